@@ -1,0 +1,205 @@
+"""Every setting of Podium. Each environment variable is read here, once, beside the sentence that describes it.
+
+docs/operator.md lists the same variables; a test fails when one is missing there.
+"""
+
+import os
+from pathlib import Path
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+# The data folder: database, datasets, models, uploads, logs of runs. Everything worth a backup lies in it.
+VAR = Path(env.str("PODIUM_VAR", str(BASE_DIR / "var"))).resolve()
+# The port that the web server listens on.
+PORT = env.int("PODIUM_PORT", 8000)
+# The address that the web server listens on; 0.0.0.0 opens it to the network.
+HOST = env.str("PODIUM_HOST", "127.0.0.1")
+# 1 switches the production profile: no demo accounts, secure cookies, and a refusal to start with unsafe settings.
+PRODUCTION = env.bool("PODIUM_PRODUCTION", False)
+# 1 shows tracebacks in the browser; never in production.
+DEBUG = env.bool("PODIUM_DEBUG", False)
+# Signs sessions and form tokens. Without one, `make up` makes a random one in the data folder.
+SECRET_KEY = env.str("PODIUM_SECRET_KEY", "")
+# Host names that the site answers to, with commas between them.
+ALLOWED_HOSTS = env.list("PODIUM_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+# Origins whose forms are trusted behind a proxy (https://podium.example), with commas between them.
+CSRF_TRUSTED_ORIGINS = env.list("PODIUM_TRUSTED_ORIGINS", default=[])
+# The database as a URL (postgres://user:password@host/name). Without one: SQLite in the data folder.
+DATABASE_URL = env.str("DATABASE_URL", "")
+# The broker as a URL (redis://host:6379/0). Without one, `make up` starts its own.
+REDIS_URL = env.str("REDIS_URL", "")
+# The model that a first run registers: `smollm2`, or a local folder below PODIUM_MODEL_ROOTS.
+MODEL = env.str("PODIUM_MODEL", "smollm2")
+# Folders below which local models may be registered, with colons between them.
+MODEL_ROOTS = [Path(root).resolve() for root in env.str("PODIUM_MODEL_ROOTS", str(VAR / "models")).split(":")]
+# 0 starts without the demo project and its accounts.
+DEMO = env.bool("PODIUM_DEMO", not PRODUCTION)
+# Seconds between two heartbeats of a running job.
+BEAT_SECONDS = env.float("PODIUM_BEAT_SECONDS", 5)
+# Seconds without a heartbeat after which a running job is taken over.
+SILENT_SECONDS = env.float("PODIUM_SILENT_SECONDS", 60)
+# Seconds between two sweeps for waiting jobs, silent jobs and expired leases.
+SWEEP_SECONDS = env.float("PODIUM_SWEEP_SECONDS", 30)
+# Seconds without an event after which a trainer is taken for hung and killed.
+CHILD_SILENT_SECONDS = env.float("PODIUM_CHILD_SILENT_SECONDS", 900)
+# The lock file that keeps two torch processes of one host apart.
+MACHINE_LOCK = Path(env.str("PODIUM_MACHINE_LOCK", str(VAR / "machine.lock")))
+# Largest uploaded file, in bytes.
+UPLOAD_LIMIT = env.int("PODIUM_UPLOAD_LIMIT", 64 * 2**20)
+
+if not SECRET_KEY:
+    secret = VAR / "secret"
+    SECRET_KEY = secret.read_text().strip() if secret.exists() and not PRODUCTION else ""
+if not SECRET_KEY and not PRODUCTION:
+    SECRET_KEY = "only-until-make-up-writes-a-random-one-into-the-data-folder"
+if PRODUCTION:
+    for wrong, name in (
+        (len(SECRET_KEY) < 50, "PODIUM_SECRET_KEY: set a random text of at least 50 characters"),
+        (DEBUG, "PODIUM_DEBUG: must not be set in production"),
+        ("*" in ALLOWED_HOSTS, "PODIUM_ALLOWED_HOSTS: name the hosts, * is refused in production"),
+    ):
+        if wrong:
+            raise ImproperlyConfigured(name)
+
+INSTALLED_APPS = [
+    "people",
+    "modelops",
+    "labeling",
+    "workers",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "csp",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "people.middleware.OwnZone",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+            "builtins": ["django.templatetags.i18n", "django.templatetags.static"],
+        },
+    }
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+AUTH_USER_MODEL = "people.User"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA cache_size=-32000;PRAGMA mmap_size=268435456"
+if DATABASE_URL:
+    DATABASES = {"default": env.db_url("DATABASE_URL") | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}}
+else:
+    DATABASES = {
+        "default": {
+            "ENGINE": "people.sqlite",
+            "NAME": VAR / "podium.sqlite3",
+            "CONN_MAX_AGE": None,
+            "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": SQLITE_PRAGMAS},
+            # A file, never memory: in memory there is neither WAL nor a second connection to race against.
+            "TEST": {"NAME": os.environ.get("PODIUM_TEST_DATABASE", str(VAR / "test.sqlite3"))},
+        }
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# `make up` puts its own broker's socket in REDIS_URL; this default only lets commands run beside it.
+BROKER = REDIS_URL or f"unix://{VAR / 'run' / 'broker.sock'}"
+CELERY_BROKER_URL = BROKER.replace("unix://", "redis+socket://", 1)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# No retries: a page that asks for a job must not wait for a broker that is away; the sweep makes up for the message.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 10, "max_retries": 0}
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TIMEZONE = "UTC"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULE = {"sweep": {"task": "sweep", "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}}}
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "run" / "beat")
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+MEDIA_ROOT = VAR / "uploads"
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2**20
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 2**20
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 60 * 60 * 24 * 14
+if PRODUCTION:
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked from this machine, without TLS
+    SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s", "datefmt": "%H:%M:%S"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "celery.beat": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+    },
+}

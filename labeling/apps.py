@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class LabelingConfig(AppConfig):
+    name = "labeling"
+
+    def ready(self):
+        from labeling import receivers  # noqa: F401  (connects them)

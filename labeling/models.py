@@ -1,0 +1,255 @@
+"""What people judge: prompts, answers, tasks, places on them, and the rankings that come of it."""
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from modelops.models import Dataset, Job, ModelVersion
+from people.models import Project, User
+
+
+class Prompt(models.Model):
+    """A conversation whose last turn is the user's. Unseen until its import is published."""
+
+    class Split(models.TextChoices):
+        TRAIN = "train", _("train: models learn from it")
+        VALIDATION = "validation", _("validation: for choosing between models")
+        TEST = "test", _("test: for the final figure")
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="prompts")
+    messages = models.JSONField(help_text=_('[{"role", "content"}], the last turn the user\'s.'))
+    source = models.CharField(max_length=100, blank=True)
+    author = models.CharField(max_length=64, blank=True, help_text=_("Salted hash of the author."))
+    use_case = models.CharField(max_length=40, blank=True)
+    language = models.CharField(max_length=10, blank=True)
+    split = models.CharField(max_length=10, choices=Split)
+    digest = models.CharField(max_length=64, help_text=_("sha256 of the conversation."))
+    published = models.BooleanField(default=False)
+    job = models.ForeignKey(Job, models.SET_NULL, null=True, related_name="prompts_added")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "digest"], name="a_prompt_is_in_a_project_once")]
+        indexes = [models.Index(fields=["project", "split", "id"], name="prompts_by_split")]
+
+    def __str__(self) -> str:
+        return self.last_turn[:80]
+
+    @property
+    def last_turn(self) -> str:
+        return self.messages[-1]["content"]
+
+
+class Demonstration(models.Model):
+    """A labeler's own answer to a prompt."""
+
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="demonstrations")
+    labeler = models.ForeignKey(User, models.PROTECT, null=True, related_name="demonstrations")
+    text = models.TextField()
+    job = models.ForeignKey(Job, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+
+class Candidate(models.Model):
+    """An answer to a prompt by one model version, from one job."""
+
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="candidates")
+    model_version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="candidates")
+    job = models.ForeignKey(Job, models.CASCADE, related_name="candidates")
+    slot = models.PositiveSmallIntegerField()
+    text = models.TextField(blank=True)
+    finish_reason = models.CharField(max_length=20, blank=True)
+    tokens = models.PositiveIntegerField(null=True)
+    logprob = models.FloatField(null=True, help_text=_("Sum of its tokens' log-probabilities, natural logarithm."))
+    seed = models.BigIntegerField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "prompt", "slot"], name="a_slot_is_filled_once")]
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+
+class RankingTask(models.Model):
+    """A prompt and a frozen set of answers to it. Claimable once published: then it has its place in the order."""
+
+    class Purpose(models.TextChoices):
+        TRAINING = "training", _("training: its rankings enter datasets")
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="tasks")
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="tasks")
+    candidates = models.ManyToManyField(Candidate, related_name="tasks")
+    job = models.ForeignKey(Job, models.CASCADE, null=True, related_name="tasks_made")
+    purpose = models.CharField(max_length=12, choices=Purpose, default=Purpose.TRAINING)
+    priority = models.SmallIntegerField(default=0, help_text=_("Smaller is ranked first."))
+    overlap = models.PositiveSmallIntegerField(default=1)
+    free_places = models.PositiveSmallIntegerField(default=0)
+    sort_key = models.BigIntegerField(null=True, help_text=_("Priority, then order of arrival; null: not published."))
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(free_places__gte=0, free_places__lte=F("overlap")), name="free_places_stay_within_overlap"
+            ),
+            models.UniqueConstraint(fields=["job", "prompt"], name="a_job_makes_one_task_of_a_prompt"),
+        ]
+        indexes = [
+            # The claim repeats this condition word for word, or the planner passes the index over.
+            models.Index(fields=["project", "sort_key"], name="open_tasks_in_order", condition=Q(free_places__gt=0)),
+        ]
+
+    def __str__(self) -> str:
+        return f"task {self.pk}"
+
+
+class Assignment(models.Model):
+    """One labeler's place in one ranking task, held for a while and then submitted, skipped or given back."""
+
+    class State(models.TextChoices):
+        LEASED = "leased", _("leased: the labeler is at it")
+        SUBMITTED = "submitted", _("submitted: its ranking counts")
+        SKIPPED = "skipped", _("skipped: given to someone else")
+        EXPIRED = "expired", _("expired: the lease ran out")
+        RETURNED = "returned", _("returned: given back without a judgment")
+
+    HOLDING = (State.LEASED, State.SUBMITTED)
+    OVER = (State.LEASED, State.SUBMITTED, State.SKIPPED)  # not offered to this labeler again
+
+    task = models.ForeignKey(RankingTask, models.CASCADE, related_name="assignments")
+    labeler = models.ForeignKey(User, models.PROTECT, related_name="assignments")
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+")
+    state = models.CharField(max_length=10, choices=State, default=State.LEASED)
+    place = models.PositiveSmallIntegerField()
+    leased_until = models.DateTimeField(null=True)
+    order = models.JSONField(help_text=_("Candidate ids in the order this labeler sees them: A, B, C, …"))
+    draft = models.JSONField(default=dict)
+    draft_at = models.DateTimeField(null=True)
+    skip_reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["task", "labeler"], name="a_labeler_sees_a_task_once"),
+            models.UniqueConstraint(
+                fields=["task", "place"], condition=Q(state__in=["leased", "submitted"]), name="a_place_has_one_labeler"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="leased", leased_until__isnull=False) | ~Q(state="leased"), name="a_lease_has_an_end"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["leased_until"], name="leases_by_their_end", condition=Q(state="leased")),
+            models.Index(fields=["labeler", "project", "state", "ended_at"], name="work_of_a_labeler"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.labeler} on {self.task_id}: {self.state}"
+
+
+class QueuePosition(models.Model):
+    """Up to where in the order a labeler has looked; a claim starts there, and once more from the front."""
+
+    FRONT = -(2**62)  # before the most urgent task
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+")
+    labeler = models.ForeignKey(User, models.CASCADE, related_name="+")
+    sort_key = models.BigIntegerField(default=FRONT)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "labeler"], name="a_labeler_has_one_position")]
+
+    def __str__(self) -> str:
+        return str(self.sort_key)
+
+
+class Ranking(models.Model):
+    """What one judge decided on one task. A revision is a new row; an undone one stays, marked."""
+
+    class Kind(models.TextChoices):
+        LABELER = "labeler", _("by a labeler here")
+        IMPORTED = "imported", _("by a named person elsewhere")
+        SIMULATED = "simulated", _("by a script")
+
+    class Outcome(models.TextChoices):
+        RANKED = "ranked", _("ranked")
+        ALL_BAD = "all_bad", _("all bad")
+        CANNOT_JUDGE = "cannot_judge", _("cannot judge")
+
+    task = models.ForeignKey(RankingTask, models.CASCADE, related_name="rankings")
+    assignment = models.ForeignKey(Assignment, models.PROTECT, null=True, related_name="rankings")
+    labeler = models.ForeignKey(User, models.PROTECT, null=True, related_name="rankings")
+    judge = models.UUIDField(help_text=_("The account's UUID; of an imported judge, uuid5 of the name."))
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.LABELER)
+    outcome = models.CharField(max_length=14, choices=Outcome, default=Outcome.RANKED)
+    revision = models.PositiveSmallIntegerField(default=1)
+    current = models.BooleanField(default=True)
+    labels = models.JSONField(default=list, help_text=_("What the labeler said of the prompt."))
+    note = models.TextField(blank=True)
+    seconds = models.FloatField(default=0, help_text=_("Time at it, hidden tab not counted."))
+    created_at = models.DateTimeField(default=timezone.now)
+    undone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["task", "judge", "revision"], name="a_revision_is_written_once"),
+            models.UniqueConstraint(
+                fields=["task", "judge"], condition=Q(current=True), name="a_judge_has_one_current_ranking_of_a_task"
+            ),
+            models.CheckConstraint(
+                condition=Q(current=False) | Q(undone_at=None), name="an_undone_ranking_is_not_current"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"ranking {self.pk}"
+
+
+class RankedCandidate(models.Model):
+    """One answer in one ranking. Ranks are dense: 1, 2, 2, 3."""
+
+    ranking = models.ForeignKey(Ranking, models.CASCADE, related_name="ranked")
+    candidate = models.ForeignKey(Candidate, models.PROTECT, related_name="ranked")
+    shown = models.PositiveSmallIntegerField(help_text=_("Position on the screen, from 0."))
+    rank = models.PositiveSmallIntegerField(null=True, help_text=_("1 is best; null where nothing was ranked."))
+    rating = models.PositiveSmallIntegerField(null=True, help_text=_("Overall quality, 1 to 7."))
+    flags = models.JSONField(default=list)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["ranking", "candidate"], name="an_answer_is_ranked_once"),
+            models.CheckConstraint(condition=Q(rank=None) | Q(rank__gte=1), name="ranks_count_from_one"),
+            models.CheckConstraint(condition=Q(rating=None) | Q(rating__range=(1, 7)), name="ratings_are_one_to_seven"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.candidate_id}: {self.rank}"
+
+
+class DatasetRanking(models.Model):
+    """Which rankings a dataset was frozen from: the way back from a model to the people behind it."""
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+")
+    ranking = models.ForeignKey(Ranking, models.PROTECT, related_name="datasets")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["dataset", "ranking"], name="a_dataset_holds_a_ranking_once")]
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id}: {self.ranking_id}"
+
+
+IMPORTED_JUDGES = uuid.UUID("5f0ad1c4-7f0e-5f2b-9d3b-6a4f5a0b8c11")
+
+
+def imported_judge(name: str) -> uuid.UUID:
+    """The same name is the same judge, in every installation."""
+    return uuid.uuid5(IMPORTED_JUDGES, name)

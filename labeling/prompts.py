@@ -1,0 +1,82 @@
+"""Clean, tell apart and split prompts."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+
+from modelops import rows
+
+ROLES = ("system", "user", "assistant")
+LONGEST = 100_000  # characters in one prompt
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+class BadPrompt(ValueError):
+    """This can't be a prompt; the text says why."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A prompt as a file gave it, cleaned, not yet in the database."""
+
+    messages: list[dict]
+    author: str = ""
+    use_case: str = ""
+    language: str = ""
+    split: str = ""
+    source: str = ""
+    demonstration: str = ""
+    answers: list[dict] = field(default_factory=list)  # of a ranked import: {"text", "model", "rank"}
+
+    @property
+    def digest(self) -> str:
+        return rows.digest(self.messages)
+
+
+def clean(text: str) -> str:
+    """Unicode in composed form, newlines as \\n, no control characters, no space around."""
+    text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROL.sub("", text).strip()
+
+
+def conversation(messages: list) -> list[dict]:
+    """The cleaned messages. Raises BadPrompt unless they are turns that end with the user's."""
+    if not isinstance(messages, list) or not messages:
+        raise BadPrompt("messages must be a list of turns, each with a role and a content")
+    turns = [_turn(message) for message in messages]
+    if turns[-1]["role"] != "user":
+        raise BadPrompt("the last turn must be the user's")
+    if sum(len(turn["content"]) for turn in turns) > LONGEST:
+        raise BadPrompt(f"the conversation is longer than {LONGEST:,} characters")
+    return turns
+
+
+def _turn(message: object) -> dict:
+    if not isinstance(message, dict) or message.get("role") not in ROLES:
+        raise BadPrompt("each turn needs a role: system, user or assistant")
+    if not isinstance(message.get("content"), str) or not clean(message["content"]):
+        raise BadPrompt("each turn needs a content that is not empty")
+    return {"role": message["role"], "content": clean(message["content"])}
+
+
+def split_of(entry: Entry) -> str:
+    """The supplied split, else 80/10/10 by sha256 of the author (or, without one, of the conversation).
+
+    The hash is not salted: the same author falls into the same split in every installation.
+    """
+    if entry.split:
+        return entry.split
+    key = entry.author or entry.digest
+    tenth = int(hashlib.sha256(key.encode()).hexdigest(), 16) % 10
+    return {8: "validation", 9: "test"}.get(tenth, "train")
+
+
+def author_key(author: str) -> str:
+    """What is stored of an author: a hash salted with the installation's secret, or nothing."""
+    return salted_hmac("author", author, secret=settings.SECRET_KEY, algorithm="sha256").hexdigest() if author else ""

@@ -1,0 +1,176 @@
+"""What a labeler decided: submit it once, undo it for a while, and the comparisons that it implies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from labeling import assignment as assignments
+from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking
+from modelops import rows
+from people import audit
+from people.models import User
+
+LETTERS = "abcdefghi"
+UNDO = timedelta(minutes=10)
+LONGEST_SITTING = 4 * 60 * 60  # seconds; a browser that reports more was asleep
+
+# Ouyang et al. 2022, Table 3 and Figure 12
+FLAGS = {
+    "fails_instruction": gettext_lazy("Fails to follow the instruction"),
+    "inappropriate": gettext_lazy("Inappropriate for a customer assistant"),
+    "hallucination": gettext_lazy("Hallucination"),
+    "satisfies_constraint": gettext_lazy("Satisfies the constraint given"),
+    "sexual": gettext_lazy("Sexual content"),
+    "violent": gettext_lazy("Violent content"),
+    "encourages_violence": gettext_lazy("Encourages or fails to discourage violence, abuse, terrorism or self-harm"),
+    "denigrates": gettext_lazy("Denigrates a protected class"),
+    "harmful_advice": gettext_lazy("Gives harmful advice"),
+    "opinion": gettext_lazy("Expresses opinion"),
+    "moral_judgment": gettext_lazy("Expresses moral judgment"),
+}
+LABELS = {
+    "ambiguous": gettext_lazy("Ambiguous"),
+    "sensitive": gettext_lazy("Sensitive"),
+    "identity_dependent": gettext_lazy("Identity dependent"),
+    "closed_domain": gettext_lazy("Closed domain"),
+    "continuation": gettext_lazy("Continuation style"),
+    "asks_opinion": gettext_lazy("Asks for opinion"),
+    "asks_advice": gettext_lazy("Asks for advice"),
+    "asks_moral_judgment": gettext_lazy("Asks for moral judgment"),
+    "safety_constraint": gettext_lazy("Explicit safety constraints"),
+    "other_constraint": gettext_lazy("Other constraints"),
+    "unclear": gettext_lazy("Intent unclear"),
+}
+
+
+class InvalidRanking(ValueError):
+    """The judgment is incomplete or against the project's rules; `letter` is the answer it concerns, if one."""
+
+    def __init__(self, message: str, letter: str = ""):
+        super().__init__(message)
+        self.letter = letter
+
+
+class AlreadySubmitted(Exception):
+    """There is a ranking for this place already."""
+
+
+class TooLate(Exception):
+    """It can't be undone any more; the text says why."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of one answer."""
+
+    rank: int | None = None
+    rating: int | None = None
+    flags: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """What the form said, answers named by the letter shown: {"a": Verdict, …}."""
+
+    verdicts: dict[str, Verdict]
+    outcome: str = Ranking.Outcome.RANKED
+    labels: list[str] = field(default_factory=list)
+    note: str = ""
+    seconds: float = 0.0
+
+
+def check(judgment: Judgment, k: int, ties: bool) -> list[int | None]:
+    """Dense ranks in the order shown, or all None when nothing was ranked. Raises InvalidRanking."""
+    verdicts = [judgment.verdicts.get(letter, Verdict()) for letter in LETTERS[:k]]
+    if judgment.outcome != Ranking.Outcome.RANKED:
+        return [None] * k
+    for letter, verdict in zip(LETTERS, verdicts, strict=False):
+        if verdict.rank is None:
+            raise InvalidRanking(_("Answer %(letter)s has no rank yet.") % {"letter": letter.upper()}, letter)
+    ranks = rows.dense(verdict.rank for verdict in verdicts)
+    if not ties and len(set(ranks)) < k:
+        raise InvalidRanking(_("This project allows no ties: give each answer a rank of its own."))
+    return ranks
+
+
+@transaction.atomic
+def submit(assignment: Assignment, judgment: Judgment) -> Ranking:
+    """Record what the labeler decided; nothing is half written.
+
+    Raises InvalidRanking, AlreadySubmitted, or assignments.LeaseLost when the place went to someone else.
+    """
+    ranks = check(judgment, len(assignment.order), assignment.project.ties)
+    assignment = Assignment.objects.select_for_update(of=("self",)).select_related("project", "labeler").get(
+        pk=assignment.pk
+    )  # fmt: skip
+    if assignment.state == Assignment.State.SUBMITTED:
+        raise AlreadySubmitted
+    if assignment.state != Assignment.State.LEASED:
+        assignments.reclaim(assignment)
+    ranking = _write(assignment, judgment, ranks)
+    Assignment.objects.filter(pk=assignment.pk).update(
+        state=Assignment.State.SUBMITTED, leased_until=None, ended_at=now()
+    )
+    audit.record(assignment.labeler, "rank", ranking, assignment.project, revision=ranking.revision)
+    return ranking
+
+
+def _write(assignment: Assignment, judgment: Judgment, ranks: list[int | None]) -> Ranking:
+    labeler = assignment.labeler
+    earlier = Ranking.objects.filter(task=assignment.task_id, judge=labeler.uuid)
+    earlier.filter(current=True).update(current=False)
+    ranking = Ranking.objects.create(
+        task_id=assignment.task_id,
+        assignment=assignment,
+        labeler=labeler,
+        judge=labeler.uuid,
+        kind=Ranking.Kind.SIMULATED if labeler.simulated else Ranking.Kind.LABELER,
+        outcome=judgment.outcome,
+        revision=(earlier.aggregate(last=Max("revision"))["last"] or 0) + 1,
+        labels=judgment.labels,
+        note=judgment.note,
+        seconds=min(judgment.seconds, LONGEST_SITTING),
+    )
+    RankedCandidate.objects.bulk_create(
+        RankedCandidate(
+            ranking=ranking, candidate_id=candidate, shown=shown, rank=rank, rating=verdict.rating, flags=verdict.flags
+        )
+        for shown, (candidate, rank) in enumerate(zip(assignment.order, ranks, strict=True))
+        for verdict in [judgment.verdicts.get(LETTERS[shown], Verdict())]
+    )
+    return ranking
+
+
+def last_of(project, labeler: User) -> Ranking | None:
+    """The labeler's newest ranking here that can still be undone."""
+    newest = Ranking.objects.filter(labeler=labeler, task__project=project, current=True).order_by("-pk").first()
+    return newest if newest is not None and now() - newest.created_at < UNDO else None
+
+
+@transaction.atomic
+def undo(ranking: Ranking) -> Assignment:
+    """Take a submit back: the task is the labeler's again, with the draft as it was.
+
+    Raises TooLate after ten minutes, once a dataset holds the ranking, or once it was undone.
+    """
+    assignment = (
+        Assignment.objects.select_for_update(of=("self",)).select_related("project").get(pk=ranking.assignment_id)
+    )
+    if now() - ranking.created_at > UNDO:
+        raise TooLate(_("A ranking can be undone for ten minutes."))
+    if DatasetRanking.objects.filter(ranking=ranking).exists():
+        raise TooLate(_("This ranking is part of a frozen dataset."))
+    if not Ranking.objects.filter(pk=ranking.pk, current=True).update(current=False, undone_at=now()):
+        raise TooLate(_("This ranking was undone already."))
+    until = now() + timedelta(minutes=assignment.project.lease_minutes)
+    Assignment.objects.filter(pk=assignment.pk).update(state=Assignment.State.LEASED, leased_until=until, ended_at=None)
+    audit.record(ranking.labeler, "undo", ranking, assignment.project)
+    assignment.refresh_from_db()
+    return assignment

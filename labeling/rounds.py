@@ -1,0 +1,247 @@
+"""The ring: where a project stands on its way round the loop, and the one useful next step.
+
+Each station is a handful of counts; the rules at the end are a pure function of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from django.db.models import Count, F, Sum
+
+from labeling import agreement
+from labeling.models import Candidate, Demonstration, Prompt, RankedCandidate, Ranking, RankingTask
+from modelops import registry
+from modelops.models import Dataset, Job, Metric, ModelVersion
+from people.models import Project
+
+NEWEST = 2000  # rankings that agreement and ties are measured on
+DRAWS = 500  # of the interval: enough for one decimal, quick enough for a page
+ENOUGH = 200  # pairs from which freezing is worth it while tasks are still open
+MOST_PAIRS = 5000  # rankings whose pairs are counted one by one; beyond, the page says "more than"
+
+
+@dataclass
+class Prompts:
+    total: int = 0
+    splits: dict[str, int] = field(default_factory=dict)
+    duplicates: int = 0
+    demonstrations: int = 0
+
+
+@dataclass
+class Candidates:
+    total: int = 0
+    job: Job | None = None  # the newest sampling job
+    round: int = 1
+
+
+@dataclass
+class Rankings:
+    total: int = 0
+    people: int = 0
+    tasks: int = 0
+    places: int = 0
+    free: int = 0
+    ties: float | None = None
+    agreement: float | None = None
+    plus_minus: float | None = None
+
+    @property
+    def filled(self) -> int:
+        return self.places - self.free
+
+
+@dataclass
+class Unfrozen:
+    pairs: int = 0
+    rankings: int = 0
+    newest: Dataset | None = None
+
+    @property
+    def more(self) -> bool:
+        return self.rankings > MOST_PAIRS
+
+
+@dataclass
+class Rewards:
+    version: ModelVersion | None = None
+    accuracy: Metric | None = None
+    longer: Metric | None = None
+
+
+@dataclass
+class Policies:
+    version: ModelVersion | None = None  # the newest that a job here made
+    champion: ModelVersion | None = None
+    made: int = 0
+    sampled: bool = False  # whether the newest has answered prompts already
+
+
+@dataclass
+class Ring:
+    prompts: Prompts
+    candidates: Candidates
+    rankings: Rankings
+    unfrozen: Unfrozen
+    rewards: Rewards
+    policies: Policies
+    busy: set[str] = field(default_factory=set)  # kinds of jobs that wait or run
+    trained_on: set[str] = field(default_factory=set)  # kinds of models made, or being made, of the newest dataset
+    next: str = ""
+
+
+def ring(project: Project) -> Ring:
+    """Everything the ring shows, in a constant number of queries."""
+    unfrozen = count_unfrozen(project)
+    live = list(
+        Job.objects.filter(project=project, state__in=[Job.State.QUEUED, Job.State.RUNNING]).values_list(
+            "kind", "dataset"
+        )
+    )
+    found = Ring(
+        count_prompts(project),
+        count_candidates(project),
+        count_rankings(project),
+        unfrozen,
+        newest_reward(project),
+        newest_policy(project),
+        busy={kind for kind, _dataset in live},
+        trained_on=trained_on(unfrozen.newest, live),
+    )
+    found.next = next_step(found)
+    return found
+
+
+def count_prompts(project: Project) -> Prompts:
+    published = Prompt.objects.filter(project=project, published=True)
+    splits = dict(published.values_list("split").annotate(Count("pk")).values_list("split", "pk__count"))
+    imports = Job.objects.filter(project=project, kind=Job.Kind.IMPORT, state=Job.State.DONE).values_list(
+        "result", flat=True
+    )
+    written = Demonstration.objects.filter(prompt__project=project).count()
+    return Prompts(sum(splits.values()), splits, sum(result.get("duplicates", 0) for result in imports), written)
+
+
+def count_candidates(project: Project) -> Candidates:
+    sampling = Job.objects.filter(project=project, kind=Job.Kind.SAMPLE)
+    answered = sampling.exclude(done=0)
+    return Candidates(
+        total=Candidate.objects.filter(job__in=sampling).count(),
+        job=answered.select_related("model_version").order_by("-pk").first(),
+        round=max(1, answered.values("model_version").distinct().count()),
+    )
+
+
+def count_rankings(project: Project) -> Rankings:
+    current = Ranking.objects.filter(task__project=project, current=True)
+    counted = current.aggregate(total=Count("pk"), people=Count("judge", distinct=True))
+    open_to_people = RankingTask.objects.filter(project=project, sort_key__isnull=False)
+    places = open_to_people.aggregate(tasks=Count("pk"), places=Sum("overlap"), free=Sum("free_places"))
+    found = Rankings(**counted, **{name: value or 0 for name, value in places.items()})
+    measure(
+        found, list(current.filter(outcome=Ranking.Outcome.RANKED).order_by("-pk").values_list("pk", "task")[:NEWEST])
+    )
+    return found
+
+
+def measure(found: Rankings, newest: list[tuple[int, int]]) -> None:
+    """Agreement and ties of the newest rankings: [(ranking, task)]."""
+    if not newest:
+        return
+    ranks: dict[int, list[int]] = {}
+    ranked = RankedCandidate.objects.filter(ranking__in=[pk for pk, _task in newest]).order_by("candidate_id")
+    for ranking, rank in ranked.values_list("ranking_id", "rank"):
+        ranks.setdefault(ranking, []).append(rank)
+    found.ties = share_of_ties(ranks.values())
+    by_task: dict[int, list[list[int]]] = {}
+    for ranking, task in newest:
+        by_task.setdefault(task, []).append(ranks.get(ranking, []))
+    counts = [agreement.task_agreement(judged) for judged in by_task.values() if len(judged) > 1]
+    counts = [(agreed, compared) for agreed, compared in counts if compared]
+    if counts:
+        low, high = agreement.interval(counts, draws=DRAWS)
+        found.agreement, found.plus_minus = 100 * agreement.ratio(counts), 50 * (high - low)
+
+
+def share_of_ties(ranked) -> float | None:
+    """Percent of the pairs of answers that were put on one step."""
+    tied = pairs = 0
+    for ranks in ranked:
+        pairs += math.comb(len(ranks), 2)
+        tied += sum(math.comb(ranks.count(rank), 2) for rank in set(ranks))
+    return 100 * tied / pairs if pairs else None
+
+
+def count_unfrozen(project: Project) -> Unfrozen:
+    """Pairs of current rankings that no dataset holds."""
+    fresh = Ranking.objects.filter(
+        task__project=project,
+        task__purpose=RankingTask.Purpose.TRAINING,
+        task__prompt__published=True,
+        current=True,
+        datasets=None,
+    )
+    newest = list(fresh.order_by("-pk").values_list("pk", flat=True)[:MOST_PAIRS])
+    # Joined with itself, a ranking gives a row for each answer that another one lies below.
+    pairs = RankedCandidate.objects.filter(ranking__in=newest, ranking__ranked__rank__gt=F("rank")).count()
+    frozen = Dataset.objects.filter(project=project, kind=Dataset.Kind.JUDGMENTS).order_by("-pk").first()
+    count = fresh.count() if len(newest) == MOST_PAIRS else len(newest)
+    return Unfrozen(pairs, count, frozen)
+
+
+def newest_reward(project: Project) -> Rewards:
+    made = ModelVersion.objects.filter(project=project, kind=ModelVersion.Kind.REWARD)
+    version = made.select_related("job", "dataset").order_by("-pk").first()
+    if version is None:
+        return Rewards()
+    names = ["accuracy", "longer_answer_accuracy"]
+    figures = {
+        m.name: m for m in Metric.objects.filter(job=version.job_id, step=None, slice="held-out", name__in=names)
+    }
+    return Rewards(version, *(figures.get(name) for name in names))
+
+
+def newest_policy(project: Project) -> Policies:
+    made = ModelVersion.objects.filter(project=project, kind=ModelVersion.Kind.POLICY, job__isnull=False)
+    version = made.select_related("job", "parent", "dataset").order_by("-pk").first()
+    used = Job.objects.filter(project=project, kind=Job.Kind.SAMPLE, model_version=version).exclude(
+        state=Job.State.CANCELLED
+    )
+    return Policies(version, registry.champion(project), made.count(), version is not None and used.exists())
+
+
+def trained_on(dataset: Dataset | None, live: list[tuple[str, int]]) -> set[str]:
+    """Which kinds of model the newest dataset has led to, or is leading to now."""
+    if dataset is None:
+        return set()
+    made = set(ModelVersion.objects.filter(dataset=dataset).values_list("kind", flat=True))
+    in_work = {kind for kind, of in live if of == dataset.pk}
+    return made | ({"reward"} if "reward" in in_work else set()) | ({"policy"} if in_work & {"sft", "dpo"} else set())
+
+
+# The rules
+
+
+def next_step(ring: Ring) -> str:
+    """The station whose step is the most useful now."""
+    dataset = ring.unfrozen.newest
+    if not ring.prompts.total:
+        return "prompts"
+    if ring.policies.champion is None and not ring.rankings.total:
+        return "policy"
+    if dataset and "reward" not in ring.trained_on:
+        return "reward"
+    if dataset and "policy" not in ring.trained_on:
+        return "policy"
+    if worth_freezing(ring):
+        return "dataset"
+    if ring.policies.version and not ring.policies.sampled and "sample" not in ring.busy:
+        return "candidates"
+    return "rankings" if ring.rankings.free or "sample" in ring.busy else "candidates"
+
+
+def worth_freezing(ring: Ring) -> bool:
+    fresh, still_open = ring.unfrozen.pairs, ring.rankings.free or "sample" in ring.busy
+    return "freeze" not in ring.busy and (fresh >= ENOUGH or (fresh > 0 and not still_open))

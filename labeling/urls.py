@@ -1,0 +1,34 @@
+"""Below /p/<slug>/."""
+
+from django.urls import path
+
+from labeling.views import datasets, models, people, prompts, rank, ring
+
+urlpatterns = [
+    path("", ring.project, name="project"),
+    path("loop/", ring.ring, name="ring"),
+    # Ranking
+    path("rank/", rank.rank, name="rank"),
+    path("rank/undo", rank.rank_undo, name="rank-undo"),
+    path("rank/<int:assignment_id>/submit", rank.rank_submit, name="rank-submit"),
+    path("rank/<int:assignment_id>/draft", rank.rank_draft, name="rank-draft"),
+    path("rank/<int:assignment_id>/skip", rank.rank_skip, name="rank-skip"),
+    path("guidelines/", rank.guidelines, name="guidelines"),
+    # People and settings
+    path("people/", people.members, name="members"),
+    path("people/<int:pk>/role", people.member_role, name="member-role"),
+    path("people/<int:pk>/pause", people.member_pause, name="member-pause"),
+    path("people/<int:pk>/unpause", people.member_unpause, name="member-unpause"),
+    path("settings/", people.settings, name="settings"),
+    # Prompts
+    path("prompts/", prompts.prompt_list, name="prompts"),
+    path("prompts/upload", prompts.upload, name="prompts-upload"),
+    path("prompts/<int:pk>/", prompts.prompt, name="prompt"),
+    # Datasets, models, and what joins them to judgments
+    path("datasets/", datasets.dataset_list, name="datasets"),
+    path("datasets/<int:pk>/", datasets.dataset, name="dataset"),
+    path("datasets/<int:pk>/download", datasets.dataset_download, name="dataset-download"),
+    path("jobs/<int:pk>/answers.jsonl", datasets.job_answers, name="job-answers"),
+    path("models/", models.model_list, name="models"),
+    path("models/<int:pk>/", models.model, name="model"),
+]

@@ -1,0 +1,100 @@
+"""Prompts: find them, look at one with its answers, add more."""
+
+from __future__ import annotations
+
+import json
+
+from django.core.paginator import Paginator
+from django.db import connection
+from django.db.models import Count, Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET
+
+from labeling.models import Candidate, Prompt, Ranking
+from labeling.upload import UploadForm, request_import
+from people import receipts
+from people.access import ADMINS, member
+
+PER_PAGE = 50
+
+
+@member(*ADMINS)
+@require_GET
+def prompt_list(request: HttpRequest) -> HttpResponse:
+    published = Prompt.objects.filter(project=request.project, published=True)
+    asked = {name: request.GET.get(name, "") for name in ("q", "split", "use_case")}
+    page = Paginator(chosen(published, **asked), PER_PAGE).get_page(request.GET.get("page"))
+    uses = published.exclude(use_case="").order_by("use_case").values_list("use_case", flat=True).distinct()
+    count_answers(page.object_list)
+    context = {"page": page, "asked": asked, "splits": Prompt.Split.values, "uses": uses, "filtered": any(asked.values())}
+    return render(request, "labeling/prompts.html", context)
+
+
+def chosen(prompts: QuerySet[Prompt], q: str, split: str, use_case: str) -> QuerySet[Prompt]:
+    if q:
+        prompts = prompts.filter(messages__icontains=as_stored(q))
+    if split in Prompt.Split.values:
+        prompts = prompts.filter(split=split)
+    if use_case:
+        prompts = prompts.filter(use_case=use_case)
+    return prompts.order_by("pk")
+
+
+def as_stored(text: str) -> str:
+    """As the text stands in a JSON column: SQLite keeps it with escapes, PostgreSQL as it is."""
+    return json.dumps(text, ensure_ascii=connection.vendor == "sqlite")[1:-1]
+
+
+def count_answers(prompts) -> None:
+    """Hang the number of answers on each prompt of a page: one query."""
+    counted = Candidate.objects.filter(prompt__in=[prompt.pk for prompt in prompts])
+    answers = dict(counted.values_list("prompt").annotate(Count("pk")).values_list("prompt", "pk__count"))
+    for prompt in prompts:
+        prompt.answers = answers.get(prompt.pk, 0)
+
+
+@member(*ADMINS)
+@require_GET
+def prompt(request: HttpRequest, pk: int) -> HttpResponse:
+    """A prompt with its answers, who wrote them and how they were ranked: for admins' eyes only."""
+    one = get_object_or_404(Prompt, project=request.project, published=True, pk=pk)
+    judged = Ranking.objects.filter(current=True).select_related("labeler").prefetch_related("ranked")
+    tasks = one.tasks.order_by("-pk").prefetch_related(
+        Prefetch("rankings", judged, to_attr="judged"),
+        Prefetch("candidates", Candidate.objects.select_related("model_version").order_by("slot"), to_attr="shown"),
+    )
+    context = {"prompt": one, "tasks": [with_ranks(task) for task in tasks], "loose": loose(one)}
+    return render(request, "labeling/prompt.html", context | {"demonstrations": one.demonstrations.select_related("labeler")})
+
+
+def with_ranks(task):
+    """Hang on each answer the rank that each judge gave it, in the judges' order."""
+    for answer in task.shown:
+        answer.ranks = [rank for judged in task.judged for rank in ranks_of(judged, answer.pk)]
+    return task
+
+
+def ranks_of(ranking: Ranking, candidate: int) -> list[int]:
+    return [one.rank for one in ranking.ranked.all() if one.candidate_id == candidate and one.rank is not None]
+
+
+def loose(one: Prompt) -> QuerySet[Candidate]:
+    """Answers that are in no ranking task."""
+    return one.candidates.filter(tasks=None).select_related("model_version").order_by("job", "slot")
+
+
+@member(*ADMINS)
+def upload(request: HttpRequest) -> HttpResponse:
+    form = UploadForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        said = form.cleaned_data
+        result, new = receipts.once(
+            request.user,
+            said["key"],
+            lambda: {"job": request_import(request.user, request.project, form.path, said["format"], said["file"].name).pk},
+        )
+        if not new:
+            form.path.unlink()
+        return redirect("job", request.project.slug, result["job"])
+    return render(request, "labeling/upload.html", {"form": form}, status=422 if form.errors else 200)

@@ -1,0 +1,39 @@
+"""A project's home: for an admin the ring, for others their work."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET
+
+from labeling import rounds
+from labeling.views.models import shown, with_figures
+from modelops.models import Job
+from modelops.results import with_sparks
+from modelops.views import of_project
+from people.access import ADMINS, Role, member
+
+HOMES = {Role.ADMIN: "ring", Role.RESEARCHER: "datasets"}
+JOBS_SHOWN = MODELS_SHOWN = 8
+
+
+@member()
+@require_GET
+def project(request: HttpRequest) -> HttpResponse:
+    return redirect(HOMES.get(request.membership.role, "rank"), request.project.slug)
+
+
+@member(*ADMINS)
+@require_GET
+def ring(request: HttpRequest) -> HttpResponse:
+    """The loop as stations, what runs, and the versions that came of it."""
+    jobs = of_project(request.project).order_by("-pk")
+    live = list(jobs.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING])[:JOBS_SHOWN])
+    ended = list(jobs.exclude(pk__in=[job.pk for job in live])[: max(3, JOBS_SHOWN - len(live)) - len(live) // 2])
+    context = {
+        "ring": rounds.ring(request.project),
+        "jobs": with_sparks(live + ended[:4]),
+        "live": live,
+        "versions": with_figures(list(shown(request.project).exclude(folder="")[:MODELS_SHOWN])),
+    }
+    return render(request, "labeling/ring.html", context)

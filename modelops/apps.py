@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class ModelopsConfig(AppConfig):
+    name = "modelops"
+
+    def ready(self):
+        from modelops import receivers  # noqa: F401  (connects them)

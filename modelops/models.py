@@ -1,0 +1,208 @@
+"""What models, datasets and jobs are. A job is a row; the table is the queue."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from people.models import Project, User
+
+
+class Job(models.Model):
+    """One run of a worker: what it was told, how far it is, and what became of it."""
+
+    class Kind(models.TextChoices):
+        IMPORT = "import", _("import")
+        SAMPLE = "sample", _("sample answers")
+        FREEZE = "freeze", _("freeze a dataset")
+        REWARD = "reward", _("train a reward model")
+        SFT = "sft", _("fine-tune on good answers (SFT)")
+        DPO = "dpo", _("fine-tune on comparisons (DPO)")
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("waiting for a worker")
+        RUNNING = "running", _("a worker is at it")
+        DONE = "done", _("finished, its result is registered")
+        FAILED = "failed", _("ended by an error; may be resumed")
+        CANCELLED = "cancelled", _("stopped by a person; may be resumed")
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="jobs")
+    kind = models.CharField(max_length=10, choices=Kind)
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    recipe = models.JSONField(default=dict)
+    priority = models.SmallIntegerField(default=0, help_text=_("Smaller runs first."))
+    requested_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    after = models.ForeignKey("self", models.SET_NULL, null=True, related_name="followers")
+    model_version = models.ForeignKey("ModelVersion", models.PROTECT, null=True, related_name="jobs_using")
+    dataset = models.ForeignKey("Dataset", models.PROTECT, null=True, related_name="jobs_using")
+
+    claim = models.UUIDField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    heartbeat_at = models.DateTimeField(null=True)
+    cancel_requested = models.BooleanField(default=False)
+    machine = models.CharField(max_length=100, blank=True)
+
+    done = models.PositiveIntegerField(default=0)
+    started_from = models.PositiveIntegerField(default=0, help_text=_("What was done when the last worker took it."))
+    total = models.PositiveIntegerField(default=0)
+    note = models.CharField(max_length=200, blank=True)
+    error = models.TextField(blank=True)
+    result = models.JSONField(default=dict)
+
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(state="running") | Q(claim__isnull=False, heartbeat_at__isnull=False),
+                name="a_running_job_is_claimed",
+            ),
+            models.CheckConstraint(condition=~Q(state="failed") | ~Q(error=""), name="a_failed_job_says_why"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["priority", "id"], name="jobs_that_may_run", condition=Q(state__in=["queued", "running"])
+            ),
+            models.Index(fields=["project", "-id"], name="jobs_of_a_project"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.pk}"
+
+    @property
+    def live(self) -> bool:
+        return self.state in (self.State.QUEUED, self.State.RUNNING)
+
+    @property
+    def stoppable(self) -> bool:
+        return self.live and not self.cancel_requested
+
+    @property
+    def resumable(self) -> bool:
+        return self.state in (self.State.FAILED, self.State.CANCELLED)
+
+    @property
+    def percent(self) -> int:
+        return int(100 * self.done / self.total) if self.total else 0
+
+    @property
+    def rate(self) -> float:
+        """Units a second since the last worker took it; 0 while that is not known."""
+        fresh = self.done - self.started_from
+        if self.started_at is None or fresh <= 0:
+            return 0.0
+        return fresh / max((self.finished_at or timezone.now()).timestamp() - self.started_at.timestamp(), 0.001)
+
+    @property
+    def seconds_left(self) -> float | None:
+        return (self.total - self.done) / self.rate if self.state == self.State.RUNNING and self.rate else None
+
+
+class LogLine(models.Model):
+    """A line that a job printed; the newest 2,000 of a job are kept."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="log")
+    at = models.DateTimeField(default=timezone.now)
+    text = models.CharField(max_length=2000)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Metric(models.Model):
+    """A figure that a job reported: at a step of its run, or (step null) of its result."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="metrics")
+    name = models.CharField(max_length=60)
+    step = models.PositiveIntegerField(null=True)
+    value = models.FloatField()
+    low = models.FloatField(null=True)
+    high = models.FloatField(null=True)
+    n = models.PositiveIntegerField(null=True)
+    slice = models.CharField(max_length=60, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "name", "slice", "step"], name="a_figure_is_reported_once_a_step"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value:.4g}"
+
+
+class Dataset(models.Model):
+    """Frozen rows, immutable; `digest` is made from the rows alone, so it is the same on any database."""
+
+    class Kind(models.TextChoices):
+        JUDGMENTS = "judgments", _("judgments: ranked answers, one row a task")
+        DEMONSTRATIONS = "demonstrations", _("demonstrations: a prompt and the answer a person wrote")
+
+    project = models.ForeignKey(Project, models.PROTECT, related_name="datasets")
+    kind = models.CharField(max_length=16, choices=Kind)
+    digest = models.CharField(max_length=64)
+    job = models.ForeignKey(Job, models.PROTECT, null=True, related_name="datasets_made")
+    note = models.CharField(max_length=200, blank=True)
+    folder = models.CharField(max_length=200, help_text=_("Below the data folder."))
+    counts = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "digest"], name="a_project_freezes_the_same_rows_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.short
+
+    @property
+    def short(self) -> str:
+        return self.digest[:12]
+
+
+class ModelVersion(models.Model):
+    """A policy or a reward model. One without a folder is external: known by its answers only."""
+
+    class Kind(models.TextChoices):
+        POLICY = "policy", _("policy: writes answers")
+        REWARD = "reward", _("reward model: scores answers")
+
+    project = models.ForeignKey(Project, models.PROTECT, null=True, related_name="model_versions")
+    kind = models.CharField(max_length=8, choices=Kind)
+    name = models.CharField(max_length=100)
+    parent = models.ForeignKey("self", models.PROTECT, null=True, related_name="children")
+    job = models.OneToOneField(Job, models.PROTECT, null=True, related_name="model_made")
+    dataset = models.ForeignKey(Dataset, models.PROTECT, null=True, related_name="models_made")
+    folder = models.CharField(max_length=500, blank=True, help_text=_("Below the data folder, or absolute."))
+    sha256 = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "name"], name="a_name_is_one_version_of_a_project"),
+            models.UniqueConstraint(fields=["name"], condition=Q(project=None), name="a_shared_name_is_one_version"),
+            models.CheckConstraint(condition=Q(folder="") | ~Q(sha256=""), name="an_artifact_has_its_digest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def external(self) -> bool:
+        return not self.folder
+
+
+class Alias(models.Model):
+    """A name that points at a version of a project and may be moved; its moves are audit events."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="aliases")
+    name = models.SlugField(max_length=40)
+    model_version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="aliases")
+    moved_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="an_alias_points_at_one_version")]
+
+    def __str__(self) -> str:
+        return self.name

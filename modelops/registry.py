@@ -1,0 +1,128 @@
+"""Model versions: register, promote by alias, and walk their lineage."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from modelops.models import Alias, Job, Metric, ModelVersion
+from people import audit
+from people.models import Project, User
+
+
+class NotRegistered(Exception):
+    """The folder can't be registered; the text says why."""
+
+
+class NameTaken(NotRegistered):
+    """There is a version of this name already."""
+
+
+def artifact_digest(folder: Path) -> str:
+    """sha256 over the names and the sha256 of every file that makes the model: weights, configuration, tokenizer."""
+    whole = hashlib.sha256()
+    for file in sorted(path for path in folder.iterdir() if path.is_file()):
+        with open(file, "rb") as stream:
+            part = hashlib.file_digest(stream, "sha256").hexdigest()
+        whole.update(f"{file.name}\0{part}\n".encode())
+    return whole.hexdigest()
+
+
+def path(version: ModelVersion) -> Path:
+    return settings.VAR / version.folder  # an absolute folder stays as it is
+
+
+def register(project: Project | None, kind: str, name: str, folder: Path, **links) -> ModelVersion:
+    """A new version from a folder of safetensors. Raises NotRegistered for a folder without weights or a taken name."""
+    if not any(folder.glob("*.safetensors")):
+        raise NotRegistered(_("%(folder)s holds no .safetensors file.") % {"folder": folder})
+    inside = folder.is_relative_to(settings.VAR)
+    place = str(folder.relative_to(settings.VAR) if inside else folder)
+    try:
+        with transaction.atomic():
+            refuse_taken(project, name)
+            version = ModelVersion.objects.create(
+                project=project, kind=kind, name=name, folder=place, sha256=artifact_digest(folder), **links
+            )
+            audit.record(None, "register", version, project, name=name, sha256=version.sha256)
+    except IntegrityError as error:
+        raise NameTaken(_("There is a version named %(name)s already.") % {"name": name}) from error
+    return version
+
+
+def register_local(actor: User, project: Project, name: str, folder: Path) -> ModelVersion:
+    """A model that already lies on this machine, below one of the allowed roots."""
+    folder = folder.resolve()
+    if not any(folder.is_relative_to(root) for root in settings.MODEL_ROOTS):
+        roots = ", ".join(str(root) for root in settings.MODEL_ROOTS)
+        raise NotRegistered(_("Models are taken from below %(roots)s only (PODIUM_MODEL_ROOTS).") % {"roots": roots})
+    if not folder.is_dir():
+        raise NotRegistered(_("There is no folder %(folder)s.") % {"folder": folder})
+    return register(project, ModelVersion.Kind.POLICY, name, folder)
+
+
+def external(project: Project, name: str) -> ModelVersion:
+    """The version that stands for a model known only by its answers, made when first met."""
+    shared = ModelVersion.objects.filter(project=None, name=name)
+    label = f"{name} (external)" if shared.exists() else name
+    version, _new = ModelVersion.objects.get_or_create(
+        project=project, name=label, defaults={"kind": ModelVersion.Kind.POLICY}
+    )
+    return version
+
+
+def refuse_taken(project: Project | None, name: str) -> None:
+    """A name is unique in its project, and none reuses a shared base's."""
+    taken = Q(project=None) if project else Q()
+    if ModelVersion.objects.filter(taken, name=name).exists():
+        raise NameTaken(_("There is a version named %(name)s already.") % {"name": name})
+
+
+def next_name(project: Project, stem: str) -> str:
+    """`stem 1`, `stem 2`, …: the first that is free."""
+    taken = set(visible(project).filter(name__startswith=f"{stem} ").values_list("name", flat=True))
+    number = next(n for n in range(1, len(taken) + 2) if f"{stem} {n}" not in taken)
+    return f"{stem} {number}"
+
+
+def visible(project: Project):
+    """The project's versions and the shared bases."""
+    return ModelVersion.objects.filter(Q(project=project) | Q(project=None))
+
+
+def policies(project: Project):
+    """Versions that can write answers, newest first."""
+    return visible(project).filter(kind=ModelVersion.Kind.POLICY).exclude(folder="").order_by("-pk")
+
+
+@transaction.atomic
+def promote(actor: User, project: Project, version: ModelVersion, name: str = "champion") -> Alias:
+    """Point the alias at this version; where it pointed before is kept in the audit trail."""
+    before = Alias.objects.filter(project=project, name=name).values_list("model_version__name", flat=True).first()
+    alias, _new = Alias.objects.update_or_create(project=project, name=name, defaults={"model_version": version})
+    audit.record(actor, "promote", version, project, alias=name, version=version.name, before=before)
+    return alias
+
+
+def champion(project: Project) -> ModelVersion | None:
+    """The version that samples the next round: the promoted one, else the newest base."""
+    alias = Alias.objects.filter(project=project, name="champion").select_related("model_version").first()
+    return alias.model_version if alias else policies(project).filter(project=None).first() or policies(project).first()
+
+
+def lineage(version: ModelVersion) -> list[ModelVersion]:
+    """The version and its ancestors, youngest first."""
+    line = []
+    while version is not None:
+        line.append(version)
+        version = version.parent
+    return line
+
+
+def final_metrics(job: Job | None) -> list[Metric]:
+    return list(Metric.objects.filter(job=job, step=None).order_by("slice", "name")) if job else []

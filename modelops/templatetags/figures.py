@@ -1,0 +1,24 @@
+"""Filters that say figures: `{% load figures %}`."""
+
+from django import template
+from django.utils.formats import number_format
+
+from modelops import figures
+
+register = template.Library()
+register.filter("figure", figures.with_interval)
+register.filter("plus_minus", figures.plus_minus)
+register.filter("metric_name", figures.name_of)
+register.filter("duration", figures.duration)
+
+
+@register.filter
+def rate(per_second: float) -> str:
+    """3.1 /s, or 12 /min where that is easier to read."""
+    return f"{per_second:.1f}/s" if per_second >= 1 else f"{per_second * 60:.1f}/min"
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """1,204."""
+    return number_format(number, force_grouping=True)

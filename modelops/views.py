@@ -1,0 +1,213 @@
+"""Jobs and model versions: start, watch, stop, promote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from modelops import forms, jobs, recipes, registry
+from modelops.models import Job, ModelVersion
+from modelops.results import charts, final_table, recipe_rows
+from people import receipts
+from people.access import ADMINS, READERS, member
+from people.models import Project
+
+PER_PAGE = 50
+LOG_TAIL = 200
+STOP_POLLING = 286  # htmx asks no more after this status
+
+
+def of_project(project: Project) -> QuerySet[Job]:
+    """A project's jobs with all that a row of a list shows."""
+    return Job.objects.filter(project=project).select_related("model_version", "dataset", "requested_by", "model_made")
+
+
+def job_or_404(request: HttpRequest, pk: int) -> Job:
+    return get_object_or_404(of_project(request.project), pk=pk)
+
+
+# Lists
+
+
+@member(*ADMINS)
+@require_GET
+def job_list(request: HttpRequest) -> HttpResponse:
+    found = of_project(request.project).order_by("-pk")
+    kind, state = request.GET.get("kind", ""), request.GET.get("state", "")
+    if kind in Job.Kind.values:
+        found = found.filter(kind=kind)
+    if state in Job.State.values:
+        found = found.filter(state=state)
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    context = {"page": page, "kind": kind, "state": state, "kinds": Job.Kind.choices, "states": Job.State.values}
+    return render(
+        request, "modelops/jobs.html", context | {"live": [job for job in page if job.live], "start": forms.STARTABLE}
+    )
+
+
+@member(*ADMINS)
+@require_GET
+def jobs_live(request: HttpRequest) -> HttpResponse:
+    """The cells of a list's live jobs, to be put in their places; the last answer says to ask no more."""
+    pks = [pk for pk in request.GET.getlist("id") if pk.isdigit()][:PER_PAGE]
+    found = list(of_project(request.project).filter(pk__in=pks))
+    status = 200 if any(job.live for job in found) else STOP_POLLING
+    return render(request, "modelops/_jobs_live.html", {"jobs": found}, status=status)
+
+
+# One job
+
+
+@member(*ADMINS)
+@require_GET
+@vary_on_headers("HX-Request")
+def job(request: HttpRequest, pk: int) -> HttpResponse:
+    """A job's page, or only what changes while it runs when htmx asks. When it has ended, the page loads anew."""
+    one = job_or_404(request, pk)
+    if not request.htmx:
+        return render(request, "modelops/job.html", live(one) | {"recipe": recipe_rows(one), "log": log_after(one)})
+    response = render(request, "modelops/_job_live.html", live(one))
+    if not one.live:
+        response["HX-Refresh"] = "true"
+    return response
+
+
+def live(one: Job) -> dict:
+    return {"job": one, "charts": charts(one), "final": final_table(one)}
+
+
+@member(*ADMINS)
+@require_GET
+def job_log(request: HttpRequest, pk: int) -> HttpResponse:
+    """The lines that came after the one that the page has."""
+    after = request.GET.get("after", "0")
+    one = job_or_404(request, pk)
+    return render(
+        request, "modelops/_log.html", {"job": one, "log": log_after(one, int(after) if after.isdigit() else 0)}
+    )
+
+
+def log_after(one: Job, after: int = 0) -> list:
+    return list(one.log.filter(pk__gt=after).order_by("-pk")[:LOG_TAIL])[::-1]
+
+
+@member(*ADMINS)
+@require_GET
+def job_json(request: HttpRequest, pk: int) -> JsonResponse:
+    """The same as data, for scripts."""
+    one = job_or_404(request, pk)
+    made, dataset = getattr(one, "model_made", None), dataset_made(one)
+    names = ("id", "kind", "state", "done", "total", "note", "error", "result", "recipe")
+    fields = ("name", "slice", "value", "low", "high", "n")
+    return JsonResponse(
+        {name: getattr(one, name) for name in names}
+        | {
+            "metrics": [{name: getattr(metric, name) for name in fields} for metric in registry.final_metrics(one)],
+            "model_made": made.pk if made else None,
+            "model_name": made.name if made else "",
+            "dataset_made": dataset,
+        }
+    )
+
+
+def dataset_made(one: Job) -> int | None:
+    """What a freeze job froze; the same judgments were perhaps frozen before, by another job."""
+    return one.result.get("dataset")
+
+
+@member(*READERS)
+def job_new(request: HttpRequest, kind: str) -> HttpResponse:
+    """Start a job of this kind. Researchers may freeze."""
+    if kind not in forms.STARTABLE:
+        raise Http404
+    if kind != Job.Kind.FREEZE and request.membership.role not in ADMINS:
+        raise PermissionDenied
+    form = forms.JobForm(request.project, kind, request.POST or None, initial=asked(request))
+    if request.method == "POST" and form.is_valid():
+        try:
+            result, _new = receipts.once(
+                request.user, form.cleaned_data["key"], lambda: {"job": start(request, form).pk}
+            )
+            return after_start(request, result["job"])
+        except recipes.InvalidRecipe as error:
+            form.add_error(error.field, error.message)
+    context = {"form": form, "kind": kind, "label": Job.Kind(kind).label}
+    return render(request, "modelops/job_new.html", context, status=422 if form.errors else 200)
+
+
+def asked(request: HttpRequest) -> dict:
+    """?model= and ?dataset=, chosen beforehand."""
+    given = {
+        "model_version": request.GET.get("model"),
+        "dataset": request.GET.get("dataset"),
+        "split": request.GET.get("split"),
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def start(request: HttpRequest, form: forms.JobForm) -> Job:
+    return jobs.request(request.user, request.project, form.kind, form.recipe(), **form.links())
+
+
+def after_start(request: HttpRequest, pk: int) -> HttpResponse:
+    slug = request.project.slug
+    if request.membership.role in ADMINS:
+        return redirect("job", slug, pk)
+    messages.success(request, _("The dataset is being frozen: it will stand here in a moment."))
+    return redirect("datasets", slug)
+
+
+@member(*ADMINS)
+@require_POST
+def job_cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    jobs.cancel(request.user, job_or_404(request, pk))
+    return redirect("job", request.project.slug, pk)
+
+
+@member(*ADMINS)
+@require_POST
+def job_resume(request: HttpRequest, pk: int) -> HttpResponse:
+    jobs.resume(request.user, job_or_404(request, pk))
+    return redirect("job", request.project.slug, pk)
+
+
+# Model versions
+
+
+@member(*ADMINS)
+@require_POST
+def model_promote(request: HttpRequest, pk: int) -> HttpResponse:
+    """Point `champion` at this version; promoting the one before takes it back."""
+    version = get_object_or_404(registry.policies(request.project), pk=pk)
+    registry.promote(request.user, request.project, version)
+    messages.success(request, _("%(model)s is champion now: it samples the next round.") % {"model": version.name})
+    return redirect("model", request.project.slug, pk)
+
+
+@member(*ADMINS)
+def model_register(request: HttpRequest) -> HttpResponse:
+    form = forms.RegisterForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            result, _new = receipts.once(
+                request.user, form.cleaned_data["key"], lambda: {"model": register(request, form).pk}
+            )
+            return redirect("model", request.project.slug, result["model"])
+        except registry.NotRegistered as error:
+            form.add_error("name" if isinstance(error, registry.NameTaken) else "folder", str(error))
+    return render(request, "modelops/model_register.html", {"form": form}, status=422 if form.errors else 200)
+
+
+def register(request: HttpRequest, form: forms.RegisterForm) -> ModelVersion:
+    return registry.register_local(
+        request.user, request.project, form.cleaned_data["name"], Path(form.cleaned_data["folder"])
+    )

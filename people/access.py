@@ -1,0 +1,71 @@
+"""Who may act: one helper loads the project and the membership, or answers 404 or 403."""
+
+from functools import wraps
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest
+from django.utils.translation import gettext as _
+
+from people.models import Membership, Project, User
+
+Role = Membership.Role
+ANYONE = tuple(Role)
+RANKERS = (Role.LABELER, Role.LEAD, Role.ADMIN)
+READERS = (Role.RESEARCHER, Role.ADMIN)
+ADMINS = (Role.ADMIN,)
+
+
+class Refused(Exception):
+    """It can't be done; the text says why, and `field` names what it concerns, if one."""
+
+    def __init__(self, message: str, field: str | None = None):
+        super().__init__(message)
+        self.field = field
+
+
+def membership_or_404(user: User, slug: str, roles=ANYONE) -> Membership:
+    """The user's membership in the project. A stranger learns nothing (404); the wrong role is told so (403)."""
+    membership = Membership.objects.select_related("project", "user").filter(project__slug=slug, user=user).first()
+    if membership is None:
+        raise Http404
+    hidden = membership.project.state == Project.State.DRAFT and membership.role != Role.ADMIN
+    if hidden:
+        raise Http404
+    if membership.role not in roles:
+        raise PermissionDenied
+    return membership
+
+
+def member(*roles, archived: bool = False):
+    """Decorator: `view(request, slug, …)` becomes `view(request, …)` with `request.membership` and `request.project`.
+
+    An archived project is read-only: a POST reaches only views that say `archived=True`.
+    """
+
+    def decorate(view):
+        @login_required
+        @wraps(view)
+        def guarded(request: HttpRequest, slug: str, **kwargs):
+            request.membership = membership_or_404(request.user, slug, roles or ANYONE)
+            request.project = request.membership.project
+            if request.method == "POST" and request.project.state == Project.State.ARCHIVED and not archived:
+                raise PermissionDenied(_("This project is archived: it can be read, not changed."))
+            return view(request, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def site_admin(view):
+    """Decorator: only administrators of the site."""
+
+    @login_required
+    @wraps(view)
+    def guarded(request: HttpRequest, **kwargs):
+        if not request.user.is_staff:
+            raise PermissionDenied
+        return view(request, **kwargs)
+
+    return guarded

@@ -1,0 +1,11 @@
+"""One line per deed. Call it inside the transaction of the deed, so that neither exists without the other."""
+
+from django.db import models
+
+from people.models import AuditEvent, Project, User
+
+
+def record(actor: User | None, verb: str, thing: models.Model, project: Project | None = None, **data) -> None:
+    """Remember that `actor` (None: Podium itself) did `verb` to `thing`; `data` must be JSON."""
+    label = f"{thing._meta.model_name} {thing.pk}"
+    AuditEvent.objects.create(actor=actor, verb=verb, thing=label, project=project, data=data)

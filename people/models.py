@@ -1,0 +1,172 @@
+"""Who may do what, and what they did."""
+
+import uuid
+import zoneinfo
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+def known_zone(name: str) -> None:
+    """Raises ValidationError unless `name` is a time zone of the IANA database."""
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError(_("There is no time zone of this name; try Europe/Berlin or UTC."))
+
+
+class UserManager(BaseUserManager):
+    def create_user(self, email: str, password: str | None = None, **fields) -> "User":
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save()
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields) -> "User":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, email: str) -> "User":
+        return self.get(email=email.strip().lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """An account. Its UUID never changes and is never shown: datasets order judgments by it."""
+
+    class State(models.TextChoices):
+        INVITED = "invited", _("invited: has not logged in yet")
+        ACTIVE = "active", _("active: may log in")
+        PAUSED = "paused", _("paused: may not log in until set active")
+        LEFT = "left", _("left: the account is closed, its work stays")
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    email = models.EmailField(_("e-mail"), unique=True)
+    name = models.CharField(_("name"), max_length=100, blank=True)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.ACTIVE)
+    is_staff = models.BooleanField(
+        _("administrator of the site"), default=False, help_text=_("May open the back office and create projects.")
+    )
+    simulated = models.BooleanField(
+        _("simulated"), default=False, help_text=_("A script, not a person: its rankings are marked as simulated.")
+    )
+    zone = models.CharField(_("time zone"), max_length=50, default="UTC", validators=[known_zone])
+    language = models.CharField(_("language"), max_length=10, default="en")
+    shortcuts = models.BooleanField(
+        _("single-key shortcuts"), default=True, help_text=_("Type the order, rate and skip with single keys.")
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    USERNAME_FIELD = "email"
+    objects = UserManager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="an_email_is_kept_in_lower_case"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    def clean(self) -> None:
+        self.email = self.email.strip().lower()
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in (self.State.ACTIVE, self.State.INVITED)
+
+    @property
+    def initials(self) -> str:
+        return str(self)[:1].upper()
+
+
+class Project(models.Model):
+    """One loop: its prompts, its people, its models. Everything but shared base models belongs to one."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft", _("draft: only admins see it")
+        OPEN = "open", _("open: labelers can work")
+        PAUSED = "paused", _("paused: nobody is given new tasks")
+        ARCHIVED = "archived", _("archived: read-only; datasets still download")
+
+    slug = models.SlugField(_("short name"), unique=True, help_text=_("In addresses: letters, digits and hyphens."))
+    name = models.CharField(_("name"), max_length=100)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
+    guidelines = models.TextField(_("guidelines"), blank=True, help_text=_("What good answers are; Markdown."))
+    k = models.PositiveSmallIntegerField(
+        _("answers per task"), default=4, validators=[MinValueValidator(2), MaxValueValidator(9)]
+    )
+    overlap = models.PositiveSmallIntegerField(
+        _("labelers per task"), default=1, validators=[MinValueValidator(1), MaxValueValidator(50)]
+    )
+    ties = models.BooleanField(_("ties allowed"), default=True)
+    lease_minutes = models.PositiveSmallIntegerField(
+        _("lease, in minutes"), default=30, validators=[MinValueValidator(1), MaxValueValidator(24 * 60)],
+        help_text=_("How long an opened task is kept for a labeler."),
+    )  # fmt: skip
+    zone = models.CharField(_("time zone"), max_length=50, default="UTC", validators=[known_zone])
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(k__gte=2, k__lte=9), name="a_project_ranks_two_to_nine_answers"),
+            models.CheckConstraint(condition=Q(overlap__gte=1), name="a_task_has_a_labeler"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """One person's role in one project."""
+
+    class Role(models.TextChoices):
+        LABELER = "labeler", _("labeler: ranks")
+        LEAD = "lead", _("lead: ranks, and sees people and quality")
+        RESEARCHER = "researcher", _("researcher: freezes and downloads datasets")
+        ADMIN = "admin", _("admin: runs the project")
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships", verbose_name=_("person"))
+    role = models.CharField(_("role"), max_length=12, choices=Role, default=Role.LABELER)
+    paused = models.BooleanField(_("paused"), default=False, help_text=_("Is given no new tasks here."))
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "user"], name="a_person_has_one_role_in_a_project")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.project}: {self.role}"
+
+
+class AuditEvent(models.Model):
+    """Who did what to which thing, and when. Written in the same transaction as the deed, never changed."""
+
+    at = models.DateTimeField(default=timezone.now)
+    actor = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    project = models.ForeignKey(Project, models.CASCADE, null=True, related_name="+")
+    verb = models.CharField(max_length=40)
+    thing = models.CharField(max_length=80)
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "-at"], name="events_of_a_project")]
+
+    def __str__(self) -> str:
+        return f"{self.actor or 'Podium'} {self.verb} {self.thing}"
+
+
+class Receipt(models.Model):
+    """The result of a form that was sent once: its repetition is answered with the same result."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    key = models.UUIDField()
+    result = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="a_form_counts_once")]
+
+    def __str__(self) -> str:
+        return str(self.key)
