@@ -17,6 +17,7 @@ from people.models import Membership, Project, User
 
 DEFAULT_FOLDER, DEFAULT_NAME = "smollm2-135m-instruct", "SmolLM2-135M-Instruct"
 PROMPTS = Path(__file__).resolve().parents[2] / "fixtures" / "demo_prompts.jsonl"
+FIRST_SAMPLES = {"max_tokens": 96, "batch": 16}  # small batches: the first task is there sooner
 ROLES = {
     "admin@podium.local": Membership.Role.ADMIN,
     "labeler@podium.local": Membership.Role.LABELER,
@@ -70,7 +71,7 @@ class Command(BaseCommand):
         admin = people["admin@podium.local"]
         audit.record(None, "create demo", project, project)
         self.add_prompts(project, admin)
-        jobs.request(admin, project, "sample", {"k": project.k, "max_tokens": 96}, model_version=base)
+        jobs.request(admin, project, "sample", FIRST_SAMPLES | {"k": project.k}, model_version=base)
         write_accounts(passwords)
 
     def add_prompts(self, project: Project, admin: User) -> None:

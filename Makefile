@@ -1,0 +1,56 @@
+# Podium. `make up` starts it, `make test` tests it; both set up what they need.
+.DEFAULT_GOAL := help
+.PHONY: help install up test lint format loop bench backup restore
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# An index of torch's CPU builds saves a machine without a GPU some 3 GB: make install TORCH_INDEX=URL
+TORCH_INDEX ?=
+MODEL ?= smollm2
+
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(STAMP) ## make .venv with everything pinned in requirements.txt (quick when nothing changed)
+
+$(STAMP): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "Podium needs Python 3.11 or newer: install it, or name it: make install PYTHON=python3.12" >&2; exit 1; }
+	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear $(VENV) >/dev/null \
+	  || { rm -rf $(VENV); echo "The virtual environment could not be made: is there disk space? On Debian: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing the packages of requirements.txt (a few minutes the first time) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt \
+	  || { echo "The packages could not be installed: see above; is the network reachable, and are 4 GB of disk free?" >&2; exit 1; }
+	@touch $@
+
+up: install ## start everything on http://127.0.0.1:8000 (PODIUM_PORT, PODIUM_VAR); Ctrl-C ends it
+	@$(BIN)/python -m config.up
+
+test: install ## run the whole suite, browser tests included where a Chromium is found
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: install ## style, format, import directions, deploy check, migrations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	PODIUM_PRODUCTION=1 PODIUM_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(60))') \
+	  $(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+format: install ## put imports and code into the house's form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+loop: install ## the whole loop with a scripted labeler on a real model (MODEL=folder for another one)
+	@$(BIN)/python benchmarks/loop.py --model $(MODEL) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
+bench: install ## the other benchmarks, quickly
+	@for file in benchmarks/[a-z]*.py; do [ $$file = benchmarks/loop.py ] || $(BIN)/python $$file --quick || exit 1; done
+
+backup: install ## database, datasets, models and uploads in one file below var/backups
+	@$(BIN)/python manage.py backup $(FILE)
+
+restore: install ## bring a backup back: make restore FILE=var/backups/....tar
+	@$(BIN)/python manage.py restore $(FILE)

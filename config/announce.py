@@ -1,0 +1,56 @@
+"""Say once that Podium is ready: when /healthz answers 200, a request will succeed."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+
+from django.conf import settings
+
+REMIND_SECONDS = 30
+
+
+def ask(host: str, port: int, name: str) -> tuple[bool, str]:
+    """Whether everything is there, and what is missing if not. `name` is a host that the site answers to."""
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", "/healthz", headers={"Host": name})
+        response = connection.getresponse()
+        body = response.read()
+        return response.status == 200, ", ".join(missing(json.loads(body))) if response.status == 503 else ""
+    except (OSError, ValueError, http.client.HTTPException):
+        return False, "web"
+    finally:
+        connection.close()
+
+
+def missing(state: dict) -> list[str]:
+    parts = [name for name in ("database", "broker") if state.get(name) != "ok"]
+    return parts + [f"worker {queue}" for queue, count in state.get("workers", {}).items() if not count]
+
+
+def accounts() -> str:
+    file = settings.VAR / "demo-accounts.txt"
+    return "\nDemo accounts:\n" + file.read_text() if settings.DEMO and file.exists() else ""
+
+
+def main() -> None:
+    host = "127.0.0.1" if settings.HOST in ("0.0.0.0", "::", "127.0.0.1") else settings.HOST
+    name = settings.ALLOWED_HOSTS[0].lstrip(".") if settings.ALLOWED_HOSTS else host
+    reminded = time.monotonic()
+    while True:
+        ready, lacks = ask(host, settings.PORT, name)
+        if ready:
+            break
+        if time.monotonic() - reminded > REMIND_SECONDS:
+            reminded = time.monotonic()
+            print(f"Still waiting for: {lacks or 'web'}", flush=True)
+        time.sleep(0.25)
+    print(f"Podium is ready at http://{host}:{settings.PORT}{accounts()}", flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    main()

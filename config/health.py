@@ -1,0 +1,40 @@
+"""/healthz: what is there and what is missing, for supervisors, load balancers and `make up` itself."""
+
+import redis
+from django.db import Error, connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from modelops.jobs import QUEUES
+from workers import pulse
+
+
+@require_safe
+@never_cache
+def healthz(request: HttpRequest) -> JsonResponse:
+    """200 when the database, the broker and a worker of each queue are there; 503 while one is missing."""
+    database = _database()
+    broker, workers = _broker()
+    ok = database == broker == "ok" and all(workers.values())
+    state = {"ok": ok, "database": database, "broker": broker, "workers": workers}
+    response = JsonResponse(state, status=200 if ok else 503)
+    response._has_been_logged = True  # Django would log each 503 as an error of ours, twice a second while starting
+    return response
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Error as error:
+        return f"not reached ({type(error).__name__})"  # the full text may name hosts and accounts
+    return "ok"
+
+
+def _broker() -> tuple[str, dict[str, int]]:
+    try:
+        with pulse.broker() as client:
+            return "ok", pulse.alive(client)
+    except redis.RedisError as error:
+        return f"not reached ({type(error).__name__})", dict.fromkeys(QUEUES, 0)

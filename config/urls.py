@@ -1,0 +1,12 @@
+from django.contrib import admin
+from django.urls import include, path
+
+from config.health import healthz
+
+urlpatterns = [
+    path("healthz", healthz),
+    path("back-office/", admin.site.urls),
+    path("", include("people.urls")),
+    path("p/<slug:slug>/", include("modelops.urls")),
+    path("p/<slug:slug>/", include("labeling.urls")),
+]

@@ -1,0 +1,26 @@
+from pathlib import Path
+
+from django.core.management.base import BaseCommand, CommandError
+
+from people import backups
+
+
+class Command(BaseCommand):
+    help = (
+        "Write database, datasets, models (the default one included), uploads and the secret key into one .tar, "
+        "by default below the data folder's backups/. Podium may be running."
+    )
+
+    def add_arguments(self, parser):
+        parser.add_argument("file", nargs="?", type=Path, help="the .tar to write")
+        parser.add_argument(
+            "--database-only", action="store_true", help="leave the files out: quick, before a migration"
+        )
+
+    def handle(self, *, file, database_only, **options):
+        file = file or backups.default_file("database" if database_only else "podium")
+        try:
+            backups.write(file, database_only)
+        except backups.BackupFailed as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Backed up to {file} ({file.stat().st_size / 2**20:.1f} MB).")

@@ -1,0 +1,78 @@
+"""What every test may use: three named people of a project, a stranger, and their browsers. Nothing touches var/."""
+
+from pathlib import Path
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from tests.factories import make_person, make_project
+
+
+def pytest_configure(config):
+    """Static files are served as they lie in the repository: nothing collects them for a test."""
+    from django.conf import settings
+
+    settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    config.addinivalue_line("filterwarnings", "ignore:No directory at:UserWarning")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings):
+    from django.conf import settings
+
+    database = settings.DATABASES["default"].get("TEST", {}).get("NAME")
+    if database:
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def own_folders(settings, tmp_path):
+    """Files go to the test's own folder, and passwords are hashed quickly."""
+    settings.VAR = tmp_path
+    settings.MEDIA_ROOT = tmp_path / "uploads"
+    settings.MACHINE_LOCK = tmp_path / "machine.lock"
+    settings.MODEL_ROOTS = [tmp_path / "models"]
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    cache.clear()
+
+
+@pytest.fixture
+def project(db):
+    return make_project(slug="demo", name="Demo")
+
+
+@pytest.fixture
+def alice(project):
+    """A labeler of the project."""
+    return make_person(project, "labeler", "alice")
+
+
+@pytest.fixture
+def bob(project):
+    """Her colleague, a labeler too."""
+    return make_person(project, "labeler", "bob")
+
+
+@pytest.fixture
+def carol(project):
+    """The project's admin."""
+    return make_person(project, "admin", "carol")
+
+
+@pytest.fixture
+def stranger(db):
+    """Has an account, and no part in the project."""
+    return make_person(name="stranger")
+
+
+@pytest.fixture
+def client_for():
+    """A browser in which this person is logged in."""
+
+    def log_in(user) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return log_in

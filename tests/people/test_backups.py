@@ -1,0 +1,117 @@
+"""Backup and restore: what comes back, what is refused, and that nothing is lost on the way."""
+
+import io
+import shutil
+import tarfile
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from config import checks
+from people import backups
+from people.models import Project
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def var(tmp_path, settings):
+    if connection.vendor == "postgresql" and not shutil.which("pg_dump"):
+        pytest.skip("needs pg_dump")
+    settings.VAR = tmp_path
+    return tmp_path
+
+
+def put(var, name, text):
+    file = var / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def test_rows_and_files_come_back_as_they_were(var):
+    Project.objects.create(slug="kept", name="Kept")
+    put(var, "models/one/model.safetensors", "weights")
+    put(var, "datasets/abc/rows.jsonl", "{}\n")
+    put(var, "secret", "first")
+    call_command("backup", var / "copy.tar")
+    Project.objects.all().delete()
+    Project.objects.create(slug="later", name="Later")
+    put(var, "models/one/model.safetensors", "overwritten")
+    put(var, "secret", "second")
+
+    call_command("restore", var / "copy.tar")
+
+    assert list(Project.objects.values_list("slug", flat=True)) == ["kept"]
+    assert (var / "models/one/model.safetensors").read_text() == "weights"
+    assert (var / "datasets/abc/rows.jsonl").read_text() == "{}\n"
+    assert (var / "secret").read_text() == "first"
+
+
+def test_what_was_there_is_kept_aside(var):
+    put(var, "models/one/model.safetensors", "old")
+    backups.write(var / "copy.tar")
+    put(var, "models/one/model.safetensors", "new")
+
+    aside = backups.restore(var / "copy.tar")
+
+    assert (aside / "models/one/model.safetensors").read_text() == "new"
+    assert any(path.is_file() for path in aside.iterdir())  # the database
+
+
+def test_the_database_alone_leaves_files_alone(var):
+    put(var, "models/one/model.safetensors", "weights")
+    backups.write(var / "copy.tar", database_only=True)
+    put(var, "models/one/model.safetensors", "newer")
+
+    backups.restore(var / "copy.tar")
+
+    assert (var / "models/one/model.safetensors").read_text() == "newer"
+
+
+def test_a_backup_is_private_and_leaves_out_what_is_half_made(var):
+    put(var, "models/.new-x/model.safetensors", "half")
+    put(var, "models/one/model.safetensors", "whole")
+
+    backups.write(var / "copy.tar")
+
+    with tarfile.open(var / "copy.tar") as tar:
+        assert [name for name in tar.getnames() if name.endswith("safetensors")] == ["models/one/model.safetensors"]
+    assert (var / "copy.tar").stat().st_mode & 0o077 == 0
+
+
+def test_restore_refuses_while_podium_runs(var):
+    backups.write(var / "copy.tar")
+    checks.lock(var)
+
+    with pytest.raises(CommandError, match="stop it"):
+        call_command("restore", var / "copy.tar")
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/outside", "models/../../outside"])
+def test_restore_refuses_a_path_that_leads_outside(var, name):
+    backups.write(var / "copy.tar")
+    with tarfile.open(var / "copy.tar", "a") as tar:
+        tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+
+    with pytest.raises(backups.BackupFailed, match="nothing was restored"):
+        backups.restore(var / "copy.tar")
+
+
+def test_restore_refuses_a_link(var):
+    backups.write(var / "copy.tar")
+    with tarfile.open(var / "copy.tar", "a") as tar:
+        link = tarfile.TarInfo("models/link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+
+    with pytest.raises(backups.BackupFailed, match="nothing was restored"):
+        backups.restore(var / "copy.tar")
+
+
+@pytest.mark.parametrize("content", [b"no tar", b""])
+def test_restore_refuses_another_file(var, content):
+    (var / "copy.tar").write_bytes(content)
+
+    with pytest.raises(CommandError, match="copy.tar"):
+        call_command("restore", var / "copy.tar")

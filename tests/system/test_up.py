@@ -1,0 +1,136 @@
+"""`make up`, for real: what it says, what it survives, and what it leaves."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.system.podium import ROOT, wait_for
+
+pytestmark = pytest.mark.system
+TABLES = ("people_user", "people_project", "modelops_modelversion", "modelops_job", "labeling_prompt")
+
+
+def run_up(podium, **environment):
+    """A start that is expected to fail; its exit code and its lines."""
+    done = subprocess.run(
+        [sys.executable, "-m", "config.up"],
+        cwd=ROOT, env=podium.environment | environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    return done.returncode, (done.stdout + done.stderr).strip().splitlines()
+
+
+def counts(podium):
+    return {table: podium.sql(f"select count(*) from {table}")[0][0] for table in TABLES}
+
+
+def sampling(podium):
+    return podium.sql("select 1 from labeling_candidate limit 1")
+
+
+def test_the_ready_line_comes_once_and_is_true(running_podium):
+    assert running_podium.is_well()
+    assert running_podium.lines.count(running_podium.ready_line) == 1
+
+
+def test_the_demo_accounts_are_printed_with_random_passwords(running_podium):
+    accounts = running_podium.accounts()
+
+    assert set(accounts) >= {"admin@podium.local", "labeler@podium.local", "researcher@podium.local"}
+    assert len(set(accounts.values())) == len(accounts)
+    assert all(password in running_podium.output for password in accounts.values())
+    assert (running_podium.var / "demo-accounts.txt").stat().st_mode & 0o077 == 0
+
+
+def test_health_names_every_part(running_podium):
+    status, state = running_podium.health()
+
+    assert (status, state["database"], state["broker"]) == (200, "ok", "ok")
+    assert set(state["workers"]) == {"default", "sampling", "training"}
+    assert all(state["workers"].values())
+
+
+def test_lines_of_a_program_begin_with_its_name(running_podium):
+    assert any(line.startswith("worker-sampling | ") for line in running_podium.lines)
+
+
+def test_a_killed_broker_shows_in_health_and_comes_back(running_podium):
+    os.kill(running_podium.pid("broker"), signal.SIGKILL)
+
+    status, state = wait_for(lambda: (seen := running_podium.health())[0] == 503 and seen, 10, "503 is seen")
+    assert state["broker"] != "ok"
+    wait_for(running_podium.is_well, 60, "it is well again")
+
+
+@pytest.mark.parametrize("program", ["web", "worker-default", "worker-sampling", "worker-training"])
+def test_a_killed_program_comes_back_and_leaves_no_child(running_podium, program):
+    before = {pid for pid, command in running_podium.processes() if "prefix.py" not in command}
+
+    running_podium.kill_9(program)
+
+    wait_for(running_podium.is_well, 60, "it is well again")
+    wait_for(lambda: len(before) == len(_programs(running_podium)), 20, "as many processes as before")
+
+
+def _programs(podium):
+    return [pid for pid, command in podium.processes() if "prefix.py" not in command]
+
+
+def test_a_second_start_on_the_same_data_says_so(running_podium):
+    code, lines = run_up(running_podium)
+
+    assert code != 0
+    assert lines == [
+        f"Podium can't start. Podium is running on {running_podium.var} already (process {running_podium.process.pid}):"
+        " stop it first, or choose another PODIUM_VAR."
+    ]
+
+
+def test_ctrl_c_leaves_nothing_and_a_second_start_does_nothing_twice(own_podium):
+    own_podium.start()
+    wait_for(lambda: sampling(own_podium), 120, "the first answers are there")
+    first, accounts = counts(own_podium), own_podium.accounts()
+    own_podium.stop()
+    gathered = (own_podium.var / "static" / ".gathered").stat().st_mtime_ns
+
+    own_podium.start()
+    assert counts(own_podium) == first
+    assert own_podium.accounts() == accounts
+    assert own_podium.lines.count(own_podium.ready_line) == 1
+    assert not [line for line in own_podium.lines if line.startswith(("Preparing", "Gathering", "Backing", "Getting"))]
+    assert (own_podium.var / "static" / ".gathered").stat().st_mtime_ns == gathered
+
+    own_podium.process.kill()  # the supervisor can say nothing to anyone
+    assert own_podium.left_over() == []
+
+
+def test_a_port_in_use_is_named(own_podium):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", own_podium.port))
+        other.listen()
+        code, lines = run_up(own_podium)
+
+    assert code != 0
+    assert len(lines) == 1
+    assert f"Port {own_podium.port}" in lines[0]
+    assert "PODIUM_PORT" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "named"),
+    [
+        ("PODIUM_MODEL", "/nowhere", "PODIUM_MODEL"),
+        ("PODIUM_PORT", "http", "http"),
+        ("PODIUM_PRODUCTION", "1", "PODIUM_SECRET_KEY"),
+        ("PODIUM_VAR", "/proc/podium", "PODIUM_VAR"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(own_podium, setting, value, named):
+    code, lines = run_up(own_podium, **{setting: value})
+
+    assert code != 0
+    assert len(lines) == 1
+    assert named in lines[0]

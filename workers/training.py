@@ -1,0 +1,186 @@
+"""A training job: a trainer runs as a child process and reports in JSON lines; its result becomes a model version."""
+
+from __future__ import annotations
+
+import json
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from django.conf import settings
+
+from modelops import datasets, jobs, registry
+from modelops.jobs import Crashed, JobFailed
+from modelops.models import Job, Metric, ModelVersion
+
+STEMS = {"reward": "reward", "sft": "assistant", "dpo": "assistant"}
+FLUSH_SECONDS = 1.0
+
+
+def run(job: Job, lock: int) -> None:
+    """Raises JobFailed with the trainer's own sentence, or Crashed when it died; what is finished is not done again."""
+    if ModelVersion.objects.filter(job=job).exists():
+        return  # killed between registering and saying so
+    folder = prepare(job)
+    if not home(job).exists():
+        train(job, folder, lock)
+        home(job).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "out").rename(home(job))
+    register(job)
+    shutil.rmtree(folder, ignore_errors=True)  # the recipe lies beside the result
+
+
+def train(job: Job, folder: Path, lock: int) -> None:
+    child = start(job, folder, lock)
+    try:
+        Report(job, child).follow()
+    finally:
+        stop(child)
+
+
+def home(job: Job) -> Path:
+    return settings.VAR / "models" / f"job-{job.pk}"
+
+
+def prepare(job: Job) -> Path:
+    """The run's folder, with what the trainer needs to know in recipe.json."""
+    if job.dataset is None or job.model_version is None or job.model_version.external:
+        raise JobFailed("A training job needs a dataset and a model with weights.")
+    try:
+        datasets.verify(job.dataset)
+    except datasets.Withheld as error:
+        raise JobFailed(str(error)) from error
+    folder = settings.VAR / "runs" / str(job.pk)
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = {
+        "kind": job.kind,
+        "settings": job.recipe,
+        "model": str(registry.path(job.model_version)),
+        "dataset": str(datasets.path(job.dataset)),
+        "out": str(folder / "out"),
+    }
+    (folder / "recipe.json").write_text(json.dumps(recipe, indent=1))
+    return folder
+
+
+def start(job: Job, folder: Path, lock: int) -> subprocess.Popen:
+    """The trainer ends itself when this process dies: it watches the pipe that is its standard input."""
+    command = [sys.executable, "-m", f"workers.trainers.{job.kind}", str(folder / "recipe.json"), "--watch-stdin"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=settings.BASE_DIR, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1, errors="replace", pass_fds=(lock,)
+    )  # fmt: skip
+
+
+def stop(child: subprocess.Popen) -> None:
+    if child.poll() is None:
+        child.kill()  # what it had finished lies in its last complete checkpoint
+    child.wait()
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        pipe.close()
+
+
+class Report:
+    """Follows a trainer's events and writes them to its job in batches."""
+
+    def __init__(self, job: Job, child: subprocess.Popen):
+        self.job, self.child = job, child
+        self.lines: queue.Queue = queue.Queue()
+        self.log: list[str] = []
+        self.metrics: list[Metric] = []
+        self.progress: dict[str, int] = {}
+        self.error = ""
+        for name in ("stdout", "stderr"):
+            threading.Thread(target=self._read, args=(name,), daemon=True).start()
+
+    def _read(self, name: str) -> None:
+        for line in getattr(self.child, name):
+            self.lines.put((name, line.rstrip("\n")))
+        self.lines.put((name, None))
+
+    def follow(self) -> None:
+        """Until both of the trainer's pipes are closed. Raises what jobs.beat raises, JobFailed or Crashed."""
+        self.heard = written = time.monotonic()
+        open_pipes = 2
+        while open_pipes:
+            try:
+                name, line = self.lines.get(timeout=FLUSH_SECONDS)
+                open_pipes -= line is None
+                self.take(name, line or "")
+            except queue.Empty:
+                pass
+            if time.monotonic() - written >= FLUSH_SECONDS:
+                self.flush()
+                written = time.monotonic()
+            if time.monotonic() - self.heard > settings.CHILD_SILENT_SECONDS:
+                raise Crashed(f"The trainer gave no sign of life for {settings.CHILD_SILENT_SECONDS:.0f} s.")
+        self.flush()
+        self.conclude(self.child.wait())
+
+    def take(self, name: str, line: str) -> None:
+        if name == "stderr" or not line:
+            self.log += [line] if line.strip() else []
+            return
+        self.heard = time.monotonic()
+        event = json.loads(line)
+        getattr(self, f"on_{event['event']}")(event)
+
+    def on_start(self, event: dict) -> None:
+        self.progress = {"total": event["total"]}
+
+    def on_step(self, event: dict) -> None:
+        self.progress = {"done": event["step"], "total": event["total"]}
+        figures = event["metrics"].items()
+        self.metrics += [
+            Metric(job=self.job, name=name, step=event["step"], value=value)
+            for name, value in figures
+            if value is not None
+        ]
+
+    def on_metric(self, event: dict) -> None:
+        names = ("name", "value", "low", "high", "n", "slice")
+        fields = {name: event[name] for name in names if event.get(name) is not None}
+        if "value" not in fields:  # nothing was held out to measure on
+            return
+        self.metrics.append(Metric(job=self.job, **fields))
+
+    def on_log(self, event: dict) -> None:
+        self.log.append(event["text"])
+
+    def on_error(self, event: dict) -> None:
+        self.error = event["text"]
+
+    def on_done(self, event: dict) -> None:
+        self.log.append("The trainer has finished.")
+
+    def flush(self) -> None:
+        """Write what has gathered, if the job is still ours."""
+        jobs.beat(self.job, **self.progress)
+        if self.log:
+            jobs.write_log(self.job, self.log)
+        if self.metrics:
+            jobs.write_metrics(self.job, self.metrics)
+        self.log, self.metrics = [], []
+
+    def conclude(self, code: int) -> None:
+        if self.error:
+            raise JobFailed(self.error)
+        if code < 0:
+            raise Crashed(
+                f"The trainer was killed by signal {-code}; if that was not you, the machine ran out of memory."
+            )
+        if code > 0:
+            raise JobFailed(f"The trainer ended with code {code}. The end of its log says why.")
+
+
+def register(job: Job) -> None:
+    """The result becomes a version with its parent, dataset and job."""
+    kind = ModelVersion.Kind.REWARD if job.kind == Job.Kind.REWARD else ModelVersion.Kind.POLICY
+    name = registry.next_name(job.project, STEMS[job.kind])
+    links = {"parent": job.model_version, "dataset": job.dataset, "job": job}
+    version = registry.register(job.project, kind, name, home(job), **links)
+    job.result = {"model": version.pk, "name": version.name}
