@@ -16,7 +16,7 @@ from labeling.ranking import FLAGS, LABELS, LETTERS, Judgment, Verdict
 RATINGS = range(1, 8)
 LONGEST_NOTE = 10_000
 SKIP_REASONS = {
-    "language": _("I don't read this language well enough"),
+    "language": _("I don't read this language well"),
     "knowledge": _("I don't know enough to judge this"),
     "unwelcome": _("I would rather not read this"),
     "broken": _("The prompt or an answer is broken"),

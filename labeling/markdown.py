@@ -19,13 +19,16 @@ _markdown = (
 )
 
 _cleaner = nh3.Cleaner(
-    tags=set(["p", "br", "hr", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"]),
+    tags={
+        "p", "br", "hr", "h3", "h4", "h5", "h6", "blockquote", "ul", "ol", "li", "pre", "code", "strong", "em", "s", "a",
+        "table", "thead", "tbody", "tr", "th", "td",
+    },
     attributes={"a": {"href", "title"}, "ol": {"start"}},
     set_tag_attribute_values={"a": {"target": "_blank"}},
     url_schemes={"http", "https", "mailto"},
     url_relative="deny",
     link_rel="nofollow noopener noreferrer",
-)
+)  # fmt: skip
 
 
 def render(text: str) -> SafeString:

@@ -1,56 +1,72 @@
-"""Rows for tests: a project, a person in it, a task to rank. Each call makes a new one."""
+"""Small worlds for tests: a project, its people, and tasks to rank."""
 
 from itertools import count
+from uuid import uuid4
 
 from labeling import candidates
-from labeling.models import Candidate, Prompt, RankingTask
+from labeling.models import Candidate, Prompt, RankedCandidate, Ranking, RankingTask
 from modelops import rows
 from modelops.models import Job, ModelVersion
 from people.models import Membership, Project, User
 
 PASSWORD = "correct horse battery"
-_number = count(1)
-
-
-def make_user(**fields) -> User:
-    number = next(_number)
-    return User.objects.create_user(f"person{number}@example.org", PASSWORD, **{"name": f"Person {number}"} | fields)
+_numbers = count(1)
 
 
 def make_project(**fields) -> Project:
-    number = next(_number)
+    number = next(_numbers)
     return Project.objects.create(**{"slug": f"project-{number}", "name": f"Project {number}"} | fields)
 
 
-def make_person(project: Project, role: str = "labeler", **fields) -> User:
-    user = make_user(**fields)
-    Membership.objects.create(project=project, user=user, role=role)
+def make_person(project: Project | None = None, role: str = "labeler", name: str = "", **fields) -> User:
+    name = name or f"person-{next(_numbers)}"
+    user = User.objects.create_user(f"{name}@example.org".lower(), PASSWORD, name=name.capitalize(), **fields)
+    if project is not None:
+        Membership.objects.create(project=project, user=user, role=role)
     return user
 
 
-def make_model(project: Project | None = None, **fields) -> ModelVersion:
-    return ModelVersion.objects.create(
-        **{"project": project, "kind": "policy", "name": f"secret-model-{next(_number)}"} | fields
-    )
+def make_prompt(project: Project, text: str = "", messages: list | None = None, **fields) -> Prompt:
+    messages = messages or [{"role": "user", "content": text or f"Question {next(_numbers)}?"}]
+    usual = {"digest": rows.digest(messages), "split": "train", "published": True}
+    return Prompt.objects.create(project=project, messages=messages, **usual | fields)
 
 
-def make_prompt(project: Project, text: str = "", **fields) -> Prompt:
-    messages = [{"role": "user", "content": text or f"Prompt {next(_number)}?"}]
-    defaults = {"messages": messages, "digest": rows.digest(messages), "split": "train", "published": True}
-    return Prompt.objects.create(project=project, **defaults | fields)
+def make_model(project: Project | None = None, name: str = "", **fields) -> ModelVersion:
+    name = name or f"model-{uuid4().hex[:8]}"
+    return ModelVersion.objects.create(project=project, kind="policy", name=name, **fields)
 
 
-def make_task(project: Project, texts=("good", "fair", "poor", "bad"), prompt: Prompt | None = None) -> RankingTask:
-    """An open task whose answers, all by one model, read as `texts`."""
+def make_job(project: Project, kind: str = "sample", **fields) -> Job:
+    return Job.objects.create(project=project, kind=kind, **{"state": "done"} | fields)
+
+
+def make_task(
+    project: Project, texts=("good", "fair", "poor", "bad"), prompt: Prompt | None = None,
+    model: ModelVersion | None = None, job: Job | None = None, **fields,
+) -> RankingTask:  # fmt: skip
+    """A published task with one answer for each text, all by one model version."""
     prompt = prompt or make_prompt(project)
-    version = make_model(project)
-    job = Job.objects.create(project=project, kind="sample", state="done", model_version=version)
-    task = RankingTask.objects.create(project=project, prompt=prompt, job=job, overlap=project.overlap)
-    made = Candidate.objects.bulk_create(
-        Candidate(prompt=prompt, model_version=version, job=job, slot=slot, text=text, tokens=3, finish_reason="stop")
+    model = model or make_model(project)
+    job = job or make_job(project, model_version=model)
+    task = RankingTask.objects.create(
+        **{"project": project, "prompt": prompt, "job": job, "overlap": project.overlap} | fields
+    )
+    task.candidates.set(
+        Candidate.objects.create(prompt=prompt, model_version=model, job=job, slot=slot, text=text)
         for slot, text in enumerate(texts)
     )
-    task.candidates.set(made)
     candidates.publish(RankingTask.objects.filter(pk=task.pk))
     task.refresh_from_db()
     return task
+
+
+def make_ranking(task: RankingTask, person: User, ranks=(1, 2, 3, 4)) -> Ranking:
+    """What this person decided on the task: the rank of each answer, in the order of its slots."""
+    ranking = Ranking.objects.create(task=task, labeler=person, judge=person.uuid)
+    RankedCandidate.objects.bulk_create(
+        RankedCandidate(ranking=ranking, candidate=candidate, shown=candidate.slot, rank=rank)
+        for candidate, rank in zip(task.candidates.order_by("slot"), ranks, strict=True)
+    )
+    RankingTask.objects.filter(pk=task.pk).update(free_places=max(task.free_places - 1, 0))
+    return ranking

@@ -31,7 +31,7 @@ from people.models import Project
 
 ROLES = {"system": gettext_lazy("System"), "user": gettext_lazy("User"), "assistant": gettext_lazy("Assistant")}
 ORDINALS = [gettext_lazy(text) for text in ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th")]
-PROGRESS_SECONDS = 60  # counting a million tasks takes a while, and nobody needs it to the second
+PROGRESS_SECONDS = 15  # counting a million tasks takes a while, and nobody needs it to the second
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,10 @@ def rank_skip(request: HttpRequest, assignment_id: int) -> HttpResponse:
 @require_POST
 def rank_undo(request: HttpRequest) -> HttpResponse:
     """Take the last submit back. The form names its ranking, so that a second press doesn't undo the one before."""
-    mine = Ranking.objects.filter(labeler=request.user, task__project=request.project)
-    last = get_object_or_404(mine, pk=forms.number(request.POST.get("ranking")))
+    last = ranking.last_of(request.project, request.user)
     try:
+        if last is None or str(last.pk) != request.POST.get("ranking"):
+            raise ranking.TooLate(_("There is nothing to undo: it was undone already, or is too long ago."))
         assignment = ranking.undo(last)
     except ranking.TooLate as why:
         messages.warning(request, str(why))
@@ -202,10 +203,9 @@ def _answers(assignment: Assignment, typed: dict, wrong: ranking.InvalidRanking 
 
 def _page(request: HttpRequest, fragment: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     """The fragment alone when htmx asks, else the whole page around it."""
-    context |= {"project": request.project, "fragment": fragment, "today": _today(request)}
-    if request.htmx:
-        return render(request, fragment, context, status=status)
-    return render(request, "labeling/rank.html", context | {"progress": _progress(request.project)}, status=status)
+    context |= {"project": request.project, "fragment": fragment}
+    context |= {"today": _today(request), "progress": _progress(request.project)}
+    return render(request, fragment if request.htmx else "labeling/rank.html", context, status=status)
 
 
 def _today(request: HttpRequest) -> int:

@@ -1,0 +1,110 @@
+// What is typed into the ranking form is saved as one goes, and the seconds at it are counted. Any field of the form may
+// change, by hand or by ranking.js; it is enough that it says so by an event.
+
+const PAUSE = 400;        // ms without a change before the draft is saved
+const RETRY = 5_000;
+const BEAT = 60_000;      // ms between two saves without a change: they tell that the page is open, and renew the lease
+const IDLE = 60_000;      // ms without a sign of life: no longer counted as work
+
+const task = () => document.querySelector("#task");
+let timer, dirty = false;
+
+function changed() {
+  dirty = true;
+  say("");
+  later(PAUSE);
+}
+
+function later(pause) {
+  clearTimeout(timer);
+  timer = setTimeout(save, pause);
+}
+
+function say(word) {
+  const saved = document.querySelector(".saved");
+  if (saved) saved.textContent = saved.dataset[word] ?? "";
+}
+
+async function save() {
+  const form = task();
+  if (!form) return;
+  clearTimeout(timer);
+  dirty = false;
+  const result = await fetch(form.dataset.draft, { method: "POST", body: new FormData(form), redirect: "manual" })
+    .then((answer) => (answer.ok ? "saved" : answer.status === 409 ? "gone" : answer.status < 500 ? "out" : "offline"))
+    .catch(() => "offline");
+  if (form !== task()) return;
+  if (result === "offline" || result === "out") failed(result);
+  else if (!dirty) say(result);
+}
+
+function failed(how) {
+  if (!task()) return;
+  say(how);
+  dirty = true;
+  if (how === "offline") later(RETRY);
+}
+
+// On leaving, the last changes are sent, and kept in this tab too: a reload may overtake what was sent.
+function leave() {
+  const form = task();
+  if (!form || !dirty) return;
+  navigator.sendBeacon(form.dataset.draft, new FormData(form));
+  const kept = [...new FormData(form)].filter(([name]) => !["key", "csrfmiddlewaretoken"].includes(name));
+  sessionStorage.setItem(form.dataset.draft, JSON.stringify(kept));
+}
+
+function comeBack() {
+  const form = task(), kept = new URLSearchParams(JSON.parse(sessionStorage.getItem(form.dataset.draft) ?? "[]"));
+  sessionStorage.removeItem(form.dataset.draft);
+  if (!kept.size) return;
+  for (const input of form.elements) {
+    if (["checkbox", "radio"].includes(input.type)) input.checked = kept.getAll(input.name).includes(input.value);
+    else if (kept.has(input.name)) input.value = kept.get(input.name);
+  }
+  form.elements.order.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+for (const kind of ["input", "change"]) {
+  document.addEventListener(kind, (event) => { if (task() && event.target.form === task()) changed(); });
+}
+addEventListener("online", () => { if (dirty) save(); });
+addEventListener("pagehide", leave);
+setInterval(() => { if (!document.hidden) save(); }, BEAT);
+
+// ---- Seconds at work: the tab in sight, and a sign of life within the last minute ----
+
+let alive = performance.now(), ticked = alive;
+for (const sign of ["pointermove", "pointerdown", "keydown", "scroll"]) {
+  addEventListener(sign, () => { alive = performance.now(); }, { passive: true, capture: true });
+}
+setInterval(() => {
+  const time = performance.now(), passed = Math.min(time - ticked, 2_000);
+  ticked = time;
+  const seconds = task()?.elements.seconds;
+  if (seconds && !document.hidden && time - alive < IDLE) seconds.value = (+seconds.value + passed / 1_000).toFixed(1);
+}, 1_000);
+
+// ---- htmx takes the card away and brings the next ----
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.target !== task() && dirty) save();   // skip and undo don't send the form along
+  clearTimeout(timer);
+});
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr, requestConfig } = event.detail;
+  if (new URL(xhr.responseURL).pathname === requestConfig.path) return;
+  event.detail.shouldSwap = false;                // sent elsewhere: to the log-in page
+  failed("out");
+});
+document.addEventListener("htmx:responseError", (event) => failed(event.detail.xhr.status < 500 ? "out" : "offline"));
+document.addEventListener("htmx:sendError", () => failed("offline"));
+document.addEventListener("htmx:afterSwap", (event) => { if (!event.target.matches("dialog")) start(); });
+
+function start() {
+  clearTimeout(timer);
+  dirty = false;
+  if (task()) comeBack();
+}
+
+start();

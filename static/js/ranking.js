@@ -1,0 +1,283 @@
+// The ranking widget. The form's own fields hold the state (a <select> for each answer, and the order of placing), so that
+// typing, dragging, tapping, a saved draft (draft.js), a reload and a browser without JavaScript all agree. Every listener
+// sits on the document and survives htmx's swaps.
+
+const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+const task = () => $("#task");
+const cards = () => $$(".answer");
+const letters = () => cards().map((card) => card.dataset.letter);
+const field = (letter) => task().elements[`rank-${letter}`];
+const words = () => $(".status").dataset;
+
+let tieNext = false;
+
+// ---- The ranking: read from the fields, written back to them ----
+
+function read() {
+  const order = placed();
+  const ranks = [...new Set(order.map((letter) => +field(letter).value))].sort((a, b) => a - b);
+  return ranks.map((rank) => order.filter((letter) => +field(letter).value === rank));
+}
+
+function placed() {
+  const known = [...task().elements.order.value];
+  const at = (letter) => (known.includes(letter) ? known.indexOf(letter) : known.length);
+  return letters().filter((letter) => field(letter).value).sort((a, b) => at(a) - at(b));
+}
+
+function write(tiers, order) {
+  let rank = 1;
+  for (const letter of letters()) field(letter).value = "";
+  for (const tier of tiers.filter((group) => group.length)) {
+    for (const letter of tier) field(letter).value = rank;
+    rank += tier.length;
+  }
+  task().elements.order.value = order.join("");
+  tieNext = false;
+  tell(task().elements.order);
+}
+
+const tell = (input) => input.dispatchEvent(new Event("change", { bubbles: true }));   // draws, and saves the draft
+
+// Behind the last tier, or into (`tie`) or before the tier `at`.
+function place(letter, at = null, tie = false) {
+  const last = at === null;
+  const order = placed().filter((other) => other !== letter).concat(letter);
+  let tiers = read().map((group) => group.filter((other) => other !== letter));
+  if (last) tiers = tiers.filter((group) => group.length);
+  if (last) at = tie && tiers.length ? tiers.length - 1 : tiers.length;
+  if (tie && tiers[at]) tiers[at].push(letter);
+  else tiers.splice(at, 0, [letter]);
+  const left = letters().filter((other) => !order.includes(other));
+  if (last && left.length === 1) {        // the last one follows by itself
+    tiers.push(left);
+    order.push(left[0]);
+  }
+  write(tiers, order);
+}
+
+function unplace(letter) {
+  const order = placed().filter((other) => other !== letter);
+  write(read().map((group) => group.filter((other) => other !== letter)), order);
+}
+
+function takeBack() {
+  if (tieNext) tieNext = false, draw();
+  else if (placed().length) unplace(placed().at(-1));
+}
+
+function tieWithLast() {
+  tieNext = placed().length > 0 && task().dataset.ties === "yes";
+  draw();
+  if (task().dataset.ties !== "yes") $(".status").textContent = words().noTies;
+}
+
+// ---- What it looks like ----
+
+function draw() {
+  const tiers = read(), board = $(".tiers"), held = document.activeElement.closest(".tiers .letter")?.dataset.letter;
+  const ranked = task().elements.outcome.value === "ranked";
+  board.replaceChildren(...letters().map((_, i) => slot(tiers[i])));
+  board.classList.toggle("off", !ranked);
+  for (const card of cards()) {
+    const letter = card.dataset.letter, out = $(".place", card);
+    out.hidden = !field(letter).value;
+    out.textContent = out.hidden ? "" : name(tiers.find((tier) => tier.includes(letter)));
+    card.dataset.place = field(letter).value;
+    const flags = $$(".flags :checked", card).length, count = $(".flags b", card);
+    count.hidden = !flags;
+    count.textContent = flags;
+  }
+  $("#submit").disabled = ranked && tiers.flat().length < letters().length;
+  $(".status").textContent = ranked ? say(tiers) : words().unranked;
+  if (held) $(`.tiers [data-letter=${held}], #answer-${held} .letter`)?.focus();
+}
+
+function slot(tier) {
+  const item = document.createElement("li");
+  item.className = tier ? "tier full" : "tier";
+  if (tier) item.dataset.rank = name(tier);
+  for (const letter of tier ?? []) {
+    const token = $(`#answer-${letter} .letter`).cloneNode(true);
+    token.ariaLabel = words().off.replace("{letter}", letter.toUpperCase());
+    item.append(token);
+  }
+  return item;
+}
+
+function name(tier) {
+  const rank = field(tier[0]).selectedOptions[0].text;
+  return tier.length > 1 ? `${rank}, ${words().tied}` : rank;
+}
+
+function say(tiers) {
+  const left = letters().length - tiers.flat().length;
+  const order = tiers.map((tier) => tier.join(" = ").toUpperCase()).join(" > ");
+  if (tieNext) return `${order}. ${words().tie}`;
+  if (!order) return matchMedia("(pointer: coarse)").matches ? words().startTouch : words().start;
+  return left ? `${order}. ${words().left.replace("{n}", left)}` : order;
+}
+
+// ---- Keys ----
+
+const focused = () => cards().findIndex((card) => card.contains(document.activeElement));
+
+const focus = (card) => $(".text", card).focus();
+
+function moveFocus(step) {
+  const all = cards();
+  focus(all[(Math.max(focused(), step > 0 ? -1 : 0) + step + all.length) % all.length]);
+}
+
+function scrollOrMove(step) {
+  const text = $(".text", cards()[focused()] ?? document);
+  const room = step > 0 ? text.scrollHeight - text.clientHeight - text.scrollTop : text.scrollTop;
+  if (focused() >= 0 && room > 1) text.scrollBy({ top: step * 80 });
+  else moveFocus(step);
+}
+
+function rate(value) {
+  const all = cards(), unrated = all.findIndex((card) => !$(".scale :checked", card));
+  const at = focused() >= 0 ? focused() : Math.max(unrated, 0);
+  const input = $(`.scale [value="${value}"]`, all[at]);
+  input.checked = true;
+  tell(input);
+  focus(all[Math.min(at + 1, all.length - 1)]);
+}
+
+function open(details) {
+  details.open = true;
+  $("textarea, input:not([type=hidden])", details).focus();
+}
+
+const verbs = {
+  "=": tieWithLast,
+  backspace: takeBack,
+  x: () => open($(".flags", cards()[Math.max(focused(), 0)])),
+  p: () => open($("#labels")),
+  n: () => open($("#note")),
+  s: () => open($("#skip")),
+  u: () => $("#undo button").click(),
+  r: () => $("#read").click(),
+  "?": () => $("#shortcuts").showModal(),
+};
+const moves = {
+  arrowright: () => moveFocus(1),
+  arrowleft: () => moveFocus(-1),
+  arrowdown: () => scrollOrMove(1),
+  arrowup: () => scrollOrMove(-1),
+};
+
+document.addEventListener("keydown", (event) => {
+  const { target } = event, key = event.key.toLowerCase();
+  if (!task() || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || $("dialog[open]")) return;
+  if (key === "escape") return shut(target);
+  if (target.matches("textarea, select, [type=text]")) return;
+  if (key === "enter") return enter(event);
+  const verb = (target.type === "radio" ? null : moves[key]) ?? (task().dataset.shortcuts === "on" ? typed(key) : null);
+  if (!verb) return;
+  event.preventDefault();
+  if (!event.repeat || key in moves) verb();
+});
+
+function typed(key) {
+  if (letters().includes(key)) return () => place(key, null, tieNext);
+  if (/^[1-7]$/.test(key)) return () => rate(key);
+  return verbs[key];
+}
+
+function enter(event) {
+  if (event.target.closest("button, summary, a, .verdict form")) return;
+  event.preventDefault();
+  if (!event.repeat && !$("#submit").disabled) task().requestSubmit($("#submit"));
+}
+
+// Close what lies over the page, and leave what is part of it; the focus goes back to the answer, or to the prompt.
+function shut(target) {
+  const card = target.closest(".answer");
+  for (const over of [$("#skip"), ...$$(".flags", card ?? task())]) over.open = false;
+  if (card) focus(card);
+  else $("#prompt-title").focus({ preventScroll: true });
+}
+
+// ---- Pointer: drag a letter into a tier, between two, or off the board; a click ranks it next ----
+
+let drag = null, dragged = false;
+
+document.addEventListener("pointerdown", (event) => {
+  const letter = event.target.closest(".letter");
+  dragged = false;
+  if (letter && event.isPrimary && event.button === 0) drag = { letter, x: event.clientX, y: event.clientY, ghost: null };
+  if (!event.target.closest("#skip")) $("#skip")?.removeAttribute("open");
+});
+
+document.addEventListener("pointermove", (event) => {
+  if (!drag) return;
+  const x = event.clientX, y = event.clientY;
+  if (!drag.ghost && Math.hypot(x - drag.x, y - drag.y) < 6) return;
+  if (!drag.ghost) {
+    drag.ghost = document.body.appendChild(drag.letter.cloneNode(true));
+    drag.ghost.classList.add("ghost");
+  }
+  drag.ghost.style.translate = `${x}px ${y}px`;
+  mark(target(x, y));
+});
+
+document.addEventListener("pointerup", (event) => {
+  if (!drag?.ghost) return drop();
+  const { letter } = drag.letter.dataset, spot = target(event.clientX, event.clientY);
+  drop();
+  dragged = true;
+  if (spot) place(letter, spot.at, spot.tie);
+  else if (field(letter).value) unplace(letter);
+});
+document.addEventListener("pointercancel", drop);
+
+function drop() {
+  drag?.ghost?.remove();
+  drag = null;
+  mark(null);
+}
+
+function target(x, y) {
+  const board = $(".tiers").getBoundingClientRect(), near = 24;
+  if (x < board.left - near || x > board.right + near || y < board.top - near || y > board.bottom + near) return null;
+  const full = $$(".tier.full");
+  for (const [at, tier] of full.entries()) {
+    const { left, right, width } = tier.getBoundingClientRect(), edge = width * (task().dataset.ties === "yes" ? 0.25 : 0.5);
+    if (x < left + edge) return { at, tie: false, tier, mark: "before" };
+    if (x <= right - edge) return { at, tie: true, tier, mark: "over" };
+  }
+  const free = $(".tier:not(.full)");
+  return { at: null, tie: false, tier: free ?? full.at(-1), mark: free ? "over" : "after" };
+}
+
+function mark(spot) {
+  for (const tier of $$(".tier")) tier.classList.remove("over", "before", "after");
+  spot?.tier.classList.add(spot.mark);
+}
+
+document.addEventListener("click", (event) => {
+  const letter = event.target.closest(".letter"), opens = event.target.closest("[data-opens]");
+  if (opens) $(`#${opens.dataset.opens}`).showModal();
+  if (!letter || dragged) return;
+  if (letter.closest(".tiers")) unplace(letter.dataset.letter);
+  else place(letter.dataset.letter, null, tieNext);
+});
+
+// ---- The form, the page and htmx ----
+
+document.addEventListener("change", (event) => { if (task() && event.target.form === task()) draw(); });
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.target.matches("dialog")) event.target.showModal();
+  else start();
+});
+
+function start() {
+  tieNext = false;
+  if (task()) draw();
+}
+
+document.documentElement.classList.add("js");
+start();

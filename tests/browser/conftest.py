@@ -1,0 +1,83 @@
+"""A headless Chromium against a live server. An error in its console, or a breach of the CSP, fails the test."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.factories import PASSWORD
+
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+EXPECTED = re.compile(r"status of (409|422)|ERR_INTERNET_DISCONNECTED|htmx:(sendError|afterRequest)")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    path = next((found for name in names if (found := shutil.which(name))), None)
+    if path is None and os.environ.get("PODIUM_REQUIRE_BROWSER") == "1":
+        pytest.fail("PODIUM_REQUIRE_BROWSER is set, and there is no Chromium")
+    if path is None:
+        pytest.skip("no Chromium here")
+    from playwright.sync_api import sync_playwright
+
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # playwright runs a loop of its own in this thread
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def window(chromium, live_server):
+    """`window(width=…, color_scheme=…, …)` opens a page in a browser of its own; relative addresses lead to the site."""
+    contexts, errors = [], []
+
+    def watch(message):
+        if message.type == "error" and not EXPECTED.search(message.text):
+            errors.append(message.text)
+
+    def open_window(width=1440, height=900, **options):
+        viewport = {"width": width, "height": height}
+        context = chromium.new_context(base_url=live_server.url, viewport=viewport, **options)
+        context.set_default_timeout(10_000)
+        context.on("console", watch)
+        context.on("weberror", lambda error: errors.append(str(error.error)))
+        contexts.append(context)
+        return context.new_page()
+
+    yield open_window
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+@pytest.fixture
+def log_in():
+    def fill(page, user):
+        page.goto("/login/")
+        page.fill("[name=username]", user.email)
+        page.fill("[name=password]", PASSWORD)
+        page.click("main [type=submit]")
+        page.wait_for_url(lambda url: "login" not in url)
+
+    return fill
+
+
+@pytest.fixture
+def picture():
+    """Keeps a screenshot in the folder that PODIUM_SCREENSHOTS names, if it does."""
+
+    def take(page, name):
+        folder = os.environ.get("PODIUM_SCREENSHOTS")
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=f"{folder}/{name}.png")
+
+    return take

@@ -1,0 +1,73 @@
+"""What the ranking form says is kept as it is, and means one judgment."""
+
+import json
+from uuid import UUID
+
+import pytest
+from django.http import QueryDict
+
+from labeling import forms
+from labeling.ranking import Judgment, Verdict
+
+FULL = (
+    "rank-a=2&rank-b=1&rank-c=2&rating-a=7&flags-a=opinion&flags-a=sexual&labels=sensitive&note=+why%0D%0Anot+"
+    "&outcome=ranked&seconds=12.5&order=bac"
+)
+
+
+def typed(text, k=3):
+    return forms.typed(QueryDict(text), k)
+
+
+def test_a_judgment_says_what_the_form_said():
+    assert forms.judgment(typed(FULL)) == Judgment(
+        verdicts={"a": Verdict(2, 7, ["sexual", "opinion"]), "b": Verdict(1), "c": Verdict(2)},
+        labels=["sensitive"],
+        note="why\nnot",
+        seconds=12.5,
+    )
+
+
+def test_a_draft_survives_the_database():
+    draft = typed(FULL)
+    assert forms.judgment(json.loads(json.dumps(draft))) == forms.judgment(draft)
+
+
+def test_an_empty_form_is_an_empty_draft():
+    assert forms.judgment(typed("")) == Judgment(verdicts={})
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "rank-a=0", "rank-a=4", "rank-a=-1", "rank-a=one", "rank-a=%C2%B2", "rank-a=" + "9" * 5000, "rank-d=1", "rank-=1",
+        "rating-a=8", "rating-a=0", "flags-a=unknown", "labels=unknown", "outcome=best", "order=xyz", "seconds=nan",
+        "seconds=-5", "seconds=inf", "seconds=soon", "job=1", "note=%00",
+    ],
+)  # fmt: skip
+def test_nonsense_is_left_out(nonsense):
+    assert typed(nonsense) == typed("")
+
+
+def test_a_note_has_an_end():
+    assert len(typed("note=" + "x" * 20_000)["note"]) == forms.LONGEST_NOTE
+
+
+def test_a_form_has_a_key_of_its_own():
+    given = "0a0b0c0d-0000-4000-8000-000000000000"
+    assert forms.key(QueryDict(f"key={given}")) == UUID(given)
+    assert forms.key(QueryDict("key=x")) != forms.key(QueryDict("key=x"))
+
+
+@pytest.mark.parametrize(
+    ("form", "reason"),
+    [
+        ("reason=broken", "broken"),
+        ("reason=broken&detail=cut+off", "broken: cut off"),
+        ("detail=no+idea", "other: no idea"),
+        ("reason=lazy", ""),
+        ("", ""),
+    ],
+)
+def test_a_skip_has_a_reason(form, reason):
+    assert forms.skip_reason(QueryDict(form)) == reason

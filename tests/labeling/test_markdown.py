@@ -1,0 +1,123 @@
+"""Whatever a model writes is shown harmlessly, and all of it."""
+
+import random
+import time
+
+import pytest
+
+from labeling import markdown
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg onload=alert(1)>",
+    "<iframe src=https://evil.example></iframe>",
+    '<a href="javascript:alert(1)">x</a>',
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt:alert(1))",
+    "[x](java\nscript:alert(1))",
+    "[x](&#106;avascript:alert(1))",
+    "[x](vbscript:msgbox(1))",
+    "[x](data:text/html;base64,PHNjcmlwdD4=)",
+    "[x](file:///etc/passwd)",
+    "<javascript:alert(1)>",
+    '[x](https://ok.example "onmouseover=alert(1)")',
+    '[x](https://ok.example" onclick="alert(1))',
+    "![x](https://evil.example/pixel.png)",
+    "![x](data:image/svg+xml;base64,AAAA)",
+    "![a](b 'c' onerror=alert(1))",
+    "<style>*{display:none}</style>",
+    '<p style="position:fixed">x</p>',
+    "<form action=/logout/><button>x</button></form>",
+    "<input name=rank-a value=1>",
+    "</textarea></form><script>alert(1)</script>",
+    "<base href=https://evil.example>",
+    "<meta http-equiv=refresh content=0>",
+    "<!-- --><script>alert(1)</script>",
+    "<![CDATA[<script>alert(1)</script>]]>",
+    "```html\n<script>alert(1)</script>\n```",
+    "```js onload=alert(1)\nx\n```",
+    "`<img src=x onerror=alert(1)>`",
+    "| <img src=x onerror=alert(1)> |\n|:-:|\n| x |",
+    "[x]: javascript:alert(1)\n\n[x]",
+    "# <b onclick=alert(1)>x</b>",
+    "> <object data=x></object>",
+    "- <embed src=x>",
+    "<math><mtext></table><mglyph><style><img src=x onerror=alert(1)>",
+    "<div class=go id=submit>x</div>",
+    "<a hx-get=/logout/ hx-trigger=load>x</a>",
+    "\x00<script>\x00alert(1)</script>",
+    "\ud800<script>alert(1)</script>",
+    "\u202e<script>alert(1)</script>",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_runs_loads_or_pretends(text):
+    html = markdown.render(text)
+    tags = {piece.split(">")[0].split()[0].strip("/") for piece in html.split("<")[1:]}
+    inside = " ".join(piece.split(">")[0] for piece in html.split("<")[1:]).lower()
+
+    assert tags <= {"p", "br", "strong", "em", "code", "pre", "blockquote", "ul", "li", "a", "h3"} | {
+        "table", "thead", "tbody", "tr", "th", "td",
+    }  # fmt: skip
+    assert not any(word in inside for word in ("style", "class", " on", "hx-", "src", "javascript:", "data:", "file:"))
+
+
+def test_ordinary_markdown_looks_as_meant():
+    html = markdown.render("# Soup\n\n3. *stir*\n4. **salt**\n\n~~no~~ `x < 1`\nnext\n\n| a |\n|-|\n| 1 |")
+
+    for part in ("<h3>Soup", '<ol start="3">', "<em>stir", "<s>no", "<code>x &lt; 1</code><br>", "<td>1"):
+        assert part in html
+
+
+def test_a_link_tells_its_target_nothing():
+    html = markdown.render("[x](https://example.org/a)")
+
+    assert 'href="https://example.org/a"' in html
+    assert 'rel="nofollow noopener noreferrer"' in html
+
+
+def test_a_link_into_this_site_leads_nowhere():
+    assert "href" not in markdown.render("[x](/p/demo/people/) [y](//evil.example) [z](?a=b)")
+
+
+def test_a_picture_is_a_link():
+    assert ">pixel</a>" in markdown.render("![pixel](https://example.org/p.png)")
+
+
+LIST = "\n".join("  " * n + "* x" for n in range(40)) + " end"
+
+
+@pytest.mark.parametrize("deep", ["> " * 40 + "end", "* " * 40 + "end", LIST])
+def test_what_is_nested_too_deeply_is_shown_as_it_is(deep):
+    html = markdown.render(deep)
+
+    assert html.startswith("<pre>")
+    assert html.count("x") == deep.count("x")
+    assert "end" in html
+
+
+def test_what_is_too_long_is_shown_as_it_is():
+    assert markdown.render("<b>" * markdown.LONGEST).startswith("<pre>&lt;b&gt;")
+
+
+def test_a_text_that_would_grow_too_large_is_shown_as_it_is():
+    table = "|a" * 1000 + "|\n" + "|-" * 1000 + "|\n" + "|b\n" * 5000
+    assert markdown.render(table).startswith("<pre>|a|a")
+
+
+@pytest.mark.parametrize(
+    "piece", ["[", "![", "[a](", "*a ", "**a", "_a", "~~a", "<", "`a``", "a\n", "|a", ">\na\n", "[x](<b", "&#x41;"]
+)
+def test_a_bomb_takes_no_time(piece):
+    start = time.perf_counter()
+    markdown.render(piece * (markdown.LONGEST // len(piece)))
+    assert time.perf_counter() - start < 5
+
+
+def test_any_text_gives_html():
+    draw = random.Random(1)
+    for _ in range(300):
+        text = "".join(draw.choices("ab \n\t<>[]()!*_~`#|-+1.\"'&;\\:/=\u202e\u200d\u0627", k=100))
+        assert "<script" not in markdown.render(text)

@@ -1,0 +1,273 @@
+"""The ranking page, over HTTP: claim, submit, draft, skip, undo, and who may."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.utils.timezone import now
+
+from labeling.models import Assignment, RankedCandidate, Ranking, RankingTask
+from people.models import AuditEvent, Membership
+from tests.factories import make_person, make_project, make_task
+
+pytestmark = pytest.mark.django_db
+
+RANK = "/p/demo/rank/"
+ORDER = {"rank-a": 2, "rank-b": 1, "rank-c": 2, "rank-d": 4}
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def task(project):
+    return make_task(project)
+
+
+@pytest.fixture
+def page(client_for, alice, task):
+    """Alice's browser, on the page."""
+    client = client_for(alice)
+    client.get(RANK)
+    return client
+
+
+def held(person):
+    return Assignment.objects.get(labeler=person, state="leased")
+
+
+def post(client, verb, data=None, person=None, **options):
+    assignment = Assignment.objects.filter(labeler__email=f"{person or 'alice'}@example.org").latest("pk")
+    return client.post(f"{RANK}{assignment.pk}/{verb}", data or {}, **options)
+
+
+def test_a_visit_leases_the_next_task(page, alice, task):
+    assert held(alice).task == task
+    page.get(RANK)
+    assert Assignment.objects.count() == 1
+
+
+def test_a_page_or_its_card(page):
+    whole, card = page.get(RANK), page.get(RANK, headers=HTMX)
+
+    assert "<html" in whole.content.decode()
+    assert card.content.decode().count("<html") == 0
+    assert "answer-d" in card.content.decode()
+    assert "HX-Request" in card["Vary"]
+
+
+def test_a_ranking_is_recorded_as_it_was_shown(page, alice):
+    order = held(alice).order
+    said = {"rating-b": 6, "flags-b": ["opinion"], "labels": ["sensitive"], "note": "n"}
+    response = post(page, "submit", ORDER | said)
+
+    assert response.status_code == 302
+    ranking = Ranking.objects.get()
+    ranked = list(RankedCandidate.objects.order_by("shown").values_list("candidate_id", "rank", "rating"))
+    assert ranked == [(order[0], 2, None), (order[1], 1, 6), (order[2], 2, None), (order[3], 3, None)]
+    assert (ranking.labeler, ranking.labels, ranking.note) == (alice, ["sensitive"], "n")
+    assert AuditEvent.objects.filter(verb="rank", actor=alice).count() == 1
+
+
+def test_htmx_gets_the_next_card_at_once(page, project):
+    second = make_task(project, texts=["left", "right"])
+    card = post(page, "submit", ORDER, headers=HTMX)
+
+    assert card.status_code == 200
+    assert second.prompt.last_turn in card.content.decode()
+    assert "<b>1</b> today" in card.content.decode()
+
+
+def test_a_form_that_arrives_twice_counts_once(page):
+    data = ORDER | {"key": "0a0b0c0d-0000-4000-8000-000000000000"}
+    first, again = (post(page, "submit", data) for _ in range(2))
+
+    assert first.status_code == again.status_code == 302
+    assert Ranking.objects.count() == 1
+
+
+def test_another_form_for_a_submitted_task_is_told_so(page):
+    post(page, "submit", ORDER)
+    response = post(page, "submit", ORDER, follow=True)
+
+    assert "submitted already" in response.content.decode()
+    assert Ranking.objects.count() == 1
+
+
+def test_nothing_is_ranked_until_the_person_ranks_it(page):
+    response = post(page, "submit", {})
+
+    assert response.status_code == 422
+    assert not Ranking.objects.exists()
+
+
+def test_an_error_is_said_at_its_answer_and_nothing_typed_is_lost(page, alice):
+    response = post(page, "submit", {"rank-a": 1, "rank-b": 2, "rank-d": 3, "rating-c": 5, "note": "my note"})
+    html = response.content.decode()
+
+    assert re.search(r'id="error-c" role="alert">Answer C has no rank yet', html)
+    assert '<option value="2" selected>' in html
+    assert re.search(r'name="rating-c" value="5" checked', html)
+    assert "my note</textarea>" in html
+    assert held(alice).draft["note"] == "my note"
+
+
+def test_ties_can_be_ruled_out(page, project):
+    project.ties = False
+    project.save()
+    response = post(page, "submit", ORDER)
+
+    assert response.status_code == 422
+    assert "This project allows no ties" in response.content.decode()
+
+
+@pytest.mark.parametrize("outcome", ["all_bad", "cannot_judge"])
+def test_an_outcome_without_a_ranking(page, outcome):
+    post(page, "submit", {"outcome": outcome})
+
+    assert Ranking.objects.get().outcome == outcome
+    assert set(RankedCandidate.objects.values_list("rank", flat=True)) == {None}
+
+
+def test_a_draft_is_kept_and_shown_again(page, alice):
+    response = post(
+        page, "draft", {"rank-c": 1, "flags-c": ["opinion"], "labels": ["ambiguous"], "note": "half", "order": "c"}
+    )
+    html = page.get(RANK).content.decode()
+
+    assert "saved" in response.json()
+    assert 'name="order" value="c"' in html
+    assert re.search(r'name="flags-c" value="opinion" checked', html)
+    assert re.search(r'name="labels" value="ambiguous" checked', html)
+    assert "half</textarea>" in html
+
+
+def test_a_draft_renews_the_lease(page, alice):
+    Assignment.objects.update(leased_until=now() + timedelta(seconds=5))
+    post(page, "draft")
+    assert held(alice).leased_until > now() + timedelta(minutes=20)
+
+
+def test_a_late_draft_of_a_submitted_task_is_refused(page):
+    post(page, "submit", ORDER)
+    assert post(page, "draft").status_code == 409
+
+
+def test_a_submit_after_the_lease_counts_while_the_place_is_free(page):
+    Assignment.objects.update(state="expired", leased_until=None)
+    RankingTask.objects.update(free_places=1)
+
+    assert post(page, "submit", ORDER).status_code == 302
+    assert Ranking.objects.count() == 1
+
+
+def test_a_submit_after_the_place_went_to_another_keeps_the_text(page, alice, bob, client_for):
+    Assignment.objects.update(leased_until=now() - timedelta(seconds=1))
+    client_for(bob).get(RANK)
+    response = post(page, "submit", ORDER | {"note": "late"})
+
+    assert response.status_code == 409
+    assert "went to someone else" in response.content.decode()
+    assert not Ranking.objects.exists()
+    assert Assignment.objects.get(labeler=alice).draft["note"] == "late"
+
+
+def test_a_skip_goes_to_someone_else_and_keeps_its_reason(page, alice, bob, client_for, task):
+    post(page, "skip", {"reason": "knowledge", "detail": "medicine"})
+
+    assert Assignment.objects.get(labeler=alice).skip_reason == "knowledge: medicine"
+    assert "Nothing to rank" in page.get(RANK).content.decode()
+    client_for(bob).get(RANK)
+    assert held(bob).task == task
+
+
+def test_a_skip_without_a_reason_asks_for_one(page, alice):
+    response = post(page, "skip")
+
+    assert response.status_code == 422
+    assert "Say why you skip it" in response.content.decode()
+    assert held(alice)
+
+
+def test_undo_shows_the_form_as_it_was_submitted(page, alice):
+    post(page, "submit", ORDER | {"note": "hasty"})
+    card = page.post(f"{RANK}undo", {"ranking": Ranking.objects.get().pk}, headers=HTMX)
+
+    assert "hasty</textarea>" in card.content.decode()
+    assert not Ranking.objects.filter(current=True).exists()
+    assert held(alice)
+
+
+def test_undoing_twice_undoes_one(page, project):
+    make_task(project)
+    post(page, "submit", ORDER)
+    page.get(RANK)
+    post(page, "submit", ORDER)
+    newest = {"ranking": Ranking.objects.latest("pk").pk}
+    page.post(f"{RANK}undo", newest)
+    response = page.post(f"{RANK}undo", newest, follow=True)
+
+    assert "nothing to undo" in response.content.decode()
+    assert Ranking.objects.filter(current=True).count() == 1
+
+
+def test_an_undone_task_may_be_submitted_again(page):
+    post(page, "submit", ORDER)
+    page.post(f"{RANK}undo", {"ranking": Ranking.objects.get().pk})
+    post(page, "submit", ORDER | {"rank-a": 3})
+
+    assert Ranking.objects.get(current=True).revision == 2
+
+
+def test_an_empty_queue_is_honest(client_for, alice, bob, task):
+    client_for(bob).get(RANK)
+    html = client_for(alice).get(RANK).content.decode()
+
+    assert "1 task is with someone else; its lease ends in" in html
+    assert f'{RANK}"' in html
+
+
+def test_a_paused_person_is_told_so(client_for, alice, task):
+    Membership.objects.update(paused=True)
+    assert "paused" in client_for(alice).get(RANK).content.decode()
+    assert not Assignment.objects.exists()
+
+
+def test_nobody_touches_another_persons_place(page, alice, bob, stranger, client_for):
+    for person, status in ((bob, 404), (stranger, 404)):
+        other = client_for(person)
+        for verb in ("submit", "draft", "skip"):
+            assert other.post(f"{RANK}{held(alice).pk}/{verb}", ORDER).status_code == status
+    assert held(alice).draft == {}
+    assert not Ranking.objects.exists()
+
+
+def test_a_place_belongs_to_its_project(page, alice):
+    other = make_project()
+    Membership.objects.create(project=other, user=alice)
+    assert page.post(f"/p/{other.slug}/rank/{held(alice).pk}/submit", ORDER).status_code == 404
+
+
+def test_researchers_do_not_rank(client_for, project, task):
+    reader = make_person(project, "researcher")
+    assert client_for(reader).get(RANK).status_code == 403
+
+
+def test_a_visitor_is_sent_to_log_in(client, task):
+    assert client.get(RANK)["Location"].startswith("/login/")
+
+
+def test_guidelines_are_markdown_and_no_more(client_for, alice, project):
+    project.guidelines = "**Be fair** <script>alert(1)</script>"
+    project.save()
+    html = client_for(alice).get("/p/demo/guidelines/").content.decode()
+
+    assert "<strong>Be fair</strong>" in html
+    assert "<script>alert" not in html
+
+
+@pytest.mark.parametrize("k", [2, 4, 9])
+def test_the_queries_do_not_grow_with_the_answers(client_for, alice, project, django_assert_num_queries, k):
+    make_task(project, texts=[f"text {n}" for n in range(k)])
+    client = client_for(alice)
+    client.get(RANK)
+    with django_assert_num_queries(8):
+        client.get(RANK)
