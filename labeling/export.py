@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.db import transaction
 
 from labeling.models import DatasetRanking, Demonstration, RankedCandidate, Ranking, RankingTask
-from modelops import datasets, rows
+from modelops import datasets, jobs, rows
 from modelops.models import Dataset, Job
+from people.models import Project, User
 
 BATCH = 500
 
@@ -38,6 +40,17 @@ def freeze(job: Job, beat=lambda done: None) -> Dataset:
         if new:
             links = (DatasetRanking(dataset=dataset, ranking_id=pk) for pk in ranking_ids)
             DatasetRanking.objects.bulk_create(links, batch_size=BATCH)
+    return dataset
+
+
+def freeze_now(actor: User | None, project: Project, kind: str = "judgments", note: str = "") -> Dataset:
+    """Freeze here and now, as a job that this process runs. Raises jobs.JobFailed."""
+    with jobs.inline(actor, project, Job.Kind.FREEZE, {"kind": kind, "note": note}) as job:
+        try:
+            dataset = freeze(job) if kind == "judgments" else freeze_demonstrations(job)
+        except NothingToFreeze as error:
+            raise jobs.JobFailed(str(error)) from error
+        job.result = {"dataset": dataset.pk, "rows": dataset.counts["rows"], "pairs": dataset.counts["pairs"]}
     return dataset
 
 
@@ -163,6 +176,11 @@ def preferences(folder: Path, split: str = "") -> Iterator[dict]:
             yield {"prompt": row["messages"], "chosen": replies[winner], "rejected": replies[loser]}
 
 
+def frozen(folder: Path, split: str = "") -> Iterator[dict]:
+    """The rows themselves; without a split, their lines are byte for byte what the dataset's id is made of."""
+    return (row for row in rows.read(folder) if split in ("", row["split"]))
+
+
 def json_lines(items: Iterator[dict]) -> Iterator[bytes]:
     for item in items:
         yield (rows.canonical(item) + "\n").encode()
@@ -209,3 +227,26 @@ class _Sink(io.RawIOBase):
     def drain(self) -> bytes:
         written, self.held = b"".join(self.held), []
         return written
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to take a dataset home: `make(folder, split)` gives the bytes of the file, piece by piece."""
+
+    make: Callable[[Path, str], Iterator[bytes]]
+    content_type: str
+    ending: str
+
+
+FORMATS = {
+    "jsonl": Format(lambda folder, split: json_lines(preferences(folder, split)), "application/x-ndjson", "jsonl"),
+    "parquet": Format(
+        lambda folder, split: parquet(preferences(folder, split)), "application/vnd.apache.parquet", "parquet"
+    ),
+    "rows": Format(lambda folder, split: json_lines(frozen(folder, split)), "application/x-ndjson", "rows.jsonl"),
+}
+
+
+def formats_of(dataset: Dataset) -> list[str]:
+    """Pairs can be made of judgments only."""
+    return list(FORMATS) if dataset.kind == Dataset.Kind.JUDGMENTS else ["rows"]

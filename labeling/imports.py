@@ -20,9 +20,10 @@ from labeling.models import (
     imported_judge,
 )
 from labeling.prompts import BadPrompt, Entry
-from modelops import registry, rows
+from modelops import jobs, registry, rows
 from modelops.models import Job
 from people import audit
+from people.models import Project, User
 
 BATCH = 500
 SHOWN = 20  # bad lines named in one message
@@ -289,3 +290,13 @@ def _add_ranking(job: Job, prompt: Prompt, entry: Entry, versions: dict) -> None
 def run(job: Job, path: Path, beat: Callable[[int], None] = lambda done: None) -> Result:
     """Read, check and write the file of an import job. Raises BadFile with nothing imported."""
     return write(job, read(path, job.recipe["format"]), beat)
+
+
+def import_file(actor: User | None, project: Project, path: Path, format: str = "prompts") -> Result:
+    """Import a file here and now. Raises BadFile, before there is any job, or jobs.JobFailed."""
+    entries = read(path, format)
+    recipe = {"path": str(path.resolve()), "format": format, "filename": path.name}
+    with jobs.inline(actor, project, Job.Kind.IMPORT, recipe) as job:
+        result = write(job, entries, beat=lambda done: jobs.beat(job, done=done, total=len(entries)))
+        job.result = vars(result)
+    return result

@@ -19,7 +19,7 @@ from people.models import Project
 NEWEST = 2000  # rankings that agreement and ties are measured on
 DRAWS = 500  # of the interval: enough for one decimal, quick enough for a page
 ENOUGH = 200  # pairs from which freezing is worth it while tasks are still open
-MOST_PAIRS = 5000  # rankings whose pairs are counted one by one; beyond, the page says "more than"
+MOST_PAIRS = 2000  # rankings whose pairs are counted one by one; beyond, the page says "more than"
 
 
 @dataclass
@@ -121,6 +121,7 @@ def count_prompts(project: Project) -> Prompts:
         "result", flat=True
     )
     written = Demonstration.objects.filter(prompt__project=project).count()
+    splits = {split: splits[split] for split in Prompt.Split.values if split in splits}
     return Prompts(sum(splits.values()), splits, sum(result.get("duplicates", 0) for result in imports), written)
 
 

@@ -48,6 +48,11 @@ class UploadForm(Keyed):
                 self.add_error("file", str(error).splitlines())
         return cleaned
 
+    def request_import(self, actor: User, project: Project) -> Job:
+        place = str(self.path.relative_to(settings.VAR))
+        recipe = {"path": place, "format": self.cleaned_data["format"], "filename": self.cleaned_data["file"].name}
+        return jobs.request(actor, project, Job.Kind.IMPORT, recipe)
+
 
 def keep(file: UploadedFile) -> Path:
     """The upload as a file of its own below the data folder, under a name that nobody chose."""
@@ -58,8 +63,3 @@ def keep(file: UploadedFile) -> Path:
         for chunk in file.chunks():
             out.write(chunk)
     return path
-
-
-def request_import(actor: User, project: Project, path: Path, format: str, filename: str) -> Job:
-    recipe = {"path": str(path.relative_to(settings.VAR)), "format": format, "filename": filename}
-    return jobs.request(actor, project, Job.Kind.IMPORT, recipe)

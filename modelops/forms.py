@@ -56,14 +56,20 @@ class JobForm(Keyed):
 
     def _model(self, project: Project) -> forms.ModelChoiceField:
         name = _("Model that answers") if self.kind == Kind.SAMPLE else _("Model to start from")
-        policies = registry.policies(project).prefetch_related("aliases")
-        return forms.ModelChoiceField(policies, label=name, empty_label=None, initial=registry.champion(project))
+        found = registry.policies(project)
+        missing = "" if found.exists() else _("No model here has weights yet: register a folder first.")
+        return forms.ModelChoiceField(
+            found, label=name, help_text=missing, empty_label=None, initial=registry.champion(project)
+        )
 
     def _dataset(self, project: Project) -> forms.ModelChoiceField:
-        datasets = Dataset.objects.filter(project=project).order_by("-pk")
+        found = Dataset.objects.filter(project=project).order_by("-pk")
         if self.kind != Kind.SFT:
-            datasets = datasets.filter(kind=Dataset.Kind.JUDGMENTS)
-        return DatasetField(datasets, label=_("Dataset to learn from"), empty_label=None, initial=datasets.first())
+            found = found.filter(kind=Dataset.Kind.JUDGMENTS)
+        newest = found.first()
+        missing = "" if newest else _("Nothing is frozen yet: freeze what has been ranked first.")
+        label = _("Dataset to learn from")
+        return DatasetField(found, label=label, help_text=missing, empty_label=None, initial=newest)
 
     def clean(self) -> dict:
         cleaned = super().clean()

@@ -91,9 +91,14 @@ class Job(models.Model):
     def rate(self) -> float:
         """Units a second since the last worker took it; 0 while that is not known."""
         fresh = self.done - self.started_from
-        if self.started_at is None or fresh <= 0:
+        return fresh / self.seconds if fresh > 0 and self.seconds > 0 else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long the last worker had it."""
+        if self.started_at is None:
             return 0.0
-        return fresh / max((self.finished_at or timezone.now()).timestamp() - self.started_at.timestamp(), 0.001)
+        return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
 
     @property
     def seconds_left(self) -> float | None:

@@ -74,7 +74,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     """A job's page, or only what changes while it runs when htmx asks. When it has ended, the page loads anew."""
     one = job_or_404(request, pk)
     if not request.htmx:
-        return render(request, "modelops/job.html", live(one) | {"recipe": recipe_rows(one), "log": log_after(one)})
+        return render(request, "modelops/job.html", live(one) | log(one) | {"recipe": recipe_rows(one)})
     response = render(request, "modelops/_job_live.html", live(one))
     if not one.live:
         response["HX-Refresh"] = "true"
@@ -88,16 +88,14 @@ def live(one: Job) -> dict:
 @member(*ADMINS)
 @require_GET
 def job_log(request: HttpRequest, pk: int) -> HttpResponse:
-    """The lines that came after the one that the page has."""
-    after = request.GET.get("after", "0")
-    one = job_or_404(request, pk)
-    return render(
-        request, "modelops/_log.html", {"job": one, "log": log_after(one, int(after) if after.isdigit() else 0)}
-    )
+    """The lines that came after those that the page has."""
+    after = request.GET.get("after", "")
+    return render(request, "modelops/_log.html", log(job_or_404(request, pk), int(after) if after.isdigit() else 0))
 
 
-def log_after(one: Job, after: int = 0) -> list:
-    return list(one.log.filter(pk__gt=after).order_by("-pk")[:LOG_TAIL])[::-1]
+def log(one: Job, after: int = 0) -> dict:
+    lines = list(one.log.filter(pk__gt=after).order_by("-pk")[:LOG_TAIL])[::-1]
+    return {"job": one, "log": lines, "after": lines[-1].pk if lines else after}
 
 
 @member(*ADMINS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 
 from labeling import export
 from labeling.models import Candidate, DatasetRanking, Prompt
-from modelops import datasets, registry, rows
+from modelops import datasets
 from modelops.models import Dataset, Job, ModelVersion
 from people.access import ADMINS, READERS, member
 from people.models import Project
@@ -39,41 +39,15 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
         "dataset": one,
         "rankings": DatasetRanking.objects.filter(dataset=one).count(),
         "models": ModelVersion.objects.filter(dataset=one).select_related("job").order_by("pk"),
-        "downloads": downloads(one),
-        "splits": [(split, one.counts["splits"][split]) for split in Prompt.Split.values if split in one.counts["splits"]],
-        "policy": registry.champion(request.project),
+        "downloads": export.formats_of(one),
+        "splits": [
+            (split, one.counts["splits"][split]) for split in Prompt.Split.values if split in one.counts["splits"]
+        ],
     }
     return render(request, "labeling/dataset.html", context)
 
 
 # Downloads
-
-Maker = Callable[[Dataset, str], Iterator[bytes]]
-
-
-def preference_lines(one: Dataset, split: str) -> Iterator[bytes]:
-    return export.json_lines(export.preferences(datasets.path(one), split))
-
-
-def preference_parquet(one: Dataset, split: str) -> Iterator[bytes]:
-    return export.parquet(export.preferences(datasets.path(one), split))
-
-
-def frozen_rows(one: Dataset, split: str) -> Iterator[bytes]:
-    """The rows themselves; without a split, byte for byte what the dataset's id is the sha256 of."""
-    return export.json_lines(row for row in rows.read(datasets.path(one)) if split in ("", row["split"]))
-
-
-FORMATS: dict[str, tuple[Maker, str, str]] = {
-    "jsonl": (preference_lines, "application/x-ndjson", "jsonl"),
-    "parquet": (preference_parquet, "application/vnd.apache.parquet", "parquet"),
-    "rows": (frozen_rows, "application/x-ndjson", "rows.jsonl"),
-}
-
-
-def downloads(one: Dataset) -> list[str]:
-    """Pairs can be made of judgments only."""
-    return list(FORMATS) if one.kind == Dataset.Kind.JUDGMENTS else ["rows"]
 
 
 @member(*READERS)
@@ -81,15 +55,15 @@ def downloads(one: Dataset) -> list[str]:
 def dataset_download(request: HttpRequest, pk: int) -> HttpResponse:
     one = get_object_or_404(of_project(request.project), pk=pk)
     format, split = request.GET.get("format", "rows"), request.GET.get("split", "")
-    if format not in downloads(one) or split not in ("", *Prompt.Split.values):
+    if format not in export.formats_of(one) or split not in ("", *Prompt.Split.values):
         raise Http404
     try:
         datasets.verify(one)
     except datasets.Withheld as error:
         return render(request, "labeling/withheld.html", {"dataset": one, "reason": str(error)}, status=410)
-    make, content_type, ending = FORMATS[format]
+    kind = export.FORMATS[format]
     name = "-".join(part for part in (request.project.slug, one.short, split) if part)
-    return attachment(make(one, split), f"{name}.{ending}", content_type)
+    return attachment(kind.make(datasets.path(one), split), f"{name}.{kind.ending}", kind.content_type)
 
 
 def attachment(chunks: Iterator[bytes], name: str, content_type: str) -> StreamingHttpResponse:

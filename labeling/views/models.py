@@ -36,7 +36,9 @@ def with_figures(versions: list[ModelVersion]) -> list[ModelVersion]:
     behind = rankings_behind({v.dataset_id for v in versions if v.dataset_id})
     for version in versions:
         found = by_job.get(version.job_id, [])
-        version.headline = min(found, key=lambda metric: (HEADLINE.index(metric.name), metric.slice == ""), default=None)
+        version.headline = min(
+            found, key=lambda metric: (HEADLINE.index(metric.name), metric.slice == ""), default=None
+        )
         version.rankings = behind.get(version.dataset_id, 0)
     return versions
 
@@ -50,7 +52,9 @@ def rankings_behind(dataset_ids: set[int]) -> dict[int, int]:
 @require_GET
 def model_list(request: HttpRequest) -> HttpResponse:
     versions = with_figures(list(shown(request.project)[:200]))
-    return render(request, "modelops/models.html", {"versions": versions, "champion": registry.champion(request.project)})
+    return render(
+        request, "modelops/models.html", {"versions": versions, "champion": registry.champion(request.project)}
+    )
 
 
 @member(*ADMINS)

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET
 
 from labeling.models import Candidate, Prompt, Ranking
-from labeling.upload import UploadForm, request_import
+from labeling.upload import UploadForm
 from people import receipts
 from people.access import ADMINS, member
 
@@ -27,7 +27,13 @@ def prompt_list(request: HttpRequest) -> HttpResponse:
     page = Paginator(chosen(published, **asked), PER_PAGE).get_page(request.GET.get("page"))
     uses = published.exclude(use_case="").order_by("use_case").values_list("use_case", flat=True).distinct()
     count_answers(page.object_list)
-    context = {"page": page, "asked": asked, "splits": Prompt.Split.values, "uses": uses, "filtered": any(asked.values())}
+    context = {
+        "page": page,
+        "asked": asked,
+        "splits": Prompt.Split.values,
+        "uses": uses,
+        "filtered": any(asked.values()),
+    }
     return render(request, "labeling/prompts.html", context)
 
 
@@ -64,8 +70,13 @@ def prompt(request: HttpRequest, pk: int) -> HttpResponse:
         Prefetch("rankings", judged, to_attr="judged"),
         Prefetch("candidates", Candidate.objects.select_related("model_version").order_by("slot"), to_attr="shown"),
     )
-    context = {"prompt": one, "tasks": [with_ranks(task) for task in tasks], "loose": loose(one)}
-    return render(request, "labeling/prompt.html", context | {"demonstrations": one.demonstrations.select_related("labeler")})
+    context = {
+        "prompt": one,
+        "tasks": [with_ranks(task) for task in tasks],
+        "loose": loose(one),
+        "demonstrations": one.demonstrations.select_related("labeler"),
+    }
+    return render(request, "labeling/prompt.html", context)
 
 
 def with_ranks(task):
@@ -76,7 +87,9 @@ def with_ranks(task):
 
 
 def ranks_of(ranking: Ranking, candidate: int) -> list[int]:
-    return [one.rank for one in ranking.ranked.all() if one.candidate_id == candidate and one.rank is not None]
+    """The rank of one answer, counted as in sport: 1, 2, 2, 4."""
+    ranks = {one.candidate_id: one.rank for one in ranking.ranked.all() if one.rank is not None}
+    return [1 + sum(rank < ranks[candidate] for rank in ranks.values())] if candidate in ranks else []
 
 
 def loose(one: Prompt) -> QuerySet[Candidate]:
@@ -88,11 +101,9 @@ def loose(one: Prompt) -> QuerySet[Candidate]:
 def upload(request: HttpRequest) -> HttpResponse:
     form = UploadForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
-        said = form.cleaned_data
+        key = form.cleaned_data["key"]
         result, new = receipts.once(
-            request.user,
-            said["key"],
-            lambda: {"job": request_import(request.user, request.project, form.path, said["format"], said["file"].name).pk},
+            request.user, key, lambda: {"job": form.request_import(request.user, request.project).pk}
         )
         if not new:
             form.path.unlink()

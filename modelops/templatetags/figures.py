@@ -2,6 +2,7 @@
 
 from django import template
 from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 
 from modelops import figures
 
@@ -19,6 +20,26 @@ def rate(per_second: float) -> str:
 
 
 @register.filter
+def setting(value) -> str:
+    """A recipe's value as a person writes it."""
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return str(value) or "–"
+
+
+@register.filter
 def grouped(number: int) -> str:
     """1,204."""
     return number_format(number, force_grouping=True)
+
+
+@register.filter
+def percent(share: float) -> str:
+    """68.9 %."""
+    return f"{100 * share:.1f}\u00a0%"
+
+
+@register.filter
+def half_width(metric) -> str:
+    """Half of a share's interval, in percent points: 2.4."""
+    return f"{50 * (metric.high - metric.low):.1f}"

@@ -44,7 +44,8 @@ def test_prompts_come_in_with_their_fields(tmp_path):
     hello, cafe = Prompt.objects.order_by("pk")
     assert (result.prompts, result.duplicates) == (2, 0)
     assert (hello.split, hello.use_case, hello.published, hello.job) == ("test", "chat", True, job)
-    assert "ann" not in hello.author and len(hello.author) == 64
+    assert "ann" not in hello.author
+    assert len(hello.author) == 64
     assert cafe.last_turn == "Caf\u00e9?"
     assert Demonstration.objects.get().text == "Good day."
 

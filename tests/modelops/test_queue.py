@@ -71,7 +71,8 @@ def test_the_third_lost_attempt_fails_the_job():
 
     assert jobs.claim_next(ALL) is None
     job.refresh_from_db()
-    assert job.state == "failed" and "3 times" in job.error
+    assert job.state == "failed"
+    assert "3 times" in job.error
 
 
 def test_an_error_is_kept_in_words():
@@ -152,7 +153,7 @@ def test_only_the_newest_lines_of_a_log_are_kept(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("kind", "settings", "field"),
+    ("kind", "asked", "field"),
     [
         ("sample", {"k": 0}, "k"),
         ("sample", {"temperature": "hot"}, "temperature"),
@@ -162,9 +163,9 @@ def test_only_the_newest_lines_of_a_log_are_kept(monkeypatch):
         ("sample", {"rank": 1}, "rank"),
     ],
 )
-def test_a_wrong_setting_is_named(kind, settings, field):
+def test_a_wrong_setting_is_named(kind, asked, field):
     with pytest.raises(recipes.InvalidRecipe) as caught:
-        jobs.request(None, make_project(), kind, settings)
+        jobs.request(None, make_project(), kind, asked)
 
     assert caught.value.field == field
     assert not Job.objects.exists()

@@ -1,0 +1,76 @@
+"""The back office of labeling: every judgment can be looked up, none can be changed."""
+
+from django.contrib import admin
+
+from labeling.models import (
+    Assignment,
+    Candidate,
+    DatasetRanking,
+    Demonstration,
+    Prompt,
+    RankedCandidate,
+    Ranking,
+    RankingTask,
+)
+from people.admin import Inline, ReadOnly
+
+
+@admin.register(Prompt)
+class PromptAdmin(ReadOnly):
+    list_display = ["__str__", "project", "split", "use_case", "language", "source", "published"]
+    list_filter = ["split", "published", "project", "use_case"]
+    list_select_related = ["project"]
+    search_fields = ["messages", "digest"]
+
+
+@admin.register(Demonstration)
+class DemonstrationAdmin(ReadOnly):
+    list_display = ["__str__", "prompt", "labeler", "created_at"]
+    list_select_related = ["prompt", "labeler"]
+    search_fields = ["text"]
+
+
+@admin.register(Candidate)
+class CandidateAdmin(ReadOnly):
+    list_display = ["__str__", "model_version", "job", "slot", "tokens", "finish_reason"]
+    list_filter = ["finish_reason"]
+    list_select_related = ["model_version", "job"]
+    search_fields = ["text", "=job__id"]
+
+
+@admin.register(RankingTask)
+class RankingTaskAdmin(ReadOnly):
+    list_display = ["id", "project", "prompt", "purpose", "priority", "overlap", "free_places"]
+    list_filter = ["purpose", "project"]
+    list_select_related = ["project", "prompt"]
+    exclude = ["candidates"]
+    search_fields = ["=id"]
+
+
+@admin.register(Assignment)
+class AssignmentAdmin(ReadOnly):
+    list_display = ["task", "labeler", "state", "place", "leased_until", "ended_at"]
+    list_filter = ["state", "project"]
+    list_select_related = ["task", "labeler"]
+    search_fields = ["=task__id", "labeler__email"]
+
+
+class RankedInline(Inline):
+    model = RankedCandidate
+    fields = ["candidate", "shown", "rank", "rating", "flags"]
+
+
+@admin.register(Ranking)
+class RankingAdmin(ReadOnly):
+    list_display = ["id", "task", "labeler", "kind", "outcome", "revision", "current", "created_at"]
+    list_filter = ["kind", "outcome", "current"]
+    list_select_related = ["task", "labeler"]
+    search_fields = ["=id", "=task__id", "labeler__email"]
+    inlines = [RankedInline]
+
+
+@admin.register(DatasetRanking)
+class DatasetRankingAdmin(ReadOnly):
+    list_display = ["dataset", "ranking"]
+    list_select_related = ["dataset", "ranking"]
+    search_fields = ["=ranking__id", "dataset__digest"]

@@ -1,0 +1,109 @@
+"""The back office of people: to look things up, and to put accounts right. Deeds with consequences have their own pages."""
+
+from django.contrib import admin
+from django.contrib.auth import admin as auth_admin  # noqa: F401  (registers Group, so that it can be taken out)
+from django.contrib.auth.models import Group
+from django.utils.translation import gettext_lazy as _
+
+from people import audit
+from people.models import AuditEvent, Membership, Project, Receipt, User
+
+admin.site.site_header = admin.site.site_title = _("Podium: back office")
+admin.site.index_title = _("All rows")
+admin.site.unregister(Group)  # roles are memberships
+
+
+class Looked:
+    """What every administrator of the site may look at, and no hand may change: it is what happened."""
+
+    def has_view_permission(self, request, obj=None) -> bool:
+        return request.user.is_staff
+
+    def has_add_permission(self, request, obj=None) -> bool:
+        return False
+
+    def has_change_permission(self, request, obj=None) -> bool:
+        return False
+
+    def has_delete_permission(self, request, obj=None) -> bool:
+        return False
+
+
+class ReadOnly(Looked, admin.ModelAdmin):
+    show_full_result_count = False
+
+    def has_module_permission(self, request) -> bool:
+        return request.user.is_staff
+
+
+class Inline(Looked, admin.TabularInline):
+    extra = 0
+
+
+class Editable(ReadOnly):
+    """Rows whose plain fields may be put right here; that leaves an audit event like anywhere else."""
+
+    def has_change_permission(self, request, obj=None) -> bool:
+        return request.user.is_staff
+
+    def save_model(self, request, obj, form, change) -> None:
+        super().save_model(request, obj, form, change)
+        audit.record(request.user, f"change {obj._meta.model_name}", obj, fields=form.changed_data)
+
+
+@admin.register(User)
+class UserAdmin(Editable):
+    list_display = ["email", "name", "state", "is_staff", "simulated", "last_login"]
+    list_filter = ["state", "is_staff", "simulated"]
+    search_fields = ["email", "name"]
+    fields = [
+        "email",
+        "name",
+        "zone",
+        "shortcuts",
+        "state",
+        "is_staff",
+        "simulated",
+        "uuid",
+        "last_login",
+        "created_at",
+    ]
+    # Pausing ends sessions and returns leases, and a password is shown once: their pages do that.
+    readonly_fields = ["state", "is_staff", "simulated", "uuid", "last_login", "created_at"]
+
+
+class MembershipInline(Inline):
+    model = Membership
+    fields = ["user", "role", "paused"]
+
+
+@admin.register(Project)
+class ProjectAdmin(Editable):
+    list_display = ["name", "slug", "state", "k", "overlap", "created_at"]
+    list_filter = ["state"]
+    search_fields = ["name", "slug"]
+    readonly_fields = ["slug", "state", "created_at"]  # archiving returns leases: the project's own page does it
+    inlines = [MembershipInline]
+
+
+@admin.register(Membership)
+class MembershipAdmin(ReadOnly):
+    list_display = ["user", "project", "role", "paused"]
+    list_filter = ["role", "paused", "project"]
+    list_select_related = ["user", "project"]
+    search_fields = ["user__email", "user__name"]
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnly):
+    list_display = ["at", "actor", "verb", "thing", "project"]
+    list_filter = ["verb", "project"]
+    list_select_related = ["actor", "project"]
+    search_fields = ["thing", "actor__email"]
+    date_hierarchy = "at"
+
+
+@admin.register(Receipt)
+class ReceiptAdmin(ReadOnly):
+    list_display = ["created_at", "user", "key", "result"]
+    list_select_related = ["user"]

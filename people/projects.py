@@ -1,0 +1,83 @@
+"""Projects and who is in them: create, change, add, pause."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from people import audit
+from people.access import Refused
+from people.models import Membership, Project, User
+from people.signals import archived, paused
+
+Role = Membership.Role
+
+
+@transaction.atomic
+def create(actor: User, **fields) -> Project:
+    """A new project; whoever creates it is its first admin. Raises Refused for a short name in use."""
+    if Project.objects.filter(slug=fields["slug"]).exists():
+        raise Refused(_("There is a project with this short name already."), "slug")
+    project = Project.objects.create(**fields)
+    Membership.objects.create(project=project, user=actor, role=Role.ADMIN)
+    audit.record(actor, "create project", project, project, name=project.name)
+    return project
+
+
+@transaction.atomic
+def change(actor: User, project: Project, **fields) -> None:
+    """Change settings; archiving returns leases and cancels waiting jobs."""
+    before = Project.objects.select_for_update().get(pk=project.pk)
+    changed = {name: value for name, value in fields.items() if getattr(before, name) != value}
+    for name, value in changed.items():
+        setattr(project, name, value)
+    if not changed:
+        return
+    project.save(update_fields=list(changed))
+    audit.record(actor, "change project", project, project, fields=list(changed), state=project.state)
+    if changed.get("state") == Project.State.ARCHIVED:
+        archived.send(Project, actor=actor, project=project)
+
+
+@transaction.atomic
+def add_member(actor: User, project: Project, email: str, role: str) -> Membership:
+    """Let somebody with an account in. Raises Refused when there is no such account, or they are in already."""
+    user = User.objects.filter(email=email.strip().lower()).first()
+    if user is None:
+        raise Refused(_("There is no account with this e-mail. An administrator of the site can create one."), "email")
+    membership, new = Membership.objects.get_or_create(project=project, user=user, defaults={"role": role})
+    if not new:
+        raise Refused(_("%(person)s is in this project already.") % {"person": user}, "email")
+    audit.record(actor, "add member", membership, project, email=user.email, role=role)
+    return membership
+
+
+@transaction.atomic
+def change_role(actor: User, membership: Membership, role: str) -> None:
+    """Raises Refused where it would leave the project without an admin."""
+    if role != Role.ADMIN:
+        _keep_an_admin(membership)
+    if Membership.objects.filter(pk=membership.pk).exclude(role=role).update(role=role):
+        audit.record(actor, "change role", membership, membership.project, role=role, before=membership.role)
+    membership.role = role
+
+
+@transaction.atomic
+def pause(actor: User, membership: Membership) -> None:
+    """Give this person no more tasks here; what they hold goes back. Raises Refused for the last admin."""
+    _keep_an_admin(membership)
+    if Membership.objects.filter(pk=membership.pk, paused=False).update(paused=True):
+        audit.record(actor, "pause member", membership, membership.project)
+    paused.send(Membership, user=membership.user, project=membership.project)
+
+
+@transaction.atomic
+def unpause(actor: User, membership: Membership) -> None:
+    if Membership.objects.filter(pk=membership.pk, paused=True).update(paused=False):
+        audit.record(actor, "unpause member", membership, membership.project)
+
+
+def _keep_an_admin(membership: Membership) -> None:
+    admins = Membership.objects.select_for_update().filter(project=membership.project, role=Role.ADMIN, paused=False)
+    if membership.pk in (pks := set(admins.values_list("pk", flat=True))) and len(pks) == 1:
+        raise Refused(_("A project keeps at least one admin: make somebody else admin first."))

@@ -1,0 +1,151 @@
+"""Log-in, one's own settings, and the pages of the site's administrators."""
+
+from django.contrib import messages
+from django.contrib.auth import views as auth
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count, Prefetch
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse_lazy
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_POST
+
+from people import accounts, forms, projects, receipts
+from people.access import Refused, site_admin
+from people.models import Membership, Project, User
+
+login = auth.LoginView.as_view(
+    template_name="people/login.html", authentication_form=forms.LoginForm, redirect_authenticated_user=True
+)
+logout = auth.LogoutView.as_view()
+password_change = auth.PasswordChangeView.as_view(
+    template_name="people/password.html", form_class=forms.PasswordForm, success_url=reverse_lazy("password_changed")
+)
+
+
+@login_required
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """One's own projects."""
+    mine = Membership.objects.filter(user=request.user).select_related("project").order_by("project__name")
+    seen = [m for m in mine if m.project.state != Project.State.DRAFT or m.role == Membership.Role.ADMIN]
+    return render(request, "people/home.html", {"memberships": seen})
+
+
+@login_required
+def account(request: HttpRequest) -> HttpResponse:
+    form = forms.AccountForm(request.POST or None, instance=User.objects.get(pk=request.user.pk))
+    if request.method == "POST" and form.is_valid():
+        accounts.change(request.user, User.objects.get(pk=request.user.pk), **form.cleaned_data)
+        messages.success(request, _("Your settings are saved."))
+        return redirect("account")
+    return render(request, "people/account.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@login_required
+@require_GET
+def password_changed(request: HttpRequest) -> HttpResponse:
+    messages.success(request, _("Your password is changed. Other browsers are logged out."))
+    return redirect("account")
+
+
+# For administrators of the site
+
+
+@site_admin
+def project_new(request: HttpRequest) -> HttpResponse:
+    form = forms.ProjectForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            result, _new = receipts.once(
+                request.user,
+                form.cleaned_data["key"],
+                lambda: {"slug": projects.create(request.user, **form.values()).slug},
+            )
+            return redirect("project", result["slug"])
+        except Refused as error:
+            form.add_error(error.field, str(error))
+    return render(request, "people/project_new.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@site_admin
+@require_GET
+def account_list(request: HttpRequest) -> HttpResponse:
+    into = Prefetch("memberships", Membership.objects.select_related("project").order_by("project__name"))
+    people = User.objects.prefetch_related(into).annotate(projects=Count("memberships")).order_by("email")
+    return render(request, "people/accounts.html", {"people": people})
+
+
+@site_admin
+@never_cache
+@sensitive_post_parameters()
+def account_new(request: HttpRequest) -> HttpResponse:
+    form = forms.NewAccountForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            return _created(request, form)
+        except Refused as error:
+            form.add_error(error.field, str(error))
+    return render(request, "people/account_new.html", {"form": form}, status=422 if form.errors else 200)
+
+
+def _created(request: HttpRequest, form: forms.NewAccountForm) -> HttpResponse:
+    """The new account with its password, shown this once: the receipt does not keep it."""
+    shown = []
+
+    def create() -> dict:
+        person, password = accounts.create(request.user, **form.values())
+        shown.append(password)
+        return {"account": person.pk}
+
+    result, _new = receipts.once(request.user, form.cleaned_data["key"], create)
+    person = User.objects.get(pk=result["account"])
+    return render(
+        request, "people/account_password.html", {"person": person, "password": "".join(shown), "fresh": True}
+    )
+
+
+@site_admin
+def account_edit(request: HttpRequest, pk: int) -> HttpResponse:
+    person = get_object_or_404(User, pk=pk)
+    form = forms.EditAccountForm(request.POST or None, instance=get_object_or_404(User, pk=pk))
+    if request.method == "POST" and form.is_valid():
+        accounts.change(request.user, person, **form.cleaned_data)
+        messages.success(request, _("The account is saved."))
+        return redirect("accounts")
+    context = {"form": form, "person": person, "memberships": person.memberships.select_related("project")}
+    return render(request, "people/account_edit.html", context, status=422 if form.errors else 200)
+
+
+@site_admin
+@require_POST
+def account_pause(request: HttpRequest, pk: int) -> HttpResponse:
+    person = get_object_or_404(User, pk=pk)
+    try:
+        accounts.pause(request.user, person)
+        messages.success(
+            request, _("%(person)s is paused: logged out, and what they held went back.") % {"person": person}
+        )
+    except Refused as error:
+        messages.error(request, str(error))
+    return redirect("account-edit", pk)
+
+
+@site_admin
+@require_POST
+def account_activate(request: HttpRequest, pk: int) -> HttpResponse:
+    person = get_object_or_404(User, pk=pk)
+    accounts.activate(request.user, person)
+    messages.success(request, _("%(person)s may log in again.") % {"person": person})
+    return redirect("account-edit", pk)
+
+
+@site_admin
+@never_cache
+@require_POST
+def account_password(request: HttpRequest, pk: int) -> HttpResponse:
+    person = get_object_or_404(User, pk=pk)
+    password = accounts.new_password(request.user, person)
+    return render(request, "people/account_password.html", {"person": person, "password": password})

@@ -1,0 +1,118 @@
+"""Every address answers as the table says, for every role."""
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from modelops.models import Dataset, Job
+from people import projects
+from tests.factories import make_model, make_person, make_task
+
+pytestmark = pytest.mark.django_db
+ROLES = ("admin", "researcher", "lead", "labeler", "stranger")
+ADMIN = (200, 403, 403, 403, 404)
+READER = (200, 200, 403, 403, 404)
+RANKER = (200, 403, 200, 200, 404)
+GET = {
+    "ring": ADMIN, "members": ADMIN, "settings": ADMIN, "prompts": ADMIN, "prompts-upload": ADMIN, "prompt": ADMIN,
+    "jobs": ADMIN, "jobs-live": (286, 403, 403, 403, 404), "job": ADMIN, "job-json": ADMIN, "job-log": ADMIN,
+    "job-new": ADMIN, "job-answers": ADMIN, "models": ADMIN, "model": ADMIN, "model-register": ADMIN,
+    "datasets": READER, "dataset": READER, "dataset-download": (410, 410, 403, 403, 404),
+    "rank": RANKER, "guidelines": RANKER, "project": (302, 302, 302, 302, 404),
+}  # fmt: skip
+POST_ADMIN = (302, 403, 403, 403, 404)
+POST = {
+    "job-cancel": POST_ADMIN, "job-resume": POST_ADMIN, "model-promote": POST_ADMIN,
+    "member-role": POST_ADMIN, "member-pause": POST_ADMIN, "member-unpause": POST_ADMIN,
+}  # fmt: skip
+ELSEWHERE = {"rank-submit", "rank-draft", "rank-skip", "rank-undo"}  # test_rank_page.py
+SITE = {"home", "login", "logout", "account", "password_change", "password_changed"}
+STAFF = {"projects-new", "accounts", "account-new", "account-edit"}
+STAFF_POST = {"account-pause", "account-activate", "account-password"}
+
+
+def names(patterns=None) -> set[str]:
+    """Every name of ours; the back office has its own."""
+    found = set()
+    for pattern in patterns or get_resolver().url_patterns:
+        if isinstance(pattern, URLResolver) and pattern.namespace != "admin":
+            found |= names(pattern.url_patterns)
+        elif isinstance(pattern, URLPattern) and pattern.name:
+            found.add(pattern.name)
+    return found
+
+
+def test_every_address_is_in_one_of_the_tables():
+    assert names() == set(GET) | set(POST) | ELSEWHERE | SITE | STAFF | STAFF_POST
+
+
+@pytest.fixture
+def people(project):
+    members = {role: make_person(project, role, role) for role in ROLES[:-1]}
+    return members | {"stranger": make_person(name="stranger")}
+
+
+@pytest.fixture
+def arguments(project, people):
+    """What each address is about."""
+    task = make_task(project, model=make_model(project, folder="models/m", sha256="0" * 64))
+    dataset = Dataset.objects.create(
+        project=project,
+        kind="judgments",
+        digest="f" * 64,
+        folder="datasets/gone",
+        counts={"rows": 1, "splits": {}, "pairs": 0},
+    )
+    job = Job.objects.get()
+    about = {"prompt": task.prompt_id, "dataset": dataset.pk, "dataset-download": dataset.pk}
+    about |= dict.fromkeys(["job", "job-json", "job-log", "job-answers", "job-cancel", "job-resume"], job.pk)
+    about |= dict.fromkeys(["model", "model-promote"], job.model_version_id)
+    member = people["labeler"].memberships.get().pk
+    about |= dict.fromkeys(["member-role", "member-pause", "member-unpause"], member)
+    return {name: {"pk": pk} for name, pk in about.items()} | {"job-new": {"kind": "sample"}}
+
+
+def answer(client_for, person, method, name, arguments) -> int:
+    address = reverse(name, kwargs={"slug": "demo"} | arguments.get(name, {}))
+    return getattr(client_for(person), method)(address).status_code
+
+
+@pytest.mark.parametrize(("name", "expected"), GET.items())
+def test_pages(client_for, people, arguments, name, expected):
+    assert tuple(answer(client_for, people[role], "get", name, arguments) for role in ROLES) == expected
+
+
+@pytest.mark.parametrize(("name", "expected"), POST.items())
+def test_deeds(client_for, people, arguments, name, expected):
+    roles = reversed(ROLES)  # the admin last: what they do must not change the others' answers
+    assert tuple(answer(client_for, people[role], "post", name, arguments) for role in roles) == expected[::-1]
+
+
+@pytest.mark.parametrize("name", POST)
+def test_a_deed_is_no_link(client_for, people, arguments, name):
+    assert answer(client_for, people["admin"], "get", name, arguments) == 405
+
+
+@pytest.mark.parametrize("name", [*GET, *POST])
+def test_a_visitor_is_asked_to_log_in(arguments, name):
+    address = reverse(name, kwargs={"slug": "demo"} | arguments.get(name, {}))
+
+    assert Client().get(address).url == f"/login/?next={address}"
+
+
+@pytest.mark.parametrize("name", sorted(STAFF | STAFF_POST))
+def test_pages_of_the_site_are_for_its_administrators(client_for, people, name):
+    root, about = make_person(is_staff=True), people["lead"].pk
+    address = reverse(name, args=[about] if name in STAFF_POST | {"account-edit"} else [])
+    method = "post" if name in STAFF_POST else "get"
+
+    assert getattr(client_for(people["admin"]), method)(address).status_code == 403
+    assert getattr(client_for(root), method)(address).status_code in (200, 302)
+
+
+def test_another_projects_rows_are_not_found(client_for, people, arguments, project):
+    other = make_person(name="other")
+    elsewhere = projects.create(other, slug="elsewhere", name="Elsewhere")
+    for name in ("prompt", "job", "job-json", "model", "dataset", "dataset-download"):
+        address = reverse(name, kwargs={"slug": elsewhere.slug} | arguments[name])
+        assert client_for(other).get(address).status_code == 404

@@ -1,0 +1,133 @@
+"""Starting a job from its form, which is made from the recipe."""
+
+import dataclasses
+from uuid import uuid4
+
+import pytest
+
+from modelops import forms, recipes
+from modelops.models import Dataset, Job
+from people.models import AuditEvent
+from tests.factories import make_model, make_person
+
+pytestmark = pytest.mark.django_db
+
+
+def weights(project, name="base"):
+    return make_model(project, name, folder=f"models/{name}", sha256="0" * 64)
+
+
+def frozen(project, kind="judgments", digest="a"):
+    counts = {"rows": 3, "pairs": 12, "splits": {"train": 3}}
+    return Dataset.objects.create(project=project, kind=kind, digest=digest * 64, folder="datasets/a", counts=counts)
+
+
+def filled_in(project, kind, **changes):
+    """The form as it stands on the page, sent back with these changes; None leaves a box unticked."""
+    form = forms.JobForm(project, kind)
+    values = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
+    values = {name: getattr(value, "pk", value) for name, value in values.items() if value is not False} | changes
+    return {name: value for name, value in values.items() if value is not None}
+
+
+@pytest.mark.parametrize("kind", forms.STARTABLE)
+def test_the_form_as_it_stands_starts_a_job_with_the_recipes_defaults(client_for, project, carol, kind):
+    weights(project)
+    frozen(project)
+    client_for(carol).post(f"/p/demo/jobs/new/{kind}/", filled_in(project, kind))
+
+    job = Job.objects.get()
+    assert (job.kind, job.state, job.requested_by) == (kind, "queued", carol)
+    assert job.recipe == vars(recipes.RECIPES[kind]())
+
+
+def test_each_setting_says_its_sentence(client_for, project, carol):
+    weights(project)
+    page = client_for(carol).get("/p/demo/jobs/new/dpo/").content.decode()
+
+    for field in dataclasses.fields(recipes.DPORecipe):
+        assert field.metadata["help"].split(";")[0] in page
+
+
+def test_what_is_filled_in_is_what_the_job_is_told(client_for, project, carol):
+    base, dataset = weights(project), frozen(project)
+    form = filled_in(project, "dpo", epochs="0.5", lora=None, pairs="best", beta="0.3")
+    client_for(carol).post("/p/demo/jobs/new/dpo/", form)
+
+    job = Job.objects.get()
+    assert (job.model_version, job.dataset) == (base, dataset)
+    assert (job.recipe["epochs"], job.recipe["lora"], job.recipe["pairs"], job.recipe["beta"]) == (
+        0.5,
+        False,
+        "best",
+        0.3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"), [("epochs", "0"), ("batch", "many"), ("pairs", "none"), ("model_version", "0")]
+)
+def test_a_wrong_setting_is_named_at_its_field(client_for, project, carol, field, wrong):
+    weights(project)
+    frozen(project)
+    response = client_for(carol).post("/p/demo/jobs/new/dpo/", filled_in(project, "dpo", **{field: wrong}))
+
+    assert (response.status_code, list(response.context["form"].errors)) == (422, [field])
+    assert not Job.objects.exists()
+
+
+def test_the_same_form_twice_is_one_job(client_for, project, carol):
+    weights(project)
+    browser, form = client_for(carol), filled_in(project, "sample", key=uuid4())
+    first, second = (browser.post("/p/demo/jobs/new/sample/", form) for _ in range(2))
+
+    assert first.url == second.url
+    assert Job.objects.count() == AuditEvent.objects.count() == 1
+
+
+def test_sampling_takes_as_many_answers_as_the_project_ranks(project):
+    project.k = 6
+
+    assert forms.JobForm(project, "sample").fields["k"].initial == 6
+
+
+def test_model_and_dataset_can_be_chosen_by_the_link(client_for, project, carol):
+    first, old = weights(project, "first"), frozen(project)
+    weights(project, "second")
+    frozen(project, digest="b")
+    form = client_for(carol).get(f"/p/demo/jobs/new/dpo/?model={first.pk}&dataset={old.pk}").context["form"]
+
+    assert (form["model_version"].value(), form["dataset"].value()) == (str(first.pk), str(old.pk))
+
+
+def test_models_that_cannot_answer_are_not_offered(project):
+    make_model(project, "known by its answers")
+    offered = weights(project)
+
+    assert list(forms.JobForm(project, "sample").fields["model_version"].queryset) == [offered]
+
+
+def test_sft_on_demonstrations_needs_a_dataset_of_them(client_for, project, carol):
+    weights(project)
+    frozen(project)
+    response = client_for(carol).post("/p/demo/jobs/new/sft/", filled_in(project, "sft", source="demonstrations"))
+
+    assert list(response.context["form"].errors) == ["dataset"]
+
+
+def test_a_researcher_may_freeze_and_start_nothing_else(client_for, project):
+    browser = client_for(make_person(project, "researcher"))
+
+    assert browser.post("/p/demo/jobs/new/freeze/", filled_in(project, "freeze")).url == "/p/demo/datasets/"
+    assert browser.get("/p/demo/jobs/new/sample/").status_code == 403
+
+
+def test_an_import_is_started_by_its_upload_only(client_for, project, carol):
+    assert client_for(carol).get("/p/demo/jobs/new/import/").status_code == 404
+
+
+def test_what_is_missing_is_said_where_it_would_be_chosen(client_for, project, carol):
+    text = client_for(carol).get("/p/demo/jobs/new/reward/").content.decode()
+
+    assert "register a folder first" in text
+    assert "Nothing is frozen yet" in text

@@ -1,0 +1,62 @@
+"""Django's admin: everything can be looked up, what happened can't be changed."""
+
+import re
+
+import pytest
+from django.contrib import admin
+from django.urls import reverse
+
+from people.models import AuditEvent, User
+from tests.factories import make_person, make_ranking, make_task
+
+pytestmark = pytest.mark.django_db
+LISTS = [
+    reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist") for model in admin.site._registry
+]
+
+
+@pytest.fixture
+def root(client_for):
+    return client_for(make_person(is_staff=True))
+
+
+@pytest.mark.parametrize("address", LISTS)
+def test_every_list_opens_and_can_be_searched(root, project, alice, address):
+    make_ranking(make_task(project), alice)
+
+    assert root.get(address).status_code == 200
+    assert root.get(address + "?q=1").status_code == 200
+
+
+def test_a_ranking_can_be_looked_at_and_not_changed(root, project, alice):
+    ranking = make_ranking(make_task(project), alice)
+    address = reverse("admin:labeling_ranking_change", args=[ranking.pk])
+
+    assert root.get(address).status_code == 200
+    assert root.post(address, {"outcome": "all_bad"}).status_code == 403
+
+
+def test_who_is_no_administrator_is_sent_away(client_for, carol):
+    assert client_for(carol).get(reverse("admin:index")).status_code == 302
+
+
+def test_a_correction_leaves_an_event(root, alice):
+    fields = {"email": "alice@example.org", "name": "Alice A.", "zone": "UTC", "shortcuts": "on"}
+    root.post(reverse("admin:people_user_change", args=[alice.pk]), fields)
+
+    assert User.objects.get(pk=alice.pk).name == "Alice A."
+    assert AuditEvent.objects.get(verb="change user").data == {"fields": ["name"]}
+
+
+@pytest.mark.parametrize("address", [reverse("admin:index"), "/", "/p/demo/loop/", "/login/"])
+def test_no_page_needs_an_inline_script_or_style(client_for, carol, address):
+    User.objects.filter(pk=carol.pk).update(is_staff=True)
+    carol.refresh_from_db()
+    page = client_for(carol).get(address)
+    policy = page["Content-Security-Policy"]
+
+    assert "script-src 'self'" in policy
+    assert "style-src 'self'" in policy
+    assert not re.search(
+        r"<style|\sstyle=|\son\w+=|<script(?![^>]*(src=|type=\"application/json\"))", page.content.decode()
+    )

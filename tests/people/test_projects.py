@@ -1,0 +1,118 @@
+"""Projects and their people: create, change, pause, archive."""
+
+from uuid import uuid4
+
+import pytest
+
+from labeling import assignment
+from labeling.models import Assignment
+from modelops import jobs
+from people import projects
+from people.access import Refused
+from people.models import Membership, Project
+from tests.factories import make_person, make_project, make_task
+
+pytestmark = pytest.mark.django_db
+NEW = {"name": "Helper", "slug": "helper", "k": 4, "overlap": 1}
+
+
+def of(person):
+    return Membership.objects.select_related("project", "user").get(user=person)
+
+
+def test_whoever_creates_a_project_is_its_admin(client_for):
+    root = make_person(is_staff=True)
+    response = client_for(root).post("/projects/new", NEW | {"key": uuid4()})
+
+    assert response.url == "/p/helper/"
+    assert of(root).role == "admin"
+
+
+def test_the_same_form_twice_is_one_project(client_for):
+    browser, form = client_for(make_person(is_staff=True)), NEW | {"key": uuid4()}
+    first, second = browser.post("/projects/new", form), browser.post("/projects/new", form)
+
+    assert first.url == second.url
+    assert Project.objects.count() == 1
+
+
+def test_a_short_name_in_use_is_refused_at_its_field(client_for):
+    make_project(slug="helper")
+    response = client_for(make_person(is_staff=True)).post("/projects/new", NEW | {"key": uuid4()})
+
+    assert (response.status_code, list(response.context["form"].errors)) == (422, ["slug"])
+
+
+def test_somebody_with_an_account_is_added_by_email(client_for, project, carol, stranger):
+    client_for(carol).post("/p/demo/people/", {"key": uuid4(), "email": "Stranger@example.org", "role": "researcher"})
+
+    assert of(stranger).role == "researcher"
+
+
+def test_an_unknown_email_is_refused_at_its_field(client_for, project, carol):
+    response = client_for(carol).post("/p/demo/people/", {"email": "nobody@example.org", "role": "labeler"})
+
+    assert (response.status_code, list(response.context["form"].errors)) == (422, ["email"])
+
+
+def test_a_role_can_be_changed(client_for, project, carol, alice):
+    client_for(carol).post(f"/p/demo/people/{of(alice).pk}/role", {"role": "lead"})
+
+    assert of(alice).role == "lead"
+
+
+def test_a_project_keeps_its_last_admin(carol):
+    with pytest.raises(Refused):
+        projects.change_role(carol, of(carol), "labeler")
+    with pytest.raises(Refused):
+        projects.pause(carol, of(carol))
+
+
+def test_a_paused_member_gives_back_what_they_hold(client_for, project, carol, alice):
+    make_task(project)
+    held = assignment.next_for(of(alice))
+    client_for(carol).post(f"/p/demo/people/{of(alice).pk}/pause")
+
+    held.refresh_from_db()
+    assert held.state == Assignment.State.RETURNED
+    assert of(alice).paused
+
+
+def test_a_pause_in_one_project_leaves_the_others_alone(carol, alice, project):
+    other = make_project()
+    Membership.objects.create(project=other, user=alice)
+    make_task(other)
+    held = assignment.next_for(Membership.objects.select_related("project", "user").get(user=alice, project=other))
+    projects.pause(carol, Membership.objects.get(user=alice, project=project))
+
+    held.refresh_from_db()
+    assert held.state == Assignment.State.LEASED
+
+
+def test_archiving_returns_leases_and_cancels_waiting_jobs(carol, alice, project):
+    make_task(project)
+    held, job = assignment.next_for(of(alice)), jobs.request(carol, project, "freeze")
+    projects.change(carol, project, state="archived")
+
+    held.refresh_from_db()
+    job.refresh_from_db()
+    assert (held.state, job.state) == ("returned", "cancelled")
+
+
+def test_an_archived_project_is_read_only_until_it_is_opened_again(client_for, carol, project):
+    projects.change(carol, project, state="archived")
+    browser = client_for(carol)
+    settings = {"name": "Demo", "k": 4, "overlap": 1, "lease_minutes": 30, "zone": "UTC", "state": "open"}
+
+    assert browser.get("/p/demo/loop/").status_code == 200
+    assert browser.post("/p/demo/jobs/new/freeze/", {"kind": "judgments"}).status_code == 403
+    assert browser.post("/p/demo/settings/", settings).status_code == 302
+    assert Project.objects.get().state == "open"
+
+
+def test_a_draft_is_seen_by_its_admins_only(client_for, carol, alice, project):
+    projects.change(carol, project, state="draft")
+
+    assert client_for(carol).get("/p/demo/loop/").status_code == 200
+    assert client_for(alice).get("/p/demo/rank/").status_code == 404
+    assert "Demo" not in client_for(alice).get("/").content.decode()
