@@ -1,0 +1,240 @@
+"""The trainers as their parent sees them: child processes that speak JSON lines, die at any time, and go on."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.workers import tiny
+
+pytestmark = pytest.mark.torch
+
+WORDS = ["sea", "sky", "sun", "moon", "bird", "bread", "music", "flowers", "people", "clock", "poem", "mother"]
+
+
+class Child:
+    """A trainer started as the worker starts it: its stdin a pipe, its stdout JSON lines."""
+
+    def __init__(self, run: Path):
+        kind = json.loads((run / "recipe.json").read_text())["kind"]
+        self.stderr = run / "stderr"
+        with open(self.stderr, "a") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", f"workers.trainers.{kind}", str(run / "recipe.json"), "--watch-stdin"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                # one thread: two would wait for each other's core on a busy machine
+                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        self.events = []
+
+    def until(self, event: str, **fields) -> dict:
+        """Read events up to the first of this kind with these fields."""
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+            if self.events[-1].items() >= {"event": event, **fields}.items():
+                return self.events[-1]
+        raise AssertionError(f"no {event} {fields}: {self.events[-3:]}\n{self.stderr.read_text()[-2000:]}")
+
+    def end(self) -> list[dict]:
+        """Read to the end of a run that succeeds: all its events."""
+        self.until("done")
+        assert self.process.wait(timeout=60) == 0
+        return self.events
+
+
+def figures(events) -> dict:
+    return {(e["name"], e["slice"]): e["value"] for e in events if e["event"] == "metric"}
+
+
+def losses(events) -> dict:
+    return {e["step"]: e["metrics"]["loss"] for e in events if e["event"] == "step"}
+
+
+def write_dataset(folder: Path, prompts: int = 60) -> Path:
+    """Judgments that follow a planted rule: an answer that says yes is better than one that says no."""
+    draw = random.Random(0)
+    some = lambda: " ".join(draw.choices(WORDS, k=draw.randint(2, 6)))  # noqa: E731
+    folder.mkdir()
+    with open(folder / "rows.jsonl", "w") as file:
+        for number in range(prompts):
+            answers = [draw.choice(["Yes, of course: ", "No, I am sorry, "]) + some() for _ in range(2)]
+            answers += ["Yes, " + some(), "No, " + some()]
+            row = {
+                "prompt_id": str(number),
+                "messages": [{"role": "user", "content": "Tell me about " + some()}],
+                "split": ("validation", "test", "train", "train", "train")[number % 5],
+                "use_case": "",
+                "language": "en",
+                "answers": [{"id": i, "text": text} for i, text in enumerate(answers)],
+                "judgments": [{"ranks": [1 if text.startswith("Yes") else 2 for text in answers]}],
+            }
+            file.write(json.dumps(row) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with a tiny model and a dataset."""
+    folder = tmp_path_factory.mktemp("trainers")
+    tiny.save(folder / "model")
+    write_dataset(folder / "dataset")
+    return folder
+
+
+def make_run(place: Path, name: str, kind: str, model: Path | None = None, **settings) -> Path:
+    run = place / name
+    run.mkdir()
+    recipe = {
+        "kind": kind,
+        "settings": settings,
+        "model": str(model or place / "model"),
+        "dataset": str(place / "dataset"),
+        "out": str(run / "out"),
+    }
+    (run / "recipe.json").write_text(json.dumps(recipe))
+    return run
+
+
+REWARD = {"learning_rate": 0.005, "epochs": 2.0, "save_steps": 3}
+DPO = {"learning_rate": 0.002, "max_steps": 12, "save_steps": 4}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place):
+    """The events of a reward run that nothing happens to."""
+    return Child(make_run(place, "undisturbed", "reward", **REWARD)).end()
+
+
+@pytest.fixture(scope="module")
+def tuned(place):
+    """The events of a DPO run that nothing happens to."""
+    return Child(make_run(place, "tuned", "dpo", **DPO)).end()
+
+
+def test_the_reward_trainer_learns_a_planted_rule(undisturbed):
+    found = figures(undisturbed)
+    assert found["accuracy", "held-out"] > 0.8
+    assert found["longer_answer_accuracy", "held-out"] < 0.7
+    assert found["prompts", "held-out"] == 24
+    assert {"start", "step", "metric", "done"} <= {event["event"] for event in undisturbed}
+
+
+def test_a_killed_reward_run_ends_as_if_nothing_had_happened(place, undisturbed):
+    """Killed after a checkpoint, then left by its parent, then found with a checkpoint cut short."""
+    run = make_run(place, "disturbed", "reward", **REWARD)
+    first = Child(run)
+    first.until("step", step=4)
+    first.process.kill()
+    first.process.wait()
+
+    second = Child(run)
+    second.until("step", step=8)
+    left = time.monotonic()
+    second.process.stdin.close()
+    assert second.process.wait(timeout=10) != 0
+    assert time.monotonic() - left < 10
+
+    newest = max((run / "checkpoints").glob("checkpoint-*/complete.json"), key=lambda path: path.stat().st_mtime).parent
+    weights = newest / "adapter_model.safetensors"
+    os.truncate(weights, weights.stat().st_size // 2)
+    last = Child(run).end()
+
+    assert figures(last) == figures(undisturbed)
+    whole, resumed = losses(undisturbed), losses(last)
+    assert min(losses(second.events)) > 1
+    assert min(resumed) > 1
+    assert resumed == {step: loss for step, loss in whole.items() if step in resumed}
+    assert not newest.exists()
+
+
+def test_a_reward_model_loads_and_its_mean_training_answer_scores_zero(place, undisturbed):
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from modelops import rows
+    from workers.trainers import groups, reward, tokens
+
+    out = place / "undisturbed" / "out"
+    model = AutoModelForSequenceClassification.from_pretrained(out).eval()
+    tokenizer = tokens.load_tokenizer(out)
+    found = [group for group in groups.of_rows(list(rows.read(place / "dataset"))) if group.split == "train"]
+    answers = [reward.example(group, tokenizer, 512)["answers"] for group in found]
+    with torch.inference_mode():
+        scores = [reward.score(model, group, tokenizer.pad_token_id) for group in answers]
+
+    assert abs(reward.train_mean(found, scores) - model.config.reward_shift) < 1e-4
+    assert (out / "adapter" / "adapter_model.safetensors").exists()
+
+
+def test_a_finished_run_only_tells_its_figures_again(place, undisturbed):
+    again = Child(place / "undisturbed").end()
+    assert figures(again) == figures(undisturbed)
+    assert {event["event"] for event in again} == {"metric", "done"}
+
+
+def test_a_model_tuned_on_rankings_is_whole_and_prefers_the_better_answers(place, tuned):
+    from transformers import AutoModelForCausalLM
+
+    out = place / "tuned" / "out"
+    _, info = AutoModelForCausalLM.from_pretrained(out, output_loading_info=True)
+
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    assert figures(tuned)["accuracy", "held-out"] > 0.8
+    assert losses(tuned)[1] == pytest.approx(0.6931, abs=1e-3)
+    assert json.loads((out / "recipe.json").read_text())["settings"]["beta"] == 0.1
+    assert (out / "adapter" / "adapter_config.json").exists()
+
+
+def test_a_killed_dpo_run_ends_as_if_nothing_had_happened(place, tuned):
+    run = make_run(place, "killed", "dpo", **DPO)
+    first = Child(run)
+    first.until("step", step=6)
+    first.process.kill()
+    first.process.wait()
+
+    last = Child(run).end()
+
+    assert figures(last) == figures(tuned)
+    assert min(losses(last)) == 5
+
+
+def test_a_tuned_model_can_be_trained_again_all_weights_included(place, tuned):
+    run = make_run(place, "second-round", "sft", place / "tuned" / "out", learning_rate=0.002, epochs=2.0, lora=False)
+
+    events = Child(run).end()
+
+    steps = losses(events)
+    assert steps[max(steps)] < steps[1]
+    assert not (run / "out" / "adapter").exists()
+
+
+def test_demonstrations_are_imitated(place):
+    dataset = place / "demonstrations"
+    dataset.mkdir()
+    turn = [{"role": "user", "content": "Why do people sing?"}]
+    row = {"prompt_id": "1", "messages": turn, "split": "train", "use_case": "", "language": "en", "text": "Because!"}
+    (dataset / "rows.jsonl").write_text("\n".join(json.dumps(row) for _ in range(8)))
+    run = make_run(place, "imitated", "sft", source="demonstrations", epochs=3.0, learning_rate=0.01)
+    recipe = json.loads((run / "recipe.json").read_text())
+    (run / "recipe.json").write_text(json.dumps({**recipe, "dataset": str(dataset)}))
+
+    found = figures(Child(run).end())
+
+    assert set(found) == {("loss", "train")}
+    assert found["loss", "train"] < 5.9
+
+
+def test_a_child_says_what_to_do_about_an_error(place):
+    run = make_run(place, "lost", "reward", model=place / "nowhere")
+    child = Child(run)
+    assert child.until("error")["text"].startswith("There is no model in")
+    assert child.process.wait(timeout=30) == 1

@@ -1,0 +1,68 @@
+"""A whole model folder in a second: random weights, a tokenizer of 500 tokens, ChatML. Knows nothing, learns fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+WORDS = """
+Tell me about the sea and the sky, the sun, the moon and a small green bird. What is the capital of France? Please write
+a short poem for my mother; she likes flowers, bread and music. Yes, of course: here it is. No, I am sorry, I can't help
+with that. One two three four five six seven eight nine ten. The answer is good, the other answer is bad. Why do people
+sing? Because they are happy! How does a clock work? It counts the seconds, the minutes and the hours, thank you.
+user assistant system
+"""
+
+
+def save(folder: str | Path, seed: int = 0, **config) -> Path:
+    """Write a Llama with random weights of `seed` and its tokenizer into `folder`; `config` overrides its sizes."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.set_num_threads(1)  # two threads wait for each other longer than these models compute
+    folder, words = Path(folder), tokenizer()
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+    }
+    ends = {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(LlamaConfig(vocab_size=len(words), **{**sizes, **ends, **config}))
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
+def tokenizer():
+    """A byte-level BPE tokenizer trained on WORDS: start, end and pad are three different tokens."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bare = Tokenizer(models.BPE())
+    bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bare.decoder = decoders.ByteLevel()
+    bare.train_from_iterator(
+        WORDS.splitlines(),
+        trainers.BpeTrainer(
+            vocab_size=500,
+            special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bare,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        unk_token="<|endoftext|>",
+        chat_template=CHATML,
+    )

@@ -1,0 +1,101 @@
+"""Fine-tune a policy directly on rankings: `python -m workers.trainers.dpo RUN/recipe.json`.
+
+Direct preference optimisation (Rafailov et al. 2023) with TRL's DPOTrainer. The implicit reward of an answer is
+β (log π(y|x) − log π_ref(y|x)), where π_ref is the model the run starts from; a pair's loss is −log σ of the winner's
+implicit reward minus the loser's.
+"""
+
+from __future__ import annotations
+
+from workers.trainers import runs
+
+if __name__ == "__main__":
+    run = runs.begin("dpo")  # before the imports below, see there
+
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, set_seed
+from trl import DPOConfig, DPOTrainer
+
+from workers.trainers import events, groups, loop, tokens
+from workers.trainers.groups import Group
+
+
+def train(run: runs.Run) -> None:
+    """Everything from the frozen rows to the published model."""
+    # 1. The data: token ids of each prompt's distinct answers.
+    recipe = run.recipe
+    found = groups.of_rows(run.rows(), recipe.pairs)
+    tokenizer = tokens.load_tokenizer(run.model)
+    pad = tokenizer.pad_token_id
+    answers = [group.answers(tokenizer, recipe.max_length) for group in found]
+
+    # 2. The model, and what it thinks of every answer before it learns: TRL would ask again for each pair.
+    set_seed(recipe.seed)
+    model = loop.load(AutoModelForCausalLM, run).to(loop.best_device())
+    events.log(f"Reads {sum(map(len, answers))} answers with the model it starts from.")
+    reference = [loop.logprobs(model, part, pad) for part in loop.told(answers, "Reads the prompts")]
+    pairs = [pair for group in zip(found, answers, reference) for pair in lessons(*group)]
+    events.log(f"Learns from {len(pairs)} pairs.")
+
+    # 3. The training.
+    longest = max(2 * len(p["prompt_ids"]) + len(p["chosen_ids"]) + len(p["rejected_ids"]) for p in pairs)
+    trainer = PairTrainer(
+        model=model,
+        args=loop.arguments(
+            DPOConfig,
+            run,
+            rows=len(pairs),
+            at_once=loop.rows_at_once(recipe.batch, longest),
+            beta=recipe.beta,
+            max_length=None,  # tokens.answered() has cut them
+            precompute_ref_log_probs=True,
+        ),
+        train_dataset=Dataset.from_list(pairs),
+        processing_class=tokenizer,
+        peft_config=loop.adapter(recipe, "CAUSAL_LM"),
+    )
+    loop.train(trainer, run)
+
+    # 4. The figures, and the result.
+    policy = [loop.logprobs(trainer.model, part, pad) for part in loop.told(answers, "Reads the prompts again")]
+    rewards = [implicit(recipe.beta, *row) for row in zip(policy, reference)]
+    result = [*groups.accuracy(found, rewards), *groups.loss(found, rewards), *groups.counts(found)]
+    run.publish(lambda folder: loop.save(trainer.model, tokenizer, run, folder), result)
+
+
+def lessons(group: Group, answers: list[tuple[list[int], list[int]]], reference: list[float]) -> list[dict]:
+    """A training prompt's pairs in the columns that TRL's collator reads; none of a held-out prompt."""
+    return [
+        {
+            # The longer answer may have cost the prompt more of its start: both get the shorter prompt.
+            "prompt_ids": min(answers[w][0], answers[l][0], key=len),
+            "chosen_ids": answers[w][1],
+            "rejected_ids": answers[l][1],
+            "ref_chosen_logps": reference[w],
+            "ref_rejected_logps": reference[l],
+        }
+        for w, l in group.lessons
+        if group.split == "train"
+    ]
+
+
+def implicit(beta: float, policy: list[float], reference: list[float]) -> list[float]:
+    """Implicit rewards from the two models' log-probabilities of the same answers."""
+    return [beta * (new - old) for new, old in zip(policy, reference)]
+
+
+class PairTrainer(DPOTrainer):
+    """TRL's trainer, given pairs that are already token ids and carry their reference log-probabilities."""
+
+    def _prepare_dataset(self, dataset, *_):
+        return dataset
+
+    def _precompute_ref_logps(self, dataset, *_):
+        return dataset
+
+    def create_model_card(self, *_, **__):
+        """None: the result's own files say where it comes from."""
+
+
+if __name__ == "__main__":
+    train(run)

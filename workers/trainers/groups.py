@@ -1,0 +1,90 @@
+"""A prompt's distinct answers and the pairs its rankings imply: what the reward and DPO trainers learn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from modelops import rows
+from workers.trainers import figures, tokens
+from workers.trainers.events import Stop
+
+
+@dataclass(frozen=True)
+class Group:
+    """One prompt. `pairs` are (winner, loser) positions in `texts`, repeated where labelers agree.
+
+    `lessons` are those of the pairs that a recipe wants to learn from; figures count them all.
+    """
+
+    prompt_id: str
+    split: str
+    messages: list[dict]
+    texts: list[str]
+    pairs: list[tuple[int, int]]
+    lessons: list[tuple[int, int]]
+
+    def answers(self, tokenizer: PreTrainedTokenizerBase, longest: int) -> list[tuple[list[int], list[int]]]:
+        """(prompt, answer) token ids of each text; see tokens.answered()."""
+        return [tokens.answered(tokenizer, self.messages, text, longest) for text in self.texts]
+
+    def lengths(self) -> list[int]:
+        """Characters of each text."""
+        return [len(text) for text in self.texts]
+
+
+def of_row(row: dict, which: str = "all") -> Group:
+    """A row's group, with only the answers that a pair names, each text once; `which` as in rows.pairs().
+
+    Two answers of the same text are one, and a ranking of such an answer above itself makes no pair.
+    """
+    texts = [answer["text"] for answer in row["answers"]]
+    pairs, lessons = (_text_pairs(row, texts, kind) for kind in ("all", which))
+    named = {text for pair in pairs for text in pair}
+    distinct = [text for text in dict.fromkeys(texts) if text in named]
+    place = {text: i for i, text in enumerate(distinct)}
+    pairs, lessons = ([(place[w], place[l]) for w, l in kind] for kind in (pairs, lessons))
+    return Group(row["prompt_id"], row["split"], row["messages"], distinct, pairs, lessons)
+
+
+def _text_pairs(row: dict, texts: list[str], which: str) -> list[tuple[str, str]]:
+    return [(texts[w], texts[l]) for w, l in rows.row_pairs(row, which) if texts[w] != texts[l]]
+
+
+def of_rows(found: list[dict], which: str = "all") -> list[Group]:
+    """The groups of all rows that have pairs. Raises Stop at a broken row, and where none is left to train on."""
+    groups = []
+    for number, row in enumerate(found, start=1):
+        try:
+            groups.append(of_row(row, which))
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise Stop(f"Row {number} of the dataset is not a judgments row: verify it, or freeze it again.") from None
+    if not any(group.split == "train" and group.lessons for group in groups):
+        raise Stop("No pair to learn from in the training split: collect rankings without ties, then freeze again.")
+    return [group for group in groups if group.pairs]
+
+
+def accuracy(groups: list[Group], scores: list[list[float]], name: str = "accuracy") -> list[dict]:
+    """How often the higher score is the answer people preferred, for each slice; scores[i] belong to groups[i].texts."""
+    hits = [(figures.picks(values, group.pairs), len(group.pairs)) for group, values in zip(groups, scores)]
+    return [figures.share(name, slice, *zip(*part)) for slice, part in figures.sliced(splits(groups), hits)]
+
+
+def loss(groups: list[Group], scores: list[list[float]]) -> list[dict]:
+    """Mean over prompts of the mean pair loss, for each slice; n is the number of prompts."""
+    losses = [(figures.pair_loss(values, group.pairs), 1) for group, values in zip(groups, scores)]
+    return [figures.share("loss", slice, *zip(*part)) for slice, part in figures.sliced(splits(groups), losses)]
+
+
+def counts(groups: list[Group]) -> list[dict]:
+    """How many prompts and pairs each slice has."""
+    found = []
+    for slice, part in figures.sliced(splits(groups), [len(group.pairs) for group in groups]):
+        found += [figures.plain("prompts", slice, len(part)), figures.plain("pairs", slice, sum(part))]
+    return found
+
+
+def splits(groups: list[Group]) -> list[str]:
+    """Each group's split."""
+    return [group.split for group in groups]

@@ -1,0 +1,176 @@
+"""What the trainers share around transformers' Trainer: arguments, adapter, progress, resuming, the saved result."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel
+from transformers import (
+    AutoConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from modelops.recipes import TrainRecipe
+from workers.engines import weights
+from workers.engines.device import best_device, best_dtype
+from workers.trainers import checkpoint, events, tokens
+from workers.trainers.events import Stop
+from workers.trainers.runs import Run
+
+TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 16384}  # in one forward pass: more is no faster, and needs the memory
+SILENT_SECONDS = 30
+
+
+class Progress(TrainerCallback):
+    """Tells the parent what transformers logs."""
+
+    def __init__(self):
+        self.silence = Silence()
+
+    def on_train_begin(self, args, state, control, **_):
+        events.emit("start", total=state.max_steps)
+
+    def on_log(self, args, state, control, logs=None, **_):
+        if logs and "loss" in logs:
+            metrics = {name: value for name, value in logs.items() if isinstance(value, int | float)}
+            events.emit("step", step=state.global_step, total=state.max_steps, metrics=metrics)
+            self.silence = Silence()
+
+    def on_substep_end(self, args, state, control, **_):
+        self.silence.end(f"Still in step {state.global_step + 1}.")
+
+
+class Silence:
+    """Says something at most once in SILENT_SECONDS: a trainer that says nothing for long is taken for dead."""
+
+    def __init__(self):
+        self.since = time.monotonic()
+
+    def end(self, text: str) -> None:
+        if time.monotonic() - self.since > SILENT_SECONDS:
+            events.log(text)
+            self.since = time.monotonic()
+
+
+def told(items: list, doing: str) -> Iterator:
+    """The items one by one, with a line in the log now and then."""
+    silence = Silence()
+    for number, item in enumerate(items):
+        silence.end(f"{doing}: {number} of {len(items)}.")
+        yield item
+
+
+def load(auto: type, run: Run, **more) -> PreTrainedModel:
+    """The run's model. Raises Stop where its folder does not hold one that can be read.
+
+    All weights are trained in float32: steps as small as these would be rounded away in bfloat16. Frozen ones under an
+    adapter may be in bfloat16.
+    """
+    try:
+        return weights.load(auto, run.model, best_dtype() if run.recipe.lora else torch.float32, **more)
+    except OSError as error:
+        events.log(str(error))
+        raise Stop(
+            f"The model in {run.model} cannot be loaded: choose another version, or restore its files."
+        ) from None
+
+
+def adapter(recipe: TrainRecipe, task: str, **more) -> LoraConfig | None:
+    """The adapter a recipe asks for (Hu et al. 2021) on every linear layer but the head; None to train all weights."""
+    if not recipe.lora:
+        return None
+    return LoraConfig(
+        task_type=task, r=recipe.lora_rank, lora_alpha=2 * recipe.lora_rank, target_modules="all-linear", **more
+    )
+
+
+def total_steps(recipe: TrainRecipe, rows: int) -> int:
+    """Optimiser steps that a recipe takes over `rows` rows."""
+    steps = math.ceil(recipe.epochs * math.ceil(rows / recipe.batch))
+    return min(steps, recipe.max_steps) if recipe.max_steps else steps
+
+
+def rows_at_once(batch: int, tokens: int) -> int:
+    """The most rows of at most `tokens` tokens for one forward pass that divide `batch` evenly; at least one."""
+    room = max(1, TOKENS_AT_ONCE[best_device().type] // tokens)
+    return max(size for size in range(1, batch + 1) if batch % size == 0 and (size <= room or size == 1))
+
+
+def arguments(kind: type[TrainingArguments], run: Run, rows: int, at_once: int, **more) -> TrainingArguments:
+    """transformers' arguments for a recipe over `rows` rows, `at_once` of them in one forward pass."""
+    recipe, on_gpu = run.recipe, best_device().type == "cuda"
+    return kind(
+        output_dir=str(run.checkpoints),
+        seed=recipe.seed,
+        max_steps=total_steps(recipe, rows),
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=recipe.batch // at_once,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr_rate": 0.1},
+        warmup_steps=0.1,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_steps=recipe.save_steps,
+        save_total_limit=2,
+        bf16=best_dtype() == torch.bfloat16,
+        gradient_checkpointing=on_gpu,  # a CPU has memory to spare and no time
+        use_cpu=not on_gpu,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to="none",
+        remove_unused_columns=False,
+        **more,
+    )
+
+
+def train(trainer: Trainer, run: Run) -> None:
+    """Train to the end, from the newest complete checkpoint if there is one."""
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Progress)
+    trainer.add_callback(checkpoint.MarkComplete)
+    last = checkpoint.newest(run.checkpoints)
+    if last:
+        events.log(f"Goes on from step {last.name.split('-')[1]}.")
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+
+
+@torch.inference_mode()
+def logprobs(model: PreTrainedModel | PeftModel, answers: list[tuple[list[int], list[int]]], pad: int) -> list[float]:
+    """The log-probability (natural, summed over tokens) of each answer after its prompt, both as token ids."""
+    model.eval()
+    longest = max(len(prompt) + len(answer) for prompt, answer in answers)
+    size = max(1, TOKENS_AT_ONCE[model.device.type] // longest)
+    parts = [answers[i : i + size] for i in range(0, len(answers), size)]
+    return [value for part in parts for value in _logprobs(model, part, pad)]
+
+
+def _logprobs(model, answers, pad) -> list[float]:
+    ids, mask = (tensor.to(model.device) for tensor in tokens.padded([p + a for p, a in answers], pad))
+    start = min(len(prompt) for prompt, _ in answers)  # no logits for what all of them only read
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=best_dtype() == torch.bfloat16):
+        output = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=ids.shape[1] - start + 1)
+    each = output.logits[:, :-1].float().log_softmax(-1).gather(2, ids[:, start:, None])[..., 0]
+    place = torch.arange(start, ids.shape[1], device=ids.device)
+    first = torch.tensor([len(prompt) for prompt, _ in answers], device=ids.device)
+    return (each * ((place >= first[:, None]) & mask[:, start:].bool())).sum(1).tolist()
+
+
+def save(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, run: Run, folder: Path) -> None:
+    """Write the whole model as safetensors with its tokenizer; an adapter is merged, and kept beside in adapter/."""
+    if isinstance(model, PeftModel):
+        model.save_pretrained(folder / "adapter")
+        (folder / "adapter" / "README.md").unlink(missing_ok=True)  # a form to fill in, with this machine's paths
+        model = model.float().merge_and_unload()  # in float32, or bfloat16 would round the adapter away
+    stored = AutoConfig.from_pretrained(run.model, local_files_only=True).dtype or torch.float32
+    model.to(stored).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,161 @@
+"""One run of a trainer: the folder it owns, the parent it must not outlive, the result it leaves. Imports no torch."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import fcntl
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from modelops import recipes, rows
+from workers.trainers import events
+from workers.trainers.events import Stop
+
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    # stderr becomes the job's log, which people read
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TQDM_DISABLE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+    # Threads that wait by spinning make training on a busy machine more than ten times slower.
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+LOCK_PATIENCE = 20.0  # seconds: a trainer that lost its parent is gone after at most ten
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What recipe.json asks for. `out` appears whole, by a rename, or not at all."""
+
+    folder: Path
+    kind: str
+    recipe: Any
+    model: Path
+    dataset: Path
+    out: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    def rows(self) -> list[dict]:
+        """The dataset's rows. Raises Stop where it has none or a line of it is not JSON."""
+        try:
+            found = list(rows.read(self.dataset))
+        except OSError:
+            raise Stop(f"The dataset {self.dataset.name} has no readable rows.jsonl: freeze it again.") from None
+        except ValueError:
+            raise Stop(f"The dataset {self.dataset.name} has a broken line: verify it, or freeze it again.") from None
+        if not found:
+            raise Stop(f"The dataset {self.dataset.name} has no rows: freeze one that has.")
+        return found
+
+    def publish(self, write: Callable[[Path], None], figures: list[dict]) -> None:
+        """Let `write` fill a folder, add the recipe and the figures, and make it the run's result in one rename."""
+        part = self.out.with_name(self.out.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        write(part)
+        settings = {"kind": self.kind, "settings": dataclasses.asdict(self.recipe)}
+        (part / "recipe.json").write_text(json.dumps(settings, indent=2))
+        (part / "metrics.json").write_text(json.dumps(figures, indent=2))
+        flush_tree(part)
+        os.rename(part, self.out)
+        flush(self.out.parent)
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        self.report()
+
+    def report(self) -> None:
+        """Tell the final figures of a result that lies in `out`."""
+        for figure in json.loads((self.out / "metrics.json").read_text()):
+            events.emit("metric", **figure)
+        events.emit("done", folder=str(self.out))
+
+
+def begin(kind: str) -> Run:
+    """Start a trainer's process: events, watch, lock, recipe. Exits 0 where the run already has its result.
+
+    Call it before torch is imported, which takes seconds in which the parent may already die.
+    """
+    events.own_stdout()
+    parser = argparse.ArgumentParser(description=f"Train: {kind}. Progress comes on stdout as JSON lines.")
+    parser.add_argument("recipe", type=Path, help="the run's recipe.json; checkpoints and the lock lie beside it")
+    parser.add_argument("--watch-stdin", action="store_true", help="end when stdin does, as a child of a worker")
+    options = parser.parse_args()
+    if options.watch_stdin:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    lock(options.recipe.parent)
+    run = read(options.recipe, kind)
+    os.environ.update(ENVIRONMENT)
+    warnings.simplefilter("ignore", FutureWarning)
+    if run.out.exists():
+        run.report()
+        sys.exit(0)
+    return run
+
+
+def read(path: Path, kind: str) -> Run:
+    """The run that recipe.json describes. Raises Stop where it is unreadable, of another kind, or asks for too much."""
+    try:
+        asked = json.loads(path.read_text())
+        if asked["kind"] != kind:
+            raise Stop(f"This recipe is for {asked['kind']}, not for {kind}: start that trainer instead.")
+        recipe = recipes.read(kind, asked["settings"])
+        model, dataset, out = (Path(asked[name]) for name in ("model", "dataset", "out"))
+    except recipes.InvalidRecipe as error:
+        raise Stop(f"The recipe's setting {error.field} {error.message}: correct it and start again.") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Stop(f"The recipe {path} cannot be read ({error!r}): start the job again.") from None
+    if not (model / "config.json").is_file():
+        raise Stop(f"There is no model in {model}: choose another model version, or restore its files.")
+    return Run(path.parent, kind, recipe, model, dataset, out)
+
+
+def lock(folder: Path, patience: float = LOCK_PATIENCE) -> None:
+    """Own `folder` for the life of this process. Raises Stop where another process still does after `patience` seconds."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)  # never closed: that would unlock
+    except OSError as error:
+        raise Stop(f"The run's folder {folder} cannot be written ({error.strerror}): check that it exists.") from None
+    give_up = time.monotonic() + patience
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up:
+                raise Stop("Another trainer still writes here: cancel it, or wait until it ends.") from None
+            time.sleep(0.2)
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(3)  # no clean-up: a checkpoint without its marker is passed over by the next attempt
+
+
+def flush(path: Path) -> None:
+    """Have the system write a file or a folder's list of names to the disk now."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_tree(folder: Path) -> None:
+    """flush() everything below `folder`, then `folder` itself."""
+    for path in folder.rglob("*"):
+        flush(path)
+    flush(folder)
