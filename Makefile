@@ -44,7 +44,7 @@ format: install ## put imports and code into the house's form
 	$(BIN)/ruff format .
 
 loop: install ## the whole loop with a scripted labeler on a real model (MODEL=folder for another one)
-	@$(BIN)/python benchmarks/loop.py --model $(MODEL) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+	@$(BIN)/python benchmarks/loop.py --model $(MODEL) $(ARGS)
 
 bench: install ## the other benchmarks, quickly
 	@for file in benchmarks/[a-z]*.py; do [ $$file = benchmarks/loop.py ] || $(BIN)/python $$file --quick || exit 1; done

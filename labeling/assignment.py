@@ -136,18 +136,12 @@ def reclaim(assignment: Assignment) -> None:
     assignment.save(update_fields=["state", "place", "leased_until"])
 
 
-def renew(assignment: Assignment) -> None:
-    """The labeler is still at it: the lease runs from now."""
-    until = now() + timedelta(minutes=assignment.project.lease_minutes)
-    Assignment.objects.filter(pk=assignment.pk, state=State.LEASED).update(leased_until=until)
-
-
 def save_draft(assignment: Assignment, draft: dict) -> bool:
-    """Keep what is typed so far and renew the lease; also after the lease ran out. False once it was submitted."""
-    drafts = Assignment.objects.filter(pk=assignment.pk).exclude(state=State.SUBMITTED)
-    kept = drafts.update(draft=draft, draft_at=now())
-    renew(assignment)
-    return bool(kept)
+    """Keep what is typed so far and run the lease from now; also after the lease ran out. False once it was submitted."""
+    this, fields = Assignment.objects.filter(pk=assignment.pk), {"draft": draft, "draft_at": now()}
+    until = now() + timedelta(minutes=assignment.project.lease_minutes)
+    held = this.filter(state=State.LEASED).update(leased_until=until, **fields)
+    return bool(held or this.exclude(state=State.SUBMITTED).update(**fields))
 
 
 @transaction.atomic
