@@ -12,6 +12,7 @@ from datetime import timedelta
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils.timezone import now
+from django.utils.translation import gettext as _
 
 from labeling.models import Assignment, QueuePosition, RankingTask
 from people import audit
@@ -37,19 +38,20 @@ def next_for(membership: Membership) -> Assignment | None:
     held = current(project, labeler)
     if held is not None:
         return held
-    if project.state != Project.State.OPEN:
-        raise NotWorking(project.get_state_display())
-    if membership.paused:
-        raise NotWorking("Your work in this project is paused; ask its admin.")
     return claim(membership)
+
+
+def refuse_unless_working(membership: Membership) -> None:
+    if membership.project.state != Project.State.OPEN:
+        raise NotWorking(membership.project.get_state_display())
+    if membership.paused:
+        raise NotWorking(_("Your work in this project is paused; ask its admin."))
 
 
 def current(project: Project, labeler: User) -> Assignment | None:
     """The unexpired lease that this labeler holds here."""
-    held = Assignment.objects.filter(labeler=labeler, project=project, state=State.LEASED).order_by("pk").first()
-    if held is None or held.leased_until < now():
-        return None
-    return held
+    held = Assignment.objects.filter(labeler=labeler, project=project, state=State.LEASED, leased_until__gte=now())
+    return held.order_by("pk").first()
 
 
 def claim(membership: Membership) -> Assignment | None:
@@ -62,8 +64,11 @@ def claim(membership: Membership) -> Assignment | None:
 
 @transaction.atomic
 def _claim_once(membership: Membership) -> Assignment | None:
-    """Locks, always in this order: the membership, the task, positions. Elsewhere only the last two, in the same order."""
-    Membership.objects.select_for_update().get(pk=membership.pk)
+    """Locks, always in this order: the membership, the task, positions."""
+    membership = (
+        Membership.objects.select_for_update(of=("self",)).select_related("project", "user").get(pk=membership.pk)
+    )
+    refuse_unless_working(membership)  # it may have been paused while this waited
     project, labeler = membership.project, membership.user
     again = current(project, labeler)  # asked by two tabs at once: both get the one lease
     if again is not None:
@@ -136,6 +141,12 @@ def reclaim(assignment: Assignment) -> None:
     assignment.save(update_fields=["state", "place", "leased_until"])
 
 
+def renew(assignment: Assignment) -> None:
+    """The labeler is still at it: the lease runs from now."""
+    until = now() + timedelta(minutes=assignment.project.lease_minutes)
+    Assignment.objects.filter(pk=assignment.pk, state=State.LEASED).update(leased_until=until)
+
+
 def save_draft(assignment: Assignment, draft: dict) -> bool:
     """Keep what is typed so far and run the lease from now; also after the lease ran out. False once it was submitted."""
     this, fields = Assignment.objects.filter(pk=assignment.pk), {"draft": draft, "draft_at": now()}
@@ -147,21 +158,17 @@ def save_draft(assignment: Assignment, draft: dict) -> bool:
 @transaction.atomic
 def skip(assignment: Assignment, reason: str) -> None:
     """Give the place to someone else and keep the reason. Skipping twice is harmless."""
-    if _give_up(assignment, State.SKIPPED, skip_reason=reason[:200]):
+    over = Assignment.objects.filter(pk=assignment.pk, state__in=[State.EXPIRED, State.RETURNED])
+    held = _give_up(assignment, State.SKIPPED, skip_reason=reason[:200])
+    if held or over.update(state=State.SKIPPED, skip_reason=reason[:200]):  # its place was freed before
         audit.record(assignment.labeler, "skip", assignment, assignment.project, reason=reason[:200])
 
 
 @transaction.atomic
-def give_back(assignment: Assignment) -> None:
+def give_back(assignment: Assignment, actor: User | None = None) -> None:
     """Return the place without a judgment; the draft stays."""
     if _give_up(assignment, State.RETURNED):
-        audit.record(assignment.labeler, "give back", assignment, assignment.project)
-
-
-def return_leases(project: Project, labeler: User) -> None:
-    """Return all that this person holds here, as when they are paused or leave."""
-    for assignment in Assignment.objects.filter(project=project, labeler=labeler, state=State.LEASED):
-        give_back(assignment)
+        audit.record(actor, "give back", assignment, assignment.project)
 
 
 def _give_up(assignment: Assignment, state: State, **fields) -> bool:

@@ -59,9 +59,10 @@ def missing(job: Job, size: int) -> Iterator[list[Slot]]:
 
 
 def _groups(job: Job) -> Iterator[list[Prompt]]:
-    prompts = prompts_of(job).iterator(chunk_size=GROUP)
-    while group := list(islice(prompts, GROUP)):
-        yield group
+    """Read group by group: a cursor left open would pin an old snapshot, and SQLite refuses to write from one."""
+    pks = list(prompts_of(job).values_list("pk", flat=True))
+    for start in range(0, len(pks), GROUP):
+        yield list(Prompt.objects.filter(pk__in=pks[start : start + GROUP]).order_by("pk"))
 
 
 def _unfilled(job: Job, prompts: list[Prompt]) -> Iterator[Slot]:
@@ -79,14 +80,23 @@ def add(job: Job, slots: list[Slot], answers: list[Answer]) -> None:
     Candidate.objects.bulk_create(
         (
             Candidate(
-                job=job, model_version_id=job.model_version_id, prompt=slot.prompt, slot=slot.number, **vars(answer)
+                job=job,
+                model_version_id=job.model_version_id,
+                prompt=slot.prompt,
+                slot=slot.number,
+                **_storable(answer),
             )
             for slot, answer in filled
         ),
         ignore_conflicts=True,
     )
-    if job.recipe["rank"]:
+    if job.recipe["rank"] and job.recipe["k"] > 1:
         build_tasks(job, {slot.prompt.pk for slot in slots})
+
+
+def _storable(answer: Answer) -> dict:
+    """The answer's fields; PostgreSQL keeps no NUL in a text."""
+    return vars(answer) | {"text": answer.text.replace("\0", "")}
 
 
 def build_tasks(job: Job, prompt_ids: Iterable[int]) -> None:

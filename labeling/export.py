@@ -1,4 +1,4 @@
-"""Judgments to frozen rows, and rows to the formats people take home. Everything streams."""
+"""Judgments to frozen rows, which are sorted in memory, and rows to the formats people take home, which stream."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from django.db import transaction
 
 from labeling.models import DatasetRanking, Demonstration, RankedCandidate, Ranking, RankingTask
 from modelops import datasets, jobs, rows
@@ -33,13 +31,12 @@ def freeze(job: Job, beat=lambda done: None) -> Dataset:
         raise NothingToFreeze("No task has been ranked yet: rank some, or import rankings, then freeze again.")
     ranking_ids = [pk for _, _, pks in frozen for pk in pks]
     digest, folder = datasets.write(_number_labelers(frozen))
-    with transaction.atomic():
-        dataset, new = datasets.register(
-            job.project, Dataset.Kind.JUDGMENTS, digest, folder, job=job, note=job.recipe.get("note", "")
-        )
-        if new:
-            links = (DatasetRanking(dataset=dataset, ranking_id=pk) for pk in ranking_ids)
-            DatasetRanking.objects.bulk_create(links, batch_size=BATCH)
+    dataset, _new = datasets.register(
+        job.project, Dataset.Kind.JUDGMENTS, digest, folder, job=job, note=job.recipe.get("note", "")
+    )
+    for start in range(0, len(ranking_ids), BATCH):  # again for one that is known: a killed freeze may lack some
+        links = (DatasetRanking(dataset=dataset, ranking_id=pk) for pk in ranking_ids[start : start + BATCH])
+        DatasetRanking.objects.bulk_create(links, ignore_conflicts=True)
     return dataset
 
 
@@ -47,10 +44,15 @@ def freeze_now(actor: User | None, project: Project, kind: str = "judgments", no
     """Freeze here and now, as a job that this process runs. Raises jobs.JobFailed."""
     with jobs.inline(actor, project, Job.Kind.FREEZE, {"kind": kind, "note": note}) as job:
         try:
-            dataset = freeze(job) if kind == "judgments" else freeze_demonstrations(job)
+            return run(job)
         except NothingToFreeze as error:
             raise jobs.JobFailed(str(error)) from error
-        job.result = {"dataset": dataset.pk, "rows": dataset.counts["rows"], "pairs": dataset.counts["pairs"]}
+
+
+def run(job: Job, beat=lambda done: None) -> Dataset:
+    """What a freeze job asks for; its result says which dataset that is."""
+    dataset = freeze(job, beat) if job.recipe["kind"] == Dataset.Kind.JUDGMENTS else freeze_demonstrations(job)
+    job.result = {"dataset": dataset.pk, "rows": dataset.counts["rows"], "pairs": dataset.counts["pairs"]}
     return dataset
 
 
@@ -79,8 +81,9 @@ def _with_judgments(pks: list[int]):
     for ranking in rankings:
         by_task.setdefault(ranking.task_id, []).append(ranking)
     for task in tasks.prefetch_related("candidates__model_version"):
-        task.judged = by_task[task.pk]
-        yield task
+        if task.pk in by_task:  # its only ranking may have been undone since the tasks were listed
+            task.judged = by_task[task.pk]
+            yield task
 
 
 def _frozen(task: RankingTask) -> tuple:

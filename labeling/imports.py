@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from django.db import transaction
+from django.db.models import Q
 
 from labeling import prompts
 from labeling.models import (
@@ -26,6 +27,7 @@ from people import audit
 from people.models import Project, User
 
 BATCH = 500
+Beat = Callable[[int, int], None]  # told how many entries are written, and of how many
 SHOWN = 20  # bad lines named in one message
 
 
@@ -46,6 +48,11 @@ class Result:
     answers: int = 0
     rankings: int = 0
 
+    def count(self, entry: Entry) -> None:
+        self.prompts += 1
+        self.answers += len(entry.answers)
+        self.rankings += bool(entry.answers)
+
 
 # Reading
 
@@ -57,7 +64,7 @@ def read(path: Path, format: str) -> list[Entry]:
         try:
             for entry in FORMATS[format](json.loads(line)):
                 _one_split_an_author(entry, authors)
-                entries.append(entry)
+                entries.append(replace(entry, line=number))
         except json.JSONDecodeError as error:
             bad.append((number, f"not JSON ({error.msg})"))
         except UnicodeDecodeError:
@@ -66,11 +73,13 @@ def read(path: Path, format: str) -> list[Entry]:
             bad.append((number, str(error)))
         except RecursionError:
             bad.append((number, "nested too deeply"))
+        except (KeyError, TypeError, AttributeError, ValueError):
+            bad.append((number, f"does not fit the format {format}"))
     if not entries and not bad:
         bad.append((1, "the file holds nothing to import"))
     if bad:
         raise BadFile(bad)
-    return entries
+    return [replace(entry, split=entry.split or authors.get(entry.author, "")) for entry in entries]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -159,7 +168,7 @@ def _ranked_entry(message: dict, turns: list[dict], ranked: list[dict], author: 
     answers = [
         {
             "text": prompts.clean(reply["text"]),
-            "model": reply.get("model_name") or "open-assistant people",
+            "model": _text(reply, "model_name") or "open-assistant people",
             "rank": reply["rank"],
         }
         for reply in ranked
@@ -197,14 +206,20 @@ FORMATS: dict[str, Callable[[object], Iterable[Entry]]] = {
 # Writing
 
 
-def write(job: Job, entries: list[Entry], beat: Callable[[int], None] = lambda done: None) -> Result:
-    """Add what is new, hidden, in batches; then publish. A repeated call goes on where a killed one stopped."""
+def write(job: Job, entries: list[Entry], beat: Beat = lambda done, total: None) -> Result:
+    """Add what is new, hidden, in batches; then publish. A repeated call goes on where a killed one stopped.
+
+    Raises BadFile where an author's supplied split is not the one that the author's earlier prompts are in.
+    """
     result, seen = Result(), set()
+    entries = list(_with_known_splits(job.project, entries))
     versions = {name: registry.external(job.project, name) for name in sorted(_models(entries))}
-    for number, batch in enumerate(_chunks(entries)):
+    done = 0
+    for batch in _chunks(entries):
         with transaction.atomic():
             _add_batch(job, batch, versions, seen, result)
-        beat(number * BATCH + len(batch))
+        done += len(batch)
+        beat(done, len(entries))
     with transaction.atomic():
         Prompt.objects.filter(job=job).update(published=True)
         audit.record(job.requested_by, "import", job, job.project, **vars(result))
@@ -215,33 +230,66 @@ def _models(entries: list[Entry]) -> set[str]:
     return {answer["model"] for entry in entries for answer in entry.answers}
 
 
+def _with_known_splits(project: Project, entries: list[Entry]) -> Iterator[Entry]:
+    """The entries, each in the split that its author is in already, if the author is known here."""
+    keys = {entry.author: prompts.author_key(entry.author) for entry in entries if entry.author}
+    known = _splits_of(project, sorted(set(keys.values())))
+    for entry in entries:
+        split = known.get(keys.get(entry.author, ""), "")
+        if entry.split and split and entry.split != split:
+            raise BadFile([(entry.line, f"this author's earlier prompts are in split {split}")])
+        yield replace(entry, split=entry.split or split)
+
+
+def _splits_of(project: Project, keys: list[str]) -> dict[str, str]:
+    known: dict[str, str] = {}
+    for start in range(0, len(keys), BATCH):
+        there = Prompt.objects.filter(project=project, published=True, author__in=keys[start : start + BATCH])
+        known |= dict(there.values_list("author", "split"))
+    return known
+
+
 def _chunks(entries: list[Entry]) -> Iterator[list[Entry]]:
-    for start in range(0, len(entries), BATCH):
-        yield entries[start : start + BATCH]
+    """Batches of about BATCH rows: nobody waits for longer than one of them takes to write."""
+    batch: list[Entry] = []
+    rows_ = 0
+    for entry in entries:
+        batch.append(entry)
+        rows_ += 1 + 3 * len(entry.answers)  # an answer is a candidate, its place in the task, and its rank
+        if rows_ >= BATCH:
+            yield batch
+            batch, rows_ = [], 0
+    if batch:
+        yield batch
 
 
 def _add_batch(job: Job, batch: list[Entry], versions: dict, seen: set[str], result: Result) -> None:
     digests = [entry.digest for entry in batch]
     known = Prompt.objects.filter(project=job.project, digest__in=digests)
-    mine = set(known.filter(job=job, published=False).values_list("digest", flat=True))  # from before a kill
+    _adopt(job, known)
+    mine = set(known.filter(job=job).values_list("digest", flat=True)) - seen  # from before a kill
     others = set(known.values_list("digest", flat=True)) - mine
     fresh = []
     for entry, digest in zip(batch, digests, strict=True):
         if digest in seen or digest in others:
             result.duplicates += 1
-        elif digest in mine:
-            result.prompts += 1
         else:
-            fresh.append(entry)
+            result.count(entry)
+            if digest not in mine:
+                fresh.append(entry)
         seen.add(digest)
     added = Prompt.objects.bulk_create(_prompt(job, entry) for entry in fresh)
-    result.prompts += len(added)
     _add_demonstrations(job, fresh, added)
     for entry, prompt in zip(fresh, added, strict=True):
         if entry.answers:
             _add_ranking(job, prompt, entry, versions)
-            result.answers += len(entry.answers)
-            result.rankings += 1
+
+
+def _adopt(job: Job, known) -> None:
+    """Take over what an import that came to nothing has left hidden, or it would be a duplicate for ever."""
+    over = Q(job=None) | Q(job__state__in=[Job.State.FAILED, Job.State.CANCELLED])
+    left = list(known.filter(over, published=False).exclude(job=job).values_list("pk", flat=True))
+    Prompt.objects.filter(pk__in=left).update(job=job)
 
 
 def _prompt(job: Job, entry: Entry) -> Prompt:
@@ -287,7 +335,7 @@ def _add_ranking(job: Job, prompt: Prompt, entry: Entry, versions: dict) -> None
     )
 
 
-def run(job: Job, path: Path, beat: Callable[[int], None] = lambda done: None) -> Result:
+def run(job: Job, path: Path, beat: Beat = lambda done, total: None) -> Result:
     """Read, check and write the file of an import job. Raises BadFile with nothing imported."""
     return write(job, read(path, job.recipe["format"]), beat)
 
@@ -297,6 +345,6 @@ def import_file(actor: User | None, project: Project, path: Path, format: str = 
     entries = read(path, format)
     recipe = {"path": str(path.resolve()), "format": format, "filename": path.name}
     with jobs.inline(actor, project, Job.Kind.IMPORT, recipe) as job:
-        result = write(job, entries, beat=lambda done: jobs.beat(job, done=done, total=len(entries)))
+        result = write(job, entries, beat=lambda done, total: jobs.beat(job, done=done, total=total))
         job.result = vars(result)
     return result

@@ -32,6 +32,7 @@ class Entry:
     split: str = ""
     source: str = ""
     demonstration: str = ""
+    line: int = 0  # of the file, from 1
     answers: list[dict] = field(default_factory=list)  # of a ranked import: {"text", "model", "rank"}
 
     @property
@@ -41,6 +42,7 @@ class Entry:
 
 def clean(text: str) -> str:
     """Unicode in composed form, newlines as \\n, no control characters, no space around."""
+    text = text.encode(errors="replace").decode()  # half a surrogate pair can't be stored
     text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROL.sub("", text).strip()
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
-from django.db import transaction
 
 from modelops import rows
 from modelops.models import Dataset
@@ -41,10 +40,12 @@ def write(lines: Iterable[str]) -> tuple[str, Path]:
         os.fsync(out.fileno())
     _write_parquet(scratch)
     folder = base / sha.hexdigest()
-    if folder.exists():
-        _remove(scratch)
-    else:
+    try:
         os.rename(scratch, folder)
+    except OSError:  # the same rows were frozen before, or just now
+        _remove(scratch)
+        if not folder.exists():
+            raise
     return sha.hexdigest(), folder
 
 
@@ -76,7 +77,6 @@ def counts(folder: Path) -> dict:
     return {"rows": sum(splits.values()), "splits": dict(splits), "judgments": judgments, "pairs": comparisons}
 
 
-@transaction.atomic
 def register(project, kind: str, digest: str, folder: Path, **fields) -> tuple[Dataset, bool]:
     """The dataset of these rows in this project, and whether it is new."""
     place = str(folder.relative_to(settings.VAR))

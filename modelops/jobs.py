@@ -152,7 +152,7 @@ def beat(job: Job, done: int | None = None, total: int | None = None, note: str 
 
 def write_log(job: Job, lines: list[str]) -> None:
     """Append lines to the job's log and forget all but the newest."""
-    LogLine.objects.bulk_create(LogLine(job=job, text=line[:2000]) for line in lines)
+    LogLine.objects.bulk_create(LogLine(job=job, text=line[:2000].replace("\0", "")) for line in lines)
     oldest = LogLine.objects.filter(job=job).order_by("-pk").values_list("pk", flat=True)[LOG_LINES : LOG_LINES + 1]
     for pk in oldest:
         LogLine.objects.filter(job=job, pk__lte=pk).delete()

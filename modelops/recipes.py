@@ -87,12 +87,7 @@ class TrainRecipe:
 
 @dataclasses.dataclass(frozen=True)
 class RewardRecipe(TrainRecipe):
-    learning_rate: float = setting(
-        1e-4,
-        "Peak learning rate; it warms up for a tenth of the steps, then falls to a tenth along a cosine.",
-        low=0,
-        high=1,
-    )
+    pass
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,19 +37,20 @@ def path(version: ModelVersion) -> Path:
     return settings.VAR / version.folder  # an absolute folder stays as it is
 
 
-def register(project: Project | None, kind: str, name: str, folder: Path, **links) -> ModelVersion:
+def register(
+    project: Project | None, kind: str, name: str, folder: Path, *, actor: User | None = None, **links
+) -> ModelVersion:
     """A new version from a folder of safetensors. Raises NotRegistered for a folder without weights or a taken name."""
     if not any(folder.glob("*.safetensors")):
         raise NotRegistered(_("%(folder)s holds no .safetensors file.") % {"folder": folder})
     inside = folder.is_relative_to(settings.VAR)
     place = str(folder.relative_to(settings.VAR) if inside else folder)
+    fields = {"folder": place, "sha256": artifact_digest(folder)}  # gigabytes are read: before the transaction
     try:
         with transaction.atomic():
             refuse_taken(project, name)
-            version = ModelVersion.objects.create(
-                project=project, kind=kind, name=name, folder=place, sha256=artifact_digest(folder), **links
-            )
-            audit.record(None, "register", version, project, name=name, sha256=version.sha256)
+            version = ModelVersion.objects.create(project=project, kind=kind, name=name, **fields, **links)
+            audit.record(actor, "register", version, project, name=name, sha256=version.sha256)
     except IntegrityError as error:
         raise NameTaken(_("There is a version named %(name)s already.") % {"name": name}) from error
     return version
@@ -61,15 +62,21 @@ def register_local(actor: User, project: Project, name: str, folder: Path) -> Mo
     if not any(folder.is_relative_to(root) for root in settings.MODEL_ROOTS):
         roots = ", ".join(str(root) for root in settings.MODEL_ROOTS)
         raise NotRegistered(_("Models are taken from below %(roots)s only (PODIUM_MODEL_ROOTS).") % {"roots": roots})
-    if not folder.is_dir():
+    if not folder.is_dir() or _made_by_a_job(folder):
         raise NotRegistered(_("There is no folder %(folder)s.") % {"folder": folder})
-    return register(project, ModelVersion.Kind.POLICY, name, folder)
+    return register(project, ModelVersion.Kind.POLICY, name, folder, actor=actor)
+
+
+def _made_by_a_job(folder: Path) -> bool:
+    """Results of training lie among the models too; each belongs to its own project alone."""
+    models = (settings.VAR / "models").resolve()
+    return any(path.parent == models and path.name.startswith("job-") for path in (folder, *folder.parents))
 
 
 def external(project: Project, name: str) -> ModelVersion:
     """The version that stands for a model known only by its answers, made when first met."""
-    shared = ModelVersion.objects.filter(project=None, name=name)
-    label = f"{name} (external)" if shared.exists() else name
+    ours = visible(project).filter(name=name).exclude(folder="", project=project)
+    label = f"{name} (external)" if ours.exists() else name
     version, _new = ModelVersion.objects.get_or_create(
         project=project, name=label, defaults={"kind": ModelVersion.Kind.POLICY}
     )

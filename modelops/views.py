@@ -58,7 +58,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 def jobs_live(request: HttpRequest) -> HttpResponse:
     """The cells of a list's live jobs, to be put in their places; the last answer says to ask no more."""
-    pks = [pk for pk in request.GET.getlist("id") if pk.isdigit()][:PER_PAGE]
+    pks = [pk for pk in request.GET.getlist("id") if pk.isdecimal()][:PER_PAGE]
     found = list(of_project(request.project).filter(pk__in=pks))
     status = 200 if any(job.live for job in found) else STOP_POLLING
     return render(request, "modelops/_jobs_live.html", {"jobs": found}, status=status)
@@ -90,7 +90,7 @@ def live(one: Job) -> dict:
 def job_log(request: HttpRequest, pk: int) -> HttpResponse:
     """The lines that came after those that the page has."""
     after = request.GET.get("after", "")
-    return render(request, "modelops/_log.html", log(job_or_404(request, pk), int(after) if after.isdigit() else 0))
+    return render(request, "modelops/_log.html", log(job_or_404(request, pk), int(after) if after.isdecimal() else 0))
 
 
 def log(one: Job, after: int = 0) -> dict:

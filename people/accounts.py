@@ -62,7 +62,7 @@ def pause(actor: User, user: User) -> None:
         if User.objects.filter(pk=user.pk).exclude(state=User.State.PAUSED).update(state=User.State.PAUSED):
             audit.record(actor, "pause account", user)
         Session.objects.filter(pk__in=sessions).delete()
-        paused.send(User, user=user, project=None)
+    paused.send(User, user=user, project=None)
     user.state = User.State.PAUSED
 
 

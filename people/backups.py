@@ -29,7 +29,7 @@ VERSION = 1
 
 
 class BackupFailed(Exception):
-    """Nothing was written, or nothing was restored; the text says why and what to do."""
+    """The backup was not written, or not restored; the text says why and what to do."""
 
 
 # Writing
@@ -56,8 +56,9 @@ def write(file: Path, database_only: bool = False) -> None:
                     _add(tar, settings.VAR / name, name)
         os.replace(part, file)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise BackupFailed(f"The backup could not be written: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def dump_database(file: Path) -> None:
@@ -162,6 +163,9 @@ def _extract(tar: tarfile.TarFile, folder: Path) -> None:
 
 
 def restore_database(dump: Path, aside: Path) -> None:
+    """Raises BackupFailed; the database as it was lies in `aside` then."""
+    if not dump.exists():
+        raise BackupFailed("The backup holds no database; nothing was restored.")
     connection.close()
     if connection.vendor == "sqlite":
         live = Path(connection.settings_dict["NAME"])
@@ -175,7 +179,12 @@ def restore_database(dump: Path, aside: Path) -> None:
             cursor.execute("DROP SCHEMA public CASCADE")
             cursor.execute("CREATE SCHEMA public")
         connection.close()
-        _postgres("pg_restore", "--no-owner", "--single-transaction", "--exit-on-error", dump)
+        try:
+            _postgres("pg_restore", "--no-owner", "--single-transaction", "--exit-on-error", dump)
+        except BackupFailed as error:
+            raise BackupFailed(
+                f"{error} The database is empty now; as it was, it lies in {aside}: restore it with pg_restore."
+            ) from error
 
 
 def _replace(new: Path, old: Path, aside: Path) -> None:

@@ -24,19 +24,23 @@ def create(actor: User, **fields) -> Project:
     return project
 
 
-@transaction.atomic
 def change(actor: User, project: Project, **fields) -> None:
     """Change settings; archiving returns leases and cancels waiting jobs."""
-    before = Project.objects.select_for_update().get(pk=project.pk)
+    changed = _save_changed(actor, project, fields)
+    if changed.get("state") == Project.State.ARCHIVED:
+        archived.send(Project, actor=actor, project=project)
+
+
+@transaction.atomic
+def _save_changed(actor: User, project: Project, fields: dict) -> dict:
+    before = Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # others may still point at it
     changed = {name: value for name, value in fields.items() if getattr(before, name) != value}
     for name, value in changed.items():
         setattr(project, name, value)
-    if not changed:
-        return
-    project.save(update_fields=list(changed))
-    audit.record(actor, "change project", project, project, fields=list(changed), state=project.state)
-    if changed.get("state") == Project.State.ARCHIVED:
-        archived.send(Project, actor=actor, project=project)
+    if changed:
+        project.save(update_fields=list(changed))
+        audit.record(actor, "change project", project, project, fields=list(changed), state=project.state)
+    return changed
 
 
 @transaction.atomic
@@ -62,12 +66,12 @@ def change_role(actor: User, membership: Membership, role: str) -> None:
     membership.role = role
 
 
-@transaction.atomic
 def pause(actor: User, membership: Membership) -> None:
     """Give this person no more tasks here; what they hold goes back. Raises Refused for the last admin."""
-    _keep_an_admin(membership)
-    if Membership.objects.filter(pk=membership.pk, paused=False).update(paused=True):
-        audit.record(actor, "pause member", membership, membership.project)
+    with transaction.atomic():
+        _keep_an_admin(membership)
+        if Membership.objects.filter(pk=membership.pk, paused=False).update(paused=True):
+            audit.record(actor, "pause member", membership, membership.project)
     paused.send(Membership, user=membership.user, project=membership.project)
 
 

@@ -18,16 +18,14 @@ def run(job: Job) -> None:
 
 
 def run_import(job: Job) -> None:
-    result = imports.run(job, settings.VAR / job.recipe["path"], beat=lambda done: jobs.beat(job, done=done))
+    result = imports.run(
+        job, settings.VAR / job.recipe["path"], beat=lambda done, total: jobs.beat(job, done=done, total=total)
+    )
     job.result = vars(result)
 
 
-def freeze(job: Job) -> None:
-    if job.recipe["kind"] == "demonstrations":
-        dataset = export.freeze_demonstrations(job)
-    else:
-        dataset = export.freeze(job, beat=lambda done: jobs.beat(job, done=done))
-    job.result = {"dataset": dataset.pk, "rows": dataset.counts["rows"], "pairs": dataset.counts["pairs"]}
+def run_freeze(job: Job) -> None:
+    export.run(job, beat=lambda done: jobs.beat(job, done=done))
 
 
-RUN = {Job.Kind.IMPORT: run_import, Job.Kind.FREEZE: freeze}
+RUN = {Job.Kind.IMPORT: run_import, Job.Kind.FREEZE: run_freeze}

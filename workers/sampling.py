@@ -15,7 +15,7 @@ def run(job: Job, lock: int) -> None:
     recipe = SampleRecipe(**job.recipe)
     total, done = candidates.wanted(job), candidates.filled(job)
     if not total:
-        raise JobFailed("No published prompt is in this split: add prompts, then resume.")
+        raise JobFailed("No published prompt is in this split: add prompts, then start a new sampling job.")
     jobs.beat(job, done=done, total=total, note="loading the model")
     engine = load(job)
     try:

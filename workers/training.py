@@ -23,15 +23,20 @@ FLUSH_SECONDS = 1.0
 
 def run(job: Job, lock: int) -> None:
     """Raises JobFailed with the trainer's own sentence, or Crashed when it died; what is finished is not done again."""
-    if ModelVersion.objects.filter(job=job).exists():
-        return  # killed between registering and saying so
-    folder = prepare(job)
+    version = ModelVersion.objects.filter(job=job).first()
+    if version is None:
+        version = make(job, lock)
+    job.result = {"model": version.pk, "name": version.name}
+    shutil.rmtree(run_folder(job), ignore_errors=True)  # the recipe lies beside the result
+
+
+def make(job: Job, lock: int) -> ModelVersion:
     if not home(job).exists():
+        folder = prepare(job)
         train(job, folder, lock)
         home(job).parent.mkdir(parents=True, exist_ok=True)
         (folder / "out").rename(home(job))
-    register(job)
-    shutil.rmtree(folder, ignore_errors=True)  # the recipe lies beside the result
+    return register(job)
 
 
 def train(job: Job, folder: Path, lock: int) -> None:
@@ -42,8 +47,17 @@ def train(job: Job, folder: Path, lock: int) -> None:
         stop(child)
 
 
+def label(job: Job) -> str:
+    """Never used twice: after a restore from a backup the numbers of jobs are given out again."""
+    return f"{job.pk}-{job.created_at:%Y%m%d%H%M%S}"
+
+
 def home(job: Job) -> Path:
-    return settings.VAR / "models" / f"job-{job.pk}"
+    return settings.VAR / "models" / f"job-{label(job)}"
+
+
+def run_folder(job: Job) -> Path:
+    return settings.VAR / "runs" / label(job)
 
 
 def prepare(job: Job) -> Path:
@@ -54,7 +68,7 @@ def prepare(job: Job) -> Path:
         datasets.verify(job.dataset)
     except datasets.Withheld as error:
         raise JobFailed(str(error)) from error
-    folder = settings.VAR / "runs" / str(job.pk)
+    folder = run_folder(job)
     folder.mkdir(parents=True, exist_ok=True)
     recipe = {
         "kind": job.kind,
@@ -177,10 +191,13 @@ class Report:
             raise JobFailed(f"The trainer ended with code {code}. The end of its log says why.")
 
 
-def register(job: Job) -> None:
+def register(job: Job) -> ModelVersion:
     """The result becomes a version with its parent, dataset and job."""
     kind = ModelVersion.Kind.REWARD if job.kind == Job.Kind.REWARD else ModelVersion.Kind.POLICY
-    name = registry.next_name(job.project, STEMS[job.kind])
     links = {"parent": job.model_version, "dataset": job.dataset, "job": job}
-    version = registry.register(job.project, kind, name, home(job), **links)
-    job.result = {"model": version.pk, "name": version.name}
+    while True:
+        name = registry.next_name(job.project, STEMS[job.kind])
+        try:
+            return registry.register(job.project, kind, name, home(job), **links)
+        except registry.NameTaken:
+            continue  # another host finished at the same moment

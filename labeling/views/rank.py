@@ -84,6 +84,9 @@ def _submit(assignment: Assignment, typed: dict[str, Any]) -> dict[str, Any]:
 def rank_draft(request: HttpRequest, assignment_id: int) -> JsonResponse:
     """Keep what is typed so far; this also tells that the labeler is still at it."""
     assignment = _own_or_404(request, assignment_id)
+    if "renew" in request.POST:  # nothing was typed: an older window must not write over a newer one's draft
+        assignments.renew(assignment)
+        return JsonResponse({"renewed": True})
     kept = assignments.save_draft(assignment, forms.typed(request.POST, len(assignment.order)))
     return JsonResponse({"saved": now().isoformat()} if kept else {"error": "submitted"}, status=200 if kept else 409)
 

@@ -3,8 +3,9 @@
 
 const PAUSE = 400;        // ms without a change before the draft is saved
 const RETRY = 5_000;
-const BEAT = 60_000;      // ms between two saves without a change: they tell that the page is open, and renew the lease
+const BEAT = 60_000;      // ms between two renewals of the lease
 const IDLE = 60_000;      // ms without a sign of life: no longer counted as work
+const AWAY = 600_000;     // ms without a sign of life: the lease may run out, others wait
 
 const task = () => document.querySelector("#task");
 let timer, dirty = false;
@@ -36,6 +37,21 @@ async function save() {
   if (form !== task()) return;
   if (result === "offline" || result === "out") failed(result);
   else if (!dirty) say(result);
+}
+
+// Nothing was typed here, so nothing is sent: an older window must not write over a newer one's draft.
+async function renew() {
+  const form = task(), body = new FormData();
+  body.set("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
+  body.set("renew", "1");
+  const answer = await fetch(form.dataset.draft, { method: "POST", body, redirect: "manual" }).catch(() => null);
+  if (form === task() && !answer?.ok) say(answer ? "out" : "offline");
+}
+
+function beat() {
+  if (!task() || document.hidden || performance.now() - alive > AWAY) return;
+  if (dirty) save();
+  else renew();
 }
 
 function failed(how) {
@@ -70,7 +86,7 @@ for (const kind of ["input", "change"]) {
 }
 addEventListener("online", () => { if (dirty) save(); });
 addEventListener("pagehide", leave);
-setInterval(() => { if (!document.hidden) save(); }, BEAT);
+setInterval(beat, BEAT);
 
 // ---- Seconds at work: the tab in sight, and a sign of life within the last minute ----
 

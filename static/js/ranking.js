@@ -261,7 +261,7 @@ function mark(spot) {
 document.addEventListener("click", (event) => {
   const letter = event.target.closest(".letter"), opens = event.target.closest("[data-opens]");
   if (opens) $(`#${opens.dataset.opens}`).showModal();
-  if (!letter || dragged) return;
+  if (!letter || (dragged && event.detail)) return;   // a click that ends a drag; a key on a letter has no detail
   if (letter.closest(".tiers")) unplace(letter.dataset.letter);
   else place(letter.dataset.letter, null, tieNext);
 });

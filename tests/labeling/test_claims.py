@@ -176,6 +176,45 @@ def test_pausing_stops_new_tasks():
 
 
 @pytest.mark.django_db
+def test_who_was_paused_while_asking_gets_nothing():
+    project = make_project()
+    alice = Membership.objects.get(user=make_person(project))
+    make_task(project, texts=["a", "b"])
+    Membership.objects.filter(pk=alice.pk).update(paused=True)  # after the page had read it
+
+    with pytest.raises(assignment.NotWorking):
+        assignment.claim(alice)
+
+
+@pytest.mark.django_db
+def test_a_skip_after_the_lease_ran_out_counts():
+    project = make_project()
+    alice = Membership.objects.get(user=make_person(project))
+    make_task(project, texts=["a", "b"])
+    held = assignment.claim(alice)
+    Assignment.objects.filter(pk=held.pk).update(leased_until=now() - timedelta(seconds=1))
+    assignment.expire()
+
+    assignment.skip(held, "too long")
+
+    assert assignment.claim(alice) is None
+    assert RankingTask.objects.get().free_places == 1
+
+
+@pytest.mark.django_db
+def test_an_expired_lease_does_not_hide_a_live_one():
+    project = make_project()
+    alice = Membership.objects.get(user=make_person(project))
+    first, second = (make_task(project, texts=["a", "b"]) for _ in range(2))
+    old = assignment.claim(alice)
+    Assignment.objects.filter(pk=old.pk).update(leased_until=now() - timedelta(seconds=1))
+    live = assignment.claim(alice)
+    assert live.task_id == second.pk
+
+    assert assignment.current(project, alice.user) == live
+
+
+@pytest.mark.django_db
 def test_the_claim_query_uses_the_index_of_open_tasks():
     project = make_project()
 

@@ -97,6 +97,58 @@ def test_one_author_falls_into_one_split(tmp_path):
     assert Prompt.objects.values("split").distinct().count() == 1
 
 
+def test_an_author_stays_in_one_split_within_and_across_files(tmp_path):
+    project = make_project()
+    lines = [{"prompt": "a", "author": "x"}, {"prompt": "b", "author": "x", "split": "test"}]
+    load(tmp_path, lines, project=project)
+    load(tmp_path, [{"prompt": "c", "author": "x"}], project=project)
+
+    assert set(Prompt.objects.values_list("split", flat=True)) == {"test"}
+    with pytest.raises(imports.BadFile, match="line 1: this author"):
+        load(tmp_path, [{"prompt": "d", "author": "x", "split": "train"}], project=project)
+
+
+@pytest.mark.parametrize(
+    ("line", "format"),
+    [
+        (tree([{"role": "assistant", "rank": 0}, reply("b", rank=1)]), "open-assistant"),
+        (tree(["not an object"]), "open-assistant"),
+        (tree([reply("a", rank=0), reply("b", rank=1)], lang=5), "open-assistant"),
+        (tree([reply("a", rank=0, model="m" * 101), reply("b", rank=1)]), "open-assistant"),
+        ({"instruction": "x", "instances": [{"input": "", "output": [1]}]}, "self-instruct"),
+        ('{"prompt": ' + "9" * 5000 + "}", "prompts"),
+    ],
+)
+def test_what_does_not_fit_its_format_is_named_too(tmp_path, line, format):
+    with pytest.raises(imports.BadFile, match="line 1"):
+        load(tmp_path, [line], format)
+
+
+def test_half_a_surrogate_pair_is_replaced(tmp_path):
+    load(tmp_path, ['{"prompt": "a\\ud800b"}'])
+
+    assert Prompt.objects.get().last_turn == "a?b"
+
+
+def test_what_a_cancelled_import_left_hidden_is_no_duplicate(tmp_path, monkeypatch):
+    monkeypatch.setattr(imports, "BATCH", 2)
+    project = make_project()
+    file = tmp_path / "file.jsonl"
+    file.write_text("\n".join(json.dumps({"prompt": f"p{n}"}) for n in range(6)))
+
+    def cancel(done, total):
+        raise jobs.Cancelled
+
+    jobs.request(None, project, "import", {})
+    claimed = jobs.claim_next({Job.Kind.IMPORT})
+    with jobs.running(claimed):
+        imports.run(claimed, file, beat=cancel)
+    result = imports.run(jobs.request(None, project, "import", {}), file)
+
+    assert (result.prompts, result.duplicates) == (6, 0)
+    assert Prompt.objects.filter(published=True).count() == 6
+
+
 def test_an_empty_file_is_an_error(tmp_path):
     with pytest.raises(imports.BadFile, match="nothing to import"):
         load(tmp_path, ["", "  "])
@@ -108,7 +160,7 @@ def test_an_import_that_was_killed_half_way_is_finished(tmp_path, monkeypatch):
     file.write_text("\n".join(json.dumps({"prompt": f"p{n}"}) for n in range(5)))
     job = jobs.request(None, make_project(), "import", {})
 
-    def die(done):
+    def die(done, total):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -5,7 +5,7 @@ import pytest
 from modelops import registry
 from modelops.models import Alias, ModelVersion
 from people.models import AuditEvent
-from tests.factories import make_model
+from tests.factories import make_model, make_project
 
 pytestmark = pytest.mark.django_db
 
@@ -96,3 +96,12 @@ def test_fifty_versions_take_as_many_queries_as_one(browser, project, django_ass
         weights(project, f"model {number}")
     with django_assert_max_num_queries(12):
         browser.get("/p/demo/models/")
+
+
+def test_another_projects_result_can_not_be_registered(tmp_path, settings):
+    folder = tmp_path / "models" / "job-7-20260101000000"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").touch()
+
+    with pytest.raises(registry.NotRegistered, match="no folder"):
+        registry.register_local(None, make_project(), "mine", folder)
