@@ -1,0 +1,68 @@
+"""Write docs/recipes.md from modelops/recipes.py: `python docs/make_recipes.py`. A test fails when it was forgotten."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+HEAD = """\
+# Recipes
+
+What each kind of job can be told. A job's form starts from these defaults; the recipe that was used stands on the job's
+page, on its model's page, and as `recipe.json` beside a trained model.
+
+This file is made from `modelops/recipes.py` by `python docs/make_recipes.py`: change the sentence there.
+"""
+KINDS = {
+    "import": "Bring prompts in, with what the file says of them. Started by an upload or `manage.py import`, not by a form.",
+    "sample": "A model answers every prompt K times.",
+    "freeze": "What has been judged becomes a dataset.",
+    "reward": "Train a reward model on rankings.",
+    "sft": "Fine-tune on good answers, with TRL's SFTTrainer.",
+    "dpo": "Fine-tune on comparisons, with TRL's DPOTrainer.",
+}
+
+
+def text() -> str:
+    sys.path.insert(0, str(HERE.parent))
+    from modelops import recipes
+
+    return HEAD + "".join(section(kind, recipe) for kind, recipe in recipes.RECIPES.items())
+
+
+def section(kind: str, recipe: type) -> str:
+    lines = [
+        f"\n## {kind}\n",
+        KINDS.get(kind, ""),
+        "",
+        "| setting | default | may be | what it does |",
+        "|---|---|---|---|",
+    ]
+    return "\n".join(lines + [row(field) for field in dataclasses.fields(recipe)]) + "\n"
+
+
+def row(field: dataclasses.Field) -> str:
+    return f"| `{field.name}` | {value(field.default)} | {allowed(field)} | {field.metadata['help']} |"
+
+
+def value(default: object) -> str:
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return f"`{default}`" if default != "" else ""
+
+
+def allowed(field: dataclasses.Field) -> str:
+    low, high, choices = (field.metadata[name] for name in ("low", "high", "choices"))
+    if choices:
+        return ", ".join(f"`{choice}`" for choice in choices)
+    return f"{number(low)} to {number(high)}" if low is not None else "yes or no" if field.type == "bool" else "text"
+
+
+def number(bound: float) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
+
+
+if __name__ == "__main__":
+    (HERE / "recipes.md").write_text(text(), encoding="utf-8")

@@ -1,0 +1,73 @@
+"""The documentation says what the code does: settings, recipes, links, targets and keys are held against it."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/*.md"))
+SETTINGS = (ROOT / "config/settings.py").read_text(encoding="utf-8")
+OPERATOR = (ROOT / "docs/operator.md").read_text(encoding="utf-8")
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def code_in(text):
+    """Fenced blocks and inline code."""
+    return "\n".join(re.findall(r"^```.*?^```|`[^`\n]+`", text, re.M | re.S))
+
+
+def test_every_environment_variable_is_documented():
+    read = set(re.findall(r'(?:env\.\w+|environ\.get)\(\s*"(\w+)"', SETTINGS))
+
+    assert "PODIUM_VAR" in read
+    assert {name for name in read if f"| `{name}` |" not in OPERATOR} == set()
+
+
+def test_every_variable_keeps_its_sentence():
+    sentences = re.findall(r'^# (.+)\n[A-Z_]+ = .*?env\.\w+\("(\w+)"', SETTINGS, re.M)
+
+    assert len(sentences) > 15
+    assert [name for sentence, name in sentences if sentence not in OPERATOR] == []
+
+
+def test_no_variable_is_documented_that_nothing_reads():
+    documented = re.findall(r"^\| `([A-Z_]+)` \|", OPERATOR, re.M)
+
+    assert [name for name in documented if f'"{name}"' not in SETTINGS] == []
+
+
+def test_the_recipes_page_is_made_from_the_recipes():
+    made = runpy.run_path(str(ROOT / "docs/make_recipes.py"))["text"]()
+
+    assert (ROOT / "docs/recipes.md").read_text(encoding="utf-8") == made, "run: python docs/make_recipes.py"
+
+
+@each_page
+def test_relative_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8"))
+    files = [link for link in links if not re.match(r"[a-z]+:", link)]
+
+    assert [link for link in files if not (page.parent / link).exists()] == []
+
+
+@each_page
+def test_make_targets_exist(page):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    named = set(re.findall(r"\bmake ([a-z]+)\b", code_in(page.read_text(encoding="utf-8"))))
+
+    assert named - targets == set()
+
+
+def test_the_labelers_keys_are_the_page_s():
+    script = (ROOT / "static/js/ranking.js").read_text(encoding="utf-8")
+    tables = "".join(re.findall(r"^const (?:verbs|moves) = \{(.*?)^\};", script, re.M | re.S))
+    handled = set(re.findall(r'^  "?([^"\s]+?)"?: ', tables, re.M)) | set(re.findall(r'key === "(\w+)"', script))
+    table = (ROOT / "docs/labeler.md").read_text(encoding="utf-8").split("## Keys")[1].split("\n## ")[0]
+    cells = "".join(re.findall(r"^\| (`.*?) \|", table, re.M))
+    names = {"←": "arrowleft", "→": "arrowright", "↑": "arrowup", "↓": "arrowdown", "Esc": "escape"}
+    documented = {names.get(key, key.lower()) for key in re.findall(r"`([^`]+)`", cells)}
+
+    assert documented - set("ai17") == handled
+    assert documented >= set("ai17"), "letters and ratings"
