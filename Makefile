@@ -46,8 +46,9 @@ format: install ## put imports and code into the house's form
 loop: install ## the whole loop with a scripted labeler on a real model (MODEL=folder for another one)
 	@$(BIN)/python benchmarks/loop.py --model $(MODEL) $(ARGS)
 
-bench: install ## the other benchmarks, quickly
-	@for file in benchmarks/[a-z]*.py; do [ $$file = benchmarks/loop.py ] || $(BIN)/python $$file --quick || exit 1; done
+bench: install ## the other benchmarks, quickly (DATA=folder of outside data for those that need it)
+	@for name in assignment sampling $(if $(DATA),human_rankings); do \
+	  $(BIN)/python benchmarks/$$name.py --quick $(if $(DATA),--data $(DATA)) || exit 1; done
 
 backup: install ## database, datasets, models and uploads in one file below var/backups
 	@$(BIN)/python manage.py backup $(FILE)

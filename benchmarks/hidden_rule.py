@@ -1,8 +1,8 @@
 """What the loop's scripted labeler likes, which neither Podium nor the models are told. Standard library only.
 
 The rule was settled on a pilot of 40 prompts, four answers each, drawn from the starting model before any run: its
-correlation with an answer's length in characters is -0.05 (within a prompt 0.18), 63 % of its variance lies between the
-answers to one prompt, and fewer than 1 % of pairs are equal before the tie band.
+correlation with an answer's length in characters is -0.12 (within a prompt 0.05), 38 % of its variance lies between the
+answers to one prompt, fewer than 1 % of pairs are equal, and 5 % tie under the band and the noise.
 """
 
 from __future__ import annotations
@@ -11,18 +11,22 @@ import random
 import re
 import statistics
 
-NAME = "an answer that speaks to the reader and strings things together: you-words, 'and' and commas, per word"
+NAME = "an answer that speaks in the first person and strings things together: I- and we-words and commas, and half as much 'the', for each word"
 SEED = 20261122
 TIE_BAND = 0.15  # of the scores' spread within a task: closer ones are called equal
 
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
-_LIKED = {"you", "your", "you're", "you'll", "you've", "you'd", "yours", "yourself", "and"}
+_FIRST_PERSON = {
+    "i", "i'm", "i'll", "i'd", "i've", "me", "my", "mine", "myself",
+    "we", "we're", "we'll", "we've", "us", "our", "let's",
+}  # fmt: skip
 
 
 def score(text: str) -> float:
-    """Liked words and commas for each word; 0 for a text without words."""
+    """First-person words, commas and half the articles `the`, for each word; 0 for a text without words."""
     words = _WORD.findall(text.lower().replace("\u2019", "'"))
-    return (sum(word in _LIKED for word in words) + text.count(",")) / len(words) if words else 0.0
+    liked = sum(word in _FIRST_PERSON for word in words) + text.count(",") + words.count("the") / 2
+    return liked / len(words) if words else 0.0
 
 
 def rank(texts: list[str], rng: random.Random, noise: float = 0.25) -> list[int]:

@@ -38,12 +38,15 @@ def main() -> None:
 
 def prompts(data: Path | None) -> list[list[dict]]:
     """The folder's instructions, each with its inputs; without a folder, Podium's own prompts."""
-    from labeling import imports
+    file = next(data.rglob("user_oriented_instructions.jsonl")) if data else ROOT / "benchmarks" / "loop_prompts.jsonl"
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    texts = [text for line in lines for text in ([line["prompt"]] if "prompt" in line else instructed(line))]
+    return [[{"role": "user", "content": text}] for text in texts]
 
-    if data is None:
-        return [entry.messages for entry in imports.read(ROOT / "benchmarks" / "loop_prompts.jsonl", "prompts")]
-    file = next(data.rglob("user_oriented_instructions.jsonl"))
-    return [entry.messages for entry in imports.read(file, "self-instruct")]
+
+def instructed(task: dict) -> list[str]:
+    inputs = [instance["input"] for instance in task["instances"]]
+    return ["\n\n".join(part for part in (task["instruction"], given) if part) for given in inputs]
 
 
 def measure(engine, conversations: list[list[dict]]) -> dict[str, float]:

@@ -137,8 +137,9 @@ else:
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# `make up` puts its own broker's socket in REDIS_URL; this default only lets commands run beside it.
-BROKER = REDIS_URL or f"unix://{VAR / 'run' / 'broker.sock'}"
+# `make up` puts its own broker's socket in REDIS_URL, and in a file for commands that run beside it.
+_address = VAR / "run" / "broker.url"
+BROKER = REDIS_URL or (_address.read_text() if _address.exists() else f"unix://{VAR / 'run' / 'broker.sock'}")
 CELERY_BROKER_URL = BROKER.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

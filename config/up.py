@@ -82,6 +82,7 @@ def configure(settings) -> Path:
     if not settings.REDIS_URL:
         programs.append(Program("broker", broker.command(folder, settings.VAR), 1))
         os.environ["REDIS_URL"] = broker.url(folder)
+        (settings.VAR / "run" / "broker.url").write_text(broker.url(folder))  # for commands beside it
     os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars make no lines
     file = settings.VAR / "run" / "supervisord.conf"
     write_configuration(file, folder, programs)

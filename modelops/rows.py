@@ -4,7 +4,7 @@ One row is one ranking task, listwise:
 
     prompt_id, messages, split, use_case, language,
     answers   [{id, text, model, finish_reason, tokens}]          an answer's id is its position
-    judgments [{labeler, kind, ranks, ratings, flags, strength, seconds, weight}]   ranks[i] belongs to answers[i]
+    judgments [{labeler, kind, outcome, ranks, ratings, flags, strength, seconds, weight}]   ranks[i] is of answers[i]
 
 Ranks are dense, 1 is best, equal ranks are a tie; `ranks` is empty where nothing was ranked (all bad, cannot judge).
 """

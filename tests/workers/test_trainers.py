@@ -18,7 +18,7 @@ def row(ranks, texts="abcd", split="train"):
     """A judgments row: one ranking, or a list of them, of answers named by their letters."""
     rankings = ranks if ranks and isinstance(ranks[0], list) else [ranks]
     return {
-        "prompt_id": "p",
+        "prompt_id": f"p-{split}-{ranks}",
         "messages": [{"role": "user", "content": "Why?"}],
         "split": split,
         "answers": [{"id": i, "text": text} for i, text in enumerate(texts)],
@@ -388,3 +388,15 @@ def test_a_result_is_told_again(tmp_path, capsys):
     assert capsys.readouterr().out == told
     assert [json.loads(line)["event"] for line in told.splitlines()] == ["metric", "done"]
     assert sorted(path.name for path in run.out.iterdir()) == ["metrics.json", "model.safetensors", "recipe.json"]
+
+
+def test_a_prompt_of_two_rounds_is_drawn_as_one():
+    row = {"prompt_id": "p", "split": "test", "messages": [], "answers": [{"text": "a"}, {"text": "b"}]}
+    found = [groups.of_row(row | {"judgments": [{"ranks": [1, 2]}]}) for _ in range(2)]
+
+    once, twice = ([[2.0, 1.0]] * 2, [[1.0, 2.0], [2.0, 1.0]])
+
+    assert groups.accuracy(found, once)[0]["value"] == 1
+    held_out = groups.accuracy(found, twice)[0]
+    assert (held_out["value"], held_out["n"]) == (0.5, 2)
+    assert (held_out["low"], held_out["high"]) == (0.5, 0.5), "there is one prompt to draw"

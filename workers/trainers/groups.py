@@ -68,13 +68,23 @@ def of_rows(found: list[dict], which: str = "all") -> list[Group]:
 def accuracy(groups: list[Group], scores: list[list[float]], name: str = "accuracy") -> list[dict]:
     """How often the higher score is the answer people preferred, for each slice; scores[i] belong to groups[i].texts."""
     hits = [(figures.picks(values, group.pairs), len(group.pairs)) for group, values in zip(groups, scores)]
-    return [figures.share(name, slice, *zip(*part)) for slice, part in figures.sliced(splits(groups), hits)]
+    return [figures.share(name, slice, *zip(*part)) for slice, part in figures.sliced(*by_prompt(groups, hits))]
 
 
 def loss(groups: list[Group], scores: list[list[float]]) -> list[dict]:
     """Mean over prompts of the mean pair loss, for each slice; n is the number of prompts."""
     losses = [(figures.pair_loss(values, group.pairs), 1) for group, values in zip(groups, scores)]
-    return [figures.share("loss", slice, *zip(*part)) for slice, part in figures.sliced(splits(groups), losses)]
+    return [figures.share("loss", slice, *zip(*part)) for slice, part in figures.sliced(*by_prompt(groups, losses))]
+
+
+def by_prompt(groups: list[Group], values: list[tuple[float, int]]) -> tuple[list[str], list[tuple[float, int]]]:
+    """(splits, values) with the (hits, count) of one prompt's rows summed: its rounds are no more independent than its pairs."""
+    summed: dict[str, tuple[float, int]] = {}
+    for group, (hits, count) in zip(groups, values):
+        before = summed.get(group.prompt_id, (0, 0))
+        summed[group.prompt_id] = (before[0] + hits, before[1] + count)
+    split = {group.prompt_id: group.split for group in groups}
+    return [split[prompt] for prompt in summed], list(summed.values())
 
 
 def counts(groups: list[Group]) -> list[dict]:
