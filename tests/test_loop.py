@@ -38,7 +38,7 @@ def test_the_loop_turns(running_podium, plan):  # noqa: F811
     for side in ("real", "control"):
         assert 0 <= figures[f"{side}_reward_accuracy_low"] <= figures[f"{side}_reward_accuracy"] <= 1
         assert figures[f"{side}_win_low"] <= figures[f"{side}_win_share"] <= figures[f"{side}_win_high"]
-    assert loop.table(figures).count("control") == 3
+    assert loop.table(figures).count("control:") == 3
 
     admin = Site(running_podium.url, "admin@podium.local", password)
     made = running_podium.sql(
