@@ -6,8 +6,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# An index of torch's CPU builds saves a machine without a GPU some 3 GB: make install TORCH_INDEX=URL
-TORCH_INDEX ?=
 MODEL ?= smollm2
 
 help: ## list these targets
@@ -21,7 +19,7 @@ $(STAMP): requirements.txt
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear $(VENV) >/dev/null \
 	  || { rm -rf $(VENV); echo "The virtual environment could not be made: is there disk space? On Debian: apt install python3-venv" >&2; exit 1; }
 	@echo "Installing the packages of requirements.txt (a few minutes the first time) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt \
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt \
 	  || { echo "The packages could not be installed: see above; is the network reachable, and are 4 GB of disk free?" >&2; exit 1; }
 	@touch $@
 

@@ -72,7 +72,7 @@ def test_a_killed_program_comes_back_and_leaves_no_child(running_podium, program
     running_podium.kill_9(program)
 
     wait_for(running_podium.is_well, 60, "it is well again")
-    wait_for(lambda: len(before) == len(_programs(running_podium)), 20, "as many processes as before")
+    assert wait_for(lambda: len(before) == len(_programs(running_podium)), 20, "as many processes as before")
 
 
 def _programs(podium):
