@@ -1,8 +1,13 @@
 """What the loop's scripted labeler likes, which neither Podium nor the models are told. Standard library only.
 
-The rule was settled on a pilot of 40 prompts, four answers each, drawn from the starting model before any run: its
-correlation with an answer's length in characters is -0.12 (within a prompt 0.05), 38 % of its variance lies between the
-answers to one prompt, fewer than 1 % of pairs are equal, and 5 % tie under the band and the noise.
+It likes answers in the first person that string things together: I- and we-words, commas and, half as much, `the`, for
+each word.
+
+The rule was picked for being learnable and easy to move, out of about 150 candidates, on the starting model's answers to
+40 training prompts and 24 prompts then in the test split, four answers each. It replaced an earlier one (you-words, `and`
+and commas) whose run was stopped during fine-tuning. On the 40 its correlation with an answer's length in characters is
+-0.11 (within a prompt 0.06), 38 % of its variance lies between the answers to one prompt, and 5 % of pairs tie under
+the band and the noise. On other answers, to all 96 training prompts, the same figures are -0.20 (-0.04), 49 % and 4 %.
 """
 
 from __future__ import annotations
