@@ -2,6 +2,7 @@
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.urls import reverse
 
 from labeling.models import Prompt
 from modelops.models import Job, ModelVersion
@@ -30,6 +31,16 @@ def test_a_stranger_finds_a_model_a_project_prompts_and_a_job():
     assert Project.objects.get().slug == "demo"
     assert Prompt.objects.filter(published=True).count() >= 60
     assert Job.objects.get(kind="sample").model_version.project is None
+
+
+@pytest.mark.parametrize("page", ["ring", "jobs", "prompts", "models", "datasets", "members", "settings", "rank"])
+def test_the_demo_admin_can_open_every_page(client_for, page):
+    first_run()
+    admin = client_for(User.objects.get(email="admin@podium.local"))
+
+    assert admin.get(reverse(page, args=["demo"])).status_code == 200
+    for job in Job.objects.all():
+        assert admin.get(reverse("job", args=["demo", job.pk])).status_code == 200
 
 
 def test_a_second_run_adds_nothing():

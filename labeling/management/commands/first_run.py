@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from labeling import imports
-from modelops import jobs, registry
+from modelops import jobs, recipes, registry
 from modelops.models import Job, ModelVersion
 from people import audit
 from people.models import Membership, Project, User
@@ -76,7 +76,7 @@ class Command(BaseCommand):
 
     def add_prompts(self, project: Project, admin: User) -> None:
         """Here and now, not by a worker: a sampling job answers the prompts that were there when it was asked for."""
-        recipe = {"format": "prompts", "filename": PROMPTS.name}
+        recipe = vars(recipes.read(Job.Kind.IMPORT, {"format": "prompts", "filename": PROMPTS.name}))
         job = Job.objects.create(
             project=project,
             kind=Job.Kind.IMPORT,
