@@ -45,7 +45,6 @@ class Plan:
     temperature: float = 0.8
     prompts: Path = ROOT / "benchmarks" / "loop_prompts.jsonl"
     judges: int = 1
-    sample: dict = field(default_factory=dict)
     reward: dict = field(default_factory=dict)
     dpo: dict = field(default_factory=dict)
     seed: int = hidden_rule.SEED
@@ -154,7 +153,7 @@ def one_round(admin: Site, slug: str, base: int, plan: Plan) -> dict:
 
 
 def sampling(plan: Plan) -> dict:
-    return {"k": 4, "max_tokens": plan.max_tokens, "temperature": plan.temperature, "seed": plan.seed} | plan.sample
+    return {"k": 4, "max_tokens": plan.max_tokens, "temperature": plan.temperature, "seed": plan.seed}
 
 
 def loop(base_url: str, email: str, password: str, plan: Plan) -> dict:
