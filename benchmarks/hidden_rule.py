@@ -8,6 +8,8 @@ The rule was picked for being learnable and easy to move, out of about 150 candi
 and commas) whose run was stopped during fine-tuning. On the 40 its correlation with an answer's length in characters is
 -0.11 (within a prompt 0.06), 38 % of its variance lies between the answers to one prompt, and 5 % of pairs tie under
 the band and the noise. On other answers, to all 96 training prompts, the same figures are -0.20 (-0.04), 49 % and 4 %.
+A trial reward model, trained for four epochs on those 96, ordered 72 % (65 to 79) of 114 pairs of 20 prompts that are in
+neither split any more; after two epochs at a lower rate its predecessor had ordered as many as a coin would.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ class Plan:
 
 TINY = Plan(max_tokens=16, reward={"max_length": 96, "batch": 8}, dpo={"max_length": 96, "batch": 8, "max_steps": 10})
 SMOLLM2 = Plan(
-    reward={"epochs": 2, "learning_rate": 2e-4, "batch": 4, "max_length": 256},
-    dpo={"epochs": 1, "learning_rate": 4e-4, "batch": 4, "max_length": 256, "beta": 0.05, "pairs": "best"},
+    reward={"epochs": 3, "learning_rate": 5e-4, "batch": 4, "max_length": 256},
+    dpo={"epochs": 1, "learning_rate": 3e-4, "batch": 4, "max_length": 256, "beta": 0.05, "pairs": "best"},
 )
 
 
