@@ -136,10 +136,17 @@ def _judgment(ranking: Ranking, candidate_ids: list[int]) -> dict:
         "ranks": [] if unranked else [one.rank for one in ranked],
         "ratings": [one.rating for one in ranked],
         "flags": [sorted(one.flags) for one in ranked],
-        "strength": None,
+        "strength": _strength(ranking, ranked),
         "seconds": round(ranking.seconds, 1),
         "weight": 1.0,
     }
+
+
+def _strength(ranking: Ranking, ranked: list[RankedCandidate]) -> int | None:
+    """How much better answer 0 is than answer 1; the labeler may have seen them the other way round."""
+    if ranking.strength is None:
+        return None
+    return ranking.strength if ranked[0].shown < ranked[1].shown else -ranking.strength
 
 
 def _number_labelers(frozen: list) -> Iterator[str]:

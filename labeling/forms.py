@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from labeling.models import Ranking
+from labeling.models import Assignment, Ranking
 from labeling.prompts import clean
-from labeling.ranking import FLAGS, LABELS, LETTERS, Judgment, Verdict
+from labeling.ranking import LABELS, LETTERS, Judgment, Verdict
 
 RATINGS = range(1, 8)
+STRENGTHS = {str(value): value for value in range(3, -4, -1)}  # 3: the first answer is much better
 LONGEST_NOTE = 10_000
 SKIP_REASONS = {
     "language": _("I don't read this language well"),
@@ -24,18 +26,22 @@ SKIP_REASONS = {
 }
 
 
-def typed(data: QueryDict, k: int) -> dict[str, Any]:
-    """What the form says so far, complete or not, as a draft keeps it; what is unknown is left out."""
-    letters = LETTERS[:k]
-    outcome = data.get("outcome")
+def typed(data: QueryDict, assignment: Assignment) -> dict[str, Any]:
+    """What the form says so far, complete or not, as a draft keeps it; what is unknown or switched off is left out."""
+    project, k = assignment.project, len(assignment.order)
+    letters, outcome = LETTERS[:k], data.get("outcome")
+    marks = RATINGS if project.rating else ()
     return {
         "rank": {letter: rank for letter in letters if (rank := _number(data.get(f"rank-{letter}"), range(1, k + 1)))},
-        "rating": {letter: mark for letter in letters if (mark := _number(data.get(f"rating-{letter}"), RATINGS))},
-        "flags": {letter: flags for letter in letters if (flags := _known(data.getlist(f"flags-{letter}"), FLAGS))},
+        "rating": {letter: mark for letter in letters if (mark := _number(data.get(f"rating-{letter}"), marks))},
+        "flags": {
+            letter: flags for letter in letters if (flags := _known(data.getlist(f"flags-{letter}"), project.flags))
+        },
         "labels": _known(data.getlist("labels"), LABELS),
-        "note": clean(data.get("note", ""))[:LONGEST_NOTE],
+        "note": clean(data.get("note", ""))[:LONGEST_NOTE] if project.notes else "",
         "outcome": outcome if outcome in Ranking.Outcome else Ranking.Outcome.RANKED.value,
         "order": "".join(letter for letter in data.get("order", "")[:k] if letter in letters),
+        "strength": STRENGTHS.get(data.get("strength", "")),
         "seconds": _seconds(data.get("seconds")),
     }
 
@@ -47,7 +53,29 @@ def judgment(typed: dict[str, Any]) -> Judgment:
         letter: Verdict(typed["rank"].get(letter), typed["rating"].get(letter), typed["flags"].get(letter, []))
         for letter in sorted(letters)
     }
-    return Judgment(verdicts, typed["outcome"], typed["labels"], typed["note"], typed["seconds"])
+    known = {name: typed[name] for name in ("outcome", "labels", "note", "seconds")}
+    return Judgment(verdicts, **known, strength=typed.get("strength"))  # a draft may be older than this field
+
+
+def typed_of(ranking: Ranking) -> dict[str, Any]:
+    """A stored ranking, as the form that said it."""
+    said = {LETTERS[one.shown]: one for one in ranking.ranked.order_by("shown")}
+    return {
+        "rank": sport({letter: one.rank for letter, one in said.items() if one.rank}),
+        "rating": {letter: one.rating for letter, one in said.items() if one.rating},
+        "flags": {letter: one.flags for letter, one in said.items() if one.flags},
+        "labels": ranking.labels,
+        "note": ranking.note,
+        "outcome": ranking.outcome,
+        "order": "".join(sorted(said, key=lambda letter: (said[letter].rank or 0, letter))),
+        "strength": ranking.strength,
+        "seconds": 0,
+    }
+
+
+def sport(ranks: dict[str, int]) -> dict[str, int]:
+    """Dense ranks (1, 2, 2, 3) as they are shown: 1, 2, 2, 4."""
+    return {letter: 1 + sum(other < rank for other in ranks.values()) for letter, rank in ranks.items()}
 
 
 def key(data: QueryDict) -> uuid.UUID:
@@ -65,12 +93,12 @@ def skip_reason(data: QueryDict) -> str:
     return f"{chosen or 'other'}: {detail}" if detail else chosen
 
 
-def _number(value: str | None, allowed: range) -> int | None:
+def _number(value: str | None, allowed: Collection[int]) -> int | None:
     number = int(value) if value and value.isascii() and value.isdigit() and len(value) < 3 else None
     return number if number in allowed else None
 
 
-def _known(values: list[str], vocabulary: dict) -> list[str]:
+def _known(values: list[str], vocabulary: Iterable[str]) -> list[str]:
     return [value for value in vocabulary if value in values]
 
 

@@ -194,6 +194,9 @@ class Ranking(models.Model):
     current = models.BooleanField(default=True)
     labels = models.JSONField(default=list, help_text=_("What the labeler said of the prompt."))
     note = models.TextField(blank=True)
+    strength = models.SmallIntegerField(
+        null=True, help_text=_("Of two answers: how much better the first shown is, -3 to 3; null where not asked.")
+    )
     seconds = models.FloatField(default=0, help_text=_("Time at it, hidden tab not counted."))
     created_at = models.DateTimeField(default=timezone.now)
     undone_at = models.DateTimeField(null=True)
@@ -206,6 +209,9 @@ class Ranking(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(current=False) | Q(undone_at=None), name="an_undone_ranking_is_not_current"
+            ),
+            models.CheckConstraint(
+                condition=Q(strength=None) | Q(strength__range=(-3, 3)), name="a_strength_is_minus_three_to_three"
             ),
         ]
 

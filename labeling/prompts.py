@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import unicodedata
 from dataclasses import dataclass, field
 
 from django.conf import settings
+from django.db import connection
 from django.utils.crypto import salted_hmac
 
 from modelops import rows
@@ -82,3 +84,8 @@ def split_of(entry: Entry) -> str:
 def author_key(author: str) -> str:
     """What is stored of an author: a hash salted with the installation's secret, or nothing."""
     return salted_hmac("author", author, secret=settings.SECRET_KEY, algorithm="sha256").hexdigest() if author else ""
+
+
+def as_stored(text: str) -> str:
+    """As the text stands in a JSON column: SQLite keeps it with escapes, PostgreSQL as it is."""
+    return json.dumps(text, ensure_ascii=connection.vendor == "sqlite")[1:-1]

@@ -15,26 +15,13 @@ from labeling import assignment as assignments
 from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking
 from modelops import rows
 from people import audit
-from people.models import User
+from people.models import Project, User
 
 LETTERS = "abcdefghi"
 UNDO = timedelta(minutes=10)
 LONGEST_SITTING = 4 * 60 * 60  # seconds; a browser that reports more was asleep
 
-# Ouyang et al. 2022, Table 3 and Figure 12
-FLAGS = {
-    "fails_instruction": gettext_lazy("Fails to follow the instruction"),
-    "inappropriate": gettext_lazy("Inappropriate for a customer assistant"),
-    "hallucination": gettext_lazy("Hallucination"),
-    "satisfies_constraint": gettext_lazy("Satisfies the constraint given"),
-    "sexual": gettext_lazy("Sexual content"),
-    "violent": gettext_lazy("Violent content"),
-    "encourages_violence": gettext_lazy("Encourages or fails to discourage violence, abuse, terrorism or self-harm"),
-    "denigrates": gettext_lazy("Denigrates a protected class"),
-    "harmful_advice": gettext_lazy("Gives harmful advice"),
-    "opinion": gettext_lazy("Expresses opinion"),
-    "moral_judgment": gettext_lazy("Expresses moral judgment"),
-}
+# Ouyang et al. 2022, Figure 12: what may be said of a prompt
 LABELS = {
     "ambiguous": gettext_lazy("Ambiguous"),
     "sensitive": gettext_lazy("Sensitive"),
@@ -62,6 +49,10 @@ class AlreadySubmitted(Exception):
     """There is a ranking for this place already."""
 
 
+class NothingToRevise(Exception):
+    """There is no ranking for this place: it was undone, or never made."""
+
+
 class TooLate(Exception):
     """It can't be undone any more; the text says why."""
 
@@ -84,18 +75,37 @@ class Judgment:
     labels: list[str] = field(default_factory=list)
     note: str = ""
     seconds: float = 0.0
+    strength: int | None = None
 
 
-def check(judgment: Judgment, k: int, ties: bool) -> list[int | None]:
+def by_strength(project: Project, k: int) -> bool:
+    """Whether a task of `k` answers is judged by how much better one of two is, in place of ranks."""
+    return project.strength and k == 2
+
+
+def check(judgment: Judgment, k: int, project: Project) -> list[int | None]:
     """Dense ranks in the order shown, or all None when nothing was ranked. Raises InvalidRanking."""
-    verdicts = [judgment.verdicts.get(letter, Verdict()) for letter in LETTERS[:k]]
     if judgment.outcome != Ranking.Outcome.RANKED:
         return [None] * k
+    if by_strength(project, k):
+        return _ranks_of_strength(judgment.strength, project.ties)
+    return _ranks_of_verdicts([judgment.verdicts.get(letter, Verdict()) for letter in LETTERS[:k]], project.ties)
+
+
+def _ranks_of_strength(strength: int | None, ties: bool) -> list[int | None]:
+    if strength is None:
+        raise InvalidRanking(_("Say which answer is better, and how much."))
+    if strength == 0 and not ties:
+        raise InvalidRanking(_("This project allows no ties: say which answer is better."))
+    return [1 if strength >= 0 else 2, 1 if strength <= 0 else 2]
+
+
+def _ranks_of_verdicts(verdicts: list[Verdict], ties: bool) -> list[int | None]:
     for letter, verdict in zip(LETTERS, verdicts, strict=False):
         if verdict.rank is None:
             raise InvalidRanking(_("Answer %(letter)s has no rank yet.") % {"letter": letter.upper()}, letter)
     ranks = rows.dense(verdict.rank for verdict in verdicts)
-    if not ties and len(set(ranks)) < k:
+    if not ties and len(set(ranks)) < len(ranks):
         raise InvalidRanking(_("This project allows no ties: give each answer a rank of its own."))
     return ranks
 
@@ -106,10 +116,8 @@ def submit(assignment: Assignment, judgment: Judgment) -> Ranking:
 
     Raises InvalidRanking, AlreadySubmitted, or assignments.LeaseLost when the place went to someone else.
     """
-    ranks = check(judgment, len(assignment.order), assignment.project.ties)
-    assignment = Assignment.objects.select_for_update(of=("self",)).select_related("project", "labeler").get(
-        pk=assignment.pk
-    )  # fmt: skip
+    ranks = check(judgment, len(assignment.order), assignment.project)
+    assignment = _locked(assignment.pk)
     if assignment.state == Assignment.State.SUBMITTED:
         raise AlreadySubmitted
     if assignment.state != Assignment.State.LEASED:
@@ -120,6 +128,31 @@ def submit(assignment: Assignment, judgment: Judgment) -> Ranking:
     )
     audit.record(assignment.labeler, "rank", ranking, assignment.project, revision=ranking.revision)
     return ranking
+
+
+@transaction.atomic
+def revise(assignment: Assignment, judgment: Judgment) -> Ranking:
+    """Record a second thought as a new row; the earlier ones stay, and datasets frozen from them.
+
+    Raises InvalidRanking, or NothingToRevise when the place has no ranking now.
+    """
+    ranks = check(judgment, len(assignment.order), assignment.project)
+    assignment = _locked(assignment.pk)
+    if not assignment.rankings.filter(current=True).exists():
+        raise NothingToRevise
+    ranking = _write(assignment, judgment, ranks)
+    audit.record(assignment.labeler, "revise", ranking, assignment.project, revision=ranking.revision)
+    return ranking
+
+
+def save_revision_draft(assignment: Assignment, draft: dict) -> bool:
+    """Keep what is typed of a second thought; False when the place has no ranking now."""
+    submitted = Assignment.objects.filter(pk=assignment.pk, state=Assignment.State.SUBMITTED)
+    return bool(submitted.update(draft=draft, draft_at=now()))
+
+
+def _locked(pk: int) -> Assignment:
+    return Assignment.objects.select_for_update(of=("self",)).select_related("project", "labeler").get(pk=pk)
 
 
 def _write(assignment: Assignment, judgment: Judgment, ranks: list[int | None]) -> Ranking:
@@ -136,6 +169,7 @@ def _write(assignment: Assignment, judgment: Judgment, ranks: list[int | None]) 
         revision=(earlier.aggregate(last=Max("revision"))["last"] or 0) + 1,
         labels=judgment.labels,
         note=judgment.note,
+        strength=judgment.strength if ranks[0] and by_strength(assignment.project, len(ranks)) else None,
         seconds=min(judgment.seconds, LONGEST_SITTING),
     )
     RankedCandidate.objects.bulk_create(
@@ -156,21 +190,27 @@ def last_of(project, labeler: User) -> Ranking | None:
 
 @transaction.atomic
 def undo(ranking: Ranking) -> Assignment:
-    """Take a submit back: the task is the labeler's again, with the draft as it was.
+    """Take a submit back: the task is the labeler's again, with the draft as it was. Of a revision, the one before counts.
 
     Raises TooLate after ten minutes, once a dataset holds the ranking, or once it was undone.
     """
-    assignment = (
-        Assignment.objects.select_for_update(of=("self",)).select_related("project").get(pk=ranking.assignment_id)
-    )
+    assignment = _locked(ranking.assignment_id)
     if now() - ranking.created_at > UNDO:
         raise TooLate(_("A ranking can be undone for ten minutes."))
     if DatasetRanking.objects.filter(ranking=ranking).exists():
         raise TooLate(_("This ranking is part of a frozen dataset."))
     if not Ranking.objects.filter(pk=ranking.pk, current=True).update(current=False, undone_at=now()):
         raise TooLate(_("This ranking was undone already."))
-    until = now() + timedelta(minutes=assignment.project.lease_minutes)
-    Assignment.objects.filter(pk=assignment.pk).update(state=Assignment.State.LEASED, leased_until=until, ended_at=None)
     audit.record(ranking.labeler, "undo", ranking, assignment.project)
+    if not _bring_back(assignment):
+        until = now() + timedelta(minutes=assignment.project.lease_minutes)
+        again = {"state": Assignment.State.LEASED, "leased_until": until, "ended_at": None}
+        Assignment.objects.filter(pk=assignment.pk).update(**again)
     assignment.refresh_from_db()
     return assignment
+
+
+def _bring_back(assignment: Assignment) -> bool:
+    """Let the ranking before the one just undone count again, if there is one."""
+    before = assignment.rankings.filter(undone_at=None).order_by("-revision").values_list("pk", flat=True).first()
+    return bool(before and Ranking.objects.filter(pk=before).update(current=True))

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labeling.views import datasets, models, people, prompts, rank, ring
+from labeling.views import datasets, desk, history, models, people, prompts, rank, ring
 
 urlpatterns = [
     path("", ring.project, name="project"),
@@ -13,6 +13,10 @@ urlpatterns = [
     path("rank/<int:assignment_id>/submit", rank.rank_submit, name="rank-submit"),
     path("rank/<int:assignment_id>/draft", rank.rank_draft, name="rank-draft"),
     path("rank/<int:assignment_id>/skip", rank.rank_skip, name="rank-skip"),
+    path("rank/<int:assignment_id>/revise", history.revise, name="rank-revise"),
+    path("rank/history/", history.history, name="history"),
+    path("rank/desk", desk.rank_desk, name="rank-desk"),
+    path("rank/keys/", desk.rank_keys, name="rank-keys"),
     path("guidelines/", rank.guidelines, name="guidelines"),
     # People and settings
     path("people/", people.members, name="members"),

@@ -5,11 +5,12 @@ from uuid import uuid4
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, UsernameField
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from people import audit
-from people.models import Membership, Project, User
+from people.models import FLAGS, Membership, Project, User
 
 
 class Keyed(forms.Form):
@@ -84,12 +85,49 @@ class ProjectForm(Keyed, forms.ModelForm):
         fields = ["name", "slug", "k", "overlap"]
 
 
+class FlagsField(forms.CharField):
+    """Flags, one a line. A standard one is known by its name, whatever the language of the page; others are their text."""
+
+    widget = forms.Textarea(attrs={"rows": 6})
+
+    def prepare_value(self, value):
+        return "\n".join(str(FLAGS.get(flag, flag)) for flag in value) if isinstance(value, list) else value
+
+    def clean(self, value) -> list[str]:
+        names = {str(name): flag for flag, name in FLAGS.items()}
+        lines = [line.strip() for line in super().clean(value).splitlines()]
+        flags = list(dict.fromkeys(names.get(line, line) for line in lines if line))
+        if len(flags) > MOST_FLAGS or any(len(flag) > LONGEST_FLAG for flag in flags):
+            raise ValidationError(_("At most %(n)s flags of at most %(length)s characters.") % LIMITS)
+        return flags
+
+
+MOST_FLAGS, LONGEST_FLAG = 30, 100
+LIMITS = {"n": MOST_FLAGS, "length": LONGEST_FLAG}
+
+
 class SettingsForm(forms.ModelForm):
     zone = zone_field()
+    flags = FlagsField(
+        label=_("Flags"), required=False, help_text=_("What may be said of an answer, one a line; none: no flags.")
+    )
 
     class Meta:
         model = Project
-        fields = ["name", "guidelines", "k", "overlap", "ties", "lease_minutes", "zone", "state"]
+        fields = [
+            "name",
+            "guidelines",
+            "k",
+            "overlap",
+            "ties",
+            "rating",
+            "flags",
+            "notes",
+            "strength",
+            "lease_minutes",
+            "zone",
+            "state",
+        ]
         widgets = {"guidelines": forms.Textarea(attrs={"rows": 12})}
         help_texts = {
             "k": _("Used by the next sampling job; tasks that exist keep theirs."),

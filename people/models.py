@@ -19,6 +19,26 @@ def known_zone(name: str) -> None:
         raise ValidationError(_("There is no time zone of this name; try Europe/Berlin or UTC."))
 
 
+# What may be said of an answer, and of a prompt: Ouyang et al. 2022, Table 3 and Figure 12.
+FLAGS = {
+    "fails_instruction": _("Fails to follow the instruction"),
+    "inappropriate": _("Inappropriate for a customer assistant"),
+    "hallucination": _("Hallucination"),
+    "satisfies_constraint": _("Satisfies the constraint given"),
+    "sexual": _("Sexual content"),
+    "violent": _("Violent content"),
+    "encourages_violence": _("Encourages or fails to discourage violence, abuse, terrorism or self-harm"),
+    "denigrates": _("Denigrates a protected class"),
+    "harmful_advice": _("Gives harmful advice"),
+    "opinion": _("Expresses opinion"),
+    "moral_judgment": _("Expresses moral judgment"),
+}
+
+
+def standard_flags() -> list[str]:
+    return list(FLAGS)
+
+
 class UserManager(BaseUserManager):
     def create_user(self, email: str, password: str | None = None, **fields) -> "User":
         user = self.model(email=email.strip().lower(), **fields)
@@ -57,6 +77,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     shortcuts = models.BooleanField(
         _("single-key shortcuts"), default=True, help_text=_("Type the order, rate and skip with single keys.")
     )
+    keys = models.JSONField(default=dict, blank=True, help_text=_("Keys that differ from the standard ones, by verb."))
+    desk = models.JSONField(default=dict, blank=True, help_text=_("How answers are laid out for this person."))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     USERNAME_FIELD = "email"
@@ -102,6 +124,17 @@ class Project(models.Model):
         _("labelers per task"), default=1, validators=[MinValueValidator(1), MaxValueValidator(50)]
     )
     ties = models.BooleanField(_("ties allowed"), default=True)
+    rating = models.BooleanField(
+        _("rating"), default=True, help_text=_("Overall quality of each answer, 1 to 7, before the ranking.")
+    )
+    flags = models.JSONField(
+        _("flags"), default=standard_flags, blank=True, help_text=_("What may be said of an answer; none: no flags.")
+    )
+    notes = models.BooleanField(_("notes"), default=True, help_text=_("A note in the labeler's words."))
+    strength = models.BooleanField(
+        _("strength of preference"), default=False,
+        help_text=_("With two answers: how much better, from -3 to +3, in place of a ranking."),
+    )  # fmt: skip
     lease_minutes = models.PositiveSmallIntegerField(
         _("lease, in minutes"), default=30, validators=[MinValueValidator(1), MaxValueValidator(24 * 60)],
         help_text=_("How long an opened task is kept for a labeler."),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 from django.core.paginator import Paginator
-from django.db import connection
 from django.db.models import Count, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET
 
 from labeling.models import Candidate, Prompt, Ranking
+from labeling.prompts import as_stored
 from labeling.upload import UploadForm
 from people import receipts
 from people.access import ADMINS, member
@@ -45,11 +43,6 @@ def chosen(prompts: QuerySet[Prompt], q: str, split: str, use_case: str) -> Quer
     if use_case:
         prompts = prompts.filter(use_case=use_case)
     return prompts.order_by("pk")
-
-
-def as_stored(text: str) -> str:
-    """As the text stands in a JSON column: SQLite keeps it with escapes, PostgreSQL as it is."""
-    return json.dumps(text, ensure_ascii=connection.vendor == "sqlite")[1:-1]
 
 
 def count_answers(prompts) -> None:

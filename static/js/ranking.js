@@ -9,6 +9,10 @@ const cards = () => $$(".answer");
 const letters = () => cards().map((card) => card.dataset.letter);
 const field = (letter) => task().elements[`rank-${letter}`];
 const words = () => $(".status").dataset;
+const byStrength = () => $(".strength") !== null;   // of two answers: how much better, in place of ranks
+const strength = () => $$(".strength input").find((input) => input.checked);
+const inSight = () => cards().filter((card) => card.checkVisibility());
+const body = (card) => $$(".text", card).find((text) => text.checkVisibility());
 
 let tieNext = false;
 
@@ -40,8 +44,23 @@ function write(tiers, order) {
 
 const tell = (input) => input.dispatchEvent(new Event("change", { bubbles: true }));   // draws, and saves the draft
 
+// ---- Of two answers: each press of a letter moves one step towards it ----
+
+function lean(letter) {
+  const steps = $$(".strength input"), at = steps.indexOf(strength()), towards = letter === "a" ? -1 : 1;
+  const start = steps.findIndex((input) => +input.value === 0), middle = start < 0 ? steps.length / 2 - 0.5 : start;
+  const next = at < 0 ? Math.round(middle + towards * (start < 0 ? 0.5 : 1)) : at + towards;
+  choose(steps[Math.max(0, Math.min(next, steps.length - 1))]);
+}
+
+function choose(input) {
+  for (const step of $$(".strength input")) step.checked = step === input;
+  tell(task().elements.order);
+}
+
 // Behind the last tier, or into (`tie`) or before the tier `at`.
 function place(letter, at = null, tie = false) {
+  if (byStrength()) return lean(letter);
   const last = at === null;
   const order = placed().filter((other) => other !== letter).concat(letter);
   let tiers = read().map((group) => group.filter((other) => other !== letter));
@@ -63,11 +82,13 @@ function unplace(letter) {
 }
 
 function takeBack() {
-  if (tieNext) tieNext = false, draw();
+  if (byStrength()) choose(null);
+  else if (tieNext) tieNext = false, draw();
   else if (placed().length) unplace(placed().at(-1));
 }
 
 function tieWithLast() {
+  if (byStrength()) return choose($(".strength [value='0']") ?? strength());
   tieNext = placed().length > 0 && task().dataset.ties === "yes";
   draw();
   if (task().dataset.ties !== "yes") $(".status").textContent = words().noTies;
@@ -76,6 +97,22 @@ function tieWithLast() {
 // ---- What it looks like ----
 
 function draw() {
+  if (byStrength()) drawStrength();
+  else drawTiers();
+  for (const card of cards().filter((one) => $(".flags", one))) {
+    const flags = $$(".flags :checked", card).length, count = $(".flags b", card);
+    count.hidden = !flags;
+    count.textContent = flags;
+  }
+}
+
+function drawStrength() {
+  const ranked = task().elements.outcome.value === "ranked", step = strength();
+  $("#submit").disabled = ranked && !step;
+  $(".status").textContent = !ranked ? words().unranked : step ? step.parentElement.title : "";
+}
+
+function drawTiers() {
   const tiers = read(), board = $(".tiers"), held = document.activeElement.closest(".tiers .letter")?.dataset.letter;
   const ranked = task().elements.outcome.value === "ranked";
   board.replaceChildren(...letters().map((_, i) => slot(tiers[i])));
@@ -85,9 +122,6 @@ function draw() {
     out.hidden = !field(letter).value;
     out.textContent = out.hidden ? "" : name(tiers.find((tier) => tier.includes(letter)));
     card.dataset.place = field(letter).value;
-    const flags = $$(".flags :checked", card).length, count = $(".flags b", card);
-    count.hidden = !flags;
-    count.textContent = flags;
   }
   $("#submit").disabled = ranked && tiers.flat().length < letters().length;
   $(".status").textContent = ranked ? say(tiers) : words().unranked;
@@ -123,15 +157,15 @@ function say(tiers) {
 
 const focused = () => cards().findIndex((card) => card.contains(document.activeElement));
 
-const focus = (card) => $(".text", card).focus();
+const focus = (card) => body(card).focus();
 
 function moveFocus(step) {
-  const all = cards();
-  focus(all[(Math.max(focused(), step > 0 ? -1 : 0) + step + all.length) % all.length]);
+  const all = inSight(), at = all.indexOf(cards()[focused()]);
+  focus(all[(Math.max(at, step > 0 ? -1 : 0) + step + all.length) % all.length]);
 }
 
 function scrollOrMove(step) {
-  const text = $(".text", cards()[focused()] ?? document);
+  const text = body(cards()[focused()] ?? document);
   const room = step > 0 ? text.scrollHeight - text.clientHeight - text.scrollTop : text.scrollTop;
   if (focused() >= 0 && room > 1) text.scrollBy({ top: step * 80 });
   else moveFocus(step);
@@ -141,26 +175,33 @@ function rate(value) {
   const all = cards(), unrated = all.findIndex((card) => !$(".scale :checked", card));
   const at = focused() >= 0 ? focused() : Math.max(unrated, 0);
   const input = $(`.scale [value="${value}"]`, all[at]);
+  if (!input) return;                     // this project asks for no rating
   input.checked = true;
   tell(input);
   focus(all[Math.min(at + 1, all.length - 1)]);
 }
 
 function open(details) {
+  if (!details) return;                   // this project asks for none
   details.open = true;
   $("textarea, input:not([type=hidden])", details).focus();
 }
 
+const at = () => cards()[Math.max(focused(), 0)];
+
 const verbs = {
-  "=": tieWithLast,
-  backspace: takeBack,
-  x: () => open($(".flags", cards()[Math.max(focused(), 0)])),
-  p: () => open($("#labels")),
-  n: () => open($("#note")),
-  s: () => open($("#skip")),
-  u: () => $("#undo button").click(),
-  r: () => $("#read").click(),
-  "?": () => $("#shortcuts").showModal(),
+  tie: tieWithLast,
+  back: takeBack,
+  flags: () => open($(".flags", at())),
+  prompt: () => open($("#labels")),
+  note: () => open($("#note")),
+  compare: () => $("[data-verb=compare]", at())?.click(),
+  differences: () => $("[data-verb=differences]").click(),
+  source: () => $("[data-verb=source]").click(),
+  layout: () => $("[data-verb=layout]").click(),
+  skip: () => open($("#skip")),
+  undo: () => $("#undo button")?.click(),
+  guidelines: () => $("#read").click(),
 };
 const moves = {
   arrowright: () => moveFocus(1),
@@ -184,7 +225,8 @@ document.addEventListener("keydown", (event) => {
 function typed(key) {
   if (letters().includes(key)) return () => place(key, null, tieNext);
   if (/^[1-7]$/.test(key)) return () => rate(key);
-  return verbs[key];
+  if (key === "?") return () => $("#shortcuts").showModal();
+  return verbs[JSON.parse(task().dataset.keys)[key]];
 }
 
 function enter(event) {
@@ -196,7 +238,7 @@ function enter(event) {
 // Close what lies over the page, and leave what is part of it; the focus goes back to the answer, or to the prompt.
 function shut(target) {
   const card = target.closest(".answer");
-  for (const over of [$("#skip"), ...$$(".flags", card ?? task())]) over.open = false;
+  for (const over of [...$$("#skip"), ...$$(".flags", card ?? task())]) over.open = false;
   if (card) focus(card);
   else $("#prompt-title").focus({ preventScroll: true });
 }
@@ -230,7 +272,7 @@ document.addEventListener("pointerup", (event) => {
   drop();
   dragged = true;
   if (spot) place(letter, spot.at, spot.tie);
-  else if (field(letter).value) unplace(letter);
+  else if (field(letter)?.value) unplace(letter);
 });
 document.addEventListener("pointercancel", drop);
 
@@ -241,6 +283,7 @@ function drop() {
 }
 
 function target(x, y) {
+  if (byStrength()) return null;
   const board = $(".tiers").getBoundingClientRect(), near = 24;
   if (x < board.left - near || x > board.right + near || y < board.top - near || y > board.bottom + near) return null;
   const full = $$(".tier.full");

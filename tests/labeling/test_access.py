@@ -18,14 +18,21 @@ GET = {
     "jobs": ADMIN, "jobs-live": (286, 403, 403, 403, 404), "job": ADMIN, "job-json": ADMIN, "job-log": ADMIN,
     "job-new": ADMIN, "job-answers": ADMIN, "models": ADMIN, "model": ADMIN, "model-register": ADMIN,
     "datasets": READER, "dataset": READER, "dataset-download": (410, 410, 403, 403, 404),
-    "rank": RANKER, "guidelines": RANKER, "project": (302, 302, 302, 302, 404),
+    "rank": RANKER, "guidelines": RANKER, "history": RANKER, "rank-keys": RANKER, "project": (302, 302, 302, 302, 404),
 }  # fmt: skip
 POST_ADMIN = (302, 403, 403, 403, 404)
 POST = {
     "job-cancel": POST_ADMIN, "job-resume": POST_ADMIN, "model-promote": POST_ADMIN,
     "member-role": POST_ADMIN, "member-pause": POST_ADMIN, "member-unpause": POST_ADMIN,
 }  # fmt: skip
-ELSEWHERE = {"rank-submit", "rank-draft", "rank-skip", "rank-undo"}  # test_rank_page.py
+ELSEWHERE = {
+    "rank-submit",
+    "rank-draft",
+    "rank-skip",
+    "rank-undo",
+    "rank-revise",
+    "rank-desk",
+}  # test_rank_page.py and near
 SITE = {"home", "login", "logout", "account", "password_change", "password_changed"}
 STAFF = {"projects-new", "accounts", "account-new", "account-edit"}
 STAFF_POST = {"account-pause", "account-activate", "account-password"}

@@ -7,7 +7,9 @@ import pytest
 from django.http import QueryDict
 
 from labeling import forms
+from labeling.models import Assignment
 from labeling.ranking import Judgment, Verdict
+from people.models import Project
 
 FULL = (
     "rank-a=2&rank-b=1&rank-c=2&rating-a=7&flags-a=opinion&flags-a=sexual&labels=sensitive&note=+why%0D%0Anot+"
@@ -15,8 +17,8 @@ FULL = (
 )
 
 
-def typed(text, k=3):
-    return forms.typed(QueryDict(text), k)
+def typed(text, k=3, **rules):
+    return forms.typed(QueryDict(text), Assignment(project=Project(**rules), order=list(range(k))))
 
 
 def test_a_judgment_says_what_the_form_said():
@@ -42,11 +44,30 @@ def test_an_empty_form_is_an_empty_draft():
     [
         "rank-a=0", "rank-a=4", "rank-a=-1", "rank-a=one", "rank-a=%C2%B2", "rank-a=" + "9" * 5000, "rank-d=1", "rank-=1",
         "rating-a=8", "rating-a=0", "flags-a=unknown", "labels=unknown", "outcome=best", "order=xyz", "seconds=nan",
-        "seconds=-5", "seconds=inf", "seconds=soon", "job=1", "note=%00",
+        "seconds=-5", "seconds=inf", "seconds=soon", "job=1", "note=%00", "strength=4", "strength=", "strength=best",
     ],
 )  # fmt: skip
 def test_nonsense_is_left_out(nonsense):
     assert typed(nonsense) == typed("")
+
+
+@pytest.mark.parametrize(
+    ("rules", "what"),
+    [({"rating": False}, "rating-a=7"), ({"flags": ["rude"]}, "flags-a=opinion"), ({"notes": False}, "note=why")],
+)
+def test_what_the_project_switched_off_is_left_out(rules, what):
+    assert typed(what, **rules) == typed("")
+
+
+def test_a_project_may_have_flags_of_its_own():
+    assert typed("flags-a=rude&flags-b=Too+long", flags=["rude", "Too long"])["flags"] == {
+        "a": ["rude"],
+        "b": ["Too long"],
+    }
+
+
+def test_a_strength_is_kept_with_its_sign():
+    assert forms.judgment(typed("strength=-3", k=2)).strength == -3
 
 
 def test_a_note_has_an_end():

@@ -1,6 +1,7 @@
 """Whatever a model writes is shown harmlessly, and all of it."""
 
 import random
+import re
 import time
 
 import pytest
@@ -55,6 +56,7 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_nothing_runs_loads_or_pretends(text):
     html = markdown.render(text)
+    html = re.sub('<span class="code-[a-z]+">|</span>', "", html)  # the colours of code, and nothing else
     tags = {piece.split(">")[0].split()[0].strip("/") for piece in html.split("<")[1:]}
     inside = " ".join(piece.split(">")[0] for piece in html.split("<")[1:]).lower()
 
@@ -69,6 +71,21 @@ def test_ordinary_markdown_looks_as_meant():
 
     for part in ("<h3>Soup", '<ol start="3">', "<em>stir", "<s>no", "<code>x &lt; 1</code><br>", "<td>1"):
         assert part in html
+
+
+def test_code_is_coloured_by_the_language_of_its_fence():
+    html = markdown.render('```python\nreturn "<b>"  # why\n```')
+    assert '<span class="code-keyword">return</span>' in html
+    assert '<span class="code-comment"># why</span>' in html
+    assert "<b>" not in html
+
+
+def test_code_of_an_unknown_language_is_plain():
+    assert markdown.render("```klingon\nreturn 1\n```") == "<pre><code>return 1\n</code></pre>\n"
+
+
+def test_every_language_that_is_coloured_has_its_lexer():
+    assert all(markdown.highlight("x = 1\n", language) for language in markdown.LANGUAGES)
 
 
 def test_a_link_tells_its_target_nothing():

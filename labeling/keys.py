@@ -1,0 +1,62 @@
+"""The ranking page's keys: what each does, and which one it is for this person. Letters a–i and digits are answers' own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from people.models import User
+
+SHOWN = {"backspace": "⌫", " ": "␣"}
+TAKEN = set("abcdefghi1234567?")  # answers, ratings, and the help that tells all others
+NAMED = ("backspace", "delete", "tab")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """Something a key does on the ranking page."""
+
+    key: str
+    says: Any
+
+
+VERBS = {
+    "tie": Verb("=", gettext_lazy("the next letter ties with the last")),
+    "back": Verb("backspace", gettext_lazy("take the last letter back")),
+    "flags": Verb("x", gettext_lazy("flags of the answer")),
+    "prompt": Verb("p", gettext_lazy("about this prompt")),
+    "note": Verb("n", gettext_lazy("note")),
+    "compare": Verb("v", gettext_lazy("compare the answer with another one, side by side")),
+    "differences": Verb("m", gettext_lazy("mark what the others have that this answer has not")),
+    "source": Verb("o", gettext_lazy("show answers as they were written, or set")),
+    "layout": Verb("l", gettext_lazy("columns, or one below the other")),
+    "skip": Verb("s", gettext_lazy("skip")),
+    "undo": Verb("u", gettext_lazy("undo the last submit")),
+    "guidelines": Verb("r", gettext_lazy("read the guidelines")),
+}
+
+
+def of(user: User) -> dict[str, str]:
+    """The key of each verb for this person."""
+    return {name: user.keys.get(name, verb.key) for name, verb in VERBS.items()}
+
+
+def shown(key: str) -> str:
+    """The key as it is printed on a cap."""
+    return SHOWN.get(key, key)
+
+
+def problems(chosen: dict[str, str]) -> dict[str, str]:
+    """What is wrong with a choice of keys, by verb; empty when nothing is."""
+    found = {}
+    for name, key in chosen.items():
+        if len(key) != 1 and key not in NAMED:
+            found[name] = _("One character, or one of: %(names)s.") % {"names": ", ".join(NAMED)}
+        elif key in TAKEN:
+            found[name] = _("Letters a to i, digits 1 to 7 and ? have their meaning already.")
+        elif list(chosen.values()).count(key) > 1:
+            found[name] = _("Two deeds can't share a key.")
+    return found

@@ -1,0 +1,147 @@
+"""The card of one ranking task, and the page around it, as its labeler may see them.
+
+What a labeler must not know (who wrote an answer, its id, its scores) never enters a context here.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.cache import cache
+from django.db.models import Avg, Count, Q, Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+from django.utils.translation import gettext_lazy
+
+from labeling import forms, keys, markdown, ranking
+from labeling.models import Assignment, Candidate, Ranking, RankingTask
+from people.models import FLAGS, Project
+
+ROLES = {"system": gettext_lazy("System"), "user": gettext_lazy("User"), "assistant": gettext_lazy("Assistant")}
+ORDINALS = [gettext_lazy(text) for text in ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th")]
+STRENGTHS = {
+    3: gettext_lazy("A is much better"),
+    2: gettext_lazy("A is better"),
+    1: gettext_lazy("A is slightly better"),
+    0: gettext_lazy("Equally good"),
+    -1: gettext_lazy("B is slightly better"),
+    -2: gettext_lazy("B is better"),
+    -3: gettext_lazy("B is much better"),
+}
+PROGRESS_SECONDS = 15  # counting a million tasks takes a while, and nobody needs it to the second
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An answer as the labeler sees it: a letter, the text set and as written ("": the same), and what was said of it."""
+
+    letter: str
+    html: SafeString
+    source: str
+    rank: int | None
+    rating: int | None
+    flags: list[str]
+    error: str = ""
+
+
+def card(
+    request: HttpRequest, assignment: Assignment, typed: dict[str, Any],
+    wrong: ranking.InvalidRanking | None = None, unskipped: str = "", status: int = 200, **more,
+) -> HttpResponse:  # fmt: skip
+    """The task with what was typed so far; `wrong` is shown at the answer that it concerns."""
+    context = {
+        "assignment_id": assignment.pk,
+        "key": uuid.uuid4(),
+        "turns": _turns(assignment),
+        "answers": _answers(assignment, typed, wrong),
+        "typed": typed,
+        "error": "" if wrong is None or wrong.letter else str(wrong),
+        "unskipped": unskipped,
+        "undo": getattr(ranking.last_of(request.project, request.user), "pk", None),
+    }
+    return page(
+        request, "labeling/_task.html", _vocabulary(request.project, len(assignment.order)) | context | more, status
+    )
+
+
+def _vocabulary(project: Project, k: int) -> dict[str, Any]:
+    """What can be said of this task, by the project's rules."""
+    strengths = [(value, name) for value, name in STRENGTHS.items() if value or project.ties]
+    return {
+        "ordinals": list(enumerate(ORDINALS[:k], 1)),
+        "strengths": strengths if ranking.by_strength(project, k) else None,
+        "labels": ranking.LABELS.items(),
+        "flags": [(flag, FLAGS.get(flag, flag)) for flag in project.flags],
+        "ratings": forms.RATINGS,
+        "outcomes": Ranking.Outcome.choices,
+        "skip_reasons": forms.SKIP_REASONS.items(),
+    }
+
+
+def _turns(assignment: Assignment) -> list[tuple[str, str, str]]:
+    messages = RankingTask.objects.values_list("prompt__messages", flat=True).get(pk=assignment.task_id)
+    return [(turn["role"], ROLES[turn["role"]], turn["content"]) for turn in messages]
+
+
+def _answers(assignment: Assignment, typed: dict, wrong: ranking.InvalidRanking | None) -> list[Shown]:
+    texts = dict(Candidate.objects.filter(pk__in=assignment.order).values_list("pk", "text"))
+    return [
+        _shown(letter, texts[candidate], typed, wrong) for letter, candidate in zip(ranking.LETTERS, assignment.order)
+    ]
+
+
+def _shown(letter: str, text: str, typed: dict, wrong: ranking.InvalidRanking | None) -> Shown:
+    html = markdown.render(text)
+    return Shown(
+        letter,
+        html,
+        "" if html == markdown.plain(text) else text,
+        typed.get("rank", {}).get(letter),
+        typed.get("rating", {}).get(letter),
+        typed.get("flags", {}).get(letter, []),
+        str(wrong) if wrong is not None and wrong.letter == letter else "",
+    )
+
+
+def page(request: HttpRequest, fragment: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    """The fragment alone when htmx asks, else the whole page around it."""
+    context |= {"project": request.project, "fragment": fragment}
+    context |= _today(request) | {"progress": _progress(request.project)} | _keys(request)
+    return render(request, fragment if request.htmx else "labeling/rank.html", context, status=status)
+
+
+def _keys(request: HttpRequest) -> dict[str, Any]:
+    """This person's keys, for the caps in the page, the help, and the script; and how they like their desk."""
+    own = keys.of(request.user)
+    return {
+        "keys": {verb: keys.shown(key) for verb, key in own.items()},
+        "deeds": [(keys.shown(own[name]), verb.says) for name, verb in keys.VERBS.items()],
+        "verbs": json.dumps({key: verb for verb, key in own.items()}),
+        "desk": request.user.desk,
+    }
+
+
+def _today(request: HttpRequest) -> dict[str, Any]:
+    """What this person has submitted here since midnight of their own zone, and the seconds that one took on average."""
+    midnight = localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    own = Assignment.objects.filter(labeler=request.user, project=request.project, state=Assignment.State.SUBMITTED)
+    counted = own.filter(ended_at__gte=midnight).aggregate(
+        today=Count("pk"), pace=Avg("rankings__seconds", filter=Q(rankings__current=True, rankings__seconds__gt=0))
+    )
+    return counted
+
+
+def _progress(project: Project) -> int | None:
+    """Percent of all places that are ranked; None while there are no tasks."""
+    return cache.get_or_set(f"progress-{project.pk}", lambda: _count_progress(project), PROGRESS_SECONDS)
+
+
+def _count_progress(project: Project) -> int | None:
+    places = RankingTask.objects.filter(project=project, sort_key__isnull=False).aggregate(all=Sum("overlap"))["all"]
+    done = Assignment.objects.filter(project=project, state=Assignment.State.SUBMITTED).count()
+    return int(100 * done / places) if places else None

@@ -1,0 +1,104 @@
+"""What a labeler has ranked: found again, looked at, and thought about a second time."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Prefetch, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from labeling import forms, ranking
+from labeling.models import Assignment, RankedCandidate, Ranking
+from labeling.prompts import as_stored
+from labeling.views.card import card
+from labeling.views.rank import own_or_404
+from people import receipts
+from people.access import RANKERS, member
+
+PER_PAGE = 30
+
+
+@member(*RANKERS)
+@require_GET
+@never_cache
+def history(request: HttpRequest) -> HttpResponse:
+    """This labeler's rankings, newest first, searched in prompts and in their own notes."""
+    asked = request.GET.get("q", "").strip()
+    page = Paginator(found(request, asked), PER_PAGE).get_page(request.GET.get("page"))
+    for one in page.object_list:
+        one.ranking = next(iter(one.rankings.all()), None)
+        one.says = said(one.ranking) if one.ranking else ""
+    query = urlencode({"q": asked}) + "&" if asked else ""
+    return render(request, "labeling/history.html", {"page": page, "asked": asked, "query": query})
+
+
+def found(request: HttpRequest, asked: str) -> QuerySet[Assignment]:
+    own = Assignment.objects.filter(
+        labeler=request.user, project=request.project, state=Assignment.State.SUBMITTED
+    ).order_by("-ended_at")
+    if asked:
+        in_note = Q(rankings__note__icontains=asked, rankings__current=True)
+        own = own.filter(Q(task__prompt__messages__icontains=as_stored(asked)) | in_note).distinct()
+    current = Ranking.objects.filter(current=True).prefetch_related(
+        Prefetch("ranked", RankedCandidate.objects.order_by("rank", "shown"))
+    )
+    return own.select_related("task__prompt").prefetch_related(Prefetch("rankings", current))
+
+
+def said(one: Ranking) -> str:
+    """The ranking in letters, best first: "A > B = C"; the outcome where nothing was ranked."""
+    if one.outcome != Ranking.Outcome.RANKED:
+        return one.get_outcome_display().capitalize()
+    tiers: dict[int, list[str]] = {}
+    for answer in one.ranked.all():
+        tiers.setdefault(answer.rank, []).append(ranking.LETTERS[answer.shown].upper())
+    return " > ".join(" = ".join(tier) for tier in tiers.values())
+
+
+@member(*RANKERS)
+@never_cache
+def revise(request: HttpRequest, assignment_id: int) -> HttpResponse:
+    """One ranking again, to think about a second time; saving it adds a revision."""
+    assignment = own_or_404(request, assignment_id)
+    revisions = list(assignment.rankings.filter(undone_at=None).order_by("-revision"))
+    if not revisions or not revisions[0].current:
+        messages.info(request, _("This task has no ranking of yours just now."))
+        return redirect("history", request.project.slug)
+    if request.method == "POST":
+        return _save(request, assignment, revisions)
+    return _card(request, assignment, _draft(assignment, revisions[0]), revisions)
+
+
+def _save(request: HttpRequest, assignment: Assignment, revisions: list[Ranking]) -> HttpResponse:
+    typed = forms.typed(request.POST, assignment)
+    try:
+        receipts.once(request.user, forms.key(request.POST), lambda: _revise(assignment, typed))
+    except ranking.InvalidRanking as wrong:
+        ranking.save_revision_draft(assignment, typed)
+        return _card(request, assignment, typed, revisions, wrong=wrong, status=422)
+    except ranking.NothingToRevise:
+        messages.info(request, _("This task has no ranking of yours just now."))
+    else:
+        messages.success(request, _("Your revision is saved; the earlier ranking is kept."))
+    return redirect("history", request.project.slug)
+
+
+def _revise(assignment: Assignment, typed: dict) -> dict:
+    ranking.save_revision_draft(assignment, typed)
+    return {"ranking": ranking.revise(assignment, forms.judgment(typed)).pk}
+
+
+def _draft(assignment: Assignment, current: Ranking) -> dict:
+    """What was typed since, if anything was; else the ranking as it stands."""
+    newer = assignment.draft_at is not None and assignment.draft_at > current.created_at
+    return assignment.draft if newer else forms.typed_of(current)
+
+
+def _card(request: HttpRequest, assignment: Assignment, typed: dict, revisions: list[Ranking], **more) -> HttpResponse:
+    earlier = [(one.created_at, said(one)) for one in revisions]
+    return card(request, assignment, typed, revises=revisions[0].pk, earlier=earlier, **more)
