@@ -11,6 +11,7 @@ urlpatterns = [
     path("rank/", rank.rank, name="rank"),
     path("rank/undo", rank.rank_undo, name="rank-undo"),
     path("rank/<int:assignment_id>/submit", rank.rank_submit, name="rank-submit"),
+    path("rank/<int:assignment_id>/ahead", rank.rank_ahead, name="rank-ahead"),
     path("rank/<int:assignment_id>/draft", rank.rank_draft, name="rank-draft"),
     path("rank/<int:assignment_id>/skip", rank.rank_skip, name="rank-skip"),
     path("rank/<int:assignment_id>/revise", history.revise, name="rank-revise"),

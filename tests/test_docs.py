@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from labeling import keys
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/*.md"))
 SETTINGS = (ROOT / "config/settings.py").read_text(encoding="utf-8")
@@ -62,12 +64,14 @@ def test_make_targets_exist(page):
 
 def test_the_labelers_keys_are_the_page_s():
     script = (ROOT / "static/js/ranking.js").read_text(encoding="utf-8")
-    tables = "".join(re.findall(r"^const (?:verbs|moves) = \{(.*?)^\};", script, re.M | re.S))
-    handled = set(re.findall(r'^  "?([^"\s]+?)"?: ', tables, re.M)) | set(re.findall(r'key === "(\w+)"', script))
+    moves, verbs = (re.search(rf"^const {name} = {{(.*?)^}};", script, re.M | re.S).group(1) for name in ("moves", "verbs"))
+    handled = set(re.findall(r"^  (\w+): ", moves, re.M)) | set(re.findall(r'key === "([\w?]+)"', script))
+    handled |= {verb.key for verb in keys.VERBS.values()}
     table = (ROOT / "docs/labeler.md").read_text(encoding="utf-8").split("## Keys")[1].split("\n## ")[0]
     cells = "".join(re.findall(r"^\| (`.*?) \|", table, re.M))
     names = {"←": "arrowleft", "→": "arrowright", "↑": "arrowup", "↓": "arrowdown", "Esc": "escape"}
     documented = {names.get(key, key.lower()) for key in re.findall(r"`([^`]+)`", cells)}
 
+    assert set(re.findall(r"^  (\w+)[:,]", verbs, re.M)) == set(keys.VERBS)
     assert documented - set("ai17") == handled
     assert documented >= set("ai17"), "letters and ratings"

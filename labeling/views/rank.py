@@ -38,7 +38,7 @@ def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
     assignment = own_or_404(request, assignment_id)
     typed = forms.typed(request.POST, assignment)
     try:
-        receipts.once(request.user, forms.key(request.POST), lambda: _submit(assignment, typed))
+        result, _new = receipts.once(request.user, forms.key(request.POST), lambda: _submit(assignment, typed))
     except ranking.InvalidRanking as wrong:
         assignments.save_draft(assignment, typed)
         return card(request, assignment, typed, wrong, status=422)
@@ -47,7 +47,26 @@ def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
     except assignments.LeaseLost:
         assignments.save_draft(assignment, typed)
         return _lost(request)
+    else:
+        if assignments.open_ahead(request.membership, request.headers.get("Podium-Next", "")):
+            return page(request, "labeling/_after.html", {"undo": result["ranking"]})
     return go_on(request)
+
+
+@member(*RANKERS)
+@require_GET
+@never_cache
+def rank_ahead(request: HttpRequest, assignment_id: int) -> HttpResponse:
+    """The card after this one, leased now so that nobody waits for it; 204 while there is none."""
+    try:
+        ahead = assignments.lease_ahead(request.membership, own_or_404(request, assignment_id))
+    except assignments.NotWorking:
+        ahead = None
+    if ahead is None:
+        return HttpResponse(status=204)
+    response = card(request, ahead, ahead.draft, ahead=True)
+    response["Podium-Task"] = str(ahead.pk)
+    return response
 
 
 def _submit(assignment: Assignment, typed: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,8 @@ function say(word) {
   if (saved) saved.textContent = saved.dataset[word] ?? "";
 }
 
+document.addEventListener("podium:say", (event) => say(event.detail));
+
 async function save() {
   const form = task();
   if (!form) return;
@@ -50,8 +52,8 @@ async function renew() {
 
 function beat() {
   if (!task() || document.hidden || performance.now() - alive > AWAY) return;
+  renew();
   if (dirty) save();
-  else renew();
 }
 
 function failed(how) {

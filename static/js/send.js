@@ -1,0 +1,92 @@
+// Nobody waits for the next task: its card is fetched while this one is worked on, and shown the moment this one is
+// submitted. What was submitted stands in an outbox of the browser until the server has it, so that a lost connection,
+// a crash or a closed tab loses nothing; the form's own key makes a repetition harmless.
+
+const RETRY = 5_000;
+const SHORTLY = 250;      // ms: the card at hand comes first
+
+const task = () => document.querySelector("#task");
+const action = () => new URL(task().action).pathname;
+const say = (word) => document.dispatchEvent(new CustomEvent("podium:say", { detail: word }));
+let next = null, busy = false, timer;
+
+// ---- The card after this one ----
+
+async function fetchNext() {
+  const address = task()?.dataset.ahead, here = task();
+  if (!address || next?.address === address) return;
+  next = null;
+  const answer = await fetch(address, { headers: { "HX-Request": "true" }, redirect: "manual" }).catch(() => null);
+  if (answer?.status !== 200 || here !== task()) return;
+  next = { address, html: await answer.text(), id: answer.headers.get("Podium-Task") };
+}
+
+document.addEventListener("submit", (event) => {
+  if (event.target !== task() || next?.address !== task().dataset.ahead) return;   // htmx or the browser sends it
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  put({ action: action(), next: next.id, data: [...new FormData(task())] });
+  show(next.html);
+  flush();
+}, true);
+
+function show(html) {
+  htmx.swap("#card", html, { swapStyle: "innerHTML" });
+  scrollTo({ top: 0 });
+}
+
+// ---- The outbox ----
+
+const box = () => `outbox-${document.body.dataset.account}`;
+const entries = () => JSON.parse(localStorage.getItem(box()) ?? "[]");
+const store = (all) => (all.length ? localStorage.setItem(box(), JSON.stringify(all)) : localStorage.removeItem(box()));
+const put = (entry) => store([...entries(), entry]);
+
+async function flush() {
+  if (busy || !entries().length) return;
+  busy = true;
+  clearTimeout(timer);
+  while (entries().length && await send(entries()[0])) store(entries().slice(1));
+  busy = false;
+}
+
+// True once the entry is done with: the server has it, or has said why it can't.
+async function send(entry) {
+  const body = new FormData();
+  for (const [name, value] of entry.data) if (name !== "csrfmiddlewaretoken") body.append(name, value);
+  const { "X-CSRFToken": token } = JSON.parse(document.body.getAttribute("hx-headers"));
+  const headers = { "HX-Request": "true", "X-CSRFToken": token, "Podium-Next": entry.next };
+  const answer = await fetch(entry.action, { method: "POST", body, headers, redirect: "manual" }).catch(() => null);
+  if (answer?.ok) return taken(entry, await answer.text());
+  if (answer?.status === 409 || answer?.status === 422) return refused(await answer.text());
+  if (answer && answer.status >= 400 && answer.status < 500) return say("refused"), true;
+  say(answer?.type === "opaqueredirect" ? "out" : "unsent");
+  timer = setTimeout(flush, RETRY);
+  return false;
+}
+
+// The answer tells what changed around the card; it is a card itself where the one that is shown is not ours any more.
+function taken(entry, html) {
+  const instead = html.includes('id="task"') || html.includes('class="page empty"') || task()?.action.endsWith(entry.action);
+  if (task()?.action.endsWith(entry.action)) htmx.ajax("GET", location.href, "#card");
+  else htmx.swap("#card", html, { swapStyle: instead ? "innerHTML" : "none" });
+  say("sent");
+  return true;
+}
+
+function refused(html) {
+  next = null;
+  show(html);
+  return true;
+}
+
+// ---- When ----
+
+function start() {
+  flush();
+  if (task()) setTimeout(fetchNext, SHORTLY);
+}
+
+document.addEventListener("htmx:afterSwap", (event) => { if (event.target.id === "task") start(); });
+addEventListener("online", flush);
+start();
