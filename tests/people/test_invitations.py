@@ -194,6 +194,12 @@ def test_a_weak_password_is_refused_at_its_field(client, invited, password):
     assert Invitation.objects.get().state == "open"
 
 
+def test_a_link_that_still_works_is_not_written_to_the_log(client, invited, caplog):
+    client.post(invited[1], NEW | {"password1": "short"})
+
+    assert invited[1] not in caplog.text
+
+
 def test_who_has_an_account_logs_in_and_then_joins(client, invited):
     dora = make_person(name="dora")
     page = client.get(invited[1])
