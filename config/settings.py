@@ -4,6 +4,7 @@ docs/operator.md lists the same variables; a test fails when one is missing ther
 """
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -52,6 +53,18 @@ CHILD_SILENT_SECONDS = env.float("PODIUM_CHILD_SILENT_SECONDS", 900)
 MACHINE_LOCK = Path(env.str("PODIUM_MACHINE_LOCK", str(VAR / "machine.lock")))
 # Largest uploaded file, in bytes.
 UPLOAD_LIMIT = env.int("PODIUM_UPLOAD_LIMIT", 64 * 2**20)
+# Where e-mail goes, as a URL (smtp+tls://user:password@host:587). Without one it is printed, not sent.
+EMAIL_URL = env.str("EMAIL_URL", "consolemail://")
+# Whom e-mail comes from.
+DEFAULT_FROM_EMAIL = env.str("PODIUM_EMAIL_FROM", "Podium <podium@localhost>")
+# Days until an invitation link expires.
+INVITATION_DAYS = env.int("PODIUM_INVITATION_DAYS", 7)
+# Failed log-ins with one e-mail from one address, after which both together are locked out for a while.
+LOGIN_FAILURES = env.int("PODIUM_LOGIN_FAILURES", 10)
+# Minutes that such a lock lasts.
+LOGIN_LOCK_MINUTES = env.int("PODIUM_LOGIN_LOCK_MINUTES", 15)
+# Addresses of proxies whose X-Forwarded-For is believed, with commas between them; networks like 10.0.0.0/8 too.
+TRUSTED_PROXIES = env.list("PODIUM_TRUSTED_PROXIES", default=["127.0.0.1", "::1"])
 
 if not SECRET_KEY:
     secret = VAR / "secret"
@@ -81,19 +94,22 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "csp",
+    "axes",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "people.middleware.OwnZone",
+    "people.middleware.OwnSettings",
+    "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [
     {
@@ -120,6 +136,24 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
+PASSWORD_RESET_TIMEOUT = 60 * 60 * 2
+
+# django-axes counts failed log-ins; people/throttle.py says what a lock means here.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = LOGIN_FAILURES
+AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_LOCK_MINUTES)
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # who waits gets in, however often they tried meanwhile
+AXES_USERNAME_CALLABLE = "people.throttle.email"
+AXES_CLIENT_IP_CALLABLE = "people.throttle.address"
+AXES_LOCKOUT_CALLABLE = "people.throttle.respond"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False  # people/admin.py shows its rows like all others
+AXES_VERBOSE = False
+
+vars().update(env.email_url_config(EMAIL_URL))
+EMAIL_TIMEOUT = 10
 
 SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA cache_size=-32000;PRAGMA mmap_size=268435456"
 if DATABASE_URL:
@@ -204,5 +238,6 @@ LOGGING = {
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.worker.request": {"level": "WARNING"},
+        "axes": {"level": "ERROR"},  # it tells of failures without saying whose; the audit trail does
     },
 }

@@ -7,7 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
-from people.models import Membership, Project, User
+from people.models import Invitation, Membership, Project, User
 
 Role = Membership.Role
 ANYONE = tuple(Role)
@@ -49,13 +49,31 @@ def member(*roles, archived: bool = False):
         def guarded(request: HttpRequest, slug: str, **kwargs):
             request.membership = membership_or_404(request.user, slug, roles or ANYONE)
             request.project = request.membership.project
-            if request.method == "POST" and request.project.state == Project.State.ARCHIVED and not archived:
-                raise PermissionDenied(_("This project is archived: it can be read, not changed."))
+            if request.method == "POST" and not archived:
+                refuse_archived(request.project)
             return view(request, **kwargs)
 
         return guarded
 
     return decorate
+
+
+def invitation_or_404(user: User, pk: int) -> Invitation:
+    """An invitation that this person may renew or withdraw: into a project as its admin, else as the site's."""
+    invitation = Invitation.objects.select_related("project").filter(pk=pk).first()
+    if invitation is None:
+        raise Http404
+    if invitation.project:
+        invitation.project = membership_or_404(user, invitation.project.slug, ADMINS).project
+        refuse_archived(invitation.project)
+    elif not user.is_staff:
+        raise PermissionDenied
+    return invitation
+
+
+def refuse_archived(project: Project) -> None:
+    if project.state == Project.State.ARCHIVED:
+        raise PermissionDenied(_("This project is archived: it can be read, not changed."))
 
 
 def site_admin(view):

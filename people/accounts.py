@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.models import Session
@@ -13,8 +14,10 @@ from django.utils.translation import gettext as _
 
 from people import audit
 from people.access import Refused
-from people.models import User
+from people.models import AuditEvent, User
 from people.signals import paused
+
+RESETS_PER_HOUR = 3
 
 
 def random_password() -> str:
@@ -34,7 +37,9 @@ def create(actor: User | None, email: str, password: str | None = None, **fields
 
 @transaction.atomic
 def change(actor: User, user: User, **fields) -> None:
-    """Change name, zone and the like; only what differs is written."""
+    """Change name, zone and the like; only what differs is written. Raises Refused for the last administrator."""
+    if not fields.get("is_staff", True):
+        _keep_an_administrator(user)
     changed = [name for name, value in fields.items() if getattr(user, name) != value]
     for name in changed:
         setattr(user, name, fields[name])
@@ -53,12 +58,26 @@ def new_password(actor: User, user: User) -> str:
     return password
 
 
+@transaction.atomic
+def ask_for_reset(email: str) -> User | None:
+    """Whom to send a link for a new password: nobody without such an account, or who got several lately."""
+    user = User.objects.filter(email=email.strip().lower(), state__in=User.LET_IN).first()
+    if user is None or not user.has_usable_password():
+        return None
+    lately = AuditEvent.objects.filter(project=None, at__gt=now() - timedelta(hours=1))  # as the index goes
+    if lately.filter(actor=user, verb="ask for password reset").count() >= RESETS_PER_HOUR:
+        return None
+    audit.record(user, "ask for password reset", user)
+    return user
+
+
 def pause(actor: User, user: User) -> None:
     """Nobody logs in with this account any more, its sessions end, its leases go back. Raises Refused for one's own."""
     if actor == user:
         raise Refused(_("You can't pause your own account."))
     sessions = sessions_of(user)  # reads every session: outside the transaction
     with transaction.atomic():
+        _keep_an_administrator(user)  # two who pause each other
         if User.objects.filter(pk=user.pk).exclude(state=User.State.PAUSED).update(state=User.State.PAUSED):
             audit.record(actor, "pause account", user)
         Session.objects.filter(pk__in=sessions).delete()
@@ -71,6 +90,13 @@ def activate(actor: User, user: User) -> None:
     if User.objects.filter(pk=user.pk).exclude(state=User.State.ACTIVE).update(state=User.State.ACTIVE):
         audit.record(actor, "activate account", user)
     user.state = User.State.ACTIVE
+
+
+def _keep_an_administrator(user: User) -> None:
+    """Locks the administrators, so that two at once can't both be the last but one."""
+    administrators = User.objects.filter(is_staff=True, state__in=User.LET_IN).order_by("pk")
+    if list(administrators.select_for_update(no_key=True).values_list("pk", flat=True)) == [user.pk]:
+        raise Refused(_("The site keeps at least one administrator: make somebody else one first."), "is_staff")
 
 
 def sessions_of(user: User) -> list[str]:

@@ -1,16 +1,19 @@
 """The back office of people: to look things up, and to put accounts right. Deeds with consequences have their own pages."""
 
+from axes.models import AccessAttempt
 from django.contrib import admin
 from django.contrib.auth import admin as auth_admin  # noqa: F401  (registers Group, so that it can be taken out)
+from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import Group
 from django.utils.translation import gettext_lazy as _
 
 from people import audit
-from people.models import AuditEvent, Membership, Project, Receipt, User
+from people.models import AuditEvent, Invitation, Membership, Project, Receipt, User
 
 admin.site.site_header = admin.site.site_title = _("Podium: back office")
 admin.site.index_title = _("All rows")
 admin.site.unregister(Group)  # roles are memberships
+admin.site.login = login_required(admin.site.login)  # one page to log in on, which says when it is locked
 
 
 class Looked:
@@ -60,7 +63,10 @@ class UserAdmin(Editable):
         "email",
         "name",
         "zone",
+        "language",
+        "theme",
         "shortcuts",
+        "sensitive",
         "state",
         "is_staff",
         "simulated",
@@ -69,7 +75,8 @@ class UserAdmin(Editable):
         "created_at",
     ]
     # Pausing ends sessions and returns leases, and a password is shown once: their pages do that.
-    readonly_fields = ["state", "is_staff", "simulated", "uuid", "last_login", "created_at"]
+    readonly_fields = ["state", "is_staff", "simulated", "uuid", "last_login", "created_at", "language", "theme"]
+    readonly_fields += ["sensitive"]  # what somebody is willing to read is theirs to say
 
 
 class MembershipInline(Inline):
@@ -92,6 +99,23 @@ class MembershipAdmin(ReadOnly):
     list_filter = ["role", "paused", "project"]
     list_select_related = ["user", "project"]
     search_fields = ["user__email", "user__name"]
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnly):
+    list_display = ["email", "project", "role", "state", "expires_at", "invited_by"]
+    list_filter = ["state", "project"]
+    list_select_related = ["project", "invited_by"]
+    search_fields = ["email"]
+    fields = ["email", "project", "role", "state", "expires_at", "invited_by", "created_at"]
+
+
+@admin.register(AccessAttempt)
+class FailedLoginAdmin(ReadOnly):
+    """The rows of django-axes, without what was typed. A lock is lifted on the account's own page."""
+
+    list_display = fields = ["username", "ip_address", "failures_since_start", "attempt_time", "user_agent"]
+    search_fields = ["username", "ip_address"]
 
 
 @admin.register(AuditEvent)

@@ -4,12 +4,20 @@ import zoneinfo
 from uuid import uuid4
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, UsernameField
+from django.conf import settings
+from django.contrib.auth.forms import (
+    AuthenticationForm,
+    PasswordChangeForm,
+    PasswordResetForm,
+    SetPasswordForm,
+    SetPasswordMixin,
+    UsernameField,
+)
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from people import audit
+from people import accounts, audit, mail, throttle
 from people.models import FLAGS, Membership, Project, User
 
 
@@ -40,6 +48,10 @@ class LoginForm(AuthenticationForm):
         "inactive": _("This account is paused."),
     }
 
+    def get_invalid_login_error(self) -> ValidationError:
+        locked = throttle.message(self.request)
+        return ValidationError(locked, code="locked") if locked else super().get_invalid_login_error()
+
 
 class PasswordForm(PasswordChangeForm):
     @transaction.atomic
@@ -48,25 +60,77 @@ class PasswordForm(PasswordChangeForm):
         return super().save(commit)
 
 
+class ResetForm(PasswordResetForm):
+    """Asks for a link by e-mail. The answer is the same whether or not there is such an account."""
+
+    email = forms.EmailField(
+        label=_("E-mail"),
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autofocus": True, "autocomplete": "username"}),
+    )
+
+    def get_users(self, email: str) -> list[User]:
+        user = accounts.ask_for_reset(email)
+        return [user] if user else []
+
+    def send_mail(self, subject_template, template, context, sender, to, **_html) -> None:
+        mail.send(to, template, context, context["user"].language)
+
+
+class NewPasswordForm(SetPasswordForm):
+    """The password that a mailed link leads to; whoever has it may also try again at once."""
+
+    @transaction.atomic
+    def save(self, commit: bool = True) -> User:
+        audit.record(self.user, "reset password", self.user)
+        throttle.lift(self.user, self.user)
+        return super().save(commit)
+
+
 def zone_field() -> forms.ChoiceField:
     names = sorted(zoneinfo.available_timezones())
     return forms.ChoiceField(label=_("Time zone"), choices=[(name, name) for name in names], initial="UTC")
+
+
+class SignUpForm(SetPasswordMixin, forms.ModelForm):
+    """The account of somebody who was invited; its instance brings the e-mail."""
+
+    name = forms.CharField(label=_("Name"), max_length=100, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    zone = zone_field()
+    password1, password2 = SetPasswordMixin.create_password_fields()
+
+    class Meta:
+        model = User
+        fields = ["name", "zone"]
+
+    def clean(self) -> dict:
+        self.validate_passwords()
+        return super().clean()
+
+    def _post_clean(self) -> None:
+        super()._post_clean()
+        self.validate_password_for_user(self.instance)  # it must not resemble the name, known only now
 
 
 class AccountForm(forms.ModelForm):
     """One's own settings."""
 
     zone = zone_field()
+    language = forms.ChoiceField(label=_("Language"), choices=lambda: settings.LANGUAGES)
 
     class Meta:
         model = User
-        fields = ["name", "zone", "shortcuts"]
+        fields = ["name", "zone", "language", "theme", "shortcuts", "sensitive"]
 
 
 class NewAccountForm(Keyed, forms.ModelForm):
     class Meta:
         model = User
         fields = ["email", "name", "is_staff", "simulated"]
+
+
+class InviteForm(Keyed):
+    email = forms.EmailField(label=_("E-mail"))
 
 
 class EditAccountForm(forms.ModelForm):

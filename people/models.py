@@ -62,6 +62,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         PAUSED = "paused", _("paused: may not log in until set active")
         LEFT = "left", _("left: the account is closed, its work stays")
 
+    class Theme(models.TextChoices):
+        SYSTEM = "system", _("as the device is set")
+        LIGHT = "light", _("light")
+        DARK = "dark", _("dark")
+
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     email = models.EmailField(_("e-mail"), unique=True)
     name = models.CharField(_("name"), max_length=100, blank=True)
@@ -74,6 +79,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     zone = models.CharField(_("time zone"), max_length=50, default="UTC", validators=[known_zone])
     language = models.CharField(_("language"), max_length=10, default="en")
+    theme = models.CharField(_("theme"), max_length=6, choices=Theme, default=Theme.SYSTEM)
+    sensitive = models.BooleanField(
+        _("sensitive content"), default=False,
+        help_text=_("I am willing to judge prompts and answers with sexual, violent or hateful content."),
+    )  # fmt: skip
     shortcuts = models.BooleanField(
         _("single-key shortcuts"), default=True, help_text=_("Type the order, rate and skip with single keys.")
     )
@@ -81,6 +91,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     desk = models.JSONField(default=dict, blank=True, help_text=_("How answers are laid out for this person."))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    LET_IN = (State.ACTIVE, State.INVITED)
     USERNAME_FIELD = "email"
     objects = UserManager()
 
@@ -97,7 +108,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def is_active(self) -> bool:
-        return self.state in (self.State.ACTIVE, self.State.INVITED)
+        return self.state in self.LET_IN
 
     @property
     def initials(self) -> str:
@@ -171,6 +182,46 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.project}: {self.role}"
+
+
+class Invitation(models.Model):
+    """A link that lets one person in, once, until it expires. Only the hash of its token is kept."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open: its link lets one person in until it expires")
+        USED = "used", _("used: somebody came in by it")
+        WITHDRAWN = "withdrawn", _("withdrawn: its link lets nobody in")
+
+    email = models.EmailField(_("e-mail"))
+    project = models.ForeignKey(Project, models.CASCADE, null=True, related_name="invitations")
+    role = models.CharField(_("role"), max_length=12, choices=Membership.Role, default=Membership.Role.LABELER)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    expires_at = models.DateTimeField(_("expires"))
+    invited_by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("invited by"))
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="an_invitation_is_to_a_lower_case_email"),
+            models.UniqueConstraint(
+                fields=["project", "email"],
+                condition=Q(state="open"),
+                name="an_email_has_one_open_invitation_to_a_project",
+            ),
+            models.UniqueConstraint(
+                fields=["email"],
+                condition=Q(state="open", project=None),
+                name="an_email_has_one_open_invitation_to_the_site",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.project or 'Podium'}"
+
+    @property
+    def expired(self) -> bool:
+        return self.expires_at <= timezone.now()
 
 
 class AuditEvent(models.Model):

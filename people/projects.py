@@ -1,4 +1,4 @@
-"""Projects and who is in them: create, change, add, pause."""
+"""Projects and who is in them: create, change, add, pause, remove."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def add_member(actor: User, project: Project, email: str, role: str) -> Membersh
     """Let somebody with an account in. Raises Refused when there is no such account, or they are in already."""
     user = User.objects.filter(email=email.strip().lower()).first()
     if user is None:
-        raise Refused(_("There is no account with this e-mail. An administrator of the site can create one."), "email")
+        raise Refused(_("There is no account with this e-mail: invite them."), "email")
     membership, new = Membership.objects.get_or_create(project=project, user=user, defaults={"role": role})
     if not new:
         raise Refused(_("%(person)s is in this project already.") % {"person": user}, "email")
@@ -81,7 +81,22 @@ def unpause(actor: User, membership: Membership) -> None:
         audit.record(actor, "unpause member", membership, membership.project)
 
 
+def remove_member(actor: User, membership: Membership) -> None:
+    """This person leaves the project: what they hold goes back, what they did stays. Raises Refused for the last admin."""
+    user, project = membership.user, membership.project
+    with transaction.atomic():
+        _keep_an_admin(membership)
+        gone, _rows = Membership.objects.filter(pk=membership.pk).delete()
+        if gone:
+            audit.record(actor, "remove member", user, project, email=user.email, role=membership.role)
+    paused.send(Membership, user=user, project=project)
+
+
 def _keep_an_admin(membership: Membership) -> None:
-    admins = Membership.objects.select_for_update().filter(project=membership.project, role=Role.ADMIN, paused=False)
-    if membership.pk in (pks := set(admins.values_list("pk", flat=True))) and len(pks) == 1:
+    """An admin who is paused, here or by their account, can't run the project; locked, so that two can't go at once."""
+    admins = Membership.objects.filter(
+        project=membership.project, role=Role.ADMIN, paused=False, user__state__in=User.LET_IN
+    )
+    pks = list(admins.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
+    if pks == [membership.pk]:
         raise Refused(_("A project keeps at least one admin: make somebody else admin first."))

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
-from people import accounts, forms, projects, receipts
+from people import accounts, forms, invitations, projects, receipts, throttle
 from people.access import Refused, site_admin
 from people.models import Membership, Project, User
 
@@ -75,7 +75,8 @@ def project_new(request: HttpRequest) -> HttpResponse:
 def account_list(request: HttpRequest) -> HttpResponse:
     into = Prefetch("memberships", Membership.objects.select_related("project").order_by("project__name"))
     people = User.objects.prefetch_related(into).annotate(projects=Count("memberships")).order_by("email")
-    return render(request, "people/accounts.html", {"people": people})
+    context = {"people": people, "invitations": invitations.open_to(None)}
+    return render(request, "people/accounts.html", context)
 
 
 @site_admin
@@ -112,10 +113,14 @@ def account_edit(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
     form = forms.EditAccountForm(request.POST or None, instance=get_object_or_404(User, pk=pk))
     if request.method == "POST" and form.is_valid():
-        accounts.change(request.user, person, **form.cleaned_data)
-        messages.success(request, _("The account is saved."))
-        return redirect("accounts")
-    context = {"form": form, "person": person, "memberships": person.memberships.select_related("project")}
+        try:
+            accounts.change(request.user, person, **form.cleaned_data)
+            messages.success(request, _("The account is saved."))
+            return redirect("accounts")
+        except Refused as error:
+            form.add_error(error.field, str(error))
+    memberships, locks = person.memberships.select_related("project"), throttle.locks(person.email)
+    context = {"form": form, "person": person, "memberships": memberships, "locks": locks}
     return render(request, "people/account_edit.html", context, status=422 if form.errors else 200)
 
 
@@ -149,3 +154,12 @@ def account_password(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
     password = accounts.new_password(request.user, person)
     return render(request, "people/account_password.html", {"person": person, "password": password})
+
+
+@site_admin
+@require_POST
+def account_unlock(request: HttpRequest, pk: int) -> HttpResponse:
+    person = get_object_or_404(User, pk=pk)
+    throttle.lift(request.user, person)
+    messages.success(request, _("%(person)s may try to log in again.") % {"person": person})
+    return redirect("account-edit", pk)

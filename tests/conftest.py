@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from django.core import mail as outgoing
 from django.core.cache import cache
 from django.test import Client
 
+from people import mail
 from tests.factories import make_person, make_project
 
 
@@ -76,3 +78,14 @@ def client_for():
         return client
 
     return log_in
+
+
+@pytest.fixture
+def letters():
+    """What was mailed, once the thread that sends it has done so."""
+
+    def arrived() -> list:
+        mail.postman.submit(int).result(timeout=10)
+        return outgoing.outbox
+
+    return arrived

@@ -64,7 +64,9 @@ def test_make_targets_exist(page):
 
 def test_the_labelers_keys_are_the_page_s():
     script = (ROOT / "static/js/ranking.js").read_text(encoding="utf-8")
-    moves, verbs = (re.search(rf"^const {name} = {{(.*?)^}};", script, re.M | re.S).group(1) for name in ("moves", "verbs"))
+    moves, verbs = (
+        re.search(rf"^const {name} = {{(.*?)^}};", script, re.M | re.S).group(1) for name in ("moves", "verbs")
+    )
     handled = set(re.findall(r"^  (\w+): ", moves, re.M)) | set(re.findall(r'key === "([\w?]+)"', script))
     handled |= {verb.key for verb in keys.VERBS.values()}
     table = (ROOT / "docs/labeler.md").read_text(encoding="utf-8").split("## Keys")[1].split("\n## ")[0]

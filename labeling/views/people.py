@@ -7,31 +7,52 @@ from django.db.models import Count, Max
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from labeling.models import Ranking
-from people import projects, receipts
+from people import invitations, projects, receipts
 from people.access import ADMINS, Refused, Role, member
+from people.entrance import show_link
 from people.forms import MemberForm, SettingsForm
-from people.models import Membership, Project
+from people.models import Invitation, Membership, Project, User
 
 
 @member(*ADMINS)
+@never_cache
 def members(request: HttpRequest) -> HttpResponse:
-    """Who is in the project and what they have done; the form adds one more."""
+    """Who is in the project and what they have done, and who is invited; the form lets one more in."""
     form = MemberForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            receipts.once(request.user, form.cleaned_data["key"], lambda: add(request, form))
-            return redirect("members", request.project.slug)
+            return let_in(request, form)
         except Refused as error:
             form.add_error(error.field, str(error))
-    context = {"form": form, "people": with_work(request.project), "roles": Role.choices}
+    context = {
+        "form": form,
+        "people": with_work(request.project),
+        "invitations": invitations.open_to(request.project),
+        "roles": Role.choices,
+    }
     return render(request, "labeling/members.html", context, status=422 if form.errors else 200)
 
 
-def add(request: HttpRequest, form: MemberForm) -> dict:
-    return {"membership": projects.add_member(request.user, request.project, **form.values()).pk}
+def let_in(request: HttpRequest, form: MemberForm) -> HttpResponse:
+    """Whoever has an account is added; anybody else gets an invitation, whose link is shown this once."""
+    shown = []
+
+    def verb() -> dict:
+        email, role = form.cleaned_data["email"], form.cleaned_data["role"]
+        if User.objects.filter(email=email.lower()).exists():
+            return {"membership": projects.add_member(request.user, request.project, email, role).pk}
+        invitation, token = invitations.invite(request.user, email, request.project, role)
+        shown.append(token)
+        return {"invitation": invitation.pk}
+
+    result, _new = receipts.once(request.user, form.cleaned_data["key"], verb)
+    if "invitation" in result:
+        return show_link(request, Invitation.objects.get(pk=result["invitation"]), "".join(shown))
+    return redirect("members", request.project.slug)
 
 
 def with_work(project: Project) -> list[Membership]:
@@ -68,6 +89,16 @@ def member_pause(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def member_unpause(request: HttpRequest, pk: int) -> HttpResponse:
     tell(request, lambda: projects.unpause(request.user, membership(request, pk)))
+    return redirect("members", request.project.slug)
+
+
+@member(*ADMINS)
+@require_POST
+def member_remove(request: HttpRequest, pk: int) -> HttpResponse:
+    one = membership(request, pk)
+    tell(request, lambda: projects.remove_member(request.user, one))
+    if not Membership.objects.filter(project=request.project, user=request.user).exists():
+        return redirect("home")  # who takes themselves out can't see the list any more
     return redirect("members", request.project.slug)
 
 

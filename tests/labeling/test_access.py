@@ -24,18 +24,14 @@ POST_ADMIN = (302, 403, 403, 403, 404)
 POST = {
     "job-cancel": POST_ADMIN, "job-resume": POST_ADMIN, "model-promote": POST_ADMIN,
     "member-role": POST_ADMIN, "member-pause": POST_ADMIN, "member-unpause": POST_ADMIN,
+    "member-remove": POST_ADMIN,
 }  # fmt: skip
-ELSEWHERE = {
-    "rank-submit",
-    "rank-draft",
-    "rank-skip",
-    "rank-undo",
-    "rank-revise",
-    "rank-desk",
-}  # test_rank_page.py and near
+ELSEWHERE = {"rank-submit", "rank-draft", "rank-skip", "rank-undo", "rank-ahead", "rank-revise", "rank-desk"}
+ENTRANCE = {"join", "invitation-renew", "invitation-withdraw"}  # people/test_invitations.py
 SITE = {"home", "login", "logout", "account", "password_change", "password_changed"}
-STAFF = {"projects-new", "accounts", "account-new", "account-edit"}
-STAFF_POST = {"account-pause", "account-activate", "account-password"}
+SITE |= {"password-reset", "password-reset-sent", "password-new"}
+STAFF = {"projects-new", "accounts", "account-new", "account-edit", "account-invite"}
+STAFF_POST = {"account-pause", "account-activate", "account-password", "account-unlock"}
 
 
 def names(patterns=None) -> set[str]:
@@ -50,7 +46,7 @@ def names(patterns=None) -> set[str]:
 
 
 def test_every_address_is_in_one_of_the_tables():
-    assert names() == set(GET) | set(POST) | ELSEWHERE | SITE | STAFF | STAFF_POST
+    assert names() == set(GET) | set(POST) | ELSEWHERE | ENTRANCE | SITE | STAFF | STAFF_POST
 
 
 @pytest.fixture
@@ -75,7 +71,7 @@ def arguments(project, people):
     about |= dict.fromkeys(["job", "job-json", "job-log", "job-answers", "job-cancel", "job-resume"], job.pk)
     about |= dict.fromkeys(["model", "model-promote"], job.model_version_id)
     member = people["labeler"].memberships.get().pk
-    about |= dict.fromkeys(["member-role", "member-pause", "member-unpause"], member)
+    about |= dict.fromkeys(["member-role", "member-pause", "member-unpause", "member-remove"], member)
     return {name: {"pk": pk} for name, pk in about.items()} | {"job-new": {"kind": "sample"}}
 
 

@@ -1,6 +1,8 @@
 """Figures in words and as drawings."""
 
 import pytest
+from django.template.loader import render_to_string
+from django.utils import translation
 
 from modelops import figures
 from modelops.models import Metric
@@ -48,6 +50,14 @@ def test_a_line_stays_inside_its_chart():
 
     assert len(points) == 3
     assert all(chart.left <= x <= chart.right and 0 <= y <= chart.floor for x, y in points)
+
+
+def test_a_drawing_is_the_same_in_a_language_with_decimal_commas():
+    context = {"chart": figures.chart("loss", [(1, 0.7), (5, 0.2)])}
+    with translation.override("de"):
+        drawn = render_to_string("_chart.html", context)
+
+    assert drawn == render_to_string("_chart.html", context)
 
 
 def test_nothing_is_drawn_of_nothing():

@@ -28,7 +28,7 @@ def test_a_new_account_gets_a_random_password_that_works(client, client_for, roo
     page = create(client_for(root)).content.decode()
     password = re.search(r'class="secret">([^<]+)<', page)[1]
 
-    assert client.login(username="dora@example.org", password=password)
+    assert client.post("/login/", {"username": "dora@example.org", "password": password}).status_code == 302
 
 
 def test_the_same_form_twice_is_one_account_and_shows_no_password_again(client_for, root):
@@ -72,12 +72,37 @@ def test_nobody_pauses_their_own_account(root):
         accounts.pause(root, root)
 
 
+def test_the_last_administrator_keeps_their_role(client_for, root):
+    response = client_for(root).post(f"/accounts/{root.pk}/", {"name": "Root", "zone": "UTC"})
+
+    root.refresh_from_db()
+    assert (response.status_code, list(response.context["form"].errors)) == (422, ["is_staff"])
+    assert root.is_staff
+
+
+def test_a_paused_administrator_does_not_count_as_one(root):
+    paused = make_person(is_staff=True, state=User.State.PAUSED)
+    with pytest.raises(Refused):
+        accounts.change(root, root, is_staff=False)
+
+    accounts.activate(root, paused)
+    accounts.change(root, root, is_staff=False)
+    assert not User.objects.get(pk=root.pk).is_staff
+
+
+def test_two_administrators_who_pause_each_other_leave_one(root):
+    other = make_person(is_staff=True)
+    accounts.pause(root, other)
+    with pytest.raises(Refused):
+        accounts.pause(other, root)
+
+
 def test_a_new_password_replaces_the_old(client, client_for, root):
     dora = make_person(name="dora")
     page = client_for(root).post(f"/accounts/{dora.pk}/password").content.decode()
     password = re.search(r'class="secret">([^<]+)<', page)[1]
 
-    assert client.login(username=dora.email, password=password)
+    assert client.post("/login/", {"username": dora.email, "password": password}).status_code == 302
 
 
 def test_editing_changes_what_was_filled_in(client_for, root):

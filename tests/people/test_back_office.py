@@ -6,6 +6,7 @@ import pytest
 from django.contrib import admin
 from django.urls import reverse
 
+from people import invitations
 from people.models import AuditEvent, User
 from tests.factories import make_person, make_ranking, make_task
 
@@ -13,6 +14,12 @@ pytestmark = pytest.mark.django_db
 LISTS = [
     reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist") for model in admin.site._registry
 ]
+
+PAGES = [
+    reverse("admin:index"), reverse("admin:axes_accessattempt_changelist"), "/", "/login/", "/account/", "/accounts/",
+    "/accounts/invite", "/password/", "/password/sent", "/password/a/b/", "/join/gone/", "/p/demo/loop/",
+    "/p/demo/people/",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -48,10 +55,11 @@ def test_a_correction_leaves_an_event(root, alice):
     assert AuditEvent.objects.get(verb="change user").data == {"fields": ["name"]}
 
 
-@pytest.mark.parametrize("address", [reverse("admin:index"), "/", "/p/demo/loop/", "/login/"])
-def test_no_page_needs_an_inline_script_or_style(client_for, carol, address):
+@pytest.mark.parametrize("address", PAGES)
+def test_no_page_needs_an_inline_script_or_style(client_for, project, carol, address):
     User.objects.filter(pk=carol.pk).update(is_staff=True)
     carol.refresh_from_db()
+    invitations.invite(carol, "dora@example.org", project)
     page = client_for(carol).get(address)
     policy = page["Content-Security-Policy"]
 

@@ -61,12 +61,56 @@ def test_a_changed_password_logs_other_browsers_out(client_for):
     assert elsewhere.get("/account/").status_code == 302
 
 
+SETTINGS = {"name": "Ann", "zone": "Europe/Berlin", "language": "en", "theme": "dark", "sensitive": "on"}
+
+
 def test_ones_own_settings_are_saved(client_for):
     ann = make_person()
-    client_for(ann).post("/account/", {"name": "Ann", "zone": "Europe/Berlin"})
+    client_for(ann).post("/account/", SETTINGS)
 
     ann.refresh_from_db()
-    assert (ann.name, ann.zone, ann.shortcuts) == ("Ann", "Europe/Berlin", False)
+    assert (ann.name, ann.zone, ann.theme) == ("Ann", "Europe/Berlin", "dark")
+    assert (ann.sensitive, ann.shortcuts) == (True, False)
+
+
+def test_sensitive_content_is_for_who_asked_for_it():
+    assert not make_person().sensitive
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_theme_holds_on_every_page(client_for, theme):
+    browser = client_for(make_person(theme=theme))
+
+    assert f'data-theme="{theme}"' in browser.get("/").content.decode()
+    assert f'data-theme="{theme}"' in browser.get("/nowhere").content.decode()
+
+
+def test_without_a_theme_the_device_decides(client_for):
+    assert "data-theme" not in client_for(make_person()).get("/").content.decode()
+
+
+def test_pages_speak_the_language_that_one_chose(client_for, settings):
+    settings.LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+    browser = client_for(make_person(language="de"))
+    page = browser.post("/account/", SETTINGS | {"zone": ""}, headers={"Accept-Language": "en"})
+
+    assert '<html lang="de">' in page.content.decode()
+    assert page["Content-Language"] == "de"
+    assert "Dieses Feld ist zwingend erforderlich." in page.content.decode()
+
+
+def test_a_visitor_gets_the_language_of_their_browser(client, settings):
+    settings.LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+
+    assert '<html lang="de">' in client.get("/login/", headers={"Accept-Language": "de"}).content.decode()
+
+
+def test_times_are_shown_in_ones_own_zone(client_for):
+    root = make_person(is_staff=True, zone="Asia/Tokyo")
+    User.objects.filter(pk=root.pk).update(last_login="2026-01-01T20:00Z")
+
+    browser = client_for(make_person(is_staff=True, zone="Asia/Tokyo"))
+    assert "2 Jan 2026, 05:00" in browser.get("/accounts/").content.decode()
 
 
 def test_a_wrong_setting_is_named_and_nothing_is_saved(client_for):

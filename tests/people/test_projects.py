@@ -5,12 +5,12 @@ from uuid import uuid4
 import pytest
 
 from labeling import assignment
-from labeling.models import Assignment
+from labeling.models import Assignment, Ranking
 from modelops import jobs
 from people import projects
 from people.access import Refused
 from people.models import Membership, Project
-from tests.factories import make_person, make_project, make_task
+from tests.factories import make_person, make_project, make_ranking, make_task
 
 pytestmark = pytest.mark.django_db
 NEW = {"name": "Helper", "slug": "helper", "k": 4, "overlap": 1}
@@ -49,12 +49,6 @@ def test_somebody_with_an_account_is_added_by_email(client_for, project, carol, 
     assert of(stranger).role == "researcher"
 
 
-def test_an_unknown_email_is_refused_at_its_field(client_for, project, carol):
-    response = client_for(carol).post("/p/demo/people/", {"email": "nobody@example.org", "role": "labeler"})
-
-    assert (response.status_code, list(response.context["form"].errors)) == (422, ["email"])
-
-
 def test_a_role_can_be_changed(client_for, project, carol, alice):
     client_for(carol).post(f"/p/demo/people/{of(alice).pk}/role", {"role": "lead"})
 
@@ -87,6 +81,37 @@ def test_a_pause_in_one_project_leaves_the_others_alone(carol, alice, project):
 
     held.refresh_from_db()
     assert held.state == Assignment.State.LEASED
+
+
+def test_a_removed_member_gives_back_what_they_hold_and_their_work_stays(client_for, project, carol, alice):
+    make_ranking(make_task(project), alice)
+    make_task(project)
+    held = assignment.next_for(of(alice))
+    client_for(carol).post(f"/p/demo/people/{of(alice).pk}/remove")
+
+    held.refresh_from_db()
+    assert held.state == Assignment.State.RETURNED
+    assert client_for(alice).get("/p/demo/rank/").status_code == 404
+    assert Ranking.objects.get().labeler == alice
+
+
+def test_the_last_admin_is_not_removed(client_for, project, carol):
+    page = client_for(carol).post(f"/p/demo/people/{of(carol).pk}/remove", follow=True)
+
+    assert "keeps at least one admin" in page.content.decode()
+    assert of(carol).role == "admin"
+
+
+def test_an_admin_whose_account_is_paused_does_not_count_as_one(project, carol):
+    make_person(project, "admin", state="paused")
+    with pytest.raises(Refused):
+        projects.remove_member(carol, of(carol))
+
+
+def test_an_admin_who_goes_is_sent_home(client_for, project, carol):
+    make_person(project, "admin")
+
+    assert client_for(carol).post(f"/p/demo/people/{of(carol).pk}/remove").url == "/"
 
 
 def test_archiving_returns_leases_and_cancels_waiting_jobs(carol, alice, project):
