@@ -82,7 +82,9 @@ def client_for():
 
 @pytest.fixture
 def letters():
-    """What was mailed, once the thread that sends it has done so."""
+    """What was mailed, once the thread that sends it has done so; an earlier test's letters are taken out first."""
+    mail.postman.submit(int).result(timeout=10)
+    outgoing.outbox.clear()
 
     def arrived() -> list:
         mail.postman.submit(int).result(timeout=10)
