@@ -158,7 +158,7 @@ def last_of(project, labeler: User) -> Ranking | None:
 def undo(ranking: Ranking) -> Assignment:
     """Take a submit back: the task is the labeler's again, with the draft as it was.
 
-    Raises TooLate after ten minutes, once a dataset holds the ranking, or once it was undone.
+    Raises TooLate after ten minutes, once a dataset holds the ranking, once it was undone, or while one is paused.
     """
     assignment = (
         Assignment.objects.select_for_update(of=("self",)).select_related("project").get(pk=ranking.assignment_id)
@@ -169,8 +169,9 @@ def undo(ranking: Ranking) -> Assignment:
         raise TooLate(_("This ranking is part of a frozen dataset."))
     if not Ranking.objects.filter(pk=ranking.pk, current=True).update(current=False, undone_at=now()):
         raise TooLate(_("This ranking was undone already."))
-    until = now() + timedelta(minutes=assignment.project.lease_minutes)
-    Assignment.objects.filter(pk=assignment.pk).update(state=Assignment.State.LEASED, leased_until=until, ended_at=None)
+    try:
+        assignments.take_back(assignment)
+    except assignments.NotWorking as why:
+        raise TooLate(str(why)) from why
     audit.record(ranking.labeler, "undo", ranking, assignment.project)
-    assignment.refresh_from_db()
     return assignment
