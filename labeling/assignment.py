@@ -1,20 +1,21 @@
 """Who works on which task: lease, choose the next, give back, expire.
 
 A place is taken by one conditional UPDATE of the task's `free_places`, in the same transaction that writes the
-assignment, so that the overlap can not be exceeded however many ask at once. The order of tasks is `sort_key`.
+assignment, so that the overlap can not be exceeded however many ask at once. The order of tasks is in `order`.
 """
 
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from labeling.models import Assignment, QueuePosition, RankingTask
+from labeling.order import reopen
 from people import audit
 from people.models import Membership, Project, User
 
@@ -32,26 +33,39 @@ class LeaseLost(Exception):
 def next_for(membership: Membership) -> Assignment | None:
     """The task that this labeler holds, else the next one in the order, leased; None when none is open to them.
 
-    Raises NotWorking when the project or the membership is paused.
+    Raises NotWorking when the project, the membership or the account is paused.
     """
     project, labeler = membership.project, membership.user
     held = current(project, labeler)
-    if held is not None:
-        return held
-    return claim(membership)
+    if held is None:
+        return claim(membership)
+    if held.ahead:
+        _open(held)
+    return held
 
 
 def refuse_unless_working(membership: Membership) -> None:
     if membership.project.state != Project.State.OPEN:
         raise NotWorking(membership.project.get_state_display())
+    refuse_who_is_paused(membership)
+
+
+def refuse_who_is_paused(membership: Membership) -> None:
     if membership.paused:
         raise NotWorking(_("Your work in this project is paused; ask its admin."))
+    if not membership.user.is_active:  # its sessions end, but a request may be on its way
+        raise NotWorking(_("Your account is paused."))
 
 
 def current(project: Project, labeler: User) -> Assignment | None:
-    """The unexpired lease that this labeler holds here."""
+    """The unexpired lease that this labeler works on; of several, the one whose submit was undone last."""
+    return held_by(project, labeler).first()
+
+
+def held_by(project: Project, labeler: User) -> QuerySet[Assignment]:
+    """The unexpired leases of this labeler: the one at hand first, one leased ahead last."""
     held = Assignment.objects.filter(labeler=labeler, project=project, state=State.LEASED, leased_until__gte=now())
-    return held.order_by("pk").first()
+    return held.order_by("ahead", F("undone_at").desc(nulls_last=True), "pk")
 
 
 def claim(membership: Membership) -> Assignment | None:
@@ -64,62 +78,93 @@ def claim(membership: Membership) -> Assignment | None:
 
 @transaction.atomic
 def _claim_once(membership: Membership) -> Assignment | None:
-    """Locks, always in this order: the membership, the task, positions."""
-    membership = (
-        Membership.objects.select_for_update(of=("self",)).select_related("project", "user").get(pk=membership.pk)
-    )
-    refuse_unless_working(membership)  # it may have been paused while this waited
-    project, labeler = membership.project, membership.user
-    again = current(project, labeler)  # asked by two tabs at once: both get the one lease
-    if again is not None:
-        return again
-    position, _new = QueuePosition.objects.get_or_create(project=project, labeler=labeler)
-    task = _first_open(project, labeler, position.sort_key) or _first_open(project, labeler, QueuePosition.FRONT)
-    if task is None:
+    membership = _working(membership)
+    again = current(membership.project, membership.user)  # asked by two tabs at once: both get the one lease
+    return again or _lease_next(membership)
+
+
+@transaction.atomic
+def lease_ahead(membership: Membership, at_hand: Assignment) -> Assignment | None:
+    """The place after the one at hand, leased already so that nobody waits for it; None when nothing else is open.
+
+    Raises NotWorking like `next_for`.
+    """
+    membership = _working(membership)
+    held = list(held_by(membership.project, membership.user))
+    if at_hand not in held:
         return None
-    assignment = _lease(task, labeler)
-    QueuePosition.objects.filter(pk=position.pk).update(sort_key=task.sort_key)
+    others = [assignment for assignment in held if assignment != at_hand]
+    return others[0] if others else _lease_next(membership, ahead=True)
+
+
+def open_ahead(membership: Membership, pk: str) -> bool:
+    """The labeler looks at the place that was leased ahead; False when it is not theirs (any more)."""
+    if not pk.isascii() or not pk.isdigit():
+        return False
+    return _open(Assignment(pk=int(pk), labeler=membership.user, project=membership.project))
+
+
+def _open(assignment: Assignment) -> bool:
+    theirs = Assignment.objects.filter(pk=assignment.pk, labeler=assignment.labeler_id, project=assignment.project_id)
+    return bool(theirs.filter(state=State.LEASED, leased_until__gte=now()).update(ahead=False))
+
+
+def _working(membership: Membership) -> Membership:
+    """The membership, locked. Locks come always in this order: the membership, the task, positions."""
+    locked = Membership.objects.select_for_update(of=("self",)).select_related("project", "user").get(pk=membership.pk)
+    refuse_unless_working(locked)  # it may have been paused while this waited
+    return locked
+
+
+def _lease_next(membership: Membership, ahead: bool = False) -> Assignment | None:
+    project, labeler = membership.project, membership.user
+    position, _new = QueuePosition.objects.get_or_create(project=project, labeler=labeler)
+    task = (
+        _open_to(labeler, project, beyond=position.sort_key).select_for_update(skip_locked=True).first()
+        or _open_to(labeler, project).select_for_update(skip_locked=True).first()
+        or _awaited(_open_to(labeler, project))
+    )
+    assignment = _lease(task, project, labeler, ahead) if task else None
+    if assignment is not None:
+        QueuePosition.objects.filter(pk=position.pk).update(sort_key=task.sort_key)
     return assignment
 
 
-def _first_open(project: Project, labeler: User, beyond: int) -> RankingTask | None:
-    """The first task after `beyond` with a free place that this labeler has not seen, locked against other claims."""
+def _open_to(labeler: User, project: Project, beyond: int = QueuePosition.FRONT) -> QuerySet[RankingTask]:
+    """The tasks with a free place that this labeler has not seen, in their order."""
     seen = Assignment.objects.filter(task=OuterRef("pk"), labeler=labeler, state__in=Assignment.OVER)
     tasks = RankingTask.objects.filter(~Exists(seen), project=project, free_places__gt=0, sort_key__gt=beyond)
-    tasks = tasks.order_by("sort_key")
-    if connection.features.has_select_for_update_skip_locked:
-        # A task that another claim holds just now may be the last one: only then wait for it.
-        return (
-            tasks.select_for_update(skip_locked=True).first()
-            or (beyond == QueuePosition.FRONT and _locked(tasks))
-            or None
-        )
-    return tasks.first()
+    return tasks.order_by("sort_key")
 
 
-def _locked(tasks) -> RankingTask | None:
-    task = tasks.select_for_update().first()
-    return task if task is not None and task.free_places > 0 else None
+def _awaited(tasks: QuerySet[RankingTask]) -> RankingTask | None:
+    """A claim passes over what another one has locked; when nothing else is left, it waits for what that one leaves."""
+    if not connection.features.has_select_for_update_skip_locked:
+        return None  # writers queue for the database: nothing was passed over
+    return tasks.select_for_update().first()
 
 
-def _lease(task: RankingTask, labeler: User) -> Assignment | None:
+def _lease(task: RankingTask, project: Project, labeler: User, ahead: bool) -> Assignment | None:
+    """A place on the locked task. A lease that expired or was given back left a row: it is used again, with its draft."""
+    earlier = Assignment.objects.select_for_update().filter(task=task, labeler=labeler).first()
+    if earlier is not None and earlier.state in Assignment.OVER:
+        return None  # submitted or skipped late, while this waited for the task
     place = _take_place(task)
     if place is None:
         return None
+    lease = {"state": State.LEASED, "place": place, "leased_until": _from_now(project), "ahead": ahead}
+    if earlier is None:
+        return Assignment.objects.create(task=task, labeler=labeler, project=project, order=_shuffled(task), **lease)
+    Assignment.objects.filter(pk=earlier.pk).update(ended_at=None, undone_at=None, **lease)
+    earlier.refresh_from_db()
+    return earlier
+
+
+def _shuffled(task: RankingTask) -> list[int]:
+    """The answers in an order of this labeler's own."""
     order = list(task.candidates.order_by("pk").values_list("pk", flat=True))
     random.SystemRandom().shuffle(order)
-    until = now() + timedelta(minutes=task.project.lease_minutes)
-    # A lease that expired or was given back leaves a row: it is used again, with its order and draft.
-    assignment, new = Assignment.objects.get_or_create(
-        task=task,
-        labeler=labeler,
-        defaults={"project_id": task.project_id, "place": place, "leased_until": until, "order": order},
-    )
-    if not new:
-        fields = {"state": State.LEASED, "place": place, "leased_until": until, "ended_at": None}
-        Assignment.objects.filter(pk=assignment.pk).update(**fields)
-        assignment.refresh_from_db()
-    return assignment
+    return order
 
 
 def _take_place(task: RankingTask) -> int | None:
@@ -141,17 +186,32 @@ def reclaim(assignment: Assignment) -> None:
     assignment.save(update_fields=["state", "place", "leased_until"])
 
 
+def take_back(assignment: Assignment) -> None:
+    """The submitted place is the labeler's again, and shown before whatever else they hold.
+
+    Raises NotWorking: who is paused holds nothing.
+    """
+    members = Membership.objects.select_for_update(of=("self",)).select_related("user")
+    refuse_who_is_paused(members.get(project=assignment.project_id, user=assignment.labeler_id))
+    lease = {"state": State.LEASED, "leased_until": _from_now(assignment.project), "ended_at": None}
+    Assignment.objects.filter(pk=assignment.pk).update(undone_at=now(), ahead=False, **lease)
+    assignment.refresh_from_db()
+
+
+def _from_now(project: Project) -> datetime:
+    return now() + timedelta(minutes=project.lease_minutes)
+
+
 def renew(assignment: Assignment) -> None:
-    """The labeler is still at it: the lease runs from now."""
-    until = now() + timedelta(minutes=assignment.project.lease_minutes)
-    Assignment.objects.filter(pk=assignment.pk, state=State.LEASED).update(leased_until=until)
+    """The labeler is still at it: this lease runs from now, and so does that of the task that comes after it."""
+    theirs = Assignment.objects.filter(labeler=assignment.labeler_id, project=assignment.project_id, state=State.LEASED)
+    theirs.update(leased_until=_from_now(assignment.project))
 
 
 def save_draft(assignment: Assignment, draft: dict) -> bool:
     """Keep what is typed so far and run the lease from now; also after the lease ran out. False once it was submitted."""
     this, fields = Assignment.objects.filter(pk=assignment.pk), {"draft": draft, "draft_at": now()}
-    until = now() + timedelta(minutes=assignment.project.lease_minutes)
-    held = this.filter(state=State.LEASED).update(leased_until=until, **fields)
+    held = this.filter(state=State.LEASED).update(leased_until=_from_now(assignment.project), **fields)
     return bool(held or this.exclude(state=State.SUBMITTED).update(**fields))
 
 
@@ -177,15 +237,6 @@ def _give_up(assignment: Assignment, state: State, **fields) -> bool:
         return False
     reopen(assignment.task_id)
     return True
-
-
-def reopen(task_id: int) -> None:
-    """Free one place of the task, and send those who had passed it back to look at it."""
-    RankingTask.objects.filter(pk=task_id).update(free_places=F("free_places") + 1)
-    task = RankingTask.objects.only("project_id", "sort_key").get(pk=task_id)
-    passed = QueuePosition.objects.filter(project=task.project_id, sort_key__gte=task.sort_key)
-    locked = passed.order_by("pk").select_for_update().values_list("pk", flat=True)  # two at once lock in one order
-    QueuePosition.objects.filter(pk__in=list(locked)).update(sort_key=task.sort_key - 1)
 
 
 def expire(project: Project | None = None) -> int:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import islice
 
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, Q
 
 from labeling.models import Candidate, Prompt, RankingTask
+from labeling.order import publish
 from modelops import rows
 from modelops.models import Job
 
 GROUP = 250  # prompts whose filled slots are looked up together
-ORDER = 2**40  # tasks of one priority; a bigint holds 2**22 priorities of them
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,3 @@ def build_tasks(job: Job, prompt_ids: Iterable[int]) -> None:
         through(rankingtask_id=by_prompt[prompt], candidate_id=candidate) for prompt, candidate in answers
     )
     publish(RankingTask.objects.filter(pk__in=by_prompt.values()))
-
-
-def publish(tasks) -> None:
-    """Open tasks to labelers, each at its place in the order: by priority, then by arrival."""
-    tasks.update(sort_key=F("priority") * ORDER + F("pk"), free_places=F("overlap"))

@@ -129,12 +129,14 @@ class Assignment(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.LEASED)
     place = models.PositiveSmallIntegerField()
     leased_until = models.DateTimeField(null=True)
+    ahead = models.BooleanField(default=False, help_text=_("Leased while another was at hand; not looked at yet."))
     order = models.JSONField(help_text=_("Candidate ids in the order this labeler sees them: A, B, C, …"))
     draft = models.JSONField(default=dict)
     draft_at = models.DateTimeField(null=True)
     skip_reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
+    undone_at = models.DateTimeField(null=True, help_text=_("When its submit was taken back: it is shown first."))
 
     class Meta:
         constraints = [
@@ -156,7 +158,11 @@ class Assignment(models.Model):
 
 
 class QueuePosition(models.Model):
-    """Up to where in the order a labeler has looked; a claim starts there, and once more from the front."""
+    """Up to where in the order a labeler has looked; a claim starts there, and once more from the front.
+
+    No task that is open to the labeler lies before it: what reopens or is published there moves it back. Only on
+    PostgreSQL a claim at the same moment may write over that, and finds the task on its look from the front.
+    """
 
     FRONT = -(2**62)  # before the most urgent task
 

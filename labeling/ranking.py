@@ -192,7 +192,7 @@ def last_of(project, labeler: User) -> Ranking | None:
 def undo(ranking: Ranking) -> Assignment:
     """Take a submit back: the task is the labeler's again, with the draft as it was. Of a revision, the one before counts.
 
-    Raises TooLate after ten minutes, once a dataset holds the ranking, or once it was undone.
+    Raises TooLate after ten minutes, once a dataset holds the ranking, once it was undone, or while one is paused.
     """
     assignment = _locked(ranking.assignment_id)
     if now() - ranking.created_at > UNDO:
@@ -201,13 +201,17 @@ def undo(ranking: Ranking) -> Assignment:
         raise TooLate(_("This ranking is part of a frozen dataset."))
     if not Ranking.objects.filter(pk=ranking.pk, current=True).update(current=False, undone_at=now()):
         raise TooLate(_("This ranking was undone already."))
-    audit.record(ranking.labeler, "undo", ranking, assignment.project)
     if not _bring_back(assignment):
-        until = now() + timedelta(minutes=assignment.project.lease_minutes)
-        again = {"state": Assignment.State.LEASED, "leased_until": until, "ended_at": None}
-        Assignment.objects.filter(pk=assignment.pk).update(**again)
-    assignment.refresh_from_db()
+        _open_again(assignment)
+    audit.record(ranking.labeler, "undo", ranking, assignment.project)
     return assignment
+
+
+def _open_again(assignment: Assignment) -> None:
+    try:
+        assignments.take_back(assignment)
+    except assignments.NotWorking as why:
+        raise TooLate(str(why)) from why
 
 
 def _bring_back(assignment: Assignment) -> bool:

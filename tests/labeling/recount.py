@@ -1,0 +1,83 @@
+"""Every count and cursor that the queue stores, recomputed from the rows: what the storm asks after each step."""
+
+from collections import Counter, defaultdict
+
+from labeling.models import Assignment, QueuePosition, Ranking, RankingTask
+from people.models import AuditEvent, Membership, Project, User
+
+HOLDING, OVER = Assignment.HOLDING, Assignment.OVER
+
+
+class Rows:
+    """The project's rows as they are now."""
+
+    def __init__(self, project: Project):
+        self.project = Project.objects.get(pk=project.pk)
+        self.tasks = list(RankingTask.objects.filter(project=project).order_by("pk"))
+        self.assignments = list(Assignment.objects.filter(project=project).order_by("pk"))
+        self.rankings = list(Ranking.objects.filter(task__project=project).prefetch_related("datasets"))
+        self.of_task = defaultdict(list)
+        for one in self.assignments:
+            self.of_task[one.task_id].append(one)
+
+    def seen(self, labeler: User | int) -> set[int]:
+        labeler = getattr(labeler, "pk", labeler)
+        return {one.task_id for one in self.assignments if one.labeler_id == labeler and one.state in OVER}
+
+    def open_to(self, labeler: User | int) -> list[RankingTask]:
+        """The tasks with a free place that this labeler has not seen, in the order."""
+        seen = self.seen(labeler)
+        found = [task for task in self.tasks if task.sort_key is not None and task.free_places and task.pk not in seen]
+        return sorted(found, key=lambda task: task.sort_key)
+
+
+def check(project: Project) -> None:
+    rows = Rows(project)
+    for task in rows.tasks:
+        places_add_up(task, rows.of_task[task.pk])
+    judgments_fit_assignments(rows)
+    leases_have_an_owner_at_work(rows)
+    cursors_hide_nothing(rows)
+    deeds_are_audited(rows)
+
+
+def places_add_up(task: RankingTask, assignments: list[Assignment]) -> None:
+    places = [one.place for one in assignments if one.state in HOLDING]
+    assert task.free_places == task.overlap - len(places), "a free place is one that nobody holds"
+    assert len(set(places)) == len(places), "a place has one labeler"
+    assert all(0 <= place < task.overlap for place in places)
+    assert max(Counter(one.labeler_id for one in assignments).values(), default=1) == 1, "nobody is on a task twice"
+
+
+def judgments_fit_assignments(rows: Rows) -> None:
+    submitted = {(one.task_id, one.labeler_id) for one in rows.assignments if one.state == "submitted"}
+    current = [(one.task_id, one.labeler_id) for one in rows.rankings if one.current and one.assignment_id]
+    assert len(current) == len(set(current)), "a judge has one current ranking of a task"
+    assert set(current) == submitted, "what is submitted has a current ranking, and nothing else has"
+    assert not [one for one in rows.rankings if one.undone_at and one.datasets.all()], "what is frozen is not undone"
+    revisions = Counter((one.task_id, one.judge) for one in rows.rankings)
+    assert all(one.revision <= revisions[one.task_id, one.judge] for one in rows.rankings)
+
+
+def leases_have_an_owner_at_work(rows: Rows) -> None:
+    leased = [one for one in rows.assignments if one.state == "leased"]
+    assert all((one.state == "leased") == (one.leased_until is not None) for one in rows.assignments)
+    assert all((one.state == "leased") == (one.ended_at is None) for one in rows.assignments)
+    paused = Membership.objects.filter(project=rows.project, paused=True).values_list("user", flat=True)
+    away = set(paused) | set(User.objects.filter(state="paused").values_list("pk", flat=True))
+    assert not away & {one.labeler_id for one in leased}, "who is paused holds nothing"
+    assert rows.project.state != "archived" or not leased, "an archived project lends nothing"
+
+
+def cursors_hide_nothing(rows: Rows) -> None:
+    """Stronger than the claim needs, which looks from the front once more: a cursor lies before all that is open."""
+    for position in QueuePosition.objects.filter(project=rows.project):
+        behind = [task.pk for task in rows.open_to(position.labeler_id) if task.sort_key <= position.sort_key]
+        assert not behind, "a labeler's cursor has passed an open task that they have not seen"
+
+
+def deeds_are_audited(rows: Rows) -> None:
+    told = Counter(AuditEvent.objects.filter(project=rows.project).values_list("verb", flat=True))
+    assert told["rank"] == len(rows.rankings)
+    assert told["undo"] == sum(one.undone_at is not None for one in rows.rankings)
+    assert told["skip"] >= sum(one.state == "skipped" for one in rows.assignments)

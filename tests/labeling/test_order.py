@@ -1,0 +1,101 @@
+"""Which task comes next, and to whom it comes back."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils.timezone import now
+
+from labeling import assignment, ranking
+from labeling.models import Assignment, QueuePosition
+from people import accounts, projects
+from people.models import Membership
+from tests.factories import make_task
+
+pytestmark = pytest.mark.django_db
+JUDGMENT = ranking.Judgment({"a": ranking.Verdict(rank=1), "b": ranking.Verdict(rank=2)})
+
+
+def of(person) -> Membership:
+    return Membership.objects.select_related("project", "user").get(user=person)
+
+
+def tasks(project, count=1, **fields):
+    return [make_task(project, texts=["a", "b"], **fields) for _ in range(count)]
+
+
+def rank_next(person):
+    held = assignment.next_for(of(person))
+    return held and ranking.submit(held, JUDGMENT)
+
+
+def test_an_urgent_task_is_next_for_those_who_had_passed_its_place(project, alice):
+    tasks(project, 2)
+    rank_next(alice)
+    (urgent,) = tasks(project, priority=-1)
+
+    assert assignment.next_for(of(alice)).task == urgent
+    assert QueuePosition.objects.get().sort_key == urgent.sort_key
+
+
+def test_an_undone_task_is_shown_before_the_one_that_was_opened_since(project, alice):
+    first, second = tasks(project, 2)
+    assignment.give_back(assignment.next_for(of(alice)))  # the first task's row is older than the second's
+    Assignment.objects.update(state="skipped")
+    submitted = rank_next(alice)
+    Assignment.objects.filter(task=first).update(state="returned")
+    opened_since = assignment.next_for(of(alice))
+    assert opened_since.task == first
+
+    undone = ranking.undo(submitted)
+
+    assert undone.task == second
+    assert assignment.next_for(of(alice)) == undone
+    ranking.submit(undone, JUDGMENT)
+    assert assignment.next_for(of(alice)) == opened_since, "the other lease is kept meanwhile"
+
+
+@pytest.mark.parametrize("what", ["member", "account"])
+def test_who_is_paused_can_not_undo_and_so_hold_a_task(project, alice, carol, what):
+    tasks(project)
+    submitted = rank_next(alice)
+    projects.pause(carol, of(alice)) if what == "member" else accounts.pause(carol, alice)
+
+    with pytest.raises(ranking.TooLate, match="paused"):
+        ranking.undo(submitted)
+    assert Assignment.objects.get().state == "submitted"
+
+
+def test_a_request_on_its_way_while_the_account_is_paused_gets_nothing(project, alice, carol):
+    tasks(project)
+    accounts.pause(carol, alice)
+
+    with pytest.raises(assignment.NotWorking):
+        assignment.next_for(of(alice))
+    assert not Assignment.objects.exists()
+
+
+def test_a_claim_that_finds_a_task_submitted_meanwhile_leaves_it_so(project, alice):
+    """Two windows: one submits late while the other one waits for the same task."""
+    (task,) = tasks(project, overlap=2)
+    ranking.submit(assignment.next_for(of(alice)), JUDGMENT)
+
+    assert assignment._lease(task, project, alice) is None
+    assert Assignment.objects.get().state == "submitted"
+
+
+def test_a_claim_takes_few_statements(project, alice):
+    tasks(project, 3)
+    rank_next(alice)
+    with CaptureQueriesContext(connection) as ran:
+        assert assignment.claim(of(alice))
+    assert len(ran) <= 15, [query["sql"] for query in ran.captured_queries]
+
+
+def test_a_lease_that_ran_out_is_freed_by_who_finds_nothing_else(project, alice, bob):
+    (task,) = tasks(project)
+    held = assignment.next_for(of(bob))
+    Assignment.objects.filter(pk=held.pk).update(leased_until=now() - timedelta(seconds=1))
+
+    assert assignment.next_for(of(alice)).task == task

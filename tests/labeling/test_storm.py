@@ -1,0 +1,245 @@
+"""A storm over the queue: labelers, admins and the clock in any order, every stored count recomputed after each step.
+
+The suite plays the same storms every time. `PODIUM_STORMS=500` plays as many with random seeds.
+"""
+
+import os
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.db.models import F
+from django.utils.timezone import now
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from labeling import assignment as assignments
+from labeling import candidates, export, ranking
+from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
+from people import accounts, projects
+from people.models import Membership
+from tests.factories import make_job, make_model, make_person, make_project, make_prompt
+from tests.labeling import recount
+
+RANDOM = int(os.environ.get("PODIUM_STORMS", 0))
+PEOPLE, TASKS = 3, 8  # few of each, so that they meet
+people = st.integers(0, PEOPLE - 1)
+any_number = st.integers(0, 1000)  # of a row: taken modulo how many there are
+TWO = ranking.Judgment({"a": ranking.Verdict(rank=1), "b": ranking.Verdict(rank=2)})
+
+
+class Storm(RuleBasedStateMachine):
+    """Each storm is a world of its own, rolled back at its end."""
+
+    def __init__(self):
+        super().__init__()
+        self.world = transaction.atomic()
+        self.world.__enter__()
+        self.project = make_project(lease_minutes=30)
+        self.admin = make_person(self.project, "admin")
+        self.people = [make_person(self.project) for _ in range(PEOPLE)]
+        self.model = make_model(self.project)
+
+    def teardown(self):
+        transaction.set_rollback(True)
+        self.world.__exit__(None, None, None)
+
+    # What is there
+
+    def membership(self, person: int) -> Membership:
+        return Membership.objects.select_related("project", "user").get(project=self.project, user=self.people[person])
+
+    def working(self, member: Membership) -> bool:
+        return self.state == "open" and not member.paused and member.user.state != "paused"
+
+    @property
+    def state(self) -> str:
+        self.project.refresh_from_db()
+        return self.project.state
+
+    def is_writable(self) -> bool:
+        """The pages of an archived project take no form."""
+        return self.state != "archived"
+
+    def assignment(self, number: int) -> Assignment | None:
+        pks = list(Assignment.objects.filter(project=self.project).order_by("pk").values_list("pk", flat=True))
+        if not pks:
+            return None
+        return Assignment.objects.select_related("project", "labeler").get(pk=pks[number % len(pks)])
+
+    # What machines and admins do
+
+    @initialize(overlap=st.integers(1, 3))
+    def begin(self, overlap):
+        self.publish(2, 0, overlap)
+
+    @precondition(lambda self: RankingTask.objects.filter(project=self.project).count() < TASKS)
+    @rule(count=st.integers(1, 2), priority=st.integers(-1, 1), overlap=st.integers(1, 3))
+    def publish(self, count, priority, overlap):
+        projects.change(self.admin, self.project, overlap=overlap)
+        recipe = {"k": 2, "rank": True, "split": "all"}
+        job = make_job(self.project, model_version=self.model, priority=priority, recipe=recipe)
+        prompts = [make_prompt(self.project) for _ in range(count)]
+        slots = [candidates.Slot(prompt, number) for prompt in prompts for number in (0, 1)]
+        candidates.add(job, slots, [candidates.Answer("an answer", 1, "stop", None, 0)] * len(slots))
+
+    @rule(state=st.sampled_from(["open", "open", "open", "open", "paused", "archived"]))
+    def change_state(self, state):
+        projects.change(self.admin, self.project, state=state)
+
+    @rule(person=people, change=st.sampled_from([projects.pause, accounts.pause, None, None, None, None]))
+    def change_person(self, person, change):
+        if change is projects.pause:
+            projects.pause(self.admin, self.membership(person))
+        elif change is accounts.pause:
+            accounts.pause(self.admin, self.people[person])
+        else:
+            projects.unpause(self.admin, self.membership(person))
+            accounts.activate(self.admin, self.people[person])
+
+    @precondition(lambda self: Ranking.objects.filter(task__project=self.project, current=True, datasets=None).exists())
+    @rule()
+    def freeze(self):
+        dataset = export.freeze_now(self.admin, self.project)
+        judged = Ranking.objects.filter(task__project=self.project, current=True)
+        assert dataset.counts["rows"] == judged.values("task").distinct().count()
+        assert DatasetRanking.objects.filter(dataset=dataset).count() == judged.count()
+
+    @rule(minutes=st.sampled_from([5, 45]), swept=st.booleans())
+    def let_pass(self, minutes, swept):
+        """Time moves on: everything that happened is that much longer ago."""
+        ago, mine = timedelta(minutes=minutes), {"project": self.project}
+        Assignment.objects.filter(**mine).update(leased_until=F("leased_until") - ago, ended_at=F("ended_at") - ago)
+        Ranking.objects.filter(task__project=self.project).update(created_at=F("created_at") - ago)
+        if swept:
+            self.sweep()
+
+    def sweep(self):
+        assignments.expire()
+        assert not Assignment.objects.filter(state="leased", leased_until__lt=now()).exists()
+
+    # What labelers do
+
+    @rule(person=people)
+    def look(self, person):
+        self.ask(person)
+
+    def ask(self, person) -> Assignment | None:
+        """A labeler is given what they hold, else the first open task that they have not seen, in the order."""
+        member, before = self.membership(person), recount.Rows(self.project)
+        held = [one.pk for one in before.assignments if one.labeler_id == member.user_id and lasts(one)]
+        try:
+            given = assignments.next_for(member)
+        except assignments.NotWorking:
+            assert not held
+            assert not self.working(member)
+            return None
+        if held:
+            assert given.pk in held
+            return given
+        assert self.working(member)
+        first = before.open_to(member.user) or self.open_after_expiry(before, member)
+        assert (given and given.task_id) == (first[0].pk if first else None)
+        return given
+
+    def open_after_expiry(self, before, member) -> list:
+        """A claim that finds nothing frees what has run out and looks again: only then is nothing a true nothing."""
+        late = [one for one in before.assignments if one.state == "leased" and not lasts(one)]
+        for one in late:
+            one.state = "expired"
+            next(task for task in before.tasks if task.pk == one.task_id).free_places += 1
+        return before.open_to(member.user)
+
+    @precondition(is_writable)
+    @rule(number=any_number)
+    def submit(self, number):
+        one = self.assignment(number)
+        if one is None:
+            return
+        free = one.task.free_places
+        try:
+            ranking.submit(one, TWO)
+        except ranking.AlreadySubmitted:
+            assert one.state == "submitted"
+        except assignments.LeaseLost:
+            assert one.state not in Assignment.HOLDING
+            assert free == 0
+
+    @precondition(is_writable)
+    @rule(number=any_number)
+    def skip(self, number):
+        if one := self.assignment(number):
+            assignments.skip(one, "not my subject")
+            assert Assignment.objects.get(pk=one.pk).state == ("submitted" if one.state == "submitted" else "skipped")
+
+    @precondition(is_writable)
+    @rule(number=any_number)
+    def give_back(self, number):
+        if one := self.assignment(number):
+            assignments.give_back(one, one.labeler)
+            assert Assignment.objects.get(pk=one.pk).state == ("returned" if one.state == "leased" else one.state)
+
+    @precondition(is_writable)
+    @rule(number=any_number)
+    def draft(self, number):
+        if one := self.assignment(number):
+            assert assignments.save_draft(one, {"note": str(number)}) == (one.state != "submitted")
+            assignments.renew(one)
+
+    @precondition(is_writable)
+    @rule(person=people)
+    def undo(self, person):
+        last = ranking.last_of(self.project, self.people[person])
+        if last is None:
+            return
+        try:
+            undone = ranking.undo(last)
+        except ranking.TooLate:
+            away = not self.working(self.membership(person))
+            assert away or last.datasets.exists()
+            return
+        assert undone.state == "leased"
+        assert assignments.next_for(self.membership(person)) == undone, "what was undone is shown at once"
+
+    @rule(person=people, count=st.sampled_from([1, 2, TASKS]))
+    def work(self, person, count):
+        """The day's usual: what is given is ranked, until nothing is left."""
+        for _ in range(count):
+            given = self.ask(person)
+            if given is None:
+                break
+            ranking.submit(given, TWO)
+
+    @invariant()
+    def every_count_is_what_the_rows_say(self):
+        recount.check(self.project)
+
+
+def lasts(one: Assignment) -> bool:
+    return one.state == "leased" and one.leased_until >= now()
+
+
+@pytest.mark.django_db
+@pytest.mark.timeout(0 if RANDOM else 120)
+def test_no_storm_makes_a_stored_count_drift():
+    run_state_machine_as_test(
+        Storm,
+        settings=settings(
+            max_examples=RANDOM or 25,
+            stateful_step_count=40,
+            derandomize=not RANDOM,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate, Phase.shrink] if RANDOM else [Phase.generate],
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
