@@ -42,7 +42,7 @@ def typed(data: QueryDict, assignment: Assignment) -> dict[str, Any]:
         "outcome": outcome if outcome in Ranking.Outcome else Ranking.Outcome.RANKED.value,
         "order": "".join(letter for letter in data.get("order", "")[:k] if letter in letters),
         "strength": STRENGTHS.get(data.get("strength", "")),
-        "seconds": _seconds(data.get("seconds")),
+        "seconds": seconds_of(data.get("seconds")),
     }
 
 
@@ -102,7 +102,7 @@ def _known(values: list[str], vocabulary: Iterable[str]) -> list[str]:
     return [value for value in vocabulary if value in values]
 
 
-def _seconds(value: str | None) -> float:
+def seconds_of(value: str | None) -> float:
     try:
         seconds = float(value or 0)
     except ValueError:

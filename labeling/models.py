@@ -56,6 +56,63 @@ class Demonstration(models.Model):
         return self.text[:80]
 
 
+class Writing(models.Model):
+    """A text that somebody is asked to write: the ideal answer to a prompt, or a prompt."""
+
+    class Kind(models.TextChoices):
+        DEMONSTRATION = "demonstration", _("the ideal answer to a prompt")
+        PROMPT = "prompt", _("a prompt")
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open: nobody has begun")
+        WRITING = "writing", _("being written")
+        ABANDONED = "abandoned", _("left unfinished: somebody else may write it")
+        SUBMITTED = "submitted", _("waits for review")
+        ACCEPTED = "accepted", _("accepted")
+        REJECTED = "rejected", _("rejected")
+
+    PENDING = (State.OPEN, State.WRITING, State.SUBMITTED)
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="writings")
+    kind = models.CharField(max_length=14, choices=Kind)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    prompt = models.ForeignKey(Prompt, models.CASCADE, null=True, related_name="writings")
+    brief = models.TextField(blank=True, help_text=_("What the prompt is to be about."))
+    from_best = models.BooleanField(default=False, help_text=_("The writer starts from the answer ranked best."))
+    labeler = models.ForeignKey(User, models.PROTECT, null=True, related_name="writings")
+    text = models.TextField(blank=True)
+    seconds = models.FloatField(default=0)
+    saved_at = models.DateTimeField(null=True)
+    submitted_at = models.DateTimeField(null=True)
+    reviewer = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    comment = models.TextField(blank=True, help_text=_("What the reviewer said of it."))
+    reviewed_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["prompt"],
+                condition=Q(kind="demonstration", state__in=["open", "writing", "submitted"]),
+                name="a_prompt_is_answered_by_one_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="demonstration") | Q(prompt__isnull=False), name="a_demonstration_answers_a_prompt"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="open", labeler=None) | (~Q(state="open") & Q(labeler__isnull=False)),
+                name="an_open_wish_has_no_writer_yet",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["project", "state", "id"], name="writings_by_state"),
+            models.Index(fields=["labeler", "project", "state"], name="writings_of_a_labeler"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
 class Candidate(models.Model):
     """An answer to a prompt by one model version, from one job."""
 

@@ -2,8 +2,8 @@
 
 from django.dispatch import receiver
 
-from labeling import assignment
-from labeling.models import Assignment
+from labeling import assignment, writing
+from labeling.models import Assignment, Writing
 from people.signals import archived, paused
 
 
@@ -11,6 +11,9 @@ from people.signals import archived, paused
 def return_what_they_hold(sender, user, project=None, **_) -> None:
     held = Assignment.objects.filter(labeler=user, state=Assignment.State.LEASED)
     give_back_all(held.filter(project=project) if project else held)
+    texts = Writing.objects.filter(labeler=user, state=Writing.State.WRITING)
+    for one in texts.filter(project=project) if project else texts:
+        writing.give_back(one)
 
 
 @receiver(archived)

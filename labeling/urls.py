@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labeling.views import datasets, desk, history, models, people, prompts, rank, ring
+from labeling.views import datasets, desk, history, models, people, prompts, rank, ring, writing
 
 urlpatterns = [
     path("", ring.project, name="project"),
@@ -19,6 +19,16 @@ urlpatterns = [
     path("rank/desk", desk.rank_desk, name="rank-desk"),
     path("rank/keys/", desk.rank_keys, name="rank-keys"),
     path("guidelines/", rank.guidelines, name="guidelines"),
+    # Writing
+    path("write/", writing.write, name="write"),
+    path("write/<int:pk>/save", writing.write_save, name="write-save"),
+    path("write/<int:pk>/submit", writing.write_submit, name="write-submit"),
+    path("write/<int:pk>/back", writing.write_back, name="write-back"),
+    path("write/review/", writing.reviews, name="reviews"),
+    path("write/review/<int:pk>/", writing.review, name="review"),
+    path("write/ask/demonstration/", writing.ask, {"kind": "demonstration"}, name="ask-demonstrations"),
+    path("write/ask/prompt/", writing.ask, {"kind": "prompt"}, name="ask-prompts"),
+    path("write/withdraw", writing.withdraw, name="wishes-withdraw"),
     # People and settings
     path("people/", people.members, name="members"),
     path("people/<int:pk>/role", people.member_role, name="member-role"),

@@ -12,6 +12,7 @@ from people.models import Invitation, Membership, Project, User
 Role = Membership.Role
 ANYONE = tuple(Role)
 RANKERS = (Role.LABELER, Role.LEAD, Role.ADMIN)
+LEADS = (Role.LEAD, Role.ADMIN)
 READERS = (Role.RESEARCHER, Role.ADMIN)
 ADMINS = (Role.ADMIN,)
 

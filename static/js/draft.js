@@ -1,4 +1,4 @@
-// What is typed into the ranking form is saved as one goes, and the seconds at it are counted. Any field of the form may
+// What is typed into the form at hand (#task) is saved as one goes, and the seconds at it are counted. Any field of the form may
 // change, by hand or by ranking.js; it is enough that it says so by an event.
 
 const PAUSE = 400;        // ms without a change before the draft is saved
@@ -80,7 +80,7 @@ function comeBack() {
     if (["checkbox", "radio"].includes(input.type)) input.checked = kept.getAll(input.name).includes(input.value);
     else if (kept.has(input.name)) input.value = kept.get(input.name);
   }
-  form.elements.order.dispatchEvent(new Event("change", { bubbles: true }));
+  (form.elements.order ?? form.elements[0]).dispatchEvent(new Event("change", { bubbles: true }));
 }
 
 for (const kind of ["input", "change"]) {

@@ -22,7 +22,7 @@ async function fetchNext() {
 }
 
 document.addEventListener("submit", (event) => {
-  if (event.target !== task() || next?.address !== task().dataset.ahead) return;   // htmx or the browser sends it
+  if (event.target !== task() || !next || next.address !== task().dataset.ahead) return;   // htmx or the browser sends it
   event.preventDefault();
   event.stopImmediatePropagation();
   put({ action: action(), next: next.id, data: [...new FormData(task())] });

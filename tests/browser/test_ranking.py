@@ -66,10 +66,11 @@ def drag(page, start, end, share=0.5):
 
 
 def submit(page, by="#submit"):
-    """Press Submit (or Enter) and wait for the next card; the page itself stays."""
+    """Press Submit (or Enter) and wait for the next card and for the server; the page itself stays."""
     form = page.locator("#task").get_attribute("action")
     page.evaluate("window.kept = true")
-    page.click(by) if by else page.keyboard.press("Enter")
+    with page.expect_response(f"**{form}"):
+        page.click(by) if by else page.keyboard.press("Enter")
     expect(page.locator(f'#task[action="{form}"]')).to_have_count(0)
     assert page.evaluate("window.kept") is True
 
@@ -229,7 +230,7 @@ def test_a_reload_finds_the_draft(window, log_in, project, alice, picture):
 
 
 def test_offline_is_said_and_tried_again(window, log_in, project, alice):
-    make_tasks(project, 2)
+    make_tasks(project, 1)
     page = window()
     log_in(page, alice)
     page.goto("/p/demo/rank/")

@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from labeling.models import Writing
 from modelops.models import Dataset, Job
 from people import projects
 from tests.factories import make_model, make_person, make_task
@@ -13,20 +14,23 @@ ROLES = ("admin", "researcher", "lead", "labeler", "stranger")
 ADMIN = (200, 403, 403, 403, 404)
 READER = (200, 200, 403, 403, 404)
 RANKER = (200, 403, 200, 200, 404)
+LEAD = (200, 403, 200, 403, 404)
 GET = {
     "ring": ADMIN, "members": ADMIN, "settings": ADMIN, "prompts": ADMIN, "prompts-upload": ADMIN, "prompt": ADMIN,
     "jobs": ADMIN, "jobs-live": (286, 403, 403, 403, 404), "job": ADMIN, "job-json": ADMIN, "job-log": ADMIN,
     "job-new": ADMIN, "job-answers": ADMIN, "models": ADMIN, "model": ADMIN, "model-register": ADMIN,
     "datasets": READER, "dataset": READER, "dataset-download": (410, 410, 403, 403, 404),
-    "rank": RANKER, "guidelines": RANKER, "history": RANKER, "rank-keys": RANKER, "project": (302, 302, 302, 302, 404),
+    "rank": RANKER, "guidelines": RANKER, "history": RANKER, "rank-keys": RANKER,
+    "write": RANKER, "reviews": LEAD, "review": LEAD, "ask-demonstrations": ADMIN, "ask-prompts": ADMIN, "project": (302, 302, 302, 302, 404),
 }  # fmt: skip
 POST_ADMIN = (302, 403, 403, 403, 404)
 POST = {
     "job-cancel": POST_ADMIN, "job-resume": POST_ADMIN, "model-promote": POST_ADMIN,
     "member-role": POST_ADMIN, "member-pause": POST_ADMIN, "member-unpause": POST_ADMIN,
-    "member-remove": POST_ADMIN,
+    "member-remove": POST_ADMIN, "wishes-withdraw": POST_ADMIN,
 }  # fmt: skip
 ELSEWHERE = {"rank-submit", "rank-draft", "rank-skip", "rank-undo", "rank-ahead", "rank-revise", "rank-desk"}
+WRITING = {"write-save", "write-submit", "write-back"}  # test_writing.py
 ENTRANCE = {"join", "invitation-renew", "invitation-withdraw"}  # people/test_invitations.py
 SITE = {"home", "login", "logout", "account", "password_change", "password_changed"}
 SITE |= {"password-reset", "password-reset-sent", "password-new"}
@@ -46,7 +50,7 @@ def names(patterns=None) -> set[str]:
 
 
 def test_every_address_is_in_one_of_the_tables():
-    assert names() == set(GET) | set(POST) | ELSEWHERE | ENTRANCE | SITE | STAFF | STAFF_POST
+    assert names() == set(GET) | set(POST) | ELSEWHERE | WRITING | ENTRANCE | SITE | STAFF | STAFF_POST
 
 
 @pytest.fixture
@@ -67,7 +71,8 @@ def arguments(project, people):
         counts={"rows": 1, "splits": {}, "pairs": 0},
     )
     job = Job.objects.get()
-    about = {"prompt": task.prompt_id, "dataset": dataset.pk, "dataset-download": dataset.pk}
+    wish = Writing.objects.create(project=project, kind="prompt", brief="b", state="submitted", labeler=people["lead"])
+    about = {"review": wish.pk, "prompt": task.prompt_id, "dataset": dataset.pk, "dataset-download": dataset.pk}
     about |= dict.fromkeys(["job", "job-json", "job-log", "job-answers", "job-cancel", "job-resume"], job.pk)
     about |= dict.fromkeys(["model", "model-promote"], job.model_version_id)
     member = people["labeler"].memberships.get().pk

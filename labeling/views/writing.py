@@ -1,0 +1,212 @@
+"""Where people write: the next text that is wanted, and the review of what was handed in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from labeling import markdown, writing
+from labeling.forms import seconds_of
+from labeling.models import Prompt, Writing
+from labeling.views.card import ROLES
+from people import receipts
+from people.access import ADMINS, LEADS, RANKERS, Refused, member
+from people.forms import Keyed
+
+PER_PAGE = 50
+
+
+class DemonstrationsForm(Keyed):
+    """Ideal answers to prompts that have none."""
+
+    split = forms.ChoiceField(label=gettext_lazy("Split"), choices=Prompt.Split, initial=Prompt.Split.TRAIN)
+    count = forms.IntegerField(label=gettext_lazy("How many"), min_value=1, max_value=writing.AT_ONCE, initial=50)
+    from_best = forms.BooleanField(
+        label=gettext_lazy("Start from the answer ranked best"), required=False,
+        help_text=gettext_lazy("Where people have ranked answers, the writer finds the best one to improve."),
+    )  # fmt: skip
+
+
+class PromptsForm(Keyed):
+    """Prompts in the labelers' own words."""
+
+    brief = forms.CharField(
+        label=gettext_lazy("What about"), max_length=2000, widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=gettext_lazy("What the writers are told: a subject, a kind of task, a length."),
+    )  # fmt: skip
+    count = forms.IntegerField(label=gettext_lazy("How many"), min_value=1, max_value=writing.AT_ONCE, initial=20)
+
+
+# For who writes
+
+
+@member(*RANKERS)
+@require_GET
+@never_cache
+def write(request: HttpRequest) -> HttpResponse:
+    """The text at hand, or the next one that is wanted."""
+    if request.membership.paused or request.project.state != request.project.State.OPEN:
+        return render(request, "labeling/write_none.html", {"paused": True})
+    one = writing.next_for(request.membership)
+    if one is None:
+        return render(request, "labeling/write_none.html")
+    return _desk(request, one, one.text)
+
+
+@member(*RANKERS)
+@require_POST
+def write_save(request: HttpRequest, pk: int) -> JsonResponse:
+    """Keep what is written so far."""
+    one = own_or_404(request, pk)
+    if "renew" in request.POST:
+        writing.renew(one)
+        return JsonResponse({"renewed": True})
+    kept = writing.save(one, request.POST.get("text", ""), seconds_of(request.POST.get("seconds")))
+    return JsonResponse({"saved": now().isoformat()} if kept else {"error": "submitted"}, status=200 if kept else 409)
+
+
+@member(*RANKERS)
+@require_POST
+def write_submit(request: HttpRequest, pk: int) -> HttpResponse:
+    one, text = own_or_404(request, pk), request.POST.get("text", "")
+    try:
+        writing.submit(one, text, seconds_of(request.POST.get("seconds")))
+    except Refused as wrong:
+        writing.save(one, text)
+        return _desk(request, one, text, error=str(wrong), status=422)
+    except writing.Gone:
+        messages.warning(request, _("This was handed in already, or someone else writes it now; your text is kept."))
+    else:
+        messages.success(request, _("Handed in. Thank you."))
+    return redirect("write", request.project.slug)
+
+
+@member(*RANKERS)
+@require_POST
+def write_back(request: HttpRequest, pk: int) -> HttpResponse:
+    one = own_or_404(request, pk)
+    writing.save(one, request.POST.get("text", one.text))
+    writing.give_back(one)
+    messages.info(request, _("Somebody else may write it now; what you wrote so far is kept."))
+    return redirect("project", request.project.slug)
+
+
+def own_or_404(request: HttpRequest, pk: int) -> Writing:
+    own = Writing.objects.filter(labeler=request.user, project=request.project)
+    return get_object_or_404(own.select_related("project", "labeler"), pk=pk)
+
+
+def _desk(request: HttpRequest, one: Writing, text: str, error: str = "", status: int = 200) -> HttpResponse:
+    context = {"one": one, "text": text, "error": error, "turns": turns(one), "longest": writing.LONGEST}
+    return render(request, "labeling/write.html", context, status=status)
+
+
+def turns(one: Writing) -> list[tuple[str, str, str]]:
+    said = one.prompt.messages if one.prompt else []
+    return [(turn["role"], ROLES[turn["role"]], turn["content"]) for turn in said]
+
+
+# For who reviews
+
+
+@member(*LEADS)
+@require_GET
+def reviews(request: HttpRequest) -> HttpResponse:
+    """What waits for review, and how much is wanted, being written and done."""
+    page = Paginator(waiting(request), PER_PAGE).get_page(request.GET.get("page"))
+    counted = Writing.objects.filter(project=request.project).values("kind", "state").annotate(n=Count("pk"))
+    return render(request, "labeling/reviews.html", {"page": page, "counts": table(counted)})
+
+
+def waiting(request: HttpRequest) -> QuerySet[Writing]:
+    handed_in = Writing.objects.filter(project=request.project, state=Writing.State.SUBMITTED)
+    return handed_in.select_related("prompt", "labeler").order_by("submitted_at")
+
+
+def table(counted: QuerySet) -> list[dict[str, Any]]:
+    """One row a kind: how many are in each state."""
+    numbers = {(row["kind"], row["state"]): row["n"] for row in counted}
+    shown = ("open", "writing", "submitted", "accepted")
+    return [
+        {"name": label, "counts": [numbers.get((kind, state), 0) for state in shown]}
+        for kind, label in Writing.Kind.choices
+    ]
+
+
+@member(*LEADS)
+def review(request: HttpRequest, pk: int) -> HttpResponse:
+    """One text under review: accept it (as it is or mended), send it back, or reject it."""
+    one = get_object_or_404(
+        Writing.objects.select_related("prompt", "labeler", "project"), pk=pk, project=request.project
+    )
+    text, comment, errors = one.text, "", {}
+    if request.method == "POST":
+        text, comment = request.POST.get("text", ""), request.POST.get("comment", "")
+        try:
+            settle(request, one, text, comment)
+            return redirect("reviews", request.project.slug)
+        except Refused as wrong:
+            errors = {wrong.field or "all": str(wrong)}
+    context = {"one": one, "text": text, "comment": comment, "errors": errors, "turns": turns(one)}
+    context |= {"html": markdown.render(one.text), "open": one.state == Writing.State.SUBMITTED}
+    return render(request, "labeling/review.html", context, status=422 if errors else 200)
+
+
+def settle(request: HttpRequest, one: Writing, text: str, comment: str) -> None:
+    deeds = {
+        "accept": lambda: writing.accept(request.user, one, text),
+        "return": lambda: writing.return_(request.user, one, comment),
+        "reject": lambda: writing.reject(request.user, one, comment),
+    }
+    try:
+        deeds.get(request.POST.get("deed", ""), deeds["accept"])()
+    except writing.Gone:
+        messages.info(request, _("This was settled by someone else meanwhile."))
+    else:
+        messages.success(request, _("Settled."))
+
+
+# For who asks
+
+
+@member(*ADMINS)
+def ask(request: HttpRequest, kind: str) -> HttpResponse:
+    """Wish for more demonstrations, or more prompts."""
+    form = {"demonstration": DemonstrationsForm, "prompt": PromptsForm}[kind](request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        verb = writing.ask_demonstrations if kind == "demonstration" else writing.ask_prompts
+        key, values = form.cleaned_data["key"], form.values()
+        result, _new = receipts.once(
+            request.user, key, lambda: {"count": verb(request.user, request.project, **values)}
+        )
+        tell(request, result["count"])
+        return redirect("reviews", request.project.slug)
+    return render(request, "labeling/ask.html", {"form": form, "kind": kind}, status=422 if form.errors else 200)
+
+
+def tell(request: HttpRequest, count: int) -> None:
+    if count:
+        asked = ngettext("%(n)s text is asked for.", "%(n)s texts are asked for.", count) % {"n": count}
+        messages.success(request, asked)
+    else:
+        messages.warning(request, _("Every prompt of this split has a demonstration, or one is being written."))
+
+
+@member(*ADMINS)
+@require_POST
+def withdraw(request: HttpRequest) -> HttpResponse:
+    count = writing.withdraw(request.user, request.project)
+    taken = ngettext("%(n)s wish is taken back.", "%(n)s wishes are taken back.", count) % {"n": count}
+    messages.info(request, taken + " " + _("What is being written goes on."))
+    return redirect("reviews", request.project.slug)

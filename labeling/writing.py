@@ -1,0 +1,228 @@
+"""What labelers write: the ideal answer to a prompt, and prompts. Asked for, written, reviewed; accepted texts train models.
+
+The table is the queue here too: a wanted text is an open row, taken by one conditional UPDATE. A text in the making
+stays its writer's for `LEASE` after the last save; then the wish is open again as a row of its own, and what was written
+is kept.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Avg, Q, QuerySet
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+
+from labeling import prompts
+from labeling.models import Candidate, Demonstration, Prompt, Ranking, Writing
+from labeling.prompts import Entry
+from people import audit
+from people.access import Refused
+from people.models import Membership, Project, User
+
+Kind, State = Writing.Kind, Writing.State
+LEASE = timedelta(days=3)
+LONGEST = 50_000  # characters
+AT_ONCE = 500  # texts asked for by one form
+
+
+class Gone(Exception):
+    """Someone else writes this now, or it is done; what was written is kept."""
+
+
+# Asking
+
+
+@transaction.atomic
+def ask_demonstrations(actor: User, project: Project, count: int, split: str, from_best: bool = False) -> int:
+    """Wish for the ideal answer to `count` more prompts of the split that have none yet; returns how many there were."""
+    wanted = Prompt.objects.filter(project=project, published=True, split=split, demonstrations=None)
+    wanted = wanted.exclude(Q(writings__state__in=Writing.PENDING)).order_by("pk")[: min(count, AT_ONCE)]
+    asked = Writing.objects.bulk_create(
+        Writing(project=project, kind=Kind.DEMONSTRATION, prompt=prompt, from_best=from_best) for prompt in wanted
+    )
+    audit.record(actor, "ask for demonstrations", project, project, count=len(asked), split=split)
+    return len(asked)
+
+
+@transaction.atomic
+def ask_prompts(actor: User, project: Project, count: int, brief: str) -> int:
+    """Wish for `count` new prompts; `brief` says what about."""
+    asked = Writing.objects.bulk_create(
+        Writing(project=project, kind=Kind.PROMPT, brief=brief) for _number in range(min(count, AT_ONCE))
+    )
+    audit.record(actor, "ask for prompts", project, project, count=len(asked))
+    return len(asked)
+
+
+@transaction.atomic
+def withdraw(actor: User, project: Project) -> int:
+    """Take back every wish that nobody has begun on."""
+    count, _by_model = Writing.objects.filter(project=project, state=State.OPEN).delete()
+    audit.record(actor, "withdraw wishes", project, project, count=count)
+    return count
+
+
+# Writing
+
+
+def next_for(membership: Membership) -> Writing | None:
+    """The text that this labeler is at (one that was returned comes first), else the next wish, taken; None without one."""
+    own = Writing.objects.filter(project=membership.project, labeler=membership.user, state=State.WRITING)
+    return own.order_by("-reviewed_at", "pk").first() or _take_next(membership)
+
+
+def _take_next(membership: Membership) -> Writing | None:
+    expire(membership.project)
+    for wish in Writing.objects.filter(project=membership.project, state=State.OPEN).order_by("pk")[:10]:
+        if _take(wish, membership.user):
+            return Writing.objects.get(pk=wish.pk)
+    return None
+
+
+def _take(wish: Writing, labeler: User, text: str | None = None) -> bool:
+    """At most one labeler wins a wish."""
+    text = best_answer(wish.prompt_id) if text is None and wish.from_best else text or ""
+    taken = Writing.objects.filter(pk=wish.pk, state=State.OPEN)
+    return bool(taken.update(state=State.WRITING, labeler=labeler, saved_at=now(), text=text))
+
+
+def best_answer(prompt_id: int) -> str:
+    """The text that people ranked best on average; empty where nobody ranked."""
+    counted = Q(ranked__ranking__current=True, ranked__ranking__outcome=Ranking.Outcome.RANKED)
+    answers = Candidate.objects.filter(counted, prompt=prompt_id).annotate(mean=Avg("ranked__rank"))
+    return answers.order_by("mean", "pk").values_list("text", flat=True).first() or ""
+
+
+def save(writing: Writing, text: str, seconds: float = 0) -> bool:
+    """Keep what is written so far; False once it was submitted."""
+    mine = Writing.objects.filter(pk=writing.pk, state__in=[State.WRITING, State.ABANDONED])
+    return bool(mine.update(text=text[:LONGEST], seconds=seconds, saved_at=now()))
+
+
+def renew(writing: Writing) -> None:
+    Writing.objects.filter(pk=writing.pk, state=State.WRITING).update(saved_at=now())
+
+
+def submit(writing: Writing, text: str, seconds: float = 0) -> None:
+    """Hand the text in for review. Raises Refused for an empty or unfit text, Gone when the wish went to someone else."""
+    text = check(writing, text)
+    save(writing, text, seconds)  # whatever becomes of it, the text is kept
+    _hand_in(writing)
+
+
+@transaction.atomic
+def _hand_in(writing: Writing) -> None:
+    writing = Writing.objects.select_for_update(of=("self",)).select_related("project").get(pk=writing.pk)
+    if writing.state == State.ABANDONED:
+        writing = _take_up_again(writing)
+    handed_in = Writing.objects.filter(pk=writing.pk, state=State.WRITING)
+    if not handed_in.update(state=State.SUBMITTED, submitted_at=now()):
+        raise Gone
+    audit.record(writing.labeler, "write", writing, writing.project)
+
+
+def check(writing: Writing, text: str) -> str:
+    text = prompts.clean(text)
+    if not text:
+        raise Refused(_("Write something first."), "text")
+    if len(text) > LONGEST:
+        raise Refused(_("This is longer than %(n)s characters.") % {"n": LONGEST}, "text")
+    if writing.kind == Kind.PROMPT and _known(writing.project, text):
+        raise Refused(_("There is this very prompt already: write another one."), "text")
+    return text
+
+
+def _known(project: Project, text: str) -> bool:
+    return Prompt.objects.filter(project=project, digest=_entry(text, "").digest).exists()
+
+
+def _take_up_again(late: Writing) -> Writing:
+    twins = Writing.objects.filter(project=late.project, kind=late.kind, prompt=late.prompt_id, brief=late.brief)
+    twin = twins.filter(state=State.OPEN).order_by("pk").first()
+    if twin is None or not _take(twin, late.labeler, late.text):
+        raise Gone
+    late.delete()
+    twin.refresh_from_db()
+    return twin
+
+
+@transaction.atomic
+def give_back(writing: Writing) -> None:
+    """Somebody else may write it; what is there so far stays with its writer. Twice is harmless."""
+    if _abandon(Writing.objects.filter(pk=writing.pk, state=State.WRITING)):
+        audit.record(writing.labeler, "give back", writing, writing.project)
+
+
+def expire(project: Project) -> None:
+    """Open the wishes again whose writers have not saved for long."""
+    late = Writing.objects.filter(project=project, state=State.WRITING, saved_at__lt=now() - LEASE)
+    for pk in late.values_list("pk", flat=True)[:100]:
+        with transaction.atomic():
+            _abandon(late.filter(pk=pk))
+
+
+def _abandon(one: QuerySet[Writing]) -> bool:
+    writing = one.first()
+    if writing is None or not one.update(state=State.ABANDONED):
+        return False
+    same = {name: getattr(writing, name) for name in ("project_id", "kind", "prompt_id", "brief", "from_best")}
+    Writing.objects.create(**same)
+    return True
+
+
+# Reviewing
+
+
+@transaction.atomic
+def accept(reviewer: User, writing: Writing, text: str) -> None:
+    """Let the text in, as the reviewer leaves it. Raises Refused for an unfit one, Gone when it is not under review."""
+    text = check(writing, text)
+    _settle(reviewer, writing, State.ACCEPTED, text=text, comment="")
+    if writing.kind == Kind.DEMONSTRATION:
+        Demonstration.objects.create(prompt_id=writing.prompt_id, labeler=writing.labeler, text=text)
+    else:
+        Writing.objects.filter(pk=writing.pk).update(prompt=_new_prompt(writing, text))
+    audit.record(reviewer, "accept", writing, writing.project)
+
+
+def _new_prompt(writing: Writing, text: str) -> Prompt:
+    entry = _entry(text, str(writing.labeler.uuid))
+    author = prompts.author_key(entry.author)
+    of_author = Prompt.objects.filter(project=writing.project, author=author, published=True)
+    split = of_author.values_list("split", flat=True).first() or prompts.split_of(entry)
+    return Prompt.objects.create(
+        project=writing.project, messages=entry.messages, digest=entry.digest, source="written here",
+        author=author, split=split, published=True,
+    )  # fmt: skip
+
+
+def _entry(text: str, author: str) -> Entry:
+    return Entry(messages=[{"role": "user", "content": text}], author=author)
+
+
+@transaction.atomic
+def return_(reviewer: User, writing: Writing, comment: str) -> None:
+    """Back to its writer, with what is to be better. Raises Refused without a comment, Gone when not under review."""
+    if not comment.strip():
+        raise Refused(_("Say what is to be better."), "comment")
+    _settle(reviewer, writing, State.WRITING, comment=comment.strip(), saved_at=now())
+    audit.record(reviewer, "return", writing, writing.project, comment=comment.strip()[:200])
+
+
+@transaction.atomic
+def reject(reviewer: User, writing: Writing, comment: str = "") -> None:
+    """Not this text; the wish is open again. Raises Gone when it is not under review."""
+    _settle(reviewer, writing, State.REJECTED, comment=comment.strip())
+    same = {name: getattr(writing, name) for name in ("project_id", "kind", "prompt_id", "brief", "from_best")}
+    Writing.objects.create(**same)
+    audit.record(reviewer, "reject", writing, writing.project)
+
+
+def _settle(reviewer: User, writing: Writing, state: State, **fields) -> None:
+    if writing.labeler_id == reviewer.pk:
+        raise Refused(_("Someone else has to review what you wrote."))
+    under_review = Writing.objects.filter(pk=writing.pk, state=State.SUBMITTED)
+    if not under_review.update(state=state, reviewer=reviewer, reviewed_at=now(), **fields):
+        raise Gone

@@ -1,0 +1,80 @@
+"""WCAG 2.2 AA: axe-core finds nothing to object to, on any page, in either theme, on a desk and on a phone."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import reverse
+
+from people.models import User
+from tests.browser.test_ranking import ANSWERS, make_tasks
+from tests.factories import make_model, make_person, make_project
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+RULES = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    "resultTypes": ["violations"],
+}
+OF_A_PROJECT = [
+    "rank", "history", "rank-keys", "guidelines", "ring", "members", "settings", "prompts", "prompts-upload", "jobs",
+    "models", "model-register", "datasets",
+]  # fmt: skip
+OF_THE_SITE = ["home", "account", "password_change", "accounts", "account-new", "projects-new"]
+
+
+@pytest.fixture
+def admin():
+    """Somebody who may open every page, in a project with something on each."""
+    project = make_project(slug="demo", name="Assistant, round 3", guidelines="# Be kind\n\nRank what *helps* first.")
+    person = make_person(project, "admin", "carol", is_staff=True)
+    make_model(project, folder="models/m", sha256="0" * 64)
+    make_tasks(project, 2, texts=ANSWERS)
+    return person
+
+
+def objections(page):
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found for node in one["nodes"]]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_no_page_has_a_barrier(window, log_in, admin, width, scheme):
+    page = window(width, color_scheme=scheme)
+    log_in(page, admin)
+    barriers = {}
+    for address in [*(f"/p/demo/{end}" for end in ENDS), *(reverse(name) for name in OF_THE_SITE)]:
+        page.goto(address)
+        if found := objections(page):
+            barriers[address] = found
+    assert barriers == {}
+
+
+ENDS = [reverse(name, args=["demo"]).removeprefix("/p/demo/") for name in OF_A_PROJECT]
+ENDS += ["jobs/new/sample/", "jobs/new/reward/", "models/1/", "prompts/1/"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_ranking_page_at_work_has_no_barrier(window, log_in, admin, scheme):
+    page = window(color_scheme=scheme)
+    log_in(page, admin)
+    page.goto("/p/demo/rank/")
+    page.keyboard.type("7ab=c")
+    page.keyboard.press("x")
+    assert objections(page) == []
+    page.keyboard.press("Escape")
+    for key in "vms?":
+        page.keyboard.press(key)
+        assert objections(page) == [], key
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_way_in_has_no_barrier(window, scheme):
+    make_person(name="alice")
+    page = window(color_scheme=scheme)
+    for address in ("/login/", reverse("password-reset")):
+        page.goto(address)
+        assert objections(page) == []
+    page.goto("/login/")
+    page.fill("[name=username]", User.objects.get().email)
+    page.fill("[name=password]", "wrong")
+    page.click("main [type=submit]")
+    assert objections(page) == []

@@ -1,0 +1,141 @@
+"""Nobody waits for the next task, and nothing that was submitted is lost on the way."""
+
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from labeling.models import Assignment, Ranking
+from tests.browser.test_ranking import alice, make_tasks, project, ranks, submit  # noqa: F401
+from tests.factories import PASSWORD, make_person
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def at_work(window, log_in, project, alice):  # noqa: F811
+    """Opens the ranking page and waits until the next card is in the browser; alice is logged in."""
+
+    def go(count=3):
+        make_tasks(project, count)
+        page = window()
+        log_in(page, alice)
+        with page.expect_response("**/ahead"):
+            page.goto("/p/demo/rank/")
+        page.wait_for_timeout(50)
+        return page
+
+    return go
+
+
+def prompt(page):
+    return page.locator(".turn.user")
+
+
+def recorded(count):
+    """Waits until the server has so many rankings."""
+    for _ in range(100):
+        if Ranking.objects.filter(current=True).count() == count:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_the_next_card_is_there_before_the_server_has_answered(at_work):
+    page = at_work()
+    held = []
+    page.route("**/submit", lambda route: held.append(route))  # the server says nothing
+    page.keyboard.type("abc")
+    page.keyboard.press("Enter")
+    expect(prompt(page)).to_contain_text("(2)", timeout=500)
+    assert Ranking.objects.count() == 0
+    page.keyboard.type("dcb")
+    expect(page.locator(".status")).to_have_text("D > C > B > A")
+    held[0].continue_()
+    assert recorded(1)
+    expect(page.locator("#meters")).to_contain_text("1 today")
+    expect(page.locator(".status")).to_have_text("D > C > B > A")
+
+
+def test_five_tasks_in_a_row_and_all_are_recorded(at_work, project):  # noqa: F811
+    page = at_work(count=5)
+    for number in range(5):
+        expect(prompt(page)).to_contain_text(f"({number + 1})")
+        page.keyboard.type("bac")
+        page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Nothing to rank just now")
+    assert recorded(5)
+    assert Assignment.objects.filter(state="leased").count() == 0
+
+
+def test_a_submit_without_a_connection_is_sent_when_it_is_back(at_work):
+    page = at_work()
+    page.context.set_offline(True)
+    page.keyboard.type("cab")
+    page.keyboard.press("Enter")
+    expect(prompt(page)).to_contain_text("(2)")
+    expect(page.locator(".saved")).to_contain_text("kept here and sent again")
+    page.keyboard.type("dc")
+    page.context.set_offline(False)
+    assert recorded(1)
+    assert ranks() == {"c": 1, "a": 2, "b": 3, "d": 4}
+    expect(page.locator(".status")).to_have_text("D > C. 2 to go.")
+
+
+def test_a_browser_that_crashed_sends_what_it_still_had(at_work):
+    page = at_work()
+    page.context.set_offline(True)
+    page.keyboard.type("cab")
+    page.keyboard.press("Enter")
+    expect(prompt(page)).to_contain_text("(2)")
+    context = page.context
+    page.close()
+    context.set_offline(False)
+    again = context.new_page()
+    again.goto("/p/demo/rank/")
+    assert recorded(1)
+    assert ranks() == {"c": 1, "a": 2, "b": 3, "d": 4}
+    expect(prompt(again)).to_contain_text("(2)")
+
+
+def test_a_place_that_went_to_someone_else_is_told_afterwards(at_work, project):  # noqa: F811
+    page = at_work()
+    bob = make_person(project, "labeler", "bob")
+    lost = Assignment.objects.get(ahead=False)
+    Assignment.objects.filter(pk=lost.pk).update(state="expired", leased_until=None)
+    Assignment.objects.create(
+        task=lost.task, labeler=bob, project=project, place=0, order=lost.order, state="submitted"
+    )
+    page.keyboard.type("abc")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("This task went to someone else")
+    page.click("text=Go on with the next task")
+    expect(prompt(page)).to_contain_text("(2)")
+    lost.refresh_from_db()
+    assert lost.draft["rank"] == {"a": 1, "b": 2, "c": 3, "d": 4}
+
+
+def test_who_is_logged_out_meanwhile_loses_nothing(at_work, alice):  # noqa: F811
+    page = at_work()
+    page.context.clear_cookies(name="sessionid")
+    page.keyboard.type("dba")
+    page.keyboard.press("Enter")
+    expect(page.locator(".saved")).to_contain_text("You are logged out")
+    page.reload()
+    page.fill("[name=username]", alice.email)
+    page.fill("[name=password]", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/rank/")
+    assert recorded(1)
+    assert ranks() == {"d": 1, "b": 2, "a": 3, "c": 4}
+
+
+def test_undo_after_the_next_card_was_ready(at_work):
+    page = at_work()
+    page.keyboard.type("abc")
+    submit(page)
+    expect(prompt(page)).to_contain_text("(2)")
+    page.keyboard.press("u")
+    expect(prompt(page)).to_contain_text("(1)")
+    expect(page.locator(".status")).to_have_text("A > B > C > D")
+    assert not Ranking.objects.filter(current=True).exists()
