@@ -15,7 +15,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from labeling.models import Assignment, QueuePosition, RankingTask
-from labeling.order import reopen
+from labeling.order import key, reopen
 from people import audit
 from people.models import Membership, Project, User
 
@@ -88,15 +88,15 @@ def _claim_once(membership: Membership) -> Assignment | None:
     )
     assignment = _lease(task, project, labeler) if task else None
     if assignment is not None:
-        QueuePosition.objects.filter(pk=position.pk).update(sort_key=task.sort_key)
+        QueuePosition.objects.filter(pk=position.pk).update(sort_key=getattr(task, key(project)))
     return assignment
 
 
 def _open_to(labeler: User, project: Project, beyond: int = QueuePosition.FRONT) -> QuerySet[RankingTask]:
     """The tasks with a free place that this labeler has not seen, in their order."""
     seen = Assignment.objects.filter(task=OuterRef("pk"), labeler=labeler, state__in=Assignment.OVER)
-    tasks = RankingTask.objects.filter(~Exists(seen), project=project, free_places__gt=0, sort_key__gt=beyond)
-    return tasks.order_by("sort_key")
+    tasks = RankingTask.objects.filter(~Exists(seen), project=project, free_places__gt=0)
+    return tasks.filter(**{f"{key(project)}__gt": beyond}).order_by(key(project))
 
 
 def _awaited(tasks: QuerySet[RankingTask]) -> RankingTask | None:

@@ -80,6 +80,9 @@ class Candidate(models.Model):
 class RankingTask(models.Model):
     """A prompt and a frozen set of answers to it. Claimable once published: then it has its place in the order."""
 
+    ROUND = 2**40  # tasks in one round
+    PRIORITY = 2**6 * ROUND  # rounds in one priority, more than the greatest overlap; a bigint holds all priorities
+
     class Purpose(models.TextChoices):
         TRAINING = "training", _("training: its rankings enter datasets")
 
@@ -92,6 +95,11 @@ class RankingTask(models.Model):
     overlap = models.PositiveSmallIntegerField(default=1)
     free_places = models.PositiveSmallIntegerField(default=0)
     sort_key = models.BigIntegerField(null=True, help_text=_("Priority, then order of arrival; null: not published."))
+    turn = models.GeneratedField(
+        expression=F("sort_key") + (F("overlap") - F("free_places")) * ROUND,
+        output_field=models.BigIntegerField(null=True), db_persist=True,
+        help_text=_("Priority, then places taken, then order of arrival: the order where breadth comes first."),
+    )  # fmt: skip
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -104,6 +112,7 @@ class RankingTask(models.Model):
         indexes = [
             # The claim repeats this condition word for word, or the planner passes the index over.
             models.Index(fields=["project", "sort_key"], name="open_tasks_in_order", condition=Q(free_places__gt=0)),
+            models.Index(fields=["project", "turn"], name="open_tasks_by_turn", condition=Q(free_places__gt=0)),
         ]
 
     def __str__(self) -> str:
@@ -167,7 +176,7 @@ class QueuePosition(models.Model):
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="+")
     labeler = models.ForeignKey(User, models.CASCADE, related_name="+")
-    sort_key = models.BigIntegerField(default=FRONT)
+    sort_key = models.BigIntegerField(default=FRONT, help_text=_("Of the tasks' order: sort_key, or turn."))
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "labeler"], name="a_labeler_has_one_position")]

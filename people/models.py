@@ -91,6 +91,10 @@ class Project(models.Model):
         PAUSED = "paused", _("paused: nobody is given new tasks")
         ARCHIVED = "archived", _("archived: read-only; datasets still download")
 
+    class Completion(models.TextChoices):
+        DEPTH = "depth", _("depth first: a task gets all its labelers before the next one is opened")
+        BREADTH = "breadth", _("breadth first: each task gets its first labeler before any gets its second")
+
     slug = models.SlugField(_("short name"), unique=True, help_text=_("In addresses: letters, digits and hyphens."))
     name = models.CharField(_("name"), max_length=100)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
@@ -101,6 +105,10 @@ class Project(models.Model):
     overlap = models.PositiveSmallIntegerField(
         _("labelers per task"), default=1, validators=[MinValueValidator(1), MaxValueValidator(50)]
     )
+    completion = models.CharField(
+        _("order of completion"), max_length=10, choices=Completion, default=Completion.DEPTH,
+        help_text=_("Among tasks of one priority; an urgent task goes before them either way."),
+    )  # fmt: skip
     ties = models.BooleanField(_("ties allowed"), default=True)
     lease_minutes = models.PositiveSmallIntegerField(
         _("lease, in minutes"), default=30, validators=[MinValueValidator(1), MaxValueValidator(24 * 60)],

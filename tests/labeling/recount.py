@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 
+from labeling import order
 from labeling.models import Assignment, QueuePosition, Ranking, RankingTask
 from people.models import AuditEvent, Membership, Project, User
 
@@ -28,7 +29,12 @@ class Rows:
         """The tasks with a free place that this labeler has not seen, in the order."""
         seen = self.seen(labeler)
         found = [task for task in self.tasks if task.sort_key is not None and task.free_places and task.pk not in seen]
-        return sorted(found, key=lambda task: task.sort_key)
+        return sorted(found, key=self.place)
+
+    def place(self, task: RankingTask) -> tuple:
+        """Where the task stands in the order, worked out anew."""
+        round_ = sum(one.state in HOLDING for one in self.of_task[task.pk])
+        return task.priority, round_ if self.project.completion == "breadth" else 0, task.pk
 
 
 def check(project: Project) -> None:
@@ -72,7 +78,8 @@ def leases_have_an_owner_at_work(rows: Rows) -> None:
 def cursors_hide_nothing(rows: Rows) -> None:
     """Stronger than the claim needs, which looks from the front once more: a cursor lies before all that is open."""
     for position in QueuePosition.objects.filter(project=rows.project):
-        behind = [task.pk for task in rows.open_to(position.labeler_id) if task.sort_key <= position.sort_key]
+        open_to = rows.open_to(position.labeler_id)
+        behind = [task.pk for task in open_to if getattr(task, order.key(rows.project)) <= position.sort_key]
         assert not behind, "a labeler's cursor has passed an open task that they have not seen"
 
 

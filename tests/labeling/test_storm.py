@@ -95,6 +95,10 @@ class Storm(RuleBasedStateMachine):
     def change_state(self, state):
         projects.change(self.admin, self.project, state=state)
 
+    @rule(completion=st.sampled_from(["depth", "breadth"]))
+    def change_order(self, completion):
+        projects.change(self.admin, self.project, completion=completion)
+
     @rule(person=people, change=st.sampled_from([projects.pause, accounts.pause, None, None, None, None]))
     def change_person(self, person, change):
         if change is projects.pause:
