@@ -152,10 +152,10 @@ def fill(size: int) -> None:
                 [size, K, slot, version.pk, job.pk, slot, text],
             )
         cursor.execute(
-            "INSERT INTO labeling_rankingtask (id, project_id, prompt_id, job_id, purpose, priority, overlap, "
+            "INSERT INTO labeling_rankingtask (id, project_id, prompt_id, job_id, purpose, state, priority, overlap, "
             "free_places, created_at) "
             + numbers
-            + "SELECT i, %s, i, %s, 'training', 0, %s, 0, CURRENT_TIMESTAMP FROM n",
+            + "SELECT i, %s, i, %s, 'training', 'open', 0, %s, 0, CURRENT_TIMESTAMP FROM n",
             [size, project.pk, job.pk, OVERLAP],
         )
         cursor.execute(

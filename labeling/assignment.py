@@ -14,6 +14,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
+from labeling import set_aside
 from labeling.models import Assignment, QueuePosition, RankingTask
 from labeling.order import key, reopen
 from people import audit
@@ -178,11 +179,13 @@ def save_draft(assignment: Assignment, draft: dict) -> bool:
 
 @transaction.atomic
 def skip(assignment: Assignment, reason: str) -> None:
-    """Give the place to someone else and keep the reason. Skipping twice is harmless."""
+    """Give the place to someone else and keep the reason; after enough skips nobody gets it. Twice is harmless."""
     over = Assignment.objects.filter(pk=assignment.pk, state__in=[State.EXPIRED, State.RETURNED])
     held = _give_up(assignment, State.SKIPPED, skip_reason=reason[:200])
-    if held or over.update(state=State.SKIPPED, skip_reason=reason[:200]):  # its place was freed before
+    late = {"state": State.SKIPPED, "skip_reason": reason[:200], "ended_at": now()}
+    if held or over.update(**late):  # the place of a late one was freed before
         audit.record(assignment.labeler, "skip", assignment, assignment.project, reason=reason[:200])
+        set_aside.if_skipped_enough(assignment.task_id)
 
 
 @transaction.atomic

@@ -16,11 +16,17 @@ def key(project: Project) -> str:
 
 @transaction.atomic
 def publish(tasks) -> None:
-    """Open tasks that nobody has been given yet, each at its place in the order: by priority, then by arrival.
+    """Open tasks that nobody has been given yet."""
+    tasks.update(free_places=F("overlap"))
+    line_up(tasks)
+
+
+def line_up(tasks) -> None:
+    """Give tasks their places in the order: by priority, then by arrival. Runs in the transaction of a verb.
 
     Who has looked beyond such a place looks again from there: an urgent task is the next one for everybody.
     """
-    tasks.update(sort_key=F("priority") * RankingTask.PRIORITY + F("pk"), free_places=F("overlap"))
+    tasks.update(sort_key=F("priority") * RankingTask.PRIORITY + F("pk"))
     firsts = tasks.order_by().values("project").annotate(first=Min("sort_key"))
     for project, first in firsts.values_list("project", "first"):
         look_again(project, first)
@@ -30,7 +36,8 @@ def reopen(task_id: int) -> None:
     """Free one place of the task, and send those who had passed it back to look at it."""
     RankingTask.objects.filter(pk=task_id).update(free_places=F("free_places") + 1)
     task = RankingTask.objects.select_related("project").get(pk=task_id)
-    look_again(task.project_id, getattr(task, key(task.project)))
+    if task.sort_key is not None:  # not set aside
+        look_again(task.project_id, getattr(task, key(task.project)))
 
 
 def look_again(project_id: int, place: int) -> None:

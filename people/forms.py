@@ -89,7 +89,8 @@ class SettingsForm(forms.ModelForm):
 
     class Meta:
         model = Project
-        fields = ["name", "guidelines", "k", "overlap", "completion", "ties", "lease_minutes", "zone", "state"]
+        fields = ["name", "guidelines", "k", "overlap", "completion", "skips_to_set_aside", "ties"]
+        fields += ["lease_minutes", "zone", "state"]
         widgets = {"guidelines": forms.Textarea(attrs={"rows": 12})}
         help_texts = {
             "k": _("Used by the next sampling job; tasks that exist keep theirs."),

@@ -109,6 +109,10 @@ class Project(models.Model):
         _("order of completion"), max_length=10, choices=Completion, default=Completion.DEPTH,
         help_text=_("Among tasks of one priority; an urgent task goes before them either way."),
     )  # fmt: skip
+    skips_to_set_aside = models.PositiveSmallIntegerField(
+        _("skips that set a task aside"), default=3, validators=[MinValueValidator(1)],
+        help_text=_("A task that so many people skipped is offered no more until an admin decides."),
+    )  # fmt: skip
     ties = models.BooleanField(_("ties allowed"), default=True)
     lease_minutes = models.PositiveSmallIntegerField(
         _("lease, in minutes"), default=30, validators=[MinValueValidator(1), MaxValueValidator(24 * 60)],

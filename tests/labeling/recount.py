@@ -28,7 +28,7 @@ class Rows:
     def open_to(self, labeler: User | int) -> list[RankingTask]:
         """The tasks with a free place that this labeler has not seen, in the order."""
         seen = self.seen(labeler)
-        found = [task for task in self.tasks if task.sort_key is not None and task.free_places and task.pk not in seen]
+        found = [task for task in self.tasks if task.state == "open" and task.free_places and task.pk not in seen]
         return sorted(found, key=self.place)
 
     def place(self, task: RankingTask) -> tuple:
@@ -41,6 +41,7 @@ def check(project: Project) -> None:
     rows = Rows(project)
     for task in rows.tasks:
         places_add_up(task, rows.of_task[task.pk])
+        set_aside_when_skipped(rows, task)
     judgments_fit_assignments(rows)
     leases_have_an_owner_at_work(rows)
     cursors_hide_nothing(rows)
@@ -53,6 +54,14 @@ def places_add_up(task: RankingTask, assignments: list[Assignment]) -> None:
     assert len(set(places)) == len(places), "a place has one labeler"
     assert all(0 <= place < task.overlap for place in places)
     assert max(Counter(one.labeler_id for one in assignments).values(), default=1) == 1, "nobody is on a task twice"
+
+
+def set_aside_when_skipped(rows: Rows, task: RankingTask) -> None:
+    skips = [one for one in rows.of_task[task.pk] if one.state == "skipped"]
+    skips = [one for one in skips if task.put_back_at is None or one.ended_at > task.put_back_at]
+    enough = len(skips) >= rows.project.skips_to_set_aside
+    assert task.state != "open" or not enough, "what enough people skipped is set aside"
+    assert (task.state == "open") == (task.sort_key is not None), "and then has no place in the order"
 
 
 def judgments_fit_assignments(rows: Rows) -> None:

@@ -14,7 +14,7 @@ ADMIN = (200, 403, 403, 403, 404)
 READER = (200, 200, 403, 403, 404)
 RANKER = (200, 403, 200, 200, 404)
 GET = {
-    "ring": ADMIN, "members": ADMIN, "settings": ADMIN, "prompts": ADMIN, "prompts-upload": ADMIN, "prompt": ADMIN,
+    "ring": ADMIN, "members": ADMIN, "settings": ADMIN, "prompts": ADMIN, "set-aside": ADMIN, "prompts-upload": ADMIN, "prompt": ADMIN,
     "jobs": ADMIN, "jobs-live": (286, 403, 403, 403, 404), "job": ADMIN, "job-json": ADMIN, "job-log": ADMIN,
     "job-new": ADMIN, "job-answers": ADMIN, "models": ADMIN, "model": ADMIN, "model-register": ADMIN,
     "datasets": READER, "dataset": READER, "dataset-download": (410, 410, 403, 403, 404),
@@ -23,6 +23,7 @@ GET = {
 POST_ADMIN = (302, 403, 403, 403, 404)
 POST = {
     "job-cancel": POST_ADMIN, "job-resume": POST_ADMIN, "model-promote": POST_ADMIN,
+    "task-put-back": POST_ADMIN, "task-retire": POST_ADMIN,
     "member-role": POST_ADMIN, "member-pause": POST_ADMIN, "member-unpause": POST_ADMIN,
 }  # fmt: skip
 ELSEWHERE = {"rank-submit", "rank-draft", "rank-skip", "rank-undo"}  # test_rank_page.py
@@ -65,6 +66,7 @@ def arguments(project, people):
     )
     job = Job.objects.get()
     about = {"prompt": task.prompt_id, "dataset": dataset.pk, "dataset-download": dataset.pk}
+    about |= dict.fromkeys(["task-put-back", "task-retire"], task.pk)
     about |= dict.fromkeys(["job", "job-json", "job-log", "job-answers", "job-cancel", "job-resume"], job.pk)
     about |= dict.fromkeys(["model", "model-promote"], job.model_version_id)
     member = people["labeler"].memberships.get().pk

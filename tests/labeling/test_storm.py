@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from labeling import assignment as assignments
-from labeling import candidates, export, ranking
+from labeling import candidates, export, ranking, set_aside
 from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
 from people import accounts, projects
 from people.models import Membership
@@ -43,7 +43,7 @@ class Storm(RuleBasedStateMachine):
         super().__init__()
         self.world = transaction.atomic()
         self.world.__enter__()
-        self.project = make_project(lease_minutes=30)
+        self.project = make_project(lease_minutes=30, skips_to_set_aside=2)
         self.admin = make_person(self.project, "admin")
         self.people = [make_person(self.project) for _ in range(PEOPLE)]
         self.model = make_model(self.project)
@@ -123,12 +123,18 @@ class Storm(RuleBasedStateMachine):
         ago, mine = timedelta(minutes=minutes), {"project": self.project}
         Assignment.objects.filter(**mine).update(leased_until=F("leased_until") - ago, ended_at=F("ended_at") - ago)
         Ranking.objects.filter(task__project=self.project).update(created_at=F("created_at") - ago)
+        RankingTask.objects.filter(project=self.project).update(put_back_at=F("put_back_at") - ago)
         if swept:
             self.sweep()
 
     def sweep(self):
         assignments.expire()
         assert not Assignment.objects.filter(state="leased", leased_until__lt=now()).exists()
+
+    @rule(verb=st.sampled_from([set_aside.put_back, set_aside.put_back, set_aside.retire]))
+    def decide(self, verb):
+        for task in RankingTask.objects.filter(project=self.project).exclude(state="open"):
+            verb(self.admin, task)
 
     # What labelers do
 
