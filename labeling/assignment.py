@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
-from django.utils.timezone import now
+from django.utils.formats import date_format
+from django.utils.timezone import localtime, now
 from django.utils.translation import gettext as _
 
 from labeling import set_aside
@@ -34,7 +35,7 @@ class LeaseLost(Exception):
 def next_for(membership: Membership) -> Assignment | None:
     """The task that this labeler holds, else the next one in the order, leased; None when none is open to them.
 
-    Raises NotWorking when the project, the membership or the account is paused.
+    Raises NotWorking when the project, the membership or the account is paused, or the day's limit is reached.
     """
     project, labeler = membership.project, membership.user
     held = current(project, labeler)
@@ -54,6 +55,18 @@ def refuse_who_is_paused(membership: Membership) -> None:
         raise NotWorking(_("Your work in this project is paused; ask its admin."))
     if not membership.user.is_active:  # its sessions end, but a request may be on its way
         raise NotWorking(_("Your account is paused."))
+
+
+def refuse_beyond_daily_limit(project: Project, labeler: User) -> None:
+    if project.daily_limit is None:
+        return
+    begun, ends = project.day()
+    done = Assignment.objects.filter(labeler=labeler, project=project, state=State.SUBMITTED, ended_at__gte=begun)
+    if done.count() >= project.daily_limit:
+        said = {"limit": project.daily_limit, "when": date_format(localtime(ends), "j M, H:i")}
+        raise NotWorking(
+            _("You have reached this project's limit of %(limit)d a day. The next task comes on %(when)s.") % said
+        )
 
 
 def current(project: Project, labeler: User) -> Assignment | None:
@@ -81,6 +94,7 @@ def _claim_once(membership: Membership) -> Assignment | None:
     again = current(project, labeler)  # asked by two tabs at once: both get the one lease
     if again is not None:
         return again
+    refuse_beyond_daily_limit(project, labeler)
     position, _new = QueuePosition.objects.get_or_create(project=project, labeler=labeler)
     task = (
         _open_to(labeler, project, beyond=position.sort_key).select_for_update(skip_locked=True).first()

@@ -90,7 +90,7 @@ class SettingsForm(forms.ModelForm):
     class Meta:
         model = Project
         fields = ["name", "guidelines", "k", "overlap", "completion", "skips_to_set_aside", "ties"]
-        fields += ["lease_minutes", "zone", "state"]
+        fields += ["lease_minutes", "daily_limit", "zone", "state"]
         widgets = {"guidelines": forms.Textarea(attrs={"rows": 12})}
         help_texts = {
             "k": _("Used by the next sampling job; tasks that exist keep theirs."),

@@ -2,6 +2,7 @@
 
 import uuid
 import zoneinfo
+from datetime import datetime, time, timedelta
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
@@ -118,6 +119,10 @@ class Project(models.Model):
         _("lease, in minutes"), default=30, validators=[MinValueValidator(1), MaxValueValidator(24 * 60)],
         help_text=_("How long an opened task is kept for a labeler."),
     )  # fmt: skip
+    daily_limit = models.PositiveSmallIntegerField(
+        _("tasks a day"), null=True, blank=True, validators=[MinValueValidator(1)],
+        help_text=_("As many as one person may rank in a day of the project's time zone; empty: no limit."),
+    )  # fmt: skip
     zone = models.CharField(_("time zone"), max_length=50, default="UTC", validators=[known_zone])
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -129,6 +134,12 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def day(self) -> tuple[datetime, datetime]:
+        """When today began in the project's zone, and when it ends."""
+        zone = zoneinfo.ZoneInfo(self.zone)
+        today = timezone.localdate(timezone=zone)
+        return datetime.combine(today, time.min, zone), datetime.combine(today + timedelta(days=1), time.min, zone)
 
 
 class Membership(models.Model):

@@ -31,6 +31,11 @@ class Rows:
         found = [task for task in self.tasks if task.state == "open" and task.free_places and task.pk not in seen]
         return sorted(found, key=self.place)
 
+    def is_done_for_today(self, labeler: int) -> bool:
+        done = [one for one in self.assignments if one.labeler_id == labeler and one.state == "submitted"]
+        today = [one for one in done if one.ended_at >= self.project.day()[0]]
+        return self.project.daily_limit is not None and len(today) >= self.project.daily_limit
+
     def place(self, task: RankingTask) -> tuple:
         """Where the task stands in the order, worked out anew."""
         round_ = sum(one.state in HOLDING for one in self.of_task[task.pk])

@@ -58,7 +58,8 @@ class Storm(RuleBasedStateMachine):
         return Membership.objects.select_related("project", "user").get(project=self.project, user=self.people[person])
 
     def working(self, member: Membership) -> bool:
-        return self.state == "open" and not member.paused and member.user.state != "paused"
+        at_work = self.state == "open" and not member.paused and member.user.state != "paused"
+        return at_work and not recount.Rows(self.project).is_done_for_today(member.user_id)
 
     @property
     def state(self) -> str:
@@ -94,6 +95,10 @@ class Storm(RuleBasedStateMachine):
     @rule(state=st.sampled_from(["open", "open", "open", "open", "paused", "archived"]))
     def change_state(self, state):
         projects.change(self.admin, self.project, state=state)
+
+    @rule(limit=st.sampled_from([None, None, 2]))
+    def change_limit(self, limit):
+        projects.change(self.admin, self.project, daily_limit=limit)
 
     @rule(completion=st.sampled_from(["depth", "breadth"]))
     def change_order(self, completion):
@@ -145,17 +150,18 @@ class Storm(RuleBasedStateMachine):
     def ask(self, person) -> Assignment | None:
         """A labeler is given what they hold, else the first open task that they have not seen, in the order."""
         member, before = self.membership(person), recount.Rows(self.project)
+        working = self.working(member)
         held = [one.pk for one in before.assignments if one.labeler_id == member.user_id and lasts(one)]
         try:
             given = assignments.next_for(member)
         except assignments.NotWorking:
             assert not held
-            assert not self.working(member)
+            assert not working
             return None
         if held:
             assert given.pk in held
             return given
-        assert self.working(member)
+        assert working
         first = before.open_to(member.user) or self.open_after_expiry(before, member)
         assert (given and given.task_id) == (first[0].pk if first else None)
         return given
