@@ -34,11 +34,12 @@ def main() -> None:
         "--data", type=Path, help="taken for the other benchmarks' sake; this one needs no outside data"
     )
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--completion", default="depth", choices=["depth", "breadth"], help="order of the tasks")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     pairs = 300 if options.quick else 2_000
     if options.one:
-        print(json.dumps(measure(options.one, pairs)))
+        print(json.dumps(measure(options.one, pairs, options.completion)))
         return
     results = {size: in_own_process(size, options) for size in SIZES}
     print(table(results))
@@ -50,18 +51,29 @@ def in_own_process(size: int, options) -> dict:
     """Settings are read once a process, so each size has one."""
     var = CACHE / str(size)
     var.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, __file__, "--one", str(size), *(["--quick"] if options.quick else [])]
+    command = [
+        sys.executable,
+        __file__,
+        "--one",
+        str(size),
+        "--completion",
+        options.completion,
+        *(["--quick"] if options.quick else []),
+    ]
     environment = os.environ | {"PODIUM_VAR": str(var), "PYTHONPATH": str(ROOT)}
     out = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
     return json.loads(out.splitlines()[-1])
 
 
-def measure(size: int, pairs: int) -> dict:
+def measure(size: int, pairs: int, completion: str) -> dict:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     import django
 
     django.setup()
     prepare(size)
+    from people.models import Project
+
+    Project.objects.update(completion=completion)
     members = memberships()
     alone = run(members[:1], pairs)
     together = run(members, pairs)
@@ -140,10 +152,10 @@ def fill(size: int) -> None:
                 [size, K, slot, version.pk, job.pk, slot, text],
             )
         cursor.execute(
-            "INSERT INTO labeling_rankingtask (id, project_id, prompt_id, job_id, purpose, priority, overlap, "
+            "INSERT INTO labeling_rankingtask (id, project_id, prompt_id, job_id, purpose, state, priority, overlap, "
             "free_places, created_at) "
             + numbers
-            + "SELECT i, %s, i, %s, 'training', 0, %s, 0, CURRENT_TIMESTAMP FROM n",
+            + "SELECT i, %s, i, %s, 'training', 'open', 0, %s, 0, CURRENT_TIMESTAMP FROM n",
             [size, project.pk, job.pk, OVERLAP],
         )
         cursor.execute(

@@ -40,8 +40,8 @@ class CandidateAdmin(ReadOnly):
 
 @admin.register(RankingTask)
 class RankingTaskAdmin(ReadOnly):
-    list_display = ["id", "project", "prompt", "purpose", "priority", "overlap", "free_places"]
-    list_filter = ["purpose", "project"]
+    list_display = ["id", "project", "prompt", "purpose", "state", "priority", "overlap", "free_places"]
+    list_filter = ["purpose", "state", "project"]
     list_select_related = ["project", "prompt"]
     exclude = ["candidates"]
     search_fields = ["=id"]

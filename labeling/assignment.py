@@ -11,11 +11,13 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
-from django.utils.timezone import now
+from django.utils.formats import date_format
+from django.utils.timezone import localtime, now
 from django.utils.translation import gettext as _
 
+from labeling import set_aside
 from labeling.models import Assignment, QueuePosition, RankingTask
-from labeling.order import reopen
+from labeling.order import key, reopen
 from people import audit
 from people.models import Membership, Project, User
 
@@ -33,7 +35,7 @@ class LeaseLost(Exception):
 def next_for(membership: Membership) -> Assignment | None:
     """The task that this labeler holds, else the next one in the order, leased; None when none is open to them.
 
-    Raises NotWorking when the project, the membership or the account is paused.
+    Raises NotWorking when the project, the membership or the account is paused, or the day's limit is reached.
     """
     project, labeler = membership.project, membership.user
     held = current(project, labeler)
@@ -55,6 +57,18 @@ def refuse_who_is_paused(membership: Membership) -> None:
         raise NotWorking(_("Your work in this project is paused; ask its admin."))
     if not membership.user.is_active:  # its sessions end, but a request may be on its way
         raise NotWorking(_("Your account is paused."))
+
+
+def refuse_beyond_daily_limit(project: Project, labeler: User, at_hand: int) -> None:
+    if project.daily_limit is None:
+        return
+    begun, ends = project.day()
+    done = Assignment.objects.filter(labeler=labeler, project=project, state=State.SUBMITTED, ended_at__gte=begun)
+    if done.count() + at_hand >= project.daily_limit:
+        said = {"limit": project.daily_limit, "when": date_format(localtime(ends), "j M, H:i")}
+        raise NotWorking(
+            _("You have reached this project's limit of %(limit)d a day. The next task comes on %(when)s.") % said
+        )
 
 
 def current(project: Project, labeler: User) -> Assignment | None:
@@ -118,6 +132,7 @@ def _working(membership: Membership) -> Membership:
 
 def _lease_next(membership: Membership, ahead: bool = False) -> Assignment | None:
     project, labeler = membership.project, membership.user
+    refuse_beyond_daily_limit(project, labeler, at_hand=int(ahead))
     position, _new = QueuePosition.objects.get_or_create(project=project, labeler=labeler)
     task = (
         _open_to(labeler, project, beyond=position.sort_key).select_for_update(skip_locked=True).first()
@@ -126,15 +141,15 @@ def _lease_next(membership: Membership, ahead: bool = False) -> Assignment | Non
     )
     assignment = _lease(task, project, labeler, ahead) if task else None
     if assignment is not None:
-        QueuePosition.objects.filter(pk=position.pk).update(sort_key=task.sort_key)
+        QueuePosition.objects.filter(pk=position.pk).update(sort_key=getattr(task, key(project)))
     return assignment
 
 
 def _open_to(labeler: User, project: Project, beyond: int = QueuePosition.FRONT) -> QuerySet[RankingTask]:
     """The tasks with a free place that this labeler has not seen, in their order."""
     seen = Assignment.objects.filter(task=OuterRef("pk"), labeler=labeler, state__in=Assignment.OVER)
-    tasks = RankingTask.objects.filter(~Exists(seen), project=project, free_places__gt=0, sort_key__gt=beyond)
-    return tasks.order_by("sort_key")
+    tasks = RankingTask.objects.filter(~Exists(seen), project=project, free_places__gt=0)
+    return tasks.filter(**{f"{key(project)}__gt": beyond}).order_by(key(project))
 
 
 def _awaited(tasks: QuerySet[RankingTask]) -> RankingTask | None:
@@ -217,11 +232,13 @@ def save_draft(assignment: Assignment, draft: dict) -> bool:
 
 @transaction.atomic
 def skip(assignment: Assignment, reason: str) -> None:
-    """Give the place to someone else and keep the reason. Skipping twice is harmless."""
+    """Give the place to someone else and keep the reason; after enough skips nobody gets it. Twice is harmless."""
     over = Assignment.objects.filter(pk=assignment.pk, state__in=[State.EXPIRED, State.RETURNED])
     held = _give_up(assignment, State.SKIPPED, skip_reason=reason[:200])
-    if held or over.update(state=State.SKIPPED, skip_reason=reason[:200]):  # its place was freed before
+    late = {"state": State.SKIPPED, "skip_reason": reason[:200], "ended_at": now()}
+    if held or over.update(**late):  # the place of a late one was freed before
         audit.record(assignment.labeler, "skip", assignment, assignment.project, reason=reason[:200])
+        set_aside.if_skipped_enough(assignment.task_id)
 
 
 @transaction.atomic

@@ -137,18 +137,33 @@ class Candidate(models.Model):
 class RankingTask(models.Model):
     """A prompt and a frozen set of answers to it. Claimable once published: then it has its place in the order."""
 
+    ROUND = 2**40  # tasks in one round
+    PRIORITY = 2**6 * ROUND  # rounds in one priority, more than the greatest overlap; a bigint holds all priorities
+
     class Purpose(models.TextChoices):
         TRAINING = "training", _("training: its rankings enter datasets")
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open: offered once it is published, while it has a free place")
+        SET_ASIDE = "set_aside", _("set aside: several people skipped it, an admin decides")
+        RETIRED = "retired", _("retired: offered no more, its rankings stay")
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="tasks")
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="tasks")
     candidates = models.ManyToManyField(Candidate, related_name="tasks")
     job = models.ForeignKey(Job, models.CASCADE, null=True, related_name="tasks_made")
     purpose = models.CharField(max_length=12, choices=Purpose, default=Purpose.TRAINING)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    put_back_at = models.DateTimeField(null=True, help_text=_("Skips before that count no more."))
     priority = models.SmallIntegerField(default=0, help_text=_("Smaller is ranked first."))
     overlap = models.PositiveSmallIntegerField(default=1)
     free_places = models.PositiveSmallIntegerField(default=0)
-    sort_key = models.BigIntegerField(null=True, help_text=_("Priority, then order of arrival; null: not published."))
+    sort_key = models.BigIntegerField(null=True, help_text=_("Priority, then order of arrival; null: not offered."))
+    turn = models.GeneratedField(
+        expression=F("sort_key") + (F("overlap") - F("free_places")) * ROUND,
+        output_field=models.BigIntegerField(null=True), db_persist=True,
+        help_text=_("Priority, then places taken, then order of arrival: the order where breadth comes first."),
+    )  # fmt: skip
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -157,10 +172,15 @@ class RankingTask(models.Model):
                 condition=Q(free_places__gte=0, free_places__lte=F("overlap")), name="free_places_stay_within_overlap"
             ),
             models.UniqueConstraint(fields=["job", "prompt"], name="a_job_makes_one_task_of_a_prompt"),
+            models.CheckConstraint(
+                condition=Q(state="open") | Q(sort_key=None), name="only_an_open_task_has_a_place_in_the_order"
+            ),
         ]
         indexes = [
             # The claim repeats this condition word for word, or the planner passes the index over.
             models.Index(fields=["project", "sort_key"], name="open_tasks_in_order", condition=Q(free_places__gt=0)),
+            models.Index(fields=["project", "turn"], name="open_tasks_by_turn", condition=Q(free_places__gt=0)),
+            models.Index(fields=["project", "id"], name="tasks_set_aside", condition=Q(state="set_aside")),
         ]
 
     def __str__(self) -> str:
@@ -225,7 +245,7 @@ class QueuePosition(models.Model):
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="+")
     labeler = models.ForeignKey(User, models.CASCADE, related_name="+")
-    sort_key = models.BigIntegerField(default=FRONT)
+    sort_key = models.BigIntegerField(default=FRONT, help_text=_("Of the tasks' order: sort_key, or turn."))
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "labeler"], name="a_labeler_has_one_position")]

@@ -6,17 +6,27 @@ from django.db import transaction
 from django.db.models import F, Min
 
 from labeling.models import QueuePosition, RankingTask
+from people.models import Project
 
-ORDER = 2**40  # tasks of one priority; a bigint holds 2**22 priorities of them
+
+def key(project: Project) -> str:
+    """The field that the project's tasks are in order of."""
+    return "turn" if project.completion == Project.Completion.BREADTH else "sort_key"
 
 
 @transaction.atomic
 def publish(tasks) -> None:
-    """Open tasks that nobody has been given yet, each at its place in the order: by priority, then by arrival.
+    """Open tasks that nobody has been given yet."""
+    tasks.update(free_places=F("overlap"))
+    line_up(tasks)
+
+
+def line_up(tasks) -> None:
+    """Give tasks their places in the order: by priority, then by arrival. Runs in the transaction of a verb.
 
     Who has looked beyond such a place looks again from there: an urgent task is the next one for everybody.
     """
-    tasks.update(sort_key=F("priority") * ORDER + F("pk"), free_places=F("overlap"))
+    tasks.update(sort_key=F("priority") * RankingTask.PRIORITY + F("pk"))
     firsts = tasks.order_by().values("project").annotate(first=Min("sort_key"))
     for project, first in firsts.values_list("project", "first"):
         look_again(project, first)
@@ -25,12 +35,13 @@ def publish(tasks) -> None:
 def reopen(task_id: int) -> None:
     """Free one place of the task, and send those who had passed it back to look at it."""
     RankingTask.objects.filter(pk=task_id).update(free_places=F("free_places") + 1)
-    task = RankingTask.objects.only("project_id", "sort_key").get(pk=task_id)
-    look_again(task.project_id, task.sort_key)
+    task = RankingTask.objects.select_related("project").get(pk=task_id)
+    if task.sort_key is not None:  # not set aside
+        look_again(task.project_id, getattr(task, key(task.project)))
 
 
-def look_again(project_id: int, sort_key: int) -> None:
+def look_again(project_id: int, place: int) -> None:
     """Send everybody who has passed this place in the order back to it."""
-    passed = QueuePosition.objects.filter(project=project_id, sort_key__gte=sort_key)
+    passed = QueuePosition.objects.filter(project=project_id, sort_key__gte=place)
     locked = passed.order_by("pk").select_for_update().values_list("pk", flat=True)  # two at once lock in one order
-    QueuePosition.objects.filter(pk__in=list(locked)).update(sort_key=sort_key - 1)
+    QueuePosition.objects.filter(pk__in=list(locked)).update(sort_key=place - 1)

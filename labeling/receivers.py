@@ -1,10 +1,10 @@
-"""What labeling does when people pause somebody or archive a project: leases go back."""
+"""What labeling does when people pause somebody, archive a project or change its order."""
 
 from django.dispatch import receiver
 
 from labeling import assignment, writing
-from labeling.models import Assignment, Writing
-from people.signals import archived, paused
+from labeling.models import Assignment, QueuePosition, Writing
+from people.signals import archived, paused, reordered
 
 
 @receiver(paused)
@@ -19,6 +19,12 @@ def return_what_they_hold(sender, user, project=None, **_) -> None:
 @receiver(archived)
 def return_leases(sender, project, **_) -> None:
     give_back_all(Assignment.objects.filter(project=project, state=Assignment.State.LEASED))
+
+
+@receiver(reordered)
+def look_from_the_front(sender, project, **_) -> None:
+    """How far somebody has looked means nothing in another order."""
+    QueuePosition.objects.filter(project=project).update(sort_key=QueuePosition.FRONT)
 
 
 def give_back_all(held) -> None:

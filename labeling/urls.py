@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labeling.views import datasets, desk, history, models, people, prompts, rank, ring, writing
+from labeling.views import datasets, desk, history, models, people, prompts, rank, ring, tasks, writing
 
 urlpatterns = [
     path("", ring.project, name="project"),
@@ -39,6 +39,9 @@ urlpatterns = [
     # Prompts
     path("prompts/", prompts.prompt_list, name="prompts"),
     path("prompts/upload", prompts.upload, name="prompts-upload"),
+    path("prompts/set-aside/", tasks.set_aside_list, name="set-aside"),
+    path("tasks/<int:pk>/put-back", tasks.task_put_back, name="task-put-back"),
+    path("tasks/<int:pk>/retire", tasks.task_retire, name="task-retire"),
     path("prompts/<int:pk>/", prompts.prompt, name="prompt"),
     # Datasets, models, and what joins them to judgments
     path("datasets/", datasets.dataset_list, name="datasets"),

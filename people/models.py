@@ -2,6 +2,7 @@
 
 import uuid
 import zoneinfo
+from datetime import datetime, time, timedelta
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
@@ -124,6 +125,10 @@ class Project(models.Model):
         PAUSED = "paused", _("paused: nobody is given new tasks")
         ARCHIVED = "archived", _("archived: read-only; datasets still download")
 
+    class Completion(models.TextChoices):
+        DEPTH = "depth", _("depth first: a task gets all its labelers before the next one is opened")
+        BREADTH = "breadth", _("breadth first: each task gets its first labeler before any gets its second")
+
     slug = models.SlugField(_("short name"), unique=True, help_text=_("In addresses: letters, digits and hyphens."))
     name = models.CharField(_("name"), max_length=100)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
@@ -134,6 +139,14 @@ class Project(models.Model):
     overlap = models.PositiveSmallIntegerField(
         _("labelers per task"), default=1, validators=[MinValueValidator(1), MaxValueValidator(50)]
     )
+    completion = models.CharField(
+        _("order of completion"), max_length=10, choices=Completion, default=Completion.DEPTH,
+        help_text=_("Among tasks of one priority; an urgent task goes before them either way."),
+    )  # fmt: skip
+    skips_to_set_aside = models.PositiveSmallIntegerField(
+        _("skips that set a task aside"), default=3, validators=[MinValueValidator(1)],
+        help_text=_("A task that so many people skipped is offered no more until an admin decides."),
+    )  # fmt: skip
     ties = models.BooleanField(_("ties allowed"), default=True)
     rating = models.BooleanField(
         _("rating"), default=True, help_text=_("Overall quality of each answer, 1 to 7, before the ranking.")
@@ -150,6 +163,10 @@ class Project(models.Model):
         _("lease, in minutes"), default=30, validators=[MinValueValidator(1), MaxValueValidator(24 * 60)],
         help_text=_("How long an opened task is kept for a labeler."),
     )  # fmt: skip
+    daily_limit = models.PositiveSmallIntegerField(
+        _("tasks a day"), null=True, blank=True, validators=[MinValueValidator(1)],
+        help_text=_("As many as one person may rank in a day of the project's time zone; empty: no limit."),
+    )  # fmt: skip
     zone = models.CharField(_("time zone"), max_length=50, default="UTC", validators=[known_zone])
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -161,6 +178,12 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def day(self) -> tuple[datetime, datetime]:
+        """When today began in the project's zone, and when it ends."""
+        zone = zoneinfo.ZoneInfo(self.zone)
+        today = timezone.localdate(timezone=zone)
+        return datetime.combine(today, time.min, zone), datetime.combine(today + timedelta(days=1), time.min, zone)
 
 
 class Membership(models.Model):

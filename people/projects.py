@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from people import audit
 from people.access import Refused
 from people.models import Membership, Project, User
-from people.signals import archived, paused
+from people.signals import archived, paused, reordered
 
 Role = Membership.Role
 
@@ -27,6 +27,8 @@ def create(actor: User, **fields) -> Project:
 def change(actor: User, project: Project, **fields) -> None:
     """Change settings; archiving returns leases and cancels waiting jobs."""
     changed = _save_changed(actor, project, fields)
+    if "completion" in changed:
+        reordered.send(Project, project=project)
     if changed.get("state") == Project.State.ARCHIVED:
         archived.send(Project, actor=actor, project=project)
 

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('labeling', '0005_ahead'),
-        ('people', '0003_screen'),
+        ('people', '0004_screen'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -143,5 +143,5 @@ def _progress(project: Project) -> int | None:
 
 def _count_progress(project: Project) -> int | None:
     places = RankingTask.objects.filter(project=project, sort_key__isnull=False).aggregate(all=Sum("overlap"))["all"]
-    done = Assignment.objects.filter(project=project, state=Assignment.State.SUBMITTED).count()
-    return int(100 * done / places) if places else None
+    done = Assignment.objects.filter(project=project, state=Assignment.State.SUBMITTED, task__sort_key__isnull=False)
+    return int(100 * done.count() / places) if places else None

@@ -8,9 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET
 
-from labeling.models import Candidate, Prompt, Ranking
+from labeling.models import Candidate, Prompt, Ranking, RankingTask
 from labeling.prompts import as_stored
 from labeling.upload import UploadForm
+from labeling.views.tasks import with_skips
 from people import receipts
 from people.access import ADMINS, member
 
@@ -31,6 +32,7 @@ def prompt_list(request: HttpRequest) -> HttpResponse:
         "splits": Prompt.Split.values,
         "uses": uses,
         "filtered": any(asked.values()),
+        "set_aside": RankingTask.objects.filter(project=request.project, state=RankingTask.State.SET_ASIDE).count(),
     }
     return render(request, "labeling/prompts.html", context)
 
@@ -60,6 +62,7 @@ def prompt(request: HttpRequest, pk: int) -> HttpResponse:
     one = get_object_or_404(Prompt, project=request.project, published=True, pk=pk)
     judged = Ranking.objects.filter(current=True).select_related("labeler").prefetch_related("ranked")
     tasks = one.tasks.order_by("-pk").prefetch_related(
+        with_skips(),
         Prefetch("rankings", judged, to_attr="judged"),
         Prefetch("candidates", Candidate.objects.select_related("model_version").order_by("slot"), to_attr="shown"),
     )

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 
+from labeling import order
 from labeling.models import Assignment, QueuePosition, Ranking, RankingTask
 from people.models import AuditEvent, Membership, Project, User
 
@@ -27,14 +28,25 @@ class Rows:
     def open_to(self, labeler: User | int) -> list[RankingTask]:
         """The tasks with a free place that this labeler has not seen, in the order."""
         seen = self.seen(labeler)
-        found = [task for task in self.tasks if task.sort_key is not None and task.free_places and task.pk not in seen]
-        return sorted(found, key=lambda task: task.sort_key)
+        found = [task for task in self.tasks if task.state == "open" and task.free_places and task.pk not in seen]
+        return sorted(found, key=self.place)
+
+    def is_done_for_today(self, labeler: int) -> bool:
+        done = [one for one in self.assignments if one.labeler_id == labeler and one.state == "submitted"]
+        today = [one for one in done if one.ended_at >= self.project.day()[0]]
+        return self.project.daily_limit is not None and len(today) >= self.project.daily_limit
+
+    def place(self, task: RankingTask) -> tuple:
+        """Where the task stands in the order, worked out anew."""
+        round_ = sum(one.state in HOLDING for one in self.of_task[task.pk])
+        return task.priority, round_ if self.project.completion == "breadth" else 0, task.pk
 
 
 def check(project: Project) -> None:
     rows = Rows(project)
     for task in rows.tasks:
         places_add_up(task, rows.of_task[task.pk])
+        set_aside_when_skipped(rows, task)
     judgments_fit_assignments(rows)
     leases_have_an_owner_at_work(rows)
     cursors_hide_nothing(rows)
@@ -47,6 +59,14 @@ def places_add_up(task: RankingTask, assignments: list[Assignment]) -> None:
     assert len(set(places)) == len(places), "a place has one labeler"
     assert all(0 <= place < task.overlap for place in places)
     assert max(Counter(one.labeler_id for one in assignments).values(), default=1) == 1, "nobody is on a task twice"
+
+
+def set_aside_when_skipped(rows: Rows, task: RankingTask) -> None:
+    skips = [one for one in rows.of_task[task.pk] if one.state == "skipped"]
+    skips = [one for one in skips if task.put_back_at is None or one.ended_at > task.put_back_at]
+    enough = len(skips) >= rows.project.skips_to_set_aside
+    assert task.state != "open" or not enough, "what enough people skipped is set aside"
+    assert (task.state == "open") == (task.sort_key is not None), "and then has no place in the order"
 
 
 def judgments_fit_assignments(rows: Rows) -> None:
@@ -72,7 +92,8 @@ def leases_have_an_owner_at_work(rows: Rows) -> None:
 def cursors_hide_nothing(rows: Rows) -> None:
     """Stronger than the claim needs, which looks from the front once more: a cursor lies before all that is open."""
     for position in QueuePosition.objects.filter(project=rows.project):
-        behind = [task.pk for task in rows.open_to(position.labeler_id) if task.sort_key <= position.sort_key]
+        open_to = rows.open_to(position.labeler_id)
+        behind = [task.pk for task in open_to if getattr(task, order.key(rows.project)) <= position.sort_key]
         assert not behind, "a labeler's cursor has passed an open task that they have not seen"
 
 

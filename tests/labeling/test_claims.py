@@ -215,19 +215,21 @@ def test_an_expired_lease_does_not_hide_a_live_one():
 
 
 @pytest.mark.django_db
-def test_the_claim_query_uses_the_index_of_open_tasks():
-    project = make_project()
-
+@pytest.mark.parametrize(("completion", "index"), [("depth", "open_tasks_in_order"), ("breadth", "open_tasks_by_turn")])
+def test_the_claim_query_uses_the_index_of_open_tasks(completion, index):
+    project = make_project(completion=completion)
     many_tasks(project, 200)
     connection.cursor().execute("ANALYZE")
-    query = RankingTask.objects.filter(project=project, free_places__gt=0, sort_key__gt=5).order_by("sort_key")[:1]
+    query = assignment._open_to(make_person(project), project, beyond=5)[:1]
 
     with connection.cursor() as cursor:
         explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL enable_seqscan = off")  # 200 rows would be scanned faster
+            cursor.execute("SET LOCAL enable_sort = off")
         sql, params = query.query.sql_with_params()
         cursor.execute(explain + sql, params)
         plan = str(cursor.fetchall())
 
-    assert "open_tasks_in_order" in plan
+    assert index in plan
+    assert "TEMP B-TREE" not in plan

@@ -99,3 +99,62 @@ def test_a_lease_that_ran_out_is_freed_by_who_finds_nothing_else(project, alice,
     Assignment.objects.filter(pk=held.pk).update(leased_until=now() - timedelta(seconds=1))
 
     assert assignment.next_for(of(alice)).task == task
+
+
+def places_taken(project) -> list[int]:
+    return [task.overlap - task.free_places for task in project.tasks.order_by("pk")]
+
+
+def test_depth_first_completes_a_task_before_the_next_is_opened(project, alice, bob):
+    tasks(project, 3, overlap=2)
+    for person in (alice, bob, alice):
+        rank_next(person)
+
+    assert places_taken(project) == [2, 1, 0]
+
+
+def test_breadth_first_gives_each_task_its_first_labeler_before_any_gets_its_second(project, alice, bob, carol):
+    projects.change(carol, project, completion="breadth")
+    tasks(project, 3, overlap=2)
+    for person in (alice, bob, alice):
+        rank_next(person)
+    assert places_taken(project) == [1, 1, 1]
+
+    rank_next(bob)
+    assert places_taken(project) == [2, 1, 1]
+
+
+def test_an_urgent_task_gets_all_its_labelers_first_also_where_breadth_comes_first(project, alice, bob, carol):
+    projects.change(carol, project, completion="breadth")
+    tasks(project, 1, overlap=2)
+    tasks(project, 1, overlap=2, priority=-1)
+    for person in (alice, bob):
+        rank_next(person)
+
+    assert places_taken(project) == [0, 2]
+
+
+def test_a_place_that_reopens_is_back_in_its_round(project, alice, bob, carol):
+    projects.change(carol, project, completion="breadth")
+    first, *_others = tasks(project, 3, overlap=2)
+    held = assignment.next_for(of(alice))
+    rank_next(bob)
+    assignment.skip(held, "not mine")
+
+    assert assignment.next_for(of(bob)).task == first
+
+
+def test_the_order_can_change_at_any_time(project, alice, bob, carol):
+    """Three tasks have their first labeler; then depth is asked for, and they are completed one by one."""
+    projects.change(carol, project, completion="breadth")
+    tasks(project, 3, overlap=2)
+    for _ in range(3):
+        rank_next(alice)
+    tasks(project, 1, overlap=2)
+    projects.change(carol, project, completion="depth")
+    rank_next(bob)
+    assert places_taken(project) == [2, 1, 1, 0]
+
+    projects.change(carol, project, completion="breadth")
+    rank_next(bob)
+    assert places_taken(project) == [2, 1, 1, 1]

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from labeling import assignment as assignments
-from labeling import candidates, export, ranking
+from labeling import candidates, export, ranking, set_aside
 from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
 from people import accounts, projects
 from people.models import Membership
@@ -43,7 +43,7 @@ class Storm(RuleBasedStateMachine):
         super().__init__()
         self.world = transaction.atomic()
         self.world.__enter__()
-        self.project = make_project(lease_minutes=30)
+        self.project = make_project(lease_minutes=30, skips_to_set_aside=2)
         self.admin = make_person(self.project, "admin")
         self.people = [make_person(self.project) for _ in range(PEOPLE)]
         self.model = make_model(self.project)
@@ -58,7 +58,8 @@ class Storm(RuleBasedStateMachine):
         return Membership.objects.select_related("project", "user").get(project=self.project, user=self.people[person])
 
     def working(self, member: Membership) -> bool:
-        return self.state == "open" and not member.paused and member.user.state != "paused"
+        at_work = self.state == "open" and not member.paused and member.user.state != "paused"
+        return at_work and not recount.Rows(self.project).is_done_for_today(member.user_id)
 
     @property
     def state(self) -> str:
@@ -95,6 +96,14 @@ class Storm(RuleBasedStateMachine):
     def change_state(self, state):
         projects.change(self.admin, self.project, state=state)
 
+    @rule(limit=st.sampled_from([None, None, 2]))
+    def change_limit(self, limit):
+        projects.change(self.admin, self.project, daily_limit=limit)
+
+    @rule(completion=st.sampled_from(["depth", "breadth"]))
+    def change_order(self, completion):
+        projects.change(self.admin, self.project, completion=completion)
+
     @rule(person=people, change=st.sampled_from([projects.pause, accounts.pause, None, None, None, None]))
     def change_person(self, person, change):
         if change is projects.pause:
@@ -119,12 +128,18 @@ class Storm(RuleBasedStateMachine):
         ago, mine = timedelta(minutes=minutes), {"project": self.project}
         Assignment.objects.filter(**mine).update(leased_until=F("leased_until") - ago, ended_at=F("ended_at") - ago)
         Ranking.objects.filter(task__project=self.project).update(created_at=F("created_at") - ago)
+        RankingTask.objects.filter(project=self.project).update(put_back_at=F("put_back_at") - ago)
         if swept:
             self.sweep()
 
     def sweep(self):
         assignments.expire()
         assert not Assignment.objects.filter(state="leased", leased_until__lt=now()).exists()
+
+    @rule(verb=st.sampled_from([set_aside.put_back, set_aside.put_back, set_aside.retire]))
+    def decide(self, verb):
+        for task in RankingTask.objects.filter(project=self.project).exclude(state="open"):
+            verb(self.admin, task)
 
     # What labelers do
 
@@ -135,17 +150,18 @@ class Storm(RuleBasedStateMachine):
     def ask(self, person) -> Assignment | None:
         """A labeler is given what they hold, else the first open task that they have not seen, in the order."""
         member, before = self.membership(person), recount.Rows(self.project)
+        working = self.working(member)
         held = [one.pk for one in before.assignments if one.labeler_id == member.user_id and lasts(one)]
         try:
             given = assignments.next_for(member)
         except assignments.NotWorking:
             assert not held
-            assert not self.working(member)
+            assert not working
             return None
         if held:
             assert given.pk in held
             return given
-        assert self.working(member)
+        assert working
         first = before.open_to(member.user) or self.open_after_expiry(before, member)
         assert (given and given.task_id) == (first[0].pk if first else None)
         return given

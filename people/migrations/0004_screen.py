@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('people', '0002_getting_in'),
+        ('people', '0003_queue'),
     ]
 
     operations = [

@@ -1,0 +1,45 @@
+"""Tasks that several people skipped: out of the order until an admin puts them back, or retires them."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.timezone import now
+
+from labeling import order
+from labeling.models import Assignment, RankingTask
+from people import audit
+from people.models import User
+
+State = RankingTask.State
+
+
+def skips(task: RankingTask) -> QuerySet[Assignment]:
+    """Who skipped the task since it was last put back."""
+    skipped = task.assignments.filter(state=Assignment.State.SKIPPED)
+    return skipped.filter(ended_at__gt=task.put_back_at) if task.put_back_at else skipped
+
+
+def if_skipped_enough(task_id: int) -> None:
+    """Set the task aside once as many people have skipped it as the project says. Runs in the transaction of a skip."""
+    task = RankingTask.objects.select_for_update(of=("self",)).select_related("project").get(pk=task_id)
+    count = skips(task).count()
+    if task.state == State.OPEN and count >= task.project.skips_to_set_aside:
+        RankingTask.objects.filter(pk=task.pk).update(state=State.SET_ASIDE, sort_key=None)
+        audit.record(None, "set aside", task, task.project, skips=count)
+
+
+@transaction.atomic
+def put_back(actor: User, task: RankingTask) -> None:
+    """Offer the task again, at its old place in the order, to those who have not skipped it. Twice is harmless."""
+    one = RankingTask.objects.filter(pk=task.pk)
+    if one.exclude(state=State.OPEN).update(state=State.OPEN, put_back_at=now()):
+        order.line_up(one)
+        audit.record(actor, "put back", task, task.project)
+
+
+@transaction.atomic
+def retire(actor: User, task: RankingTask) -> None:
+    """Offer the task no more; the rankings that it has stay. Only what is set aside can be retired."""
+    if RankingTask.objects.filter(pk=task.pk, state=State.SET_ASIDE).update(state=State.RETIRED):
+        audit.record(actor, "retire", task, task.project)
