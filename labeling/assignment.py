@@ -159,7 +159,7 @@ def _awaited(tasks: QuerySet[RankingTask]) -> RankingTask | None:
     return tasks.select_for_update().first()
 
 
-def _lease(task: RankingTask, project: Project, labeler: User, ahead: bool) -> Assignment | None:
+def _lease(task: RankingTask, project: Project, labeler: User, ahead: bool = False) -> Assignment | None:
     """A place on the locked task. A lease that expired or was given back left a row: it is used again, with its draft."""
     earlier = Assignment.objects.select_for_update().filter(task=task, labeler=labeler).first()
     if earlier is not None and earlier.state in Assignment.OVER:

@@ -4,7 +4,7 @@ import pytest
 
 from labeling import assignment, ranking, set_aside
 from labeling.models import RankingTask
-from labeling.views.rank import _count_progress
+from labeling.views.card import _count_progress
 from people import projects
 from people.models import AuditEvent, Membership
 from tests.factories import make_person, make_task
