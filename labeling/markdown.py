@@ -55,7 +55,8 @@ _cleaner = nh3.Cleaner(
     },
     attributes={"a": {"href", "title"}, "ol": {"start"}},
     tag_attribute_values={"span": {"class": set(KINDS.values())}},
-    set_tag_attribute_values={"a": {"target": "_blank"}},
+    # what may scroll sideways can be reached by keyboard
+    set_tag_attribute_values={"a": {"target": "_blank"}, "pre": {"tabindex": "0"}, "table": {"tabindex": "0"}},
     url_schemes={"http", "https", "mailto"},
     url_relative="deny",
     link_rel="nofollow noopener noreferrer",

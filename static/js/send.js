@@ -67,9 +67,10 @@ async function send(entry) {
 
 // The answer tells what changed around the card; it is a card itself where the one that is shown is not ours any more.
 function taken(entry, html) {
-  const instead = html.includes('id="task"') || html.includes('class="page empty"') || task()?.action.endsWith(entry.action);
-  if (task()?.action.endsWith(entry.action)) htmx.ajax("GET", location.href, "#card");
-  else htmx.swap("#card", html, { swapStyle: instead ? "innerHTML" : "none" });
+  const stale = task()?.action.endsWith(entry.action);      // a page that was loaded before the server had this
+  const whole = html.includes('id="task"') || html.includes('class="page empty"');
+  if (stale) htmx.ajax("GET", location.pathname, "#card");
+  else htmx.swap("#card", html, { swapStyle: whole ? "innerHTML" : "none" });
   say("sent");
   return true;
 }

@@ -81,7 +81,7 @@ def test_code_is_coloured_by_the_language_of_its_fence():
 
 
 def test_code_of_an_unknown_language_is_plain():
-    assert markdown.render("```klingon\nreturn 1\n```") == "<pre><code>return 1\n</code></pre>\n"
+    assert markdown.render("```klingon\nreturn 1\n```") == '<pre tabindex="0"><code>return 1\n</code></pre>\n'
 
 
 def test_every_language_that_is_coloured_has_its_lexer():
