@@ -19,6 +19,7 @@ async function fetchNext() {
   const answer = await fetch(address, { headers: { "HX-Request": "true" }, redirect: "manual" }).catch(() => null);
   if (answer?.status !== 200 || here !== task()) return;
   next = { address, html: await answer.text(), id: answer.headers.get("Podium-Task") };
+  here.dataset.next = "here";
 }
 
 document.addEventListener("submit", (event) => {

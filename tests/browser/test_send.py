@@ -20,9 +20,8 @@ def at_work(window, log_in, project, alice):  # noqa: F811
         make_tasks(project, count)
         page = window()
         log_in(page, alice)
-        with page.expect_response("**/ahead"):
-            page.goto("/p/demo/rank/")
-        page.wait_for_timeout(50)
+        page.goto("/p/demo/rank/")
+        expect(page.locator("#task[data-next=here]")).to_be_visible()
         return page
 
     return go
