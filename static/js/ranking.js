@@ -312,6 +312,7 @@ document.addEventListener("click", (event) => {
 // ---- The form, the page and htmx ----
 
 document.addEventListener("change", (event) => { if (task() && event.target.form === task()) draw(); });
+document.addEventListener("podium:draw", () => { if (task()) draw(); });
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.target.matches("dialog")) event.target.showModal();
   else start();

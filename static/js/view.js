@@ -110,6 +110,7 @@ function draw() {
     card.classList.toggle("compared", here);
     press($("[data-verb=compare]", card), here);
   }
+  document.dispatchEvent(new CustomEvent("podium:draw"));    // the status tells the ranking again
   if (compared.length === 1) $(".status").textContent = $(".status").dataset.compare.replace("{letter}", compared[0].toUpperCase());
   mark();
 }

@@ -53,6 +53,7 @@ def test_two_answers_side_by_side(desk, picture):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("v")
     expect(page.locator(".answer:visible")).to_have_count(2)
+    expect(page.locator(".status")).to_have_text("Best first: type a letter, or drag one here.")
     assert page.locator(".answer:visible").evaluate_all("all => all.map(one => one.dataset.letter)") == ["a", "c"]
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.closest('.answer').dataset.letter") == "c"

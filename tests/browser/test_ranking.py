@@ -177,7 +177,8 @@ def test_taps_on_a_phone(window, log_in, project, alice, picture):
         page.tap(letter(name))
     expect(page.locator(".status")).to_have_text("C > A > B > D")
     picture(page, "rank-390-light-ranked")
-    page.tap("#submit")
+    with page.expect_response("**/submit"):
+        page.tap("#submit")
     expect(page.locator(".turn.user")).to_contain_text("(2)")
     assert ranks() == {"c": 1, "a": 2, "b": 3, "d": 4}
     assert page.evaluate("scrollX + document.documentElement.scrollWidth - innerWidth") == 0
