@@ -90,12 +90,11 @@ def configure(settings) -> Path:
 
 
 def web(settings) -> list[str]:
-    """On SQLite one process, whose threads queue for one write lock; on PostgreSQL two."""
-    processes = "2" if settings.DATABASE_URL else "1"
+    """Two processes: pages take longer to make than writers of SQLite wait for each other."""
     return [
         sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "error",
         "--host", settings.HOST, "--port", str(settings.PORT),
-        "--workers", processes, "--blocking-threads", "8", "--respawn-failed-workers",
+        "--workers", "2", "--blocking-threads", "8", "--respawn-failed-workers",
         "config.wsgi:application",
     ]  # fmt: skip
 

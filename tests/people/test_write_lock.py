@@ -1,9 +1,11 @@
-"""On SQLite, writers of one process queue for one lock; readers do not."""
+"""On SQLite, writers queue for one lock, first those of a process, then the processes; readers do not."""
 
+import fcntl
+import os
 import threading
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from people.models import Project
 from people.sqlite import base
@@ -72,3 +74,27 @@ def test_a_reader_does_not_wait_for_a_writer():
         reader.join(timeout=5)
 
     assert seen == ["Seen"]
+
+
+@pytest.fixture
+def another_process():
+    """Holds the lock of all processes, as another one would: by a descriptor of its own."""
+    held = os.open(f"{connection.settings_dict['NAME']}-writer", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    yield held
+    os.close(held)
+
+
+def test_a_writer_waits_for_another_process(another_process):
+    threading.Timer(0.2, fcntl.flock, (another_process, fcntl.LOCK_UN)).start()
+    Project.objects.create(slug="late", name="Late")
+    assert Project.objects.filter(slug="late").exists()
+
+
+def test_a_process_that_writes_for_too_long_is_named(another_process, monkeypatch):
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.05)
+    with pytest.raises(OperationalError, match="another process"), transaction.atomic():
+        pass
+    fcntl.flock(another_process, fcntl.LOCK_UN)
+    Project.objects.create(slug="after", name="After")
+    assert not base._write_lock.locked()
