@@ -169,8 +169,10 @@ def settle(request: HttpRequest, one: Writing, text: str, comment: str) -> None:
         "return": lambda: writing.return_(request.user, one, comment),
         "reject": lambda: writing.reject(request.user, one, comment),
     }
+    if request.POST.get("deed") not in deeds:
+        raise Refused(_("Choose what becomes of this text."))
     try:
-        deeds.get(request.POST.get("deed", ""), deeds["accept"])()
+        deeds[request.POST["deed"]]()
     except writing.Gone:
         messages.info(request, _("This was settled by someone else meanwhile."))
     else:

@@ -50,6 +50,14 @@ def states():
     return sorted(Writing.objects.values_list("state", flat=True))
 
 
+def test_a_review_that_says_nothing_settles_nothing(page, wish, admin):
+    page.get(WRITE)
+    hand_in(page, wish)
+    response = judge(admin, wish, "")
+    assert (response.status_code, states()) == (422, ["submitted"])
+    assert "Choose what becomes of this text" in response.content.decode()
+
+
 def test_a_demonstration_from_the_wish_to_the_dataset(page, wish, admin):
     assert "Why is the sky blue?" in page.get(WRITE).content.decode()
     hand_in(page, wish)
