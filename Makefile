@@ -27,7 +27,7 @@ up: install ## start everything on http://127.0.0.1:8000 (PODIUM_PORT, PODIUM_VA
 	@$(BIN)/python -m config.up
 
 test: install ## run the whole suite, browser tests included where a Chromium is found
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: install ## style, format, import directions, deploy check, migrations
 	$(BIN)/ruff check .

@@ -19,6 +19,14 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore:No directory at:UserWarning")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Two processes that compute with torch at once crawl: what starts one is played by the same worker."""
+    for item in items:
+        if any(item.get_closest_marker(name) for name in ("torch", "system")):
+            item.add_marker(pytest.mark.xdist_group("torch"))
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings):
     from django.conf import settings
