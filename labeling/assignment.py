@@ -125,9 +125,17 @@ def _open(assignment: Assignment) -> bool:
 
 def _working(membership: Membership) -> Membership:
     """The membership, locked. Locks come always in this order: the membership, the task, positions."""
-    locked = Membership.objects.select_for_update(of=("self",)).select_related("project", "user").get(pk=membership.pk)
-    refuse_unless_working(locked)  # it may have been paused while this waited
-    return locked
+    membership = _locked_membership(pk=membership.pk)
+    refuse_unless_working(membership)  # it may have been paused while this waited
+    return membership
+
+
+def _locked_membership(**which) -> Membership:
+    members = Membership.objects.select_for_update(of=("self",)).select_related("project", "user")
+    membership = members.filter(**which).first()
+    if membership is None:
+        raise NotWorking(_("You are not in this project any more."))
+    return membership
 
 
 def _lease_next(membership: Membership, ahead: bool = False) -> Assignment | None:
@@ -206,8 +214,7 @@ def take_back(assignment: Assignment) -> None:
 
     Raises NotWorking: who is paused holds nothing.
     """
-    members = Membership.objects.select_for_update(of=("self",)).select_related("user")
-    refuse_who_is_paused(members.get(project=assignment.project_id, user=assignment.labeler_id))
+    refuse_who_is_paused(_locked_membership(project=assignment.project_id, user=assignment.labeler_id))
     lease = {"state": State.LEASED, "leased_until": _from_now(assignment.project), "ended_at": None}
     Assignment.objects.filter(pk=assignment.pk).update(undone_at=now(), ahead=False, **lease)
     assignment.refresh_from_db()
