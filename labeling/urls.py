@@ -35,6 +35,7 @@ urlpatterns = [
     path("people/<int:pk>/pause", people.member_pause, name="member-pause"),
     path("people/<int:pk>/unpause", people.member_unpause, name="member-unpause"),
     path("people/<int:pk>/remove", people.member_remove, name="member-remove"),
+    path("leave", people.leave, name="leave"),
     path("settings/", people.settings, name="settings"),
     # Prompts
     path("prompts/", prompts.prompt_list, name="prompts"),

@@ -102,12 +102,24 @@ def member_remove(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("members", request.project.slug)
 
 
-def tell(request: HttpRequest, verb) -> None:
-    """Do it, or say why not."""
+@member(archived=True)
+@require_POST
+def leave(request: HttpRequest) -> HttpResponse:
+    """Everybody may go by themselves, but for the last admin."""
+    if tell(request, lambda: projects.remove_member(request.user, request.membership)):
+        left = _("You have left %(project)s. One of its admins can add you again.")
+        messages.success(request, left % {"project": request.project})
+    return redirect("account")
+
+
+def tell(request: HttpRequest, verb) -> bool:
+    """Do it, or say why not; returns whether it is done."""
     try:
         verb()
     except Refused as error:
         messages.error(request, str(error))
+        return False
+    return True
 
 
 @member(*ADMINS, archived=True)

@@ -26,7 +26,7 @@ GET = {
 POST_ADMIN = (302, 403, 403, 403, 404)
 POST = {
     "job-cancel": POST_ADMIN, "job-resume": POST_ADMIN, "model-promote": POST_ADMIN,
-    "task-put-back": POST_ADMIN, "task-retire": POST_ADMIN,
+    "task-put-back": POST_ADMIN, "task-retire": POST_ADMIN, "leave": (302, 302, 302, 302, 404),
     "member-role": POST_ADMIN, "member-pause": POST_ADMIN, "member-unpause": POST_ADMIN,
     "member-remove": POST_ADMIN, "wishes-withdraw": POST_ADMIN,
 }  # fmt: skip
