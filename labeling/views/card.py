@@ -56,17 +56,26 @@ def card(
     """The task with what was typed so far; `wrong` is shown at the answer that it concerns."""
     context = {
         "assignment_id": assignment.pk,
-        "key": uuid.uuid4(),
-        "turns": _turns(assignment),
-        "answers": _answers(assignment, typed, wrong),
-        "typed": typed,
-        "error": "" if wrong is None or wrong.letter else str(wrong),
         "unskipped": unskipped,
         "undo": getattr(ranking.last_of(request.project, request.user), "pk", None),
     }
     return page(
-        request, "labeling/_task.html", _vocabulary(request.project, len(assignment.order)) | context | more, status
+        request, "labeling/_task.html", form(request.project, assignment, typed, wrong) | context | more, status
     )
+
+
+def form(
+    project: Project, sheet: Assignment, typed: dict[str, Any], wrong: ranking.InvalidRanking | None = None
+) -> dict[str, Any]:
+    """What the ranking form shows: the prompt, the answers, and what can be said of them."""
+    context = {
+        "key": uuid.uuid4(),
+        "turns": _turns(sheet),
+        "answers": _answers(sheet, typed, wrong),
+        "typed": typed,
+        "error": "" if wrong is None or wrong.letter else str(wrong),
+    }
+    return _vocabulary(project, len(sheet.order)) | context
 
 
 def _vocabulary(project: Project, k: int) -> dict[str, Any]:
@@ -111,11 +120,11 @@ def _shown(letter: str, text: str, typed: dict, wrong: ranking.InvalidRanking | 
 def page(request: HttpRequest, fragment: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     """The fragment alone when htmx asks, else the whole page around it."""
     context |= {"project": request.project, "fragment": fragment}
-    context |= _today(request) | {"progress": _progress(request.project)} | _keys(request)
+    context |= _today(request) | {"progress": _progress(request.project)} | desk(request)
     return render(request, fragment if request.htmx else "labeling/rank.html", context, status=status)
 
 
-def _keys(request: HttpRequest) -> dict[str, Any]:
+def desk(request: HttpRequest) -> dict[str, Any]:
     """This person's keys, for the caps in the page, the help, and the script; and how they like their desk."""
     own = keys.of(request.user)
     return {

@@ -160,7 +160,7 @@ def test_an_archived_project_is_read_only_until_it_is_opened_again(client_for, c
     projects.change(carol, project, state="archived")
     browser = client_for(carol)
     settings = {"name": "Demo", "k": 4, "overlap": 1, "lease_minutes": 30, "zone": "UTC", "state": "open"}
-    settings |= {"completion": "depth", "skips_to_set_aside": 3}
+    settings |= {"completion": "depth", "skips_to_set_aside": 3, "gold_share": 0}
 
     assert browser.get("/p/demo/loop/").status_code == 200
     assert browser.post("/p/demo/jobs/new/freeze/", {"kind": "judgments"}).status_code == 403
