@@ -76,8 +76,7 @@ def _make(request: HttpRequest, task: RankingTask, typed: dict) -> dict:
 
 
 def _sheet(request: HttpRequest, sheet: Assignment, typed: dict, wrong=None) -> HttpResponse:
-    context = card.form(request.project, sheet, typed, wrong) | card.desk(request)
-    context |= {"project": request.project, "gold": sheet.task}
+    context = card.around(request) | card.form(request.project, sheet, typed, wrong) | {"gold": sheet.task}
     return render(request, "labeling/gold.html", context, status=422 if wrong else 200)
 
 
