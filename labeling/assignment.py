@@ -2,12 +2,14 @@
 
 A place is taken by one conditional UPDATE of the task's `free_places`, in the same transaction that writes the
 assignment, so that the overlap can not be exceeded however many ask at once. The order of tasks is in `order`.
+Gold tasks, for which there is no overlap, come now and then in place of the task that would be next.
 """
 
 from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
+from itertools import count
 
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
@@ -17,11 +19,11 @@ from django.utils.translation import gettext as _
 
 from labeling import set_aside
 from labeling.models import Assignment, QueuePosition, RankingTask
-from labeling.order import key, reopen
+from labeling.order import key, locked, reopen
 from people import audit
 from people.models import Membership, Project, User
 
-State = Assignment.State
+State, Purpose = Assignment.State, RankingTask.Purpose
 
 
 class NotWorking(Exception):
@@ -124,10 +126,18 @@ def _open(assignment: Assignment) -> bool:
 
 
 def _working(membership: Membership) -> Membership:
-    """The membership, locked. Locks come always in this order: the membership, the task, positions."""
-    locked = Membership.objects.select_for_update(of=("self",)).select_related("project", "user").get(pk=membership.pk)
-    refuse_unless_working(locked)  # it may have been paused while this waited
-    return locked
+    """The membership, locked. Locks come always in this order: the membership, the task, a place on it, positions."""
+    membership = _locked_membership(pk=membership.pk)
+    refuse_unless_working(membership)  # it may have been paused while this waited
+    return membership
+
+
+def _locked_membership(**which) -> Membership:
+    members = Membership.objects.select_for_update(of=("self",)).select_related("project", "user")
+    membership = members.filter(**which).first()
+    if membership is None:
+        raise NotWorking(_("You are not in this project any more."))
+    return membership
 
 
 def _lease_next(membership: Membership, ahead: bool = False) -> Assignment | None:
@@ -139,16 +149,45 @@ def _lease_next(membership: Membership, ahead: bool = False) -> Assignment | Non
         or _open_to(labeler, project).select_for_update(skip_locked=True).first()
         or _awaited(_open_to(labeler, project))
     )
-    assignment = _lease(task, project, labeler, ahead) if task else None
+    if task is None:
+        return None
+    gold = _gold_instead(membership)
+    if gold and (assignment := _lease(gold, project, labeler, ahead)):
+        return assignment
+    assignment = _lease(task, project, labeler, ahead)
     if assignment is not None:
         QueuePosition.objects.filter(pk=position.pk).update(sort_key=getattr(task, key(project)))
     return assignment
 
 
+def _gold_instead(membership: Membership) -> RankingTask | None:
+    """A gold task for this labeler in place of the next one, as often as the project says; none for admins: they know
+    the keys. Only in place of one: where nothing else is open, what came by looking again would be known for gold.
+    """
+    project = membership.project
+    if not project.gold_share or membership.role == Membership.Role.ADMIN or not drawn(project.gold_share):
+        return None
+    return _gold_for(membership.user, project).select_for_update(skip_locked=True, no_key=True).first()
+
+
+def drawn(percent: int) -> bool:
+    """Drawn anew for each lease: no pattern to be learnt, no count that could drift."""
+    return random.SystemRandom().randrange(100) < percent
+
+
+def _gold_for(labeler: User, project: Project) -> QuerySet[RankingTask]:
+    """The gold tasks that this labeler has not seen, the oldest first."""
+    tasks = RankingTask.objects.filter(_unseen(labeler), project=project, purpose=Purpose.GOLD)
+    return tasks.filter(state=RankingTask.State.OPEN).order_by("pk")
+
+
+def _unseen(labeler: User) -> Exists:
+    return ~Exists(Assignment.objects.filter(task=OuterRef("pk"), labeler=labeler, state__in=Assignment.OVER))
+
+
 def _open_to(labeler: User, project: Project, beyond: int = QueuePosition.FRONT) -> QuerySet[RankingTask]:
     """The tasks with a free place that this labeler has not seen, in their order."""
-    seen = Assignment.objects.filter(task=OuterRef("pk"), labeler=labeler, state__in=Assignment.OVER)
-    tasks = RankingTask.objects.filter(~Exists(seen), project=project, free_places__gt=0)
+    tasks = RankingTask.objects.filter(_unseen(labeler), project=project, free_places__gt=0)
     return tasks.filter(**{f"{key(project)}__gt": beyond}).order_by(key(project))
 
 
@@ -183,17 +222,20 @@ def _shuffled(task: RankingTask) -> list[int]:
 
 
 def _take_place(task: RankingTask) -> int | None:
-    """The smallest place that nobody holds, taken off the task's free ones; None when there is none left."""
-    if not RankingTask.objects.filter(pk=task.pk, free_places__gt=0).update(free_places=F("free_places") - 1):
+    """The smallest place that nobody holds, taken off the task's free ones; None when there is none left.
+
+    On a gold task there is one for everybody.
+    """
+    free = RankingTask.objects.filter(pk=task.pk, free_places__gt=0)
+    if task.purpose != Purpose.GOLD and not free.update(free_places=F("free_places") - 1):
         return None
     taken = set(task.assignments.filter(state__in=Assignment.HOLDING).values_list("place", flat=True))
-    return next(place for place in range(task.overlap) if place not in taken)
+    return next(place for place in count() if place not in taken)
 
 
 def reclaim(assignment: Assignment) -> None:
     """Hold the place of an expired lease once more, to submit after all. Raises LeaseLost when it went to others."""
-    task = RankingTask.objects.select_for_update().get(pk=assignment.task_id)
-    place = _take_place(task)
+    place = _take_place(locked(assignment.task_id))
     if place is None:
         raise LeaseLost
     assignment.state, assignment.place = State.LEASED, place
@@ -206,8 +248,7 @@ def take_back(assignment: Assignment) -> None:
 
     Raises NotWorking: who is paused holds nothing.
     """
-    members = Membership.objects.select_for_update(of=("self",)).select_related("user")
-    refuse_who_is_paused(members.get(project=assignment.project_id, user=assignment.labeler_id))
+    refuse_who_is_paused(_locked_membership(project=assignment.project_id, user=assignment.labeler_id))
     lease = {"state": State.LEASED, "leased_until": _from_now(assignment.project), "ended_at": None}
     Assignment.objects.filter(pk=assignment.pk).update(undone_at=now(), ahead=False, **lease)
     assignment.refresh_from_db()
@@ -249,10 +290,11 @@ def give_back(assignment: Assignment, actor: User | None = None) -> None:
 
 
 def _give_up(assignment: Assignment, state: State, **fields) -> bool:
+    task = locked(assignment.task_id)
     held = Assignment.objects.filter(pk=assignment.pk, state=State.LEASED)
     if not held.update(state=state, leased_until=None, ended_at=now(), **fields):
         return False
-    reopen(assignment.task_id)
+    reopen(task)
     return True
 
 
@@ -265,8 +307,9 @@ def expire(project: Project | None = None) -> int:
 
 @transaction.atomic
 def _expire_one(assignment: Assignment) -> bool:
+    task = locked(assignment.task_id)
     late = Assignment.objects.filter(pk=assignment.pk, state=State.LEASED, leased_until__lt=now())
     if not late.update(state=State.EXPIRED, leased_until=None, ended_at=now()):
         return False
-    reopen(assignment.task_id)
+    reopen(task)
     return True

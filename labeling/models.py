@@ -142,6 +142,7 @@ class RankingTask(models.Model):
 
     class Purpose(models.TextChoices):
         TRAINING = "training", _("training: its rankings enter datasets")
+        GOLD = "gold", _("gold: has an answer key, and a place for everybody; shows how well people judge")
 
     class State(models.TextChoices):
         OPEN = "open", _("open: offered once it is published, while it has a free place")
@@ -175,12 +176,16 @@ class RankingTask(models.Model):
             models.CheckConstraint(
                 condition=Q(state="open") | Q(sort_key=None), name="only_an_open_task_has_a_place_in_the_order"
             ),
+            models.CheckConstraint(
+                condition=~Q(purpose="gold") | Q(sort_key=None, free_places=0), name="a_gold_task_is_out_of_the_order"
+            ),
         ]
         indexes = [
             # The claim repeats this condition word for word, or the planner passes the index over.
             models.Index(fields=["project", "sort_key"], name="open_tasks_in_order", condition=Q(free_places__gt=0)),
             models.Index(fields=["project", "turn"], name="open_tasks_by_turn", condition=Q(free_places__gt=0)),
             models.Index(fields=["project", "id"], name="tasks_set_aside", condition=Q(state="set_aside")),
+            models.Index(fields=["project", "id"], name="gold_tasks", condition=Q(purpose="gold")),
         ]
 
     def __str__(self) -> str:
@@ -204,7 +209,7 @@ class Assignment(models.Model):
     labeler = models.ForeignKey(User, models.PROTECT, related_name="assignments")
     project = models.ForeignKey(Project, models.CASCADE, related_name="+")
     state = models.CharField(max_length=10, choices=State, default=State.LEASED)
-    place = models.PositiveSmallIntegerField()
+    place = models.PositiveSmallIntegerField(help_text=_("From 0; below the overlap, but for a gold task."))
     leased_until = models.DateTimeField(null=True)
     ahead = models.BooleanField(default=False, help_text=_("Leased while another was at hand; not looked at yet."))
     order = models.JSONField(help_text=_("Candidate ids in the order this labeler sees them: A, B, C, …"))
@@ -261,6 +266,7 @@ class Ranking(models.Model):
         LABELER = "labeler", _("by a labeler here")
         IMPORTED = "imported", _("by a named person elsewhere")
         SIMULATED = "simulated", _("by a script")
+        GOLD = "gold", _("the answer key of a gold task, by an admin")
 
     class Outcome(models.TextChoices):
         RANKED = "ranked", _("ranked")
@@ -270,7 +276,11 @@ class Ranking(models.Model):
     task = models.ForeignKey(RankingTask, models.CASCADE, related_name="rankings")
     assignment = models.ForeignKey(Assignment, models.PROTECT, null=True, related_name="rankings")
     labeler = models.ForeignKey(User, models.PROTECT, null=True, related_name="rankings")
-    judge = models.UUIDField(help_text=_("The account's UUID; of an imported judge, uuid5 of the name."))
+    judge = models.UUIDField(
+        help_text=_(
+            "The account's UUID; of an imported judge, uuid5 of the name; of all answer keys, one and the same."
+        )
+    )
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.LABELER)
     outcome = models.CharField(max_length=14, choices=Outcome, default=Outcome.RANKED)
     revision = models.PositiveSmallIntegerField(default=1)
@@ -337,6 +347,7 @@ class DatasetRanking(models.Model):
 
 
 IMPORTED_JUDGES = uuid.UUID("5f0ad1c4-7f0e-5f2b-9d3b-6a4f5a0b8c11")
+ANSWER_KEY = uuid.UUID("c2d9b7a6-31f5-4c8e-a7d0-5be04f1c9e62")
 
 
 def imported_judge(name: str) -> uuid.UUID:

@@ -26,16 +26,28 @@ def line_up(tasks) -> None:
 
     Who has looked beyond such a place looks again from there: an urgent task is the next one for everybody.
     """
+    tasks = tasks.exclude(purpose=RankingTask.Purpose.GOLD)  # has no place in the order, also when it is put back
     tasks.update(sort_key=F("priority") * RankingTask.PRIORITY + F("pk"))
     firsts = tasks.order_by().values("project").annotate(first=Min("sort_key"))
     for project, first in firsts.values_list("project", "first"):
         look_again(project, first)
 
 
-def reopen(task_id: int) -> None:
-    """Free one place of the task, and send those who had passed it back to look at it."""
-    RankingTask.objects.filter(pk=task_id).update(free_places=F("free_places") + 1)
-    task = RankingTask.objects.select_related("project").get(pk=task_id)
+def locked(task_id: int) -> RankingTask:
+    """The task, while a place on it changes hands or its purpose changes: locked always before the place itself.
+
+    Not its key: a submit at the same moment holds its place already, and points at the task.
+    """
+    tasks = RankingTask.objects.select_for_update(of=("self",), no_key=True)
+    return tasks.select_related("project").get(pk=task_id)
+
+
+def reopen(task: RankingTask) -> None:
+    """Free one place of the locked task, and send those who had passed it back to look at it."""
+    if task.purpose == RankingTask.Purpose.GOLD:
+        return  # its places are not counted: there is one for everybody
+    RankingTask.objects.filter(pk=task.pk).update(free_places=F("free_places") + 1)
+    task.refresh_from_db(fields=["turn"])
     if task.sort_key is not None:  # not set aside
         look_again(task.project_id, getattr(task, key(task.project)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Max
@@ -160,28 +161,32 @@ def _locked(assignment: Assignment) -> Assignment:
 
 def _write(assignment: Assignment, judgment: Judgment, ranks: list[int | None]) -> Ranking:
     labeler = assignment.labeler
-    earlier = Ranking.objects.filter(task=assignment.task_id, judge=labeler.uuid)
+    kind = Ranking.Kind.SIMULATED if labeler.simulated else Ranking.Kind.LABELER
+    return write(assignment, judgment, ranks, labeler.uuid, kind=kind, labeler=labeler, assignment=assignment)
+
+
+def write(sheet: Assignment, judgment: Judgment, ranks: list[int | None], judge: UUID, **who) -> Ranking:
+    """One more revision of what this judge says of the task, its answers in the sheet's order."""
+    earlier = Ranking.objects.filter(task=sheet.task_id, judge=judge)
     revisions = earlier.aggregate(last=Max("revision"))["last"] or 0
     if revisions:
         earlier.filter(current=True).update(current=False)
     ranking = Ranking.objects.create(
-        task_id=assignment.task_id,
-        assignment=assignment,
-        labeler=labeler,
-        judge=labeler.uuid,
-        kind=Ranking.Kind.SIMULATED if labeler.simulated else Ranking.Kind.LABELER,
+        task_id=sheet.task_id,
+        judge=judge,
+        **who,
         outcome=judgment.outcome,
         revision=revisions + 1,
         labels=judgment.labels,
         note=judgment.note,
-        strength=judgment.strength if ranks[0] and by_strength(assignment.project, len(ranks)) else None,
+        strength=judgment.strength if ranks[0] and by_strength(sheet.project, len(ranks)) else None,
         seconds=min(judgment.seconds, LONGEST_SITTING),
     )
     RankedCandidate.objects.bulk_create(
         RankedCandidate(
             ranking=ranking, candidate_id=candidate, shown=shown, rank=rank, rating=verdict.rating, flags=verdict.flags
         )
-        for shown, (candidate, rank) in enumerate(zip(assignment.order, ranks, strict=True))
+        for shown, (candidate, rank) in enumerate(zip(sheet.order, ranks, strict=True))
         for verdict in [judgment.verdicts.get(LETTERS[shown], Verdict())]
     )
     return ranking

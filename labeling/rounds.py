@@ -136,7 +136,8 @@ def count_candidates(project: Project) -> Candidates:
 
 
 def count_rankings(project: Project) -> Rankings:
-    current = Ranking.objects.filter(task__project=project, current=True)
+    training = RankingTask.Purpose.TRAINING
+    current = Ranking.objects.filter(task__project=project, task__purpose=training, current=True)
     counted = current.aggregate(total=Count("pk"), people=Count("judge", distinct=True))
     open_to_people = RankingTask.objects.filter(project=project, sort_key__isnull=False)
     places = open_to_people.aggregate(tasks=Count("pk"), places=Sum("overlap"), free=Sum("free_places"))

@@ -35,6 +35,7 @@ urlpatterns = [
     path("people/<int:pk>/pause", people.member_pause, name="member-pause"),
     path("people/<int:pk>/unpause", people.member_unpause, name="member-unpause"),
     path("people/<int:pk>/remove", people.member_remove, name="member-remove"),
+    path("leave", people.leave, name="leave"),
     path("settings/", people.settings, name="settings"),
     # Prompts
     path("prompts/", prompts.prompt_list, name="prompts"),
@@ -42,6 +43,8 @@ urlpatterns = [
     path("prompts/set-aside/", tasks.set_aside_list, name="set-aside"),
     path("tasks/<int:pk>/put-back", tasks.task_put_back, name="task-put-back"),
     path("tasks/<int:pk>/retire", tasks.task_retire, name="task-retire"),
+    path("tasks/<int:pk>/gold", tasks.task_gold, name="task-gold"),
+    path("tasks/<int:pk>/not-gold", tasks.task_not_gold, name="task-not-gold"),
     path("prompts/<int:pk>/", prompts.prompt, name="prompt"),
     # Datasets, models, and what joins them to judgments
     path("datasets/", datasets.dataset_list, name="datasets"),

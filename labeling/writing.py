@@ -15,7 +15,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from labeling import prompts
-from labeling.models import Candidate, Demonstration, Prompt, Ranking, Writing
+from labeling.models import Candidate, Demonstration, Prompt, Ranking, RankingTask, Writing
 from labeling.prompts import Entry
 from people import audit
 from people.access import Refused
@@ -91,6 +91,7 @@ def _take(wish: Writing, labeler: User, text: str | None = None) -> bool:
 def best_answer(prompt_id: int) -> str:
     """The text that people ranked best on average; empty where nobody ranked."""
     counted = Q(ranked__ranking__current=True, ranked__ranking__outcome=Ranking.Outcome.RANKED)
+    counted &= Q(ranked__ranking__task__purpose=RankingTask.Purpose.TRAINING)  # a gold task's key is told nobody
     answers = Candidate.objects.filter(counted, prompt=prompt_id).annotate(mean=Avg("ranked__rank"))
     return answers.order_by("mean", "pk").values_list("text", flat=True).first() or ""
 

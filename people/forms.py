@@ -179,7 +179,8 @@ class SettingsForm(forms.ModelForm):
     class Meta:
         model = Project
         fields = ["name", "guidelines", "k", "overlap", "completion", "skips_to_set_aside"]
-        fields += ["ties", "rating", "flags", "notes", "strength", "lease_minutes", "daily_limit", "zone", "state"]
+        fields += ["ties", "rating", "flags", "notes", "strength", "lease_minutes", "daily_limit", "gold_share"]
+        fields += ["zone", "state"]
         widgets = {"guidelines": forms.Textarea(attrs={"rows": 12})}
         help_texts = {
             "k": _("Used by the next sampling job; tasks that exist keep theirs."),

@@ -167,6 +167,10 @@ class Project(models.Model):
         _("tasks a day"), null=True, blank=True, validators=[MinValueValidator(1)],
         help_text=_("As many as one person may rank in a day of the project's time zone; empty: no limit."),
     )  # fmt: skip
+    gold_share = models.PositiveSmallIntegerField(
+        _("gold tasks, in percent"), default=0, validators=[MaxValueValidator(50)],
+        help_text=_("As many of the tasks that a labeler is given come with an answer key, unknown to them; 0: none."),
+    )  # fmt: skip
     zone = models.CharField(_("time zone"), max_length=50, default="UTC", validators=[known_zone])
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -174,6 +178,7 @@ class Project(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(k__gte=2, k__lte=9), name="a_project_ranks_two_to_nine_answers"),
             models.CheckConstraint(condition=Q(overlap__gte=1), name="a_task_has_a_labeler"),
+            models.CheckConstraint(condition=Q(gold_share__lte=50), name="at_most_half_of_the_tasks_are_gold"),
         ]
 
     def __str__(self) -> str:

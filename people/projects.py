@@ -84,13 +84,17 @@ def unpause(actor: User, membership: Membership) -> None:
 
 
 def remove_member(actor: User, membership: Membership) -> None:
-    """This person leaves the project: what they hold goes back, what they did stays. Raises Refused for the last admin."""
+    """This person leaves the project, by themselves or not: what they hold goes back, what they did stays.
+
+    Adding them again undoes it. Raises Refused for the last admin.
+    """
     user, project = membership.user, membership.project
+    verb = "leave project" if actor == user else "remove member"
     with transaction.atomic():
         _keep_an_admin(membership)
         gone, _rows = Membership.objects.filter(pk=membership.pk).delete()
         if gone:
-            audit.record(actor, "remove member", user, project, email=user.email, role=membership.role)
+            audit.record(actor, verb, user, project, email=user.email, role=membership.role)
     paused.send(Membership, user=user, project=project)
 
 

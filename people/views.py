@@ -29,9 +29,13 @@ password_change = auth.PasswordChangeView.as_view(
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
     """One's own projects."""
-    mine = Membership.objects.filter(user=request.user).select_related("project").order_by("project__name")
-    seen = [m for m in mine if m.project.state != Project.State.DRAFT or m.role == Membership.Role.ADMIN]
-    return render(request, "people/home.html", {"memberships": seen})
+    return render(request, "people/home.html", {"memberships": in_sight(request.user)})
+
+
+def in_sight(user: User) -> list[Membership]:
+    """The projects that this person may see, by name."""
+    mine = Membership.objects.filter(user=user).select_related("project").order_by("project__name")
+    return [m for m in mine if m.project.state != Project.State.DRAFT or m.role == Membership.Role.ADMIN]
 
 
 @login_required
@@ -41,7 +45,8 @@ def account(request: HttpRequest) -> HttpResponse:
         accounts.change(request.user, User.objects.get(pk=request.user.pk), **form.cleaned_data)
         messages.success(request, _("Your settings are saved."))
         return redirect("account")
-    return render(request, "people/account.html", {"form": form}, status=422 if form.errors else 200)
+    context = {"form": form, "memberships": in_sight(request.user)}
+    return render(request, "people/account.html", context, status=422 if form.errors else 200)
 
 
 @login_required

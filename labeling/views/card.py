@@ -59,18 +59,27 @@ def card(
     """
     context = {
         "assignment_id": assignment.pk,
-        "key": uuid.uuid4(),
-        "turns": _turns(assignment),
-        "answers": _answers(assignment, typed, wrong),
-        "typed": typed,
-        "error": "" if wrong is None or wrong.letter else str(wrong),
         "unskipped": unskipped,
         "ahead": ahead,
-    } | _vocabulary(request.project, len(assignment.order))
+    } | form(request.project, assignment, typed, wrong)
     if ahead:
-        return render(request, "labeling/_task.html", _around(request) | context)
+        return render(request, "labeling/_task.html", around(request) | context)
     context["undo"] = getattr(ranking.last_of(request.project, request.user), "pk", None)
     return page(request, "labeling/_task.html", context | more, status)
+
+
+def form(
+    project: Project, sheet: Assignment, typed: dict[str, Any], wrong: ranking.InvalidRanking | None = None
+) -> dict[str, Any]:
+    """What the ranking form shows: the prompt, the answers, and what can be said of them."""
+    context = {
+        "key": uuid.uuid4(),
+        "turns": _turns(sheet),
+        "answers": _answers(sheet, typed, wrong),
+        "typed": typed,
+        "error": "" if wrong is None or wrong.letter else str(wrong),
+    }
+    return _vocabulary(project, len(sheet.order)) | context
 
 
 def _vocabulary(project: Project, k: int) -> dict[str, Any]:
@@ -114,11 +123,11 @@ def _shown(letter: str, text: str, typed: dict, wrong: ranking.InvalidRanking | 
 
 def page(request: HttpRequest, fragment: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     """The fragment alone when htmx asks, else the whole page around it."""
-    context |= _around(request) | {"fragment": fragment, "progress": _progress(request.project)} | _today(request)
+    context |= around(request) | {"fragment": fragment, "progress": _progress(request.project)} | _today(request)
     return render(request, fragment if request.htmx else "labeling/rank.html", context, status=status)
 
 
-def _around(request: HttpRequest) -> dict[str, Any]:
+def around(request: HttpRequest) -> dict[str, Any]:
     """This person's keys, for the caps in the page, the help, and the script; and how they like their desk."""
     own = keys.of(request.user)
     return {

@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from labeling.models import Ranking
+from labeling import gold
+from labeling.models import Ranking, RankingTask
 from people import invitations, projects, receipts
 from people.access import ADMINS, Refused, Role, member
 from people.entrance import show_link
@@ -31,6 +32,7 @@ def members(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "people": with_work(request.project),
+        "gold_tasks": RankingTask.objects.filter(project=request.project, purpose=RankingTask.Purpose.GOLD).count(),
         "invitations": invitations.open_to(request.project),
         "roles": Role.choices,
     }
@@ -56,12 +58,14 @@ def let_in(request: HttpRequest, form: MemberForm) -> HttpResponse:
 
 
 def with_work(project: Project) -> list[Membership]:
-    """The memberships, each with how many rankings and when the last: two queries."""
+    """The memberships, each with how many rankings, when the last, and how they agree with the answer keys."""
     done = Ranking.objects.filter(task__project=project, current=True, labeler__isnull=False).values("labeler")
     work = {row["labeler"]: row for row in done.annotate(count=Count("pk"), last=Max("created_at"))}
+    against_keys = gold.figures(project)
     people = list(project.memberships.select_related("user").order_by("role", "user__email"))
     for one in people:
         one.work = work.get(one.user_id, {"count": 0, "last": None})
+        one.gold = against_keys.get(one.user_id)
     return people
 
 
@@ -102,12 +106,24 @@ def member_remove(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("members", request.project.slug)
 
 
-def tell(request: HttpRequest, verb) -> None:
-    """Do it, or say why not."""
+@member(archived=True)
+@require_POST
+def leave(request: HttpRequest) -> HttpResponse:
+    """Everybody may go by themselves, but for the last admin."""
+    if tell(request, lambda: projects.remove_member(request.user, request.membership)):
+        left = _("You have left %(project)s. One of its admins can add you again.")
+        messages.success(request, left % {"project": request.project})
+    return redirect("account")
+
+
+def tell(request: HttpRequest, verb) -> bool:
+    """Do it, or say why not; returns whether it is done."""
     try:
         verb()
     except Refused as error:
         messages.error(request, str(error))
+        return False
+    return True
 
 
 @member(*ADMINS, archived=True)

@@ -6,6 +6,7 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
 from labeling.models import Candidate, Prompt, Ranking, RankingTask
@@ -22,7 +23,7 @@ PER_PAGE = 50
 @require_GET
 def prompt_list(request: HttpRequest) -> HttpResponse:
     published = Prompt.objects.filter(project=request.project, published=True)
-    asked = {name: request.GET.get(name, "") for name in ("q", "split", "use_case")}
+    asked = {name: request.GET.get(name, "") for name in ("q", "split", "use_case", "gold")}
     page = Paginator(chosen(published, **asked), PER_PAGE).get_page(request.GET.get("page"))
     uses = published.exclude(use_case="").order_by("use_case").values_list("use_case", flat=True).distinct()
     count_answers(page.object_list)
@@ -32,18 +33,21 @@ def prompt_list(request: HttpRequest) -> HttpResponse:
         "splits": Prompt.Split.values,
         "uses": uses,
         "filtered": any(asked.values()),
+        "query": "".join(f"{urlencode({name: value})}&" for name, value in asked.items() if value),
         "set_aside": RankingTask.objects.filter(project=request.project, state=RankingTask.State.SET_ASIDE).count(),
     }
     return render(request, "labeling/prompts.html", context)
 
 
-def chosen(prompts: QuerySet[Prompt], q: str, split: str, use_case: str) -> QuerySet[Prompt]:
+def chosen(prompts: QuerySet[Prompt], q: str, split: str, use_case: str, gold: str) -> QuerySet[Prompt]:
     if q:
         prompts = prompts.filter(messages__icontains=as_stored(q))
     if split in Prompt.Split.values:
         prompts = prompts.filter(split=split)
     if use_case:
         prompts = prompts.filter(use_case=use_case)
+    if gold:
+        prompts = prompts.filter(pk__in=RankingTask.objects.filter(purpose=RankingTask.Purpose.GOLD).values("prompt"))
     return prompts.order_by("pk")
 
 
@@ -76,7 +80,8 @@ def prompt(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def with_ranks(task):
-    """Hang on each answer the rank that each judge gave it, in the judges' order."""
+    """Hang on each answer the rank that each judge gave it, in the judges' order; an answer key is nobody's judgment."""
+    task.by_people = sum(judged.kind != Ranking.Kind.GOLD for judged in task.judged)
     for answer in task.shown:
         answer.ranks = [rank for judged in task.judged for rank in ranks_of(judged, answer.pk)]
     return task

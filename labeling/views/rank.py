@@ -16,7 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from labeling import assignment as assignments
 from labeling import forms, markdown, ranking
-from labeling.models import Assignment
+from labeling.models import Assignment, RankingTask
 from labeling.views.card import card, page
 from people import receipts
 from people.access import RANKERS, member
@@ -154,6 +154,7 @@ def _lost(request: HttpRequest) -> HttpResponse:
 
 
 def _elsewhere(request: HttpRequest) -> dict[str, Any]:
-    """How many tasks others hold just now, and when the first of them may come back."""
+    """How many tasks others hold just now, and when the first of them may come back. A gold one brings nothing back."""
     held = Assignment.objects.filter(project=request.project, state=Assignment.State.LEASED)
+    held = held.exclude(task__purpose=RankingTask.Purpose.GOLD)
     return held.exclude(labeler=request.user).aggregate(others=Count("pk"), free_at=Min("leased_until"))

@@ -31,6 +31,11 @@ class Rows:
         found = [task for task in self.tasks if task.state == "open" and task.free_places and task.pk not in seen]
         return sorted(found, key=self.place)
 
+    def gold_for(self, labeler: int) -> list[RankingTask]:
+        """The gold tasks that this labeler has not seen, the oldest first."""
+        seen = self.seen(labeler)
+        return [task for task in self.tasks if task.purpose == "gold" and task.state == "open" and task.pk not in seen]
+
     def is_done_for_today(self, labeler: int) -> bool:
         done = [one for one in self.assignments if one.labeler_id == labeler and one.state == "submitted"]
         today = [one for one in done if one.ended_at >= self.project.day()[0]]
@@ -47,6 +52,7 @@ def check(project: Project) -> None:
     for task in rows.tasks:
         places_add_up(task, rows.of_task[task.pk])
         set_aside_when_skipped(rows, task)
+        gold_has_a_key(rows, task)
     judgments_fit_assignments(rows)
     leases_have_an_owner_at_work(rows)
     cursors_hide_nothing(rows)
@@ -55,9 +61,12 @@ def check(project: Project) -> None:
 
 def places_add_up(task: RankingTask, assignments: list[Assignment]) -> None:
     places = [one.place for one in assignments if one.state in HOLDING]
-    assert task.free_places == task.overlap - len(places), "a free place is one that nobody holds"
     assert len(set(places)) == len(places), "a place has one labeler"
-    assert all(0 <= place < task.overlap for place in places)
+    if task.purpose == "gold":
+        assert task.free_places == 0, "a gold task has a place for everybody, which is not counted"
+    else:
+        assert task.free_places == task.overlap - len(places), "a free place is one that nobody holds"
+        assert all(0 <= place < task.overlap for place in places)
     assert max(Counter(one.labeler_id for one in assignments).values(), default=1) == 1, "nobody is on a task twice"
 
 
@@ -66,7 +75,14 @@ def set_aside_when_skipped(rows: Rows, task: RankingTask) -> None:
     skips = [one for one in skips if task.put_back_at is None or one.ended_at > task.put_back_at]
     enough = len(skips) >= rows.project.skips_to_set_aside
     assert task.state != "open" or not enough, "what enough people skipped is set aside"
-    assert (task.state == "open") == (task.sort_key is not None), "and then has no place in the order"
+    in_order = task.state == "open" and task.purpose != "gold"
+    assert in_order == (task.sort_key is not None), "and then has no place in the order, nor has a gold one"
+
+
+def gold_has_a_key(rows: Rows, task: RankingTask) -> None:
+    keys = [one for one in rows.rankings if one.task_id == task.pk and one.kind == "gold" and one.current]
+    assert len(keys) == (task.purpose == "gold"), "a task has a key that counts just while it is gold"
+    assert not [key for key in keys if key.labeler_id or key.assignment_id or key.datasets.all()]
 
 
 def judgments_fit_assignments(rows: Rows) -> None:
@@ -99,6 +115,8 @@ def cursors_hide_nothing(rows: Rows) -> None:
 
 def deeds_are_audited(rows: Rows) -> None:
     told = Counter(AuditEvent.objects.filter(project=rows.project).values_list("verb", flat=True))
-    assert told["rank"] + told["revise"] == len(rows.rankings)
+    keys = sum(one.kind == "gold" for one in rows.rankings)
+    assert told["make gold"] == keys
+    assert told["rank"] + told["revise"] == len(rows.rankings) - keys
     assert told["undo"] == sum(one.undone_at is not None for one in rows.rankings)
     assert told["skip"] >= sum(one.state == "skipped" for one in rows.assignments)

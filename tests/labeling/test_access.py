@@ -17,6 +17,7 @@ RANKER = (200, 403, 200, 200, 404)
 LEAD = (200, 403, 200, 403, 404)
 GET = {
     "ring": ADMIN, "members": ADMIN, "settings": ADMIN, "prompts": ADMIN, "prompts-upload": ADMIN, "prompt": ADMIN, "set-aside": ADMIN,
+    "task-gold": ADMIN,
     "jobs": ADMIN, "jobs-live": (286, 403, 403, 403, 404), "job": ADMIN, "job-json": ADMIN, "job-log": ADMIN,
     "job-new": ADMIN, "job-answers": ADMIN, "models": ADMIN, "model": ADMIN, "model-register": ADMIN,
     "datasets": READER, "dataset": READER, "dataset-download": (410, 410, 403, 403, 404),
@@ -26,7 +27,8 @@ GET = {
 POST_ADMIN = (302, 403, 403, 403, 404)
 POST = {
     "job-cancel": POST_ADMIN, "job-resume": POST_ADMIN, "model-promote": POST_ADMIN,
-    "task-put-back": POST_ADMIN, "task-retire": POST_ADMIN,
+    "task-put-back": POST_ADMIN, "task-retire": POST_ADMIN, "task-not-gold": POST_ADMIN,
+    "leave": (302, 302, 302, 302, 404),
     "member-role": POST_ADMIN, "member-pause": POST_ADMIN, "member-unpause": POST_ADMIN,
     "member-remove": POST_ADMIN, "wishes-withdraw": POST_ADMIN,
 }  # fmt: skip
@@ -74,7 +76,7 @@ def arguments(project, people):
     job = Job.objects.get()
     wish = Writing.objects.create(project=project, kind="prompt", brief="b", state="submitted", labeler=people["lead"])
     about = {"review": wish.pk, "prompt": task.prompt_id, "dataset": dataset.pk, "dataset-download": dataset.pk}
-    about |= dict.fromkeys(["task-put-back", "task-retire"], task.pk)
+    about |= dict.fromkeys(["task-put-back", "task-retire", "task-gold", "task-not-gold"], task.pk)
     about |= dict.fromkeys(["job", "job-json", "job-log", "job-answers", "job-cancel", "job-resume"], job.pk)
     about |= dict.fromkeys(["model", "model-promote"], job.model_version_id)
     member = people["labeler"].memberships.get().pk

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, connections
 from django.utils.timezone import now
 
-from labeling import assignment, candidates
+from labeling import assignment, candidates, ranking
 from labeling.models import Assignment, Prompt, RankingTask
 from people.models import Membership, Project
 from tests.factories import make_person, make_project, make_task
@@ -184,6 +184,31 @@ def test_who_was_paused_while_asking_gets_nothing():
 
     with pytest.raises(assignment.NotWorking):
         assignment.claim(alice)
+
+
+@pytest.mark.django_db
+def test_who_was_removed_while_asking_gets_nothing():
+    project = make_project()
+    alice = Membership.objects.select_related("project", "user").get(user=make_person(project))
+    make_task(project, texts=["a", "b"])
+    Membership.objects.filter(pk=alice.pk).delete()  # after the page had read it
+
+    with pytest.raises(assignment.NotWorking, match="not in this project any more"):
+        assignment.next_for(alice)
+
+
+@pytest.mark.django_db
+def test_who_was_removed_while_undoing_takes_nothing_back():
+    project = make_project()
+    alice = Membership.objects.select_related("project", "user").get(user=make_person(project))
+    make_task(project, texts=["a", "b"])
+    verdicts = {"a": ranking.Verdict(rank=1), "b": ranking.Verdict(rank=2)}
+    submitted = ranking.submit(assignment.claim(alice), ranking.Judgment(verdicts))
+    Membership.objects.filter(pk=alice.pk).delete()
+
+    with pytest.raises(ranking.TooLate, match="not in this project any more"):
+        ranking.undo(submitted)
+    assert Assignment.objects.get().state == "submitted"
 
 
 @pytest.mark.django_db

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
-from labeling import assignment, ranking
+from labeling import assignment, gold, ranking
 from labeling.models import Assignment, QueuePosition
 from people import accounts, projects
 from people.models import Membership
@@ -91,6 +91,28 @@ def test_a_claim_takes_few_statements(project, alice):
     with CaptureQueriesContext(connection) as ran:
         assert assignment.claim(of(alice))
     assert len(ran) <= 15, [query["sql"] for query in ran.captured_queries]
+
+
+def test_gold_costs_a_claim_nothing_where_none_is_wanted_and_one_query_where_it_is_drawn(
+    project, alice, carol, monkeypatch
+):
+    monkeypatch.setattr(assignment, "drawn", lambda percent: True)
+    tasks(project, 3)
+    rank_next(alice)
+
+    def queries(share) -> int:
+        projects.change(carol, project, gold_share=share)
+        with CaptureQueriesContext(connection) as ran:
+            assignment.give_back(assignment.claim(of(alice)))
+        return len(ran)
+
+    queries(0)  # from now on it is always the same task, with its row
+    without = queries(0)
+    (golden,) = tasks(project)
+    gold.make(carol, golden, JUDGMENT)
+    assert queries(0) == without
+    Assignment.objects.create(task=golden, labeler=alice, project=project, state="skipped", place=0, order=[])
+    assert queries(50) == without + 1
 
 
 def test_a_lease_that_ran_out_is_freed_by_who_finds_nothing_else(project, alice, bob):

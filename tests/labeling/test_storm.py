@@ -5,6 +5,7 @@ The suite plays the same storms every time. `PODIUM_STORMS=500` plays as many wi
 
 import os
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 from django.db import transaction
@@ -22,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from labeling import assignment as assignments
-from labeling import candidates, export, ranking, set_aside
+from labeling import candidates, export, gold, ranking, set_aside
 from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
 from people import accounts, projects
 from people.models import Membership
@@ -48,8 +49,12 @@ class Storm(RuleBasedStateMachine):
         self.people = [make_person(self.project) for _ in range(PEOPLE)]
         self.model = make_model(self.project)
         self.state, self.published = "open", 0
+        self.lucky = False  # the draw for gold
+        self.draw = mock.patch.object(assignments, "drawn", side_effect=lambda percent: self.lucky)
+        self.draw.start()
 
     def teardown(self):
+        self.draw.stop()
         transaction.set_rollback(True)
         self.world.__exit__(None, None, None)
 
@@ -112,11 +117,15 @@ class Storm(RuleBasedStateMachine):
             projects.unpause(self.admin, self.membership(person))
             accounts.activate(self.admin, self.people[person])
 
-    @precondition(lambda self: Ranking.objects.filter(task__project=self.project, current=True, datasets=None).exists())
+    def judged(self):
+        """What enters a dataset: the judgments that count, but for those of gold tasks."""
+        return Ranking.objects.filter(task__project=self.project, task__purpose="training", current=True)
+
+    @precondition(lambda self: self.judged().filter(datasets=None).exists())
     @rule()
     def freeze(self):
         dataset = export.freeze_now(self.admin, self.project)
-        judged = Ranking.objects.filter(task__project=self.project, current=True)
+        judged = self.judged()
         assert dataset.counts["rows"] == judged.values("task").distinct().count()
         held = DatasetRanking.objects.filter(dataset=dataset).values("ranking")
         assert not judged.exclude(pk__in=held).exists(), "a revision that says the same leads to the same dataset"
@@ -140,6 +149,31 @@ class Storm(RuleBasedStateMachine):
         for task in RankingTask.objects.filter(project=self.project).exclude(state="open"):
             verb(self.admin, task)
 
+    def task(self, number: int) -> RankingTask:
+        tasks = RankingTask.objects.filter(project=self.project).order_by("pk")
+        return tasks[number % len(tasks)]
+
+    @rule(share=st.sampled_from([0, 25, 50]), lucky=st.booleans())
+    def change_share_of_gold(self, share, lucky):
+        projects.change(self.admin, self.project, gold_share=share)
+        self.lucky = lucky
+
+    @precondition(is_writable)
+    @rule(number=any_number)
+    def make_gold(self, number):
+        task = self.task(number)
+        gold.make(self.admin, task, TWO)
+        assert RankingTask.objects.get(pk=task.pk).purpose == "gold"
+
+    @precondition(is_writable)
+    @rule(number=any_number)
+    def unmake_gold(self, number):
+        task = self.task(number)
+        held = task.assignments.filter(state__in=Assignment.HOLDING).count()
+        gold.unmake(self.admin, task)
+        plain = RankingTask.objects.get(pk=task.pk)
+        assert (plain.purpose, plain.overlap) == ("training", max(task.overlap, held))
+
     # What labelers do
 
     @rule(person=people)
@@ -147,7 +181,7 @@ class Storm(RuleBasedStateMachine):
         self.ask(person)
 
     def ask(self, person) -> Assignment | None:
-        """A labeler is given what they hold, else the first open task that they have not seen, in the order."""
+        """A labeler is given what they hold, else the first open task that they have not seen, or gold in its place."""
         member, before = self.membership(person), recount.Rows(self.project)
         working = self.working(member)
         held = [one.pk for one in before.assignments if one.labeler_id == member.user_id and lasts(one)]
@@ -162,15 +196,22 @@ class Storm(RuleBasedStateMachine):
             return given
         assert working
         first = before.open_to(member.user) or self.open_after_expiry(before, member)
-        assert (given and given.task_id) == (first[0].pk if first else None)
+        assert (given and given.task_id) == self.due(before, member, first)
         return given
+
+    def due(self, rows, member, first) -> int | None:
+        """The task that a claim leases; gold only where there is another one, so that nobody can tell."""
+        drawn = first and self.lucky and rows.project.gold_share
+        found = (rows.gold_for(member.user_id) if drawn else []) or first
+        return found[0].pk if found else None
 
     def open_after_expiry(self, before, member) -> list:
         """A claim that finds nothing frees what has run out and looks again: only then is nothing a true nothing."""
         late = [one for one in before.assignments if one.state == "leased" and not lasts(one)]
         for one in late:
             one.state = "expired"
-            next(task for task in before.tasks if task.pk == one.task_id).free_places += 1
+            task = next(task for task in before.tasks if task.pk == one.task_id)
+            task.free_places += task.purpose != "gold"
         return before.open_to(member.user)
 
     @precondition(is_writable)
@@ -187,6 +228,7 @@ class Storm(RuleBasedStateMachine):
         except assignments.LeaseLost:
             assert one.state not in Assignment.HOLDING
             assert free == 0
+            assert one.task.purpose != "gold", "which has a place for everybody"
 
     @precondition(is_writable)
     @rule(number=any_number)
@@ -208,7 +250,7 @@ class Storm(RuleBasedStateMachine):
         at_hand = assignments.current(self.project, member.user)
         if at_hand is None:
             return
-        first = recount.Rows(self.project).open_to(member.user)
+        rows = recount.Rows(self.project)
         others = assignments.held_by(self.project, member.user).exclude(pk=at_hand.pk)
         had = [one.pk for one in others]
         try:
@@ -218,7 +260,7 @@ class Storm(RuleBasedStateMachine):
         if had:
             assert ahead.pk == had[0]
         else:
-            assert (ahead and ahead.task_id) == (first[0].pk if first else None)
+            assert (ahead and ahead.task_id) == self.due(rows, member, rows.open_to(member.user))
         assert assignments.next_for(member) == at_hand
 
     @precondition(is_writable)

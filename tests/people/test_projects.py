@@ -9,7 +9,7 @@ from labeling.models import Assignment, Ranking
 from modelops import jobs
 from people import projects
 from people.access import Refused
-from people.models import Membership, Project
+from people.models import AuditEvent, Membership, Project
 from tests.factories import make_person, make_project, make_ranking, make_task
 
 pytestmark = pytest.mark.django_db
@@ -114,6 +114,38 @@ def test_an_admin_who_goes_is_sent_home(client_for, project, carol):
     assert client_for(carol).post(f"/p/demo/people/{of(carol).pk}/remove").url == "/"
 
 
+def test_a_member_leaves_by_themselves_and_can_be_added_again(client_for, project, carol, alice):
+    make_task(project)
+    held = assignment.next_for(of(alice))
+    browser = client_for(alice)
+    assert "/p/demo/leave" in browser.get("/account/").content.decode()
+    page = browser.post("/p/demo/leave", follow=True).content.decode()
+
+    held.refresh_from_db()
+    assert held.state == Assignment.State.RETURNED
+    assert "You have left Demo" in page
+    assert "/p/demo/leave" not in page
+    assert browser.get("/p/demo/rank/").status_code == 404
+    assert AuditEvent.objects.get(verb="leave project").actor == alice
+
+    projects.add_member(carol, project, alice.email, "labeler")
+    assert assignment.next_for(of(alice)) == held
+
+
+def test_the_last_admin_does_not_leave(client_for, project, carol):
+    page = client_for(carol).post("/p/demo/leave", follow=True).content.decode()
+
+    assert "keeps at least one admin" in page
+    assert of(carol).role == "admin"
+
+
+def test_an_archived_project_can_be_left(client_for, project, carol, alice):
+    projects.change(carol, project, state="archived")
+    client_for(alice).post("/p/demo/leave")
+
+    assert not Membership.objects.filter(user=alice).exists()
+
+
 def test_archiving_returns_leases_and_cancels_waiting_jobs(carol, alice, project):
     make_task(project)
     held, job = assignment.next_for(of(alice)), jobs.request(carol, project, "freeze")
@@ -128,7 +160,7 @@ def test_an_archived_project_is_read_only_until_it_is_opened_again(client_for, c
     projects.change(carol, project, state="archived")
     browser = client_for(carol)
     settings = {"name": "Demo", "k": 4, "overlap": 1, "lease_minutes": 30, "zone": "UTC", "state": "open"}
-    settings |= {"completion": "depth", "skips_to_set_aside": 3}
+    settings |= {"completion": "depth", "skips_to_set_aside": 3, "gold_share": 0}
 
     assert browser.get("/p/demo/loop/").status_code == 200
     assert browser.post("/p/demo/jobs/new/freeze/", {"kind": "judgments"}).status_code == 403

@@ -1,0 +1,82 @@
+"""Gold tasks: their answer key, given by an admin, shows how well people judge. Labelers can't tell them from others.
+
+A gold task is out of the order, and each labeler may be given it once; how often is the project's `gold_share`. What
+people say of it enters no dataset and no figure of the project.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from labeling import order, quality, ranking
+from labeling.models import ANSWER_KEY, Assignment, RankedCandidate, Ranking, RankingTask
+from people import audit
+from people.models import Project, User
+
+Purpose = RankingTask.Purpose
+
+
+def sheet(task: RankingTask, admin: User) -> Assignment:
+    """The ranking form for who gives the key: answers as they were made. Nobody's place, and never stored."""
+    answers = list(task.candidates.order_by("slot", "pk").values_list("pk", flat=True))
+    return Assignment(task=task, project=task.project, labeler=admin, order=answers)
+
+
+def key_of(task: RankingTask) -> Ranking | None:
+    """The answer key; where the task is gold no more, the one that it had."""
+    return task.rankings.filter(kind=Ranking.Kind.GOLD).order_by("-revision").first()
+
+
+@transaction.atomic
+def make(actor: User, task: RankingTask, judgment: ranking.Judgment) -> Ranking:
+    """Give the task its answer key, or another one: it is gold from now on. Raises InvalidRanking.
+
+    Who holds it goes on; what people said of it so far is held against the key too.
+    """
+    paper = sheet(task, actor)
+    ranks = ranking.check(judgment, len(paper.order), task.project)
+    if len(set(ranks)) < 2:
+        raise ranking.InvalidRanking(_("A key says of at least one answer that it is better than another."))
+    order.locked(task.pk)
+    key = ranking.write(paper, judgment, ranks, ANSWER_KEY, kind=Ranking.Kind.GOLD)
+    RankingTask.objects.filter(pk=task.pk).update(purpose=Purpose.GOLD, sort_key=None, free_places=0)
+    audit.record(actor, "make gold", task, task.project, revision=key.revision)
+    return key
+
+
+@transaction.atomic
+def unmake(actor: User, task: RankingTask) -> None:
+    """An ordinary task again: what people said of it while it was gold counts like any judgment. Twice is harmless.
+
+    It takes as many places as people hold, and is offered where that is less than its overlap.
+    """
+    task, one = order.locked(task.pk), RankingTask.objects.filter(pk=task.pk)
+    if task.purpose != Purpose.GOLD:
+        return
+    task.rankings.filter(kind=Ranking.Kind.GOLD).update(current=False)
+    held = _close_up(task)
+    overlap = max(task.overlap, held)
+    one.update(purpose=Purpose.TRAINING, overlap=overlap, free_places=overlap - held)
+    if task.rankings.filter(kind=Ranking.Kind.IMPORTED).exists():  # was never offered, and is not now
+        one.update(free_places=0, state=RankingTask.State.OPEN)
+    elif task.state == RankingTask.State.OPEN:
+        order.line_up(one)
+    audit.record(actor, "unmake gold", task, task.project)
+
+
+def _close_up(task: RankingTask) -> int:
+    """Leave no gap between the places that people hold; returns how many those are."""
+    held = task.assignments.filter(state__in=Assignment.HOLDING)
+    taken = set(held.values_list("place", flat=True))
+    free = (place for place in range(len(taken)) if place not in taken)
+    for pk in held.filter(place__gte=len(taken)).values_list("pk", flat=True):
+        Assignment.objects.filter(pk=pk).update(place=next(free))
+    return len(taken)
+
+
+def figures(project: Project) -> dict[int, quality.Gold]:
+    """How each labeler's judgments of the project's gold tasks agree with the keys: one query."""
+    said = RankedCandidate.objects.filter(ranking__task__project=project, ranking__task__purpose=Purpose.GOLD)
+    said = said.filter(ranking__current=True).exclude(ranking__kind=Ranking.Kind.IMPORTED)
+    return quality.by_labeler(said.values_list("ranking__task", "ranking__labeler", "candidate", "rank"))
