@@ -118,18 +118,22 @@ def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None
     Raises InvalidRanking, AlreadySubmitted, or assignments.LeaseLost when the place went to someone else.
     """
     ranks = check(judgment, len(assignment.order), assignment.project)
-    assignment = _locked(assignment)
-    if assignment.state == Assignment.State.SUBMITTED:
-        raise AlreadySubmitted
-    if assignment.state != Assignment.State.LEASED:
+    if not _hand_in(assignment, draft):
+        assignment = _locked(assignment)
+        if assignment.state == Assignment.State.SUBMITTED:
+            raise AlreadySubmitted
         assignments.reclaim(assignment)
+        _hand_in(assignment, draft)
     ranking = _write(assignment, judgment, ranks)
-    typed = {} if draft is None else {"draft": draft, "draft_at": now()}
-    Assignment.objects.filter(pk=assignment.pk).update(
-        state=Assignment.State.SUBMITTED, leased_until=None, ended_at=now(), **typed
-    )
     audit.record(assignment.labeler, "rank", ranking, assignment.project, revision=ranking.revision)
     return ranking
+
+
+def _hand_in(assignment: Assignment, draft: dict | None) -> bool:
+    """Of several copies of a form, one finds the place still leased; the others wait here for it."""
+    typed = {} if draft is None else {"draft": draft, "draft_at": now()}
+    leased = Assignment.objects.filter(pk=assignment.pk, state=Assignment.State.LEASED)
+    return bool(leased.update(state=Assignment.State.SUBMITTED, leased_until=None, ended_at=now(), **typed))
 
 
 @transaction.atomic
