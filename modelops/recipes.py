@@ -46,7 +46,7 @@ class SampleRecipe:
     top_k: int = setting(50, "Draw only from this many of the likeliest tokens; 0 takes all of them.", low=0, high=1000)
     max_tokens: int = setting(128, "Longest answer, in tokens.", low=1, high=4096)
     seed: int = setting(
-        1, "Start of the random draws: the same seed, batch by batch, gives the same answers.", low=0, high=2**31 - 1
+        1, "Start of the random draws: the same seed gives the same answers, in any batch.", low=0, high=2**31 - 1
     )
     batch: int = setting(64, "Answers drawn together in one call of the model.", low=1, high=512)
     split: str = setting("all", "Which prompts to answer.", choices=("all", "train", "validation", "test", "held-out"))

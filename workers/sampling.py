@@ -52,6 +52,7 @@ def sample(engine, slots: list[Slot], recipe: SampleRecipe, tick) -> list[Answer
         top_p=recipe.top_p,
         top_k=recipe.top_k,
         max_tokens=recipe.max_tokens,
+        batch=recipe.batch,
         tick=tick,
     )
     return [

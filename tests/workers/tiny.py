@@ -41,6 +41,60 @@ def save(folder: str | Path, seed: int = 0, **config) -> Path:
     return folder
 
 
+def save_other(folder: str | Path, kind: str, seed: int = 0) -> Path:
+    """A model of another family with random weights and the same tokenizer: "t5", "bart", "gpt2" or "mistral".
+
+    Mistral's tokens see only the eight before them.
+    """
+    import torch
+    import transformers
+
+    torch.set_num_threads(1)
+    folder, words = Path(folder), tokenizer()
+    ends = {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id}
+    ends |= {"vocab_size": len(words), "decoder_start_token_id": words.pad_token_id}
+    name, sizes = OTHERS[kind]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        config = getattr(transformers, name.split("For")[0].replace("LMHeadModel", "") + "Config")(**sizes, **ends)
+        model = getattr(transformers, name)(config)
+        for parameter in model.parameters():  # else their scores hardly differ from token to token
+            parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
+OTHERS = {
+    "t5": ("T5ForConditionalGeneration", {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}),
+    "bart": (
+        "BartForConditionalGeneration",
+        {
+            "d_model": 32,
+            "encoder_layers": 2,
+            "decoder_layers": 2,
+            "encoder_attention_heads": 4,
+            "decoder_attention_heads": 4,
+            "encoder_ffn_dim": 64,
+            "decoder_ffn_dim": 64,
+            "max_position_embeddings": 256,
+        },
+    ),
+    "gpt2": ("GPT2LMHeadModel", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256}),
+    "mistral": (
+        "MistralForCausalLM",
+        {
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "sliding_window": 8,
+        },
+    ),
+}
+
+
 def tokenizer():
     """A byte-level BPE tokenizer trained on WORDS: start, end and pad are three different tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers

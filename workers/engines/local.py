@@ -1,19 +1,28 @@
-"""Answers from a model on this machine: one padded `generate` for each batch of rows."""
+"""Answers from a model on this machine, by our own decode loop over a transformers model.
+
+Each prompt is read once, whatever its number of answers; rows that end leave the batch and others take their places
+(`batch.py`); their keys and values are allocated once (`cache.py`); draws sort no vocabulary and repeat themselves
+(`draws.py`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from workers.engines import weights
+from workers.engines.batch import Batch, Row
+from workers.engines.decoders import decoder_of
 from workers.engines.device import best_device, best_dtype
+from workers.engines.draws import Sampler
+from workers.engines.endings import Endings
 from workers.trainers import tokens
 
 logger = logging.getLogger(__name__)
@@ -21,11 +30,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sample:
-    """One answer. `tokens` counts the drawn tokens, the end token too.
+    """One answer. `tokens` counts the drawn tokens, also an end token and those of a stop string.
 
-    `finish_reason` is "stop" where the model ended its answer, "length" where max_tokens did. `logprob` is the sum of
-    the drawn tokens' log-probabilities (natural) under the model itself, before temperature, top-k and top-p.
-    `truncated` says that the prompt lost its start to fit the model's context.
+    `finish_reason` is "stop" where the model ended its answer or said a stop string, "length" where max_tokens did.
+    `logprob` is the sum of the drawn tokens' log-probabilities (natural) under the model itself, before penalty,
+    temperature and all cuts; `logprobs` has one for each of the drawn `ids`. `truncated` says that the prompt lost its
+    start to fit the model's context.
     """
 
     text: str
@@ -33,6 +43,8 @@ class Sample:
     finish_reason: str
     logprob: float
     truncated: bool = False
+    ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
 
 
 def row_seed(seed: int, prompt_id: str, slot: int) -> int:
@@ -42,18 +54,18 @@ def row_seed(seed: int, prompt_id: str, slot: int) -> int:
 
 
 class LocalEngine:
-    """A model folder (safetensors and tokenizer), loaded once. Raises OSError where the folder holds no whole model."""
+    """A model folder (safetensors and tokenizer), loaded once.
+
+    Raises OSError where the folder holds no whole model, and ValueError for a model that can't be decoded here.
+    """
 
     def __init__(self, folder: str | Path, device: torch.device | None = None):
         self.device = device or best_device()
         self.tokenizer = tokens.load_tokenizer(folder)
-        model = weights.load(AutoModelForCausalLM, folder, best_dtype(self.device))
+        model = weights.load(auto_class(folder), folder, best_dtype(self.device))
         self.model = model.to(self.device).eval()
+        self.decoder = decoder_of(self.model)
         self.ends = end_tokens(self.model, self.tokenizer)
-        # The model's own defaults (penalties, temperatures) would stack on ours.
-        self.model.generation_config = GenerationConfig(
-            eos_token_id=self.ends, pad_token_id=self.tokenizer.pad_token_id, do_sample=False
-        )
 
     def close(self) -> None:
         """Release the model's memory; the engine is of no use afterwards."""
@@ -61,8 +73,13 @@ class LocalEngine:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
+    def sample(self, conversations: list[list[dict]], seeds: list[int], **settings) -> list[Sample]:
+        """One answer to each conversation, in their order; the settings are those of `stream`."""
+        samples = dict(self.stream(conversations, seeds, **settings))
+        return [samples[number] for number in range(len(conversations))]
+
     @torch.inference_mode()
-    def sample(
+    def stream(
         self,
         conversations: list[list[dict]],
         seeds: list[int],
@@ -70,47 +87,61 @@ class LocalEngine:
         temperature: float = 0.8,
         top_p: float = 0.95,
         top_k: int = 50,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        stop: Collection[str] = (),
         max_tokens: int = 128,
+        batch: int = 64,
         tick: Callable[[], None] = lambda: None,
-    ) -> list[Sample]:
-        """One answer to each conversation (repeat a conversation for several), each drawn from its own seed.
+    ) -> Iterator[tuple[int, Sample]]:
+        """Each conversation's number and answer, as soon as it is there (repeat a conversation for several answers).
 
-        An answer depends on its seed and not on the rows beside it, as far as rounding allows. Temperature 0 always
-        takes the likeliest token and ignores the seeds. A prompt that leaves no room for `max_tokens` loses its start.
-        `tick` is called at every step; what it raises ends the batch.
+        An answer depends on its own seed and not on the rows beside it, as far as rounding allows: in float32 it is
+        the same in any batch, in bfloat16 two tokens that are nearly as likely may change places. Temperature 0 always
+        takes the likeliest token and ignores the seeds; what the other settings do says `draws.Sampler`. An answer ends
+        before the first string of `stop`. A prompt that leaves no room for `max_tokens` loses its start. At most
+        `batch` answers are drawn together. `tick` is called at every step; what it raises ends the stream.
         """
-        if not conversations:
-            return []
+        sampler = Sampler(temperature, top_p, top_k, min_p, repetition_penalty)
         max_tokens, longest = self._room(max_tokens)
+        endings = Endings(self.tokenizer, self.ends, stop, max_tokens)
+        prompts = self._prompts(conversations, longest)
+        rows = [Row(number, ids, seed) for number, ((ids, _), seed) in enumerate(zip(prompts, seeds, strict=True))]
+        size = min(batch, len(rows))
+        decoder = self.decoder(self.model, self.tokenizer.pad_token_id, size, max_tokens)
+        for row in Batch(decoder, sampler, rows, size, max_tokens, endings.reached).run(tick):
+            yield row.number, finished(row, endings, prompts[row.number][1])
+
+    def _room(self, max_tokens: int) -> tuple[int, int]:
+        """The longest answer and the longest prompt that fit the model's context; an encoder has one of its own."""
+        context = getattr(self.model.config, "max_position_embeddings", None) or 2**31
+        max_tokens = min(max_tokens, context - 1)
+        return max_tokens, context if self.model.config.is_encoder_decoder else context - max_tokens
+
+    def _prompts(self, conversations: list[list[dict]], longest: int) -> list[tuple[list[int], bool]]:
+        """Each conversation's token ids, and whether they lost their start."""
         prompts = [tokens.prompt_ids(self.tokenizer, messages, longest) for messages in conversations]
         if cut := sum(truncated for _, truncated in prompts):
             logger.warning("%d of %d prompts lost their start to fit %d tokens", cut, len(prompts), longest)
-        ids, mask = tokens.padded([row for row, _ in prompts], self.tokenizer.pad_token_id, side="left")
-        draw = Draw(seeds, ids.shape[1], max_tokens, temperature, top_p, top_k, tick)
-        output = self.model.generate(
-            input_ids=ids.to(self.device),
-            attention_mask=mask.to(self.device),
-            max_new_tokens=max_tokens,
-            logits_processor=LogitsProcessorList([draw]),
-        )
-        drawn, logprobs = output[:, ids.shape[1] :].tolist(), torch.stack(draw.logprobs, dim=1).tolist()
-        return [self._finished(*row) for row in zip(drawn, logprobs, [truncated for _, truncated in prompts])]
+        return prompts
 
-    def _room(self, max_tokens: int) -> tuple[int, int]:
-        context = getattr(self.model.config, "max_position_embeddings", None) or 2**31
-        max_tokens = min(max_tokens, context - 1)
-        return max_tokens, context - max_tokens
 
-    def _finished(self, ids: list[int], logprobs: list[float], truncated: bool) -> Sample:
-        end = next((place for place, token in enumerate(ids) if token in self.ends), None)
-        count = len(ids) if end is None else end + 1
-        return Sample(
-            text=self.tokenizer.decode(ids[:count], skip_special_tokens=True).strip(),
-            tokens=count,
-            finish_reason="length" if end is None else "stop",
-            logprob=sum(logprobs[:count]),
-            truncated=truncated,
-        )
+def finished(row: Row, endings: Endings, truncated: bool) -> Sample:
+    return Sample(
+        text=endings.text(row.ids),
+        tokens=len(row.ids),
+        finish_reason=endings.reason(row.ids),
+        logprob=sum(row.logprobs),
+        truncated=truncated,
+        ids=tuple(row.ids),
+        logprobs=tuple(row.logprobs),
+    )
+
+
+def auto_class(folder: str | Path) -> type:
+    """The class of transformers that loads this folder's model for text."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
 
 
 def end_tokens(model, tokenizer) -> list[int]:
@@ -118,44 +149,3 @@ def end_tokens(model, tokenizer) -> list[int]:
     ids = model.generation_config.eos_token_id
     ids = set(ids) if isinstance(ids, list) else {ids}
     return sorted((ids | {tokenizer.eos_token_id}) - {None})
-
-
-class Draw(LogitsProcessor):
-    """Draws each row's next token by inverting its distribution at that row's own uniform number.
-
-    It leaves only the drawn token, so that greedy `generate` takes it: torch's own sampling has one random stream for
-    the whole batch, in which an answer would change with the rows beside it.
-    """
-
-    def __init__(
-        self, seeds: list[int], start: int, steps: int, temperature: float, top_p: float, top_k: int, tick=lambda: None
-    ):
-        self.tick = tick
-        self.start, self.temperature, self.top_p, self.top_k = start, temperature, top_p, top_k
-        self.uniform = torch.stack([_uniform(seed, steps) for seed in seeds])
-        self.logprobs: list[torch.Tensor] = []
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Scores (rows, vocabulary) with all but the drawn token at minus infinity."""
-        self.tick()
-        uniform = self.uniform[:, input_ids.shape[1] - self.start].to(scores.device)
-        token = self.choose(scores.float(), uniform)[:, None]
-        self.logprobs.append(scores.float().log_softmax(-1).gather(1, token)[:, 0])
-        return torch.full_like(scores, -torch.inf).scatter_(1, token, 0.0)
-
-    def choose(self, scores: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-        """The token (rows,) that each uniform number in [0, 1) picks from softmax(scores / temperature), cut by top-k, then top-p."""
-        if self.temperature == 0:
-            return scores.argmax(-1)
-        values, ids = scores.topk(min(self.top_k or scores.shape[1], scores.shape[1]))
-        probabilities = (values / self.temperature).softmax(-1).double()
-        before = probabilities.cumsum(-1) - probabilities
-        kept = before < self.top_p
-        reach = (probabilities * kept).cumsum(-1)
-        place = (reach <= uniform[:, None] * reach[:, -1:]).sum(-1)
-        place = place.clamp(max=kept.sum(-1) - 1)  # where rounding reached the very end
-        return ids.gather(1, place[:, None])[:, 0]
-
-
-def _uniform(seed: int, steps: int) -> torch.Tensor:
-    return torch.rand(steps, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
