@@ -7,8 +7,8 @@ from django.urls import reverse
 from labeling.models import Prompt
 from modelops.models import Job, ModelVersion
 from people.models import User
-from tests.browser.test_ranking import ANSWERS, make_tasks
-from tests.factories import make_model, make_person, make_project
+from tests.browser.hands import make_tasks
+from tests.factories import make_model, make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -24,12 +24,11 @@ OF_THE_SITE = ["home", "account", "password_change", "accounts", "account-new", 
 
 
 @pytest.fixture
-def admin():
+def admin(project):
     """Somebody who may open every page, in a project with something on each."""
-    project = make_project(slug="demo", name="Assistant, round 3", guidelines="# Be kind\n\nRank what *helps* first.")
     person = make_person(project, "admin", "carol", is_staff=True)
     make_model(project, folder="models/m", sha256="0" * 64)
-    make_tasks(project, 2, texts=ANSWERS)
+    make_tasks(project, 2)
     return person
 
 
