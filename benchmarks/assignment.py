@@ -1,237 +1,210 @@
-"""How long a labeler waits for a task, and for a submit, as the queue grows to a million tasks.
+"""How long a labeler waits for a task, and for a submit, over HTTP, as the queue grows to a million tasks.
 
-Threads of one process claim and submit through the project's own verbs, with no think time, against a real database:
-SQLite, or PostgreSQL by DATABASE_URL (an empty database that may be filled). Afterwards every task is checked: nobody
-may have got past its overlap, nor one labeler a task twice.
+1, 8 and 32 annotators log in and work the ranking page's own addresses with no time to think, at 1k to 1M tasks of four
+answers and overlap 3: on SQLite, and on PostgreSQL where a database is named (it is emptied). Where asked, Label Studio
+does the same on 10,000 tasks in the same run. Afterwards every touched task is checked against its overlap.
 
-    python benchmarks/assignment.py --quick --json figures.json
+    python benchmarks/assignment.py --json figures.json
+    python benchmarks/assignment.py --postgres postgres://user@127.0.0.1/empty --peer http://127.0.0.1:8082 --peer-tokens FILE
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
-import shutil
+import signal
 import statistics
 import subprocess
 import sys
-import threading
 import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.annotators import Labeler, Level, PeerAnnotator, closed_loop, peer_project  # noqa: E402
+from benchmarks.podium import OURS, free_port  # noqa: E402
+from benchmarks.queue_fixture import OVERLAP, PEOPLE  # noqa: E402
+from config.up import web  # noqa: E402
+
 CACHE = ROOT / "var" / "benchmarks" / "assignment"
-SIZES = (1_000, 100_000, 1_000_000)
-K, OVERLAP, PEOPLE = 4, 3, 8
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+PEER_SIZE = 10_000
+CROWDS = (1, 8, 32)
+MOST = 800  # pairs at once: 1,000 tasks hold 3,000
+ALTERNATIONS = 100
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer pairs a measurement; still all sizes")
-    parser.add_argument(
-        "--data", type=Path, help="taken for the other benchmarks' sake; this one needs no outside data"
-    )
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--completion", default="depth", choices=["depth", "breadth"], help="order of the tasks")
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    pairs = 300 if options.quick else 2_000
-    if options.one:
-        print(json.dumps(measure(options.one, pairs, options.completion)))
-        return
-    results = {size: in_own_process(size, options) for size in SIZES}
-    print(table(results))
+    options = arguments()
+    databases = {"sqlite": ""} | ({"postgresql": options.postgres} if options.postgres else {})
+    figures = {}
+    for database, url in databases.items():
+        for size in SIZES:
+            measured = podium(size, url, options.seconds)
+            tell(f"{database}, {size:,} tasks", measured)
+            figures |= {f"{database}_{size}_{name}": value for name, value in measured.items()}
+    if options.peer:
+        measured = peer(options)
+        tell(f"the peer, {PEER_SIZE:,} tasks", measured)
+        figures |= {f"peer_{name}": value for name, value in measured.items()}
+    figures |= told(figures, databases)
+    for name in ("next_growth_1k_to_1m", "submit_to_bare", "overlap_violations", "peer_pairs_ratio", "peer_next_ratio"):
+        if name in figures:
+            print(f"{name:24}{figures[name]:10.2f}")
     if options.json:
-        options.json.write_text(json.dumps(flat(results), indent=1))
+        options.json.write_text(json.dumps(figures, indent=1))
 
 
-def in_own_process(size: int, options) -> dict:
-    """Settings are read once a process, so each size has one."""
-    var = CACHE / str(size)
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="four seconds a measurement in place of twenty")
+    parser.add_argument("--postgres", default="", metavar="URL", help="a PostgreSQL database that may be emptied")
+    parser.add_argument("--peer", metavar="URL", help="a running Label Studio to measure beside")
+    parser.add_argument("--peer-tokens", type=Path, help='its tokens: {"users": [32 of them], "admin": ...}')
+    parser.add_argument("--data", type=Path, help="taken for other benchmarks' sake; this one needs no outside data")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    options = parser.parse_args()
+    options.seconds = 4 if options.quick else 20
+    if options.peer and not options.peer_tokens:
+        parser.error("--peer needs --peer-tokens")
+    return options
+
+
+# Podium
+
+
+def podium(size: int, url: str, seconds: float) -> dict[str, float]:
+    """The figures of one size on one database (SQLite when `url` is empty), served as `make up` serves it."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    var = CACHE / ("postgresql" if url else str(size))
     var.mkdir(parents=True, exist_ok=True)
-    command = [
-        sys.executable,
-        __file__,
-        "--one",
-        str(size),
-        "--completion",
-        options.completion,
-        *(["--quick"] if options.quick else []),
-    ]
-    environment = os.environ | {"PODIUM_VAR": str(var), "PYTHONPATH": str(ROOT)}
-    out = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(out.splitlines()[-1])
+    environment |= {"PODIUM_VAR": str(var), "DATABASE_URL": url}
+    fixture("fill", str(size), environment=environment)
+    with server(environment, url) as base:
+        labelers = [Labeler(base, person) for person in range(PEOPLE)]
+        measured = crowds(labelers, seconds) | against_bare(labelers[0])
+    return measured | {"overlap_violations": int(fixture("violations", environment=environment))}
 
 
-def measure(size: int, pairs: int, completion: str) -> dict:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    import django
-
-    django.setup()
-    prepare(size)
-    from people.models import Project
-
-    Project.objects.update(completion=completion)
-    members = memberships()
-    alone = run(members[:1], pairs)
-    together = run(members, pairs)
-    return {
-        "claim_ms": 1000 * statistics.median(alone["claim"]),
-        "claim_p95_ms": 1000 * statistics.quantiles(alone["claim"], n=20)[-1],
-        "submit_ms": 1000 * statistics.median(alone["submit"]),
-        "pairs_per_second_c1": len(alone["claim"]) / alone["seconds"],
-        "pairs_per_second_c8": len(together["claim"]) / together["seconds"],
-        "claim_p99_ms_c8": 1000 * statistics.quantiles(together["claim"], n=100)[-1],
-        "overlap_violations": violations(),
-    }
+def fixture(*arguments: str, environment: dict) -> str:
+    command = [sys.executable, "-m", "benchmarks.queue_fixture", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-# The fixture
+@contextmanager
+def server(environment: dict, url: str):
+    """The web server alone, on a free port; its address."""
+    port = free_port()
+    command = web(SimpleNamespace(DATABASE_URL=url, HOST="127.0.0.1", PORT=port))
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    try:
+        yield answering(f"http://127.0.0.1:{port}")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
 
 
-def prepare(size: int) -> None:
-    """A database of `size` open tasks: made once, then copied (SQLite) or filled anew (PostgreSQL)."""
-    from django.conf import settings
-    from django.core.management import call_command
-    from django.db import connection
-
-    if connection.vendor == "postgresql":
-        call_command("migrate", verbosity=0)
-        call_command("flush", interactive=False, verbosity=0)
-        return fill(size)
-    name = Path(settings.DATABASES["default"]["NAME"])
-    cached = name.with_name(f"fixture-{schema()}.sqlite3")
-    for stale in (name, *name.parent.glob(f"{name.name}-*")):
-        stale.unlink(missing_ok=True)
-    if not cached.exists():
-        call_command("migrate", verbosity=0)
-        fill(size)
-        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.close()
-        shutil.copy(name, cached)
-    else:
-        shutil.copy(cached, name)
+def answering(base: str, seconds: float = 60) -> str:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            urllib.request.urlopen(f"{base}/login/", timeout=10).close()
+            return base
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.2)
+    raise SystemExit(f"the server did not answer within {seconds:.0f} s")
 
 
-def schema() -> str:
-    """Changes with any migration, so that a fixture of older tables is not taken for today's."""
-    files = sorted(ROOT.glob("*/migrations/*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
-
-
-def fill(size: int) -> None:
-    """Prompts, answers and tasks by INSERT … SELECT: a million in about a minute."""
-    from django.db import connection, transaction
-
-    from labeling.candidates import publish
-    from labeling.models import RankingTask
-    from modelops.models import Job, ModelVersion
-    from people.models import Membership, Project, User
-
-    project = Project.objects.create(slug="bench", name="Bench", k=K, overlap=OVERLAP)
-    for number in range(PEOPLE):
-        user = User.objects.create_user(f"person{number}@example.org")
-        Membership.objects.create(project=project, user=user)
-    version = ModelVersion.objects.create(project=project, kind="policy", name="writer")
-    job = Job.objects.create(project=project, kind="sample", state="done", model_version=version)
-    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %s) "
-    text = "x" * 200
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO labeling_prompt (id, project_id, messages, source, author, use_case, language, split, digest, "
-            "published, job_id, created_at) " + numbers + 'SELECT i, %s, \'[{"role":"user","content":"?"}]\', \'\', '
-            "'', '', '', 'train', CAST(i AS varchar), true, %s, CURRENT_TIMESTAMP FROM n",
-            [size, project.pk, job.pk],
-        )
-        for slot in range(K):
-            cursor.execute(
-                "INSERT INTO labeling_candidate (id, prompt_id, model_version_id, job_id, slot, text, finish_reason, "
-                "created_at) " + numbers + "SELECT i * %s + %s, i, %s, %s, %s, %s, 'stop', CURRENT_TIMESTAMP FROM n",
-                [size, K, slot, version.pk, job.pk, slot, text],
-            )
-        cursor.execute(
-            "INSERT INTO labeling_rankingtask (id, project_id, prompt_id, job_id, purpose, state, priority, overlap, "
-            "free_places, created_at) "
-            + numbers
-            + "SELECT i, %s, i, %s, 'training', 'open', 0, %s, 0, CURRENT_TIMESTAMP FROM n",
-            [size, project.pk, job.pk, OVERLAP],
-        )
-        cursor.execute(
-            "INSERT INTO labeling_rankingtask_candidates (rankingtask_id, candidate_id) "
-            "SELECT prompt_id, id FROM labeling_candidate"
-        )
-        publish(RankingTask.objects.filter(project=project))
-    connection.cursor().execute("ANALYZE")
-
-
-# The measurement
-
-
-def memberships() -> list:
-    from people.models import Membership
-
-    return list(Membership.objects.select_related("project", "user").order_by("pk"))
-
-
-def run(members: list, pairs: int) -> dict:
-    """Each member claims and submits `pairs` times in a thread of its own."""
-    times: dict[str, list[float]] = {"claim": [], "submit": []}
-    threads = [threading.Thread(target=work, args=(member, pairs, times)) for member in members]
-    started = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return times | {"seconds": time.perf_counter() - started}
-
-
-def work(member, pairs: int, times: dict) -> None:
-    from django.db import connection
-
-    from labeling import assignment, ranking
-
-    verdicts = {letter: ranking.Verdict(rank=place) for place, letter in enumerate("abcd", start=1)}
-    for _ in range(pairs):
-        before = time.perf_counter()
-        held = assignment.next_for(member)
-        claimed = time.perf_counter()
-        if held is None:
+def against_bare(labeler: Labeler) -> dict[str, float]:
+    """Submits and bare authenticated requests by turns, so that both see the same machine."""
+    submits, bares = [], []
+    labeler.begin()
+    for _ in range(ALTERNATIONS):
+        if labeler.next() is None:
             break
-        ranking.submit(held, ranking.Judgment(verdicts))
-        times["claim"].append(claimed - before)
-        times["submit"].append(time.perf_counter() - claimed)
-    connection.close()
+        submits.append(seconds_of(labeler.submit))
+        bares.append(seconds_of(labeler.bare))
+    submit, bare = statistics.median(submits), statistics.median(bares)
+    return {"submit_alone_ms": 1000 * submit, "bare_ms": 1000 * bare, "submit_to_bare": submit / bare}
 
 
-def violations() -> int:
-    """Tasks with more labelers than their overlap, or whose free places don't add up."""
-    from django.db.models import Count, F, Q
-
-    from labeling.models import Assignment, RankingTask
-
-    touched = RankingTask.objects.filter(pk__in=Assignment.objects.values("task"))
-    held = Count("assignments", filter=Q(assignments__state__in=Assignment.HOLDING))
-    return touched.annotate(held=held).exclude(held=F("overlap") - F("free_places")).count()
+def seconds_of(deed) -> float:
+    before = time.perf_counter()
+    deed()
+    return time.perf_counter() - before
 
 
-def flat(results: dict) -> dict:
-    figures = {f"{name}_{size}": value for size, result in results.items() for name, value in result.items()}
-    largest, smallest = results[max(results)], results[min(results)]
-    return figures | {
-        "pairs_per_second_c8": largest["pairs_per_second_c8"],
-        "claim_growth_1k_to_1m": largest["claim_ms"] / smallest["claim_ms"],
-        "overlap_violations": sum(result["overlap_violations"] for result in results.values()),
+# The peer
+
+
+def peer(options) -> dict[str, float]:
+    tokens = json.loads(options.peer_tokens.read_text())
+    project = peer_project(options.peer, tokens["admin"], PEER_SIZE, OVERLAP)
+    annotators = [PeerAnnotator(options.peer, token, project) for token in tokens["users"]]
+    return crowds(annotators, 5 * options.seconds)  # it does some pairs a second: fewer would be no measurement
+
+
+# The figures
+
+
+def crowds(annotators: list, seconds: float) -> dict[str, float]:
+    figures, touched = {"errors": 0}, Counter()
+    for crowd in CROWDS:
+        level = closed_loop(annotators[:crowd], seconds, MOST)
+        touched += level.tasks
+        for error in level.errors:
+            print(f"  {error}", file=sys.stderr)
+        figures["errors"] += len(level.errors)
+        figures |= {f"{name}_c{crowd}": value for name, value in summary(level).items()}
+    return figures | {"most_on_one_task": max(touched.values())}
+
+
+def summary(level: Level) -> dict[str, float]:
+    return {
+        "pairs_per_second": len(level.submit) / level.seconds,
+        "next_ms": 1000 * statistics.median(level.next),
+        "next_p95_ms": 1000 * statistics.quantiles(level.next, n=20)[-1],
+        "submit_ms": 1000 * statistics.median(level.submit),
+        "submit_p95_ms": 1000 * statistics.quantiles(level.submit, n=20)[-1],
     }
 
 
-def table(results: dict) -> str:
-    names = list(next(iter(results.values())))
-    lines = [f"{'tasks':24}" + "".join(f"{size:>12,}" for size in results)]
-    lines += [f"{name:24}" + "".join(f"{result[name]:12.1f}" for result in results.values()) for name in names]
-    growth = flat(results)["claim_growth_1k_to_1m"]
-    return "\n".join([*lines, f"claim, 1,000,000 tasks against 1,000: {growth:.2f} x"])
+def tell(what: str, measured: dict) -> None:
+    print(f"\n{what}\n{'annotators':24}" + "".join(f"{crowd:10}" for crowd in CROWDS))
+    for name in ("pairs_per_second", "next_ms", "next_p95_ms", "submit_ms", "submit_p95_ms"):
+        print(f"{name:24}" + "".join(f"{measured[f'{name}_c{crowd}']:10.1f}" for crowd in CROWDS))
+    rest = {name: value for name, value in measured.items() if "_c" not in name}
+    print("  ".join(f"{name} {value:.4g}" for name, value in rest.items()), flush=True)
+
+
+def told(figures: dict, databases: dict) -> dict[str, float]:
+    """The figures that stand for the run: of both databases the worse one."""
+    growths = [
+        figures[f"{name}_{max(SIZES)}_next_ms_c1"] / figures[f"{name}_{min(SIZES)}_next_ms_c1"] for name in databases
+    ]
+    said = {
+        "next_growth_1k_to_1m": max(growths),
+        "submit_to_bare": max(value for name, value in figures.items() if name.endswith("submit_to_bare")),
+        "overlap_violations": sum(value for name, value in figures.items() if name.endswith("overlap_violations")),
+    }
+    return said | (ratios(figures, databases) if "peer_next_ms_c1" in figures else {})
+
+
+def ratios(figures: dict, databases: dict) -> dict[str, float]:
+    """Podium's pairs a second over the peer's (the smallest of all crowds), and its `next` over the peer's, alone."""
+    ours = [f"{name}_{PEER_SIZE}" for name in databases]
+    pairs = [
+        figures[f"{our}_pairs_per_second_c{c}"] / figures[f"peer_pairs_per_second_c{c}"] for our in ours for c in CROWDS
+    ]
+    nexts = [figures[f"{our}_next_ms_c1"] / figures["peer_next_ms_c1"] for our in ours]
+    return {"peer_pairs_ratio": min(pairs), "peer_next_ratio": max(nexts)}
 
 
 if __name__ == "__main__":

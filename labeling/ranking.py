@@ -111,20 +111,21 @@ def _ranks_of_verdicts(verdicts: list[Verdict], ties: bool) -> list[int | None]:
 
 
 @transaction.atomic
-def submit(assignment: Assignment, judgment: Judgment) -> Ranking:
-    """Record what the labeler decided; nothing is half written.
+def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None) -> Ranking:
+    """Record what the labeler decided; nothing is half written. After an undo the `draft` is shown again.
 
     Raises InvalidRanking, AlreadySubmitted, or assignments.LeaseLost when the place went to someone else.
     """
     ranks = check(judgment, len(assignment.order), assignment.project)
-    assignment = _locked(assignment.pk)
+    assignment = _locked(assignment)
     if assignment.state == Assignment.State.SUBMITTED:
         raise AlreadySubmitted
     if assignment.state != Assignment.State.LEASED:
         assignments.reclaim(assignment)
     ranking = _write(assignment, judgment, ranks)
+    typed = {} if draft is None else {"draft": draft, "draft_at": now()}
     Assignment.objects.filter(pk=assignment.pk).update(
-        state=Assignment.State.SUBMITTED, leased_until=None, ended_at=now()
+        state=Assignment.State.SUBMITTED, leased_until=None, ended_at=now(), **typed
     )
     audit.record(assignment.labeler, "rank", ranking, assignment.project, revision=ranking.revision)
     return ranking
@@ -137,7 +138,7 @@ def revise(assignment: Assignment, judgment: Judgment) -> Ranking:
     Raises InvalidRanking, or NothingToRevise when the place has no ranking now.
     """
     ranks = check(judgment, len(assignment.order), assignment.project)
-    assignment = _locked(assignment.pk)
+    assignment = _locked(assignment)
     if not assignment.rankings.filter(current=True).exists():
         raise NothingToRevise
     ranking = _write(assignment, judgment, ranks)
@@ -151,14 +152,18 @@ def save_revision_draft(assignment: Assignment, draft: dict) -> bool:
     return bool(submitted.update(draft=draft, draft_at=now()))
 
 
-def _locked(pk: int) -> Assignment:
-    return Assignment.objects.select_for_update(of=("self",)).select_related("project", "labeler").get(pk=pk)
+def _locked(assignment: Assignment) -> Assignment:
+    locked = Assignment.objects.select_for_update().get(pk=assignment.pk)
+    locked.project, locked.labeler = assignment.project, assignment.labeler
+    return locked
 
 
 def _write(assignment: Assignment, judgment: Judgment, ranks: list[int | None]) -> Ranking:
     labeler = assignment.labeler
     earlier = Ranking.objects.filter(task=assignment.task_id, judge=labeler.uuid)
-    earlier.filter(current=True).update(current=False)
+    revisions = earlier.aggregate(last=Max("revision"))["last"] or 0
+    if revisions:
+        earlier.filter(current=True).update(current=False)
     ranking = Ranking.objects.create(
         task_id=assignment.task_id,
         assignment=assignment,
@@ -166,7 +171,7 @@ def _write(assignment: Assignment, judgment: Judgment, ranks: list[int | None]) 
         judge=labeler.uuid,
         kind=Ranking.Kind.SIMULATED if labeler.simulated else Ranking.Kind.LABELER,
         outcome=judgment.outcome,
-        revision=(earlier.aggregate(last=Max("revision"))["last"] or 0) + 1,
+        revision=revisions + 1,
         labels=judgment.labels,
         note=judgment.note,
         strength=judgment.strength if ranks[0] and by_strength(assignment.project, len(ranks)) else None,
@@ -194,7 +199,7 @@ def undo(ranking: Ranking) -> Assignment:
 
     Raises TooLate after ten minutes, once a dataset holds the ranking, once it was undone, or while one is paused.
     """
-    assignment = _locked(ranking.assignment_id)
+    assignment = _locked(ranking.assignment)
     if now() - ranking.created_at > UNDO:
         raise TooLate(_("A ranking can be undone for ten minutes."))
     if DatasetRanking.objects.filter(ranking=ranking).exists():

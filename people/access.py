@@ -27,9 +27,10 @@ class Refused(Exception):
 
 def membership_or_404(user: User, slug: str, roles=ANYONE) -> Membership:
     """The user's membership in the project. A stranger learns nothing (404); the wrong role is told so (403)."""
-    membership = Membership.objects.select_related("project", "user").filter(project__slug=slug, user=user).first()
+    membership = Membership.objects.select_related("project").filter(project__slug=slug, user=user).first()
     if membership is None:
         raise Http404
+    membership.user = user
     hidden = membership.project.state == Project.State.DRAFT and membership.role != Role.ADMIN
     if hidden:
         raise Http404

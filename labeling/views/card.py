@@ -51,9 +51,12 @@ class Shown:
 
 def card(
     request: HttpRequest, assignment: Assignment, typed: dict[str, Any],
-    wrong: ranking.InvalidRanking | None = None, unskipped: str = "", status: int = 200, **more,
+    wrong: ranking.InvalidRanking | None = None, unskipped: str = "", status: int = 200, ahead: bool = False, **more,
 ) -> HttpResponse:  # fmt: skip
-    """The task with what was typed so far; `wrong` is shown at the answer that it concerns."""
+    """The task with what was typed so far; `wrong` is shown at the answer that it concerns.
+
+    A card fetched ahead brings nothing of what the submit before it changes: its answer will.
+    """
     context = {
         "assignment_id": assignment.pk,
         "key": uuid.uuid4(),
@@ -62,21 +65,22 @@ def card(
         "typed": typed,
         "error": "" if wrong is None or wrong.letter else str(wrong),
         "unskipped": unskipped,
-        "undo": getattr(ranking.last_of(request.project, request.user), "pk", None),
-    }
-    return page(
-        request, "labeling/_task.html", _vocabulary(request.project, len(assignment.order)) | context | more, status
-    )
+        "ahead": ahead,
+    } | _vocabulary(request.project, len(assignment.order))
+    if ahead:
+        return render(request, "labeling/_task.html", _around(request) | context)
+    context["undo"] = getattr(ranking.last_of(request.project, request.user), "pk", None)
+    return page(request, "labeling/_task.html", context | more, status)
 
 
 def _vocabulary(project: Project, k: int) -> dict[str, Any]:
     """What can be said of this task, by the project's rules."""
     strengths = [(value, name) for value, name in STRENGTHS.items() if value or project.ties]
     return {
-        "ordinals": list(enumerate(ORDINALS[:k], 1)),
+        "ordinals": list(enumerate(map(str, ORDINALS[:k]), 1)),
         "strengths": strengths if ranking.by_strength(project, k) else None,
         "labels": ranking.LABELS.items(),
-        "flags": [(flag, FLAGS.get(flag, flag)) for flag in project.flags],
+        "flags": [(flag, str(FLAGS.get(flag, flag))) for flag in project.flags],
         "ratings": forms.RATINGS,
         "outcomes": Ranking.Outcome.choices,
         "skip_reasons": forms.SKIP_REASONS.items(),
@@ -110,15 +114,15 @@ def _shown(letter: str, text: str, typed: dict, wrong: ranking.InvalidRanking | 
 
 def page(request: HttpRequest, fragment: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     """The fragment alone when htmx asks, else the whole page around it."""
-    context |= {"project": request.project, "fragment": fragment}
-    context |= _today(request) | {"progress": _progress(request.project)} | _keys(request)
+    context |= _around(request) | {"fragment": fragment, "progress": _progress(request.project)} | _today(request)
     return render(request, fragment if request.htmx else "labeling/rank.html", context, status=status)
 
 
-def _keys(request: HttpRequest) -> dict[str, Any]:
+def _around(request: HttpRequest) -> dict[str, Any]:
     """This person's keys, for the caps in the page, the help, and the script; and how they like their desk."""
     own = keys.of(request.user)
     return {
+        "project": request.project,
         "keys": {verb: keys.shown(key) for verb, key in own.items()},
         "deeds": [(keys.shown(own[name]), verb.says) for name, verb in keys.VERBS.items()],
         "verbs": json.dumps({key: verb for verb, key in own.items()}),

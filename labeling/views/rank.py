@@ -70,8 +70,7 @@ def rank_ahead(request: HttpRequest, assignment_id: int) -> HttpResponse:
 
 
 def _submit(assignment: Assignment, typed: dict[str, Any]) -> dict[str, Any]:
-    assignments.save_draft(assignment, typed)  # undo shows it again
-    return {"ranking": ranking.submit(assignment, forms.judgment(typed)).pk}
+    return {"ranking": ranking.submit(assignment, forms.judgment(typed), draft=typed).pk}
 
 
 @member(*RANKERS)
@@ -130,7 +129,9 @@ def guidelines(request: HttpRequest) -> HttpResponse:
 
 def own_or_404(request: HttpRequest, assignment_id: int) -> Assignment:
     own = Assignment.objects.filter(labeler=request.user, project=request.project)
-    return get_object_or_404(own.select_related("project", "labeler"), pk=assignment_id)
+    assignment = get_object_or_404(own, pk=assignment_id)
+    assignment.labeler, assignment.project = request.user, request.project  # read already
+    return assignment
 
 
 def go_on(request: HttpRequest) -> HttpResponse:

@@ -4,6 +4,7 @@
 
 const RETRY = 5_000;
 const SHORTLY = 250;      // ms: the card at hand comes first
+const HERE = performance.timeOrigin;      // this page, as it was loaded
 
 const task = () => document.querySelector("#task");
 const action = () => new URL(task().action).pathname;
@@ -45,6 +46,7 @@ const put = (entry) => store([...entries(), entry]);
 
 async function flush() {
   if (busy || !entries().length) return;
+  if (entries()[0].refused === HERE) return say("refused");
   busy = true;
   clearTimeout(timer);
   while (entries().length && await send(entries()[0])) store(entries().slice(1));
@@ -60,7 +62,7 @@ async function send(entry) {
   const answer = await fetch(entry.action, { method: "POST", body, headers, redirect: "manual" }).catch(() => null);
   if (answer?.ok) return taken(entry, await answer.text());
   if (answer?.status === 409 || answer?.status === 422) return refused(await answer.text());
-  if (answer && answer.status >= 400 && answer.status < 500) return say("refused"), true;
+  if (answer?.status >= 400 && answer.status < 500) return turnedDown(entry);
   say(answer?.type === "opaqueredirect" ? "out" : "unsent");
   timer = setTimeout(flush, RETRY);
   return false;
@@ -74,6 +76,13 @@ function taken(entry, html) {
   else htmx.swap("#card", html, { swapStyle: whole ? "innerHTML" : "none" });
   say("sent");
   return true;
+}
+
+// A log-in in another window makes this page's token worthless: the page that is loaded next tries once more.
+function turnedDown(entry) {
+  say(entry.refused ? "declined" : "refused");
+  if (!entry.refused) store([{ ...entry, refused: HERE }, ...entries().slice(1)]);
+  return Boolean(entry.refused);
 }
 
 function refused(html) {

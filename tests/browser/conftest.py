@@ -14,7 +14,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-EXPECTED = re.compile(r"status of (409|422)|ERR_INTERNET_DISCONNECTED|htmx:(sendError|afterRequest)")
+EXPECTED = re.compile(r"status of (403|409|422)|ERR_INTERNET_DISCONNECTED|htmx:(sendError|afterRequest)")
 
 
 @pytest.fixture(scope="session")
