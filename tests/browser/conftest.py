@@ -92,10 +92,10 @@ def desk(window, log_in, project, alice):
 def picture():
     """Keeps a screenshot in the folder that PODIUM_SCREENSHOTS names, if it does."""
 
-    def take(page, name):
+    def take(page, name, **options):
         folder = os.environ.get("PODIUM_SCREENSHOTS")
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=f"{folder}/{name}.png")
+            page.screenshot(path=f"{folder}/{name}.png", **options)
 
     return take

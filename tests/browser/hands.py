@@ -1,5 +1,7 @@
 """The tasks that browser tests lay before a labeler, and what hands do at the ranking page."""
 
+import time
+
 from playwright.sync_api import expect
 
 from labeling.models import RankedCandidate, Ranking
@@ -45,7 +47,7 @@ def ranks():
 def drag(page, start, end, share=0.5):
     """Press on `start`, move in steps, let go over `end`, at this share of its width."""
     one, other = page.locator(start).bounding_box(), page.locator(end).bounding_box()
-    page.mouse.move(one["x"] + one["width"] / 2, one["y"] + one["height"] / 2)
+    page.mouse.move(*middle(one))
     page.mouse.down()
     page.mouse.move(other["x"] + other["width"] * share, other["y"] + other["height"] / 2, steps=8)
     page.mouse.up()
@@ -62,18 +64,24 @@ def submit(page, how="click"):
 
 
 def swipe(page, start, end):
-    """Put a finger on `start`, move it, and lift it over `end`."""
-    one, other = page.locator(start).bounding_box(), page.locator(end).bounding_box()
-    finger = page.context.new_cdp_session(page)
+    """Put a finger on `start`, move it, and lift it over `end`, as slowly as people do: a fling eats the next tap."""
+    one, other = (middle(page.locator(which).bounding_box()) for which in (start, end))
+    finger, begun = page.context.new_cdp_session(page), time.time() - 1
 
-    def touch(kind, box=None):
-        at = [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}] if box else []
-        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+    def touch(kind, tenths, *points):
+        points = [{"x": x, "y": y} for x, y in points]
+        said = {"type": kind, "touchPoints": points, "timestamp": begun + tenths / 10}
+        finger.send("Input.dispatchTouchEvent", said)
 
-    touch("touchStart", one)
-    touch("touchMove", {**one, "x": one["x"] - 20})
-    touch("touchMove", other)
-    touch("touchEnd")
+    touch("touchStart", 0, one)
+    for tenths, share in enumerate((0.3, 0.6, 0.9, 1, 1, 1), 1):
+        touch("touchMove", tenths, tuple(a + share * (b - a) for a, b in zip(one, other)))
+    touch("touchEnd", 8)
+    finger.detach()
+
+
+def middle(box):
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 def identify(page, person):

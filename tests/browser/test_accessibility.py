@@ -5,6 +5,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 
 from labeling.models import Prompt
+from labeling.views.components import CARDS
 from modelops.models import Job, ModelVersion
 from people.models import User
 from tests.browser.hands import make_tasks
@@ -20,7 +21,7 @@ OF_A_PROJECT = [
     "rank", "history", "rank-keys", "guidelines", "ring", "members", "settings", "prompts", "prompts-upload", "jobs",
     "models", "model-register", "datasets", "set-aside", "write", "reviews", "ask-prompts", "ask-demonstrations",
 ]  # fmt: skip
-OF_THE_SITE = ["home", "account", "password_change", "accounts", "account-new", "projects-new"]
+OF_THE_SITE = ["home", "account", "password_change", "accounts", "account-new", "projects-new", "components"]
 
 
 @pytest.fixture
@@ -56,6 +57,7 @@ def addresses():
     yield reverse("prompt", args=["demo", Prompt.objects.first().pk])
     yield reverse("job", args=["demo", Job.objects.first().pk])
     yield from (reverse(name) for name in OF_THE_SITE)
+    yield from (f"{reverse('components')}?card={card}" for card in CARDS)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

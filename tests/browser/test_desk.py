@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from labeling.models import Ranking
-from tests.browser.hands import ranks, submit
+from tests.browser.hands import PHONE, ranks, submit
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -154,6 +154,24 @@ def test_a_second_thought(desk, picture):
     expect(page.locator(".message")).to_have_text("Your revision is saved; the earlier ranking is kept.")
     assert ranks() == {"a": 1, "b": 2, "d": 3, "c": 4}
     assert Ranking.objects.count() == 2
+
+
+def test_a_long_answer_on_a_phone_is_read_on(desk, picture):
+    page = desk(texts=["Many words follow one another here. " * 300, "A few words."], **PHONE)
+    card = page.locator(".answer.long")
+    text, own_letter = card.locator(".text:visible"), card.locator(".letter")
+    expect(card).to_have_count(1)
+    picture(page, "desk-390-light-folded")
+    card.locator(".unfold").tap()
+    assert text.evaluate("text => text.scrollHeight - text.clientHeight") <= 0
+    page.evaluate("scrollBy(0, 2000)")
+    picture(page, "desk-390-light-read-on")
+    expect(own_letter).to_be_in_viewport()
+    own_letter.tap()
+    expect(page.locator(".tier.full")).to_have_count(2)
+    card.locator(".fold").tap()
+    expect(card.locator(".unfold")).to_be_visible()
+    expect(own_letter).to_be_in_viewport()
 
 
 def test_a_note_left_half_written_waits_in_another_browser(desk, window, log_in, alice):

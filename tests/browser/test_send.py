@@ -124,14 +124,12 @@ def test_who_is_logged_out_meanwhile_loses_nothing(at_work, alice):
     assert ranks() == {"d": 1, "b": 2, "a": 3, "c": 4}
 
 
-def test_a_log_in_in_another_window_loses_nothing(at_work, alice):  # noqa: F811
+def test_a_log_in_in_another_window_loses_nothing(at_work, alice):
     page = at_work()
     page.context.clear_cookies(name="sessionid")
     other = page.context.new_page()
     other.goto("/login/")  # the token of the page behind it becomes worthless
-    other.fill("[name=username]", alice.email)
-    other.fill("[name=password]", PASSWORD)
-    other.keyboard.press("Enter")
+    identify(other, alice)
     other.wait_for_url(lambda url: "login" not in url)
     page.keyboard.type("dba")
     page.keyboard.press("Enter")
@@ -142,7 +140,7 @@ def test_a_log_in_in_another_window_loses_nothing(at_work, alice):  # noqa: F811
     expect(prompt(page)).to_contain_text("(2)")
 
 
-def test_what_is_refused_on_two_pages_blocks_nothing_after_it(at_work, project):  # noqa: F811
+def test_what_is_refused_on_two_pages_blocks_nothing_after_it(at_work):
     page = at_work()
     page.route("**/submit", lambda route: route.fulfill(status=403, body="no"))
     page.keyboard.type("dba")
