@@ -66,14 +66,14 @@ def card(
         "error": "" if wrong is None or wrong.letter else str(wrong),
         "unskipped": unskipped,
         "ahead": ahead,
-    } | _vocabulary(request.project, len(assignment.order))
+    } | vocabulary(request.project, len(assignment.order))
     if ahead:
-        return render(request, "labeling/_task.html", _around(request) | context)
+        return render(request, "labeling/_task.html", around(request) | context)
     context["undo"] = getattr(ranking.last_of(request.project, request.user), "pk", None)
     return page(request, "labeling/_task.html", context | more, status)
 
 
-def _vocabulary(project: Project, k: int) -> dict[str, Any]:
+def vocabulary(project: Project, k: int) -> dict[str, Any]:
     """What can be said of this task, by the project's rules."""
     strengths = [(value, name) for value, name in STRENGTHS.items() if value or project.ties]
     return {
@@ -95,11 +95,11 @@ def _turns(assignment: Assignment) -> list[tuple[str, str, str]]:
 def _answers(assignment: Assignment, typed: dict, wrong: ranking.InvalidRanking | None) -> list[Shown]:
     texts = dict(Candidate.objects.filter(pk__in=assignment.order).values_list("pk", "text"))
     return [
-        _shown(letter, texts[candidate], typed, wrong) for letter, candidate in zip(ranking.LETTERS, assignment.order)
+        shown(letter, texts[candidate], typed, wrong) for letter, candidate in zip(ranking.LETTERS, assignment.order)
     ]
 
 
-def _shown(letter: str, text: str, typed: dict, wrong: ranking.InvalidRanking | None) -> Shown:
+def shown(letter: str, text: str, typed: dict, wrong: ranking.InvalidRanking | None) -> Shown:
     html = markdown.render(text)
     return Shown(
         letter,
@@ -114,11 +114,11 @@ def _shown(letter: str, text: str, typed: dict, wrong: ranking.InvalidRanking | 
 
 def page(request: HttpRequest, fragment: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     """The fragment alone when htmx asks, else the whole page around it."""
-    context |= _around(request) | {"fragment": fragment, "progress": _progress(request.project)} | _today(request)
+    context |= around(request) | {"fragment": fragment, "progress": _progress(request.project)} | _today(request)
     return render(request, fragment if request.htmx else "labeling/rank.html", context, status=status)
 
 
-def _around(request: HttpRequest) -> dict[str, Any]:
+def around(request: HttpRequest) -> dict[str, Any]:
     """This person's keys, for the caps in the page, the help, and the script; and how they like their desk."""
     own = keys.of(request.user)
     return {
