@@ -79,10 +79,10 @@ def form(
         "typed": typed,
         "error": "" if wrong is None or wrong.letter else str(wrong),
     }
-    return _vocabulary(project, len(sheet.order)) | context
+    return vocabulary(project, len(sheet.order)) | context
 
 
-def _vocabulary(project: Project, k: int) -> dict[str, Any]:
+def vocabulary(project: Project, k: int) -> dict[str, Any]:
     """What can be said of this task, by the project's rules."""
     strengths = [(value, name) for value, name in STRENGTHS.items() if value or project.ties]
     return {
@@ -104,11 +104,11 @@ def _turns(assignment: Assignment) -> list[tuple[str, str, str]]:
 def _answers(assignment: Assignment, typed: dict, wrong: ranking.InvalidRanking | None) -> list[Shown]:
     texts = dict(Candidate.objects.filter(pk__in=assignment.order).values_list("pk", "text"))
     return [
-        _shown(letter, texts[candidate], typed, wrong) for letter, candidate in zip(ranking.LETTERS, assignment.order)
+        shown(letter, texts[candidate], typed, wrong) for letter, candidate in zip(ranking.LETTERS, assignment.order)
     ]
 
 
-def _shown(letter: str, text: str, typed: dict, wrong: ranking.InvalidRanking | None) -> Shown:
+def shown(letter: str, text: str, typed: dict, wrong: ranking.InvalidRanking | None) -> Shown:
     html = markdown.render(text)
     return Shown(
         letter,

@@ -115,7 +115,8 @@ function drawStrength() {
 function drawTiers() {
   const tiers = read(), board = $(".tiers"), held = document.activeElement.closest(".tiers .letter")?.dataset.letter;
   const ranked = task().elements.outcome.value === "ranked";
-  board.replaceChildren(...letters().map((_, i) => slot(tiers[i])));
+  const left = letters().length - tiers.flat().length;   // each may become a step of its own
+  board.replaceChildren(...tiers.map(slot), ...Array.from({ length: left }, () => slot()));
   board.classList.toggle("off", !ranked);
   for (const card of cards()) {
     const letter = card.dataset.letter, out = $(".place", card);
@@ -123,7 +124,7 @@ function drawTiers() {
     out.textContent = out.hidden ? "" : name(tiers.find((tier) => tier.includes(letter)));
     card.dataset.place = field(letter).value;
   }
-  $("#submit").disabled = ranked && tiers.flat().length < letters().length;
+  $("#submit").disabled = ranked && left > 0;
   $(".status").textContent = ranked ? say(tiers) : words().unranked;
   if (held) $(`.tiers [data-letter=${held}], #answer-${held} .letter`)?.focus();
 }

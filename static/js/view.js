@@ -1,5 +1,5 @@
 // How answers are looked at: columns or a stack, set or as written, two side by side, and what differs. The first two are
-// remembered for the person; none of it is part of the judgment.
+// remembered for the person; none of it is part of the judgment. On a narrow screen a long answer is folded until it is read on.
 
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -29,6 +29,20 @@ function remember(name, value) {
 }
 const kept = {};   // a card that was made before a change still follows it
 
+// ---- A long answer, folded on a narrow screen (podium.css says how narrow) ----
+
+const LONG = 1.2;   // screens
+
+function measure() {
+  for (const card of cards()) card.classList.toggle("long", body(card)?.scrollHeight > LONG * innerHeight);
+}
+
+function fold(card) {
+  card.classList.toggle("unfolded");
+  if (!card.classList.contains("unfolded")) card.scrollIntoView({ block: "nearest" });
+  body(card).focus({ preventScroll: true });
+}
+
 // ---- Two side by side ----
 
 function compare(letter) {
@@ -49,6 +63,7 @@ function words(root) {
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const node = walker.currentNode;
+    if (node.parentElement.matches(".hint")) continue;   // ours, not the answer's
     for (const { segment, index, isWordLike } of cutter.segment(node.data)) {
       if (isWordLike) found.push({ node, index, end: index + segment.length, word: segment.toLowerCase() });
     }
@@ -110,6 +125,7 @@ function draw() {
     card.classList.toggle("compared", here);
     press($("[data-verb=compare]", card), here);
   }
+  measure();
   document.dispatchEvent(new CustomEvent("podium:draw"));    // the status tells the ranking again
   if (compared.length === 1) $(".status").textContent = $(".status").dataset.compare.replace("{letter}", compared[0].toUpperCase());
   mark();
@@ -120,10 +136,11 @@ const deeds = {
   source: () => toggle("source", "on", "off"),
   differences: () => { differs = !differs; chosen ??= cards()[0].dataset.letter; draw(); },
   compare: (what) => compare(what.closest(".answer").dataset.letter),
+  fold: (what) => fold(what.closest(".answer")),
 };
 
 document.addEventListener("click", (event) => {
-  const what = event.target.closest(".tools [data-verb], .answer [data-verb=compare]");
+  const what = event.target.closest(".tools [data-verb], .answer [data-verb]");
   if (what && desk()) deeds[what.dataset.verb](what);
 });
 document.addEventListener("keydown", (event) => {
@@ -136,6 +153,7 @@ document.addEventListener("focusin", (event) => {   // the answer at hand is the
   if (differs) mark();
 });
 document.addEventListener("htmx:afterSwap", (event) => { if (!event.target.matches("dialog")) start(); });
+addEventListener("resize", measure);
 
 function start() {
   compared = [], differs = false, chosen = null;

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.factories import PASSWORD
+from tests.browser.hands import ANSWERS, identify, make_tasks
+from tests.factories import make_project
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -43,8 +44,8 @@ def window(chromium, live_server):
         if message.type == "error" and not EXPECTED.search(message.text):
             errors.append(message.text)
 
-    def open_window(width=1440, height=900, **options):
-        viewport = {"width": width, "height": height}
+    def open_window(width=1440, **options):
+        viewport = {"width": width, "height": 900 if width > 760 else 844}
         context = chromium.new_context(base_url=live_server.url, viewport=viewport, **options)
         context.set_default_timeout(10_000)
         context.on("console", watch)
@@ -62,22 +63,39 @@ def window(chromium, live_server):
 def log_in():
     def fill(page, user):
         page.goto("/login/")
-        page.fill("[name=username]", user.email)
-        page.fill("[name=password]", PASSWORD)
-        page.click("main [type=submit]")
+        identify(page, user)
         page.wait_for_url(lambda url: "login" not in url)
 
     return fill
 
 
 @pytest.fixture
+def project(db):
+    return make_project(slug="demo", name="Assistant, round 3", guidelines="# Be kind\n\nRank what *helps* first.")
+
+
+@pytest.fixture
+def desk(window, log_in, project, alice):
+    """Opens the ranking page, with so many tasks before alice."""
+
+    def open_desk(count=1, texts=ANSWERS, **options):
+        make_tasks(project, count, texts)
+        page = window(**options)
+        log_in(page, alice)
+        page.goto("/p/demo/rank/")
+        return page
+
+    return open_desk
+
+
+@pytest.fixture
 def picture():
     """Keeps a screenshot in the folder that PODIUM_SCREENSHOTS names, if it does."""
 
-    def take(page, name):
+    def take(page, name, **options):
         folder = os.environ.get("PODIUM_SCREENSHOTS")
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=f"{folder}/{name}.png")
+            page.screenshot(path=f"{folder}/{name}.png", **options)
 
     return take

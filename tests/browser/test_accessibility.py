@@ -5,10 +5,11 @@ from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 
 from labeling.models import Prompt
+from labeling.views.components import CARDS
 from modelops.models import Job, ModelVersion
 from people.models import User
-from tests.browser.test_ranking import ANSWERS, make_tasks
-from tests.factories import make_model, make_person, make_project
+from tests.browser.hands import make_tasks
+from tests.factories import make_model, make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -20,16 +21,15 @@ OF_A_PROJECT = [
     "rank", "history", "rank-keys", "guidelines", "ring", "members", "settings", "prompts", "prompts-upload", "jobs",
     "models", "model-register", "datasets", "set-aside", "write", "reviews", "ask-prompts", "ask-demonstrations",
 ]  # fmt: skip
-OF_THE_SITE = ["home", "account", "password_change", "accounts", "account-new", "projects-new"]
+OF_THE_SITE = ["home", "account", "password_change", "accounts", "account-new", "projects-new", "components"]
 
 
 @pytest.fixture
-def admin():
+def admin(project):
     """Somebody who may open every page, in a project with something on each."""
-    project = make_project(slug="demo", name="Assistant, round 3", guidelines="# Be kind\n\nRank what *helps* first.")
     person = make_person(project, "admin", "carol", is_staff=True)
     make_model(project, folder="models/m", sha256="0" * 64)
-    make_tasks(project, 2, texts=ANSWERS)
+    make_tasks(project, 2)
     return person
 
 
@@ -57,6 +57,7 @@ def addresses():
     yield reverse("prompt", args=["demo", Prompt.objects.first().pk])
     yield reverse("job", args=["demo", Job.objects.first().pk])
     yield from (reverse(name) for name in OF_THE_SITE)
+    yield from (f"{reverse('components')}?card={card}" for card in CARDS)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -4,25 +4,11 @@ import pytest
 from playwright.sync_api import expect
 
 from labeling.models import Ranking
-from tests.browser.test_ranking import ANSWERS, alice, make_tasks, project, ranks, submit  # noqa: F401
+from tests.browser.hands import PHONE, ranks, submit
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 CODE = 'Use a list:\n\n```python\ndef sort(values):  # quickly\n    return sorted(values, key="name")\n```'
-
-
-@pytest.fixture
-def desk(window, log_in, project, alice):  # noqa: F811
-    """Opens the ranking page; alice is logged in."""
-
-    def open_desk(texts=ANSWERS, count=1, **options):
-        make_tasks(project, count, texts=texts)
-        page = window(**options)
-        log_in(page, alice)
-        page.goto("/p/demo/rank/")
-        return page
-
-    return open_desk
 
 
 def columns(page):
@@ -128,7 +114,7 @@ def test_a_key_of_ones_own(desk):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
-def test_how_much_better_one_of_two_is(desk, project, picture, width, scheme):  # noqa: F811
+def test_how_much_better_one_of_two_is(desk, project, picture, width, scheme):
     type(project).objects.update(strength=True)
     page = desk(texts=["A fine answer.", "Another answer."], count=3, width=width, color_scheme=scheme)
     expect(page.locator("#submit")).to_be_disabled()
@@ -170,14 +156,32 @@ def test_a_second_thought(desk, picture):
     assert Ranking.objects.count() == 2
 
 
-def test_a_note_left_half_written_waits_in_another_browser(desk, window, log_in, alice):  # noqa: F811
+def test_a_long_answer_on_a_phone_is_read_on(desk, picture):
+    page = desk(texts=["Many words follow one another here. " * 300, "A few words."], **PHONE)
+    card = page.locator(".answer.long")
+    text, own_letter = card.locator(".text:visible"), card.locator(".letter")
+    expect(card).to_have_count(1)
+    picture(page, "desk-390-light-folded")
+    card.locator(".unfold").tap()
+    assert text.evaluate("text => text.scrollHeight - text.clientHeight") <= 0
+    page.evaluate("scrollBy(0, 2000)")
+    picture(page, "desk-390-light-read-on")
+    expect(own_letter).to_be_in_viewport()
+    own_letter.tap()
+    expect(page.locator(".tier.full")).to_have_count(2)
+    card.locator(".fold").tap()
+    expect(card.locator(".unfold")).to_be_visible()
+    expect(own_letter).to_be_in_viewport()
+
+
+def test_a_note_left_half_written_waits_in_another_browser(desk, window, log_in, alice):
     page = desk(count=2)
     page.keyboard.press("n")
     page.keyboard.type("The second one forgets the blood test, and")
     expect(page.locator(".saved")).to_have_text("Draft saved")
     page.context.close()  # the laptop is closed
 
-    elsewhere = window(390, 844)
+    elsewhere = window(390)
     log_in(elsewhere, alice)
     elsewhere.goto("/p/demo/rank/")
     expect(elsewhere.locator("[name=note]")).to_have_value("The second one forgets the blood test, and")

@@ -4,8 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from labeling.models import Ranking
-from tests.browser.test_ranking import make_tasks, submit
-from tests.factories import make_person, make_project
+from tests.browser.hands import make_tasks, submit
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -71,8 +70,7 @@ A_PAGE = 9
 
 @pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("first", range(0, len(CASES), A_PAGE))
-def test_a_hostile_answer_is_only_text(window, log_in, picture, width, first):
-    project = make_project(slug="demo")
+def test_a_hostile_answer_is_only_text(window, log_in, project, alice, picture, width, first):
     make_tasks(project, 1, texts=CASES[first : first + A_PAGE])
     page = window(width)
     strangers = []
@@ -83,7 +81,7 @@ def test_a_hostile_answer_is_only_text(window, log_in, picture, width, first):
         ),
     )
     page.on("dialog", lambda dialog: strangers.append(dialog.message))
-    log_in(page, make_person(project, "labeler", "alice"))
+    log_in(page, alice)
     page.goto("/p/demo/rank/")
     k = page.locator(".answer").count()
 

@@ -6,21 +6,18 @@ import pytest
 from playwright.sync_api import expect
 
 from labeling.models import Assignment, Ranking
-from tests.browser.test_ranking import alice, make_tasks, project, ranks, submit  # noqa: F401
-from tests.factories import PASSWORD, make_person
+from tests.browser.hands import identify, ranks, submit
+from tests.factories import make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
-def at_work(window, log_in, project, alice):  # noqa: F811
-    """Opens the ranking page and waits until the next card is in the browser; alice is logged in."""
+def at_work(desk):
+    """Opens the ranking page and waits until the next card is in the browser."""
 
     def go(count=3):
-        make_tasks(project, count)
-        page = window()
-        log_in(page, alice)
-        page.goto("/p/demo/rank/")
+        page = desk(count)
         expect(page.locator("#task[data-next=here]")).to_be_visible()
         return page
 
@@ -56,7 +53,7 @@ def test_the_next_card_is_there_before_the_server_has_answered(at_work):
     expect(page.locator(".status")).to_have_text("D > C > B > A")
 
 
-def test_five_tasks_in_a_row_and_all_are_recorded(at_work, project):  # noqa: F811
+def test_five_tasks_in_a_row_and_all_are_recorded(at_work):
     page = at_work(count=5)
     for number in range(5):
         expect(prompt(page)).to_contain_text(f"({number + 1})")
@@ -97,7 +94,7 @@ def test_a_browser_that_crashed_sends_what_it_still_had(at_work):
     expect(prompt(again)).to_contain_text("(2)")
 
 
-def test_a_place_that_went_to_someone_else_is_told_afterwards(at_work, project):  # noqa: F811
+def test_a_place_that_went_to_someone_else_is_told_afterwards(at_work, project):
     page = at_work()
     bob = make_person(project, "labeler", "bob")
     lost = Assignment.objects.get(ahead=False)
@@ -114,29 +111,25 @@ def test_a_place_that_went_to_someone_else_is_told_afterwards(at_work, project):
     assert lost.draft["rank"] == {"a": 1, "b": 2, "c": 3, "d": 4}
 
 
-def test_who_is_logged_out_meanwhile_loses_nothing(at_work, alice):  # noqa: F811
+def test_who_is_logged_out_meanwhile_loses_nothing(at_work, alice):
     page = at_work()
     page.context.clear_cookies(name="sessionid")
     page.keyboard.type("dba")
     page.keyboard.press("Enter")
     expect(page.locator(".saved")).to_contain_text("You are logged out")
     page.reload()
-    page.fill("[name=username]", alice.email)
-    page.fill("[name=password]", PASSWORD)
-    page.keyboard.press("Enter")
+    identify(page, alice)
     page.wait_for_url("**/rank/")
     assert recorded(1)
     assert ranks() == {"d": 1, "b": 2, "a": 3, "c": 4}
 
 
-def test_a_log_in_in_another_window_loses_nothing(at_work, alice):  # noqa: F811
+def test_a_log_in_in_another_window_loses_nothing(at_work, alice):
     page = at_work()
     page.context.clear_cookies(name="sessionid")
     other = page.context.new_page()
     other.goto("/login/")  # the token of the page behind it becomes worthless
-    other.fill("[name=username]", alice.email)
-    other.fill("[name=password]", PASSWORD)
-    other.keyboard.press("Enter")
+    identify(other, alice)
     other.wait_for_url(lambda url: "login" not in url)
     page.keyboard.type("dba")
     page.keyboard.press("Enter")
@@ -147,7 +140,7 @@ def test_a_log_in_in_another_window_loses_nothing(at_work, alice):  # noqa: F811
     expect(prompt(page)).to_contain_text("(2)")
 
 
-def test_what_is_refused_on_two_pages_blocks_nothing_after_it(at_work, project):  # noqa: F811
+def test_what_is_refused_on_two_pages_blocks_nothing_after_it(at_work):
     page = at_work()
     page.route("**/submit", lambda route: route.fulfill(status=403, body="no"))
     page.keyboard.type("dba")

@@ -1,0 +1,202 @@
+"""Every component in every state on one page, made of the templates of the real pages. All of it is invented: no query."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from types import SimpleNamespace
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.messages.storage.base import Message
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET
+
+from labeling import ranking, rounds
+from labeling.views.card import ROLES, around, shown, vocabulary
+from modelops import figures
+from modelops.models import Dataset, Job, Metric, ModelVersion
+from modelops.results import recipe_rows
+from people.models import Project
+
+NOWHERE = "-"  # the short name of no project: what is pressed here leads nowhere
+
+MARKDOWN = """\
+# Before she begins
+
+It is **wonderful** that she wants to move more. She could ask:
+
+1. Is my *dose* stable enough to begin something new?
+2. Which activities have a risk of falls?
+   - stairs
+   - ice, or a wet floor
+
+> When in doubt, call first.
+
+| medicine | test | food |
+|---|---|---|
+| warfarin | INR | steady vitamin K |
+| apixaban | rarely | as usual |
+
+A [link](https://example.org), `a little code`, and ~~what no longer holds~~."""
+CODE = '```python\ndef plan(days):  # gently\n    return [day for day in days if day != "Sunday"][:5]\n```'
+ARABIC = (
+    "قبل أن تبدأ، يمكنها أن تسأل الطبيب: هل جرعتي **مستقرة**؟\n\n- أي الأنشطة يجب تجنبها؟\n- متى أتصل بك (INR > 3)؟"
+)
+CHINESE = "开始锻炼之前，她可以问医生：目前的剂量是否稳定？哪些运动容易摔倒或碰撞，应该避免？\n\n散步、水中健身操通常是比较温和的选择。"
+HARSH = "She should throw the pills away and fight whoever says otherwise."
+
+# One answer for each state: first, not ranked yet, tied, tied, flagged, refused.
+ANSWERS = (MARKDOWN, CODE, ARABIC, CHINESE, HARSH, "")
+TYPED = {
+    "rank": {"a": 1, "c": 2, "d": 2, "e": 4},
+    "rating": {"a": 6, "e": 1},
+    "flags": {"e": ["violent", "harmful_advice"]},
+    "labels": ["asks_advice"],
+    "note": "The second one only makes a list.",
+    "order": "acde",
+    "outcome": "ranked",
+}
+TURNS = (
+    ("system", "You answer in plain language for someone without a medical background."),
+    ("user", "My grandmother takes a blood thinner. May she exercise?"),
+    ("assistant", "Usually yes, and it does her good. Her doctor knows her dose."),
+    ("user", "What should she ask before she begins?"),
+)
+CARDS = {
+    "ranks": gettext_lazy("ranks"),
+    "strength": gettext_lazy("strength of preference"),
+    "nothing": gettext_lazy("nothing to rank"),
+    "lost": gettext_lazy("lost to someone else"),
+    "paused": gettext_lazy("paused"),
+}
+
+
+@login_required
+@require_GET
+def components(request: HttpRequest) -> HttpResponse:
+    """For whoever changes a template or the stylesheet; open to anybody with an account, for it tells nothing of anyone."""
+    chosen = request.GET.get("card")
+    example = SimpleNamespace(project=project(strength=chosen == "strength"), user=request.user)
+    context = around(example) | ranking_page(chosen, example.project) | job_page() | {
+        "example": example,
+        "cards": CARDS.items(),
+        "chosen": chosen if chosen in CARDS else "ranks",
+        "form": Specimen({"age": "many", "kind": "b", "text": "Some text"}),
+        "said": [Message(level, str(text)) for level, text in MESSAGES],
+        "ring": ring(),
+        "versions": versions(),
+        "page": Paginator(range(30), 10).page(2),
+        "today": 23,
+        "pace": 95,
+        "progress": 41,
+    }  # fmt: skip
+    return render(request, "labeling/components.html", context)
+
+
+def project(**fields) -> Project:
+    return Project(slug=NOWHERE, name=_("An example"), **fields)
+
+
+MESSAGES = (
+    (messages.INFO, gettext_lazy("That task was submitted already; here is the next one.")),
+    (messages.SUCCESS, gettext_lazy("Your settings are saved.")),
+    (messages.WARNING, gettext_lazy("There is nothing to undo: it was undone already, or is too long ago.")),
+    (messages.ERROR, gettext_lazy("A project keeps at least one admin: make somebody else admin first.")),
+)
+
+
+class Specimen(forms.Form):
+    """A field of each kind; filled in wrongly."""
+
+    name = forms.CharField(label=gettext_lazy("Name"), help_text=gettext_lazy("One sentence says what it is for."))
+    age = forms.IntegerField(label=gettext_lazy("Number"))
+    kind = forms.ChoiceField(label=gettext_lazy("Choice"), choices=[("a", "a"), ("b", "b")])
+    ticked = forms.BooleanField(
+        label=gettext_lazy("Tick"), required=False, help_text=gettext_lazy("What it means to tick it.")
+    )
+    file = forms.FileField(label=gettext_lazy("File"), required=False)
+    text = forms.CharField(label=gettext_lazy("Text"), widget=forms.Textarea(attrs={"rows": 3}))
+
+    def clean(self) -> None:
+        raise forms.ValidationError(_("What concerns the whole form stands above it."))
+
+
+# The ranking page
+
+
+def ranking_page(chosen: str | None, of: Project) -> dict:
+    answers = ANSWERS[:2] if of.strength else ANSWERS
+    wrong = ranking.InvalidRanking(_("Answer %(letter)s has no rank yet.") % {"letter": "F"}, "f")
+    empty = chosen in ("nothing", "lost", "paused")
+    return vocabulary(of, len(answers)) | {
+        "fragment": "labeling/_empty.html" if empty else "labeling/_task.html",
+        "lost": chosen == "lost",
+        "paused": of.get_state_display() if chosen == "paused" else "",
+        "others": 12,
+        "free_at": now() + timedelta(minutes=8, seconds=30),
+        "assignment_id": 0,
+        "turns": [(role, ROLES[role], content) for role, content in TURNS],
+        "answers": [shown(letter, text, TYPED, wrong) for letter, text in zip(ranking.LETTERS, answers)],
+        "typed": TYPED,
+        "undo": 0,
+    }
+
+
+# The loop
+
+
+def job_page() -> dict:
+    """Jobs in each state, and what the page of one shows."""
+    started = {"started_at": now() - timedelta(minutes=12), "kind": Job.Kind.REWARD, "recipe": {}, "total": 1200}
+    jobs = [
+        Job(pk=5, kind=Job.Kind.SAMPLE, state=Job.State.QUEUED, note=_("waiting for the machine"), recipe={}),
+        Job(pk=4, state=Job.State.RUNNING, done=492, **started),
+        Job(pk=3, state=Job.State.DONE, done=1200, finished_at=now(), **started),
+        Job(pk=2, state=Job.State.CANCELLED, done=80, finished_at=now(), **started),
+        Job(pk=1, state=Job.State.FAILED, done=311, finished_at=now(), error=_("There is not enough memory for a batch of 64. Try a smaller one."), **started),
+    ]  # fmt: skip
+    losses = [(step, 0.69 * math.exp(-step / 90) + 0.05 * math.sin(step)) for step in range(0, 200, 4)]
+    jobs[1].losses = [loss for _step, loss in losses]
+    jobs[1].spark = figures.spark(jobs[1].losses)
+    return {
+        "jobs": jobs,
+        "job": jobs[-1],
+        "charts": [figures.chart("loss", losses), figures.chart("accuracy", [(s, 0.75 - v / 2) for s, v in losses])],
+        "log": [SimpleNamespace(at=now(), text=text) for text in ("loads the model", "step 1 of 1200, loss 0.6931")],
+        "final": [("validation", [accuracy(), Metric(name="pairs", value=1204)])],
+        "recipe": recipe_rows(Job(kind=Job.Kind.SAMPLE, recipe={"k": 4, "temperature": 0.8, "rank": True})),
+    }
+
+
+def accuracy() -> Metric:
+    return Metric(name="accuracy", value=0.689, low=0.665, high=0.713, n=1204)
+
+
+def versions() -> list[SimpleNamespace]:
+    """Stand-ins: an alias of a real version is a query."""
+    base = {"project_id": 1, "external": False, "created_at": now(), "job": None, "dataset": None, "parent": None}
+    policy = base | {"pk": 1, "name": "smollm2-r2", "kind": "policy", "rankings": 1310}
+    reward = base | {"pk": 2, "name": "reward-r2", "kind": "reward", "headline": accuracy()}
+    champion = SimpleNamespace(all=[SimpleNamespace(name="champion")])
+    return [SimpleNamespace(**policy, aliases=champion), SimpleNamespace(**reward, aliases=SimpleNamespace(all=[]))]
+
+
+def ring() -> rounds.Ring:
+    reward, base = ModelVersion(pk=2, name="reward-r2"), ModelVersion(pk=3, name="smollm2")
+    policy = ModelVersion(pk=1, name="smollm2-r2", parent=base)
+    return rounds.Ring(
+        rounds.Prompts(4096, {"train": 3277, "validation": 410, "test": 409}, duplicates=17),
+        rounds.Candidates(16384, Job(recipe={"k": 4}, model_version=policy), 3),
+        rounds.Rankings(1310, 8, 1200, 3600, 2290, ties=14, agreement=72.6, plus_minus=1.5),
+        rounds.Unfrozen(6120, 1310, Dataset(digest="f" * 64)),
+        rounds.Rewards(reward, accuracy(), Metric(name="longer_answer_accuracy", value=0.551)),
+        rounds.Policies(policy, policy, 2, True),
+        next="rankings",
+    )
