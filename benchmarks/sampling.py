@@ -1,7 +1,7 @@
-"""How fast answers come: one padded batch across prompts and samples, beside one `generate` call for each sample.
+"""How fast answers come: the engine's batch across prompts and samples, beside transformers' `generate`.
 
-Both run in this process, on the same model and settings: the one call a sample on the first eight prompts, the engine
-on those same eight and on all.
+All run in this process, on the same model and settings: on the first eight prompts `generate` once for each sample and
+once for each prompt (`num_return_sequences`), the engine on those same eight and on all.
 
     python benchmarks/sampling.py --model var/models/smollm2-135m-instruct --data FOLDER --json figures.json
 """
@@ -51,26 +51,48 @@ def instructed(task: dict) -> list[str]:
 
 def measure(engine, conversations: list[list[dict]]) -> dict[str, float]:
     few = conversations[:FEW]
-    timed(engine, few[:1], 1)  # the first call warms up
+    by_generate(engine, few[:1], 1)  # the first call warms up
     return {
         "prompts": len(conversations),
-        "tokens_per_second_one_call_a_sample": timed(engine, few, 1),
-        "tokens_per_second_same_prompts": timed(engine, few, BATCH),
+        "tokens_per_second_one_call_a_sample": by_generate(engine, few * K, 1),
+        "tokens_per_second_one_call_a_prompt": by_generate(engine, few, K),
+        "tokens_per_second_same_prompts": whole(engine, few)["tokens_per_second"],
     } | whole(engine, conversations)
 
 
-def timed(engine, conversations: list[list[dict]], batch: int) -> float:
-    return whole(engine, conversations, batch)["tokens_per_second"]
+def by_generate(engine, conversations: list[list[dict]], samples: int) -> float:
+    """Tokens a second of one `generate` call for each conversation; a row's padding after its end is not counted."""
+    import torch
+
+    from workers.trainers import tokens
+
+    pad = engine.tokenizer.pad_token_id
+    how = {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "top_k": 50, "max_new_tokens": MAX_TOKENS}
+    started, drawn = time.perf_counter(), 0
+    for messages in conversations:
+        ids, _truncated = tokens.prompt_ids(engine.tokenizer, messages, 2**20)
+        ids = torch.tensor([ids], device=engine.device)
+        with torch.inference_mode():
+            rows = engine.model.generate(
+                ids, attention_mask=torch.ones_like(ids), num_return_sequences=samples, pad_token_id=pad, **how
+            )
+        drawn += sum(length_of(row, engine.ends) for row in rows[:, ids.shape[1] :].tolist())
+    return drawn / (time.perf_counter() - started)
 
 
-def whole(engine, conversations: list[list[dict]], batch: int = BATCH) -> dict[str, float]:
-    """K answers to each conversation, `batch` answers a call."""
+def length_of(row: list[int], ends: list[int]) -> int:
+    """The tokens of an answer, its end included."""
+    return next((place for place, token in enumerate(row, 1) if token in ends), len(row))
+
+
+def whole(engine, conversations: list[list[dict]]) -> dict[str, float]:
+    """K answers to each conversation, `BATCH` rows at a time."""
     rows = [messages for messages in conversations for _ in range(K)]
     started, drawn = time.perf_counter(), 0
-    for at in range(0, len(rows), batch):
-        part = rows[at : at + batch]
-        drawn += sum(one.tokens for one in engine.sample(part, list(range(at, at + len(part))), max_tokens=MAX_TOKENS))
-        print(f"\r{at + len(part)} of {len(rows)}", end="", file=sys.stderr, flush=True)
+    stream = engine.stream(rows, list(range(len(rows))), max_tokens=MAX_TOKENS, batch=BATCH)
+    for done, (_number, answer) in enumerate(stream, 1):
+        drawn += answer.tokens
+        print(f"\r{done} of {len(rows)}", end="", file=sys.stderr, flush=True)
     seconds = time.perf_counter() - started
     print(file=sys.stderr)
     return {"answers": len(rows), "tokens": drawn, "seconds": seconds, "tokens_per_second": drawn / seconds}

@@ -4,7 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 
-from labeling.models import Prompt
+from labeling.models import Prompt, RankingTask
 from labeling.views.components import CARDS
 from modelops.models import Job, ModelVersion
 from people.models import User
@@ -55,6 +55,7 @@ def addresses():
     yield from (reverse("job-new", args=["demo", kind]) for kind in ("sample", "reward"))
     yield reverse("model", args=["demo", ModelVersion.objects.first().pk])
     yield reverse("prompt", args=["demo", Prompt.objects.first().pk])
+    yield reverse("task-gold", args=["demo", RankingTask.objects.first().pk])
     yield reverse("job", args=["demo", Job.objects.first().pk])
     yield from (reverse(name) for name in OF_THE_SITE)
     yield from (f"{reverse('components')}?card={card}" for card in CARDS)
