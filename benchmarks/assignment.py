@@ -87,7 +87,7 @@ def podium(size: int, url: str, seconds: float) -> dict[str, float]:
     var.mkdir(parents=True, exist_ok=True)
     environment |= {"PODIUM_VAR": str(var), "DATABASE_URL": url}
     fixture("fill", str(size), environment=environment)
-    with server(environment, url) as base:
+    with server(environment) as base:
         labelers = [Labeler(base, person) for person in range(PEOPLE)]
         measured = crowds(labelers, seconds) | against_bare(labelers[0])
     return measured | {"overlap_violations": int(fixture("violations", environment=environment))}
@@ -99,10 +99,10 @@ def fixture(*arguments: str, environment: dict) -> str:
 
 
 @contextmanager
-def server(environment: dict, url: str):
+def server(environment: dict):
     """The web server alone, on a free port; its address."""
     port = free_port()
-    command = web(SimpleNamespace(DATABASE_URL=url, HOST="127.0.0.1", PORT=port))
+    command = web(SimpleNamespace(HOST="127.0.0.1", PORT=port))
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
         yield answering(f"http://127.0.0.1:{port}")
@@ -190,6 +190,8 @@ def told(figures: dict, databases: dict) -> dict[str, float]:
         figures[f"{name}_{max(SIZES)}_next_ms_c1"] / figures[f"{name}_{min(SIZES)}_next_ms_c1"] for name in databases
     ]
     said = {
+        "pairs_per_second_c8": min(figures[f"{name}_{max(SIZES)}_pairs_per_second_c8"] for name in databases),
+        "claim_growth_1k_to_1m": max(growths),  # a claim is what `next` waits for
         "next_growth_1k_to_1m": max(growths),
         "submit_to_bare": max(value for name, value in figures.items() if name.endswith("submit_to_bare")),
         "overlap_violations": sum(value for name, value in figures.items() if name.endswith("overlap_violations")),
