@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
+from functools import wraps
 from itertools import count
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 from django.utils.formats import date_format
 from django.utils.timezone import localtime, now
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from labeling import set_aside
-from labeling.models import Assignment, QueuePosition, RankingTask
+from labeling.models import Assignment, Candidate, QueuePosition, RankingTask
 from labeling.order import key, locked, reopen
 from people import audit
+from people.composed import composed, update
 from people.models import Membership, Project, User
 
 State, Purpose = Assignment.State, RankingTask.Purpose
+GONE = gettext_noop("You are not in this project any more.")
 
 
 class NotWorking(Exception):
@@ -75,42 +79,69 @@ def refuse_beyond_daily_limit(project: Project, labeler: User, at_hand: int) -> 
 
 def current(project: Project, labeler: User) -> Assignment | None:
     """The unexpired lease that this labeler works on; of several, the one whose submit was undone last."""
-    return held_by(project, labeler).first()
+    return held_by(project.pk, labeler.pk, now()).first()
 
 
-def held_by(project: Project, labeler: User) -> QuerySet[Assignment]:
+def held_by(project, labeler, at) -> QuerySet[Assignment]:
     """The unexpired leases of this labeler: the one at hand first, one leased ahead last."""
-    held = Assignment.objects.filter(labeler=labeler, project=project, state=State.LEASED, leased_until__gte=now())
+    held = Assignment.objects.filter(labeler=labeler, project=project, state=State.LEASED, leased_until__gte=at)
     return held.order_by("ahead", F("undone_at").desc(nulls_last=True), "pk")
 
 
+@composed
+def _held_ids(project, labeler, at):
+    return held_by(project, labeler, at).values_list("pk")
+
+
 def claim(membership: Membership) -> Assignment | None:
-    """Lease the next open task to this labeler, in one short transaction; expired leases are freed if none is found."""
+    """Lease the next open task to this labeler, in one short transaction. Where none is found, what others are just
+    leaving is waited for, and then expired leases are freed.
+    """
     assignment = _claim_once(membership)
+    if assignment is None and _others_have_decided(membership):
+        assignment = _claim_once(membership)
     if assignment is None and expire(membership.project):
         assignment = _claim_once(membership)
     return assignment
 
 
+def from_a_position(verb):
+    """Decorator: a labeler's first claim. Their position is there for all to see before it looks for a task: who frees
+    a place meanwhile must find it, to send it back.
+    """
+
+    @wraps(verb)
+    def placed(membership: Membership, *args):
+        try:
+            return verb(membership, *args)
+        except QueuePosition.DoesNotExist:
+            QueuePosition.objects.get_or_create(project=membership.project, labeler=membership.user)
+            return verb(membership, *args)
+
+    return placed
+
+
+@from_a_position
 @transaction.atomic
 def _claim_once(membership: Membership) -> Assignment | None:
-    membership = _working(membership)
-    again = current(membership.project, membership.user)  # asked by two tabs at once: both get the one lease
-    return again or _lease_next(membership)
+    _lock_if_working(membership)
+    again = _held_ids(membership.project_id, membership.user_id, now())  # two tabs that ask at once get the one lease
+    return Assignment.objects.get(pk=again[0][0]) if again else _lease_next(membership)
 
 
+@from_a_position
 @transaction.atomic
-def lease_ahead(membership: Membership, at_hand: Assignment) -> Assignment | None:
+def lease_ahead(membership: Membership, at_hand: int) -> Assignment | None:
     """The place after the one at hand, leased already so that nobody waits for it; None when nothing else is open.
 
     Raises NotWorking like `next_for`.
     """
-    membership = _working(membership)
-    held = list(held_by(membership.project, membership.user))
+    _lock_if_working(membership)
+    held = [pk for (pk,) in _held_ids(membership.project_id, membership.user_id, now())]
     if at_hand not in held:
         return None
-    others = [assignment for assignment in held if assignment != at_hand]
-    return others[0] if others else _lease_next(membership, ahead=True)
+    others = [pk for pk in held if pk != at_hand]
+    return Assignment.objects.get(pk=others[0]) if others else _lease_next(membership, ahead=True)
 
 
 def open_ahead(membership: Membership, pk: str) -> bool:
@@ -121,53 +152,81 @@ def open_ahead(membership: Membership, pk: str) -> bool:
 
 
 def _open(assignment: Assignment) -> bool:
-    theirs = Assignment.objects.filter(pk=assignment.pk, labeler=assignment.labeler_id, project=assignment.project_id)
-    return bool(theirs.filter(state=State.LEASED, leased_until__gte=now()).update(ahead=False))
+    return bool(_look_at(assignment.pk, assignment.labeler_id, assignment.project_id, now()))
 
 
-def _working(membership: Membership) -> Membership:
-    """The membership, locked. Locks come always in this order: the membership, the task, a place on it, positions."""
-    membership = _locked_membership(pk=membership.pk)
-    refuse_unless_working(membership)  # it may have been paused while this waited
-    return membership
+@composed
+def _look_at(assignment, labeler, project, at):
+    return update(held_by(project, labeler, at).order_by().filter(pk=assignment), ahead=False)
 
 
-def _locked_membership(**which) -> Membership:
-    members = Membership.objects.select_for_update(of=("self",)).select_related("project", "user")
-    membership = members.filter(**which).first()
-    if membership is None:
-        raise NotWorking(_("You are not in this project any more."))
-    return membership
+def _lock_if_working(membership: Membership) -> None:
+    """Raises NotWorking: they may have been paused, or have left, while this waited for the lock.
+
+    Locks come always in this order: the membership, the labeler's position, the task, a place on it, all positions.
+    Who holds their position never waits for a task, because who holds a task may wait for that.
+    """
+    member = _lock_member(membership.pk)
+    if not member:
+        raise NotWorking(_(GONE))
+    [(membership.paused, membership.user.state, membership.project.state)] = member
+    refuse_unless_working(membership)
+
+
+@composed
+def _lock_member(membership):
+    account = User.objects.filter(pk=OuterRef("user")).values("state")
+    project = Project.objects.filter(pk=OuterRef("project")).values("state")
+    members = Membership.objects.select_for_update().filter(pk=membership)
+    return members.values_list("paused", Subquery(account), Subquery(project))
 
 
 def _lease_next(membership: Membership, ahead: bool = False) -> Assignment | None:
     project, labeler = membership.project, membership.user
     refuse_beyond_daily_limit(project, labeler, at_hand=int(ahead))
-    position, _new = QueuePosition.objects.get_or_create(project=project, labeler=labeler)
-    task = (
-        _open_to(labeler, project, beyond=position.sort_key).select_for_update(skip_locked=True).first()
-        or _open_to(labeler, project).select_for_update(skip_locked=True).first()
-        or _awaited(_open_to(labeler, project))
-    )
-    if task is None:
+    position, looked = _position(project.pk, labeler.pk)
+    find = _find[key(project)]
+    found = find(labeler.pk, project.pk, looked) or find(labeler.pk, project.pk, QueuePosition.FRONT)
+    if not found:
         return None
     gold = _gold_instead(membership)
     if gold and (assignment := _lease(gold, project, labeler, ahead)):
         return assignment
+    [(task, place_in_order)] = found
     assignment = _lease(task, project, labeler, ahead)
     if assignment is not None:
-        QueuePosition.objects.filter(pk=position.pk).update(sort_key=getattr(task, key(project)))
+        _move(position, place_in_order)
     return assignment
 
 
-def _gold_instead(membership: Membership) -> RankingTask | None:
+def _position(project: int, labeler: int) -> tuple[int, int]:
+    """The labeler's position, locked: what reopens meanwhile sends them back afterwards, however this claim ends."""
+    found = _locked_position(project, labeler)
+    if not found:
+        raise QueuePosition.DoesNotExist
+    return found[0]
+
+
+@composed
+def _locked_position(project, labeler):
+    positions = QueuePosition.objects.select_for_update()
+    return positions.filter(project=project, labeler=labeler).values_list("pk", "sort_key")
+
+
+@composed
+def _move(position, place_in_order):
+    return update(QueuePosition.objects.filter(pk=position), sort_key=place_in_order)
+
+
+def _gold_instead(membership: Membership) -> int | None:
     """A gold task for this labeler in place of the next one, as often as the project says; none for admins: they know
     the keys. Only in place of one: where nothing else is open, what came by looking again would be known for gold.
     """
     project = membership.project
     if not project.gold_share or membership.role == Membership.Role.ADMIN or not drawn(project.gold_share):
         return None
-    return _gold_for(membership.user, project).select_for_update(skip_locked=True, no_key=True).first()
+    gold = _gold_for(membership.user, project).select_for_update(skip_locked=True, no_key=True)
+    return gold.values_list("pk", flat=True).first()
 
 
 def drawn(percent: int) -> bool:
@@ -181,61 +240,96 @@ def _gold_for(labeler: User, project: Project) -> QuerySet[RankingTask]:
     return tasks.filter(state=RankingTask.State.OPEN).order_by("pk")
 
 
-def _unseen(labeler: User) -> Exists:
+def _unseen(labeler) -> Exists:
     return ~Exists(Assignment.objects.filter(task=OuterRef("pk"), labeler=labeler, state__in=Assignment.OVER))
 
 
-def _open_to(labeler: User, project: Project, beyond: int = QueuePosition.FRONT) -> QuerySet[RankingTask]:
-    """The tasks with a free place that this labeler has not seen, in their order."""
+def _open_to(labeler, project, beyond, order: str) -> QuerySet[RankingTask]:
+    """The tasks with a free place that this labeler has not seen, beyond a place in the order, locked."""
     tasks = RankingTask.objects.filter(_unseen(labeler), project=project, free_places__gt=0)
-    return tasks.filter(**{f"{key(project)}__gt": beyond}).order_by(key(project))
+    return tasks.filter(**{f"{order}__gt": beyond}).order_by(order).select_for_update(skip_locked=True)
 
 
-def _awaited(tasks: QuerySet[RankingTask]) -> RankingTask | None:
-    """A claim passes over what another one has locked; when nothing else is left, it waits for what that one leaves."""
+def _first(order: str) -> composed:
+    """The query for the first of them, as (task, place in the order)."""
+    return composed(
+        lambda labeler, project, beyond: _open_to(labeler, project, beyond, order).values_list("pk", order)[:1]
+    )
+
+
+_find = {order: _first(order) for order in ("turn", "sort_key")}
+
+
+@transaction.atomic
+def _others_have_decided(membership: Membership) -> bool:
+    """A claim passes over what another one has locked. When nothing else is left, wait for what that one leaves."""
     if not connection.features.has_select_for_update_skip_locked:
-        return None  # writers queue for the database: nothing was passed over
-    return tasks.select_for_update().first()
+        return False  # writers queue for the database: nothing was passed over
+    project = membership.project
+    tasks = _open_to(membership.user, project, QueuePosition.FRONT, key(project)).select_for_update(skip_locked=False)
+    return tasks.first() is not None
 
 
-def _lease(task: RankingTask, project: Project, labeler: User, ahead: bool = False) -> Assignment | None:
+def _lease(task: int, project: Project, labeler: User, ahead: bool = False) -> Assignment | None:
     """A place on the locked task. A lease that expired or was given back left a row: it is used again, with its draft."""
-    earlier = Assignment.objects.select_for_update().filter(task=task, labeler=labeler).first()
-    if earlier is not None and earlier.state in Assignment.OVER:
+    rows = _places(task)
+    earlier = next(((pk, state) for pk, theirs, state, _place in rows if theirs == labeler.pk), None)
+    if earlier and earlier[1] in Assignment.OVER:
         return None  # submitted or skipped late, while this waited for the task
-    place = _take_place(task)
+    place = _take_place(task, rows)
     if place is None:
         return None
     lease = {"state": State.LEASED, "place": place, "leased_until": _from_now(project), "ahead": ahead}
     if earlier is None:
-        return Assignment.objects.create(task=task, labeler=labeler, project=project, order=_shuffled(task), **lease)
-    Assignment.objects.filter(pk=earlier.pk).update(ended_at=None, undone_at=None, **lease)
-    earlier.refresh_from_db()
-    return earlier
+        return _new(task, project, labeler, lease)
+    Assignment.objects.filter(pk=earlier[0]).update(ended_at=None, undone_at=None, **lease)
+    return Assignment.objects.get(pk=earlier[0])
 
 
-def _shuffled(task: RankingTask) -> list[int]:
-    """The answers in an order of this labeler's own."""
-    order = list(task.candidates.order_by("pk").values_list("pk", flat=True))
+def _new(task: int, project: Project, labeler: User, lease: dict) -> Assignment:
+    """A first lease: the answers come in an order of this labeler's own."""
+    texts = _texts(task)
+    order = [pk for pk, _text in texts]
     random.SystemRandom().shuffle(order)
-    return order
+    assignment = Assignment.objects.create(task_id=task, labeler=labeler, project=project, order=order, **lease)
+    assignment.texts = dict(texts)  # read already
+    return assignment
 
 
-def _take_place(task: RankingTask) -> int | None:
+@composed
+def _texts(task):
+    return Candidate.objects.filter(tasks=task).order_by("pk").values_list("pk", "text")
+
+
+@composed
+def _places(task):
+    return Assignment.objects.filter(task=task).values_list("pk", "labeler", "state", "place")
+
+
+@composed
+def _take_one(task):
+    return update(RankingTask.objects.filter(pk=task, free_places__gt=0), free_places=F("free_places") - 1)
+
+
+def _take_place(task: int, rows: list[tuple]) -> int | None:
     """The smallest place that nobody holds, taken off the task's free ones; None when there is none left.
 
     On a gold task there is one for everybody.
     """
-    free = RankingTask.objects.filter(pk=task.pk, free_places__gt=0)
-    if task.purpose != Purpose.GOLD and not free.update(free_places=F("free_places") - 1):
+    if not _take_one(task) and not _is_gold(task):
         return None
-    taken = set(task.assignments.filter(state__in=Assignment.HOLDING).values_list("place", flat=True))
+    taken = {place for _pk, _labeler, state, place in rows if state in Assignment.HOLDING}
     return next(place for place in count() if place not in taken)
+
+
+def _is_gold(task: int) -> bool:
+    return RankingTask.objects.filter(pk=task, purpose=Purpose.GOLD).exists()
 
 
 def reclaim(assignment: Assignment) -> None:
     """Hold the place of an expired lease once more, to submit after all. Raises LeaseLost when it went to others."""
-    place = _take_place(locked(assignment.task_id))
+    task = locked(assignment.task_id)
+    place = _take_place(task.pk, _places(task.pk))
     if place is None:
         raise LeaseLost
     assignment.state, assignment.place = State.LEASED, place
@@ -248,10 +342,19 @@ def take_back(assignment: Assignment) -> None:
 
     Raises NotWorking: who is paused holds nothing.
     """
-    refuse_who_is_paused(_locked_membership(project=assignment.project_id, user=assignment.labeler_id))
+    membership = _locked_membership(assignment)
+    refuse_who_is_paused(membership)
     lease = {"state": State.LEASED, "leased_until": _from_now(assignment.project), "ended_at": None}
     Assignment.objects.filter(pk=assignment.pk).update(undone_at=now(), ahead=False, **lease)
     assignment.refresh_from_db()
+
+
+def _locked_membership(assignment: Assignment) -> Membership:
+    members = Membership.objects.select_for_update(of=("self",)).select_related("user")
+    membership = members.filter(project=assignment.project_id, user=assignment.labeler_id).first()
+    if membership is None:
+        raise NotWorking(_(GONE))
+    return membership
 
 
 def _from_now(project: Project) -> datetime:

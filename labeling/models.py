@@ -5,6 +5,7 @@ import uuid
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from modelops.models import Dataset, Job, ModelVersion
@@ -238,12 +239,16 @@ class Assignment(models.Model):
     def __str__(self) -> str:
         return f"{self.labeler} on {self.task_id}: {self.state}"
 
+    @cached_property
+    def texts(self) -> dict[int, str]:
+        """The answers by candidate id."""
+        return dict(Candidate.objects.filter(pk__in=self.order).values_list("pk", "text"))
+
 
 class QueuePosition(models.Model):
     """Up to where in the order a labeler has looked; a claim starts there, and once more from the front.
 
-    No task that is open to the labeler lies before it: what reopens or is published there moves it back. Only on
-    PostgreSQL a claim at the same moment may write over that, and finds the task on its look from the front.
+    No task that is open to the labeler lies before it: what reopens or is published there moves it back.
     """
 
     FRONT = -(2**62)  # before the most urgent task

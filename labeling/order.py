@@ -53,7 +53,10 @@ def reopen(task: RankingTask) -> None:
 
 
 def look_again(project_id: int, place: int) -> None:
-    """Send everybody who has passed this place in the order back to it."""
-    passed = QueuePosition.objects.filter(project=project_id, sort_key__gte=place)
-    locked = passed.order_by("pk").select_for_update().values_list("pk", flat=True)  # two at once lock in one order
-    QueuePosition.objects.filter(pk__in=list(locked)).update(sort_key=place - 1)
+    """Send everybody who has passed this place in the order back to it.
+
+    All positions are locked first, in one order: who is moving beyond the place just now holds theirs.
+    """
+    positions = QueuePosition.objects.filter(project=project_id)
+    list(positions.order_by("pk").select_for_update().values_list("pk"))
+    positions.filter(sort_key__gte=place).update(sort_key=place - 1)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -16,6 +16,7 @@ from labeling import assignment as assignments
 from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking
 from modelops import rows
 from people import audit
+from people.composed import composed, update
 from people.models import Project, User
 
 LETTERS = "abcdefghi"
@@ -131,9 +132,24 @@ def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None
 
 def _hand_in(assignment: Assignment, draft: dict | None) -> bool:
     """Of several copies of a form, one finds the place still leased; the others wait here for it."""
-    typed = {} if draft is None else {"draft": draft, "draft_at": now()}
-    leased = Assignment.objects.filter(pk=assignment.pk, state=Assignment.State.LEASED)
-    return bool(leased.update(state=Assignment.State.SUBMITTED, leased_until=None, ended_at=now(), **typed))
+    return bool(
+        _to_submitted(assignment.pk, now()) if draft is None else _typed_to_submitted(assignment.pk, now(), draft)
+    )
+
+
+@composed
+def _to_submitted(assignment, at):
+    return update(_leased(assignment), state=Assignment.State.SUBMITTED, leased_until=None, ended_at=at)
+
+
+@composed
+def _typed_to_submitted(assignment, at, draft):
+    typed = {"draft": draft, "draft_at": at}
+    return update(_leased(assignment), state=Assignment.State.SUBMITTED, leased_until=None, ended_at=at, **typed)
+
+
+def _leased(assignment) -> QuerySet[Assignment]:
+    return Assignment.objects.filter(pk=assignment, state=Assignment.State.LEASED)
 
 
 @transaction.atomic
@@ -171,10 +187,9 @@ def _write(assignment: Assignment, judgment: Judgment, ranks: list[int | None]) 
 
 def write(sheet: Assignment, judgment: Judgment, ranks: list[int | None], judge: UUID, **who) -> Ranking:
     """One more revision of what this judge says of the task, its answers in the sheet's order."""
-    earlier = Ranking.objects.filter(task=sheet.task_id, judge=judge)
-    revisions = earlier.aggregate(last=Max("revision"))["last"] or 0
+    revisions = next((revision for (revision,) in _last_revision(sheet.task_id, judge)), 0)
     if revisions:
-        earlier.filter(current=True).update(current=False)
+        Ranking.objects.filter(task=sheet.task_id, judge=judge, current=True).update(current=False)
     ranking = Ranking.objects.create(
         task_id=sheet.task_id,
         judge=judge,
@@ -194,6 +209,11 @@ def write(sheet: Assignment, judgment: Judgment, ranks: list[int | None], judge:
         for verdict in [judgment.verdicts.get(LETTERS[shown], Verdict())]
     )
     return ranking
+
+
+@composed
+def _last_revision(task, judge):
+    return Ranking.objects.filter(task=task, judge=judge).order_by("-revision").values_list("revision")[:1]
 
 
 def last_of(project, labeler: User) -> Ranking | None:

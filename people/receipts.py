@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
+from django.utils.timezone import now
 
+from people.composed import composed, insert_once, update
 from people.models import Receipt, User
 
 
@@ -15,17 +17,18 @@ def once(user: User, key: UUID, verb: Callable[[], dict]) -> tuple[dict, bool]:
     each other; when it raises, nothing is kept and the same key may be tried again.
     """
     with transaction.atomic():
-        receipt, fresh = _receipt(user, key)
-        if fresh:
-            receipt.result = verb()
-            receipt.save(update_fields=["result"])
-    return receipt.result, fresh
+        if not _is_new(user.pk, key, {}, now()):
+            return Receipt.objects.get(user=user, key=key).result, False
+        result = verb()
+        _keep(user.pk, key, result)
+    return result, True
 
 
-def _receipt(user: User, key: UUID) -> tuple[Receipt, bool]:
-    """The receipt, and whether it is a new one: nearly always it is, so that nothing is looked up first."""
-    try:
-        with transaction.atomic():
-            return Receipt.objects.create(user=user, key=key), True
-    except IntegrityError:
-        return Receipt.objects.get(user=user, key=key), False
+@composed
+def _is_new(user, key, result, at):
+    return insert_once(Receipt, user=user, key=key, result=result, created_at=at)
+
+
+@composed
+def _keep(user, key, result):
+    return update(Receipt.objects.filter(user=user, key=key), result=result)

@@ -19,7 +19,8 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy
 
 from labeling import forms, keys, markdown, ranking
-from labeling.models import Assignment, Candidate, Ranking, RankingTask
+from labeling.models import Assignment, Prompt, Ranking, RankingTask
+from people.composed import composed
 from people.models import FLAGS, Project
 
 ROLES = {"system": gettext_lazy("System"), "user": gettext_lazy("User"), "assistant": gettext_lazy("Assistant")}
@@ -97,15 +98,18 @@ def vocabulary(project: Project, k: int) -> dict[str, Any]:
 
 
 def _turns(assignment: Assignment) -> list[tuple[str, str, str]]:
-    messages = RankingTask.objects.values_list("prompt__messages", flat=True).get(pk=assignment.task_id)
+    [(messages,)] = _messages(assignment.task_id)
     return [(turn["role"], ROLES[turn["role"]], turn["content"]) for turn in messages]
 
 
+@composed
+def _messages(task):
+    return Prompt.objects.filter(tasks=task).values_list("messages")
+
+
 def _answers(assignment: Assignment, typed: dict, wrong: ranking.InvalidRanking | None) -> list[Shown]:
-    texts = dict(Candidate.objects.filter(pk__in=assignment.order).values_list("pk", "text"))
-    return [
-        shown(letter, texts[candidate], typed, wrong) for letter, candidate in zip(ranking.LETTERS, assignment.order)
-    ]
+    texts = [assignment.texts[candidate] for candidate in assignment.order]
+    return [shown(letter, text, typed, wrong) for letter, text in zip(ranking.LETTERS, texts)]
 
 
 def shown(letter: str, text: str, typed: dict, wrong: ranking.InvalidRanking | None) -> Shown:
@@ -142,11 +146,16 @@ def around(request: HttpRequest) -> dict[str, Any]:
 def _today(request: HttpRequest) -> dict[str, Any]:
     """What this person has submitted here since midnight of their own zone, and the seconds that one took on average."""
     midnight = localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    own = Assignment.objects.filter(labeler=request.user, project=request.project, state=Assignment.State.SUBMITTED)
-    counted = own.filter(ended_at__gte=midnight).aggregate(
-        today=Count("pk"), pace=Avg("rankings__seconds", filter=Q(rankings__current=True, rankings__seconds__gt=0))
-    )
-    return counted
+    done = _submitted_since(request.user.pk, request.project.pk, midnight) or [(0, None)]
+    return dict(zip(("today", "pace"), done[0], strict=True))
+
+
+@composed
+def _submitted_since(labeler, project, at):
+    own = Assignment.objects.filter(labeler=labeler, project=project, state=Assignment.State.SUBMITTED)
+    own = own.filter(ended_at__gte=at, rankings__current=True).values("labeler")  # one row: each has one that counts
+    timed = Q(rankings__seconds__gt=0)
+    return own.annotate(n=Count("pk"), pace=Avg("rankings__seconds", filter=timed)).values_list("n", "pace")
 
 
 def _progress(project: Project) -> int | None:

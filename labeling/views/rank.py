@@ -6,8 +6,8 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Count, Min
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -20,6 +20,7 @@ from labeling.models import Assignment, RankingTask
 from labeling.views.card import card, page
 from people import receipts
 from people.access import RANKERS, member
+from people.composed import composed
 
 
 @member(*RANKERS)
@@ -59,7 +60,7 @@ def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
 def rank_ahead(request: HttpRequest, assignment_id: int) -> HttpResponse:
     """The card after this one, leased now so that nobody waits for it; 204 while there is none."""
     try:
-        ahead = assignments.lease_ahead(request.membership, own_or_404(request, assignment_id))
+        ahead = assignments.lease_ahead(request.membership, assignment_id)
     except assignments.NotWorking:
         ahead = None
     if ahead is None:
@@ -128,10 +129,15 @@ def guidelines(request: HttpRequest) -> HttpResponse:
 
 
 def own_or_404(request: HttpRequest, assignment_id: int) -> Assignment:
-    own = Assignment.objects.filter(labeler=request.user, project=request.project)
-    assignment = get_object_or_404(own, pk=assignment_id)
-    assignment.labeler, assignment.project = request.user, request.project  # read already
-    return assignment
+    for assignment in _own(request.user.pk, request.project.pk, assignment_id):
+        assignment.labeler, assignment.project = request.user, request.project  # read already
+        return assignment
+    raise Http404
+
+
+@composed
+def _own(labeler, project, pk):
+    return Assignment.objects.filter(labeler=labeler, project=project, pk=pk)
 
 
 def go_on(request: HttpRequest) -> HttpResponse:

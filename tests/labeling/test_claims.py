@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, connections
 from django.utils.timezone import now
 
-from labeling import assignment, candidates, ranking
+from labeling import assignment, candidates, order, ranking
 from labeling.models import Assignment, Prompt, RankingTask
 from people.models import Membership, Project
 from tests.factories import make_person, make_project, make_task
@@ -245,7 +245,7 @@ def test_the_claim_query_uses_the_index_of_open_tasks(completion, index):
     project = make_project(completion=completion)
     many_tasks(project, 200)
     connection.cursor().execute("ANALYZE")
-    query = assignment._open_to(make_person(project), project, beyond=5)[:1]
+    query = assignment._open_to(make_person(project), project, 5, order.key(project))[:1]
 
     with connection.cursor() as cursor:
         explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "

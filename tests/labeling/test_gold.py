@@ -143,7 +143,7 @@ def test_the_task_ahead_may_be_gold(project, alice, carol):
     make_task(project, texts=["good", "poor"])
     golden = make_gold(project, carol)
 
-    assert assignment.lease_ahead(of(alice), at_hand).task == golden
+    assert assignment.lease_ahead(of(alice), at_hand.pk).task == golden
 
 
 def test_an_empty_queue_gives_no_gold_for_looking_again(project, alice, carol):
@@ -232,7 +232,7 @@ def test_no_response_tells_a_gold_task_from_another(client_for, project, carol):
         projects.change(carol, project, gold_share=0)
         at_hand = next_for(person)
         projects.change(carol, project, gold_share=share)
-        ahead = assignment.lease_ahead(of(person), at_hand)
+        ahead = assignment.lease_ahead(of(person), at_hand.pk)
         seen.append((ahead.task, [plain(one, person) for one in responses(client_for(person), at_hand, ahead)]))
 
     (first, as_plain), (second, as_gold) = seen

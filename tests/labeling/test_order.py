@@ -81,7 +81,7 @@ def test_a_claim_that_finds_a_task_submitted_meanwhile_leaves_it_so(project, ali
     (task,) = tasks(project, overlap=2)
     ranking.submit(assignment.next_for(of(alice)), JUDGMENT)
 
-    assert assignment._lease(task, project, alice) is None
+    assert assignment._lease(task.pk, project, alice) is None
     assert Assignment.objects.get().state == "submitted"
 
 

@@ -251,10 +251,10 @@ class Storm(RuleBasedStateMachine):
         if at_hand is None:
             return
         rows = recount.Rows(self.project)
-        others = assignments.held_by(self.project, member.user).exclude(pk=at_hand.pk)
+        others = assignments.held_by(self.project, member.user, now()).exclude(pk=at_hand.pk)
         had = [one.pk for one in others]
         try:
-            ahead = assignments.lease_ahead(member, at_hand)
+            ahead = assignments.lease_ahead(member, at_hand.pk)
         except assignments.NotWorking:
             return
         if had:

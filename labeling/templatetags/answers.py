@@ -1,0 +1,47 @@
+"""One answer of a card: `{% load answers %}{% answer_card answer %}`.
+
+What stands around an answer's text is the same on card after card, and takes a template longer than the database takes
+for the task: it is kept.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from django import template
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+register = template.Library()
+HERE = "<!-- the text -->"
+TEXT = '<div class="text" dir="auto" tabindex="0" role="group" aria-labelledby="title-{}">{}</div>'
+WRITTEN = '<pre class="text written" dir="auto" tabindex="0" role="group" aria-labelledby="title-{}">{}</pre>'
+EMPTY = '<p class="hint">{}</p>'
+
+
+@register.simple_tag(takes_context=True)
+def answer_card(context: template.Context, answer) -> SafeString:
+    said = answer.letter, answer.rank, answer.rating, tuple(answer.flags), answer.error
+    asked = None if context["strengths"] else tuple(context["ordinals"])
+    rules = asked, context["project"].rating and tuple(context["ratings"]), tuple(context["flags"])
+    caps = context["keys"]["compare"], context["keys"]["flags"]
+    before, after = _around(said, rules, len(context["answers"]), caps, get_language())
+    return mark_safe(before + _text(answer) + after)
+
+
+def _text(answer) -> SafeString:
+    set_ = format_html(TEXT, answer.letter, answer.html or format_html(EMPTY, _("This answer is empty.")))
+    return set_ + format_html(WRITTEN, answer.letter, answer.source) if answer.source else set_
+
+
+@lru_cache(maxsize=2000)
+def _around(said: tuple, rules: tuple, k: int, caps: tuple, _language: str) -> tuple[str, str]:
+    """The HTML before the text and after it. What the template reads is an argument, or it would be kept for others."""
+    context = dict(zip(("letter", "rank", "rating", "flags", "error"), said, strict=True))
+    context |= dict(zip(("ordinals", "ratings", "vocabulary"), rules, strict=True))
+    context |= dict(zip(("compare_key", "flags_key"), caps, strict=True)) | {"k": k, "text": mark_safe(HERE)}
+    before, _here, after = render_to_string("labeling/_answer.html", context).partition(HERE)
+    return before, after
