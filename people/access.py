@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
+from people.composed import composed
 from people.models import Invitation, Membership, Project, User
 
 Role = Membership.Role
@@ -27,16 +28,22 @@ class Refused(Exception):
 
 def membership_or_404(user: User, slug: str, roles=ANYONE) -> Membership:
     """The user's membership in the project. A stranger learns nothing (404); the wrong role is told so (403)."""
-    membership = Membership.objects.select_related("project").filter(project__slug=slug, user=user).first()
-    if membership is None:
+    found = _membership(slug, user.pk)
+    if not found:
         raise Http404
-    membership.user = user
+    [membership] = found
+    membership.user = user  # read already
     hidden = membership.project.state == Project.State.DRAFT and membership.role != Role.ADMIN
     if hidden:
         raise Http404
     if membership.role not in roles:
         raise PermissionDenied
     return membership
+
+
+@composed
+def _membership(slug, user):
+    return Membership.objects.select_related("project").filter(project__slug=slug, user=user)
 
 
 def member(*roles, archived: bool = False):

@@ -7,9 +7,9 @@ for a row by its index: too long where ten of them stand between a labeler and t
 
     held(labeler.pk, project.pk, now())  # a list of tuples
 
-Of a queryset without `values_list` the rows are model instances; of `update(queryset, …)` and `insert_once(model, …)`
-their number is told. The arguments stand for single values (a key, a number, a text, a date, a UUID, JSON; not None), wherever Django takes an
-expression: what the query looks like can't depend on them.
+Of a queryset without `values_list` the rows are model instances, with what `select_related` names; of `update(…)` and
+`insert_once(…)` their number is told. The arguments stand for single values (a key, a number, a text, a date, a UUID,
+JSON; not None) wherever Django takes an expression: what the query looks like can't depend on them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from uuid import UUID
 from django.db import connection, models
 from django.db.models import Expression, QuerySet
 from django.db.models.constants import OnConflict
+from django.db.models.query import get_related_populators
 from django.db.models.sql import InsertQuery, Query, UpdateQuery
 
 
@@ -92,8 +93,17 @@ def reader(compiler, rows: QuerySet) -> Callable[[Any], list[Any]]:
 
     if not rows.query.default_cols:
         return read
-    names = [column.target.attname for column in columns]
-    return lambda cursor: [rows.model.from_db(connection.alias, names, row) for row in read(cursor)]
+    own = compiler.klass_info["select_fields"]
+    names = [columns[number].target.attname for number in own]
+    related = get_related_populators(compiler.klass_info, compiler.select, connection.alias)
+
+    def instance(row: tuple) -> models.Model:
+        made = rows.model.from_db(connection.alias, names, row[own[0] : own[-1] + 1])
+        for one in related:
+            one.populate(row, made)
+        return made
+
+    return lambda cursor: list(map(instance, read(cursor)))
 
 
 def adapted(value: Any) -> Any:

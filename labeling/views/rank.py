@@ -129,10 +129,12 @@ def guidelines(request: HttpRequest) -> HttpResponse:
 
 
 def own_or_404(request: HttpRequest, assignment_id: int) -> Assignment:
-    for assignment in _own(request.user.pk, request.project.pk, assignment_id):
-        assignment.labeler, assignment.project = request.user, request.project  # read already
-        return assignment
-    raise Http404
+    found = _own(request.user.pk, request.project.pk, assignment_id)
+    if not found:
+        raise Http404
+    [assignment] = found
+    assignment.labeler, assignment.project = request.user, request.project  # read already
+    return assignment
 
 
 @composed
