@@ -192,10 +192,10 @@ def _lease_next(membership: Membership, ahead: bool = False) -> Assignment | Non
     gold = _gold_instead(membership)
     if gold and (assignment := _lease(gold, project, labeler, ahead)):
         return assignment
-    [(task, place_in_order)] = found
+    [(task, place, first)] = found
     assignment = _lease(task, project, labeler, ahead)
     if assignment is not None:
-        _move(position, place_in_order)
+        _move(position, place if place == first else first - 1)  # what was passed over may stay open
     return assignment
 
 
@@ -214,8 +214,8 @@ def _locked_position(project, labeler):
 
 
 @composed
-def _move(position, place_in_order):
-    return update(QueuePosition.objects.filter(pk=position), sort_key=place_in_order)
+def _move(position, place):
+    return update(QueuePosition.objects.filter(pk=position), sort_key=place)
 
 
 def _gold_instead(membership: Membership) -> int | None:
@@ -245,16 +245,20 @@ def _unseen(labeler) -> Exists:
 
 
 def _open_to(labeler, project, beyond, order: str) -> QuerySet[RankingTask]:
-    """The tasks with a free place that this labeler has not seen, beyond a place in the order, locked."""
+    """The tasks with a free place that this labeler has not seen, beyond a place in the order."""
     tasks = RankingTask.objects.filter(_unseen(labeler), project=project, free_places__gt=0)
-    return tasks.filter(**{f"{order}__gt": beyond}).order_by(order).select_for_update(skip_locked=True)
+    return tasks.filter(**{f"{order}__gt": beyond}).order_by(order)
 
 
 def _first(order: str) -> composed:
-    """The query for the first of them, as (task, place in the order)."""
-    return composed(
-        lambda labeler, project, beyond: _open_to(labeler, project, beyond, order).values_list("pk", order)[:1]
-    )
+    """The query for the first of them that nobody else has locked, as (task, place in the order, place of the first)."""
+
+    def first(labeler, project, beyond):
+        tasks = _open_to(labeler, project, beyond, order)
+        unlocked = tasks.select_for_update(skip_locked=True)
+        return unlocked.values_list("pk", order, Subquery(tasks.values(order)[:1]))[:1]
+
+    return composed(first)
 
 
 _find = {order: _first(order) for order in ("turn", "sort_key")}
@@ -266,8 +270,8 @@ def _others_have_decided(membership: Membership) -> bool:
     if not connection.features.has_select_for_update_skip_locked:
         return False  # writers queue for the database: nothing was passed over
     project = membership.project
-    tasks = _open_to(membership.user, project, QueuePosition.FRONT, key(project)).select_for_update(skip_locked=False)
-    return tasks.first() is not None
+    tasks = _open_to(membership.user, project, QueuePosition.FRONT, key(project))
+    return tasks.select_for_update().first() is not None
 
 
 def _lease(task: int, project: Project, labeler: User, ahead: bool = False) -> Assignment | None:

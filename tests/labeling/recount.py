@@ -47,8 +47,7 @@ class Rows:
         return task.priority, round_ if self.project.completion == "breadth" else 0, task.pk
 
 
-def check(project: Project, at_once: bool = False) -> None:
-    """`at_once`: a claim on PostgreSQL may pass a place that is opened at that very moment; it is found from the front."""
+def check(project: Project) -> None:
     rows = Rows(project)
     for task in rows.tasks:
         places_add_up(task, rows.of_task[task.pk])
@@ -56,8 +55,7 @@ def check(project: Project, at_once: bool = False) -> None:
         gold_has_a_key(rows, task)
     judgments_fit_assignments(rows)
     leases_have_an_owner_at_work(rows)
-    if not at_once:
-        cursors_hide_nothing(rows)
+    cursors_hide_nothing(rows)
     deeds_are_audited(rows)
 
 

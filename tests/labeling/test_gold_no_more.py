@@ -126,7 +126,7 @@ def test_a_task_may_turn_gold_and_back_while_people_come_and_go(monkeypatch):
         thread.join()
 
     assert not failed
-    recount.check(project, at_once=connection.vendor == "postgresql")
+    recount.check(project)
     for member in people:
         is_open = bool(recount.Rows(project).open_to(member.user_id))
         assert bool(assignment.next_for(member)) == is_open, "what is open is found"

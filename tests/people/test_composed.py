@@ -1,0 +1,81 @@
+"""Queries that are composed once answer as if they were composed each time."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db.models import F
+from django.utils.timezone import now
+
+from people.composed import composed, insert_once, update
+from people.models import Membership, Project, Receipt, User
+from tests.factories import make_person, make_project
+
+pytestmark = pytest.mark.django_db
+
+
+@composed
+def places_of(user):
+    return Membership.objects.filter(user=user).select_related("project").order_by("pk")
+
+
+@composed
+def names_since(at, state):
+    return User.objects.filter(created_at__gte=at, state=state).order_by("pk").values_list("name", "keys", "uuid")
+
+
+@composed
+def longer_leases(project, by):
+    return update(Project.objects.filter(pk=project), lease_minutes=F("lease_minutes") + by)
+
+
+@composed
+def new_receipt(user, key, result, at):
+    return insert_once(Receipt, user=user, key=key, result=result, created_at=at)
+
+
+@composed
+def receipt(key):
+    return Receipt.objects.filter(key=key)
+
+
+def test_instances_come_with_what_they_were_asked_to_bring(django_assert_num_queries):
+    first, second = make_project(), make_project(name="Second")
+    alice = make_person(first)
+    Membership.objects.create(project=second, user=alice)
+    places_of(alice.pk)
+
+    with django_assert_num_queries(1):
+        found = places_of(alice.pk)
+        assert [one.project.name for one in found] == [first.name, second.name]
+    assert found == list(Membership.objects.filter(user=alice).order_by("pk"))
+
+
+def test_the_second_call_has_its_own_arguments():
+    alice, bob = make_person(make_project(), keys={"tie": "t"}), make_person(make_project(), state="paused")
+
+    assert names_since(now() - timedelta(hours=1), "active") == [(alice.name, {"tie": "t"}, alice.uuid)]
+    assert names_since(now() - timedelta(hours=1), "paused") == [(bob.name, {}, bob.uuid)]
+    assert names_since(now() + timedelta(hours=1), "active") == []
+
+
+def test_an_update_tells_how_many_it_changed():
+    project = make_project(lease_minutes=30)
+
+    assert longer_leases(project.pk, 5) == 1
+    assert longer_leases(project.pk + 1, 5) == 0
+    project.refresh_from_db()
+    assert project.lease_minutes == 35
+
+
+def test_what_is_there_is_not_inserted_again():
+    alice, key = make_person(make_project()), uuid4()
+
+    assert new_receipt(alice.pk, key, {"ranking": 1}, now()) == 1
+    assert new_receipt(alice.pk, key, {"ranking": 2}, now()) == 0
+    assert [(one.user, one.result) for one in receipt(key)] == [(alice, {"ranking": 1})]
+
+
+def test_as_many_arguments_as_the_query_has():
+    with pytest.raises(ValueError, match="zip"):
+        longer_leases(1)
