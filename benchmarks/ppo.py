@@ -26,6 +26,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 SETTINGS = {
+    "learning_rate": 2e-4,
+    "value_learning_rate": 2e-4,
     "max_steps": 24,
     "epochs": 1000.0,
     "rollouts": 32,

@@ -23,6 +23,7 @@ LABELS = {
     "k": gettext_lazy("Answers to each prompt (K)"),
     "lora": gettext_lazy("LoRA adapter"),
     "kl_target": gettext_lazy("KL target"),
+    "gae_lambda": gettext_lazy("GAE lambda"),
 }
 
 

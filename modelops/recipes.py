@@ -158,6 +158,12 @@ class PPORecipe(TrainRecipe):
         low=0,
         high=1000,
     )
+    average: float = setting(
+        0.0,
+        "Decay, a round, of the moving average of the policies that becomes the result; 0 takes the last policy.",
+        low=0,
+        high=0.9999,
+    )
 
 
 RECIPES = {

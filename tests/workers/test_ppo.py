@@ -20,7 +20,7 @@ pytestmark = pytest.mark.torch
 
 THINGS = ["sea", "sky", "sun", "moon", "bird", "bread", "music", "flowers", "people", "clock", "poem", "mother"]
 SMALL = {"rollouts": 16, "batch": 8, "max_tokens": 8, "max_length": 64, "epochs": 100.0}
-QUICK = SMALL | {"max_steps": 4, "save_steps": 1, "learning_rate": 0.01}
+QUICK = SMALL | {"max_steps": 4, "save_steps": 1, "learning_rate": 0.01, "kl_target": 1.0, "average": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +190,21 @@ def test_a_run_that_dies_while_it_writes_a_checkpoint_ends_as_if_nothing_had_hap
     assert steps(again) == steps(whole)[moment - 1 :]
 
 
+def test_the_result_is_the_average_of_the_policies_where_one_is_asked_for(place, tmp_path):
+    run = make_run(place, tmp_path, **SMALL, average=0.75)
+    models = ppo_models.load(run)
+    learner, policy = ppo.Learner(models, run.recipe), ppo_models.trained(models.policy)
+    start = {name: parameter.detach().clone() for name, parameter in policy.items()}
+    for _ in range(2):
+        for parameter in policy.values():
+            parameter.data += 1
+        learner.remember()
+    learner.settle()
+
+    moved = [parameter.detach() - start[name] for name, parameter in policy.items()]
+    assert all(torch.allclose(change, torch.tensor(0.75 * 0.25 + 0.25 * 2), atol=1e-6) for change in moved)
+
+
 # --- What the models say ----------------------------------------------------------------------------------------------
 
 
@@ -227,6 +242,29 @@ def test_answers_are_scored_as_text_whatever_the_reward_models_tokens(place, tmp
         share = sum("e" in words.decode([token]) for token in ids) / len(ids)
         assert score == pytest.approx(math.sqrt(512) * share - 1, rel=0.05)
     assert (models.scorer is None) == (other == "reward")
+
+
+def test_what_scores_and_what_holds_back_do_not_learn_with_what_does(place, tmp_path):
+    run = make_run(place, tmp_path, **SMALL)
+    models = ppo_models.load(run)
+    answers, texts = [([5, 6], [7, 8, 9])], [sample("The sea"), sample("No")]
+    before = [ppo_models.scores(models, [TURN] * 2, texts, run.recipe), *ppo_models.read(models, answers)]
+    learning = [set(ppo_models.trained(model)) for _, model in models.learners()]
+    with torch.no_grad():
+        for _, model in models.learners():
+            for parameter in ppo_models.trained(model).values():
+                parameter.add_(0.1)
+    after = [ppo_models.scores(models, [TURN] * 2, texts, run.recipe), *ppo_models.read(models, answers)]
+
+    same = [torch.equal(torch.tensor(a), torch.tensor(b)) for a, b in zip(map(tolist, before), map(tolist, after))]
+    assert dict(zip(["score", "mask", "policy", "reference", "entropy", "value"], same)) == {
+        "score": True, "mask": True, "policy": False, "reference": True, "entropy": False, "value": False,
+    }  # fmt: skip
+    assert [set(ppo_models.trained(model)) for _, model in models.learners()] == learning
+
+
+def tolist(values) -> list:
+    return values if isinstance(values, list) else values.tolist()
 
 
 def test_a_reward_model_with_other_tokens_is_learned_from(place, tmp_path):

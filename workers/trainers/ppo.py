@@ -4,7 +4,7 @@ PPO-ptx as in Ouyang et al. 2022 (section 3.5, equation 2, appendix C.4). In eac
 reward model scores the answers, every token costs β times its divergence from the model that the run starts from, and
 clipped steps (Schulman et al. 2017) follow the advantages over what a value model expects. With a rehearsal dataset, the
 pretraining mix, γ times its log-likelihood is part of the objective. The equations are in ppo_math.py, the models in
-ppo_models.py. Of the appendix one thing is left out: the result is the last policy, not an average over the rounds.
+ppo_models.py. The paper's moving average of the weights is a setting, off at first: it is for hundreds of rounds.
 
 Every random choice is a function of the recipe's seed and of the number of its round or answer. So a checkpoint of the
 weights, the optimiser and β, which counts the rounds in its name, holds every random state there is.
@@ -80,6 +80,7 @@ def train(run: runs.Run) -> None:
             learner.save(run, number)
 
     # 4. The figures, and the result.
+    learner.settle()
     result = examine(models, prompts, recipe)
     run.publish(lambda folder: loop.save(models.policy, models.tokenizer, run, folder), result)
 
@@ -198,12 +199,14 @@ def experience(
 
 
 class Learner:
-    """The policy and the value model, their optimiser, and β."""
+    """The policy and the value model, their optimiser, β, and the average of the policies if one is asked for."""
 
     def __init__(self, models: Models, recipe: PPORecipe):
         self.models, self.recipe, self.beta = models, recipe, recipe.beta
         self.peaks = (recipe.learning_rate, recipe.value_learning_rate)
         groups = [{"params": list(trained(model).values())} for model in (models.policy, models.value)]
+        averaged = trained(models.policy) if recipe.average else {}
+        self.average = {name: parameter.detach().clone() for name, parameter in averaged.items()}
         self.optimizer = torch.optim.Adam(groups, betas=(0.9, 0.95), eps=1e-5)  # the paper's; ε: Huang et al. 2022
 
     def learn(self, found: Experience, rehearsed: list[Answer], number: int) -> dict[str, float]:
@@ -220,6 +223,7 @@ class Learner:
                 texts = in_turn(rehearsed, range(first, first + count), self.recipe.seed, "rehearsal")
                 sums.update(self.rehearse(texts))
             self.move()
+        self.remember()
         if self.recipe.kl_target:
             self.beta = ppo_math.next_beta(self.beta, found.figures["kl"], self.recipe.kl_target)
         return {name: value / len(batches) for name, value in sums.items()}
@@ -272,13 +276,28 @@ class Learner:
         self.optimizer.step()
         self.optimizer.zero_grad()
 
+    @torch.no_grad()
+    def remember(self) -> None:
+        """Let the average follow the policy by a round."""
+        policy = trained(self.models.policy)
+        for name, average in self.average.items():
+            average.lerp_(policy[name], 1 - self.recipe.average)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Make the policy what is to be published."""
+        policy = trained(self.models.policy)
+        for name, average in self.average.items():
+            policy[name].copy_(average)
+
     def save(self, run: runs.Run, number: int) -> None:
         """A checkpoint of this round; of those before, only the newest stays."""
         before = checkpoint.newest(run.checkpoints)
         folder = run.checkpoints / f"checkpoint-{number}"
         folder.mkdir(parents=True)
-        weights = {name: trained(model) for name, model in self.models.learners()}
-        torch.save({**weights, "optimizer": self.optimizer.state_dict(), "beta": self.beta}, folder / "state.pt")
+        state = {name: trained(model) for name, model in self.models.learners()}
+        state |= {"optimizer": self.optimizer.state_dict(), "beta": self.beta, "average": self.average}
+        torch.save(state, folder / "state.pt")
         checkpoint.mark(folder)
         for old in set(run.checkpoints.glob("checkpoint-*")) - {folder, before}:
             shutil.rmtree(old)
@@ -295,6 +314,8 @@ class Learner:
                 parameter.copy_(state[name][key])
         self.optimizer.load_state_dict(state["optimizer"])
         self.beta = state["beta"]
+        for key, average in self.average.items():
+            average.copy_(state["average"][key])
         number = int(folder.name.split("-")[1])
         events.log(f"Goes on from round {number}.")
         return number

@@ -55,21 +55,27 @@ def load(run: Run) -> Models:
     judge = dataclasses.replace(run, model=run.others["reward_model"])
     tokenizer, scorer_tokenizer = tokenizers(run, judge)
     same = tokenizer.get_vocab() == scorer_tokenizer.get_vocab()
-    start, more = (judge, {}) if same else (run, {"num_labels": 1})
+    value = scoring(judge, scorer_tokenizer) if same else scoring(run, tokenizer, num_labels=1)
     events.log(
-        f"The value model starts from the {'reward model' if same else 'policy: the reward model reads others'}."
+        f"The value model starts from the {'reward model' if same else 'policy: the reward model reads other tokens'}."
     )
-    value = loop.load(AutoModelForSequenceClassification, start, **more)
-    value.score.float()
-    lora, kind = run.recipe.lora, AutoModelForSequenceClassification
+    lora = run.recipe.lora
     return Models(
         tokenizer,
         scorer_tokenizer,
         policy=learning(loop.load(AutoModelForCausalLM, run), run.recipe, "CAUSAL_LM"),
         value=learning(value, run.recipe, "SEQ_CLS", modules_to_save=["score"]),
         reference=None if lora else still(loop.load(AutoModelForCausalLM, run)),
-        scorer=None if lora and same else still(loop.load(kind, judge), scorer_tokenizer.pad_token_id),
+        scorer=None if lora and same else still(scoring(judge, scorer_tokenizer)),
     )
+
+
+def scoring(run: Run, tokenizer: PreTrainedTokenizerBase, **more) -> PreTrainedModel:
+    """The run's model as one that scores, told which token is no part of a row."""
+    model = loop.load(AutoModelForSequenceClassification, run, **more)
+    model.score.float()
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return model
 
 
 def tokenizers(run: Run, judge: Run) -> tuple[PreTrainedTokenizerBase, PreTrainedTokenizerBase]:
@@ -92,10 +98,8 @@ def learning(model: PreTrainedModel, recipe: PPORecipe, task: str, **more) -> Pr
     return (get_peft_model(model, adapter) if adapter else model).to(loop.best_device()).eval()
 
 
-def still(model: PreTrainedModel, pad: int | None = None) -> PreTrainedModel:
+def still(model: PreTrainedModel) -> PreTrainedModel:
     """A model that does not learn."""
-    if pad is not None:
-        model.config.pad_token_id = pad
     return model.requires_grad_(False).to(loop.best_device()).eval()
 
 
