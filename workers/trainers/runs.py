@@ -122,7 +122,7 @@ def read(path: Path, kind: str) -> Run:
         raise Stop(f"The recipe {path} cannot be read ({error!r}): start the job again.") from None
     if not (model / "config.json").is_file():
         raise Stop(f"There is no model in {model}: choose another model version, or restore its files.")
-    return Run(path.parent, kind, recipe, model, dataset, out, others)
+    return Run(path.parent, kind, recipe, model, dataset, out, others=others)
 
 
 def lock(folder: Path, patience: float = LOCK_PATIENCE) -> None:
