@@ -22,6 +22,7 @@ KINDS = {
     "reward": "Train a reward model on rankings.",
     "sft": "Fine-tune on good answers, with TRL's SFTTrainer.",
     "dpo": "Fine-tune on comparisons, with TRL's DPOTrainer.",
+    "ppo": "Fine-tune on what a reward model says of the model's own answers: PPO, with a pretraining mix if wanted (PPO-ptx).",
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from django.db.models import Count, F, Sum
+from django.db.models import Count, F, Q, Sum
 
 from labeling import agreement
 from labeling.models import Candidate, Demonstration, Prompt, RankedCandidate, Ranking, RankingTask
@@ -97,7 +97,7 @@ def ring(project: Project) -> Ring:
     unfrozen = count_unfrozen(project)
     live = list(
         Job.objects.filter(project=project, state__in=[Job.State.QUEUED, Job.State.RUNNING]).values_list(
-            "kind", "dataset"
+            "kind", "dataset", "reward_model__dataset"
         )
     )
     found = Ring(
@@ -107,7 +107,7 @@ def ring(project: Project) -> Ring:
         unfrozen,
         newest_reward(project),
         newest_policy(project),
-        busy={kind for kind, _dataset in live},
+        busy={kind for kind, *_datasets in live},
         trained_on=trained_on(unfrozen.newest, live),
     )
     found.next = next_step(found)
@@ -214,13 +214,14 @@ def newest_policy(project: Project) -> Policies:
     return Policies(version, registry.champion(project), made.count(), version is not None and used.exists())
 
 
-def trained_on(dataset: Dataset | None, live: list[tuple[str, int]]) -> set[str]:
-    """Which kinds of model the newest dataset has led to, or is leading to now."""
+def trained_on(dataset: Dataset | None, live: list[tuple[str, int, int]]) -> set[str]:
+    """Which kinds of model the newest dataset has led to, or is leading to now, be it by way of a reward model."""
     if dataset is None:
         return set()
-    made = set(ModelVersion.objects.filter(dataset=dataset).values_list("kind", flat=True))
-    in_work = {kind for kind, of in live if of == dataset.pk}
-    return made | ({"reward"} if "reward" in in_work else set()) | ({"policy"} if in_work & {"sft", "dpo"} else set())
+    learned = Q(dataset=dataset) | Q(job__reward_model__dataset=dataset)
+    made = set(ModelVersion.objects.filter(learned).values_list("kind", flat=True))
+    in_work = {kind for kind, *of in live if dataset.pk in of}
+    return made | (in_work & {"reward"}) | ({"policy"} if in_work & {"sft", "dpo", "ppo"} else set())
 
 
 # The rules

@@ -19,6 +19,17 @@ NAMES = {
     "reward_shift": gettext_lazy("reward shift"),
     "learning_rate": gettext_lazy("learning rate"),
     "grad_norm": gettext_lazy("gradient norm"),
+    "reward": gettext_lazy("reward"),
+    "start_reward": gettext_lazy("reward before"),
+    "reward_spread": gettext_lazy("spread of the reward"),
+    "kl": gettext_lazy("divergence (KL), nats an answer"),
+    "entropy": gettext_lazy("entropy, nats a token"),
+    "clip_fraction": gettext_lazy("clip fraction"),
+    "value_loss": gettext_lazy("value loss"),
+    "explained_variance": gettext_lazy("explained variance"),
+    "cut_share": gettext_lazy("answers without an end"),
+    "answer_tokens": gettext_lazy("tokens an answer"),
+    "rehearsal_loss": gettext_lazy("loss on the rehearsal dataset"),
 }
 COUNTS = ("pairs", "prompts", "rows", "tokens")
 

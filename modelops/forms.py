@@ -14,9 +14,17 @@ from people.forms import Keyed
 from people.models import Project
 
 Kind = Job.Kind
-STARTABLE = (Kind.SAMPLE, Kind.FREEZE, Kind.REWARD, Kind.SFT, Kind.DPO)  # an import starts with an upload
-TRAINED = (Kind.REWARD, Kind.SFT, Kind.DPO)
-LABELS = {"k": gettext_lazy("Answers to each prompt (K)"), "lora": gettext_lazy("LoRA adapter")}
+STARTABLE = (Kind.SAMPLE, Kind.FREEZE, Kind.REWARD, Kind.SFT, Kind.DPO, Kind.PPO)  # an import starts with an upload
+TRAINED = (Kind.REWARD, Kind.SFT, Kind.DPO, Kind.PPO)
+PROMPTED = ("prompts", "judgments")  # kinds of datasets whose rows hold conversations to answer
+REHEARSED = ("text", "demonstrations")
+LINKS = ("model_version", "dataset", "reward_model", "rehearsal")
+LABELS = {
+    "k": gettext_lazy("Answers to each prompt (K)"),
+    "lora": gettext_lazy("LoRA adapter"),
+    "kl_target": gettext_lazy("KL target"),
+    "gae_lambda": gettext_lazy("GAE lambda"),
+}
 
 
 def label(name: str) -> str:
@@ -49,6 +57,9 @@ class JobForm(Keyed):
             self.fields["model_version"] = self._model(project)
         if kind in TRAINED:
             self.fields["dataset"] = self._dataset(project)
+        if kind == Kind.PPO:
+            self.fields["reward_model"] = self._reward_model(project)
+            self.fields["rehearsal"] = self._rehearsal(project)
         for field in dataclasses.fields(recipes.RECIPES[kind]):
             self.fields[field.name] = recipe_field(field)
         if kind == Kind.SAMPLE:
@@ -64,12 +75,30 @@ class JobForm(Keyed):
 
     def _dataset(self, project: Project) -> forms.ModelChoiceField:
         found = Dataset.objects.filter(project=project).order_by("-pk")
-        if self.kind != Kind.SFT:
+        if self.kind == Kind.PPO:
+            found = found.filter(kind__in=PROMPTED)
+        elif self.kind != Kind.SFT:
             found = found.filter(kind=Dataset.Kind.JUDGMENTS)
         newest = found.first()
         missing = "" if newest else _("Nothing is frozen yet: freeze what has been ranked first.")
-        label = _("Dataset to learn from")
+        label = _("Dataset whose prompts are answered") if self.kind == Kind.PPO else _("Dataset to learn from")
         return DatasetField(found, label=label, help_text=missing, empty_label=None, initial=newest)
+
+    def _reward_model(self, project: Project) -> forms.ModelChoiceField:
+        found = registry.reward_models(project)
+        missing = "" if found.exists() else _("No reward model has been trained yet: train one first.")
+        return forms.ModelChoiceField(
+            found, label=_("Reward model"), help_text=missing, empty_label=None, initial=found.first()
+        )
+
+    def _rehearsal(self, project: Project) -> forms.ModelChoiceField:
+        return DatasetField(
+            Dataset.objects.filter(project=project, kind__in=REHEARSED).order_by("-pk"),
+            required=False,
+            label=_("Dataset to rehearse"),
+            help_text=_("Texts or demonstrations whose likelihood is kept up meanwhile, with the weight gamma."),
+            empty_label=_("none"),
+        )
 
     def clean(self) -> dict:
         cleaned = super().clean()
@@ -90,7 +119,7 @@ class JobForm(Keyed):
         return {name: self.cleaned_data[name] for name in self.settings}
 
     def links(self) -> dict:
-        return {name: self.cleaned_data[name] for name in ("model_version", "dataset") if name in self.fields}
+        return {name: self.cleaned_data[name] for name in LINKS if name in self.fields}
 
 
 class DatasetField(forms.ModelChoiceField):

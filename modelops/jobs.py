@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 State, Kind = Job.State, Job.Kind
 QUEUES = {
     "sampling": {Kind.SAMPLE},
-    "training": {Kind.REWARD, Kind.SFT, Kind.DPO},
+    "training": {Kind.REWARD, Kind.SFT, Kind.DPO, Kind.PPO},
     "default": {Kind.IMPORT, Kind.FREEZE},
 }
 ATTEMPTS = 3
@@ -67,7 +67,8 @@ def queue_of(kind: str) -> str:
 
 @transaction.atomic
 def request(actor: User | None, project, kind: str, settings_: dict | None = None, **links) -> Job:
-    """Insert a job and, after commit, wake its queue. `links`: model_version, dataset, after, priority.
+    """Insert a job and, after commit, wake its queue. `links`: model_version, dataset, reward_model, rehearsal,
+    after, priority.
 
     Raises recipes.InvalidRecipe when a setting is wrong.
     """

@@ -18,6 +18,7 @@ class Job(models.Model):
         REWARD = "reward", _("train a reward model")
         SFT = "sft", _("fine-tune on good answers (SFT)")
         DPO = "dpo", _("fine-tune on comparisons (DPO)")
+        PPO = "ppo", _("fine-tune on a reward model (PPO)")
 
     class State(models.TextChoices):
         QUEUED = "queued", _("waiting for a worker")
@@ -35,6 +36,8 @@ class Job(models.Model):
     after = models.ForeignKey("self", models.SET_NULL, null=True, related_name="followers")
     model_version = models.ForeignKey("ModelVersion", models.PROTECT, null=True, related_name="jobs_using")
     dataset = models.ForeignKey("Dataset", models.PROTECT, null=True, related_name="jobs_using")
+    reward_model = models.ForeignKey("ModelVersion", models.PROTECT, null=True, related_name="jobs_scored_by_it")
+    rehearsal = models.ForeignKey("Dataset", models.PROTECT, null=True, related_name="jobs_rehearsing")
 
     claim = models.UUIDField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)

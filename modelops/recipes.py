@@ -111,6 +111,61 @@ class DPORecipe(TrainRecipe):
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class PPORecipe(TrainRecipe):
+    epochs: float = setting(8.0, "Passes over the training prompts.", low=0.01, high=1000)
+    learning_rate: float = setting(
+        1e-4,
+        "Learning rate of the policy; it warms up over ten rounds from a tenth of it, then stays.",
+        low=0,
+        high=1,
+    )
+    value_learning_rate: float = setting(1e-4, "The same of the value model.", low=0, high=1)
+    rollouts: int = setting(64, "Answers drawn, scored and learned from in one round.", low=2, high=4096)
+    batch: int = setting(8, "Answers in one optimiser step.", low=1, high=1024)
+    inner_epochs: int = setting(1, "Passes over the answers of a round.", low=1, high=16)
+    max_tokens: int = setting(64, "Longest answer, in tokens.", low=1, high=4096)
+    max_steps: int = setting(0, "Stop after this many rounds; 0 goes on to the end.", low=0, high=10**7)
+    save_steps: int = setting(5, "Rounds between two checkpoints.", low=1, high=10**6)
+    beta: float = setting(
+        0.02, "What a nat of divergence from the model it starts from costs, in units of the reward.", low=0, high=100
+    )
+    kl_target: float = setting(
+        0.0, "Raise and lower beta to keep an answer's divergence at this many nats; 0 keeps beta.", low=0, high=1000
+    )
+    clip: float = setting(
+        0.2,
+        "How far one round may change a token's probability before its gradient ends, as a share.",
+        low=0.01,
+        high=1,
+    )
+    value_clip: float = setting(
+        0.2, "How far one round may move a value before its gradient ends, in units of the reward.", low=0.01, high=1000
+    )
+    gae_lambda: float = setting(
+        0.95, "How much advantages trust what came of an answer over what the value model expects.", low=0, high=1
+    )
+    whiten_rewards: bool = setting(
+        False, "Divide the rewards of a round by their spread, for reward models of an unknown scale."
+    )
+    penalise_cut: bool = setting(
+        False, "Give answers that were cut at the longest length a fixed reward in place of the reward model's."
+    )
+    cut_reward: float = setting(-1.0, "That fixed reward.", low=-1000, high=1000)
+    gamma: float = setting(
+        27.8,
+        "Weight of the likelihood of a rehearsal dataset, if there is one, beside the reward: the pretraining mix.",
+        low=0,
+        high=1000,
+    )
+    average: float = setting(
+        0.0,
+        "Decay, a round, of the moving average of the policies that becomes the result; 0 takes the last policy.",
+        low=0,
+        high=0.9999,
+    )
+
+
 RECIPES = {
     "import": ImportRecipe,
     "sample": SampleRecipe,
@@ -118,6 +173,7 @@ RECIPES = {
     "reward": RewardRecipe,
     "sft": SFTRecipe,
     "dpo": DPORecipe,
+    "ppo": PPORecipe,
 }
 
 

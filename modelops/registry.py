@@ -107,6 +107,11 @@ def policies(project: Project):
     return visible(project).filter(kind=ModelVersion.Kind.POLICY).exclude(folder="").order_by("-pk")
 
 
+def reward_models(project: Project):
+    """Versions that can score answers, newest first."""
+    return visible(project).filter(kind=ModelVersion.Kind.REWARD).exclude(folder="").order_by("-pk")
+
+
 @transaction.atomic
 def promote(actor: User, project: Project, version: ModelVersion, name: str = "champion") -> Alias:
     """Point the alias at this version; where it pointed before is kept in the audit trail."""
@@ -129,6 +134,11 @@ def lineage(version: ModelVersion) -> list[ModelVersion]:
         line.append(version)
         version = version.parent
     return line
+
+
+def judges(line: list[ModelVersion]) -> list[ModelVersion]:
+    """The reward models from which versions of a lineage learned."""
+    return [step.job.reward_model for step in line if step.job and step.job.reward_model]
 
 
 def final_metrics(job: Job | None) -> list[Metric]:

@@ -28,7 +28,9 @@ STOP_POLLING = 286  # htmx asks no more after this status
 
 def of_project(project: Project) -> QuerySet[Job]:
     """A project's jobs with all that a row of a list shows."""
-    return Job.objects.filter(project=project).select_related("model_version", "dataset", "requested_by", "model_made")
+    return Job.objects.filter(project=project).select_related(
+        "model_version", "dataset", "reward_model", "requested_by", "model_made"
+    )
 
 
 def job_or_404(request: HttpRequest, pk: int) -> Job:
@@ -143,10 +145,11 @@ def job_new(request: HttpRequest, kind: str) -> HttpResponse:
 
 
 def asked(request: HttpRequest) -> dict:
-    """?model= and ?dataset=, chosen beforehand."""
+    """?model=, ?dataset= and the like, chosen beforehand."""
     given = {
         "model_version": request.GET.get("model"),
         "dataset": request.GET.get("dataset"),
+        "reward_model": request.GET.get("reward"),
         "split": request.GET.get("split"),
     }
     return {name: value for name, value in given.items() if value}

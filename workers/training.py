@@ -17,7 +17,7 @@ from modelops import datasets, jobs, registry
 from modelops.jobs import Crashed, JobFailed
 from modelops.models import Job, Metric, ModelVersion
 
-STEMS = {"reward": "reward", "sft": "assistant", "dpo": "assistant"}
+STEMS = {"reward": "reward", "sft": "assistant", "dpo": "assistant", "ppo": "assistant"}
 FLUSH_SECONDS = 1.0
 
 
@@ -66,6 +66,7 @@ def prepare(job: Job) -> Path:
         raise JobFailed("A training job needs a dataset and a model with weights.")
     try:
         datasets.verify(job.dataset)
+        more = others(job)
     except datasets.Withheld as error:
         raise JobFailed(str(error)) from error
     folder = run_folder(job)
@@ -76,9 +77,23 @@ def prepare(job: Job) -> Path:
         "model": str(registry.path(job.model_version)),
         "dataset": str(datasets.path(job.dataset)),
         "out": str(folder / "out"),
+        "others": more,
     }
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=1))
     return folder
+
+
+def others(job: Job) -> dict[str, str]:
+    """The folders of what a job uses beside its model and its dataset. Raises JobFailed or datasets.Withheld."""
+    found = {}
+    if job.kind == Job.Kind.PPO and (job.reward_model is None or job.reward_model.external):
+        raise JobFailed("This kind of job needs a reward model: train one, then start a new job.")
+    if job.reward_model:
+        found["reward_model"] = str(registry.path(job.reward_model))
+    if job.rehearsal:
+        datasets.verify(job.rehearsal)
+        found["rehearsal"] = str(datasets.path(job.rehearsal))
+    return found
 
 
 def start(job: Job, folder: Path, lock: int) -> subprocess.Popen:

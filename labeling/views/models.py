@@ -15,13 +15,13 @@ from people.access import ADMINS, member
 from people.models import AuditEvent, Project
 
 # What a version is known by, the first that it has.
-HEADLINE = ("accuracy", "win_rate", "eval_accuracy", "loss")
+HEADLINE = ("accuracy", "win_rate", "eval_accuracy", "loss", "reward")
 
 
 def shown(project: Project):
     """A project's versions and the shared bases with all that a row shows, newest first, in a constant number of queries."""
     here = Prefetch("aliases", Alias.objects.filter(project=project))
-    found = registry.visible(project).select_related("job", "parent", "dataset").prefetch_related(here)
+    found = registry.visible(project).select_related("job__reward_model", "parent", "dataset").prefetch_related(here)
     return found.order_by("-pk")
 
 
@@ -63,10 +63,11 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
     """A version, all that it came from, and what came of it."""
     version = get_object_or_404(shown(request.project), pk=pk)
     line = with_figures(registry.lineage(version))
+    judges = with_figures(registry.judges(line))
     context = {
         "version": version,
         "line": line,
-        "rankings": sum({step.dataset_id: step.rankings for step in line}.values()),
+        "rankings": sum({step.dataset_id: step.rankings for step in line + judges}.values()),
         "children": with_figures(list(shown(request.project).filter(parent=version))),
         "answers": Candidate.objects.filter(model_version=version, prompt__project=request.project).count(),
         "final": final_table(version.job) if version.job else [],

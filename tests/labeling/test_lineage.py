@@ -54,3 +54,20 @@ def test_a_dataset_names_the_models_trained_on_it(client_for, carol, line):
     _base, first, _second = line
 
     assert list(client_for(carol).get(f"/p/demo/datasets/{first.dataset_id}/").context["models"]) == [first]
+
+
+def test_a_model_tuned_on_a_reward_model_leads_back_to_the_rankings_that_this_one_learned(
+    client_for, carol, project, line
+):
+    base, first, _second = line
+    job = make_job(project, "reward", dataset=first.dataset)
+    links = {"job": job, "dataset": first.dataset, "folder": "m", "sha256": "3" * 64}
+    judge = ModelVersion.objects.create(project=project, kind="reward", name="reward 1", **links)
+    job = make_job(project, "ppo", reward_model=judge)
+    tuned = ModelVersion.objects.create(
+        project=project, kind="policy", name="tuned", folder="m", sha256="4" * 64, parent=base, job=job
+    )
+    page = client_for(carol).get(f"/p/demo/models/{tuned.pk}/")
+
+    assert page.context["rankings"] == 1
+    assert f"/p/demo/models/{judge.pk}/" in page.content.decode()

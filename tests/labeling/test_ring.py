@@ -1,6 +1,9 @@
 """The ring: its counts, and the one useful next step."""
 
+from uuid import uuid4
+
 import pytest
+from django.utils.timezone import now
 
 from labeling import export, rounds
 from modelops.models import Metric, ModelVersion
@@ -41,6 +44,21 @@ def test_the_loop_lights_its_stations_one_after_the_other(project, alice, carol)
     assert following() == "candidates"  # the next round
     make_job(project, state="queued", model_version=assistant)
     assert following() == "rankings"  # as soon as answers come in
+
+
+@pytest.mark.parametrize("state", ["running", "done"])
+def test_a_model_tuned_on_a_reward_model_comes_from_what_this_one_learned(project, alice, carol, state):
+    base()
+    make_ranking(make_task(project), alice)
+    judge = train(project, export.freeze_now(carol, project), "reward", "reward 1")
+    assert rounds.ring(project).next == "policy"
+
+    claim = {"claim": uuid4(), "heartbeat_at": now()} if state == "running" else {}
+    job = make_job(project, "ppo", state=state, reward_model=judge, **claim)
+    if state == "done":
+        fields = {"name": "assistant 1", "folder": "m", "sha256": "2" * 64}
+        ModelVersion.objects.create(project=project, kind="policy", job=job, **fields)
+    assert "policy" in rounds.ring(project).trained_on
 
 
 def test_enough_pairs_are_worth_freezing_while_tasks_are_open(project, alice):

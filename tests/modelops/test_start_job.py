@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from modelops import forms, recipes
-from modelops.models import Dataset, Job
+from modelops.models import Dataset, Job, ModelVersion
 from people.models import AuditEvent
 from tests.factories import make_model, make_person
 
@@ -15,6 +15,12 @@ pytestmark = pytest.mark.django_db
 
 def weights(project, name="base"):
     return make_model(project, name, folder=f"models/{name}", sha256="0" * 64)
+
+
+def scorer(project, name="reward 1"):
+    return ModelVersion.objects.create(
+        project=project, kind="reward", name=name, folder=f"models/{name}", sha256="0" * 64
+    )
 
 
 def frozen(project, kind="judgments", digest="a"):
@@ -33,6 +39,7 @@ def filled_in(project, kind, **changes):
 @pytest.mark.parametrize("kind", forms.STARTABLE)
 def test_the_form_as_it_stands_starts_a_job_with_the_recipes_defaults(client_for, project, carol, kind):
     weights(project)
+    scorer(project)
     frozen(project)
     client_for(carol).post(f"/p/demo/jobs/new/{kind}/", filled_in(project, kind))
 
@@ -115,6 +122,34 @@ def test_sft_on_demonstrations_needs_a_dataset_of_them(client_for, project, caro
     assert list(response.context["form"].errors) == ["dataset"]
 
 
+def test_ppo_is_told_what_scores_its_answers_and_what_it_rehearses(client_for, project, carol):
+    base, old, judged = weights(project), scorer(project), frozen(project)
+    scorer(project, "reward 2")
+    texts = frozen(project, kind="demonstrations", digest="b")
+    form = filled_in(project, "ppo", reward_model=old.pk, rehearsal=texts.pk)
+    client_for(carol).post("/p/demo/jobs/new/ppo/", form)
+
+    job = Job.objects.get()
+    assert (job.model_version, job.reward_model, job.dataset, job.rehearsal) == (base, old, judged, texts)
+
+
+def test_ppo_takes_a_reward_model_for_a_score_and_a_policy_for_answers(project):
+    base, judge, judged = weights(project), scorer(project), frozen(project)
+    texts = frozen(project, kind="demonstrations", digest="b")
+    fields = forms.JobForm(project, "ppo").fields
+
+    offered = {name: list(fields[name].queryset) for name in forms.LINKS}
+    assert offered == {"model_version": [base], "reward_model": [judge], "dataset": [judged], "rehearsal": [texts]}
+
+
+def test_a_reward_model_can_be_chosen_by_the_link(client_for, project, carol):
+    first = scorer(project)
+    scorer(project, "reward 2")
+    form = client_for(carol).get(f"/p/demo/jobs/new/ppo/?reward={first.pk}").context["form"]
+
+    assert form["reward_model"].value() == str(first.pk)
+
+
 def test_a_researcher_may_freeze_and_start_nothing_else(client_for, project):
     browser = client_for(make_person(project, "researcher"))
 
@@ -131,3 +166,4 @@ def test_what_is_missing_is_said_where_it_would_be_chosen(client_for, project, c
 
     assert "register a folder first" in text
     assert "Nothing is frozen yet" in text
+    assert "train one first" in client_for(carol).get("/p/demo/jobs/new/ppo/").content.decode()

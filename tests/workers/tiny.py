@@ -95,7 +95,34 @@ OTHERS = {
 }
 
 
-def tokenizer():
+def save_reward(folder: str | Path, likes: str = "e", vocabulary: int = 500) -> Path:
+    """A reward model made by hand: it scores a conversation by its share of tokens that hold the letter `likes`."""
+    import torch
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    torch.set_num_threads(1)
+    folder, words = Path(folder), tokenizer(vocabulary)
+    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    config = LlamaConfig(vocab_size=len(words), num_labels=1, pad_token_id=words.pad_token_id, **sizes)
+    config.reward_shift = 1.0
+    model = LlamaForSequenceClassification(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" not in name:
+                parameter.zero_()
+        embedding, attention = model.model.embed_tokens.weight, model.model.layers[0].self_attn
+        embedding[:, 1] = 1  # keeps the norms from dividing by nothing
+        for token in range(len(words)):
+            embedding[token, 0] = float(likes in words.decode([token]))
+        attention.v_proj.weight[0, 0] = 1  # queries and keys are zero: attention is the mean over all tokens before
+        attention.o_proj.weight[2, 0] = 0.1
+        model.score.weight[0, 2] = 10
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
+def tokenizer(vocabulary: int = 500):
     """A byte-level BPE tokenizer trained on WORDS: start, end and pad are three different tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -106,7 +133,7 @@ def tokenizer():
     bare.train_from_iterator(
         WORDS.splitlines(),
         trainers.BpeTrainer(
-            vocab_size=500,
+            vocab_size=vocabulary,
             special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,

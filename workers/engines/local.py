@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from workers.engines import weights
 from workers.engines.batch import Batch, Row
@@ -35,7 +41,7 @@ class Sample:
     `finish_reason` is "stop" where the model ended its answer or said a stop string, "length" where max_tokens did.
     `logprob` is the sum of the drawn tokens' log-probabilities (natural) under the model itself, before penalty,
     temperature and all cuts; `logprobs` has one for each of the drawn `ids`. `truncated` says that the prompt lost its
-    start to fit the model's context.
+    start to fit the model's context. `prompt` has the prompt's ids as the model read them.
     """
 
     text: str
@@ -45,6 +51,7 @@ class Sample:
     truncated: bool = False
     ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+    prompt: tuple[int, ...] = ()
 
 
 def row_seed(seed: int, prompt_id: str, slot: int) -> int:
@@ -60,12 +67,25 @@ class LocalEngine:
     """
 
     def __init__(self, folder: str | Path, device: torch.device | None = None):
-        self.device = device or best_device()
-        self.tokenizer = tokens.load_tokenizer(folder)
-        model = weights.load(auto_class(folder), folder, best_dtype(self.device))
-        self.model = model.to(self.device).eval()
-        self.decoder = decoder_of(self.model)
-        self.ends = end_tokens(self.model, self.tokenizer)
+        device = device or best_device()
+        model = weights.load(auto_class(folder), folder, best_dtype(device)).to(device).eval()
+        self._take(model, tokens.load_tokenizer(folder))
+
+    @classmethod
+    def around(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: int) -> LocalEngine:
+        """An engine around a loaded model, such as one that is learning: it samples from the weights of the moment.
+
+        The model must be in eval mode. A prompt and its answer together have at most `context` tokens.
+        """
+        engine = cls.__new__(cls)
+        engine._take(model, tokenizer, context)
+        return engine
+
+    def _take(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: int = 2**31) -> None:
+        self.model, self.tokenizer, self.device = model, tokenizer, model.device
+        self.context = min(context, getattr(model.config, "max_position_embeddings", None) or 2**31)
+        self.decoder = decoder_of(model)
+        self.ends = end_tokens(model, tokenizer)
 
     def close(self) -> None:
         """Release the model's memory; the engine is of no use afterwards."""
@@ -114,9 +134,8 @@ class LocalEngine:
 
     def _room(self, max_tokens: int) -> tuple[int, int]:
         """The longest answer and the longest prompt that fit the model's context; an encoder has one of its own."""
-        context = getattr(self.model.config, "max_position_embeddings", None) or 2**31
-        max_tokens = min(max_tokens, context - 1)
-        return max_tokens, context if self.model.config.is_encoder_decoder else context - max_tokens
+        max_tokens = min(max_tokens, self.context - 1)
+        return max_tokens, self.context if self.model.config.is_encoder_decoder else self.context - max_tokens
 
     def _prompts(self, conversations: list[list[dict]], longest: int) -> list[tuple[list[int], bool]]:
         """Each conversation's token ids, and whether they lost their start."""
@@ -135,6 +154,7 @@ def finished(row: Row, endings: Endings, truncated: bool) -> Sample:
         truncated=truncated,
         ids=tuple(row.ids),
         logprobs=tuple(row.logprobs),
+        prompt=tuple(row.prompt),
     )
 
 

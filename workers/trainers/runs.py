@@ -37,7 +37,7 @@ LOCK_PATIENCE = 20.0  # seconds: a trainer that lost its parent is gone after at
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What recipe.json asks for. `out` appears whole, by a rename, or not at all."""
+    """What recipe.json asks for. `out` appears whole, by a rename, or not at all; `others` are further inputs' folders."""
 
     folder: Path
     kind: str
@@ -45,6 +45,7 @@ class Run:
     model: Path
     dataset: Path
     out: Path
+    others: dict[str, Path] = dataclasses.field(default_factory=dict)
 
     @property
     def checkpoints(self) -> Path:
@@ -114,13 +115,14 @@ def read(path: Path, kind: str) -> Run:
             raise Stop(f"This recipe is for {asked['kind']}, not for {kind}: start that trainer instead.")
         recipe = recipes.read(kind, asked["settings"])
         model, dataset, out = (Path(asked[name]) for name in ("model", "dataset", "out"))
+        others = {name: Path(folder) for name, folder in asked.get("others", {}).items()}
     except recipes.InvalidRecipe as error:
         raise Stop(f"The recipe's setting {error.field} {error.message}: correct it and start again.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Stop(f"The recipe {path} cannot be read ({error!r}): start the job again.") from None
     if not (model / "config.json").is_file():
         raise Stop(f"There is no model in {model}: choose another model version, or restore its files.")
-    return Run(path.parent, kind, recipe, model, dataset, out)
+    return Run(path.parent, kind, recipe, model, dataset, out, others=others)
 
 
 def lock(folder: Path, patience: float = LOCK_PATIENCE) -> None:

@@ -1,0 +1,241 @@
+"""The models of a PPO run: loading them, drawing answers, and what each says of these.
+
+Of the four models two are kept apart where they can be one. With an adapter, the reference is the policy with its
+adapter off, and the reward model is the value model with its adapter off. The value model is a model of its own, no
+second adapter on the policy: it starts from the reward model, whose weights need not be the policy's. Where the two read
+other tokens it starts from the policy under a new head, and the reward model is a model of its own that reads text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from peft import PeftModel, get_peft_model
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+
+from modelops.recipes import PPORecipe
+from workers.engines.batch import BrokenModel
+from workers.engines.local import LocalEngine, Sample
+from workers.trainers import events, loop, ppo_math, reward, tokens
+from workers.trainers.events import Stop
+from workers.trainers.runs import Run
+
+Answer = tuple[list[int], list[int]]  # token ids of a prompt and of what follows it
+DRAWN_AT_ONCE = {"cpu": 64, "cuda": 256}
+
+
+@dataclasses.dataclass
+class Models:
+    """`reference` and `scorer` are None where they are what learns, with its adapter off."""
+
+    tokenizer: PreTrainedTokenizerBase
+    scorer_tokenizer: PreTrainedTokenizerBase
+    policy: PreTrainedModel | PeftModel
+    value: PreTrainedModel | PeftModel
+    reference: PreTrainedModel | None
+    scorer: PreTrainedModel | None
+
+    def learners(self) -> list[tuple[str, PreTrainedModel | PeftModel]]:
+        return [("policy", self.policy), ("value", self.value)]
+
+
+def load(run: Run) -> Models:
+    """All models of the run. Raises Stop where one can't be read, or the reward model is none."""
+    set_seed(run.recipe.seed)
+    judge = dataclasses.replace(run, model=run.others["reward_model"])
+    tokenizer, scorer_tokenizer = tokenizers(run, judge)
+    same = tokenizer.get_vocab() == scorer_tokenizer.get_vocab()
+    value = scoring(judge, scorer_tokenizer) if same else scoring(run, tokenizer, num_labels=1)
+    events.log(
+        f"The value model starts from the {'reward model' if same else 'policy: the reward model reads other tokens'}."
+    )
+    lora = run.recipe.lora
+    return Models(
+        tokenizer,
+        scorer_tokenizer,
+        policy=learning(loop.load(AutoModelForCausalLM, run), run.recipe, "CAUSAL_LM"),
+        value=learning(value, run.recipe, "SEQ_CLS", modules_to_save=["score"]),
+        reference=None if lora else still(loop.load(AutoModelForCausalLM, run)),
+        scorer=None if lora and same else still(scoring(judge, scorer_tokenizer)),
+    )
+
+
+def scoring(run: Run, tokenizer: PreTrainedTokenizerBase, **more) -> PreTrainedModel:
+    """The run's model as one that scores, told which token is no part of a row."""
+    model = loop.load(AutoModelForSequenceClassification, run, **more)
+    model.score.float()
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+def tokenizers(run: Run, judge: Run) -> tuple[PreTrainedTokenizerBase, PreTrainedTokenizerBase]:
+    """The policy's and the reward model's. Raises Stop where the latter's folder holds another kind of model."""
+    try:
+        config = AutoConfig.from_pretrained(judge.model, local_files_only=True)
+        if any("SequenceClassification" in name for name in config.architectures or []):
+            return tokens.load_tokenizer(run.model), tokens.load_tokenizer(judge.model)
+    except OSError:
+        pass
+    raise Stop(f"There is no reward model in {judge.model}: choose another version, or restore its files.")
+
+
+def learning(model: PreTrainedModel, recipe: PPORecipe, task: str, **more) -> PreTrainedModel | PeftModel:
+    """The model under a new adapter, or with all its weights to be trained.
+
+    In eval mode throughout: dropout would tell the policy that learns from the one that drew.
+    """
+    adapter = loop.adapter(recipe, task, **more)
+    return (get_peft_model(model, adapter) if adapter else model).to(loop.best_device()).eval()
+
+
+def still(model: PreTrainedModel) -> PreTrainedModel:
+    """A model that does not learn."""
+    return model.requires_grad_(False).to(loop.best_device()).eval()
+
+
+def trained(model: PreTrainedModel | PeftModel) -> dict[str, torch.nn.Parameter]:
+    """The parameters that learn, by name."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+@contextmanager
+def as_it_was(model: PreTrainedModel | PeftModel, copy: PreTrainedModel | None) -> Iterator:
+    """What `model` was before it learned: `copy`, or itself with its adapter off."""
+    if copy is not None:
+        yield copy
+    else:
+        with model.disable_adapter():
+            yield model
+
+
+def inner(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
+    """transformers' own model, which has the adapter's layers in it."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def write(model, tokenizer, prompts: list[dict], seeds: list[int], recipe: PPORecipe) -> list[Sample]:
+    """An answer to each prompt, drawn from the model's own distribution. Raises Stop where that is none any more."""
+    silence = loop.Silence()
+    try:
+        engine = LocalEngine.around(inner(model), tokenizer, recipe.max_length)
+        return engine.sample(
+            [prompt["messages"] for prompt in prompts],
+            seeds,
+            temperature=1.0,
+            top_p=1.0,
+            top_k=0,
+            max_tokens=recipe.max_tokens,
+            batch=DRAWN_AT_ONCE[model.device.type],
+            tick=lambda: silence.end("Still draws answers."),
+        )
+    except BrokenModel:
+        raise Stop(
+            "The policy's weights are no numbers any more: lower the learning rate and start a new job."
+        ) from None
+
+
+def scores(models: Models, prompts: list[dict], samples: list[Sample], recipe: PPORecipe) -> list[float]:
+    """The reward of each sample, read as text: the reward model sees what a reader would."""
+    reader = models.scorer_tokenizer
+    texts = [
+        tokens.answered(reader, prompt["messages"], sample.text, recipe.max_length)
+        for prompt, sample in zip(prompts, samples)
+    ]
+    rows = [tokens.without_end_pads(prompt + answer, reader.pad_token_id) for prompt, answer in texts]
+    with as_it_was(models.value, models.scorer) as model:
+        shift = getattr(model.config, "reward_shift", 0.0)
+        found = [
+            value - shift
+            for part in loop.told(parts([len(row) for row in rows]), "Scores the answers, part")
+            for value in reward.score(model, [rows[place] for place in part], reader.pad_token_id)
+        ]
+    return [recipe.cut_reward if cut(sample, recipe) else value for sample, value in zip(samples, found)]
+
+
+def cut(sample: Sample, recipe: PPORecipe) -> bool:
+    """Whether a sample is to be given the fixed reward of those that do not end."""
+    return recipe.penalise_cut and sample.finish_reason == "length"
+
+
+def parts(lengths: list[int]) -> list[range]:
+    """Places of rows of these lengths, in parts that go through a model at once."""
+    size = max(1, loop.TOKENS_AT_ONCE[loop.best_device().type] // max(lengths))
+    return [range(start, min(start + size, len(lengths))) for start in range(0, len(lengths), size)]
+
+
+def parts_of(answers: list[Answer]) -> list[range]:
+    return parts([len(prompt) + len(ids) for prompt, ids in answers])
+
+
+def laid_out(answers: list[Answer], steps: int, pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Ids and mask (answers, length) of prompts with what follows, and the columns (answers, steps) read before each token.
+
+    Beyond an answer's end the columns repeat, as far as there are any: what is read there is to be masked.
+    """
+    ids, mask = tokens.padded([prompt + answer for prompt, answer in answers], pad)
+    first = torch.tensor([[len(prompt) - 1] for prompt, _ in answers])
+    columns = (first + torch.arange(steps)).clamp(max=ids.shape[1] - 2)
+    return tuple(tensor.to(loop.best_device()) for tensor in (ids, mask, columns))
+
+
+def autocast() -> torch.autocast:
+    dtype = loop.best_dtype()
+    return torch.autocast(loop.best_device().type, torch.bfloat16, enabled=dtype == torch.bfloat16)
+
+
+def distributions(model, answers: list[Answer], steps: int, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The policy's scores (answers, steps, vocabulary) of what comes next, and the tokens (answers, steps) that came."""
+    ids, mask, columns = laid_out(answers, steps, pad)
+    start, rows = int(columns[:, 0].min()), torch.arange(len(ids), device=ids.device)[:, None]
+    with autocast():  # no scores for what all of them only read
+        output = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=ids.shape[1] - start)
+    return output.logits[rows, columns - start].float(), ids[rows, columns + 1]
+
+
+def logprobs_of(logits: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities (answers, steps) of the drawn tokens."""
+    return logits.log_softmax(-1).gather(2, drawn[..., None])[..., 0]
+
+
+def values_of(model, answers: list[Answer], steps: int, pad: int) -> torch.Tensor:
+    """The reward that the value model expects (answers, steps) before each token."""
+    ids, mask, columns = laid_out(answers, steps, pad)
+    whole, rows = inner(model), torch.arange(len(ids), device=ids.device)[:, None]
+    with autocast():
+        hidden = getattr(whole, whole.base_model_prefix)(input_ids=ids, attention_mask=mask, use_cache=False)[0]
+    return whole.score(hidden[rows, columns].float()).mean(-1) - getattr(whole.config, "reward_shift", 0.0)
+
+
+@torch.no_grad()
+def read(models: Models, answers: list[Answer]) -> list[torch.Tensor]:
+    """Mask, log-probabilities now and at the start, entropies and values, all (answers, steps) and on the CPU.
+
+    The log-probabilities are read anew, not taken from the engine: in bfloat16 it rounds otherwise, and the ratio of a
+    policy to itself is to be 1.
+    """
+    pad, steps = models.tokenizer.pad_token_id, max(len(ids) for _, ids in answers)
+    found = []
+    for part in loop.told(parts_of(answers), "Reads the answers, part"):
+        some = answers[part.start : part.stop]
+        logits, drawn = distributions(models.policy, some, steps, pad)
+        with as_it_was(models.policy, models.reference) as model:
+            before = logprobs_of(*distributions(model, some, steps, pad))
+        values = values_of(models.value, some, steps, pad)
+        found.append((logprobs_of(logits, drawn), before, ppo_math.entropy(logits), values))
+    return [mask_of(answers), *(torch.cat(tensors).cpu() for tensors in zip(*found))]
+
+
+def mask_of(answers: list[Answer]) -> torch.Tensor:
+    """1 at the tokens of an answer (answers, steps)."""
+    lengths = torch.tensor([[len(ids)] for _, ids in answers])
+    return (torch.arange(int(lengths.max())) < lengths).float()
