@@ -15,7 +15,7 @@ from django.conf import settings
 
 from modelops import datasets, jobs, registry
 from modelops.jobs import Crashed, JobFailed
-from modelops.models import Job, Metric, ModelVersion
+from modelops.models import Dataset, Job, Metric, ModelVersion
 
 STEMS = {"reward": "reward", "sft": "assistant", "dpo": "assistant"}
 FLUSH_SECONDS = 1.0
@@ -77,8 +77,23 @@ def prepare(job: Job) -> Path:
         "dataset": str(datasets.path(job.dataset)),
         "out": str(folder / "out"),
     }
+    if beside := job.recipe.get("demonstrations"):
+        recipe["demonstrations"] = str(datasets.path(demonstrations(job, beside)))
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=1))
     return folder
+
+
+def demonstrations(job: Job, digest: str) -> Dataset:
+    """The project's dataset of demonstrations whose id begins so. Raises JobFailed where there is none."""
+    kind = Dataset.Kind.DEMONSTRATIONS
+    found = Dataset.objects.filter(project=job.project, kind=kind, digest__startswith=digest).first()
+    if found is None:
+        raise JobFailed(f"This project has no dataset of demonstrations {digest}: look its id up on its page.")
+    try:
+        datasets.verify(found)
+    except datasets.Withheld as error:
+        raise JobFailed(str(error)) from error
+    return found
 
 
 def start(job: Job, folder: Path, lock: int) -> subprocess.Popen:
