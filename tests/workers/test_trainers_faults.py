@@ -77,6 +77,7 @@ def test_a_trainer_without_memory_or_disk_says_what_to_do(place, kind, fault):
     assert_ends_with(Broken(run, FAULTS[fault]), run, SAYS[fault])
 
 
+@pytest.mark.slow
 def test_after_the_disk_has_room_again_the_run_ends_as_it_should(place):
     run = make_run(place, "again", "reward", max_steps=4, save_steps=2)
     Broken(run, FAULTS["disk"]).until("error")
@@ -137,3 +138,23 @@ def being_written(checkpoints: Path) -> None:
             return
         time.sleep(0.001)
     raise AssertionError("no checkpoint was begun")
+
+
+@pytest.fixture(scope="module")
+def default_model(tmp_path_factory) -> Path:
+    from workers import fetch
+
+    target = tmp_path_factory.mktemp("default") / "model"
+    fetch.fetch(target)
+    return target
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", ["reward", "sft"])
+def test_the_default_model_killed_once_ends_as_undisturbed(place, default_model, kind):
+    settings = {"max_steps": 4, "save_steps": 2, "batch": 2}
+    whole = Child(make_run(place, f"{kind}-default", kind, default_model, **settings)).end()
+    run = make_run(place, f"{kind}-default-killed", kind, default_model, **settings)
+    kill(Child(run), until_step=3)
+    assert figures(Child(run).end()) == pytest.approx(figures(whole), rel=1e-4)
