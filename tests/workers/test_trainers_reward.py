@@ -9,7 +9,7 @@ import torch
 from modelops import recipes
 from tests.workers import tiny
 from tests.workers.test_trainers import row
-from workers.trainers import groups, passes, reward
+from workers.trainers import groups, passes, prefix, reward, tokens
 from workers.trainers.ranking_loss import log_chances, ranking_loss
 
 pytestmark = pytest.mark.torch
@@ -156,6 +156,12 @@ def dropping(tmp_path_factory):
     return model, reward.collate([example], tiny.tokenizer().pad_token_id, of=1)
 
 
+@pytest.fixture
+def unshared(monkeypatch):
+    """Each answer is read with its prompt."""
+    monkeypatch.setattr(prefix, "FAMILIES", set())
+
+
 def gradients(model, inputs, budget):
     model.zero_grad()
     torch.manual_seed(5)
@@ -169,7 +175,7 @@ def forwards(model):
     return seen, hook
 
 
-def test_two_passes_give_the_loss_and_gradients_of_one_dropout_included(dropping, monkeypatch):
+def test_two_passes_give_the_loss_and_gradients_of_one_dropout_included(dropping, unshared, monkeypatch):
     model, inputs = dropping
     lengths = inputs["mask"].sum(1).tolist()
     singles = [[row] for row in sorted(range(9), key=lambda row: lengths[row])]  # in one order, for dropout's sake
@@ -189,8 +195,20 @@ def test_two_passes_give_the_loss_and_gradients_of_one_dropout_included(dropping
     assert after == after_two
 
 
-def test_the_loss_of_buckets_is_that_of_one_padded_batch(dropping):
-    model, inputs = dropping
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory, dropping):
+    from transformers import AutoModelForSequenceClassification
+
+    torch.manual_seed(0)
+    folder = tiny.save(tmp_path_factory.mktemp("models") / "llama")
+    return AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2), dropping[1]
+
+
+@pytest.mark.parametrize("family", ["dropping", "llama"])
+@pytest.mark.parametrize("budget", [100, 10**6])
+def test_the_loss_of_buckets_after_a_shared_prompt_is_that_of_one_padded_batch(request, family, budget):
+    model, inputs = request.getfixturevalue(family)
+    assert prefix.length(inputs["ids"], inputs["mask"]) >= prefix.SHORTEST
     model.eval()
     names = ("winners", "losers", "weights")
     expected = ranking_loss(reward.logits(model, inputs["ids"], inputs["mask"]).T, *(inputs[name] for name in names))
@@ -198,17 +216,28 @@ def test_the_loss_of_buckets_is_that_of_one_padded_batch(dropping):
     expected.backward()
     wanted = torch.cat([p.grad.flatten() for p in model.parameters()])
 
-    loss, gradient, _ = gradients(model, inputs, 100)
+    loss, gradient, _ = gradients(model, inputs, budget)
     model.train()
 
     assert loss == pytest.approx(expected.item(), rel=1e-5)
     assert torch.allclose(gradient, wanted, rtol=1e-3, atol=1e-5)
 
 
+def test_rows_share_what_all_of_them_begin_with_but_never_a_whole_row():
+    begin = list(range(20))
+    ids, mask = tokens.padded([begin + [1, 2], begin + [1, 3, 4], begin + [1]], 0)
+    assert prefix.length(ids, mask) == 20
+    assert prefix.length(ids[:2], mask[:2]) == 21
+    assert prefix.length(ids[:1], mask[:1]) == 0
+    assert prefix.length(ids[:, 10:], mask[:, 10:]) == 0
+
+
 def test_prompts_share_a_pass_as_long_as_the_budget_holds_them():
     prompt = {"answers": [[1] * 10, [2] * 12], "pairs": [(0, 1, 1.0, 0.0, False)]}
-    found = reward.micro_batches([prompt] * 5, pad=0, budget=50)
+    found = reward.micro_batches([prompt] * 5, pad=0, budget=50, apart=False)
     assert [part["ids"].shape[0] for part in found] == [4, 4, 2]
+    apart = reward.micro_batches([prompt] * 5, pad=0, budget=50, apart=True)
+    assert [part["ids"].shape[0] for part in apart] == [2] * 5
     assert sum(part["weights"].sum() for part in found).item() == pytest.approx(1)
 
 

@@ -141,6 +141,11 @@ def arguments(kind: type[TrainingArguments], run: Run, rows: int, at_once: int, 
     )
 
 
+def bare(model: torch.nn.Module) -> torch.nn.Module:
+    """The model itself, without the wrapper that it has where several processes train together."""
+    return getattr(model, "module", model)
+
+
 def average_gradients(model: torch.nn.Module) -> None:
     """Each gradient becomes its mean over the processes that train together; nothing happens where there is one."""
     if processes() == 1:

@@ -38,14 +38,14 @@ def parts(lengths: list[int], budget: int) -> list[list[Rows]]:
 
 
 def learn(
-    forward: Callable[[Rows], torch.Tensor],
+    forward: Callable[[list[Rows]], torch.Tensor],
     loss: Callable[[torch.Tensor], torch.Tensor],
     lengths: list[int],
     budget: int,
 ) -> torch.Tensor:
     """Run backward through loss(forward(all rows)), with no more than `budget` tokens' activations in memory at once.
 
-    `forward` gives a value, or a row of them, for each of the rows it is asked for; the loss is returned. What fits the
+    `forward` gives a value, or a row of them, for each row of the buckets it is asked for; the loss is returned. What fits the
     budget takes one pass. Else the rows go through without gradient first, all but the largest part; the loss's gradient
     with respect to each value is then carried into one part after another, read a second time (Gao et al. 2021). The
     second reading repeats the first one's random draws, so that dropout falls on the same places.
@@ -56,8 +56,8 @@ def learn(
     with torch.no_grad():
         for part in early:
             states.append(random_state())
-            values.append(_read(forward, part))
-    kept = _read(forward, last)
+            values.append(forward(part))
+    kept = forward(last)
 
     order = [row for part in [*early, last] for rows in part for row in rows]
     place = torch.tensor(order, device=kept.device).argsort()
@@ -69,13 +69,9 @@ def learn(
     kept.backward(gradients[-1])
     for part, state, gradient in zip(early, states, gradients):
         with repeated(state):
-            value = _read(forward, part)
+            value = forward(part)
         value.backward(gradient)
     return total.detach()
-
-
-def _read(forward: Callable[[Rows], torch.Tensor], part: list[Rows]) -> torch.Tensor:
-    return torch.cat([forward(rows) for rows in part])
 
 
 def random_state() -> tuple[torch.Tensor, torch.Tensor | None]:

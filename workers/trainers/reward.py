@@ -4,8 +4,8 @@ The loss is that of Ouyang et al. 2022, section 3.5: for a prompt whose rankings
 
     −(1/|P|) Σ_{(w,l)∈P} log σ(r(x, y_w) − r(x, y_l))
 
-averaged over prompts. All pairs of a prompt lie in one batch element and each distinct answer is forwarded once; what
-one pass reads is bounded (passes.py). Ties, margins and smoothing are in ranking_loss.py.
+averaged over prompts. All pairs of a prompt lie in one batch element and each distinct answer is forwarded once, the
+prompt itself once for all of them where the model can (prefix.py); what one pass reads is bounded (passes.py). Ties, margins and smoothing are in ranking_loss.py.
 
 The saved model is transformers' sequence classifier with one label for each head. The heads have no bias, so the shift
 after which the mean demonstration (without any, the mean training answer) scores 0 is stored as `reward_shift` in its
@@ -27,12 +27,12 @@ from peft import get_peft_model
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments, set_seed
 
 from modelops.recipes import RewardRecipe
-from workers.trainers import events, figures, groups, loop, passes, tokens
+from workers.trainers import events, figures, groups, loop, passes, prefix, tokens
 from workers.trainers.events import Stop
 from workers.trainers.groups import Group
 from workers.trainers.ranking_loss import ranking_loss
 
-TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 32768}  # whose activations are kept for one backward pass
+TOKENS_AT_ONCE = {"cpu": 1280, "cuda": 32768}  # whose activations are kept for one backward pass
 TRAIN_PROMPTS_SCORED = 500  # at the end: enough for the shift, and for a figure to hold the held-out one against
 # Ouyang et al. 2022, appendix C.2. Rates of smaller models are higher, here by the power that Brown et al. 2020 chose by.
 PAPER = {"epochs": 1.0, "batch": 64, "lora": False, "heads": 1, "ties": "dropped", "margin": 0.0, "smoothing": 0.0}
@@ -70,7 +70,7 @@ def train(run: runs.Run) -> None:
         model=model,
         args=loop.arguments(TrainingArguments, run, rows=len(to_learn), at_once=run.recipe.batch),
         train_dataset=to_learn,
-        data_collator=lambda batch: {"micro_batches": micro_batches(batch, pad, budget())},
+        data_collator=lambda batch: {"micro_batches": micro_batches(batch, pad, budget(), prefix.helps(model))},
         processing_class=tokenizer,
     )
     trainer.how = {name: getattr(run.recipe, name) for name in ("ties", "tie_share", "smoothing")}
@@ -119,13 +119,13 @@ def example(group: Group, tokenizer, recipe: RewardRecipe) -> dict:
     return {"answers": answers, "pairs": pairs}
 
 
-def micro_batches(batch: list[dict], pad: int, budget: int) -> list[dict[str, torch.Tensor]]:
-    """A step's prompts as one collate() for each pass: as many whole prompts as the budget holds, at least one."""
+def micro_batches(batch: list[dict], pad: int, budget: int, apart: bool) -> list[dict[str, torch.Tensor]]:
+    """A step's prompts as one collate() for each pass: one (`apart`), or as many whole ones as the budget holds."""
     found: list[list[dict]] = []
     for prompt in batch:
         together = [*found[-1], prompt] if found else []
         lengths = [len(answer) for one in together for answer in one["answers"]]
-        if together and len(passes.parts(lengths, budget)) == 1:
+        if together and not apart and len(passes.parts(lengths, budget)) == 1:
             found[-1].append(prompt)
         else:
             found.append([prompt])
@@ -164,19 +164,26 @@ class RewardTrainer(Trainer):
 
 def learn(model, inputs: dict[str, torch.Tensor], budget: int, **how) -> torch.Tensor:
     """Add the gradients of the loss of one collate() to the model's; returns the loss."""
-    lengths = inputs["mask"].sum(1).tolist()
+    ids, mask = inputs["ids"], inputs["mask"]
     pairs = {name: value for name, value in inputs.items() if name not in ("ids", "mask")}
+    shared = prefix.length(ids, mask) if prefix.helps(loop.bare(model)) else 0
+    lengths = (mask.sum(1) - shared).tolist()  # of what each row has of its own
 
-    def forward(rows: list[int]) -> torch.Tensor:
-        longest = max(lengths[row] for row in rows)
-        return logits(model, inputs["ids"][rows, :longest], inputs["mask"][rows, :longest])
+    def forward(part: list[list[int]]) -> torch.Tensor:
+        before = prefix.read(model, ids[:1, :shared]) if shared else []
+        return torch.cat([bucket(rows, before) for rows in part])
+
+    def bucket(rows: list[int], before: list) -> torch.Tensor:
+        end = shared + max(lengths[row] for row in rows)
+        known = {"past_key_values": prefix.repeated(before, len(rows))} if shared else {}
+        return logits(model, ids[rows, shared:end], mask[rows, :end], **known)
 
     return passes.learn(forward, lambda scores: ranking_loss(scores.T, **pairs, **how), lengths, budget)
 
 
-def logits(model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def logits(model, ids: torch.Tensor, mask: torch.Tensor, **known) -> torch.Tensor:
     """Scores (answers, heads) in float32, unshifted, of right-padded ids and their mask (answers, length)."""
-    return model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
+    return model(input_ids=ids, attention_mask=mask, use_cache=bool(known), **known).logits.float()
 
 
 def rewards(model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
