@@ -1,6 +1,6 @@
 # Podium. `make up` starts it, `make test` tests it; both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help install up test lint format loop bench backup restore
+.PHONY: help install up test test-slow lint format loop bench backup restore
 
 PYTHON ?= python3
 VENV := .venv
@@ -29,6 +29,9 @@ up: install ## start everything on http://127.0.0.1:8000 (PODIUM_PORT, PODIUM_VA
 test: install ## run the whole suite, browser tests included where a Chromium is found
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
+test-slow: install ## the tests that the suite leaves out: many minutes, some with the default model
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
 lint: install ## style, format, import directions, deploy check, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,7 +48,7 @@ loop: install ## the whole loop with a scripted labeler on a real model (MODEL=f
 	@$(BIN)/python benchmarks/loop.py --model $(MODEL) $(ARGS)
 
 bench: install ## the other benchmarks, quickly (DATA=folder of outside data for those that need it)
-	@for name in assignment sampling $(if $(DATA),human_rankings); do \
+	@for name in assignment sampling reward $(if $(DATA),human_rankings); do \
 	  $(BIN)/python benchmarks/$$name.py --quick $(if $(DATA),--data $(DATA)) || exit 1; done
 
 backup: install ## database, datasets, models and uploads in one file below var/backups

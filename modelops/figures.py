@@ -17,6 +17,7 @@ NAMES = {
     "pairs": gettext_lazy("pairs"),
     "prompts": gettext_lazy("prompts"),
     "reward_shift": gettext_lazy("reward shift"),
+    "reward_std": gettext_lazy("disagreement of the heads"),
     "learning_rate": gettext_lazy("learning rate"),
     "grad_norm": gettext_lazy("gradient norm"),
     "reward": gettext_lazy("reward"),

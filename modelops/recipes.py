@@ -87,7 +87,34 @@ class TrainRecipe:
 
 @dataclasses.dataclass(frozen=True)
 class RewardRecipe(TrainRecipe):
-    pass
+    preset: str = setting(
+        "own",
+        "paper: one epoch, 64 prompts a step, all weights, the learning rate of Ouyang et al. 2022 scaled to the model's size.",
+        choices=("own", "paper"),
+    )
+    heads: int = setting(
+        1, "Scoring heads: the reward is their mean, and how far they differ says how unsure it is.", low=1, high=64
+    )
+    ties: str = setting(
+        "dropped",
+        "What a tie teaches: nothing, as in the paper, or that two answers are about as good, by one of two models.",
+        choices=("dropped", "rao-kupper", "davidson"),
+    )
+    tie_share: float = setting(
+        0.3, "How likely two equally good answers are to tie, where ties are modelled.", low=0.01, high=0.99
+    )
+    margin: float = setting(
+        0.0,
+        "How far apart rewards must lie for each step (1 to 3) of a stated strength of preference; 0 leaves it out.",
+        low=0,
+        high=10,
+    )
+    smoothing: float = setting(0.0, "Share of judgments taken to be the wrong way round.", low=0, high=0.49)
+    weighted: bool = setting(True, "Count each judgment by its weight, that is by its labeler's reliability.")
+    demonstrations: str = setting(
+        "",
+        "Id, or its start, of a dataset of demonstrations whose mean reward becomes 0; without one the mean training answer's does.",
+    )
 
 
 @dataclasses.dataclass(frozen=True)

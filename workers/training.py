@@ -15,7 +15,7 @@ from django.conf import settings
 
 from modelops import datasets, jobs, registry
 from modelops.jobs import Crashed, JobFailed
-from modelops.models import Job, Metric, ModelVersion
+from modelops.models import Dataset, Job, Metric, ModelVersion
 
 STEMS = {"reward": "reward", "sft": "assistant", "dpo": "assistant", "ppo": "assistant"}
 FLUSH_SECONDS = 1.0
@@ -93,6 +93,21 @@ def others(job: Job) -> dict[str, str]:
     if job.rehearsal:
         datasets.verify(job.rehearsal)
         found["rehearsal"] = str(datasets.path(job.rehearsal))
+    if beside := job.recipe.get("demonstrations"):
+        found["demonstrations"] = str(datasets.path(demonstrations(job, beside)))
+    return found
+
+
+def demonstrations(job: Job, digest: str) -> Dataset:
+    """The project's dataset of demonstrations whose id begins so. Raises JobFailed where there is none."""
+    kind = Dataset.Kind.DEMONSTRATIONS
+    found = Dataset.objects.filter(project=job.project, kind=kind, digest__startswith=digest).first()
+    if found is None:
+        raise JobFailed(f"This project has no dataset of demonstrations {digest}: look its id up on its page.")
+    try:
+        datasets.verify(found)
+    except datasets.Withheld as error:
+        raise JobFailed(str(error)) from error
     return found
 
 

@@ -119,18 +119,23 @@ def naive_loss(scores, batch):
     """The definition, pair by pair, with `scores` in the order of the batch's answers."""
     total, start = 0.0, 0
     for prompt in batch:
-        here = sum(-torch.log(torch.sigmoid(scores[start + w] - scores[start + l])) for w, l in prompt["pairs"])
+        here = sum(-torch.log(torch.sigmoid(scores[start + w] - scores[start + l])) for w, l, *_ in prompt["pairs"])
         total, start = total + here / len(prompt["pairs"]), start + len(prompt["answers"])
     return total / len(batch)
 
 
+def alike(*pairs):
+    """A prompt's pairs, each of the same weight."""
+    return [(w, l, 1 / len(pairs), 0.0, False) for w, l in pairs]
+
+
 def test_the_loss_is_the_mean_over_prompts_of_the_mean_over_pairs():
     batch = [
-        {"answers": [[1], [2, 3], [4]], "pairs": [(0, 1), (0, 1), (1, 2)]},
-        {"answers": [[5], [6]], "pairs": [(1, 0)]},
+        {"answers": [[1], [2, 3], [4]], "pairs": alike((0, 1), (0, 1), (1, 2))},
+        {"answers": [[5], [6]], "pairs": alike((1, 0))},
     ]
     ours, theirs = (torch.tensor([0.3, -1.0, 2.0, 0.5, 0.1], requires_grad=True) for _ in range(2))
-    inputs = reward.collate(batch, pad=0)
+    inputs = reward.collate(batch, pad=0, of=2)
 
     loss = reward.ranking_loss(ours, inputs["winners"], inputs["losers"], inputs["weights"])
     expected = naive_loss(theirs, batch)
@@ -148,15 +153,16 @@ def scorer(folder):
     return AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1).eval()
 
 
-def test_each_distinct_answer_is_forwarded_once(scorer, tokenizer):
+def test_each_distinct_answer_is_forwarded_once(scorer, tokenizer, monkeypatch):
+    monkeypatch.setattr(reward.prefix, "FAMILIES", set())
     group = groups.of_row(row([[1, 2, 2, 3], [1, 1, 2, 3], [2, 1, 3, 4]], texts=["Yes", "No", "No", "Why?"]))
-    inputs = reward.collate([reward.example(group, tokenizer, 64)], tokenizer.pad_token_id)
+    inputs = reward.collate([reward.example(group, tokenizer, recipe())], tokenizer.pad_token_id, of=1)
     seen = []
     scorer.register_forward_hook(lambda *call: seen.append(call[2].logits.shape[0]))
 
-    reward.RewardTrainer.compute_loss(None, scorer, inputs)
+    reward.learn(scorer, inputs, budget=1000)
 
-    assert seen == [3]
+    assert sum(seen) == 3
     assert len(inputs["winners"]) > 10
 
 
@@ -164,7 +170,7 @@ def test_each_distinct_answer_is_forwarded_once(scorer, tokenizer):
 def test_the_head_reads_the_last_real_token(scorer, tokenizer):
     texts = ["Yes", "No, I am sorry, I can't help with that.", "ends in a pad<|endoftext|>"]
     group = groups.of_row(row([1, 2, 3], texts=texts))
-    ids, mask = tokens.padded(reward.example(group, tokenizer, 64)["answers"], tokenizer.pad_token_id)
+    ids, mask = tokens.padded(reward.example(group, tokenizer, recipe())["answers"], tokenizer.pad_token_id)
 
     hidden = scorer.model(ids, attention_mask=mask).last_hidden_state
     expected = scorer.score(hidden[torch.arange(3), tokens.last_token(mask)])[:, 0]
@@ -366,4 +372,9 @@ def test_a_result_is_told_again(tmp_path, capsys):
     run.report()
     assert capsys.readouterr().out == told
     assert [json.loads(line)["event"] for line in told.splitlines()] == ["metric", "done"]
-    assert sorted(path.name for path in run.out.iterdir()) == ["metrics.json", "model.safetensors", "recipe.json"]
+    assert sorted(path.name for path in run.out.iterdir()) == [
+        "README.md",
+        "metrics.json",
+        "model.safetensors",
+        "recipe.json",
+    ]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.workers import tiny
+from workers.trainers import runs
 
 pytestmark = pytest.mark.torch
 
@@ -20,12 +21,19 @@ WORDS = ["sea", "sky", "sun", "moon", "bird", "bread", "music", "flowers", "peop
 class Child:
     """A trainer started as the worker starts it: its stdin a pipe, its stdout JSON lines."""
 
-    def __init__(self, run: Path):
+    def __init__(self, run: Path, *launcher: str):
+        """`launcher`: what stands between the interpreter and the trainer's module; without it, -m."""
         kind = json.loads((run / "recipe.json").read_text())["kind"]
         self.stderr = run / "stderr"
         with open(self.stderr, "a") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", f"workers.trainers.{kind}", str(run / "recipe.json"), "--watch-stdin"],
+                [
+                    sys.executable,
+                    *(launcher or ("-m",)),
+                    f"workers.trainers.{kind}",
+                    str(run / "recipe.json"),
+                    "--watch-stdin",
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -159,19 +167,41 @@ def test_a_reward_model_loads_and_its_mean_training_answer_scores_zero(place, un
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from modelops import rows
+    from modelops import recipes, rows
     from workers.trainers import groups, reward, tokens
 
     out = place / "undisturbed" / "out"
     model = AutoModelForSequenceClassification.from_pretrained(out).eval()
     tokenizer = tokens.load_tokenizer(out)
     found = [group for group in groups.of_rows(list(rows.read(place / "dataset"))) if group.split == "train"]
-    answers = [reward.example(group, tokenizer, 512)["answers"] for group in found]
+    recipe = recipes.read("reward", {})
+    answers = [reward.example(group, tokenizer, recipe)["answers"] for group in found]
     with torch.inference_mode():
         scores = [reward.score(model, group, tokenizer.pad_token_id) for group in answers]
 
     assert abs(reward.train_mean(found, scores) - model.config.reward_shift) < 1e-4
     assert (out / "adapter" / "adapter_model.safetensors").exists()
+    card = (out / "README.md").read_text()
+    assert "Trained by Podium (reward) from the model `model` on the frozen dataset `dataset`." in card
+    assert "| accuracy | held-out | " in card
+    assert "| learning_rate | 0.005 |" in card
+    assert str(place) not in card
+
+
+def test_two_processes_learn_what_one_learns_from_steps_twice_as_large(place, undisturbed):
+    """Each sees its own half of every step, the first alone speaks and writes."""
+    run = make_run(place, "together", "reward", **REWARD, batch=2)
+    config = Path(runs.__file__).parent / "launch" / "processes.yaml"
+    port = str(random.randint(20000, 60000))
+    launcher = ["-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port", port, "-m"]
+
+    events = Child(run, *launcher).end()
+
+    assert losses(events) == pytest.approx(losses(undisturbed), abs=1e-3)
+    assert figures(events).keys() == figures(undisturbed).keys()
+    assert figures(events)["loss", "held-out"] == pytest.approx(figures(undisturbed)["loss", "held-out"], abs=0.01)
+    assert [event["event"] for event in events].count("done") == 1
+    assert [event["event"] for event in events].count("start") == 1
 
 
 def test_a_finished_run_only_tells_its_figures_again(place, undisturbed):

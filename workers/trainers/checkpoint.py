@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+from accelerate import PartialState
 from transformers import TrainerCallback
 
 from workers.trainers.runs import flush, flush_tree
@@ -18,6 +19,7 @@ class MarkComplete(TrainerCallback):
     """Writes a checkpoint's marker after transformers has written everything else of it."""
 
     def on_save(self, args, state, control, **_):
+        PartialState().wait_for_everyone()  # each process saves its own random state
         if state.is_world_process_zero:
             mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 

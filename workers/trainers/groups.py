@@ -12,10 +12,22 @@ from workers.trainers.events import Stop
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What one judgment says of two answers, positions in a group's `texts`; of a tie either one is the winner."""
+
+    winner: int
+    loser: int
+    tied: bool
+    weight: float
+    strength: int  # 0 to 3, as stated; 0 where nothing was
+
+
+@dataclass(frozen=True)
 class Group:
     """One prompt. `pairs` are (winner, loser) positions in `texts`, repeated where labelers agree.
 
-    `lessons` are those of the pairs that a recipe wants to learn from; figures count them all.
+    `lessons` are those of the pairs that a recipe wants to learn from; figures count them all. `verdicts` are the pairs
+    with their weights and, where asked for, the ties.
     """
 
     prompt_id: str
@@ -24,6 +36,7 @@ class Group:
     texts: list[str]
     pairs: list[tuple[int, int]]
     lessons: list[tuple[int, int]]
+    verdicts: list[Verdict]
 
     def answers(self, tokenizer: PreTrainedTokenizerBase, longest: int) -> list[tuple[list[int], list[int]]]:
         """(prompt, answer) token ids of each text; see tokens.answered()."""
@@ -34,35 +47,47 @@ class Group:
         return [len(text) for text in self.texts]
 
 
-def of_row(row: dict, which: str = "all") -> Group:
-    """A row's group, with only the answers that a pair names, each text once; `which` as in rows.pairs().
+def of_row(row: dict, which: str = "all", ties: bool = False) -> Group:
+    """A row's group, with only the answers that a pair (or a tie) names, each text once; `which` as in rows.pairs().
 
     Two answers of the same text are one, and a ranking of such an answer above itself makes no pair.
     """
     texts = [answer["text"] for answer in row["answers"]]
     pairs, lessons = (_text_pairs(row, texts, kind) for kind in ("all", which))
-    named = {text for pair in pairs for text in pair}
+    told = [pair for judgment in row["judgments"] for pair in _verdicts(judgment, texts, ties)]
+    named = {text for pair in pairs for text in pair} | {text for w, l, *_ in told for text in (w, l)}
     distinct = [text for text in dict.fromkeys(texts) if text in named]
     place = {text: i for i, text in enumerate(distinct)}
     pairs, lessons = ([(place[w], place[l]) for w, l in kind] for kind in (pairs, lessons))
-    return Group(row["prompt_id"], row["split"], row["messages"], distinct, pairs, lessons)
+    verdicts = [Verdict(place[w], place[l], *how) for w, l, *how in told]
+    return Group(row["prompt_id"], row["split"], row["messages"], distinct, pairs, lessons, verdicts)
+
+
+def _verdicts(judgment: dict, texts: list[str], ties: bool) -> list[tuple[str, str, bool, float, int]]:
+    """(winner, loser, tied, weight, strength) of the pairs of one judgment, and of its ties where asked for."""
+    how = 1.0 if judgment.get("weight") is None else float(judgment["weight"]), abs(judgment.get("strength") or 0)
+    ranks = judgment["ranks"]
+    found = [(w, l, False) for w, l in rows.pairs(ranks)]
+    if ties:
+        found += [(i, j, True) for j in range(len(ranks)) for i in range(j) if ranks[i] == ranks[j]]
+    return [(texts[w], texts[l], tied, *how) for w, l, tied in found if texts[w] != texts[l]]
 
 
 def _text_pairs(row: dict, texts: list[str], which: str) -> list[tuple[str, str]]:
     return [(texts[w], texts[l]) for w, l in rows.row_pairs(row, which) if texts[w] != texts[l]]
 
 
-def of_rows(found: list[dict], which: str = "all") -> list[Group]:
-    """The groups of all rows that have pairs. Raises Stop at a broken row, and where none is left to train on."""
+def of_rows(found: list[dict], which: str = "all", ties: bool = False) -> list[Group]:
+    """The groups of all rows that have pairs (with `ties`, or ties). Raises Stop at a broken row, and where none is left to train on."""
     groups = []
     for number, row in enumerate(found, start=1):
         try:
-            groups.append(of_row(row, which))
-        except (KeyError, IndexError, TypeError, AttributeError):
+            groups.append(of_row(row, which, ties))
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError):
             raise Stop(f"Row {number} of the dataset is not a judgments row: verify it, or freeze it again.") from None
     if not any(group.split == "train" and group.lessons for group in groups):
         raise Stop("No pair to learn from in the training split: collect rankings without ties, then freeze again.")
-    return [group for group in groups if group.pairs]
+    return [group for group in groups if group.pairs or group.verdicts]
 
 
 def accuracy(groups: list[Group], scores: list[list[float]], name: str = "accuracy") -> list[dict]:

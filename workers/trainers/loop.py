@@ -24,7 +24,7 @@ from workers.engines import weights
 from workers.engines.device import best_device, best_dtype
 from workers.trainers import checkpoint, events, tokens
 from workers.trainers.events import Stop
-from workers.trainers.runs import Run
+from workers.trainers.runs import Run, processes
 
 TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 16384}  # in one forward pass: more is no faster, and needs the memory
 SILENT_SECONDS = 30
@@ -99,6 +99,11 @@ def total_steps(recipe: TrainRecipe, rows: int) -> int:
     return min(steps, recipe.max_steps) if recipe.max_steps else steps
 
 
+def share(rows: int) -> int:
+    """How many of `rows` rows each of the processes that train together takes; all of them where there is one."""
+    return math.ceil(rows / processes())
+
+
 def rows_at_once(batch: int, tokens: int) -> int:
     """The most rows of at most `tokens` tokens for one forward pass that divide `batch` evenly; at least one."""
     room = max(1, TOKENS_AT_ONCE[best_device().type] // tokens)
@@ -106,12 +111,15 @@ def rows_at_once(batch: int, tokens: int) -> int:
 
 
 def arguments(kind: type[TrainingArguments], run: Run, rows: int, at_once: int, **more) -> TrainingArguments:
-    """transformers' arguments for a recipe over `rows` rows, `at_once` of them in one forward pass."""
+    """transformers' arguments for a recipe over `rows` rows, `at_once` of them in one forward pass.
+
+    Several processes share the rows, and each takes `recipe.batch` of them for a step.
+    """
     recipe, on_gpu = run.recipe, best_device().type == "cuda"
     return kind(
         output_dir=str(run.checkpoints),
         seed=recipe.seed,
-        max_steps=total_steps(recipe, rows),
+        max_steps=total_steps(recipe, share(rows)),
         per_device_train_batch_size=at_once,
         gradient_accumulation_steps=recipe.batch // at_once,
         learning_rate=recipe.learning_rate,
@@ -133,12 +141,28 @@ def arguments(kind: type[TrainingArguments], run: Run, rows: int, at_once: int, 
     )
 
 
+def bare(model: torch.nn.Module) -> torch.nn.Module:
+    """The model itself, without the wrapper that it has where several processes train together."""
+    return getattr(model, "module", model)
+
+
+def average_gradients(model: torch.nn.Module) -> None:
+    """Each gradient becomes its mean over the processes that train together; nothing happens where there is one."""
+    if processes() == 1:
+        return
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            torch.distributed.all_reduce(parameter.grad)
+            parameter.grad /= processes()
+
+
 def train(trainer: Trainer, run: Run) -> None:
     """Train to the end, from the newest complete checkpoint if there is one."""
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Progress)
     trainer.add_callback(checkpoint.MarkComplete)
-    last = checkpoint.newest(run.checkpoints)
+    with trainer.args.main_process_first(local=False):  # it deletes the incomplete ones
+        last = checkpoint.newest(run.checkpoints)
     if last:
         events.log(f"Goes on from step {last.name.split('-')[1]}.")
     trainer.train(resume_from_checkpoint=str(last) if last else None)

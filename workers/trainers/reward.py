@@ -4,10 +4,12 @@ The loss is that of Ouyang et al. 2022, section 3.5: for a prompt whose rankings
 
     −(1/|P|) Σ_{(w,l)∈P} log σ(r(x, y_w) − r(x, y_l))
 
-averaged over prompts. All pairs of a prompt lie in one batch element and each distinct answer is forwarded once.
+averaged over prompts. All pairs of a prompt lie in one batch element and each distinct answer is forwarded once, the
+prompt itself once for all of them where the model can (prefix.py); what one pass reads is bounded (passes.py). Ties, margins and smoothing are in ranking_loss.py.
 
-The saved model is transformers' sequence classifier with one label. Its head has no bias, so the shift after which the
-mean training answer scores 0 is stored as `reward_shift` in its config.json: a reward is the logit minus that shift.
+The saved model is transformers' sequence classifier with one label for each head. The heads have no bias, so the shift
+after which the mean demonstration (without any, the mean training answer) scores 0 is stored as `reward_shift` in its
+config.json: a reward is the mean of the logits minus that shift; their standard deviation says how unsure it is.
 """
 
 from __future__ import annotations
@@ -17,113 +19,246 @@ from workers.trainers import runs
 if __name__ == "__main__":
     run = runs.begin("reward")  # before the imports below, see there
 
+import dataclasses
+import os
+
 import torch
 from peft import get_peft_model
-from torch.nn.functional import logsigmoid
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments, set_seed
 
-from workers.trainers import events, figures, groups, loop, tokens
+from modelops.recipes import RewardRecipe
+from workers.trainers import events, figures, groups, loop, passes, prefix, tokens
+from workers.trainers.events import Stop
 from workers.trainers.groups import Group
+from workers.trainers.ranking_loss import ranking_loss
+
+TOKENS_AT_ONCE = {"cpu": 1280, "cuda": 32768}  # whose activations are kept for one backward pass
+TRAIN_PROMPTS_SCORED = 500  # at the end: enough for the shift, and for a figure to hold the held-out one against
+# Ouyang et al. 2022, appendix C.2. Rates of smaller models are higher, here by the power that Brown et al. 2020 chose by.
+PAPER = {"epochs": 1.0, "batch": 64, "lora": False, "heads": 1, "ties": "dropped", "margin": 0.0, "smoothing": 0.0}
+PAPER_RATE, PAPER_SIZE, RATE_POWER = 9e-6, 6e9, -0.4
 
 
 def train(run: runs.Run) -> None:
     """Everything from the frozen rows to the published model."""
+    if os.environ.get("ACCELERATE_USE_FSDP", "false") == "true":
+        raise Stop("The reward trainer does not run under FSDP: launch it with processes.yaml, a copy in each process.")
+
     # 1. The data: one example a prompt.
-    found = groups.of_rows(run.rows())
+    run = dataclasses.replace(run, recipe=preset(run.recipe))
+    found = groups.of_rows(run.rows(), ties=run.recipe.ties != "dropped")
+    demonstrations = run.demonstrations()
     tokenizer = tokens.load_tokenizer(run.model)
-    examples = [example(group, tokenizer, run.recipe.max_length) for group in found]
-    to_learn = [e for e, group in zip(examples, found) if group.split == "train"]
+    pad = tokenizer.pad_token_id
+    examples = [example(group, tokenizer, run.recipe) for group in found]
+    to_learn = [e for e, group in zip(examples, found) if group.split == "train" and e["pairs"]]
+    if not to_learn:
+        raise Stop("Every judgment of the training split weighs nothing: freeze again, or train without weights.")
     events.log(f"Learns from {sum(len(e['pairs']) for e in to_learn)} pairs of {len(to_learn)} prompts.")
 
-    # 2. The model: the policy's body under a new head.
+    # 2. The model: the policy's body under new heads.
     set_seed(run.recipe.seed)
-    model = loop.load(AutoModelForSequenceClassification, run, num_labels=1)
-    model.config.pad_token_id = tokenizer.pad_token_id
+    model = loop.load(AutoModelForSequenceClassification, run, num_labels=run.recipe.heads)
+    model.config.pad_token_id = pad
     model.score.float()
+    run = dataclasses.replace(run, recipe=at_size(run.recipe, model.num_parameters()))
     if adapter := loop.adapter(run.recipe, "SEQ_CLS", modules_to_save=["score"]):
         model = get_peft_model(model, adapter)
 
     # 3. The training.
     trainer = RewardTrainer(
         model=model,
-        args=loop.arguments(TrainingArguments, run, rows=len(to_learn), at_once=1),
+        args=loop.arguments(TrainingArguments, run, rows=len(to_learn), at_once=run.recipe.batch),
         train_dataset=to_learn,
-        data_collator=lambda batch: collate(batch, tokenizer.pad_token_id),
+        data_collator=lambda batch: {"micro_batches": micro_batches(batch, pad, budget(), prefix.helps(model))},
         processing_class=tokenizer,
     )
+    trainer.how = {name: getattr(run.recipe, name) for name in ("ties", "tie_share", "smoothing")}
     loop.train(trainer, run)
+    if not runs.is_first():
+        return  # the other processes have done their part
 
     # 4. The figures, and the result.
-    scores = [score(model, e["answers"], tokenizer.pad_token_id) for e in loop.told(examples, "Scores the prompts")]
-    shift = train_mean(found, scores)
-    model.config.reward_shift = shift
-    result = [
-        *groups.accuracy(found, scores),
-        *groups.accuracy(found, [group.lengths() for group in found], "longer_answer_accuracy"),
-        *groups.loss(found, scores),
-        *groups.counts(found),
-        figures.plain("reward_shift", "train", shift, len(to_learn)),
-    ]
-    run.publish(lambda folder: loop.save(model, tokenizer, run, folder), result)
+    shown = to_score(found)
+    values, unsure = by_prompt([examples[place]["answers"] for place in shown], model, pad)
+    found = [found[place] for place in shown]
+    shift = demonstrated(demonstrations, model, tokenizer, run.recipe.max_length)
+    model.config.reward_shift = train_mean(found, values) if shift is None else shift
+    run.publish(lambda folder: loop.save(model, tokenizer, run, folder), [
+        *results(found, values),
+        *uncertainty(found, unsure, run.recipe.heads),
+        figures.plain("reward_shift", "train" if shift is None else "demonstrations", model.config.reward_shift),
+    ])  # fmt: skip
 
 
-def example(group: Group, tokenizer, longest: int) -> dict:
-    """A prompt as the trainer's dataset holds it: the token ids of each distinct answer after the prompt, and the pairs."""
-    pad = tokenizer.pad_token_id
-    answers = [tokens.without_end_pads(prompt + answer, pad) for prompt, answer in group.answers(tokenizer, longest)]
-    return {"answers": answers, "pairs": group.lessons}
+def preset(recipe: RewardRecipe) -> RewardRecipe:
+    """The recipe with the paper's settings in place of its own, where it asks for them."""
+    return dataclasses.replace(recipe, **PAPER) if recipe.preset == "paper" else recipe
 
 
-def collate(batch: list[dict], pad: int) -> dict[str, torch.Tensor]:
-    """Prompts as tensors: ids and mask (answers, length); winners, losers and weights (pairs,).
+def at_size(recipe: RewardRecipe, parameters: int) -> RewardRecipe:
+    """The recipe with the paper's learning rate for a model of this size, where it asks for the paper's settings."""
+    rate = PAPER_RATE * (parameters / PAPER_SIZE) ** RATE_POWER
+    return dataclasses.replace(recipe, learning_rate=rate) if recipe.preset == "paper" else recipe
 
-    Winners and losers are rows of the ids. Each prompt's weights sum to one over the number of prompts.
+
+def example(group: Group, tokenizer, recipe: RewardRecipe) -> dict:
+    """A prompt as the trainer's dataset holds it: the token ids of each distinct answer after the prompt, and the pairs.
+
+    A pair is (winner, loser, weight, margin, tied), the first two positions in the answers; weights sum to one.
     """
-    ids, mask = tokens.padded([answer for prompt in batch for answer in prompt["answers"]], pad)
-    winners, losers, weights, start = [], [], [], 0
+    pad = tokenizer.pad_token_id
+    both = group.answers(tokenizer, recipe.max_length)
+    answers = [tokens.without_end_pads(prompt + answer, pad) for prompt, answer in both]
+    weights = [verdict.weight if recipe.weighted else 1.0 for verdict in group.verdicts]
+    pairs = [
+        (v.winner, v.loser, weight / sum(weights), recipe.margin * v.strength, v.tied)
+        for v, weight in zip(group.verdicts, weights)
+        if weight > 0
+    ]
+    return {"answers": answers, "pairs": pairs}
+
+
+def micro_batches(batch: list[dict], pad: int, budget: int, apart: bool) -> list[dict[str, torch.Tensor]]:
+    """A step's prompts as one collate() for each pass: one (`apart`), or as many whole ones as the budget holds."""
+    found: list[list[dict]] = []
     for prompt in batch:
-        winners += [start + w for w, _ in prompt["pairs"]]
-        losers += [start + l for _, l in prompt["pairs"]]
-        weights += [1 / len(prompt["pairs"]) / len(batch)] * len(prompt["pairs"])
+        together = [*found[-1], prompt] if found else []
+        lengths = [len(answer) for one in together for answer in one["answers"]]
+        if together and not apart and len(passes.parts(lengths, budget)) == 1:
+            found[-1].append(prompt)
+        else:
+            found.append([prompt])
+    return [collate(prompts, pad, len(batch)) for prompts in found]
+
+
+def collate(prompts: list[dict], pad: int, of: int) -> dict[str, torch.Tensor]:
+    """Prompts, of a step that has `of` of them, as tensors: ids and mask (answers, length), and what is known of pairs.
+
+    Winners and losers are rows of the ids. Each prompt's weights sum to 1 / `of`.
+    """
+    ids, mask = tokens.padded([answer for prompt in prompts for answer in prompt["answers"]], pad)
+    pairs, start = [], 0
+    for prompt in prompts:
+        pairs += [(start + w, start + l, weight / of, margin, tied) for w, l, weight, margin, tied in prompt["pairs"]]
         start += len(prompt["answers"])
-    return {
-        "input_ids": ids,
-        "attention_mask": mask,
-        "winners": torch.tensor(winners),
-        "losers": torch.tensor(losers),
-        "weights": torch.tensor(weights),
-    }
-
-
-def ranking_loss(
-    scores: torch.Tensor, winners: torch.Tensor, losers: torch.Tensor, weights: torch.Tensor
-) -> torch.Tensor:
-    """The weighted sum of −log σ(winner's score − loser's score): scores (answers,), the others (pairs,) of collate()."""
-    return -(weights * logsigmoid(scores[winners] - scores[losers])).sum()
+    names = ("winners", "losers", "weights", "margins", "tied")
+    return {"ids": ids, "mask": mask} | {name: torch.tensor(column) for name, column in zip(names, zip(*pairs))}
 
 
 class RewardTrainer(Trainer):
-    """transformers' Trainer with the loss above; a micro-batch is one or more whole prompts."""
+    """transformers' Trainer with the loss above; a batch is the step's prompts in micro_batches()."""
 
-    loss_is_scaled_for_ga = False  # ours is a mean over the micro-batch
+    how: dict = {}  # what ranking_loss() is told besides the pairs
 
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        scores = rewards(model, inputs["input_ids"], inputs["attention_mask"])
-        return ranking_loss(scores, inputs["winners"], inputs["losers"], inputs["weights"])
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        """Gradients of the whole step; several processes add theirs up once, at the end, however many passes each took."""
+        model.train()
+        parts = self._prepare_inputs(inputs)["micro_batches"]
+        with self.accelerator.no_sync(model):
+            doing = f"Step {self.state.global_step + 1}"
+            total = sum(learn(model, part, budget(), **self.how) for part in loop.told(parts, doing))
+        loop.average_gradients(model)
+        return total
+
+
+def learn(model, inputs: dict[str, torch.Tensor], budget: int, **how) -> torch.Tensor:
+    """Add the gradients of the loss of one collate() to the model's; returns the loss."""
+    ids, mask = inputs["ids"], inputs["mask"]
+    pairs = {name: value for name, value in inputs.items() if name not in ("ids", "mask")}
+    shared = prefix.length(ids, mask) if prefix.helps(loop.bare(model)) else 0
+    lengths = (mask.sum(1) - shared).tolist()  # of what each row has of its own
+
+    def forward(part: list[list[int]]) -> torch.Tensor:
+        before = prefix.read(model, ids[:1, :shared]) if shared else []
+        return torch.cat([bucket(rows, before) for rows in part])
+
+    def bucket(rows: list[int], before: list) -> torch.Tensor:
+        end = shared + max(lengths[row] for row in rows)
+        known = {"past_key_values": prefix.repeated(before, len(rows))} if shared else {}
+        return logits(model, ids[rows, shared:end], mask[rows, :end], **known)
+
+    return passes.learn(forward, lambda scores: ranking_loss(scores.T, **pairs, **how), lengths, budget)
+
+
+def logits(model, ids: torch.Tensor, mask: torch.Tensor, **known) -> torch.Tensor:
+    """Scores (answers, heads) in float32, unshifted, of right-padded ids and their mask (answers, length)."""
+    return model(input_ids=ids, attention_mask=mask, use_cache=bool(known), **known).logits.float()
 
 
 def rewards(model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Scores (answers,) in float32, unshifted, of right-padded ids and their mask (answers, length)."""
-    return model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, 0].float()
+    return logits(model, ids, mask).mean(1)
+
+
+def budget() -> int:
+    """The most tokens whose activations are in memory at once."""
+    return TOKENS_AT_ONCE[loop.best_device().type]
+
+
+# --- at the end -------------------------------------------------------------------------------------------------------
 
 
 @torch.inference_mode()
-def score(model, answers: list[list[int]], pad: int) -> list[float]:
-    """The unshifted score of each of one prompt's answers (token ids, prompt included)."""
+def score_heads(model, answers: list[list[int]], pad: int) -> torch.Tensor:
+    """What each head says (answers, heads), unshifted, of any prompts' answers (token ids, prompt included)."""
     model.eval()
-    ids, mask = (tensor.to(model.device) for tensor in tokens.padded(answers, pad))
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=loop.best_dtype() == torch.bfloat16):
-        return rewards(model, ids, mask).tolist()
+    found = passes.buckets([len(answer) for answer in answers], budget())
+    scores = torch.zeros(len(answers), model.config.num_labels)
+    for rows in loop.told(found, "Scores the answers"):
+        ids, mask = (tensor.to(model.device) for tensor in tokens.padded([answers[row] for row in rows], pad))
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=loop.best_dtype() == torch.bfloat16):
+            scores[rows] = logits(model, ids, mask).cpu()
+    return scores
+
+
+def score(model, answers: list[list[int]], pad: int) -> list[float]:
+    """The unshifted reward of each answer (token ids, prompt included)."""
+    return score_heads(model, answers, pad).mean(1).tolist()
+
+
+def to_score(found: list[Group]) -> list[int]:
+    """Places of the groups that figures are made of: all held-out ones that have pairs, and enough of training."""
+    places = [place for place, group in enumerate(found) if group.pairs]
+    train = [place for place in places if found[place].split == "train"]
+    left_out = set(
+        train[TRAIN_PROMPTS_SCORED:]
+    )  # rows lie in the order of their hashes: the first are as good as drawn
+    return [place for place in places if place not in left_out]
+
+
+def by_prompt(prompts: list[list[list[int]]], model, pad: int) -> tuple[list[list[float]], list[list[float]]]:
+    """Each prompt's answers' unshifted rewards, and how far the heads differ on them."""
+    scores = score_heads(model, [answer for answers in prompts for answer in answers], pad)
+    each = scores.split([len(answers) for answers in prompts])
+    return [part.mean(1).tolist() for part in each], [part.std(1, correction=0).tolist() for part in each]
+
+
+def results(found: list[Group], scores: list[list[float]]) -> list[dict]:
+    """Accuracy beside that of always preferring the longer answer, loss, and counts."""
+    return [
+        *groups.accuracy(found, scores),
+        *groups.accuracy(found, [group.lengths() for group in found], "longer_answer_accuracy"),
+        *groups.loss(found, scores),
+        *groups.counts(found),
+    ]
+
+
+def uncertainty(found: list[Group], unsure: list[list[float]], heads: int) -> list[dict]:
+    """The mean over answers of the heads' standard deviation, for each slice; nothing where there is but one head."""
+    if heads == 1:
+        return []
+    parts = figures.sliced(groups.splits(found), [(sum(values), len(values)) for values in unsure])
+    return [figures.share("reward_std", slice, *zip(*part)) for slice, part in parts]
+
+
+def demonstrated(found: list[dict], model, tokenizer, longest: int) -> float | None:
+    """The unshifted reward of the mean demonstration of the training split; None without any."""
+    pad = tokenizer.pad_token_id
+    mine = [row for row in found if row["split"] == "train"][:TRAIN_PROMPTS_SCORED]
+    both = [tokens.answered(tokenizer, row["messages"], row["text"], longest) for row in mine]
+    values = score(model, [tokens.without_end_pads(prompt + answer, pad) for prompt, answer in both], pad)
+    return sum(values) / len(values) if values else None
 
 
 def train_mean(found: list[Group], scores: list[list[float]]) -> float:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from modelops import recipes, rows
-from workers.trainers import events
+from workers.trainers import card, events
 from workers.trainers.events import Stop
 
 ENVIRONMENT = {
@@ -48,23 +48,32 @@ class Run:
     others: dict[str, Path] = dataclasses.field(default_factory=dict)
 
     @property
+    def beside(self) -> Path | None:
+        """The dataset of demonstrations that a reward model is shifted to, if one was given."""
+        return self.others.get("demonstrations")
+
+    @property
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 
     def rows(self) -> list[dict]:
         """The dataset's rows. Raises Stop where it has none or a line of it is not JSON."""
-        try:
-            found = list(rows.read(self.dataset))
-        except OSError:
-            raise Stop(f"The dataset {self.dataset.name} has no readable rows.jsonl: freeze it again.") from None
-        except ValueError:
-            raise Stop(f"The dataset {self.dataset.name} has a broken line: verify it, or freeze it again.") from None
-        if not found:
-            raise Stop(f"The dataset {self.dataset.name} has no rows: freeze one that has.")
+        return read_rows(self.dataset)
+
+    def demonstrations(self) -> list[dict]:
+        """The rows of the dataset of demonstrations that the run was given besides; none without one. Raises Stop."""
+        found = read_rows(self.beside) if self.beside else []
+        if any(not {"messages", "text", "split"} <= row.keys() for row in found):
+            raise Stop(f"The dataset {self.beside.name} holds no demonstrations: choose one that does.")
         return found
 
     def publish(self, write: Callable[[Path], None], figures: list[dict]) -> None:
-        """Let `write` fill a folder, add the recipe and the figures, and make it the run's result in one rename."""
+        """Let `write` fill a folder, add recipe, figures and card, and make it the run's result in one rename.
+
+        Of processes that train together the first alone does so.
+        """
+        if not is_first():
+            return
         part = self.out.with_name(self.out.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
@@ -72,6 +81,7 @@ class Run:
         settings = {"kind": self.kind, "settings": dataclasses.asdict(self.recipe)}
         (part / "recipe.json").write_text(json.dumps(settings, indent=2))
         (part / "metrics.json").write_text(json.dumps(figures, indent=2))
+        (part / "README.md").write_text(card.text(self, figures))
         flush_tree(part)
         os.rename(part, self.out)
         flush(self.out.parent)
@@ -83,6 +93,29 @@ class Run:
         for figure in json.loads((self.out / "metrics.json").read_text()):
             events.emit("metric", **figure)
         events.emit("done", folder=str(self.out))
+
+
+def read_rows(dataset: Path) -> list[dict]:
+    """A dataset's rows. Raises Stop where it has none or a line of it is not JSON."""
+    try:
+        found = list(rows.read(dataset))
+    except OSError:
+        raise Stop(f"The dataset {dataset.name} has no readable rows.jsonl: freeze it again.") from None
+    except ValueError:
+        raise Stop(f"The dataset {dataset.name} has a broken line: verify it, or freeze it again.") from None
+    if not found:
+        raise Stop(f"The dataset {dataset.name} has no rows: freeze one that has.")
+    return found
+
+
+def is_first() -> bool:
+    """Is this the process that speaks and writes? Of several that train together (accelerate launch) only one does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def processes() -> int:
+    """How many processes train together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def begin(kind: str) -> Run:
@@ -97,7 +130,10 @@ def begin(kind: str) -> Run:
     options = parser.parse_args()
     if options.watch_stdin:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    lock(options.recipe.parent)
+    if is_first():
+        lock(options.recipe.parent)
+    else:
+        events.say_nothing()
     run = read(options.recipe, kind)
     os.environ.update(ENVIRONMENT)
     warnings.simplefilter("ignore", FutureWarning)

@@ -1,0 +1,54 @@
+"""The model card that lies beside every trainer's result: what it was made from, how, and what it reached."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workers.trainers.runs import Run
+
+TEMPLATE = """---
+library_name: transformers
+tags: [podium, {kind}]
+---
+# {title}
+
+Trained by Podium ({kind}) from the model `{model}` on the frozen dataset `{dataset}`{beside}.
+
+## Figures
+
+Intervals hold 95 % and resample prompts. *held-out* is validation and test together.
+
+| figure | slice | value | interval | n |
+|---|---|---|---|---|
+{figures}
+
+## Recipe
+
+| setting | value |
+|---|---|
+{settings}
+
+The same as numbers: `recipe.json`, `metrics.json`.
+"""
+TITLES = {"reward": "A reward model: it scores answers"}
+
+
+def text(run: Run, figures: list[dict]) -> str:
+    """The card of a run's result, in Markdown; folders appear by their names alone."""
+    settings = dataclasses.asdict(run.recipe)
+    return TEMPLATE.format(
+        kind=run.kind,
+        title=TITLES.get(run.kind, "A policy: it writes answers"),
+        model=run.model.name,
+        dataset=run.dataset.name,
+        beside=f", shifted to the demonstrations of `{run.beside.name}`" if run.beside else "",
+        figures="\n".join(_figure(**figure) for figure in figures),
+        settings="\n".join(f"| {name} | {value} |" for name, value in settings.items()),
+    )
+
+
+def _figure(name: str, value: float, low: float | None, high: float | None, n: int | None, slice: str) -> str:
+    interval = "" if low is None else f"{low:.4g} to {high:.4g}"
+    return f"| {name} | {slice} | {value:.4g} | {interval} | {'' if n is None else n} |"
