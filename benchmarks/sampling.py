@@ -1,7 +1,8 @@
-"""How fast answers come: the engine's batch across prompts and samples, beside transformers' `generate`.
+"""How fast answers come: the engine beside what transformers offers, in one process, on the same model and settings.
 
-All run in this process, on the same model and settings: on the first eight prompts `generate` once for each sample and
-once for each prompt (`num_return_sequences`), the engine on those same eight and on all.
+At 64 sequences of full length, in turn and several times: the engine, `generate` called once on all of them (padded, or
+with `num_return_sequences`), and once for each prompt. On prompts whose answers end where they end: the engine and
+transformers' continuous batching. And the floor: the model's matrix products alone, without attention or draws.
 
     python benchmarks/sampling.py --model var/models/smollm2-135m-instruct --data FOLDER --json figures.json
 """
@@ -12,26 +13,37 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-K, MAX_TOKENS, BATCH, FEW = 4, 64, 64, 8
+K, TOKENS, SEQUENCES = 4, 64, 64
+PAGE, STEP = 64, 256  # of continuous batching: tokens in a page of its memory, and in one step
+HOW = {"temperature": 0.8, "top_p": 0.95, "top_k": 50}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", type=Path, default=ROOT / "var" / "models" / "smollm2-135m-instruct")
     parser.add_argument("--data", type=Path, help="a folder with self-instruct's user_oriented_instructions.jsonl")
-    parser.add_argument("--quick", action="store_true", help="32 prompts")
+    parser.add_argument("--sequences", type=int, default=SEQUENCES, help="answers drawn at once")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="longest answer")
+    parser.add_argument("--prompts", type=int, default=252, help="prompts of the mixed workload, one answer each")
+    parser.add_argument("--repeats", type=int, default=3, help="measurements of which the median counts")
+    parser.add_argument("--quick", action="store_true", help="32 prompts in the mixed workload")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
-    conversations = prompts(options.data)[: 32 if options.quick else None]
+    conversations = prompts(options.data)[: 32 if options.quick else options.prompts]
     from workers.engines.local import LocalEngine  # seconds to import: after the arguments are known to be good
 
-    figures = measure(LocalEngine(options.model), conversations)
+    bench = Bench(LocalEngine(options.model), options.sequences, options.tokens, options.repeats)
+    figures = bench.full(conversations[: options.sequences // K]) | bench.mixed(conversations)
+    figures["share_of_floor"] = figures["tokens_per_second_engine"] / figures["tokens_per_second_floor"]
     for name, value in figures.items():
-        print(f"{name:36}{value:10.1f}")
+        print(f"{name:44}{value if isinstance(value, str) else format(value, '10.2f')}")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))
 
@@ -49,53 +61,151 @@ def instructed(task: dict) -> list[str]:
     return ["\n\n".join(part for part in (task["instruction"], given) if part) for given in inputs]
 
 
-def measure(engine, conversations: list[list[dict]]) -> dict[str, float]:
-    few = conversations[:FEW]
-    by_generate(engine, few[:1], 1)  # the first call warms up
-    return {
-        "prompts": len(conversations),
-        "tokens_per_second_one_call_a_sample": by_generate(engine, few * K, 1),
-        "tokens_per_second_one_call_a_prompt": by_generate(engine, few, K),
-        "tokens_per_second_same_prompts": whole(engine, few)["tokens_per_second"],
-    } | whole(engine, conversations)
+class Bench:
+    def __init__(self, engine, sequences: int, tokens: int, repeats: int):
+        self.engine, self.sequences, self.tokens, self.repeats = engine, sequences, tokens, repeats
 
-
-def by_generate(engine, conversations: list[list[dict]], samples: int) -> float:
-    """Tokens a second of one `generate` call for each conversation; a row's padding after its end is not counted."""
-    import torch
-
-    from workers.trainers import tokens
-
-    pad = engine.tokenizer.pad_token_id
-    how = {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "top_k": 50, "max_new_tokens": MAX_TOKENS}
-    started, drawn = time.perf_counter(), 0
-    for messages in conversations:
-        ids, _truncated = tokens.prompt_ids(engine.tokenizer, messages, 2**20)
-        ids = torch.tensor([ids], device=engine.device)
-        with torch.inference_mode():
-            rows = engine.model.generate(
-                ids, attention_mask=torch.ones_like(ids), num_return_sequences=samples, pad_token_id=pad, **how
+    def full(self, few: list[list[dict]]) -> dict[str, float]:
+        """K answers to each of a few prompts, all of full length: nobody wins by where answers happen to end."""
+        rows = [messages for messages in few for _ in range(K)]
+        with endless(self.engine):
+            figures = self.medians(
+                {
+                    "engine": lambda: self.ours(rows, len(rows)),
+                    "one_padded_call": lambda: self.generate(rows, 1),
+                    "one_call_num_return_sequences": lambda: self.generate(few, K),
+                    "one_call_a_prompt": lambda: sum(self.generate([messages], K) for messages in few),
+                    "floor": lambda: self.floor(len(rows)),
+                }
             )
-        drawn += sum(length_of(row, engine.ends) for row in rows[:, ids.shape[1] :].tolist())
-    return drawn / (time.perf_counter() - started)
+        best = max(
+            figures[f"tokens_per_second_{name}"] for name in ("one_padded_call", "one_call_num_return_sequences")
+        )
+        ours = figures["tokens_per_second_engine"]
+        return figures | {
+            "ratio_best_generate": ours / best,
+            "ratio_per_prompt": ours / figures["tokens_per_second_one_call_a_prompt"],
+        }
+
+    def mixed(self, conversations: list[list[dict]]) -> dict[str, float | str]:
+        """An answer to each prompt, of prompts and answers as long as they happen to be."""
+        figures = {"prompts_mixed": len(conversations)}
+        ways = {"engine_mixed": lambda: self.ours(conversations, self.sequences)}
+        try:
+            self.continuous(conversations[:2])
+            ways["continuous_batching"] = lambda: self.continuous(conversations)
+        except Exception as error:  # whatever it is, the other figures still count
+            figures["continuous_batching_not_run"] = f"{type(error).__name__}: {error}"
+        figures |= self.medians(ways)
+        if "continuous_batching" in ways:
+            ours, theirs = (figures[f"tokens_per_second_{name}"] for name in ways)
+            figures["ratio_continuous_batching"] = ours / theirs
+        return figures
+
+    def medians(self, ways: dict[str, Callable[[], int]]) -> dict[str, float]:
+        """Tokens a second of each way, which gives back how many tokens it drew: all in turn, several times."""
+        found = {name: [] for name in ways}
+        for turn in range(self.repeats + 1):
+            for name, way in ways.items():
+                started, drawn = time.perf_counter(), way()
+                if turn:  # the first warms up
+                    found[name].append(drawn / (time.perf_counter() - started))
+                print(f"\r{turn} of {self.repeats} {name:32}", end="", file=sys.stderr, flush=True)
+        print(file=sys.stderr)
+        return {f"tokens_per_second_{name}": median(speeds) for name, speeds in found.items()}
+
+    def ours(self, rows: list[list[dict]], batch: int) -> int:
+        stream = self.engine.stream(rows, list(range(len(rows))), max_tokens=self.tokens, batch=batch, **HOW)
+        return sum(answer.tokens for _number, answer in stream)
+
+    def generate(self, conversations: list[list[dict]], samples: int) -> int:
+        """One call, padded on the left; a row's padding after its end is not counted."""
+        import torch
+
+        pad = self.engine.tokenizer.pad_token_id
+        ids = self.ids(conversations)
+        longest = max(map(len, ids))
+        padded = torch.tensor([[pad] * (longest - len(one)) + one for one in ids])
+        mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in ids])
+        with torch.inference_mode():
+            rows = self.engine.model.generate(
+                padded.to(self.engine.device),
+                attention_mask=mask.to(self.engine.device),
+                num_return_sequences=samples,
+                pad_token_id=pad,
+                do_sample=True,
+                max_new_tokens=self.tokens,
+                **HOW,
+            )
+        return sum(length_of(row, self.engine.ends) for row in rows[:, longest:].tolist())
+
+    def continuous(self, conversations: list[list[dict]]) -> int:
+        """transformers' continuous batching, with as many rows at once as the engine and memory for just them.
+
+        Left to itself it takes 60 % of a CPU's memory and a whole batch of prompts into one step of attention. The
+        model is left as it was: it puts its own attention in.
+        """
+        from transformers import ContinuousBatchingConfig, GenerationConfig
+
+        model, ends, ids = self.engine.model, self.engine.ends, self.ids(conversations)
+        blocks = self.sequences * ((max(map(len, ids)) + self.tokens) // PAGE + 1)
+        sizes = ContinuousBatchingConfig(
+            page_size=PAGE, num_blocks=blocks, max_batch_tokens=STEP, max_requests_per_batch=self.sequences
+        )
+        told = GenerationConfig(
+            do_sample=True,
+            max_new_tokens=self.tokens,
+            eos_token_id=ends,
+            pad_token_id=self.engine.tokenizer.pad_token_id,
+            **HOW,
+        )
+        attention = model.config._attn_implementation
+        try:
+            found = model.generate_batch(ids, generation_config=told, continuous_batching_config=sizes)
+        finally:
+            model.set_attn_implementation(attention)
+        if len(found) < len(conversations) or any(one.error for one in found.values()):
+            errors = [one.error for one in found.values() if one.error]
+            raise RuntimeError(errors[0] if errors else "answers are missing")
+        return sum(length_of(one.generated_tokens, ends) for one in found.values())
+
+    def floor(self, rows: int) -> int:
+        """The linear layers of each decoding step, head included, on random numbers; reading prompts is left out."""
+        import torch
+
+        layers = [layer for layer in self.engine.model.modules() if isinstance(layer, torch.nn.Linear)]
+        widths = {layer.in_features for layer in layers}
+        given = {
+            width: torch.randn(rows, width, dtype=layers[0].weight.dtype, device=self.engine.device) for width in widths
+        }
+        with torch.inference_mode():
+            for _ in range(self.tokens):
+                for layer in layers:
+                    layer(given[layer.in_features])
+        if self.engine.device.type == "cuda":
+            torch.cuda.synchronize()
+        return rows * self.tokens
+
+    def ids(self, conversations: list[list[dict]]) -> list[list[int]]:
+        from workers.trainers import tokens
+
+        return [tokens.prompt_ids(self.engine.tokenizer, messages, 2**20)[0] for messages in conversations]
+
+
+@contextmanager
+def endless(engine):
+    """No token ends an answer: every way draws as many."""
+    config, ends = engine.model.generation_config, engine.ends
+    told, config.eos_token_id, engine.ends = config.eos_token_id, None, []
+    try:
+        yield
+    finally:
+        config.eos_token_id, engine.ends = told, ends
 
 
 def length_of(row: list[int], ends: list[int]) -> int:
     """The tokens of an answer, its end included."""
     return next((place for place, token in enumerate(row, 1) if token in ends), len(row))
-
-
-def whole(engine, conversations: list[list[dict]]) -> dict[str, float]:
-    """K answers to each conversation, `BATCH` rows at a time."""
-    rows = [messages for messages in conversations for _ in range(K)]
-    started, drawn = time.perf_counter(), 0
-    stream = engine.stream(rows, list(range(len(rows))), max_tokens=MAX_TOKENS, batch=BATCH)
-    for done, (_number, answer) in enumerate(stream, 1):
-        drawn += answer.tokens
-        print(f"\r{done} of {len(rows)}", end="", file=sys.stderr, flush=True)
-    seconds = time.perf_counter() - started
-    print(file=sys.stderr)
-    return {"answers": len(rows), "tokens": drawn, "seconds": seconds, "tokens_per_second": drawn / seconds}
 
 
 if __name__ == "__main__":

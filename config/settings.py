@@ -49,6 +49,12 @@ SILENT_SECONDS = env.float("PODIUM_SILENT_SECONDS", 60)
 SWEEP_SECONDS = env.float("PODIUM_SWEEP_SECONDS", 30)
 # Seconds without an event after which a trainer is taken for hung and killed.
 CHILD_SILENT_SECONDS = env.float("PODIUM_CHILD_SILENT_SECONDS", 900)
+# Hosts of model servers that may be asked without https and on private addresses (127.0.0.1:8001), with commas between them.
+ENGINE_HOSTS = env.list("PODIUM_ENGINE_HOSTS", default=[])
+# API keys of model servers by host (models.example=key,127.0.0.1:8001=key), with commas between them.
+ENGINE_KEYS = env.dict("PODIUM_ENGINE_KEYS", default={})
+# Requests that one sampling job sends to a model server at once.
+ENGINE_REQUESTS = env.int("PODIUM_ENGINE_REQUESTS", 8)
 # The lock file that keeps two torch processes of one host apart.
 MACHINE_LOCK = Path(env.str("PODIUM_MACHINE_LOCK", str(VAR / "machine.lock")))
 # Largest uploaded file, in bytes.

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 
 from django.db import transaction
 from django.db.models import Count, Q
 
 from labeling.models import Candidate, Prompt, RankingTask
 from labeling.order import publish
-from modelops import rows
-from modelops.models import Job
+from modelops import registry, rows
+from modelops.models import Job, ModelVersion
 
 GROUP = 250  # prompts whose filled slots are looked up together
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A place for one answer: the `number`-th of this prompt."""
+    """A place for one answer: the `number`-th of this prompt, by `version` (default: the job's own)."""
 
     prompt: Prompt
     number: int
+    version: ModelVersion | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Answer:
     finish_reason: str
     logprob: float | None
     seed: int
+    duplicate: bool = False
 
 
 def prompts_of(job: Job):
@@ -51,11 +52,28 @@ def filled(job: Job) -> int:
     return Candidate.objects.filter(job=job).count()
 
 
-def missing(job: Job, size: int) -> Iterator[list[Slot]]:
-    """The slots that have no answer yet, in batches of at most `size`."""
-    slots = (slot for group in _groups(job) for slot in _unfilled(job, group))
-    while batch := list(islice(slots, size)):
-        yield batch
+def versions(job: Job) -> list[ModelVersion]:
+    """The versions that answer, the job's own first. Raises ModelVersion.DoesNotExist when one is gone."""
+    names = dict.fromkeys(job.recipe.get("others", "").splitlines())
+    found = {version.name: version for version in registry.visible(job.project).filter(name__in=names)}
+    for name in names:
+        if name not in found:
+            raise ModelVersion.DoesNotExist(f"There is no model version named {name}")
+    others = [found[name] for name in names if found[name] != job.model_version]
+    return [job.model_version, *others]
+
+
+def missing(job: Job, size: int, version: ModelVersion | None = None) -> Iterator[list[Slot]]:
+    """The slots without an answer, of one version or all: lists of `size` or a few more, a prompt's slots in one."""
+    window, dealt = [], versions(job)
+    for group in _groups(job):
+        for slots in _unfilled(job, group, dealt):
+            window += [slot for slot in slots if version in (None, slot.version)]
+            if len(window) >= size:
+                yield window
+                window = []
+    if window:
+        yield window
 
 
 def _groups(job: Job) -> Iterator[list[Prompt]]:
@@ -65,12 +83,29 @@ def _groups(job: Job) -> Iterator[list[Prompt]]:
         yield list(Prompt.objects.filter(pk__in=pks[start : start + GROUP]).order_by("pk"))
 
 
-def _unfilled(job: Job, prompts: list[Prompt]) -> Iterator[Slot]:
+def _unfilled(job: Job, prompts: list[Prompt], dealt: list[ModelVersion]) -> Iterator[list[Slot]]:
+    """Each prompt's empty slots."""
     have = set(Candidate.objects.filter(job=job, prompt__in=prompts).values_list("prompt_id", "slot"))
     for prompt in prompts:
-        for number in range(job.recipe["k"]):
-            if (prompt.pk, number) not in have:
-                yield Slot(prompt, number)
+        slots = [Slot(prompt, number, _dealt(dealt, prompt, number)) for number in range(job.recipe["k"])]
+        yield [slot for slot in slots if (prompt.pk, slot.number) not in have]
+
+
+def _dealt(versions: list[ModelVersion], prompt: Prompt, number: int) -> ModelVersion:
+    """In turn, from another version on for each prompt, so that all answer about as often whatever K is."""
+    return versions[(int(prompt.digest[:8], 16) + number) % len(versions)]
+
+
+def marked(job: Job, drawn: list[tuple[Slot, Answer]]) -> list[tuple[Slot, Answer]]:
+    """What was drawn, by prompt and slot; a text that its prompt has already, or on a lower slot here, is a duplicate."""
+    prompts = {slot.prompt.pk for slot, _ in drawn}
+    seen = set(Candidate.objects.filter(job=job, prompt__in=prompts).values_list("prompt_id", "text"))
+    result = []
+    for slot, answer in sorted(drawn, key=lambda pair: (pair[0].prompt.pk, pair[0].number)):
+        said = (slot.prompt.pk, _storable(answer)["text"])
+        result.append((slot, replace(answer, duplicate=said in seen)))
+        seen.add(said)
+    return result
 
 
 @transaction.atomic
@@ -81,7 +116,7 @@ def add(job: Job, slots: list[Slot], answers: list[Answer]) -> None:
         (
             Candidate(
                 job=job,
-                model_version_id=job.model_version_id,
+                model_version=slot.version or job.model_version,
                 prompt=slot.prompt,
                 slot=slot.number,
                 **_storable(answer),

@@ -115,7 +115,7 @@ class Writing(models.Model):
 
 
 class Candidate(models.Model):
-    """An answer to a prompt by one model version, from one job."""
+    """An answer to a prompt by one model version, from one job, whose recipe says how it was drawn."""
 
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="candidates")
     model_version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="candidates")
@@ -126,6 +126,9 @@ class Candidate(models.Model):
     tokens = models.PositiveIntegerField(null=True)
     logprob = models.FloatField(null=True, help_text=_("Sum of its tokens' log-probabilities, natural logarithm."))
     seed = models.BigIntegerField(null=True)
+    duplicate = models.BooleanField(
+        default=False, help_text=_("Word for word another answer of its job; no model learns from it by RL.")
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -24,7 +24,9 @@ LABELS = {
     "lora": gettext_lazy("LoRA adapter"),
     "kl_target": gettext_lazy("KL target"),
     "gae_lambda": gettext_lazy("GAE lambda"),
+    "stop": gettext_lazy("Stop texts"),
 }
+LINES = ("stop",)  # settings of several lines, whose blanks count
 
 
 def label(name: str) -> str:
@@ -43,6 +45,10 @@ def recipe_field(field: dataclasses.Field) -> forms.Field:
         return forms.FloatField(min_value=low, max_value=high, widget=forms.NumberInput(attrs={"step": "any"}), **about)
     if choices:
         return forms.ChoiceField(choices=[(choice, choice) for choice in choices], **about)
+    if field.name in LINES:
+        return forms.CharField(
+            required=False, max_length=1000, strip=False, widget=forms.Textarea(attrs={"rows": 2}), **about
+        )
     return forms.CharField(required=False, max_length=200, **about)
 
 
@@ -64,13 +70,26 @@ class JobForm(Keyed):
             self.fields[field.name] = recipe_field(field)
         if kind == Kind.SAMPLE:
             self.fields["k"].initial = project.k
+            self.fields["others"] = self._others(project)
 
     def _model(self, project: Project) -> forms.ModelChoiceField:
         name = _("Model that answers") if self.kind == Kind.SAMPLE else _("Model to start from")
-        found = registry.policies(project)
+        found = registry.answering(project) if self.kind == Kind.SAMPLE else registry.policies(project)
         missing = "" if found.exists() else _("No model here has weights yet: register a folder first.")
         return forms.ModelChoiceField(
             found, label=name, help_text=missing, empty_label=None, initial=registry.champion(project)
+        )
+
+    def _others(self, project: Project) -> forms.ModelMultipleChoiceField:
+        return forms.ModelMultipleChoiceField(
+            registry.answering(project),
+            to_field_name="name",
+            required=False,
+            label=_("Other models that answer too"),
+            help_text=_(
+                "A prompt's answers are dealt to all chosen models in turn; one model is loaded after the other."
+            ),
+            widget=forms.CheckboxSelectMultiple,
         )
 
     def _dataset(self, project: Project) -> forms.ModelChoiceField:
@@ -116,7 +135,10 @@ class JobForm(Keyed):
         return cleaned
 
     def recipe(self) -> dict:
-        return {name: self.cleaned_data[name] for name in self.settings}
+        told = {name: self.cleaned_data[name] for name in self.settings}
+        if self.kind == Kind.SAMPLE:
+            told["others"] = "\n".join(version.name for version in told["others"])
+        return told
 
     def links(self) -> dict:
         return {name: self.cleaned_data[name] for name in LINKS if name in self.fields}
@@ -141,4 +163,21 @@ class RegisterForm(Keyed):
         label=gettext_lazy("Folder"),
         max_length=500,
         help_text=gettext_lazy("A folder with config.json, tokenizer and .safetensors files, below an allowed root."),
+    )
+
+
+class ServedForm(Keyed):
+    """A model that a server answers for."""
+
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=100)
+    address = forms.URLField(
+        label=gettext_lazy("Address"),
+        max_length=500,
+        assume_scheme="https",
+        help_text=gettext_lazy("Of a server that speaks OpenAI's protocol, up to /v1: https://models.example/v1"),
+    )
+    served_as = forms.CharField(
+        label=gettext_lazy("Model"),
+        max_length=200,
+        help_text=gettext_lazy("The model's name at that server, or its LoRA adapter's with its version."),
     )

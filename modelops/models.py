@@ -170,7 +170,7 @@ class Dataset(models.Model):
 
 
 class ModelVersion(models.Model):
-    """A policy or a reward model. One without a folder is external: known by its answers only."""
+    """A policy or a reward model. One without a folder is external: asked at its address, or known by its answers only."""
 
     class Kind(models.TextChoices):
         POLICY = "policy", _("policy: writes answers")
@@ -184,6 +184,8 @@ class ModelVersion(models.Model):
     dataset = models.ForeignKey(Dataset, models.PROTECT, null=True, related_name="models_made")
     folder = models.CharField(max_length=500, blank=True, help_text=_("Below the data folder, or absolute."))
     sha256 = models.CharField(max_length=64, blank=True)
+    address = models.URLField(max_length=500, blank=True, help_text=_("Of the server that answers for it."))
+    served_as = models.CharField(max_length=200, blank=True, help_text=_("Its name, or its adapter's, at that server."))
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -191,6 +193,9 @@ class ModelVersion(models.Model):
             models.UniqueConstraint(fields=["project", "name"], name="a_name_is_one_version_of_a_project"),
             models.UniqueConstraint(fields=["name"], condition=Q(project=None), name="a_shared_name_is_one_version"),
             models.CheckConstraint(condition=Q(folder="") | ~Q(sha256=""), name="an_artifact_has_its_digest"),
+            models.CheckConstraint(
+                condition=Q(address="") | (Q(folder="") & ~Q(served_as="")), name="a_served_version_has_no_folder"
+            ),
         ]
 
     def __str__(self) -> str:

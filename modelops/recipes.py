@@ -44,13 +44,27 @@ class SampleRecipe:
         0.95, "Draw only from the likeliest tokens that together hold this much probability.", low=0.01, high=1
     )
     top_k: int = setting(50, "Draw only from this many of the likeliest tokens; 0 takes all of them.", low=0, high=1000)
+    min_p: float = setting(
+        0.0, "Draw only tokens at least this many times as likely as the likeliest; 0 takes all of them.", low=0, high=1
+    )
+    repetition_penalty: float = setting(
+        1.0, "Makes tokens that stand in the prompt or the answer already less likely; 1 does nothing.", low=1, high=2
+    )
     max_tokens: int = setting(128, "Longest answer, in tokens.", low=1, high=4096)
+    stop: str = setting("", "Texts that end an answer before them, one a line; \\n in one stands for a line break.")
     seed: int = setting(
         1, "Start of the random draws: the same seed gives the same answers, in any batch.", low=0, high=2**31 - 1
     )
     batch: int = setting(64, "Answers drawn together in one call of the model.", low=1, high=512)
     split: str = setting("all", "Which prompts to answer.", choices=("all", "train", "validation", "test", "held-out"))
     rank: bool = setting(True, "Make a ranking task from each prompt's answers.")
+    others: str = setting(
+        "", "Names of other versions that answer too, one a line: a prompt's answers are dealt to all."
+    )
+
+    @property
+    def stops(self) -> list[str]:
+        return [line.replace("\\n", "\n") for line in self.stop.splitlines() if line]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -67,6 +68,23 @@ def register_local(actor: User, project: Project, name: str, folder: Path) -> Mo
     return register(project, ModelVersion.Kind.POLICY, name, folder, actor=actor)
 
 
+def register_served(actor: User, project: Project, name: str, address: str, served_as: str) -> ModelVersion:
+    """A model that a server of OpenAI's protocol answers for. Its key stays in the environment (ENGINE_KEYS)."""
+    if not (reached := urlsplit(address)).hostname or reached.username or reached.query:
+        raise NotRegistered(_("This is not the address of a server: https://models.example/v1"))
+    if reached.scheme != "https" and not {reached.hostname, reached.netloc} & set(settings.ENGINE_HOSTS):
+        raise NotRegistered(_("Only https is asked, but for the hosts in PODIUM_ENGINE_HOSTS."))
+    try:
+        with transaction.atomic():
+            refuse_taken(project, name)
+            fields = {"kind": ModelVersion.Kind.POLICY, "address": address.rstrip("/"), "served_as": served_as}
+            version = ModelVersion.objects.create(project=project, name=name, **fields)
+            audit.record(actor, "register", version, project, name=name, address=version.address, served_as=served_as)
+    except IntegrityError as error:
+        raise NameTaken(_("There is a version named %(name)s already.") % {"name": name}) from error
+    return version
+
+
 def _made_by_a_job(folder: Path) -> bool:
     """Results of training lie among the models too; each belongs to its own project alone."""
     models = (settings.VAR / "models").resolve()
@@ -102,8 +120,14 @@ def visible(project: Project):
     return ModelVersion.objects.filter(Q(project=project) | Q(project=None))
 
 
+def answering(project: Project):
+    """Versions that can write answers, here or at their servers, newest first."""
+    reached = ~Q(folder="") | ~Q(address="")
+    return visible(project).filter(reached, kind=ModelVersion.Kind.POLICY).order_by("-pk")
+
+
 def policies(project: Project):
-    """Versions that can write answers, newest first."""
+    """Versions that have their weights here and write answers, newest first."""
     return visible(project).filter(kind=ModelVersion.Kind.POLICY).exclude(folder="").order_by("-pk")
 
 

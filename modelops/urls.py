@@ -14,5 +14,6 @@ urlpatterns = [
     path("jobs/<int:pk>/cancel", views.job_cancel, name="job-cancel"),
     path("jobs/<int:pk>/resume", views.job_resume, name="job-resume"),
     path("models/register", views.model_register, name="model-register"),
+    path("models/serve", views.model_serve, name="model-serve"),
     path("models/<int:pk>/promote", views.model_promote, name="model-promote"),
 ]

@@ -208,6 +208,25 @@ def model_register(request: HttpRequest) -> HttpResponse:
     return render(request, "modelops/model_register.html", {"form": form}, status=422 if form.errors else 200)
 
 
+@member(*ADMINS)
+def model_serve(request: HttpRequest) -> HttpResponse:
+    """Register a model that a server answers for."""
+    form = forms.ServedForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            result, _new = receipts.once(
+                request.user, form.cleaned_data["key"], lambda: {"model": serve(request, form).pk}
+            )
+            return redirect("model", request.project.slug, result["model"])
+        except registry.NotRegistered as error:
+            form.add_error("name" if isinstance(error, registry.NameTaken) else "address", str(error))
+    return render(request, "modelops/model_serve.html", {"form": form}, status=422 if form.errors else 200)
+
+
+def serve(request: HttpRequest, form: forms.ServedForm) -> ModelVersion:
+    return registry.register_served(request.user, request.project, **form.values())
+
+
 def register(request: HttpRequest, form: forms.RegisterForm) -> ModelVersion:
     return registry.register_local(
         request.user, request.project, form.cleaned_data["name"], Path(form.cleaned_data["folder"])

@@ -1,64 +1,140 @@
-"""A sampling job: fill the slots that still lack an answer, a batch at a time."""
+"""A sampling job: fill the slots that still lack an answer, version by version, and write answers down as they come."""
 
 import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
 
 from labeling import candidates
 from labeling.candidates import Answer, Slot
 from modelops import jobs, registry
 from modelops.jobs import JobFailed
-from modelops.models import Job
+from modelops.models import Job, ModelVersion
 from modelops.recipes import SampleRecipe
+from workers.engines.answers import row_seed
+from workers.engines.openai import OpenAIEngine, Unanswered
+
+WINDOW = 8  # batches of slots that an engine is handed at once: its batch runs dry only at the end of each window
+ROWS, SECONDS = 100, 1.0  # answers that are written together at most, and how long a finished one waits for others
+REDRAWS = 2  # of an answer that its prompt has already
 
 
 def run(job: Job, lock: int) -> None:
-    """Raises JobFailed when there is nothing to answer or the model can't be loaded; goes on where a killed run stopped."""
+    """Raises JobFailed when there is nothing to answer or a model can't be loaded; goes on where a killed run stopped."""
     recipe = SampleRecipe(**job.recipe)
-    total, done = candidates.wanted(job), candidates.filled(job)
+    total = candidates.wanted(job)
     if not total:
         raise JobFailed("No published prompt is in this split: add prompts, then start a new sampling job.")
-    jobs.beat(job, done=done, total=total, note="loading the model")
-    engine = load(job)
+    jobs.beat(job, done=candidates.filled(job), total=total)
     try:
-        jobs.beat(job, note="")
-        for slots in candidates.missing(job, recipe.batch):
-            answers = sample(engine, slots, recipe, tick=Tick(job))
-            jobs.beat(job)  # a worker that lost its claim writes nothing
-            candidates.add(job, slots, answers)
-            done += len(slots)
-            jobs.beat(job, done=done)
+        versions = candidates.versions(job)
+    except ModelVersion.DoesNotExist as error:
+        raise JobFailed(f"{error}: start a new sampling job with versions that are here.") from error
+    for version in versions:
+        answer_all(job, version, recipe)
+
+
+def answer_all(job: Job, version: ModelVersion, recipe: SampleRecipe) -> None:
+    """Fill the slots that are this version's. Its model is loaded only if any is empty, and gone before the next's."""
+    engine = None
+    try:
+        for slots in candidates.missing(job, WINDOW * recipe.batch, version):
+            engine = engine or load(job, version)
+            fill(job, engine, slots, recipe)
+    except Unanswered as error:
+        raise JobFailed(f"{error}. Resume the job when that is mended.") from error
     finally:
-        engine.close()
+        if engine:
+            engine.close()
 
 
-def load(job: Job):
+def load(job: Job, version: ModelVersion):
+    """The engine that answers for this version."""
+    if version is None or (version.external and not version.address):
+        raise JobFailed("This model version has no weights here: choose another one.")
+    jobs.beat(job, note="loading the model")
+    try:
+        engine = served(version) if version.address else local(version)
+    except (OSError, ValueError) as error:
+        raise JobFailed(f"{version.name} can't be loaded: {error}") from error
+    jobs.beat(job, note="")
+    return engine
+
+
+def local(version: ModelVersion):
     from workers.engines.local import LocalEngine  # torch is imported when there is work for it
 
-    if job.model_version is None or job.model_version.external:
-        raise JobFailed("This model version has no weights here: choose another one.")
-    try:
-        return LocalEngine(registry.path(job.model_version))
-    except (OSError, ValueError) as error:
-        raise JobFailed(f"{job.model_version.name} can't be loaded: {error}") from error
+    return LocalEngine(registry.path(version))
 
 
-def sample(engine, slots: list[Slot], recipe: SampleRecipe, tick) -> list[Answer]:
-    from workers.engines.local import row_seed
+def served(version: ModelVersion) -> OpenAIEngine:
+    reached = urlsplit(version.address)
+    key = settings.ENGINE_KEYS.get(reached.netloc) or settings.ENGINE_KEYS.get(reached.hostname, "")
+    about = {"key": key, "allowed": settings.ENGINE_HOSTS, "requests": settings.ENGINE_REQUESTS}
+    return OpenAIEngine(version.address, version.served_as, **about)
 
-    seeds = [row_seed(recipe.seed, slot.prompt.digest, slot.number) for slot in slots]
-    samples = engine.sample(
+
+def fill(job: Job, engine, slots: list[Slot], recipe: SampleRecipe) -> None:
+    """Answer these slots. What its prompt has word for word is drawn again, and at last kept and marked."""
+    redraws = REDRAWS if recipe.temperature else 0  # the likeliest token would be the likeliest again
+    for attempt in range(redraws + 1):
+        drawn = whole_prompts(draw(job, engine, slots, recipe, attempt), slots)
+        slots = [slot for some in drawn for slot in keep(job, some, last=attempt == redraws)]
+        if not slots:
+            return
+
+
+def draw(job: Job, engine, slots: list[Slot], recipe: SampleRecipe, attempt: int) -> Iterator[tuple[Slot, Answer]]:
+    """Each slot's answer, as soon as it is there."""
+    seeds = [row_seed(recipe.seed, slot.prompt.digest, slot.number, attempt) for slot in slots]
+    stream = engine.stream(
         [slot.prompt.messages for slot in slots],
         seeds,
         temperature=recipe.temperature,
         top_p=recipe.top_p,
         top_k=recipe.top_k,
+        min_p=recipe.min_p,
+        repetition_penalty=recipe.repetition_penalty,
+        stop=recipe.stops,
         max_tokens=recipe.max_tokens,
         batch=recipe.batch,
-        tick=tick,
+        tick=Tick(job),
     )
-    return [
-        Answer(one.text, one.tokens, one.finish_reason, one.logprob, seed)
-        for one, seed in zip(samples, seeds, strict=True)
-    ]
+    for number, one in stream:
+        yield slots[number], Answer(one.text, one.tokens, one.finish_reason, one.logprob, seeds[number])
+
+
+def whole_prompts(drawn: Iterable[tuple[Slot, Answer]], slots: list[Slot]) -> Iterator[list[tuple[Slot, Answer]]]:
+    """What was drawn, in portions to write: a prompt's answers together, as which of them is drawn again depends on all."""
+    asked = Counter(slot.prompt.pk for slot in slots)
+    waiting, ready, written = defaultdict(list), [], time.monotonic()
+    for slot, answer in drawn:
+        mine = waiting[slot.prompt.pk]
+        mine.append((slot, answer))
+        if len(mine) == asked[slot.prompt.pk]:
+            ready += waiting.pop(slot.prompt.pk)
+        if ready and (len(ready) >= ROWS or time.monotonic() - written >= SECONDS):
+            yield ready
+            ready, written = [], time.monotonic()
+    if ready:
+        yield ready
+
+
+def keep(job: Job, drawn: list[tuple[Slot, Answer]], last: bool) -> list[Slot]:
+    """Write the answers down, all or none, with the job's progress; the slots of those to draw again come back.
+
+    Raises what `beat` raises, and then nothing is written: the claim is held until the answers are there.
+    """
+    drawn = candidates.marked(job, drawn)
+    kept = [(slot, answer) for slot, answer in drawn if last or not answer.duplicate]
+    with transaction.atomic():
+        jobs.beat(job, done=F("done") + len(kept))
+        candidates.add(job, [slot for slot, _ in kept], [answer for _, answer in kept])
+    return [] if last else [slot for slot, answer in drawn if answer.duplicate]
 
 
 class Tick:

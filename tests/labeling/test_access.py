@@ -19,7 +19,7 @@ GET = {
     "ring": ADMIN, "members": ADMIN, "settings": ADMIN, "prompts": ADMIN, "prompts-upload": ADMIN, "prompt": ADMIN, "set-aside": ADMIN,
     "task-gold": ADMIN,
     "jobs": ADMIN, "jobs-live": (286, 403, 403, 403, 404), "job": ADMIN, "job-json": ADMIN, "job-log": ADMIN,
-    "job-new": ADMIN, "job-answers": ADMIN, "models": ADMIN, "model": ADMIN, "model-register": ADMIN,
+    "job-new": ADMIN, "job-answers": ADMIN, "models": ADMIN, "model": ADMIN, "model-register": ADMIN, "model-serve": ADMIN,
     "datasets": READER, "dataset": READER, "dataset-download": (410, 410, 403, 403, 404),
     "rank": RANKER, "guidelines": RANKER, "history": RANKER, "rank-keys": RANKER,
     "write": RANKER, "reviews": LEAD, "review": LEAD, "ask-demonstrations": ADMIN, "ask-prompts": ADMIN, "project": (302, 302, 302, 302, 404),

@@ -8,7 +8,7 @@ import pytest
 from modelops import forms, recipes
 from modelops.models import Dataset, Job, ModelVersion
 from people.models import AuditEvent
-from tests.factories import make_model, make_person
+from tests.factories import make_model, make_person, make_project
 
 pytestmark = pytest.mark.django_db
 
@@ -112,6 +112,33 @@ def test_models_that_cannot_answer_are_not_offered(project):
     offered = weights(project)
 
     assert list(forms.JobForm(project, "sample").fields["model_version"].queryset) == [offered]
+
+
+def test_a_model_that_a_server_answers_for_samples_and_is_not_trained(project):
+    served = make_model(project, "served", address="https://models.example/v1", served_as="m@1")
+
+    assert served in forms.JobForm(project, "sample").fields["model_version"].queryset
+    assert served not in forms.JobForm(project, "sft").fields["model_version"].queryset
+
+
+def test_other_models_and_stop_texts_are_told_line_by_line(client_for, project, carol):
+    first = weights(project, "first")
+    weights(project, "second")
+    weights(project, "third")
+    form = filled_in(project, "sample", model_version=first.pk, others=["second", "third"], stop="User: \r\n\r\n\\n\\n")
+    client_for(carol).post("/p/demo/jobs/new/sample/", form)
+
+    recipe = recipes.SampleRecipe(**Job.objects.get().recipe)
+    assert sorted(recipe.others.splitlines()) == ["second", "third"]
+    assert recipe.stops == ["User: ", "\n\n"]
+
+
+def test_another_projects_model_can_not_be_mixed_in(client_for, project, carol):
+    weights(project)
+    weights(make_project(), "theirs")
+    response = client_for(carol).post("/p/demo/jobs/new/sample/", filled_in(project, "sample", others=["theirs"]))
+
+    assert list(response.context["form"].errors) == ["others"]
 
 
 def test_sft_on_demonstrations_needs_a_dataset_of_them(client_for, project, carol):

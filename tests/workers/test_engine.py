@@ -8,10 +8,11 @@ from safetensors.torch import save_file
 
 from tests.workers import tiny
 from tests.workers.test_engine_draws import chance, expected
+from workers.engines.answers import row_seed
 from workers.engines.batch import BrokenModel
 from workers.engines.decoders import Causal
 from workers.engines.endings import Endings
-from workers.engines.local import LocalEngine, row_seed
+from workers.engines.local import LocalEngine
 from workers.trainers import tokens
 
 pytestmark = pytest.mark.torch

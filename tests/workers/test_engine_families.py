@@ -7,8 +7,9 @@ import torch
 from transformers import GenerationConfig, MambaConfig
 
 from tests.workers import tiny
+from workers.engines.answers import row_seed
 from workers.engines.decoders import decoder_of, start_token
-from workers.engines.local import LocalEngine, row_seed
+from workers.engines.local import LocalEngine
 from workers.trainers import tokens
 
 pytestmark = pytest.mark.torch

@@ -7,11 +7,8 @@ Each prompt is read once, whatever its number of answers; rows that end leave th
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,6 +21,7 @@ from transformers import (
 )
 
 from workers.engines import weights
+from workers.engines.answers import Sample
 from workers.engines.batch import Batch, Row
 from workers.engines.decoders import decoder_of
 from workers.engines.device import best_device, best_dtype
@@ -32,32 +30,6 @@ from workers.engines.endings import Endings
 from workers.trainers import tokens
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One answer. `tokens` counts the drawn tokens, also an end token and those of a stop string.
-
-    `finish_reason` is "stop" where the model ended its answer or said a stop string, "length" where max_tokens did.
-    `logprob` is the sum of the drawn tokens' log-probabilities (natural) under the model itself, before penalty,
-    temperature and all cuts; `logprobs` has one for each of the drawn `ids`. `truncated` says that the prompt lost its
-    start to fit the model's context. `prompt` has the prompt's ids as the model read them.
-    """
-
-    text: str
-    tokens: int
-    finish_reason: str
-    logprob: float
-    truncated: bool = False
-    ids: tuple[int, ...] = ()
-    logprobs: tuple[float, ...] = ()
-    prompt: tuple[int, ...] = ()
-
-
-def row_seed(seed: int, prompt_id: str, slot: int) -> int:
-    """The seed (63 bits) of one answer: the same for this recipe seed, prompt and slot on every run."""
-    key = json.dumps([seed, prompt_id, slot]).encode()
-    return int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 1
 
 
 class LocalEngine:
