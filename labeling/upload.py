@@ -18,11 +18,7 @@ from modelops.models import Job
 from people.forms import Keyed
 from people.models import Project, User
 
-FORMATS = {
-    "prompts": gettext_lazy('Prompts: JSON Lines with "prompt" or "messages"'),
-    "open-assistant": gettext_lazy("Open-Assistant trees, with their ranks"),
-    "self-instruct": gettext_lazy("Self-instruct tasks, with their answers as demonstrations"),
-}
+FORMATS = {one.name: one.label for one in imports.FORMATS.values()}
 
 
 class UploadForm(Keyed):
@@ -42,7 +38,7 @@ class UploadForm(Keyed):
         if "file" in cleaned and "format" in cleaned:
             self.path = keep(cleaned["file"])
             try:
-                imports.read(self.path, cleaned["format"])
+                imports.reading.read(self.path, cleaned["format"])
             except imports.BadFile as error:
                 self.path.unlink()
                 self.add_error("file", str(error).splitlines())

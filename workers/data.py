@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from labeling import export, imports
-from modelops import jobs
+from modelops import jobs, recipes
 from modelops.models import Job
 
 
@@ -18,10 +18,15 @@ def run(job: Job) -> None:
 
 
 def run_import(job: Job) -> None:
-    result = imports.run(
-        job, settings.VAR / job.recipe["path"], beat=lambda done, total: jobs.beat(job, done=done, total=total)
-    )
-    job.result = vars(result)
+    path = settings.VAR / job.recipe["path"]
+
+    def beat(done: int, total: int) -> None:
+        jobs.beat(job, done=done, total=total)
+
+    if job.recipe.get("dry_run"):
+        job.result = {"check": imports.check(job.project, path, recipes.read(Job.Kind.IMPORT, job.recipe), beat)}
+    else:
+        job.result = vars(imports.run(job, path, beat))
 
 
 def run_freeze(job: Job) -> None:
