@@ -51,7 +51,7 @@ class ImportRecipe:
     skip_bad: bool = setting(False, "Leave bad rows out, and write them to a file.")
     repair: bool = setting(True, "Repair text that was decoded wrongly, and compose accents.")
     controls: bool = setting(True, "Remove control characters and invisible ones.")
-    spaces: bool = setting(True, "Remove spaces around texts and at ends of lines.")
+    spaces: bool = setting(True, "Remove spaces and empty lines around texts.")
     personal: bool = setting(True, "Mask e-mail addresses, phone, card and ID numbers, and keys in the training split.")
     prefixes: bool = setting(True, "Leave out prompts that begin like an earlier one, for 160 characters.")
     near: bool = setting(True, "Leave out prompts that are nearly like an earlier one.")

@@ -23,8 +23,9 @@ def run_import(job: Job) -> None:
     def beat(done: int, total: int) -> None:
         jobs.beat(job, done=done, total=total)
 
-    if job.recipe.get("dry_run"):
-        job.result = {"check": imports.check(job.project, path, recipes.read(Job.Kind.IMPORT, job.recipe), beat)}
+    recipe = recipes.read(Job.Kind.IMPORT, job.recipe)
+    if recipe.dry_run:
+        job.result = {"check": imports.check(job.project, path, recipe, beat, imports.bad_rows_of(path, job.pk))}
     else:
         job.result = vars(imports.run(job, path, beat))
 

@@ -10,23 +10,24 @@ from __future__ import annotations
 from contextlib import nullcontext
 from pathlib import Path
 
-from labeling.imports import reading, writing
+from labeling.imports import files, reading, writing
 from labeling.imports.cleaning import Cleaner, Tally
+from labeling.imports.files import Row
 from labeling.imports.formats import FORMATS, recognise
 from labeling.imports.reading import BadFile, Beat
+from labeling.prompts import Entry
 from modelops import jobs, recipes
 from modelops.models import Job
 from people.models import Project, User
 
-__all__ = ["FORMATS", "BadFile", "Tally", "check", "import_file", "recognise", "run"]
+__all__ = ["FORMATS", "BadFile", "Tally", "bad_rows_of", "check", "import_file", "preview", "recognise", "run"]
 SHOWN = 200  # bad lines that a check lists
-PASSED_OVER = ".bad.jsonl"  # what the file of the bad rows is called, after the name of the upload
 
 
 def run(job: Job, path: Path, beat: Beat = lambda done, total: None) -> Tally:
     """Read, check and write the file of an import job. Raises BadFile with nothing imported."""
     recipe = recipes.read(Job.Kind.IMPORT, job.recipe)
-    cleaner = _read(job.project, path, recipe, beat, bad_rows_of(path) if recipe.skip_bad else None)
+    cleaner = _read(job.project, path, recipe, beat, bad_rows_of(path, job.pk) if recipe.skip_bad else None)
     return writing.write(job, cleaner, beat)
 
 
@@ -42,13 +43,19 @@ def check(
     return vars(cleaner.tally) | {"bad_lines": cleaner.reading.bad[:SHOWN]}
 
 
-def bad_rows_of(path: Path) -> Path:
-    return path.with_name(path.name + PASSED_OVER)
+def bad_rows_of(path: Path, job: int) -> Path:
+    """Where an import writes the rows that it leaves out."""
+    return path.with_name(f"{path.name}.{job}.bad.jsonl")
 
 
 def _read(project: Project, path: Path, recipe: recipes.ImportRecipe, beat: Beat, skip: Path | None) -> Cleaner:
     with open(skip, "w", encoding="utf-8") if skip else nullcontext() as out:
         return Cleaner(project, reading.read(path, recipe.format, project, recipe.split, out, beat), recipe)
+
+
+def preview(path: Path, format: str, count: int = 10) -> list[tuple[Row, list[Entry], str]]:
+    """The first rows as they would be read: (row, its entries, why it is bad)."""
+    return [(row, *reading.entries_of(row, format)) for row in files.head(path, count)]
 
 
 def import_file(

@@ -69,7 +69,7 @@ def read(
     """
     reading = Reading()
     for batch in chunks(files.rows(path), BATCH):
-        read_ = [(row, *_entries(row, format, split)) for row in batch]
+        read_ = [(row, *entries_of(row, format, split)) for row in batch]
         _know_authors(reading.scratch, project, [entry for _, found, _ in read_ for entry in found])
         for row, entries, error in read_:
             reading.rows += 1
@@ -99,7 +99,7 @@ def chunks(things: Iterable, size: int) -> Iterator[list]:
         yield batch
 
 
-def _entries(row: Row, format: str, split: str) -> tuple[list[Entry], str]:
+def entries_of(row: Row, format: str, split: str = "") -> tuple[list[Entry], str]:
     """What the row holds, and why it is bad."""
     if row.error:
         return [], row.error

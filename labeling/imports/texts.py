@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import cache
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u2060\ufeff]")
-_SPACES = re.compile(r"[ \t\u00a0]+(?=\n|$)")
-_EMPTY_LINES = re.compile(r"\n{4,}")
 FEWEST_LETTERS = 20
 SURE = 0.9
 
 
 def repair(text: str) -> str:
     """Text that was decoded wrongly, as it was meant; composed characters. Quotes and widths stay as they are."""
-    if text.isascii() and "&" not in text:
+    if text.isascii():
         return text
     import ftfy
 
@@ -38,17 +35,12 @@ def _config():
     )
 
 
-def composed(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
-
-
 def without_controls(text: str) -> str:
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def tidy(text: str) -> str:
-    """No space around, none at the end of a line, at most two empty lines in a row."""
-    text = _EMPTY_LINES.sub("\n\n\n", _SPACES.sub("", text))
+    """No space around; those inside may mean something, in Markdown or in code."""
     return text.strip()
 
 
@@ -59,9 +51,9 @@ def tokens(text: str) -> int:
 
 @cache
 def _identifier():
-    from py3langid.langid import MODEL_DIR, MODEL_FILE, LanguageIdentifier
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_DIR / MODEL_FILE, norm_probs=True)
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def language(text: str) -> str:

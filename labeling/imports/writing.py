@@ -198,12 +198,13 @@ class Writer:
 
     @transaction.atomic
     def publish(self, tally: Tally) -> None:
+        noted = ImportedRow.objects.filter(job=self.job)
+        if not noted.filter(published=True).exists():  # else it was published before a kill: people may be at its tasks
+            order.publish(RankingTask.objects.filter(job=self.job, row=None))
+        noted.update(published=True)
         Prompt.objects.filter(job=self.job).update(published=True)
-        ImportedRow.objects.filter(job=self.job).update(published=True)
         imported = Ranking.objects.filter(task__job=self.job, kind=Ranking.Kind.IMPORTED, undone_at=None)
         imported.filter(current=False).update(current=True)
-        unoffered = RankingTask.objects.filter(job=self.job, row=None, sort_key=None, free_places=0)
-        order.publish(RankingTask.objects.filter(pk__in=list(unoffered.values_list("pk", flat=True))))
         told = {name: value for name, value in vars(tally).items() if name != "examples"}
         audit.record(self.job.requested_by, "import", self.job, self.project, **told)
 

@@ -234,6 +234,18 @@ def test_answers_may_be_judged_by_several_people(tmp_path):
     assert RankingTask.objects.count() == 1
 
 
+def test_the_prompts_page_names_who_judged_elsewhere(tmp_path, client_for, carol, project):
+    row = {
+        "prompt": "Sky?",
+        "labeler": "Ann Elsewhere",
+        "answers": [{"text": "a", "rank": 1}, {"text": "b", "rank": 2}],
+    }
+    bring(lines(tmp_path / "own.jsonl", [row]), project=project)
+    page = client_for(carol).get(f"/p/demo/prompts/{Prompt.objects.get().pk}/").content.decode()
+
+    assert "Ann Elsewhere <small>imported</small>" in page
+
+
 def test_a_table_brings_prompts_answers_and_ranks(tmp_path):
     file = tmp_path / "table.csv"
     with open(file, "w", newline="", encoding="utf-8-sig") as out:
