@@ -28,6 +28,7 @@ def run(job: Job, path: Path, beat: Beat = lambda done, total: None) -> Tally:
     """Read, check and write the file of an import job. Raises BadFile with nothing imported."""
     recipe = recipes.read(Job.Kind.IMPORT, job.recipe)
     cleaner = _read(job.project, path, recipe, beat, bad_rows_of(path, job.pk) if recipe.skip_bad else None)
+    cleaner.job = job
     return writing.write(job, cleaner, beat)
 
 
@@ -49,7 +50,7 @@ def bad_rows_of(path: Path, job: int) -> Path:
 
 
 def _read(project: Project, path: Path, recipe: recipes.ImportRecipe, beat: Beat, skip: Path | None) -> Cleaner:
-    with open(skip, "w", encoding="utf-8") if skip else nullcontext() as out:
+    with open(skip, "w", encoding="utf-8", errors="backslashreplace") if skip else nullcontext() as out:
         return Cleaner(project, reading.read(path, recipe.format, project, recipe.split, out, beat), recipe)
 
 
@@ -69,6 +70,7 @@ def import_file(
     recipe = recipes.read(Job.Kind.IMPORT, named | settings_)
     cleaner = _read(project, path, recipe, lambda done, total: None, skip_bad)
     with jobs.inline(actor, project, Job.Kind.IMPORT, vars(recipe)) as job:
+        cleaner.job = job
         tally = writing.write(job, cleaner, beat=lambda done, total: jobs.beat(job, done=done, total=total))
         job.result = vars(tally)
     return tally

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from labeling import prompts
 from labeling.imports import personal, texts
 from labeling.imports.reading import BATCH, Reading, chunks
 from labeling.models import ImportedRow, Prompt, PromptBand
 from labeling.prompts import Entry
+from modelops.models import Job
 from modelops.recipes import ImportRecipe
 from people.models import Project
 
@@ -67,6 +68,8 @@ class Marks:
 
 
 class Cleaner:
+    job: Job | None = None  # the one that imports: what it published itself, before a kill, is not here already
+
     def __init__(self, project: Project, reading: Reading, recipe: ImportRecipe):
         self.project, self.reading, self.recipe = project, reading, recipe
         self.scratch = reading.scratch
@@ -102,21 +105,25 @@ class Cleaner:
         if before == after:
             return entry
         old, new = next((a, b) for a, b in zip(before, after, strict=True) if a != b)
-        self.tally.count(name, entry, _around(old, new), _around(new, old))
+        shown = "" if name == "personal" else _around(old, new)  # or it would be kept here after all
+        self.tally.count(name, entry, shown, _around(new, old))
         return _with_texts(entry, after)
 
     # What the project has already
 
     def _look_up(self, read: list[Clean]) -> None:
         """One query for prompts, one for rows, one for authors: what of the batch is here already."""
-        ours = Prompt.objects.filter(project=self.project, published=True)
+        ours = self._others(Prompt.objects.filter(project=self.project, published=True))
         self.here = set(ours.filter(digest__in=[one.digest for one in read]).values_list("digest", flat=True))
-        rows = ImportedRow.objects.filter(project=self.project, published=True)
+        rows = self._others(ImportedRow.objects.filter(project=self.project, published=True))
         self.rows_here = set(
             rows.filter(digest__in=[one.row for one in read if one.row]).values_list("digest", flat=True)
         )
         if self.recipe.per_author:
             self._count_authors(ours, {one.entry.author for one in read if one.entry.author})
+
+    def _others(self, found: QuerySet) -> QuerySet:
+        return found.exclude(job=self.job) if self.job else found
 
     def _count_authors(self, ours, authors: set[str]) -> None:
         new = {prompts.author_key(one): one for one in authors if self.scratch.get("authored", one) is None}
@@ -147,6 +154,8 @@ class Cleaner:
         for some in chunks(wanted, BATCH):
             shared = PromptBand.objects.filter(project=self.project, band__in=some, prompt__published=True)
             for one in shared.select_related("prompt"):
+                if self.job and one.prompt.job_id == self.job.pk:
+                    continue
                 found.setdefault(one.band, []).append(_sketch_of(one.prompt))
         return found
 

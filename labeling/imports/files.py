@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +20,7 @@ PARQUET = 500  # rows read together
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a file: its place, its value, or why it can't be read; and the name of the file."""
+    """One row of a file: its place, its value (as text where it can't be read), why it can't; the name of the file."""
 
     place: int | str
     value: Any = None
@@ -51,7 +52,7 @@ def _file(path: Path, name: str) -> Iterator[Row]:
         for row in _rows(path):
             place = row.place
             yield Row(row.place, row.value, row.error, name)
-    except (Unreadable, EOFError, OSError, UnicodeDecodeError, csv.Error) as error:
+    except (Unreadable, EOFError, OSError, UnicodeDecodeError, csv.Error, zlib.error) as error:
         if isinstance(error, FileNotFoundError):
             raise
         yield Row(place + 1, error=f"can't be read from here on ({error})")
@@ -133,13 +134,14 @@ def _line(number: int, line: bytes) -> Row:
     try:
         return Row(number, json.loads(line))
     except json.JSONDecodeError as error:
-        return Row(number, error=f"not JSON ({error.msg})")
+        reason = f"not JSON ({error.msg})"
     except UnicodeDecodeError:
-        return Row(number, error="not UTF-8 text")
+        reason = "not UTF-8 text"
     except RecursionError:
-        return Row(number, error="nested too deeply")
+        reason = "nested too deeply"
     except ValueError:
-        return Row(number, error="holds a number that is too long")
+        reason = "holds a number that is too long"
+    return Row(number, line.decode(errors="replace"), reason)
 
 
 def _json_list(stream: BinaryIO) -> Iterator[Row]:
@@ -160,9 +162,9 @@ def _table(stream: BinaryIO) -> Iterator[Row]:
     header = text.readline()
     separator = max(",\t;", key=header.count)
     names = next(csv.reader([header], delimiter=separator))
-    reader = csv.DictReader(text, names, restkey="", delimiter=separator)
+    reader = csv.DictReader(text, names, delimiter=separator)
     for cells in reader:
-        if "" in cells:
+        if None in cells:
             yield Row(reader.line_num + 1, error="has more cells than the header")
         else:
             yield Row(reader.line_num + 1, {name: _cell(cell) for name, cell in cells.items() if cell})

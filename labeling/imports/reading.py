@@ -50,13 +50,19 @@ class Reading:
         if len(self.bad) < NAMED:
             self.bad.append((row.place, reason))
         if out:
-            told = {"line": row.place, "reason": reason, "row": row.value}
-            out.write(json.dumps(told, ensure_ascii=False, default=str) + "\n")
+            out.write(_told({"line": row.place, "reason": reason, "row": row.value}))
 
     def split(self, entry: Entry) -> str:
         """The one that the file or the project knows the author by, else that of the hash."""
         known = entry.split or (entry.author and self.scratch.get("split", entry.author))
         return known or prompts.split_of(entry)
+
+
+def _told(bad: dict) -> str:
+    try:
+        return json.dumps(bad, ensure_ascii=False, default=str) + "\n"
+    except RecursionError:
+        return _told(bad | {"row": None})
 
 
 def read(

@@ -296,13 +296,14 @@ def test_a_file_that_breaks_off_says_where(tmp_path, content, reason):
 
 
 def test_bad_rows_are_written_to_a_file_where_they_may_be_skipped(tmp_path):
-    rows = [{"prompt": "Sky?"}, {"prompt": ""}, {"prompt": "Sea?"}]
-    found = bring(lines(tmp_path / "file.jsonl", rows), skip_bad=tmp_path / "bad.jsonl")
+    (tmp_path / "file.jsonl").write_text('{"prompt": "Sky?"}\n{"prompt": "", "x": "\\ud800"}\n{"prompt": "Sea?"}\nodd')
+    found = bring(tmp_path / "file.jsonl", skip_bad=tmp_path / "bad.jsonl")
 
-    assert (found.prompts, found.bad) == (2, 1)
-    bad = json.loads((tmp_path / "bad.jsonl").read_text())
-    assert (bad["line"], bad["row"]) == (2, {"prompt": ""})
-    assert "content" in bad["reason"]
+    assert (found.prompts, found.bad) == (2, 2)
+    empty, odd = map(json.loads, (tmp_path / "bad.jsonl").read_text().splitlines())
+    assert (empty["line"], empty["row"]) == (2, {"prompt": "", "x": "\ud800"})
+    assert "content" in empty["reason"]
+    assert (odd["line"], odd["row"]) == (4, "odd")
 
 
 def test_a_killed_import_of_judgments_is_finished_without_repeats(tmp_path, monkeypatch):
@@ -319,7 +320,9 @@ def test_a_killed_import_of_judgments_is_finished_without_repeats(tmp_path, monk
         imports.run(job, file, beat=die)
     assert Ranking.objects.exists()
     imports.run(job, file)
+    again = imports.run(job, file)  # killed once more, just before its end was noted
 
+    assert (again.prompts, again.rankings, again.known) == (5, 7, 0)
     assert (Ranking.objects.count(), Candidate.objects.count()) == (7, 14)
     assert not Prompt.objects.filter(published=False).exists()
 

@@ -6,6 +6,8 @@ from uuid import uuid4
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from labeling import imports
 from labeling.models import Candidate, Prompt, RankingTask
@@ -96,6 +98,18 @@ def test_bad_rows_are_named_and_may_be_skipped_and_downloaded(client_for, carol)
     bad = browser.get(f"/p/demo/prompts/upload/{job.pk}/bad-rows.jsonl").getvalue().decode().splitlines()
     assert (job.result["prompts"], job.result["bad"]) == (1, 2)
     assert [json.loads(line)["line"] for line in bad] == [2, 3]
+
+
+def test_looking_at_many_rows_asks_no_more_of_the_database(client_for, carol):
+    browser = client_for(carol)
+    counts = []
+    for rows in (1, 30):
+        address, _page = looked_at(browser, "".join(f'{{"prompt": "Number {n} of {rows}?"}}\n' for n in range(rows)))
+        with CaptureQueriesContext(connection) as asked:
+            assert len(browser.get(address).context["rows"]) == min(rows, 10)
+        counts.append(len(asked))
+
+    assert counts[0] == counts[1]
 
 
 def test_the_same_form_twice_is_one_import(client_for, carol, settings):

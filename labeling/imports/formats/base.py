@@ -52,11 +52,11 @@ def answer(said: object, model: str = "", name: str = "an answer") -> dict:
 
 
 def ranking(judge: str, ranks: Iterable[int]) -> dict:
-    return {"judge": judge[:200], "ranks": list(ranks)}
+    return {"judge": prompts.clean(judge)[:200], "ranks": list(ranks)}
 
 
 def all_bad(judge: str) -> dict:
-    return {"judge": judge[:200], "ranks": None}
+    return {"judge": prompts.clean(judge)[:200], "ranks": None}
 
 
 def better(chosen: dict, rejected: dict) -> list[dict]:
