@@ -155,7 +155,7 @@ def test_an_upload_that_is_gone_says_so(client_for, carol, settings):
 def run(tmp_path, text, **options):
     file = tmp_path / "prompts.jsonl"
     file.write_text(text)
-    call_command("import", file, project="demo", **options)
+    call_command("import", file, project="demo", skip_checks=False, **options)
 
 
 def test_the_command_imports_and_counts(project, tmp_path, capsys):

@@ -40,7 +40,7 @@ class Command(BaseCommand):
         found = project_or_error(project)
         format = format or imports.recognise(file) or "prompts"
         try:
-            verb = self.check if options.get("dry_run") else self.take
+            verb = self.look if options.get("dry_run") else self.take
             verb(found, file, format, options.get("skip_bad"), chosen(options))
         except (imports.BadFile, JobFailed, recipes.InvalidRecipe) as error:
             raise CommandError(str(error)) from None
@@ -48,7 +48,7 @@ class Command(BaseCommand):
     def take(self, project, file: Path, format: str, skip_bad: Path | None, settings: dict) -> None:
         self.tell(vars(imports.import_file(None, project, file, format, skip_bad, **settings)), "added", "skipped")
 
-    def check(self, project, file: Path, format: str, skip_bad: Path | None, settings: dict) -> None:
+    def look(self, project, file: Path, format: str, skip_bad: Path | None, settings: dict) -> None:
         recipe = recipes.read("import", settings | {"format": format})
         found = imports.check(project, file, recipe, bad_rows=skip_bad)
         self.tell(found, "would be added", "skipped")
