@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from django.db.models import Count, QuerySet
 
@@ -83,7 +84,7 @@ class Cleaner:
             read = [self._cleaned(entry, row) for entry, row in batch]
             read = [one for one in read if one is not None]
             self._look_up(read)
-            marks = [self._marks(one.entry) for one in read]
+            marks = [Marks() if one.digest in self.here else self._marks(one.entry) for one in read]
             there = self._like_ours(marks)
             yield [one for one, mark in zip(read, marks, strict=True) if self._comes_in(one, mark, there)]
 
@@ -151,12 +152,12 @@ class Cleaner:
         """By mark, the sketches of the project's prompts that share it."""
         wanted = [band for one in marks for band in one.all] if self.compares else []
         found: dict[int, list] = {}
+        sketch_of = cache(_sketch_of)
         for some in chunks(wanted, BATCH):
             shared = PromptBand.objects.filter(project=self.project, band__in=some, prompt__published=True)
             for one in shared.select_related("prompt"):
-                if self.job and one.prompt.job_id == self.job.pk:
-                    continue
-                found.setdefault(one.band, []).append(_sketch_of(one.prompt))
+                if self.job is None or one.prompt.job_id != self.job.pk:
+                    found.setdefault(one.band, []).append(sketch_of(one.prompt))
         return found
 
     # Does it come in?

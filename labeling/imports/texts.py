@@ -60,5 +60,5 @@ def language(text: str) -> str:
     """Its ISO 639-1 code; nothing where the text is too short, or it is not certain."""
     if sum(map(str.isalpha, text[:200])) < FEWEST_LETTERS:
         return ""
-    code, probability = _identifier().classify(text[:1000])
+    code, probability = _identifier().classify(text[:400])
     return str(code) if probability >= SURE else ""

@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from benchmarks.person import read_page
 from labeling import imports
 from labeling.models import Candidate, Prompt, RankingTask
 from modelops import jobs
@@ -48,9 +49,8 @@ def looked_at(browser, text=GOOD, **fields):
 
 def confirm(browser, address, page, **changes):
     """The form as it stands on the page, sent back with these changes; None leaves a box unticked."""
-    form = page.context["form"]
-    values = {name: field.initial for name, field in form.fields.items() if field.initial is not False}
-    values = {name: value() if callable(value) else value for name, value in values.items()} | changes
+    form = max(read_page(page.content.decode()).forms, key=lambda form: len(form.fields))
+    values = form.fields | changes
     return browser.post(address, {name: value for name, value in values.items() if value is not None})
 
 
