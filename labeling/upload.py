@@ -102,7 +102,7 @@ class ConfirmForm(Keyed):
         made.label = LABELS[field.name]
         made.initial = self.job.recipe.get(field.name, field.default)
         if field.name == "format":
-            made.choices = FORMATS
+            made.choices, made.help_text = FORMATS, ""  # its label says as much
         if field.name == "split":
             made.required = False
             made.choices = [("", gettext_lazy("by author or conversation")), *made.choices[1:]]
