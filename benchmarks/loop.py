@@ -87,7 +87,8 @@ def new_project(admin: Site, slug: str, overlap: int = 1) -> None:
 
 def upload(admin: Site, slug: str, lines: list[dict]) -> dict:
     body = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines).encode()
-    answer = admin.submit(f"/p/{slug}/prompts/upload", {"format": "prompts"}, files={"file": (f"{slug}.jsonl", body)})
+    looked = admin.submit(f"/p/{slug}/prompts/upload", {"format": "prompts"}, files={"file": (f"{slug}.jsonl", body)})
+    answer = admin.submit(looked.url.path, {"import": "1"})
     number = int(str(answer.url).rstrip("/").split("/")[-1])
     return admin.wait(slug, number)
 

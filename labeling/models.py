@@ -114,6 +114,38 @@ class Writing(models.Model):
         return f"{self.kind} {self.pk}"
 
 
+class ImportedRow(models.Model):
+    """A row of a file that brought answers, judgments or a demonstration: known again when it comes once more."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+")
+    job = models.ForeignKey(Job, models.CASCADE, related_name="rows")
+    digest = models.CharField(
+        max_length=64, help_text=_("sha256 of what the row says, and how often it said so before.")
+    )
+    place = models.CharField(max_length=200, help_text=_("Where in its file it stands."))
+    published = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "digest"], name="a_row_of_a_file_comes_in_once")]
+
+    def __str__(self) -> str:
+        return f"row {self.place}"
+
+
+class PromptBand(models.Model):
+    """One of the marks of a prompt that a near duplicate, or one that begins alike, most likely shares."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+")
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="bands")
+    band = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "band"], name="prompts_by_band")]
+
+    def __str__(self) -> str:
+        return str(self.band)
+
+
 class Candidate(models.Model):
     """An answer to a prompt by one model version, from one job, whose recipe says how it was drawn."""
 
@@ -157,6 +189,7 @@ class RankingTask(models.Model):
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="tasks")
     candidates = models.ManyToManyField(Candidate, related_name="tasks")
     job = models.ForeignKey(Job, models.CASCADE, null=True, related_name="tasks_made")
+    row = models.OneToOneField(ImportedRow, models.CASCADE, null=True, help_text=_("Of a file: judged elsewhere."))
     purpose = models.CharField(max_length=12, choices=Purpose, default=Purpose.TRAINING)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     put_back_at = models.DateTimeField(null=True, help_text=_("Skips before that count no more."))
@@ -176,7 +209,9 @@ class RankingTask(models.Model):
             models.CheckConstraint(
                 condition=Q(free_places__gte=0, free_places__lte=F("overlap")), name="free_places_stay_within_overlap"
             ),
-            models.UniqueConstraint(fields=["job", "prompt"], name="a_job_makes_one_task_of_a_prompt"),
+            models.UniqueConstraint(
+                fields=["job", "prompt"], condition=Q(row=None), name="a_job_makes_one_task_of_a_prompt"
+            ),
             models.CheckConstraint(
                 condition=Q(state="open") | Q(sort_key=None), name="only_an_open_task_has_a_place_in_the_order"
             ),
@@ -352,6 +387,16 @@ class DatasetRanking(models.Model):
 
     def __str__(self) -> str:
         return f"{self.dataset_id}: {self.ranking_id}"
+
+
+class ExternalLabeler(models.Model):
+    """Somebody elsewhere whose judgments were imported, by the name that the file gives; the same in all projects."""
+
+    judge = models.UUIDField(primary_key=True)
+    name = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 IMPORTED_JUDGES = uuid.UUID("5f0ad1c4-7f0e-5f2b-9d3b-6a4f5a0b8c11")

@@ -25,7 +25,7 @@ class BadPrompt(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """A prompt as a file gave it, cleaned, not yet in the database."""
+    """A prompt as a file gave it, with what was said of it; not yet in the database."""
 
     messages: list[dict]
     author: str = ""
@@ -34,12 +34,18 @@ class Entry:
     split: str = ""
     source: str = ""
     demonstration: str = ""
-    line: int = 0  # of the file, from 1
-    answers: list[dict] = field(default_factory=list)  # of a ranked import: {"text", "model", "rank"}
+    line: int | str = 0  # of the file, from 1
+    answers: list[dict] = field(default_factory=list)  # {"text", "model"}
+    judgments: list[dict] = field(default_factory=list)  # {"judge", "ranks"}: one of each answer; None: all bad
 
     @property
     def digest(self) -> str:
         return rows.digest(self.messages)
+
+    @property
+    def bare(self) -> bool:
+        """Whether it is a prompt and nothing else: no work of people is lost with it."""
+        return not (self.answers or self.demonstration)
 
 
 def clean(text: str) -> str:
@@ -49,16 +55,26 @@ def clean(text: str) -> str:
     return _CONTROL.sub("", text).strip()
 
 
+def storable(text: str) -> str:
+    """The text as it is, but for what no database keeps: half a surrogate pair, and NUL."""
+    return text.encode(errors="replace").decode().replace("\0", "")
+
+
 def conversation(messages: list) -> list[dict]:
     """The cleaned messages. Raises BadPrompt unless they are turns that end with the user's."""
+    return [turn | {"content": clean(turn["content"])} for turn in turns(messages)]
+
+
+def turns(messages: list) -> list[dict]:
+    """The messages as they are. Raises BadPrompt unless they are turns that end with the user's."""
     if not isinstance(messages, list) or not messages:
         raise BadPrompt("messages must be a list of turns, each with a role and a content")
-    turns = [_turn(message) for message in messages]
-    if turns[-1]["role"] != "user":
+    said = [_turn(message) for message in messages]
+    if said[-1]["role"] != "user":
         raise BadPrompt("the last turn must be the user's")
-    if sum(len(turn["content"]) for turn in turns) > LONGEST:
+    if sum(len(turn["content"]) for turn in said) > LONGEST:
         raise BadPrompt(f"the conversation is longer than {LONGEST:,} characters")
-    return turns
+    return said
 
 
 def _turn(message: object) -> dict:
@@ -66,7 +82,7 @@ def _turn(message: object) -> dict:
         raise BadPrompt("each turn needs a role: system, user or assistant")
     if not isinstance(message.get("content"), str) or not clean(message["content"]):
         raise BadPrompt("each turn needs a content that is not empty")
-    return {"role": message["role"], "content": clean(message["content"])}
+    return {"role": message["role"], "content": storable(message["content"])}
 
 
 def split_of(entry: Entry) -> str:

@@ -1,65 +1,159 @@
-"""The upload form: the whole file is checked before anything is kept."""
+"""The upload forms: a file is kept and looked at, checked by a job of its own, and imported once that is confirmed."""
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
+import shutil
 from pathlib import Path
 
 from django import forms
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.template.defaultfilters import filesizeformat
+from django.utils.text import get_valid_filename
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from labeling import imports
-from modelops import jobs
+from modelops import jobs, recipes
+from modelops.forms import recipe_field
 from modelops.models import Job
 from people.forms import Keyed
 from people.models import Project, User
 
-FORMATS = {
-    "prompts": gettext_lazy('Prompts: JSON Lines with "prompt" or "messages"'),
-    "open-assistant": gettext_lazy("Open-Assistant trees, with their ranks"),
-    "self-instruct": gettext_lazy("Self-instruct tasks, with their answers as demonstrations"),
+FORMATS = [(one.name, one.label) for one in imports.FORMATS.values()]
+LABELS = {
+    "format": gettext_lazy("What a line holds"),
+    "split": gettext_lazy("Split"),
+    "skip_bad": gettext_lazy("Skip bad rows"),
+    "repair": gettext_lazy("Repair characters"),
+    "controls": gettext_lazy("Control characters"),
+    "spaces": gettext_lazy("Spaces"),
+    "personal": gettext_lazy("Personal data"),
+    "prefixes": gettext_lazy("Same beginnings"),
+    "near": gettext_lazy("Near duplicates"),
+    "languages": gettext_lazy("Languages"),
+    "per_author": gettext_lazy("Prompts of one author"),
+    "fewest_tokens": gettext_lazy("Fewest tokens"),
+    "most_tokens": gettext_lazy("Most tokens"),
+    "empty": gettext_lazy("Nothing left"),
 }
+ASKED = ["format", "split", "skip_bad"]
+CLEANING = [name for name in LABELS if name not in (*ASKED, "empty")]
+
+
+class FilesInput(forms.FileInput):
+    allow_multiple_selected = True
+
+
+class FilesField(forms.FileField):
+    """One file or several."""
+
+    widget = FilesInput
+
+    def clean(self, data, initial=None) -> list[UploadedFile]:
+        return [super(FilesField, self).clean(one, initial) for one in data or [None]]
 
 
 class UploadForm(Keyed):
-    file = forms.FileField(label=gettext_lazy("File"))
-    format = forms.ChoiceField(label=gettext_lazy("What a line holds"), choices=FORMATS.items(), initial="prompts")
+    file = FilesField(
+        label=gettext_lazy("File"), help_text=gettext_lazy("Several files of one format are taken as one.")
+    )
+    format = forms.ChoiceField(
+        label=LABELS["format"], choices=[("", gettext_lazy("as it looks")), *FORMATS], required=False
+    )
 
-    def clean_file(self) -> UploadedFile:
-        file = self.cleaned_data["file"]
-        if file.size > settings.UPLOAD_LIMIT:
+    def clean_file(self) -> list[UploadedFile]:
+        files = self.cleaned_data["file"]
+        if sum(file.size for file in files) > settings.UPLOAD_LIMIT:
             limit = filesizeformat(settings.UPLOAD_LIMIT)
             raise forms.ValidationError(_("The file is larger than %(limit)s: split it.") % {"limit": limit})
-        return file
+        return files
 
     def clean(self) -> dict:
-        """Keep the file and read it whole; a bad one is deleted again, and each bad line named."""
+        """Keep what was uploaded, and look at how it begins: before the transaction that asks for the check."""
         cleaned = super().clean()
-        if "file" in cleaned and "format" in cleaned:
+        if not self.errors:
             self.path = keep(cleaned["file"])
-            try:
-                imports.read(self.path, cleaned["format"])
-            except imports.BadFile as error:
-                self.path.unlink()
-                self.add_error("file", str(error).splitlines())
+            cleaned["format"] = cleaned["format"] or imports.recognise(self.path) or "prompts"
         return cleaned
 
-    def request_import(self, actor: User, project: Project) -> Job:
+    def request_check(self, actor: User, project: Project) -> Job:
+        files = self.cleaned_data["file"]
+        name = files[0].name if len(files) == 1 else _("%(n)s files") % {"n": len(files)}
         place = str(self.path.relative_to(settings.VAR))
-        recipe = {"path": place, "format": self.cleaned_data["format"], "filename": self.cleaned_data["file"].name}
+        recipe = {"path": place, "format": self.cleaned_data["format"], "filename": name, "dry_run": True}
         return jobs.request(actor, project, Job.Kind.IMPORT, recipe)
 
 
-def keep(file: UploadedFile) -> Path:
-    """The upload as a file of its own below the data folder, under a name that nobody chose."""
+class ConfirmForm(Keyed):
+    """How a file that was looked at is to be imported."""
+
+    def __init__(self, job: Job, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.job = job
+        for field in dataclasses.fields(recipes.ImportRecipe):
+            if field.name in LABELS:
+                self.fields[field.name] = self._field(field)
+
+    def _field(self, field: dataclasses.Field) -> forms.Field:
+        made = recipe_field(field)
+        made.label = LABELS[field.name]
+        made.initial = self.job.recipe.get(field.name, field.default)
+        if field.name == "format":
+            made.choices, made.help_text = FORMATS, ""  # its label says as much
+        if field.name == "split":
+            made.required = False
+            made.choices = [("", gettext_lazy("by author or conversation")), *made.choices[1:]]
+        return made
+
+    @property
+    def asked(self) -> list:
+        return [self[name] for name in ASKED]
+
+    @property
+    def cleaning(self) -> list:
+        return [self[name] for name in CLEANING]
+
+    def request(self, actor: User, dry_run: bool) -> Job:
+        kept = {name: self.job.recipe[name] for name in ("path", "filename")}
+        recipe = kept | {name: self.cleaned_data[name] for name in (*ASKED, *CLEANING)} | {"dry_run": dry_run}
+        return jobs.request(actor, self.job.project, Job.Kind.IMPORT, recipe)
+
+
+def keep(files: list[UploadedFile]) -> Path:
+    """The upload below the data folder, under a name that nobody chose; several as a folder, for their names matter."""
     folder = settings.VAR / "uploads"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{secrets.token_hex(16)}.jsonl"
+    path = folder / secrets.token_hex(16)
+    if len(files) == 1:
+        _write(files[0], path)
+        return path
+    path.mkdir()
+    try:
+        for number, file in enumerate(files):
+            _write(file, path / _own_name(path, number, file.name))
+    except OSError:
+        shutil.rmtree(path)
+        raise
+    return path
+
+
+def discard(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _own_name(folder: Path, number: int, name: str) -> str:
+    """A model may be called by it; two of the same name are told apart."""
+    safe = get_valid_filename(Path(name).name)[-100:] if name.strip(". ") else "file"
+    return f"{number}-{safe}" if (folder / safe).exists() else safe
+
+
+def _write(file: UploadedFile, path: Path) -> None:
     with open(path, "xb") as out:
         for chunk in file.chunks():
             out.write(chunk)
-    return path

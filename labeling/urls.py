@@ -40,6 +40,8 @@ urlpatterns = [
     # Prompts
     path("prompts/", prompts.prompt_list, name="prompts"),
     path("prompts/upload", prompts.upload, name="prompts-upload"),
+    path("prompts/upload/<int:pk>/", prompts.confirm, name="prompts-confirm"),
+    path("prompts/upload/<int:pk>/bad-rows.jsonl", prompts.bad_rows, name="prompts-bad-rows"),
     path("prompts/set-aside/", tasks.set_aside_list, name="set-aside"),
     path("tasks/<int:pk>/put-back", tasks.task_put_back, name="task-put-back"),
     path("tasks/<int:pk>/retire", tasks.task_retire, name="task-retire"),

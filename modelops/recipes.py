@@ -29,9 +29,38 @@ class InvalidRecipe(ValueError):
 class ImportRecipe:
     path: str = setting("", "The uploaded file, below the data folder.")
     format: str = setting(
-        "prompts", "What a line of the file holds.", choices=("prompts", "open-assistant", "self-instruct")
+        "prompts",
+        "What a line of the file holds.",
+        choices=(
+            "open-assistant",
+            "summarize-from-feedback",
+            "label-studio",
+            "argilla",
+            "self-instruct-predictions",
+            "self-instruct",
+            "hh-rlhf",
+            "trl",
+            "trl-implicit",
+            "trl-unpaired",
+            "prompts",
+        ),
     )
     filename: str = setting("", "The file's own name, as it was uploaded.")
+    split: str = setting("", "Split of the rows that name none.", choices=("", "train", "validation", "test"))
+    dry_run: bool = setting(False, "Check and count only.")
+    skip_bad: bool = setting(False, "Leave bad rows out, and write them to a file.")
+    repair: bool = setting(True, "Repair text that was decoded wrongly, and compose accents.")
+    controls: bool = setting(True, "Remove control characters and invisible ones.")
+    spaces: bool = setting(True, "Remove spaces and empty lines around texts.")
+    personal: bool = setting(True, "Mask e-mail addresses, phone, card and ID numbers, and keys in the training split.")
+    prefixes: bool = setting(True, "Leave out prompts that begin like an earlier one, for 160 characters.")
+    near: bool = setting(True, "Leave out prompts that are nearly like an earlier one.")
+    languages: bool = setting(True, "Tell the language of prompts that name none.")
+    per_author: int = setting(200, "Most prompts of one author; 0: no limit.", low=0, high=10**6)
+    fewest_tokens: int = setting(0, "Leave out prompts that are shorter, in tokens (about).", low=0, high=10**6)
+    most_tokens: int = setting(
+        0, "Leave out prompts that are longer, in tokens (about); 0: no limit.", low=0, high=10**6
+    )
 
 
 @dataclasses.dataclass(frozen=True)

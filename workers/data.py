@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from labeling import export, imports
-from modelops import jobs
+from modelops import jobs, recipes
 from modelops.models import Job
 
 
@@ -18,10 +18,16 @@ def run(job: Job) -> None:
 
 
 def run_import(job: Job) -> None:
-    result = imports.run(
-        job, settings.VAR / job.recipe["path"], beat=lambda done, total: jobs.beat(job, done=done, total=total)
-    )
-    job.result = vars(result)
+    path = settings.VAR / job.recipe["path"]
+
+    def beat(done: int, total: int) -> None:
+        jobs.beat(job, done=done, total=total)
+
+    recipe = recipes.read(Job.Kind.IMPORT, job.recipe)
+    if recipe.dry_run:
+        job.result = {"check": imports.check(job.project, path, recipe, beat, imports.bad_rows_of(path, job.pk))}
+    else:
+        job.result = vars(imports.run(job, path, beat))
 
 
 def run_freeze(job: Job) -> None:

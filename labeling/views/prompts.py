@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.core.paginator import Paginator
 from django.db.models import Count, Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
-from labeling.models import Candidate, Prompt, Ranking, RankingTask
+from labeling import imports
+from labeling.models import Candidate, ExternalLabeler, Prompt, Ranking, RankingTask
 from labeling.prompts import as_stored
-from labeling.upload import UploadForm
+from labeling.upload import LABELS, ConfirmForm, UploadForm, discard
 from labeling.views.tasks import with_skips
+from modelops.models import Job
 from people import receipts
 from people.access import ADMINS, member
 
@@ -72,7 +75,7 @@ def prompt(request: HttpRequest, pk: int) -> HttpResponse:
     )
     context = {
         "prompt": one,
-        "tasks": [with_ranks(task) for task in tasks],
+        "tasks": with_names([with_ranks(task) for task in tasks]),
         "loose": loose(one),
         "demonstrations": one.demonstrations.select_related("labeler"),
     }
@@ -85,6 +88,15 @@ def with_ranks(task):
     for answer in task.shown:
         answer.ranks = [rank for judged in task.judged for rank in ranks_of(judged, answer.pk)]
     return task
+
+
+def with_names(tasks: list[RankingTask]) -> list[RankingTask]:
+    """Hang on each imported judgment the name of who judged elsewhere: one query."""
+    imported = [judged for task in tasks for judged in task.judged if judged.kind == Ranking.Kind.IMPORTED]
+    names = ExternalLabeler.objects.in_bulk({judged.judge for judged in imported})
+    for judged in imported:
+        judged.by = names.get(judged.judge)
+    return tasks
 
 
 def ranks_of(ranking: Ranking, candidate: int) -> list[int]:
@@ -100,13 +112,68 @@ def loose(one: Prompt) -> QuerySet[Candidate]:
 
 @member(*ADMINS)
 def upload(request: HttpRequest) -> HttpResponse:
+    """Keep a file and have it checked; nothing is imported before somebody has seen what would be."""
     form = UploadForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         key = form.cleaned_data["key"]
         result, new = receipts.once(
-            request.user, key, lambda: {"job": form.request_import(request.user, request.project).pk}
+            request.user, key, lambda: {"job": form.request_check(request.user, request.project).pk}
         )
         if not new:
-            form.path.unlink()
-        return redirect("job", request.project.slug, result["job"])
+            discard(form.path)
+        return redirect("prompts-confirm", request.project.slug, result["job"])
     return render(request, "labeling/upload.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@member(*ADMINS)
+def confirm(request: HttpRequest, pk: int) -> HttpResponse:
+    """What a file would bring: its first rows, and a dry run's counts. Then check it otherwise, or import it."""
+    job = import_or_404(request, pk)
+    form = ConfirmForm(job, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        again = "check" in request.POST
+        key = form.cleaned_data["key"]
+        result, _new = receipts.once(request.user, key, lambda: {"job": form.request(request.user, dry_run=again).pk})
+        return redirect("prompts-confirm" if again else "job", request.project.slug, result["job"])
+    context = looked_at(job) | {"form": form}
+    return render(request, "labeling/confirm.html", context, status=422 if form.errors else 200)
+
+
+def looked_at(job: Job) -> dict:
+    path = settings.VAR / job.recipe["path"]
+    found = job.result.get("check")
+    return {
+        "job": job,
+        "rows": imports.preview(path, job.recipe["format"]) if path.exists() else [],
+        "gone": not path.exists(),
+        "found": found,
+        "steps": steps(found or {}),
+    }
+
+
+def steps(found: dict) -> list[dict]:
+    """What each step of the cleaning came to, with its examples."""
+    examples = found.get("examples", {})
+    return [
+        {"name": LABELS.get(name, name), "count": count, "examples": examples.get(name, [])}
+        for name, count in found.get("cleaned", {}).items()
+    ]
+
+
+@member(*ADMINS)
+@require_GET
+def bad_rows(request: HttpRequest, pk: int) -> HttpResponse:
+    """The rows that an import left out, each with the reason."""
+    job = import_or_404(request, pk)
+    path = imports.bad_rows_of(settings.VAR / job.recipe["path"], job.pk)
+    if not path.is_file():
+        raise Http404
+    name = f"{request.project.slug}-job-{job.pk}-bad-rows.jsonl"
+    return FileResponse(open(path, "rb"), as_attachment=True, filename=name, content_type="application/x-ndjson")
+
+
+def import_or_404(request: HttpRequest, pk: int) -> Job:
+    job = get_object_or_404(Job, project=request.project, kind=Job.Kind.IMPORT, pk=pk)
+    if not job.recipe.get("path"):
+        raise Http404
+    return job

@@ -2,14 +2,17 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
 from django.urls import reverse
 
+from labeling import imports
 from labeling.models import Prompt, RankingTask
 from labeling.views.components import CARDS
+from modelops import recipes
 from modelops.models import Job, ModelVersion
 from people.models import User
 from tests.browser.hands import make_tasks
-from tests.factories import make_model, make_person
+from tests.factories import make_job, make_model, make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -30,7 +33,17 @@ def admin(project):
     person = make_person(project, "admin", "carol", is_staff=True)
     make_model(project, folder="models/m", sha256="0" * 64)
     make_tasks(project, 2)
+    make_upload(project)
     return person
+
+
+def make_upload(project):
+    """An upload that was checked, with a bad row and something to clean."""
+    (settings.VAR / "upload").write_text('{"prompt": "Sky? "}\n{"prompt": ""}\n')
+    recipe = {"path": "upload", "filename": "sky.jsonl", "dry_run": True}
+    job = make_job(project, "import", recipe=vars(recipes.read("import", recipe)))
+    job.result = {"check": imports.check(project, settings.VAR / "upload", recipes.read("import", recipe))}
+    job.save()
 
 
 def objections(page):
@@ -54,6 +67,7 @@ def addresses():
     yield from (reverse(name, args=["demo"]) for name in OF_A_PROJECT)
     yield from (reverse("job-new", args=["demo", kind]) for kind in ("sample", "reward"))
     yield reverse("model", args=["demo", ModelVersion.objects.first().pk])
+    yield reverse("prompts-confirm", args=["demo", Job.objects.get(kind="import").pk])
     yield reverse("prompt", args=["demo", Prompt.objects.first().pk])
     yield reverse("task-gold", args=["demo", RankingTask.objects.first().pk])
     yield reverse("job", args=["demo", Job.objects.first().pk])

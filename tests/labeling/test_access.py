@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from labeling import imports
 from labeling.models import Writing
 from modelops.models import Dataset, Job
 from people import projects
@@ -16,8 +17,8 @@ READER = (200, 200, 403, 403, 404)
 RANKER = (200, 403, 200, 200, 404)
 LEAD = (200, 403, 200, 403, 404)
 GET = {
-    "ring": ADMIN, "members": ADMIN, "settings": ADMIN, "prompts": ADMIN, "prompts-upload": ADMIN, "prompt": ADMIN, "set-aside": ADMIN,
-    "task-gold": ADMIN,
+    "ring": ADMIN, "members": ADMIN, "settings": ADMIN, "prompts": ADMIN, "prompts-upload": ADMIN, "prompts-confirm": ADMIN, "prompt": ADMIN, "set-aside": ADMIN,
+    "task-gold": ADMIN, "prompts-bad-rows": ADMIN,
     "jobs": ADMIN, "jobs-live": (286, 403, 403, 403, 404), "job": ADMIN, "job-json": ADMIN, "job-log": ADMIN,
     "job-new": ADMIN, "job-answers": ADMIN, "models": ADMIN, "model": ADMIN, "model-register": ADMIN, "model-serve": ADMIN,
     "datasets": READER, "dataset": READER, "dataset-download": (410, 410, 403, 403, 404),
@@ -63,7 +64,7 @@ def people(project):
 
 
 @pytest.fixture
-def arguments(project, people):
+def arguments(project, people, settings):
     """What each address is about."""
     task = make_task(project, model=make_model(project, folder="models/m", sha256="0" * 64))
     dataset = Dataset.objects.create(
@@ -79,6 +80,9 @@ def arguments(project, people):
     about |= dict.fromkeys(["task-put-back", "task-retire", "task-gold", "task-not-gold"], task.pk)
     about |= dict.fromkeys(["job", "job-json", "job-log", "job-answers", "job-cancel", "job-resume"], job.pk)
     about |= dict.fromkeys(["model", "model-promote"], job.model_version_id)
+    upload = Job.objects.create(project=project, kind="import", recipe={"path": "upload", "format": "prompts"})
+    imports.bad_rows_of(settings.VAR / "upload", upload.pk).write_text("{}")
+    about |= dict.fromkeys(["prompts-confirm", "prompts-bad-rows"], upload.pk)
     member = people["labeler"].memberships.get().pk
     about |= dict.fromkeys(["member-role", "member-pause", "member-unpause", "member-remove"], member)
     return {name: {"pk": pk} for name, pk in about.items()} | {"job-new": {"kind": "sample"}}
@@ -125,6 +129,6 @@ def test_pages_of_the_site_are_for_its_administrators(client_for, people, name):
 def test_another_projects_rows_are_not_found(client_for, people, arguments, project):
     other = make_person(name="other")
     elsewhere = projects.create(other, slug="elsewhere", name="Elsewhere")
-    for name in ("prompt", "job", "job-json", "model", "dataset", "dataset-download"):
+    for name in ("prompt", "prompts-confirm", "job", "job-json", "model", "dataset", "dataset-download"):
         address = reverse(name, kwargs={"slug": elsewhere.slug} | arguments[name])
         assert client_for(other).get(address).status_code == 404

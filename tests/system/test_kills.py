@@ -24,6 +24,8 @@ def project(running_podium, admin):
     body = "\n".join(json.dumps(ranked_prompt(number)) for number in range(40)).encode()
     uploaded = admin.submit("/p/kills/prompts/upload", {"format": "prompts"}, files={"file": ("p.jsonl", body)})
     admin.wait("kills", int(str(uploaded.url).rstrip("/").split("/")[-1]), 60)
+    imported = admin.submit(uploaded.url.path, {"import": "1"})
+    admin.wait("kills", int(str(imported.url).rstrip("/").split("/")[-1]), 60)
     frozen = admin.wait("kills", admin.start("kills", "freeze"), 60)
     return "kills", frozen["dataset_made"]
 

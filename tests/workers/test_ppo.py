@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from tests.workers import tiny
-from workers.engines.local import LocalEngine, Sample
+from workers.engines.answers import Sample
+from workers.engines.local import LocalEngine
 from workers.trainers import checkpoint, ppo, ppo_models, reward, runs, tokens
 from workers.trainers.events import Stop
 

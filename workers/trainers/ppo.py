@@ -28,7 +28,7 @@ import torch
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from modelops.recipes import PPORecipe
-from workers.engines.local import Sample, row_seed
+from workers.engines.answers import Sample, row_seed
 from workers.trainers import checkpoint, events, figures, loop, ppo_math, tokens
 from workers.trainers.events import Stop
 from workers.trainers.ppo_models import (

@@ -1,4 +1,4 @@
-"""manage.py import FILE --project SLUG"""
+"""manage.py import FILE --project SLUG [--format NAME] [--dry-run] [--skip-bad FILE]"""
 
 from pathlib import Path
 
@@ -6,27 +6,73 @@ from django.core.management.base import BaseCommand, CommandError
 
 from labeling import imports
 from labeling.management.project import project_or_error
+from labeling.models import Prompt
+from modelops import recipes
 from modelops.jobs import JobFailed
+from modelops.recipes import ImportRecipe
+
+SWITCHES = ("repair", "controls", "spaces", "personal", "prefixes", "near", "languages")
+LIMITS = ("per_author", "fewest_tokens", "most_tokens")
 
 
 class Command(BaseCommand):
     help = "Import prompts, with the answers and rankings that the file holds. With one bad line, nothing is imported."
 
     def add_arguments(self, parser):
-        parser.add_argument("file", type=Path)
+        helps = {name: field.metadata["help"] for name, field in ImportRecipe.__dataclass_fields__.items()}
+        parser.add_argument("file", type=Path, help="a file, or a folder of files of one format")
         parser.add_argument("--project", required=True, metavar="SLUG", help="the project's short name")
         parser.add_argument(
-            "--format", choices=imports.FORMATS, default="prompts", help="what a line of the file holds"
+            "--format", choices=imports.FORMATS, help="what a line of the file holds; without it, what it looks like"
         )
+        parser.add_argument("--split", choices=Prompt.Split.values, default="", help=helps["split"])
+        parser.add_argument("--dry-run", action="store_true", help=helps["dry_run"])
+        parser.add_argument("--skip-bad", type=Path, metavar="FILE", help="leave bad rows out and write them to FILE")
+        parser.add_argument("--no-cleaning", action="store_true", help="take every text as it is")
+        for name in SWITCHES:
+            parser.add_argument(f"--no-{name}", dest=name, action="store_false", help=f"not: {helps[name]}")
+        for name in LIMITS:
+            parser.add_argument(f"--{name.replace('_', '-')}", type=int, help=helps[name])
 
-    def handle(self, *, file: Path, project: str, format: str, **_):
-        if not file.is_file():
+    def handle(self, *, file: Path, project: str, format: str | None = None, **options):
+        if not file.exists():
             raise CommandError(f"There is no file {file}.")
+        found = project_or_error(project)
+        format = format or imports.recognise(file) or "prompts"
         try:
-            found = imports.import_file(None, project_or_error(project), file, format)
-        except (imports.BadFile, JobFailed) as error:
+            verb = self.look if options.get("dry_run") else self.take
+            verb(found, file, format, options.get("skip_bad"), chosen(options))
+        except (imports.BadFile, JobFailed, recipes.InvalidRecipe) as error:
             raise CommandError(str(error)) from None
+
+    def take(self, project, file: Path, format: str, skip_bad: Path | None, settings: dict) -> None:
+        self.tell(vars(imports.import_file(None, project, file, format, skip_bad, **settings)), "added", "skipped")
+
+    def look(self, project, file: Path, format: str, skip_bad: Path | None, settings: dict) -> None:
+        recipe = recipes.read("import", settings | {"format": format})
+        found = imports.check(project, file, recipe, bad_rows=skip_bad)
+        self.tell(found, "would be added", "skipped")
+        for line, reason in found["bad_lines"]:
+            self.stdout.write(f"line {line}: {reason}")
+
+    def tell(self, found: dict, added: str, skipped: str) -> None:
         self.stdout.write(
-            f"{found.prompts} prompts added, {found.duplicates} duplicates skipped, "
-            f"{found.answers} answers, {found.rankings} rankings."
+            f"{found['prompts']} prompts {added}, {found['duplicates']} duplicates {skipped}, "
+            f"{found['answers']} answers, {found['rankings']} rankings."
         )
+        if found["known"]:
+            self.stdout.write(f"{found['known']} rows were here already.")
+        if found["bad"]:
+            self.stdout.write(f"{found['bad']} bad rows.")
+        for step, count in found["cleaned"].items():
+            self.stdout.write(f"{step}: {count}")
+
+
+def chosen(options: dict) -> dict:
+    """The settings of the recipe that were said on the command line."""
+    if options.get("no_cleaning"):
+        said = dict.fromkeys(SWITCHES, False) | {"per_author": 0}
+    else:
+        said = {name: options[name] for name in SWITCHES if options.get(name) is False}
+    limits = {name: options[name] for name in LIMITS if options.get(name) is not None}
+    return said | limits | {"split": options.get("split") or ""}

@@ -1,0 +1,146 @@
+"""100,000 prompts in, with all of the cleaning: rows a second and peak memory; and ten times fewer, to see it grow.
+
+Each size is imported by `manage.py import` into a new SQLite database, in a process of its own whose peak is read as
+it ends. Where asked, Label Studio takes the same prompts through its own import, without any cleaning, in the same run.
+
+    python benchmarks/import.py --json figures.json
+    python benchmarks/import.py --peer http://127.0.0.1:8082 --peer-tokens FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.annotators import Wire  # noqa: E402
+from benchmarks.podium import OURS  # noqa: E402
+
+SIZE, SMALL = 100_000, 10_000
+PEER_CHUNK = 1_000
+PEER_PAGE = '<View><Text name="prompt" value="$prompt"/><TextArea name="answer" toName="prompt"/></View>'
+WORDS = Path(__file__).read_text().split() + (ROOT / "docs" / "admin.md").read_text(encoding="utf-8").split()
+
+
+def main() -> None:
+    options = arguments()
+    size = options.rows or (SIZE // 4 if options.quick else SIZE)
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "prompts.jsonl"
+        for count in (min(SMALL, size // 2), size):
+            write(file, count)
+            figures |= {
+                f"{name}_{count}": value for name, value in podium(Path(folder) / str(count), file, count).items()
+            }
+        figures |= {
+            "rows_per_second": figures[f"rows_per_second_{size}"],
+            "peak_rss_mb": figures[f"peak_rss_mb_{size}"],
+        }
+        if options.peer:
+            figures["peer_rows_per_second"] = peer(options, file, min(size, SMALL))
+            figures["peer_import_ratio"] = figures["rows_per_second"] / figures["peer_rows_per_second"]
+    for name, value in figures.items():
+        print(f"{name:28}{value:12.1f}")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a quarter of the rows")
+    parser.add_argument("--rows", type=int, help="so many rows in place of 100,000")
+    parser.add_argument("--peer", metavar="URL", help="a running Label Studio to measure beside")
+    parser.add_argument("--peer-tokens", type=Path, help='its tokens: {"admin": ...}')
+    parser.add_argument("--data", type=Path, help="taken for other benchmarks' sake; this one needs no outside data")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    options = parser.parse_args()
+    if options.peer and not options.peer_tokens:
+        parser.error("--peer needs --peer-tokens")
+    return options
+
+
+def write(file: Path, count: int) -> None:
+    """Prompts of 15 to 80 words; of a hundred, three are near duplicates, two repeats, one holds an address."""
+    draw = random.Random(1)
+    earlier = "What is asked here?"
+    with open(file, "w", encoding="utf-8") as out:
+        for number in range(count):
+            kind = draw.randrange(100)
+            text = " ".join(draw.choices(WORDS, k=draw.randint(15, 80)))
+            if kind < 5:
+                text = earlier if kind < 2 else f"{earlier} Please."
+            elif kind == 5:
+                text += f" Write to person{number}@example.org."
+            earlier = text
+            row = {"prompt": text, "author": f"author {draw.randrange(count // 20)}"}
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def podium(var: Path, file: Path, count: int) -> dict[str, float]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    environment |= {"PODIUM_VAR": str(var), "PODIUM_DEMO": "0"}
+    var.mkdir()
+    manage(environment, "migrate", "--verbosity", "0")
+    manage(
+        environment,
+        "shell",
+        "-c",
+        "from people.models import Project; Project.objects.create(slug='bench', name='Bench')",
+    )
+    begun = time.perf_counter()
+    said, peak, own = manage(environment, "import", str(file), "--project", "bench", "--format", "prompts")
+    seconds = time.perf_counter() - begun
+    print(f"{count:,} rows in {seconds:.1f} s: " + ", ".join(said.split("\n")), flush=True)
+    return {"rows_per_second": count / seconds, "peak_rss_mb": peak, "peak_own_mb": own}
+
+
+def manage(environment: dict, *arguments: str) -> tuple[str, float, float]:
+    """What the command said; the peak of its memory in MB, and of what of it is no file's."""
+    command = [sys.executable, "manage.py", *arguments]
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    own, pid = 0.0, 0
+    with subprocess.Popen(command, cwd=ROOT, env=environment, **quiet) as process:  # it says less than a pipe holds
+        while not pid:
+            own = max(own, own_mb(process.pid))
+            time.sleep(0.05)
+            pid, status, used = os.wait4(process.pid, os.WNOHANG)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said = process.stdout.read()
+    if process.returncode:
+        raise SystemExit(f"manage.py {arguments[0]} failed: {said}")
+    return said.strip(), used.ru_maxrss / 1024, own  # Linux tells it in KiB
+
+
+def own_mb(pid: int) -> float:
+    """Memory without mapped files: SQLite maps up to 256 MB of the database, which the system takes back at will."""
+    found = re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def peer(options: argparse.Namespace, file: Path, count: int) -> float:
+    """Rows a second of the peer's import of the first `count` prompts."""
+    token = json.loads(options.peer_tokens.read_text())["admin"]
+    wire = Wire(options.peer, {"Authorization": f"Token {token}", "Content-Type": "application/json"})
+    made = {"title": f"import {time.time():.0f}", "label_config": PEER_PAGE}
+    project = json.loads(wire.ask("POST", "/api/projects", json.dumps(made)).content)["id"]
+    with open(file, encoding="utf-8") as lines:
+        rows = [{"data": json.loads(line)} for line, _ in zip(lines, range(count))]
+    begun = time.perf_counter()
+    for start in range(0, count, PEER_CHUNK):
+        wire.ask("POST", f"/api/projects/{project}/import", json.dumps(rows[start : start + PEER_CHUNK]))
+    return count / (time.perf_counter() - begun)
+
+
+if __name__ == "__main__":
+    main()

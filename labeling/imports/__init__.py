@@ -1,0 +1,76 @@
+"""Files, in. The whole file is read and checked before a row is written; then hidden batches, then one publishing UPDATE.
+
+files.py     rows of a file of any kind         formats/     rows to entries, one module a family of formats
+reading.py   all of it checked, set down        cleaning.py  what comes in, and how
+writing.py   into the database                  scratch.py   what has to be remembered meanwhile, on disk
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+from labeling.imports import files, reading, writing
+from labeling.imports.cleaning import Cleaner, Tally
+from labeling.imports.files import Row
+from labeling.imports.formats import FORMATS, recognise
+from labeling.imports.reading import BadFile, Beat
+from labeling.prompts import Entry
+from modelops import jobs, recipes
+from modelops.models import Job
+from people.models import Project, User
+
+__all__ = ["FORMATS", "BadFile", "Tally", "bad_rows_of", "check", "import_file", "preview", "recognise", "run"]
+SHOWN = 200  # bad lines that a check lists
+
+
+def run(job: Job, path: Path, beat: Beat = lambda done, total: None) -> Tally:
+    """Read, check and write the file of an import job. Raises BadFile with nothing imported."""
+    recipe = recipes.read(Job.Kind.IMPORT, job.recipe)
+    cleaner = _read(job.project, path, recipe, beat, bad_rows_of(path, job.pk) if recipe.skip_bad else None)
+    cleaner.job = job
+    return writing.write(job, cleaner, beat)
+
+
+def check(
+    project: Project, path: Path, recipe: recipes.ImportRecipe, beat: Beat = lambda done, total: None,
+    bad_rows: Path | None = None,
+) -> dict:  # fmt: skip
+    """What an import would do, and the bad lines; nothing is written, but bad rows to a file where one is named."""
+    cleaner = _read(project, path, recipe, beat, bad_rows or Path("/dev/null"))
+    total = cleaner.reading.entries.count
+    for done, _batch in enumerate(cleaner.batches(), start=1):
+        beat(min(done * reading.BATCH, total), total)
+    return vars(cleaner.tally) | {"bad_lines": cleaner.reading.bad[:SHOWN]}
+
+
+def bad_rows_of(path: Path, job: int) -> Path:
+    """Where an import writes the rows that it leaves out."""
+    return path.with_name(f"{path.name}.{job}.bad.jsonl")
+
+
+def _read(project: Project, path: Path, recipe: recipes.ImportRecipe, beat: Beat, skip: Path | None) -> Cleaner:
+    with open(skip, "w", encoding="utf-8", errors="backslashreplace") if skip else nullcontext() as out:
+        return Cleaner(project, reading.read(path, recipe.format, project, recipe.split, out, beat), recipe)
+
+
+def preview(path: Path, format: str, count: int = 10) -> list[tuple[Row, list[Entry], str]]:
+    """The first rows as they would be read: (row, its entries, why it is bad)."""
+    return [(row, *reading.entries_of(row, format)) for row in files.head(path, count)]
+
+
+def import_file(
+    actor: User | None, project: Project, path: Path, format: str = "prompts", skip_bad: Path | None = None, **settings_
+) -> Tally:
+    """Import a file here and now; bad rows go to the file `skip_bad`.
+
+    Raises BadFile, before there is any job, or jobs.JobFailed.
+    """
+    named = {"path": str(path.resolve()), "format": format, "filename": path.name, "skip_bad": skip_bad is not None}
+    recipe = recipes.read(Job.Kind.IMPORT, named | settings_)
+    cleaner = _read(project, path, recipe, lambda done, total: None, skip_bad)
+    with jobs.inline(actor, project, Job.Kind.IMPORT, vars(recipe)) as job:
+        cleaner.job = job
+        tally = writing.write(job, cleaner, beat=lambda done, total: jobs.beat(job, done=done, total=total))
+        job.result = vars(tally)
+    return tally

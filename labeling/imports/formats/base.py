@@ -1,0 +1,66 @@
+"""What a format is, and what its readers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.functional import Promise
+
+from labeling import prompts
+from labeling.prompts import BadPrompt, Entry
+
+MOST_ANSWERS = 100
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way that files are written: `read(value, file)` gives the entries of one row, or raises BadPrompt."""
+
+    name: str
+    label: Promise
+    looks_like: Callable[[Any], bool]
+    read: Callable[[Any, str], Iterator[Entry]]
+
+
+def has(value: object, *names: str) -> bool:
+    return isinstance(value, dict) and all(name in value for name in names)
+
+
+def text(value: dict, name: str, longest: int = 100) -> str:
+    """A short field, cleaned."""
+    found = value.get(name) or ""
+    if not isinstance(found, str) or len(found) > longest:
+        raise BadPrompt(f"{name} must be a text of at most {longest} characters")
+    return prompts.clean(found)
+
+
+def long_text(value: object, name: str) -> str:
+    """An answer or a prompt, as it is."""
+    if not isinstance(value, str) or len(value) > prompts.LONGEST:
+        raise BadPrompt(f"{name} must be a text of at most {prompts.LONGEST:,} characters")
+    return prompts.storable(value)
+
+
+def user(content: str) -> list[dict]:
+    return prompts.turns([{"role": "user", "content": content}])
+
+
+def answer(said: object, model: str = "", name: str = "an answer") -> dict:
+    return {"text": long_text(said, name), "model": model or "unknown"}
+
+
+def ranking(judge: str, ranks: Iterable[int]) -> dict:
+    return {"judge": prompts.clean(judge)[:200], "ranks": list(ranks)}
+
+
+def all_bad(judge: str) -> dict:
+    return {"judge": prompts.clean(judge)[:200], "ranks": None}
+
+
+def better(chosen: dict, rejected: dict) -> list[dict]:
+    """The two answers of a comparison, the better one first. Raises BadPrompt where they are one and the same."""
+    if chosen == rejected:
+        raise BadPrompt("chosen and rejected are the same")
+    return [chosen, rejected]

@@ -1,0 +1,100 @@
+"""Podium's own rows: prompts, with or without answers, judgments and what is known of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from django.utils.translation import gettext_lazy as _
+
+from labeling import prompts
+from labeling.imports.formats.base import MOST_ANSWERS, Format, answer, long_text, ranking, text
+from labeling.models import Prompt
+from labeling.prompts import BadPrompt, Entry
+
+
+def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
+    """{"prompt": …} or {"messages": […]}, and optionally author, use_case, language, split, demonstration.
+
+    "answers" are texts, or [{"text", "model", "rank"}]; smaller ranks are better, equal ones a tie. Several people's
+    ranks stand in "judgments": [{"labeler", "ranks"}]. A table has the columns answer_1, model_1, rank_1, answer_2, …
+    """
+    if isinstance(value, str):
+        value = {"prompt": value}
+    if not isinstance(value, dict) or ("prompt" in value) == ("messages" in value):
+        raise BadPrompt('each line must be an object with either "prompt" or "messages"')
+    messages = [{"role": "user", "content": value["prompt"]}] if "prompt" in value else value["messages"]
+    source = text(value, "source")
+    given = value.get("answers") or list(_columns(value))
+    answers = _answers(given)
+    yield Entry(
+        messages=prompts.turns(messages),
+        author=text(value, "author", 200),
+        use_case=text(value, "use_case", 40),
+        language=text(value, "language", 10),
+        split=_split(value),
+        source=source,
+        demonstration=long_text(value.get("demonstration") or "", "demonstration"),
+        answers=answers,
+        judgments=_judgments(value, given, text(value, "labeler", 200) or source or "imported"),
+    )
+
+
+def _split(value: dict) -> str:
+    split = text(value, "split")
+    if split and split not in Prompt.Split.values:
+        raise BadPrompt("split must be train, validation or test")
+    return split
+
+
+def _columns(value: dict) -> Iterator[dict]:
+    """The answers of a table's row."""
+    numbers = sorted(int(found[1]) for name in value if (found := re.fullmatch(r"answer_(\d{1,3})", name)))
+    for number in numbers:
+        one = {"text": value[f"answer_{number}"], "model": value.get(f"model_{number}", "")}
+        rank = value.get(f"rank_{number}")
+        yield one if rank is None else one | {"rank": _whole(rank)}
+
+
+def _whole(cell: object) -> object:
+    return int(cell) if isinstance(cell, str) and re.fullmatch(r"-?\d{1,6}", cell.strip()) else cell
+
+
+def _answers(values: object) -> list[dict]:
+    if not isinstance(values, list) or len(values) > MOST_ANSWERS:
+        raise BadPrompt(f"answers must be a list of at most {MOST_ANSWERS} answers")
+    return [_answer(value) for value in values]
+
+
+def _answer(value: object) -> dict:
+    if isinstance(value, str):
+        return answer(value)
+    if not isinstance(value, dict):
+        raise BadPrompt("each answer must be a text, or an object with a text")
+    return answer(value.get("text"), text(value, "model"))
+
+
+def _judgments(value: dict, answers: list, judge: str) -> list[dict]:
+    ranks = [one.get("rank") for one in answers if isinstance(one, dict) and one.get("rank") is not None]
+    own = [{"labeler": judge, "ranks": ranks}] if ranks else []
+    given = value.get("judgments") or []
+    if not isinstance(given, list):
+        raise BadPrompt('judgments must be a list of {"labeler", "ranks"}')
+    judged = [_judgment(one, len(answers)) for one in own + given]
+    if len({one["judge"] for one in judged}) < len(judged):
+        raise BadPrompt("one labeler judges a row once")
+    return judged
+
+
+def _judgment(value: object, count: int) -> dict:
+    ranks = value.get("ranks") if isinstance(value, dict) else None
+    if not isinstance(ranks, list) or len(ranks) != count or any(type(rank) is not int for rank in ranks) or count < 2:
+        raise BadPrompt("each of two or more answers needs a whole number as its rank, or none of them")
+    return ranking(text(value, "labeler", 200) or "imported", ranks)
+
+
+def _looks_like(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, dict) and ("prompt" in value) != ("messages" in value))
+
+
+FORMATS = [Format("prompts", _("Prompts, with or without answers and their ranks"), _looks_like, read_prompt)]

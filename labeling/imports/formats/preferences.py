@@ -1,0 +1,154 @@
+"""Comparisons of two answers as training libraries keep them: hh-rlhf's transcripts, and TRL's rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import takewhile
+
+from django.utils.translation import gettext_lazy as _
+
+from labeling import prompts
+from labeling.imports.formats.base import Format, all_bad, answer, better, has, long_text, ranking, text, user
+from labeling.prompts import BadPrompt, Entry
+
+TURN = re.compile(r"\n\n(Human|Assistant):")
+ANSWER = "\n\nAssistant:"
+ROLES = {"Human": "user", "Assistant": "assistant"}
+SPEAKERS = {role: speaker for speaker, role in ROLES.items()}
+
+
+# hh-rlhf
+
+
+def read_transcripts(value: object, file: str = "") -> Iterator[Entry]:
+    """Two whole transcripts. The prompt is what they share up to the last of the assistant's turns that both begin.
+
+    Not up to the last turn of either: they may have gone on differently, and an answer then holds what came after it.
+    """
+    chosen, rejected = (_transcript(value, name) for name in ("chosen", "rejected"))
+    cut = _where_they_part(chosen, rejected)
+    said = [answer(_without_space(whole[cut + len(ANSWER) :])) for whole in (chosen, rejected)]
+    yield Entry(
+        prompts.turns(_turns(chosen[:cut])),
+        source="hh-rlhf",
+        answers=better(*said),
+        judgments=[ranking("hh-rlhf", (1, 2))],
+    )
+
+
+def _transcript(value: object, name: str) -> str:
+    found = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(found, str) or not found.startswith("\n\nHuman:"):
+        raise BadPrompt(f'{name} must be a transcript that begins with "\\n\\nHuman:"')
+    return found
+
+
+def _where_they_part(one: str, other: str) -> int:
+    shared = shared_start(one, other)
+    cut = shared.rfind(ANSWER)
+    while cut > 0 and TURN.findall(shared[:cut])[-1:] != ["Human"]:
+        cut = shared.rfind(ANSWER, 0, cut)
+    if cut <= 0:
+        raise BadPrompt("the two transcripts share no prompt")
+    return cut
+
+
+def shared_start(one: str, other: str) -> str:
+    return "".join(a for a, _b in takewhile(lambda both: both[0] == both[1], zip(one, other)))
+
+
+def _turns(transcript: str) -> list[dict]:
+    pieces = TURN.split(transcript)[1:]
+    said = zip(pieces[::2], pieces[1::2], strict=True)
+    return [{"role": ROLES[speaker], "content": _without_space(content)} for speaker, content in said]
+
+
+def _without_space(said: str) -> str:
+    """Without the one space that stands after the colon."""
+    return said.removeprefix(" ")
+
+
+# TRL
+
+
+def read_explicit(value: object, file: str = "") -> Iterator[Entry]:
+    """{"prompt", "chosen", "rejected"}: texts, or lists of messages."""
+    if not has(value, "prompt", "chosen", "rejected"):
+        raise BadPrompt('each row needs "prompt", "chosen" and "rejected"')
+    yield _comparison(_prompt(value["prompt"]), value["chosen"], value["rejected"])
+
+
+def read_implicit(value: object, file: str = "") -> Iterator[Entry]:
+    """{"chosen", "rejected"}, which begin alike: what they share is the prompt."""
+    if not has(value, "chosen", "rejected"):
+        raise BadPrompt('each row needs "chosen" and "rejected"')
+    chosen, rejected = value["chosen"], value["rejected"]
+    if isinstance(chosen, list) and isinstance(rejected, list):
+        shared = [a for a, _b in takewhile(lambda both: both[0] == both[1], zip(chosen, rejected))]
+        while shared and shared[-1].get("role") != "user":
+            shared.pop()
+        yield _comparison(prompts.turns(shared), chosen[len(shared) :], rejected[len(shared) :])
+    else:
+        shared = shared_start(long_text(chosen, "chosen"), long_text(rejected, "rejected"))
+        cut = len(shared.rstrip(" ")) if shared.endswith(" ") else len(shared)
+        yield _comparison(user(shared[:cut]), chosen[cut:], rejected[cut:])
+
+
+def read_unpaired(value: object, file: str = "") -> Iterator[Entry]:
+    """{"prompt", "completion", "label"}: one answer that is good, or bad."""
+    if not has(value, "prompt", "completion", "label"):
+        raise BadPrompt('each row needs "prompt", "completion" and "label"')
+    judge = text(value, "labeler", 200) or "trl"
+    good = _truth(value["label"])
+    yield Entry(
+        _prompt(value["prompt"]),
+        source="trl",
+        answers=[_completion(value["completion"], text(value, "model"))],
+        judgments=[ranking(judge, [1]) if good else all_bad(judge)],
+    )
+
+
+def _comparison(messages: list[dict], chosen: object, rejected: object) -> Entry:
+    said = better(_completion(chosen), _completion(rejected))
+    return Entry(messages, source="trl", answers=said, judgments=[ranking("trl", (1, 2))])
+
+
+def _prompt(value: object) -> list[dict]:
+    return prompts.turns(value) if isinstance(value, list) else user(long_text(value, "prompt"))
+
+
+def _completion(value: object, model: str = "") -> dict:
+    """A text, or messages: the assistant's turn, and what came after it as a transcript."""
+    if not isinstance(value, list):
+        return answer(value, model)
+    if not value or not all(has(turn, "role", "content") for turn in value) or value[0]["role"] != "assistant":
+        raise BadPrompt("an answer must begin with the assistant's turn")
+    after = "".join(f"\n\n{SPEAKERS.get(turn['role'], 'System')}: {turn['content']}" for turn in value[1:])
+    return answer(long_text(value[0]["content"], "an answer") + after, model)
+
+
+def _truth(label: object) -> bool:
+    known = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
+    label = label.lower() if isinstance(label, str) else label
+    if not isinstance(label, bool | int | str) or label not in known:  # 1 and 0 are True and False
+        raise BadPrompt("label must be true or false")
+    return known[label]
+
+
+FORMATS = [
+    Format(
+        "hh-rlhf",
+        _("hh-rlhf: chosen and rejected transcripts"),
+        lambda value: has(value, "chosen", "rejected") and str(value["chosen"]).startswith("\n\nHuman:"),
+        read_transcripts,
+    ),
+    Format("trl", _("TRL preference, with a prompt"), lambda value: has(value, "prompt", "chosen", "rejected"), read_explicit),
+    Format("trl-implicit", _("TRL preference, the prompt in both"), lambda value: has(value, "chosen", "rejected"), read_implicit),
+    Format(
+        "trl-unpaired",
+        _("TRL unpaired: an answer and whether it is good"),
+        lambda value: has(value, "prompt", "completion", "label"),
+        read_unpaired,
+    ),
+]  # fmt: skip

@@ -1,0 +1,57 @@
+"""Self-instruct: tasks, and what models answered to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.utils.translation import gettext_lazy as _
+
+from labeling.imports.formats.base import Format, answer, has, long_text, text, user
+from labeling.prompts import BadPrompt, Entry
+
+
+def read_task(value: object, file: str = "") -> Iterator[Entry]:
+    """Its instruction and the input of each instance make a prompt, the output a demonstration."""
+    for instance in _instruction(value).get("instances") or [{}]:
+        yield Entry(
+            user(_asked(value["instruction"], instance.get("input"))),
+            source="self-instruct",
+            demonstration=long_text(instance.get("output") or "", "output"),
+        )
+
+
+def read_prediction(value: object, file: str = "") -> Iterator[Entry]:
+    """One model's answer; answers to the same prompt become one set. The model is named by the row, or by its file."""
+    model = text(_instruction(value), "model") or Path(file).name.removesuffix(".gz").rsplit(".", 1)[0][:100]
+    yield Entry(
+        user(_asked(value["instruction"].rstrip("\n"), value.get("input"))),
+        source="self-instruct",
+        answers=[answer(value["response"], model)],
+    )
+
+
+def _instruction(value: object) -> dict:
+    if not isinstance(value, dict) or not isinstance(value.get("instruction"), str):
+        raise BadPrompt('each line must be a self-instruct task with an "instruction"')
+    return value
+
+
+def _asked(instruction: str, given: object) -> str:
+    return f"{instruction}\n\n{given}" if given else instruction
+
+
+FORMATS = [
+    Format(
+        "self-instruct-predictions",
+        _("Self-instruct predictions: one model's answers, to be ranked with others'"),
+        lambda value: has(value, "instruction", "response"),
+        read_prediction,
+    ),
+    Format(
+        "self-instruct",
+        _("Self-instruct tasks, with their answers as demonstrations"),
+        lambda value: has(value, "instruction", "instances"),
+        read_task,
+    ),
+]

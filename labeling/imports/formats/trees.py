@@ -1,0 +1,61 @@
+"""Open-Assistant's trees of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.utils.translation import gettext_lazy as _
+
+from labeling import prompts
+from labeling.imports.formats.base import Format, answer, has, ranking, text
+from labeling.prompts import BadPrompt, Entry
+
+PEOPLE = "open-assistant people"
+
+
+def read_tree(value: object, file: str = "") -> Iterator[Entry]:
+    """One entry for each message with ranked replies, with the conversation that led there.
+
+    A tree counts as one author, so that none of its conversations straddles two splits. Ranks count from 0; replies
+    without a rank are left out.
+    """
+    if not isinstance(value, dict) or not isinstance(value.get("prompt"), dict):
+        raise BadPrompt('each line must be an Open-Assistant tree with a "prompt"')
+    author = f"open-assistant tree {value.get('message_tree_id', '')}"
+    yield from _branches(value["prompt"], [], author)
+
+
+def _branches(message: dict, before: list[dict], author: str) -> Iterator[Entry]:
+    role = {"prompter": "user", "assistant": "assistant"}.get(message.get("role"))
+    if role is None or not isinstance(message.get("text"), str):
+        raise BadPrompt('each message of a tree needs a role ("prompter" or "assistant") and a text')
+    if not prompts.clean(message["text"]):
+        return  # an empty message, and what hangs on it, has nothing to rank
+    turns = [*before, {"role": role, "content": message["text"]}]
+    replies = message.get("replies") or []
+    ranked = [reply for reply in replies if isinstance(reply.get("rank"), int)]
+    if role == "user" and len(ranked) > 1:
+        yield _entry(message, turns, ranked, author)
+    for reply in replies:
+        yield from _branches(reply, turns, author)
+
+
+def _entry(message: dict, turns: list[dict], ranked: list[dict], author: str) -> Entry:
+    return Entry(
+        prompts.turns(turns),
+        author=author,
+        language=text(message, "lang")[:10],
+        source="open-assistant",
+        answers=[answer(reply["text"], text(reply, "model_name") or PEOPLE) for reply in ranked],
+        judgments=[ranking("open-assistant", [reply["rank"] for reply in ranked])],
+    )
+
+
+FORMATS = [
+    Format(
+        "open-assistant",
+        _("Open-Assistant trees, with their ranks"),
+        lambda value: has(value, "prompt") and isinstance(value["prompt"], dict) and "replies" in value["prompt"],
+        read_tree,
+    )
+]

@@ -1,0 +1,64 @@
+"""What is done to one text: repaired, rid of control characters and odd spaces, its language told, its length guessed."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u2060\ufeff]")
+FEWEST_LETTERS = 20
+SURE = 0.9
+
+
+def repair(text: str) -> str:
+    """Text that was decoded wrongly, as it was meant; composed characters. Quotes and widths stay as they are."""
+    if text.isascii():
+        return text
+    import ftfy
+
+    return ftfy.fix_text(text, config=_config())
+
+
+@cache
+def _config():
+    import ftfy
+
+    return ftfy.TextFixerConfig(
+        unescape_html=False,
+        uncurl_quotes=False,
+        fix_character_width=False,
+        fix_latin_ligatures=False,
+        remove_control_chars=False,
+        remove_terminal_escapes=False,
+        fix_line_breaks=False,
+        normalization="NFC",
+    )
+
+
+def without_controls(text: str) -> str:
+    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def tidy(text: str) -> str:
+    """No space around; those inside may mean something, in Markdown or in code."""
+    return text.strip()
+
+
+def tokens(text: str) -> int:
+    """About how many: there is no tokenizer at hand. Four characters each, or three words in four, whichever is more."""
+    return max(len(text) // 4, len(text.split()) * 4 // 3)
+
+
+@cache
+def _identifier():
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def language(text: str) -> str:
+    """Its ISO 639-1 code; nothing where the text is too short, or it is not certain."""
+    if sum(map(str.isalpha, text[:200])) < FEWEST_LETTERS:
+        return ""
+    code, probability = _identifier().classify(text[:400])
+    return str(code) if probability >= SURE else ""

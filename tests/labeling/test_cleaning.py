@@ -1,0 +1,148 @@
+"""What is done to prompts on their way in: each step counted, shown, and off where it is switched off."""
+
+import json
+
+import pytest
+
+from labeling import imports
+from labeling.imports import personal, texts
+from labeling.models import Candidate, Demonstration, Prompt, PromptBand
+from tests.factories import make_project
+
+pytestmark = pytest.mark.django_db
+LONG = (
+    "Write a short story about the sea and an old captain who looks for an island that is on no map, and let him find "
+    "it at the very end of the story, in a night without wind, when he has long stopped looking for it. "
+)
+
+
+def bring(tmp_path, rows, project=None, **settings):
+    file = tmp_path / "file.jsonl"
+    file.write_text("\n".join(json.dumps(row if isinstance(row, dict) else {"prompt": row}) for row in rows))
+    return imports.import_file(None, project or make_project(), file, **settings)
+
+
+def turns():
+    return [prompt.last_turn for prompt in Prompt.objects.order_by("pk")]
+
+
+def test_text_is_repaired_and_rid_of_what_nobody_sees(tmp_path):
+    found = bring(tmp_path, ["What does schÃ¶n mean?", " A\u200b bell\u0007\r\nrings ", "Fine."])
+
+    assert turns() == ["What does schön mean?", "A bell\nrings", "Fine."]
+    assert {name: found.cleaned[name] for name in ("repair", "controls", "spaces")} == {
+        "repair": 1,
+        "controls": 1,
+        "spaces": 1,
+    }
+    assert found.examples["repair"] == [
+        {"line": 1, "before": "What does schÃ¶n mean?", "after": "What does schön mean?"}
+    ]
+
+
+def test_with_cleaning_off_a_text_stays_as_it_is(tmp_path):
+    text = " schÃ¶n\u200b\r\n"
+    bring(tmp_path, [text], repair=False, controls=False, spaces=False)
+
+    assert turns() == [text]
+
+
+def test_nearly_the_same_prompt_is_left_out_within_a_file_and_across_files(tmp_path):
+    project = make_project()
+    one = LONG + "Keep it below three hundred words."
+    near = LONG.upper() + "Keep it below three hundred words!"
+    other = "Explain to a child of ten years why the moon is not always in the same place in the sky at night."
+    first = bring(tmp_path, [one, near, other], project, prefixes=False)
+    second = bring(tmp_path, [near + " Please.", other + " Thanks!"], project, prefixes=False)
+
+    assert (first.prompts, first.cleaned["near"]) == (2, 1)
+    assert (second.prompts, second.cleaned["near"]) == (0, 2)
+    assert turns() == [one, other]
+    assert bring(tmp_path, [near], project, near=False, prefixes=False).prompts == 1
+
+
+def test_a_prompt_that_begins_like_another_is_left_out(tmp_path):
+    project = make_project()
+    ends = [" ".join(f"{word}{n}" for n in range(60)) for word in ("one", "two", "three")]
+    first = bring(tmp_path, [LONG + ends[0], LONG + ends[1]], project)
+    second = bring(tmp_path, [LONG + ends[2]], project)
+
+    assert (first.prompts, first.cleaned["prefixes"], second.prompts) == (1, 1, 0)
+
+
+def test_what_people_worked_on_is_never_left_out(tmp_path):
+    answers = [{"text": "a", "rank": 1}, {"text": "b", "rank": 2}]
+    rows = [
+        {"prompt": LONG + "One."},
+        {"prompt": LONG + "Two.", "answers": answers},
+        {"prompt": LONG + "One.", "demonstration": "Once …"},
+    ]
+    found = bring(tmp_path, rows, most_tokens=1_000)
+
+    assert (found.prompts, found.rankings, found.demonstrations) == (2, 1, 1)
+    assert Demonstration.objects.get().prompt.last_turn.endswith("One.")
+
+
+def test_one_author_has_at_most_so_many_prompts(tmp_path):
+    project = make_project()
+    rows = [{"prompt": f"Question {n}?", "author": "ann"} for n in range(5)] + [{"prompt": "Mine?", "author": "ben"}]
+    first = bring(tmp_path, rows, project, per_author=3)
+    second = bring(tmp_path, [{"prompt": "Another?", "author": "ann"}], project, per_author=3)
+
+    assert (first.prompts, first.cleaned["per_author"]) == (4, 2)
+    assert (second.prompts, second.cleaned["per_author"]) == (0, 1)
+
+
+def test_personal_data_are_masked_in_the_training_split_only(tmp_path):
+    mail = "Write to ann@example.org, "
+    rows = [{"prompt": f"{mail} {split}", "split": split} for split in ("train", "test")]
+    rows += [{"prompt": "Whose?", "split": "train", "answers": ["ann@example.org", "+49 30 1234567"]}]
+    found = bring(tmp_path, rows)
+
+    assert turns()[:2] == ["Write to [e-mail],  train", "Write to ann@example.org,  test"]
+    assert set(Candidate.objects.values_list("text", flat=True)) == {"[e-mail]", "[phone]"}
+    assert found.cleaned["personal"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("Call (555) 123-4567 or 555-123-4567.", "Call [phone] or [phone]."),
+        ("Card 4111 1111 1111 1111!", "Card [card]!"),
+        ("Card 4111 1111 1111 1112!", "Card 4111 1111 1111 1112!"),
+        ("SSN 123-45-6789", "SSN [ID number]"),
+        ("IBAN DE89 3704 0044 0532 0130 00", "IBAN [ID number]"),
+        ("key sk-abcdefghijklmnopqrstuvwxyz123", "key [key]"),
+        ("AKIAIOSFODNN7EXAMPLE", "[key]"),
+        ("In 1999-2023, 1,234,567.89 of 3.14159265358979 on 2023-10-11 at 10.0.0.1", None),
+        ("def f(x): return x @ y", None),
+    ],
+)
+def test_what_counts_as_personal(text, masked):
+    assert personal.mask(text) == (masked or text)
+
+
+def test_the_language_of_a_prompt_is_told_where_it_is_certain(tmp_path):
+    rows = [
+        "Schreibe mir bitte einen kurzen Brief an das Finanzamt.",
+        "Hm?",
+        {"prompt": "Une ligne.", "language": "fr"},
+    ]
+    bring(tmp_path, rows)
+
+    assert list(Prompt.objects.order_by("pk").values_list("language", flat=True)) == ["de", "", "fr"]
+
+
+def test_prompts_outside_the_limits_of_length_are_left_out(tmp_path):
+    found = bring(tmp_path, ["Hi", "What is yeast, and what is it for?", LONG * 3], fewest_tokens=3, most_tokens=60)
+
+    assert (found.prompts, found.cleaned["fewest_tokens"], found.cleaned["most_tokens"]) == (1, 1, 1)
+    assert texts.tokens("four words, five tokens") == 5
+
+
+def test_the_marks_of_a_prompt_lie_in_a_table_and_go_with_it(tmp_path):
+    bring(tmp_path, [LONG])
+    assert PromptBand.objects.count() == 9
+
+    Prompt.objects.all().delete()
+    assert not PromptBand.objects.exists()
