@@ -24,8 +24,8 @@ from transformers import (
 )
 
 from modelops.recipes import PPORecipe
-from workers.engines.batch import BrokenModel
 from workers.engines.answers import Sample
+from workers.engines.batch import BrokenModel
 from workers.engines.local import LocalEngine
 from workers.trainers import events, loop, ppo_math, reward, tokens
 from workers.trainers.events import Stop
