@@ -5,13 +5,18 @@ from __future__ import annotations
 import torch
 from transformers import DynamicCache
 
+from workers.trainers.runs import processes
+
 FAMILIES = {"llama", "gpt2"}  # whose rows were proved to score the same; SmolLM2 is a llama
 SHORTEST = 16  # tokens; fewer are not worth a pass of their own
 
 
 def helps(model) -> bool:
-    """Can this model read on from what it keeps while it learns? On a GPU activations are recomputed, which forbids it."""
-    return model.config.model_type in FAMILIES and model.device.type == "cpu"
+    """Can this model read on from what it keeps while it learns?
+
+    On a GPU activations are recomputed, which forbids it; under the wrapper of several processes it is not proved.
+    """
+    return model.config.model_type in FAMILIES and model.device.type == "cpu" and processes() == 1
 
 
 def length(ids: torch.Tensor, mask: torch.Tensor) -> int:
