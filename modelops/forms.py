@@ -63,7 +63,7 @@ class JobForm(Keyed):
         )
 
     def _dataset(self, project: Project) -> forms.ModelChoiceField:
-        found = Dataset.objects.filter(project=project).order_by("-pk")
+        found = Dataset.objects.filter(project=project, withdrawn_at=None).order_by("-pk")
         if self.kind != Kind.SFT:
             found = found.filter(kind=Dataset.Kind.JUDGMENTS)
         newest = found.first()
