@@ -19,7 +19,7 @@ from modelops.models import Dataset, Job
 from modelops.recipes import FreezeRecipe
 from people.models import Project, User
 
-SAMPLE = 500  # rankings that are looked at closely; the newest
+SAMPLE = 500  # rankings that are looked at closely: those of the newest tasks
 BARS = 8
 LABELS = {
     "kind": gettext_lazy("A row is"),
@@ -49,12 +49,13 @@ class FreezeForm(JobForm):
         versions = registry.visible(project).order_by("-pk").values_list("name", flat=True)[:200]
         self._change("models", _several((name, name) for name in versions))
         self._change("without", _several(people(project, names)))
+        for name, label in LABELS.items():
+            self.fields[name].label = label
 
     def _change(self, name: str, new: forms.Field) -> None:
         old = self.fields[name]
         new.label, new.help_text, new.initial = old.label, old.help_text, old.initial
         self.fields[name] = new
-        new.label = LABELS.get(name, old.label)
 
     def recipe(self) -> dict:
         said = {name: value for name, value in self.cleaned_data.items() if name in self.settings}
@@ -114,7 +115,9 @@ def preview(project: Project, recipe: FreezeRecipe, names: bool) -> Preview:
     found.charts = [by_day] if by_day else []
     found.bars = [
         figures.bars(_("judgments by labeler"), _by_labeler(chosen, found.judgments, names)),
-        figures.bars(_("answers by model"), list(found.portrait.models.most_common(BARS))),
+        figures.bars(
+            _("answers by model"), with_others(found.portrait.models.most_common(BARS), found.portrait.models.total())
+        ),
     ]
     return found
 
@@ -130,7 +133,7 @@ def _of_texts(project: Project, recipe: FreezeRecipe) -> Preview:
 
 
 def _look_closely(found: Preview, chosen, recipe: FreezeRecipe) -> None:
-    newest = list(chosen.order_by("-pk").values_list("task", flat=True)[:SAMPLE])
+    newest = list(chosen.order_by("-task").values_list("task", flat=True)[:SAMPLE])
     earlier = shown = 0
     for task, judged in export.with_judgments(chosen, sorted(set(newest))):
         found.looked_at += len(judged)
@@ -157,7 +160,10 @@ def _by_labeler(chosen, total: int, names: bool) -> list[tuple[str, int]]:
     rows = list(counted[:BARS])
     known = User.objects.in_bulk([pk for pk, _n in rows if pk]) if names else {}
     labels = [_("imported") if pk is None else str(known[pk]) if names else f"#{pk}" for pk, _n in rows]
-    shown = [(label, n) for label, (_pk, n) in zip(labels, rows, strict=True)]
+    return with_others([(label, n) for label, (_pk, n) in zip(labels, rows, strict=True)], total)
+
+
+def with_others(shown: list[tuple[str, int]], total: int) -> list[tuple[str, int]]:
     rest = total - sum(n for _label, n in shown)
     return [*shown, (_("others"), rest)] if rest > 0 else shown
 

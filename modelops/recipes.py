@@ -60,14 +60,12 @@ class FreezeRecipe:
         "What a row is: a ranked task, an answer that a person wrote, a prompt, or plain text (a prompt and what was written to it).",
         choices=("judgments", "demonstrations", "prompts", "text"),
     )
-    since: str = setting(
-        "", "Only what was decided or written on this day or later, as YYYY-MM-DD in the project's zone."
-    )
+    since: str = setting("", "Only what was decided or written on this day or later, in the project's zone.")
     until: str = setting("", "Only what was decided or written on this day or before.")
     use_case: str = setting("", "Only prompts of this use case.")
     language: str = setting("", "Only prompts in this language.")
-    models: str = setting("", "Only tasks in which one of these model versions answers: names, one a line.")
-    without: str = setting("", "Leave out what these labelers decided or wrote: numbers of accounts, one a line.")
+    models: str = setting("", "Only tasks in which one of these model versions answers.")
+    without: str = setting("", "Leave out what these labelers decided or wrote.")
     purpose: str = setting(
         "training",
         "Which tasks: those for training, or the gold tasks, to study how people judge; the answer keys stay out.",

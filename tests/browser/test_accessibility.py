@@ -4,12 +4,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 
+from labeling import export
 from labeling.models import Prompt, RankingTask
 from labeling.views.components import CARDS
-from modelops.models import Job, ModelVersion
-from people.models import User
+from modelops.models import Dataset, Job, ModelVersion
+from people.models import Membership, User
 from tests.browser.hands import make_tasks
-from tests.factories import make_model, make_person
+from tests.factories import make_model, make_person, make_ranking, make_task
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -19,7 +20,7 @@ RULES = {
 }
 OF_A_PROJECT = [
     "rank", "history", "rank-keys", "guidelines", "ring", "members", "settings", "prompts", "prompts-upload", "jobs",
-    "models", "model-register", "datasets", "set-aside", "write", "reviews", "ask-prompts", "ask-demonstrations",
+    "models", "model-register", "datasets", "freeze", "set-aside", "write", "reviews", "ask-prompts", "ask-demonstrations",
 ]  # fmt: skip
 OF_THE_SITE = ["home", "account", "password_change", "accounts", "account-new", "projects-new", "components"]
 
@@ -30,6 +31,8 @@ def admin(project):
     person = make_person(project, "admin", "carol", is_staff=True)
     make_model(project, folder="models/m", sha256="0" * 64)
     make_tasks(project, 2)
+    make_ranking(make_task(project), person, ranks=[1, 2, 2, 3])
+    export.freeze_now(None, project)
     return person
 
 
@@ -55,6 +58,8 @@ def addresses():
     yield from (reverse("job-new", args=["demo", kind]) for kind in ("sample", "reward"))
     yield reverse("model", args=["demo", ModelVersion.objects.first().pk])
     yield reverse("prompt", args=["demo", Prompt.objects.first().pk])
+    yield reverse("dataset", args=["demo", Dataset.objects.first().pk])
+    yield reverse("member-erase", args=["demo", Membership.objects.first().pk])
     yield reverse("task-gold", args=["demo", RankingTask.objects.first().pk])
     yield reverse("job", args=["demo", Job.objects.first().pk])
     yield from (reverse(name) for name in OF_THE_SITE)

@@ -45,9 +45,7 @@ def option(field: dataclasses.Field) -> str:
 def argument(field: dataclasses.Field) -> dict:
     about = {"help": field.metadata["help"].replace("%", "%%"), "default": field.default}
     if field.name in SEVERAL:
-        metavar = "NAME" if field.name == "models" else "E-MAIL"
-        about["help"] = about["help"].replace("numbers of accounts", "e-mails").replace("one a line", "or several")
-        return about | {"nargs": "*", "default": [], "metavar": metavar}
+        return about | {"nargs": "*", "default": [], "metavar": "NAME" if field.name == "models" else "E-MAIL"}
     if field.type == "bool" and field.default:
         return about | {"action": "store_false", "dest": field.name, "help": f"Without this: {about['help']}"}
     if field.type == "bool":
