@@ -6,8 +6,8 @@ import csv
 import gzip
 import io
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +18,7 @@ from labeling import shapes
 from labeling.shapes import View
 from modelops import tables
 
-Example = Iterator[dict]
+Examples = Iterator[dict]
 JUDGED, WRITTEN = ("judgments",), ("demonstrations",)
 WITH_PROMPTS = ("judgments", "demonstrations", "prompts")
 EVERYTHING = ("judgments", "demonstrations", "prompts", "text")
@@ -56,10 +56,10 @@ def transcript(messages: list[dict]) -> str:
 # Examples: of one row, whatever each format makes of it
 
 
-def _pairs(write: Callable[[dict, str, str], dict]) -> Callable[[dict, View, str], Example]:
+def _pairs(write: Callable[[dict, str, str], dict]) -> Callable[[dict, View, str], Examples]:
     """`write(row, chosen, rejected)` for each pair."""
 
-    def examples(row: dict, view: View, dataset: str) -> Example:
+    def examples(row: dict, view: View, dataset: str) -> Examples:
         texts = [answer["text"] for answer in row["answers"]]
         for winner, loser, judgment in shapes.pairs(row, view):
             example = write(row, texts[winner], texts[loser])
@@ -91,7 +91,7 @@ def hh_rlhf(row: dict, chosen: str, rejected: str) -> dict:
     return {"chosen": start + chosen, "rejected": start + rejected}
 
 
-def unpaired(row: dict, view: View, dataset: str) -> Example:
+def unpaired(row: dict, view: View, dataset: str) -> Examples:
     for position, good, judgment in shapes.labelled(row, view):
         example = {"prompt": row["messages"], "completion": said(row["answers"][position]["text"]), "label": good}
         if view.metadata:
@@ -99,7 +99,7 @@ def unpaired(row: dict, view: View, dataset: str) -> Example:
         yield example
 
 
-def prompt_completion(row: dict, view: View, dataset: str) -> Example:
+def prompt_completion(row: dict, view: View, dataset: str) -> Examples:
     """What a person wrote, or the answer with the best mean rank, the first of equals."""
     if "text" in row:
         answer, judgment = row["text"], None
@@ -112,12 +112,12 @@ def prompt_completion(row: dict, view: View, dataset: str) -> Example:
     yield example | shapes.beside(row, judgment, dataset) if view.metadata else example
 
 
-def prompt_only(row: dict, view: View, dataset: str) -> Example:
+def prompt_only(row: dict, view: View, dataset: str) -> Examples:
     example = {"prompt": row["messages"]}
     yield example | shapes.beside(row, None, dataset) if view.metadata else example
 
 
-def listwise(row: dict, view: View, dataset: str) -> Example:
+def listwise(row: dict, view: View, dataset: str) -> Examples:
     """A judgment with all answers: equal ranks are ties, and where nothing was ranked there are no ranks."""
     for judgment in shapes.judgments(row, view):
         example = {"prompt": row["messages"], "completions": [answer["text"] for answer in row["answers"]]}
@@ -129,7 +129,7 @@ def listwise(row: dict, view: View, dataset: str) -> Example:
         yield example
 
 
-def label_studio(row: dict, view: View, dataset: str) -> Example:
+def label_studio(row: dict, view: View, dataset: str) -> Examples:
     """One task: its answers are the items of a Ranker, its judgments annotations whose buckets "1", "2" … are ranks."""
     items = [{"id": str(answer["id"]), "title": "", "body": answer["text"]} for answer in row["answers"]]
     data = {"prompt": plain(row["messages"]), "messages": row["messages"], "answers": items}
@@ -147,7 +147,7 @@ def _ranker(judgment: dict) -> dict:
     return {"result": [result], "lead_time": judgment["seconds"]}
 
 
-def flat(row: dict, view: View, dataset: str) -> Example:
+def flat(row: dict, view: View, dataset: str) -> Examples:
     """What fits into the cells of a table: pairs, or a prompt and what was written to it."""
     if "answers" in row:
         yield from _pairs(explicit)(row, view, dataset)
@@ -182,24 +182,21 @@ def gzipped(items: Iterable[dict], out: BinaryIO) -> None:
 def zstandard(items: Iterable[dict], out: BinaryIO) -> None:
     import pyarrow as pa
 
-    with _kept_open(out) as sink, pa.CompressedOutputStream(sink, "zstd") as packed:
+    with pa.CompressedOutputStream(pa.PythonFile(_Borrowed(out), mode="w"), "zstd") as packed:
         json_lines(items, packed)
 
 
-@contextmanager
-def _kept_open(out: BinaryIO):
-    """pyarrow closes what it wrote to; whoever opened it still has to sync it."""
-    import pyarrow as pa
+class _Borrowed(io.RawIOBase):
+    """A file that pyarrow may close: whoever opened the one below still has to sync it."""
 
-    class Borrowed(io.RawIOBase):
-        def writable(self) -> bool:
-            return True
+    def __init__(self, below: BinaryIO):
+        self.below = below
 
-        def write(self, data) -> int:
-            return out.write(data)
+    def writable(self) -> bool:
+        return True
 
-    sink = pa.PythonFile(Borrowed(), mode="w")
-    yield sink
+    def write(self, data) -> int:
+        return self.below.write(data)
 
 
 def parquet(items: Iterable[dict], out: BinaryIO) -> None:
@@ -211,27 +208,24 @@ def parquet(items: Iterable[dict], out: BinaryIO) -> None:
     if not first:
         return tables.write([], pa.schema([]), out)
     schema = _without_nulls(pa.Table.from_pylist(first).schema)
-    return tables.write(_chained(first, items), schema, out)
-
-
-def _chained(first: list[dict], rest: Iterator[dict]) -> Iterator[dict]:
-    yield from first
-    yield from rest
+    return tables.write(chain(first, items), schema, out)
 
 
 def _without_nulls(schema: Any) -> Any:
-    """A column without a value in the first rows may have one later; all that may be empty are numbers or texts."""
+    """A column without a value in the first rows may have one later; its name says of what type."""
     import pyarrow as pa
 
-    def known(kind, name: str):
-        if pa.types.is_list(kind):
-            return pa.list_(known(kind.value_type, name))
-        if not pa.types.is_null(kind):
-            return kind
-        return pa.float64() if name in ("agreement", "seconds", "weight") else TYPES.get(name, pa.int64)()
+    return pa.schema([(column.name, _known(column.type, column.name)) for column in schema])
 
-    TYPES = {"flags": pa.string, "chosen_flags": pa.string, "rejected_flags": pa.string, "answer_flags": pa.string}
-    return pa.schema([(column.name, known(column.type, column.name)) for column in schema])
+
+def _known(kind: Any, name: str) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_list(kind):
+        return pa.list_(_known(kind.value_type, name))
+    if not pa.types.is_null(kind):
+        return kind
+    return pa.string() if name.endswith("flags") else pa.float64() if name == "agreement" else pa.int64()
 
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -281,11 +275,11 @@ class Format:
     """A way to take a dataset home: what it is called, what it makes of a row, of which kinds, in which files."""
 
     label: Any
-    examples: Callable[[dict, View, str], Example] | None
+    examples: Callable[[dict, View, str], Examples] | None
     kinds: tuple[str, ...] = JUDGED
     files: tuple[str, ...] = COLUMNAR
     ties: bool = False  # whether two answers of one rank are still of one rank in the file
-    options: tuple[str, ...] = field(default=())  # of View, those that change it
+    options: tuple[str, ...] = ()  # of View, those that change it
 
 
 PAIRS = ("pairs", "judged", "metadata")

@@ -25,6 +25,7 @@ from labeling.views.datasets import of_project
 from modelops import datasets
 from modelops.models import Dataset, Job
 from modelops.recipes import RenderRecipe
+from modelops.views import STOP_POLLING
 from people.access import ADMINS, READERS, member
 
 LARGE = 64 * 2**20  # bytes; smaller files are gone in a moment
@@ -47,6 +48,8 @@ def dataset_download(request: HttpRequest, pk: int) -> HttpResponse:
         downloads.request(request.user, one, recipe)
         return redirect(request.get_full_path())
     job = downloads.working_at(one, recipe)
+    if job and request.htmx:
+        return HttpResponse(status=204)
     context = {"dataset": one, "job": job, "name": downloads.name_of(one, recipe)}
     response = render(request, "labeling/download_wait.html", context, status=202 if job else 409)
     response["Retry-After"] = "5"
@@ -65,12 +68,14 @@ def asked_or_404(one: Dataset, request: HttpRequest) -> RenderRecipe:
 
 
 def as_asked(request: HttpRequest, one: Dataset, recipe: RenderRecipe) -> HttpResponse:
-    """The file itself, or to htmx, which waited for it, where it is. Raises datasets.Withheld."""
+    """The file itself, or to htmx, which waited for it, a link to it. Raises datasets.Withheld."""
     file = downloads.make(one, recipe)
     if request.method == "POST":
         return redirect(request.get_full_path())
     if request.htmx:
-        return HttpResponse(headers={"HX-Redirect": request.get_full_path()})
+        return render(
+            request, "labeling/_download_ready.html", {"name": downloads.name_of(one, recipe)}, status=STOP_POLLING
+        )
     if file.stat().st_size <= LARGE or request.method == "HEAD":
         return served(request, file, downloads.name_of(one, recipe), CONTENT_TYPES[recipe.file])
     slot = _slot()
