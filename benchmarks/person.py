@@ -45,8 +45,9 @@ class Site:
 
     def submit(self, url: str, values: dict, files: dict | None = None) -> httpx.Response:
         """Open a page, fill in its form (one that comes back to it, or has most of these fields), and send it."""
-        page = read_page(self.get(url).text)
-        form = max(page.forms, key=lambda form: (form.action in ("", url), len(form.fields.keys() & values.keys())))
+        opened = self.get(url)
+        page, own = read_page(opened.text), ("", url, opened.url.path)
+        form = max(page.forms, key=lambda form: (form.action in own, len(form.fields.keys() & values.keys())))
         data = form.fields | values
         return self.post(form.action or url, {k: v for k, v in data.items() if v is not None}, files=files)
 
@@ -137,7 +138,7 @@ class Page(HTMLParser):
             self._option(values)
         elif form is None or not name:
             return
-        elif tag == "select":
+        elif tag == "select" and "multiple" not in values:  # of several, none is chosen beforehand
             self.select, self.select_form = name, form
         elif tag == "textarea":
             self.textarea = name

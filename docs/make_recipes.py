@@ -19,6 +19,7 @@ KINDS = {
     "import": "Bring prompts in, with what the file says of them. Started by an upload or `manage.py import`, not by a form.",
     "sample": "A model answers every prompt K times.",
     "freeze": "What has been judged becomes a dataset.",
+    "render": "A file of a dataset is made for those who download it. Started by a download, not by a form.",
     "reward": "Train a reward model on rankings.",
     "sft": "Fine-tune on good answers, with TRL's SFTTrainer.",
     "dpo": "Fine-tune on comparisons, with TRL's DPOTrainer.",

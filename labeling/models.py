@@ -399,6 +399,23 @@ class ExternalLabeler(models.Model):
         return self.name
 
 
+class DatasetLabeler(models.Model):
+    """Whom a number of a dataset stands for. Numbers mean nothing in another dataset; only an admin may take this key."""
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+")
+    number = models.PositiveIntegerField()
+    judge = models.UUIDField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "number"], name="a_number_is_one_labeler_of_a_dataset"),
+            models.UniqueConstraint(fields=["dataset", "judge"], name="a_labeler_has_one_number_in_a_dataset"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id}: {self.number}"
+
+
 IMPORTED_JUDGES = uuid.UUID("5f0ad1c4-7f0e-5f2b-9d3b-6a4f5a0b8c11")
 ANSWER_KEY = uuid.UUID("c2d9b7a6-31f5-4c8e-a7d0-5be04f1c9e62")
 

@@ -188,7 +188,8 @@ def count_unfrozen(project: Project) -> Unfrozen:
     newest = list(fresh.order_by("-pk").values_list("pk", flat=True)[:MOST_PAIRS])
     # Joined with itself, a ranking gives a row for each answer that another one lies below.
     pairs = RankedCandidate.objects.filter(ranking__in=newest, ranking__ranked__rank__gt=F("rank")).count()
-    frozen = Dataset.objects.filter(project=project, kind=Dataset.Kind.JUDGMENTS).order_by("-pk").first()
+    whole = Dataset.objects.filter(project=project, kind=Dataset.Kind.JUDGMENTS, withdrawn_at=None)
+    frozen = whole.order_by("-pk").first()
     count = fresh.count() if len(newest) == MOST_PAIRS else len(newest)
     return Unfrozen(pairs, count, frozen)
 

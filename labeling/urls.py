@@ -2,7 +2,20 @@
 
 from django.urls import path
 
-from labeling.views import datasets, desk, history, models, people, prompts, rank, ring, tasks, writing
+from labeling.views import (
+    datasets,
+    desk,
+    downloads,
+    erasure,
+    history,
+    models,
+    people,
+    prompts,
+    rank,
+    ring,
+    tasks,
+    writing,
+)
 
 urlpatterns = [
     path("", ring.project, name="project"),
@@ -35,6 +48,7 @@ urlpatterns = [
     path("people/<int:pk>/pause", people.member_pause, name="member-pause"),
     path("people/<int:pk>/unpause", people.member_unpause, name="member-unpause"),
     path("people/<int:pk>/remove", people.member_remove, name="member-remove"),
+    path("people/<int:pk>/erase", erasure.erase, name="member-erase"),
     path("leave", people.leave, name="leave"),
     path("settings/", people.settings, name="settings"),
     # Prompts
@@ -51,8 +65,12 @@ urlpatterns = [
     # Datasets, models, and what joins them to judgments
     path("datasets/", datasets.dataset_list, name="datasets"),
     path("datasets/<int:pk>/", datasets.dataset, name="dataset"),
-    path("datasets/<int:pk>/download", datasets.dataset_download, name="dataset-download"),
-    path("jobs/<int:pk>/answers.jsonl", datasets.job_answers, name="job-answers"),
+    path("datasets/freeze/", datasets.freeze, name="freeze"),
+    path("datasets/freeze/preview", datasets.freeze_preview, name="freeze-preview"),
+    path("datasets/<int:pk>/delete", datasets.dataset_delete, name="dataset-delete"),
+    path("datasets/<int:pk>/download", downloads.dataset_download, name="dataset-download"),
+    path("datasets/<int:pk>/labelers", downloads.dataset_key, name="dataset-key"),
+    path("jobs/<int:pk>/answers.jsonl", downloads.job_answers, name="job-answers"),
     path("models/", models.model_list, name="models"),
     path("models/<int:pk>/", models.model, name="model"),
 ]

@@ -1,29 +1,47 @@
-"""Frozen rows on disk: write, register, reopen."""
+"""Frozen rows on disk: write, register, reopen, withdraw, delete."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
+from django.db import transaction
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
 
-from modelops import rows
-from modelops.models import Dataset
+from modelops import jobs, rows, tables
+from modelops.models import Dataset, Job, ModelVersion
+from people import audit
+from people.models import User
 
 
 class Withheld(Exception):
-    """The dataset's files are gone or were changed; its rows can't be read."""
+    """The dataset's files are gone, were changed or were withdrawn; its rows can't be read."""
+
+
+class InUse(Exception):
+    """The dataset can't be deleted: the text names what was made of it, or is being made."""
 
 
 def path(dataset: Dataset) -> Path:
     return settings.VAR / dataset.folder
 
 
-def write(lines: Iterable[str]) -> tuple[str, Path]:
+def renders(dataset: Dataset) -> Path:
+    """Where the files made for downloads lie; they can be made again at any time."""
+    return settings.VAR / "renders" / str(dataset.pk)
+
+
+# Writing
+
+
+def write(lines: Iterable[str], kind: str = Dataset.Kind.JUDGMENTS) -> tuple[str, Path]:
     """Write canonical lines below the data folder; returns their sha256 and the folder, named by it.
 
     The folder appears whole or not at all; writing the same rows again finds it there.
@@ -32,39 +50,26 @@ def write(lines: Iterable[str]) -> tuple[str, Path]:
     base.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=base, prefix=".new-"))
     sha = hashlib.sha256()
-    with open(scratch / "rows.jsonl", "w", encoding="utf-8", newline="\n") as out:
-        for line in lines:
-            out.write(line + "\n")
-            sha.update(line.encode() + b"\n")
-        out.flush()
-        os.fsync(out.fileno())
-    _write_parquet(scratch)
-    folder = base / sha.hexdigest()
+    try:
+        with open(scratch / "rows.jsonl", "w", encoding="utf-8", newline="\n") as out:
+            for line in lines:
+                out.write(line + "\n")
+                sha.update(line.encode() + b"\n")
+            out.flush()
+            os.fsync(out.fileno())
+        tables.by_split(rows.read(scratch), kind, scratch)
+        return sha.hexdigest(), _in_place(scratch, base / sha.hexdigest())
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _in_place(scratch: Path, folder: Path) -> Path:
     try:
         os.rename(scratch, folder)
     except OSError:  # the same rows were frozen before, or just now
-        _remove(scratch)
         if not folder.exists():
             raise
-    return sha.hexdigest(), folder
-
-
-def _remove(folder: Path) -> None:
-    for file in folder.iterdir():
-        file.unlink()
-    folder.rmdir()
-
-
-def _write_parquet(folder: Path) -> None:
-    """One Parquet file a split, beside the lines that the id is made of."""
-    import pyarrow as pa  # slow to import, and only needed here
-    from pyarrow import parquet
-
-    by_split: dict[str, list[dict]] = {}
-    for row in rows.read(folder):
-        by_split.setdefault(row["split"], []).append(row)
-    for split, group in by_split.items():
-        parquet.write_table(pa.Table.from_pylist(group), folder / f"{split}.parquet")
+    return folder
 
 
 def counts(folder: Path) -> dict:
@@ -77,18 +82,83 @@ def counts(folder: Path) -> dict:
     return {"rows": sum(splits.values()), "splits": dict(splits), "judgments": judgments, "pairs": comparisons}
 
 
-def register(project, kind: str, digest: str, folder: Path, **fields) -> tuple[Dataset, bool]:
-    """The dataset of these rows in this project, and whether it is new."""
+def register(project, kind: str, digest: str, folder: Path, figures: dict | None = None, **fields):
+    """The dataset of these rows in this project, and whether it is new; `figures` stand beside its counts.
+
+    One that was withdrawn and whose very rows are frozen again, now of judgments that may be used, is there again.
+    """
     place = str(folder.relative_to(settings.VAR))
-    fields |= {"folder": place, "counts": counts(folder), "kind": kind}
-    return Dataset.objects.get_or_create(project=project, digest=digest, defaults=fields)
+    fields |= {"folder": place, "counts": counts(folder) | (figures or {}), "kind": kind}
+    dataset, new = Dataset.objects.get_or_create(project=project, digest=digest, defaults=fields)
+    if dataset.withdrawn_at:
+        dataset.withdrawn_at, dataset.withdrawn_why, dataset.successor = None, "", None
+        dataset.save(update_fields=["withdrawn_at", "withdrawn_why", "successor"])
+    return dataset, new
 
 
-def verify(dataset: Dataset) -> None:
+# Reading
+
+
+def refuse_withdrawn(dataset: Dataset | None) -> None:
+    """Raises Withheld for a dataset that was withdrawn, or deleted."""
+    if dataset is None:
+        raise Withheld(_("The dataset was deleted: start again with another one."))
+    if dataset.withdrawn_at:
+        raise Withheld(
+            _("Dataset %(short)s was withdrawn: %(why)s") % {"short": dataset.short, "why": dataset.withdrawn_why}
+        )
+
+
+def verify(dataset: Dataset | None) -> None:
     """Raises Withheld unless the rows on disk are the ones that gave the dataset its id."""
+    refuse_withdrawn(dataset)
     file = path(dataset) / "rows.jsonl"
     if not file.exists():
         raise Withheld(f"Dataset {dataset.short} has no file any more: restore it from a backup.")
     with open(file, "rb") as stream:
         if hashlib.file_digest(stream, "sha256").hexdigest() != dataset.digest:
             raise Withheld(f"Dataset {dataset.short} was changed on disk: restore it from a backup.")
+
+
+# Taking back
+
+
+@transaction.atomic
+def withdraw(actor: User | None, dataset: Dataset, why: str) -> list[ModelVersion]:
+    """Nobody reads the rows again, and their files go; returns the model versions trained on them.
+
+    The dataset's page stays, with the reason. Jobs that are at it are stopped. Twice is harmless.
+    """
+    trained = list(ModelVersion.objects.filter(dataset=dataset).order_by("pk"))
+    fresh = Dataset.objects.filter(pk=dataset.pk, withdrawn_at=None)
+    if fresh.update(withdrawn_at=now(), withdrawn_why=why):
+        names = [version.name for version in trained]
+        audit.record(actor, "withdraw dataset", dataset, dataset.project, digest=dataset.digest, why=why, models=names)
+        for job in Job.objects.filter(dataset=dataset, state__in=[Job.State.QUEUED, Job.State.RUNNING]):
+            jobs.cancel(actor, job)
+        transaction.on_commit(lambda: _remove_files(dataset))
+    return trained
+
+
+@transaction.atomic
+def delete(actor: User, dataset: Dataset) -> None:
+    """Forget a dataset of which nothing was made. Raises InUse."""
+    Dataset.objects.select_for_update().get(pk=dataset.pk)
+    made = ModelVersion.objects.filter(dataset=dataset).order_by("pk").values_list("name", flat=True)
+    if made:
+        raise InUse(_("%(models)s learned from this dataset: it stays.") % {"models": ", ".join(made)})
+    using = Job.objects.filter(dataset=dataset)
+    if job := using.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING]).first():
+        raise InUse(_("A job is at this dataset (%(job)s): stop it, or wait for its end.") % {"job": job})
+    using.update(dataset=None)
+    audit.record(actor, "delete dataset", dataset, dataset.project, digest=dataset.digest)
+    gone = Dataset(pk=dataset.pk, digest=dataset.digest, folder=dataset.folder)
+    dataset.delete()
+    transaction.on_commit(lambda: _remove_files(gone))
+
+
+def _remove_files(dataset: Dataset) -> None:
+    """Other projects may have frozen the same rows: then only the downloads go."""
+    shutil.rmtree(renders(dataset), ignore_errors=True)
+    if not Dataset.objects.filter(digest=dataset.digest, withdrawn_at=None).exists():
+        shutil.rmtree(path(dataset), ignore_errors=True)

@@ -131,6 +131,41 @@ def chart(name: str, points: Sequence[tuple[int, float]]) -> Chart | None:
     )
 
 
+@dataclass(frozen=True)
+class Bar:
+    label: str
+    text: str
+    y: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Bars:
+    title: str
+    summary: str
+    bars: list[Bar]
+    height: int
+    left: int = 110
+    width: int = WIDTH
+
+
+BAR = 22  # from one bar to the next
+
+
+def bars(title: str, counted: Sequence[tuple[str, int]]) -> Bars | None:
+    """A bar for each (label, count), in the order given, with its share of all; None without any."""
+    total = sum(count for _label, count in counted)
+    if not total:
+        return None
+    x = scale(0, max(count for _label, count in counted), 0, WIDTH - Bars.left - 96)
+    shown = [
+        Bar(label, f"{number_format(count, force_grouping=True)} · {100 * count / total:.0f} %", BAR * place, x(count))
+        for place, (label, count) in enumerate(counted)
+    ]
+    summary = "; ".join(f"{bar.label}: {bar.text}" for bar in shown)
+    return Bars(title, f"{title}: {summary}", shown, BAR * len(shown) + 4)
+
+
 def spark(values: Sequence[float], width: int = 120, height: int = 28) -> str:
     """The path of a line without axes."""
     values = [value for value in values if math.isfinite(value)]

@@ -93,7 +93,7 @@ class JobForm(Keyed):
         )
 
     def _dataset(self, project: Project) -> forms.ModelChoiceField:
-        found = Dataset.objects.filter(project=project).order_by("-pk")
+        found = Dataset.objects.filter(project=project, withdrawn_at=None).order_by("-pk")
         if self.kind == Kind.PPO:
             found = found.filter(kind__in=PROMPTED)
         elif self.kind != Kind.SFT:

@@ -31,7 +31,7 @@ State, Kind = Job.State, Job.Kind
 QUEUES = {
     "sampling": {Kind.SAMPLE},
     "training": {Kind.REWARD, Kind.SFT, Kind.DPO, Kind.PPO},
-    "default": {Kind.IMPORT, Kind.FREEZE},
+    "default": {Kind.IMPORT, Kind.FREEZE, Kind.RENDER},
 }
 ATTEMPTS = 3
 LOG_LINES = 2000

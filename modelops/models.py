@@ -15,6 +15,7 @@ class Job(models.Model):
         IMPORT = "import", _("import")
         SAMPLE = "sample", _("sample answers")
         FREEZE = "freeze", _("freeze a dataset")
+        RENDER = "render", _("make a download")
         REWARD = "reward", _("train a reward model")
         SFT = "sft", _("fine-tune on good answers (SFT)")
         DPO = "dpo", _("fine-tune on comparisons (DPO)")
@@ -146,6 +147,8 @@ class Dataset(models.Model):
     class Kind(models.TextChoices):
         JUDGMENTS = "judgments", _("judgments: ranked answers, one row a task")
         DEMONSTRATIONS = "demonstrations", _("demonstrations: a prompt and the answer a person wrote")
+        PROMPTS = "prompts", _("prompts: conversations that wait for an answer")
+        TEXT = "text", _("text: a prompt and what was written to it, as plain text")
 
     project = models.ForeignKey(Project, models.PROTECT, related_name="datasets")
     kind = models.CharField(max_length=16, choices=Kind)
@@ -154,11 +157,19 @@ class Dataset(models.Model):
     note = models.CharField(max_length=200, blank=True)
     folder = models.CharField(max_length=200, help_text=_("Below the data folder."))
     counts = models.JSONField(default=dict)
+    query = models.JSONField(default=dict, help_text=_("What was chosen when it was frozen."))
+    licence = models.CharField(max_length=60, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
+    withdrawn_at = models.DateTimeField(null=True)
+    withdrawn_why = models.CharField(max_length=200, blank=True)
+    successor = models.ForeignKey("self", models.SET_NULL, null=True, related_name="replaces")
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["project", "digest"], name="a_project_freezes_the_same_rows_once")
+            models.UniqueConstraint(fields=["project", "digest"], name="a_project_freezes_the_same_rows_once"),
+            models.CheckConstraint(
+                condition=Q(withdrawn_at=None) | ~Q(withdrawn_why=""), name="a_withdrawn_dataset_says_why"
+            ),
         ]
 
     def __str__(self) -> str:

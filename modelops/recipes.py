@@ -100,10 +100,62 @@ class SampleRecipe:
 class FreezeRecipe:
     kind: str = setting(
         "judgments",
-        "What to freeze: ranked answers, or the answers people wrote.",
-        choices=("judgments", "demonstrations"),
+        "What a row is: a ranked task, an answer that a person wrote, a prompt, or plain text (a prompt and what was written to it).",
+        choices=("judgments", "demonstrations", "prompts", "text"),
+    )
+    since: str = setting("", "Only what was decided or written on this day or later, in the project's zone.")
+    until: str = setting("", "Only what was decided or written on this day or before.")
+    use_case: str = setting("", "Only prompts of this use case.")
+    language: str = setting("", "Only prompts in this language.")
+    models: str = setting("", "Only tasks in which one of these model versions answers.")
+    without: str = setting("", "Leave out what these labelers decided or wrote.")
+    purpose: str = setting(
+        "training",
+        "Which tasks: those for training, or the gold tasks, to study how people judge; the answer keys stay out.",
+        choices=("training", "gold"),
+    )
+    agreement: float = setting(
+        0.0,
+        "Leave out tasks whose labelers agree on a smaller share of their pairs, or that only one ranked; 0 keeps all.",
+        low=0,
+        high=1,
+    )
+    adjudicated: bool = setting(False, "Only what was settled where labelers disagreed.")
+    ties: bool = setting(True, "Keep rankings that tie answers; a tie makes no pair.")
+    licence: str = setting(
+        "", "Under which terms the rows may be used, as the dataset's card says it: cc-by-4.0, other."
     )
     note: str = setting("", "A line to remember this dataset by.")
+    replaces: str = setting("", "The withdrawn dataset whose rankings, but for the erased ones, are frozen anew.")
+
+
+@dataclasses.dataclass(frozen=True)
+class RenderRecipe:
+    """One file of a dataset, made once. The dataset itself is the job's."""
+
+    format: str = setting(
+        "conversational",
+        "How an example is written.",
+        choices=(
+            "conversational", "trl", "trl-implicit", "unpaired", "prompt-completion", "prompt-only", "hh-rlhf",
+            "listwise", "label-studio", "csv", "rows", "folder",
+        ),
+    )  # fmt: skip
+    file: str = setting(
+        "jsonl", "What file it comes in.", choices=("jsonl", "jsonl.gz", "jsonl.zst", "parquet", "csv", "json", "zip")
+    )
+    split: str = setting("", "Only this split.", choices=("", "train", "validation", "test"))
+    pairs: str = setting(
+        "all",
+        "Which pairs a ranking makes: all of them, neighbours in rank, or the best against each other one.",
+        choices=("all", "adjacent", "best"),
+    )
+    judged: str = setting(
+        "each",
+        "Every labeler's judgment by itself, or one a task: the order of the mean ranks, with how many stand behind it.",
+        choices=("each", "consensus"),
+    )
+    metadata: bool = setting(False, "Add who judged, which model wrote, ranks, ratings, flags, time and agreement.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,6 +292,7 @@ RECIPES = {
     "import": ImportRecipe,
     "sample": SampleRecipe,
     "freeze": FreezeRecipe,
+    "render": RenderRecipe,
     "reward": RewardRecipe,
     "sft": SFTRecipe,
     "dpo": DPORecipe,

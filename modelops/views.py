@@ -126,10 +126,12 @@ def dataset_made(one: Job) -> int | None:
 
 @member(*READERS)
 def job_new(request: HttpRequest, kind: str) -> HttpResponse:
-    """Start a job of this kind. Researchers may freeze."""
+    """Start a job of this kind."""
     if kind not in forms.STARTABLE:
         raise Http404
-    if kind != Job.Kind.FREEZE and request.membership.role not in ADMINS:
+    if kind == Job.Kind.FREEZE:  # has a page of its own, which shows what would come of it
+        return redirect("freeze", request.project.slug, preserve_request=True)
+    if request.membership.role not in ADMINS:
         raise PermissionDenied
     form = forms.JobForm(request.project, kind, request.POST or None, initial=asked(request))
     if request.method == "POST" and form.is_valid():

@@ -1,17 +1,17 @@
-"""Jobs on rows: imports and frozen datasets."""
+"""Jobs on rows: imports, frozen datasets, and the files that people download."""
 
 from django.conf import settings
 
-from labeling import export, imports
-from modelops import jobs, recipes
+from labeling import export, imports, render
+from modelops import datasets, jobs, recipes
 from modelops.models import Job
 
 
 def run(job: Job) -> None:
-    """Run an import or freeze job. Raises JobFailed with what to do."""
+    """Run an import, freeze or render job. Raises JobFailed with what to do."""
     try:
         RUN[job.kind](job)
-    except (imports.BadFile, export.NothingToFreeze) as error:
+    except (imports.BadFile, export.NothingToFreeze, datasets.Withheld, recipes.InvalidRecipe) as error:
         raise jobs.JobFailed(str(error)) from error
     except FileNotFoundError as error:
         raise jobs.JobFailed(f"{error.filename} is gone: upload it again.") from error
@@ -34,4 +34,8 @@ def run_freeze(job: Job) -> None:
     export.run(job, beat=lambda done: jobs.beat(job, done=done))
 
 
-RUN = {Job.Kind.IMPORT: run_import, Job.Kind.FREEZE: run_freeze}
+def run_render(job: Job) -> None:
+    render.run(job, beat=lambda done: jobs.beat(job, done=done))
+
+
+RUN = {Job.Kind.IMPORT: run_import, Job.Kind.FREEZE: run_freeze, Job.Kind.RENDER: run_render}

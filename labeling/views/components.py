@@ -168,6 +168,7 @@ def job_page() -> dict:
     return {
         "jobs": jobs,
         "job": jobs[-1],
+        "bars": figures.bars("answers by model", [("assistant 2", 812), ("assistant 1", 311), ("Base", 0)]),
         "charts": [figures.chart("loss", losses), figures.chart("accuracy", [(s, 0.75 - v / 2) for s, v in losses])],
         "log": [SimpleNamespace(at=now(), text=text) for text in ("loads the model", "step 1 of 1200, loss 0.6931")],
         "final": [("validation", [accuracy(), Metric(name="pairs", value=1204)])],

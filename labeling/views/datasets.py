@@ -1,24 +1,28 @@
-"""Datasets: look at them and take them home."""
+"""Datasets: choose what to freeze, look at what is frozen, delete it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from django.contrib import messages
 from django.db.models import Count
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
 
-from labeling import export
-from labeling.models import Candidate, DatasetRanking, Prompt
-from modelops import datasets
+from labeling import card, freeze_form
+from labeling import render as downloads
+from labeling.freeze_form import FreezeForm
+from labeling.models import DatasetRanking
+from modelops import datasets, recipes
 from modelops.models import Dataset, Job, ModelVersion
-from people.access import ADMINS, READERS, member
+from modelops.views import after_start, start
+from people import receipts
+from people.access import ADMINS, READERS, Role, member
 from people.models import Project
 
 
 def of_project(project: Project):
-    return Dataset.objects.filter(project=project).select_related("job__requested_by")
+    return Dataset.objects.filter(project=project).select_related("job__requested_by", "project", "successor")
 
 
 @member(*READERS)
@@ -39,57 +43,51 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
         "dataset": one,
         "rankings": DatasetRanking.objects.filter(dataset=one).count(),
         "models": ModelVersion.objects.filter(dataset=one).select_related("job").order_by("pk"),
-        "downloads": export.formats_of(one),
-        "splits": [
-            (split, one.counts["splits"][split]) for split in Prompt.Split.values if split in one.counts["splits"]
-        ],
+        "formats": downloads.offered(one),
+        "splits": [(split, one.counts["splits"][split]) for split in card.splits(one)],
+        "figures": [(name, one.counts[name]) for name in ("agreement", "ties", "longer_wins") if name in one.counts],
+        "query": [(name, value) for name, value in one.query.items() if name not in card.HIDDEN],
+        "snippet": "\n".join(card.snippet(one, f"{request.project.slug}-{one.short}-folder")),
     }
     return render(request, "labeling/dataset.html", context)
 
 
-# Downloads
+@member(*ADMINS)
+@require_POST
+def dataset_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    one = get_object_or_404(of_project(request.project), pk=pk)
+    try:
+        datasets.delete(request.user, one)
+    except datasets.InUse as why:
+        messages.error(request, str(why))
+        return redirect("dataset", request.project.slug, pk)
+    messages.success(request, _("Dataset %(short)s is deleted.") % {"short": one.short})
+    return redirect("datasets", request.project.slug)
+
+
+# Freezing
+
+
+@member(*READERS)
+def freeze(request: HttpRequest) -> HttpResponse:
+    """Choose what to freeze, see what would come of it, and have a job do it."""
+    names = request.membership.role == Role.ADMIN
+    form = FreezeForm(request.project, request.POST or None, names=names)
+    if request.method == "POST" and form.is_valid() and "look" not in request.POST:
+        result, _new = receipts.once(request.user, form.cleaned_data["key"], lambda: {"job": start(request, form).pk})
+        return after_start(request, result["job"])
+    shown = freeze_form.preview(request.project, freeze_form.recipe_of(form), names)
+    status = 422 if form.errors else 200
+    return render(request, "labeling/freeze.html", {"form": form, "preview": shown}, status=status)
 
 
 @member(*READERS)
 @require_GET
-def dataset_download(request: HttpRequest, pk: int) -> HttpResponse:
-    one = get_object_or_404(of_project(request.project), pk=pk)
-    format, split = request.GET.get("format", "rows"), request.GET.get("split", "")
-    if format not in export.formats_of(one) or split not in ("", *Prompt.Split.values):
-        raise Http404
-    try:
-        datasets.verify(one)
-    except datasets.Withheld as error:
-        return render(request, "labeling/withheld.html", {"dataset": one, "reason": str(error)}, status=410)
-    kind = export.FORMATS[format]
-    name = "-".join(part for part in (request.project.slug, one.short, split) if part)
-    return attachment(kind.make(datasets.path(one), split), f"{name}.{kind.ending}", kind.content_type)
-
-
-def attachment(chunks: Iterator[bytes], name: str, content_type: str) -> StreamingHttpResponse:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingHttpResponse(chunks, content_type=content_type, headers=headers)
-
-
-@member(*ADMINS)
-@require_GET
-def job_answers(request: HttpRequest, pk: int) -> HttpResponse:
-    """A sampling job's answers, one line each."""
-    job = get_object_or_404(Job, project=request.project, pk=pk, kind=Job.Kind.SAMPLE)
-    name = f"{request.project.slug}-job-{job.pk}-answers.jsonl"
-    return attachment(export.json_lines(answers(job)), name, "application/x-ndjson")
-
-
-def answers(job: Job) -> Iterator[dict]:
-    sampled = Candidate.objects.filter(job=job).select_related("prompt", "model_version").order_by("prompt_id", "slot")
-    for one in sampled.iterator(chunk_size=500):
-        yield {
-            "prompt_id": one.prompt.digest,
-            "messages": one.prompt.messages,
-            "split": one.prompt.split,
-            "slot": one.slot,
-            "text": one.text,
-            "model": one.model_version.name,
-            "finish_reason": one.finish_reason,
-            "tokens": one.tokens,
-        }
+def freeze_preview(request: HttpRequest) -> HttpResponse:
+    """What would come of the form as it stands; with a mistake in it, nothing yet."""
+    names = request.membership.role == Role.ADMIN
+    form = FreezeForm(request.project, request.GET, names=names)
+    if not form.is_valid():
+        return HttpResponse(status=204)
+    shown = freeze_form.preview(request.project, recipes.read(Job.Kind.FREEZE, form.recipe()), names)
+    return render(request, "labeling/_freeze_preview.html", {"preview": shown})

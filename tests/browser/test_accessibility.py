@@ -5,14 +5,14 @@ from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.urls import reverse
 
-from labeling import imports
+from labeling import export, imports
 from labeling.models import Prompt, RankingTask
 from labeling.views.components import CARDS
 from modelops import recipes
-from modelops.models import Job, ModelVersion
-from people.models import User
+from modelops.models import Dataset, Job, ModelVersion
+from people.models import Membership, User
 from tests.browser.hands import make_tasks
-from tests.factories import make_job, make_model, make_person
+from tests.factories import make_job, make_model, make_person, make_ranking, make_task
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -22,7 +22,7 @@ RULES = {
 }
 OF_A_PROJECT = [
     "rank", "history", "rank-keys", "guidelines", "ring", "members", "settings", "prompts", "prompts-upload", "jobs",
-    "models", "model-register", "datasets", "set-aside", "write", "reviews", "ask-prompts", "ask-demonstrations",
+    "models", "model-register", "datasets", "freeze", "set-aside", "write", "reviews", "ask-prompts", "ask-demonstrations",
 ]  # fmt: skip
 OF_THE_SITE = ["home", "account", "password_change", "accounts", "account-new", "projects-new", "components"]
 
@@ -34,6 +34,8 @@ def admin(project):
     make_model(project, folder="models/m", sha256="0" * 64)
     make_tasks(project, 2)
     make_upload(project)
+    make_ranking(make_task(project), person, ranks=[1, 2, 2, 3])
+    export.freeze_now(None, project)
     return person
 
 
@@ -69,6 +71,8 @@ def addresses():
     yield reverse("model", args=["demo", ModelVersion.objects.first().pk])
     yield reverse("prompts-confirm", args=["demo", Job.objects.get(kind="import").pk])
     yield reverse("prompt", args=["demo", Prompt.objects.first().pk])
+    yield reverse("dataset", args=["demo", Dataset.objects.first().pk])
+    yield reverse("member-erase", args=["demo", Membership.objects.first().pk])
     yield reverse("task-gold", args=["demo", RankingTask.objects.first().pk])
     yield reverse("job", args=["demo", Job.objects.first().pk])
     yield from (reverse(name) for name in OF_THE_SITE)

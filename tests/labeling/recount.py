@@ -117,6 +117,10 @@ def deeds_are_audited(rows: Rows) -> None:
     told = Counter(AuditEvent.objects.filter(project=rows.project).values_list("verb", flat=True))
     keys = sum(one.kind == "gold" for one in rows.rankings)
     assert told["make gold"] == keys
-    assert told["rank"] + told["revise"] == len(rows.rankings) - keys
-    assert told["undo"] == sum(one.undone_at is not None for one in rows.rankings)
+    erased = list(
+        AuditEvent.objects.filter(project=rows.project, verb="erase judgments").values_list("data", flat=True)
+    )
+    assert told["rank"] + told["revise"] == len(rows.rankings) - keys + sum(one["rankings"] for one in erased)
+    undone = sum(one.undone_at is not None for one in rows.rankings) + sum(one["undone"] for one in erased)
+    assert told["undo"] == undone
     assert told["skip"] >= sum(one.state == "skipped" for one in rows.assignments)

@@ -21,7 +21,7 @@ GET = {
     "task-gold": ADMIN, "prompts-bad-rows": ADMIN,
     "jobs": ADMIN, "jobs-live": (286, 403, 403, 403, 404), "job": ADMIN, "job-json": ADMIN, "job-log": ADMIN,
     "job-new": ADMIN, "job-answers": ADMIN, "models": ADMIN, "model": ADMIN, "model-register": ADMIN, "model-serve": ADMIN,
-    "datasets": READER, "dataset": READER, "dataset-download": (410, 410, 403, 403, 404),
+    "datasets": READER, "dataset": READER, "freeze": READER, "freeze-preview": (204, 204, 403, 403, 404), "member-erase": ADMIN, "dataset-download": (410, 410, 403, 403, 404),
     "rank": RANKER, "guidelines": RANKER, "history": RANKER, "rank-keys": RANKER,
     "write": RANKER, "reviews": LEAD, "review": LEAD, "ask-demonstrations": ADMIN, "ask-prompts": ADMIN, "project": (302, 302, 302, 302, 404),
 }  # fmt: skip
@@ -31,6 +31,7 @@ POST = {
     "task-put-back": POST_ADMIN, "task-retire": POST_ADMIN, "task-not-gold": POST_ADMIN,
     "leave": (302, 302, 302, 302, 404),
     "member-role": POST_ADMIN, "member-pause": POST_ADMIN, "member-unpause": POST_ADMIN,
+    "dataset-delete": POST_ADMIN, "dataset-key": (200, 403, 403, 403, 404),
     "member-remove": POST_ADMIN, "wishes-withdraw": POST_ADMIN,
 }  # fmt: skip
 ELSEWHERE = {"rank-submit", "rank-draft", "rank-skip", "rank-undo", "rank-ahead", "rank-revise", "rank-desk"}
@@ -77,6 +78,7 @@ def arguments(project, people, settings):
     job = Job.objects.get()
     wish = Writing.objects.create(project=project, kind="prompt", brief="b", state="submitted", labeler=people["lead"])
     about = {"review": wish.pk, "prompt": task.prompt_id, "dataset": dataset.pk, "dataset-download": dataset.pk}
+    about |= dict.fromkeys(["dataset-delete", "dataset-key"], dataset.pk)
     about |= dict.fromkeys(["task-put-back", "task-retire", "task-gold", "task-not-gold"], task.pk)
     about |= dict.fromkeys(["job", "job-json", "job-log", "job-answers", "job-cancel", "job-resume"], job.pk)
     about |= dict.fromkeys(["model", "model-promote"], job.model_version_id)
@@ -84,7 +86,7 @@ def arguments(project, people, settings):
     imports.bad_rows_of(settings.VAR / "upload", upload.pk).write_text("{}")
     about |= dict.fromkeys(["prompts-confirm", "prompts-bad-rows"], upload.pk)
     member = people["labeler"].memberships.get().pk
-    about |= dict.fromkeys(["member-role", "member-pause", "member-unpause", "member-remove"], member)
+    about |= dict.fromkeys(["member-role", "member-pause", "member-unpause", "member-remove", "member-erase"], member)
     return {name: {"pk": pk} for name, pk in about.items()} | {"job-new": {"kind": "sample"}}
 
 

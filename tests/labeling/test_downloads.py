@@ -1,16 +1,24 @@
-"""Datasets go home as files that load."""
+"""Datasets go home as files that load, made once and served in ranges."""
 
+import fcntl
+import gzip
 import hashlib
+import io
 import json
+import zipfile
 
 import pytest
 from datasets import load_dataset
 from django.core.management import CommandError, call_command
+from pyarrow import parquet
 
-from labeling import export
-from modelops import datasets
-from modelops.models import Dataset
+from labeling import export, render
+from labeling.views import downloads
+from modelops import datasets, jobs
+from modelops.models import Dataset, Job
+from people.models import AuditEvent
 from tests.factories import make_job, make_model, make_person, make_prompt, make_ranking, make_task
+from workers import data
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +28,7 @@ def dataset(project, alice) -> Dataset:
     """Two tasks: six pairs in the training split, five (a tie) in the test split."""
     make_ranking(make_task(project, prompt=make_prompt(project, "Eins, 二?")), alice)
     make_ranking(make_task(project, prompt=make_prompt(project, split="test")), alice, ranks=[1, 2, 2, 3])
-    return export.freeze_now(None, project, note="round 1")
+    return export.freeze_now(None, project, note="round 1", licence="cc-by-4.0")
 
 
 @pytest.fixture
@@ -28,60 +36,213 @@ def researcher(client_for, project):
     return client_for(make_person(project, "researcher"))
 
 
-def download(browser, dataset, query):
-    return browser.get(f"/p/demo/datasets/{dataset.pk}/download?{query}")
+@pytest.fixture
+def large(monkeypatch):
+    """Every dataset is one that a job has to write, and every file a large one."""
+    monkeypatch.setattr(render, "SMALL", 0)
+    monkeypatch.setattr(downloads, "LARGE", 0)
 
 
-def saved(response, tmp_path):
-    file = tmp_path / "file"
-    file.write_bytes(b"".join(response.streaming_content))
-    return str(file)
+def download(browser, dataset, query, **headers):
+    return browser.get(f"/p/demo/datasets/{dataset.pk}/download?{query}", headers=headers)
 
 
-@pytest.mark.parametrize(("format", "loader"), [("jsonl", "json"), ("parquet", "parquet")])
-@pytest.mark.parametrize(("split", "pairs"), [("", 11), ("train", 6), ("test", 5), ("validation", 0)])
-def test_pairs_load_with_datasets(researcher, dataset, tmp_path, format, loader, split, pairs):
-    file = saved(download(researcher, dataset, f"format={format}&split={split}"), tmp_path)
-    if not pairs:
-        return
-    rows = load_dataset(loader, data_files=file, split="train", cache_dir=str(tmp_path / "cache"))
+def content(response) -> bytes:
+    return b"".join(response.streaming_content)
+
+
+def work(job: Job) -> None:
+    """What the worker does."""
+    claimed = jobs.claim(job.pk, {job.kind})
+    with jobs.running(claimed):
+        data.run(claimed)
+
+
+@pytest.mark.parametrize(("ending", "loader"), [("jsonl", "json"), ("parquet", "parquet"), ("jsonl.gz", "json")])
+@pytest.mark.parametrize(("split", "pairs"), [("", 11), ("train", 6), ("test", 5)])
+def test_pairs_load_with_datasets(researcher, dataset, tmp_path, ending, loader, split, pairs):
+    file = tmp_path / f"pairs.{ending}"
+    file.write_bytes(content(download(researcher, dataset, f"format=conversational.{ending}&split={split}")))
+    rows = load_dataset(loader, data_files=str(file), split="train", cache_dir=str(tmp_path / "cache"))
 
     assert len(rows) == pairs
     assert set(rows.column_names) == {"prompt", "chosen", "rejected"}
     assert [turn["role"] for turn in rows[0]["prompt"] + rows[0]["chosen"]] == ["user", "assistant"]
 
 
+def test_a_split_without_rows_is_an_empty_file(researcher, dataset):
+    assert content(download(researcher, dataset, "format=trl&split=validation")) == b""
+
+
 def test_the_frozen_rows_are_what_the_id_is_made_of(researcher, dataset):
-    content = b"".join(download(researcher, dataset, "format=rows").streaming_content)
+    found = content(download(researcher, dataset, "format=rows"))
 
-    assert hashlib.sha256(content).hexdigest() == dataset.digest
-
-
-def test_a_file_is_named_after_project_dataset_and_split(researcher, dataset):
-    named = download(researcher, dataset, "format=jsonl&split=test")["Content-Disposition"]
-
-    assert named == f'attachment; filename="demo-{dataset.short}-test.jsonl"'
+    assert hashlib.sha256(found).hexdigest() == dataset.digest
 
 
-@pytest.mark.parametrize("query", ["format=csv", "format=jsonl&split=some"])
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("format=trl&split=test", "trl-test.jsonl"),
+        ("format=listwise.parquet&judged=consensus&metadata=1", "listwise-consensus-metadata.parquet"),
+        ("format=rows&pairs=best", "rows.jsonl"),
+    ],
+)
+def test_a_file_is_named_after_project_dataset_and_what_was_chosen(researcher, dataset, query, name):
+    named = download(researcher, dataset, query)["Content-Disposition"]
+
+    assert named == f'attachment; filename="demo-{dataset.short}-{name}"'
+
+
+@pytest.mark.parametrize("query", ["format=xml", "format=trl.csv", "format=trl&split=some", "format=trl&pairs=some"])
 def test_what_is_not_offered_is_not_found(researcher, dataset, query):
     assert download(researcher, dataset, query).status_code == 404
 
 
 def test_a_dataset_changed_on_disk_is_withheld_with_the_reason(researcher, dataset):
     (datasets.path(dataset) / "rows.jsonl").write_text("{}\n")
-    response = download(researcher, dataset, "format=jsonl")
+    response = download(researcher, dataset, "format=trl")
 
     assert response.status_code == 410
     assert "restore it from a backup" in response.content.decode()
 
 
-def test_the_page_says_how_much_there_is_and_how_to_load_it(researcher, dataset):
+# Ranges and ETags
+
+
+def test_a_broken_download_goes_on_where_it_was(researcher, dataset):
+    whole = download(researcher, dataset, "format=trl")
+    etag, text = whole["ETag"], content(whole)
+    part = download(researcher, dataset, "format=trl", **{"Range": "bytes=100-", "If-Range": etag})
+
+    assert (part.status_code, part["Content-Range"]) == (206, f"bytes 100-{len(text) - 1}/{len(text)}")
+    assert text[:100] + content(part) == text
+    assert whole["Content-Length"] == str(len(text))
+
+
+def test_a_range_of_another_file_is_answered_with_the_whole(researcher, dataset):
+    again = download(researcher, dataset, "format=trl", **{"Range": "bytes=100-", "If-Range": '"another"'})
+
+    assert again.status_code == 200
+
+
+def test_who_has_the_file_is_told_so(researcher, dataset):
+    etag = download(researcher, dataset, "format=trl")["ETag"]
+
+    assert download(researcher, dataset, "format=trl", **{"If-None-Match": etag}).status_code == 304
+
+
+def test_a_file_is_not_packed_again_on_the_way(researcher, dataset):
+    response = download(researcher, dataset, "format=trl", **{"Accept-Encoding": "gzip"})
+
+    assert content(response).startswith(b'{"prompt":')
+
+
+def test_two_downloads_are_the_same_bytes_whatever_happened_between(researcher, dataset, project, alice, bob, carol):
+    queries = [
+        f"format={name}.{file}&metadata=1" for name, one in render.offered(dataset).items() for file in one.files
+    ]
+    before = {query: content(download(researcher, dataset, query)) for query in queries}
+
+    for task in [make_task(project) for _ in range(3)]:
+        make_ranking(task, bob)
+    make_ranking(make_task(project), alice, ranks=[4, 3, 2, 1])
+    make_model(project, "learned", dataset=dataset, folder="m", sha256="0" * 64)
+    export.freeze_now(carol, project, note="round 2")
+    project.name, alice.name = "Another name", "Another name"
+    project.save()
+    alice.save()
+    for file in datasets.renders(dataset).iterdir():
+        file.unlink()
+
+    assert {query: content(download(researcher, dataset, query)) for query in queries} == before
+
+
+# The folder
+
+
+def test_the_folder_loads_without_a_script(researcher, dataset, tmp_path):
+    packed = zipfile.ZipFile(io.BytesIO(content(download(researcher, dataset, "format=folder"))))
+    packed.extractall(tmp_path / "folder")
+    cache = {"cache_dir": str(tmp_path / "cache")}
+    examples = load_dataset(str(tmp_path / "folder"), **cache)
+    rows = load_dataset(str(tmp_path / "folder"), "rows", split="train", **cache)
+
+    assert {split: len(part) for split, part in examples.items()} == {"train": 6, "test": 5}
+    assert examples["train"].column_names == ["prompt", "chosen", "rejected"]
+    assert rows[0]["judgments"][0]["ranks"] == [1, 2, 3, 4] or len(rows[0]["answers"]) == 4
+
+
+def test_the_card_tells_where_the_rows_come_from(researcher, dataset):
+    packed = zipfile.ZipFile(io.BytesIO(content(download(researcher, dataset, "format=folder"))))
+    card = packed.read("README.md").decode()
+
+    assert card.startswith('---\nlicense: "cc-by-4.0"\nconfigs:\n- config_name: examples\n  default: true\n')
+    assert "round 1" in card
+    assert dataset.digest in card
+    assert "| pairs | 11 |" in card
+    assert "| pairs that are tied | 8.3 % |" in card
+
+
+# Large ones
+
+
+def test_a_large_file_is_made_by_a_job_that_is_asked_for(large, researcher, dataset, client_for, carol):
+    address = f"/p/demo/datasets/{dataset.pk}/download?format=trl"
+    assert researcher.get(address).status_code == 409
+
+    assert researcher.post(address).url == address
+    client_for(carol).post(address)
+    job = Job.objects.get(kind="render")
+    assert researcher.get(address).status_code == 202
+
+    work(job)
+    assert len(content(researcher.get(address)).splitlines()) == 11
+    assert client_for(carol).get(f"/p/demo/jobs/{job.pk}/").context["job"].result["query"] == "format=trl.jsonl"
+
+
+def test_who_waits_with_htmx_is_led_to_the_file(large, researcher, dataset):
+    address = f"/p/demo/datasets/{dataset.pk}/download?format=trl"
+    researcher.post(address)
+    assert researcher.get(address, headers={"HX-Request": "true"}).status_code == 204
+
+    render.make(dataset, render.choose(dataset, "trl"))
+    there = researcher.get(address, headers={"HX-Request": "true"})
+    assert there.status_code == 286, "it asks no more"
+    assert f'href="{address}"' in there.content.decode()
+
+
+def test_two_large_downloads_go_on_at_once(large, researcher, dataset, settings):
+    render.make(dataset, render.choose(dataset, "trl"))
+    with open(settings.VAR / "renders" / ".large-0", "a") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        second = download(researcher, dataset, "format=trl")
+        third = download(researcher, dataset, "format=trl")
+        assert (second.status_code, third.status_code, third["Retry-After"]) == (200, 503, "60")
+
+        assert content(second)  # to its end, where its place is free again
+        assert download(researcher, dataset, "format=trl").status_code == 200
+
+
+def test_a_file_appears_whole_or_not_at_all(dataset, monkeypatch):
+    monkeypatch.setattr(render, "write", lambda *_: 1 / 0)
+    recipe = render.choose(dataset, "trl")
+    with pytest.raises(ZeroDivisionError):
+        render.make(dataset, recipe)
+
+    assert list(datasets.renders(dataset).iterdir()) == []
+
+
+# The pages
+
+
+def test_the_page_says_how_much_there_is_how_to_load_it_and_what_is_lost(researcher, dataset):
     text = researcher.get(f"/p/demo/datasets/{dataset.pk}/").content.decode()
 
     assert dataset.digest in text
-    assert "load_dataset" in text
+    assert f"load_dataset(&quot;demo-{dataset.short}-folder&quot;" in text
     assert "round 1" in text
+    assert "8.3\u00a0% of the pairs of answers are tied" in text
 
 
 def test_the_list_takes_a_constant_number_of_queries(researcher, project, dataset, django_assert_max_num_queries):
@@ -93,15 +254,25 @@ def test_the_list_takes_a_constant_number_of_queries(researcher, project, datase
         researcher.get("/p/demo/datasets/")
 
 
+def test_only_an_admin_takes_the_key_of_the_labelers_and_it_is_recorded(client_for, carol, dataset, alice):
+    response = client_for(carol).post(f"/p/demo/datasets/{dataset.pk}/labelers")
+
+    assert response.content.decode().splitlines() == ["labeler,name,e-mail", f"0,{alice.name},{alice.email}"]
+    assert AuditEvent.objects.get(verb="export labeler key").actor == carol
+
+
 def test_a_sampling_jobs_answers_come_one_a_line(client_for, carol, project):
     job = make_job(project, model_version=make_model(project, "writer"))
     task = make_task(project, texts=["a", "b"], model=job.model_version, job=job)
-    content = b"".join(client_for(carol).get(f"/p/demo/jobs/{job.pk}/answers.jsonl").streaming_content)
-    lines = [json.loads(line) for line in content.splitlines()]
+    found = content(client_for(carol).get(f"/p/demo/jobs/{job.pk}/answers.jsonl"))
+    lines = [json.loads(line) for line in found.splitlines()]
 
     assert [(line["slot"], line["text"], line["model"]) for line in lines] == [(0, "a", "writer"), (1, "b", "writer")]
     assert lines[0]["prompt_id"] == task.prompt.digest
     assert set(lines[0]) == {"prompt_id", "messages", "split", "slot", "text", "model", "finish_reason", "tokens"}
+
+
+# Commands
 
 
 def test_the_commands_freeze_and_export_the_same(project, dataset, tmp_path, capsys):
@@ -110,6 +281,29 @@ def test_the_commands_freeze_and_export_the_same(project, dataset, tmp_path, cap
 
     call_command("export", dataset.short, format="rows", output=tmp_path / "rows.jsonl")
     assert hashlib.sha256((tmp_path / "rows.jsonl").read_bytes()).hexdigest() == dataset.digest
+
+
+def test_the_files_ending_says_what_is_written(dataset, tmp_path, capsys):
+    call_command("export", dataset.short, format="trl", output=tmp_path / "a.jsonl.gz")
+    call_command("export", dataset.short, format="trl", output=tmp_path / "a.parquet")
+
+    lines = gzip.decompress((tmp_path / "a.jsonl.gz").read_bytes()).splitlines()
+    assert [json.loads(line) for line in lines] == parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    assert "says nothing" in capsys.readouterr().err
+
+
+def test_an_ending_that_the_format_has_not_is_refused(dataset, tmp_path):
+    with pytest.raises(CommandError, match=r"comes as jsonl or jsonl\.gz"):
+        call_command("export", dataset.short, format="trl", output=tmp_path / "a.csv")
+
+
+def test_a_freeze_command_takes_what_the_page_takes(project, dataset, alice, capsys):
+    call_command("freeze", "--project", "demo", "--no-ties", "--licence", "mit")
+    one = Dataset.objects.get(digest=capsys.readouterr().out.strip())
+
+    assert (one.counts["rows"], one.licence, one.query) == (1, "mit", {"ties": False, "licence": "mit"})
+    with pytest.raises(CommandError, match="No task has been ranked yet"):
+        call_command("freeze", "--project", "demo", "--without", alice.email)
 
 
 def test_freezing_nothing_says_so(project):

@@ -5,11 +5,12 @@ import random
 import uuid
 
 import pytest
-from datasets import load_dataset
+from pyarrow import parquet
 
-from labeling import export
-from labeling.models import Candidate, DatasetRanking, Prompt, RankedCandidate, Ranking, RankingTask
-from modelops import datasets, jobs, rows
+from labeling import export, selection
+from labeling.models import Candidate, DatasetLabeler, DatasetRanking, Prompt, RankedCandidate, Ranking, RankingTask
+from labeling.sorting import Sorter
+from modelops import datasets, jobs, recipes, rows
 from modelops.models import Dataset, ModelVersion
 from people.models import User
 from tests.factories import make_project
@@ -116,25 +117,47 @@ def test_a_changed_file_is_noticed():
         datasets.verify(dataset)
 
 
-def test_both_downloads_hold_the_same_preferences(tmp_path):
+def test_the_numbers_of_labelers_are_kept_apart_from_the_rows():
+    project = judged_project(random.Random(1))
+    dataset = freeze(project)
+    key = DatasetLabeler.objects.filter(dataset=dataset)
+
+    first = next(rows.read(datasets.path(dataset)))["judgments"]
+    assert {one.number for one in key} == {0, 1}
+    assert first[0]["labeler"] == key.get(judge=min(User.objects.values_list("uuid", flat=True), key=str)).number
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_is_sorted_on_disk_is_what_python_sorts(seed, tmp_path):
+    shuffle = random.Random(seed)
+    keys = ["".join(shuffle.choices("aä你😀\x00Z\uffee", k=shuffle.randint(0, 4))) for _ in range(300)]
+    with Sorter(tmp_path) as sorter:
+        for place, key in enumerate(keys):
+            sorter.add(key, place)
+
+        assert list(sorter) == sorted(range(300), key=lambda place: (keys[place], place))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_freezing_holds_a_batch_in_memory_and_asks_a_constant_number_of_queries(
+    monkeypatch, django_assert_max_num_queries
+):
+    monkeypatch.setattr(export, "BATCH", 2)
+    project = judged_project(random.Random(1))
+    recipe = recipes.FreezeRecipe()
+
+    with django_assert_max_num_queries(7 * 6 + 1):
+        batches = list(export.in_batches(selection.rankings(project, recipe)))
+
+    assert [len(batch) for batch in batches] == [2] * 6
+
+
+def test_the_parquet_files_hold_the_rows_by_split():
     folder = datasets.path(freeze(judged_project(random.Random(1))))
-    (tmp_path / "p.jsonl").write_bytes(b"".join(export.json_lines(export.preferences(folder))))
-    (tmp_path / "p.parquet").write_bytes(b"".join(export.parquet(export.preferences(folder), group=7)))
-    cache = {"split": "train", "cache_dir": str(tmp_path / "cache")}
+    found = [
+        row
+        for split in ("train", "validation", "test")
+        for row in parquet.read_table(folder / f"{split}.parquet").to_pylist()
+    ]
 
-    lines = load_dataset("json", data_files=str(tmp_path / "p.jsonl"), **cache)
-    table = load_dataset("parquet", data_files=str(tmp_path / "p.parquet"), **cache)
-
-    assert lines.to_list() == table.to_list()
-    assert lines.num_rows == sum(len(rows.row_pairs(row)) for row in rows.read(folder))
-    assert lines[0]["chosen"][0]["role"] == "assistant"
-    assert lines[0]["prompt"][-1]["role"] == "user"
-
-
-def test_a_split_can_be_downloaded_alone():
-    folder = datasets.path(freeze(judged_project(random.Random(1))))
-
-    by_split = [len(list(export.preferences(folder, split))) for split in ("train", "validation", "test")]
-
-    assert sum(by_split) == len(list(export.preferences(folder)))
-    assert all(by_split)
+    assert sorted(map(rows.canonical, found)) == sorted(map(rows.canonical, rows.read(folder)))

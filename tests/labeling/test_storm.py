@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from labeling import assignment as assignments
-from labeling import candidates, export, gold, ranking, set_aside
+from labeling import candidates, erasure, export, gold, ranking, set_aside
 from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
 from people import accounts, projects
 from people.models import Membership
@@ -129,6 +129,14 @@ class Storm(RuleBasedStateMachine):
         assert dataset.counts["rows"] == judged.values("task").distinct().count()
         held = DatasetRanking.objects.filter(dataset=dataset).values("ranking")
         assert not judged.exclude(pk__in=held).exists(), "a revision that says the same leads to the same dataset"
+
+    @precondition(is_writable)
+    @rule(person=people, sure=st.sampled_from([True, False, False, False]))
+    def erase(self, person, sure):
+        """What somebody judged goes, with what was frozen of it; seldom, or nothing is left to look at."""
+        if sure:
+            erasure.erase(self.admin, self.project, self.people[person], "asked for")
+            assert not Ranking.objects.filter(task__project=self.project, labeler=self.people[person]).exists()
 
     @rule(minutes=st.sampled_from([5, 45]), swept=st.booleans())
     def let_pass(self, minutes, swept):

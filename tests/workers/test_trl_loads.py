@@ -2,7 +2,8 @@
 
 import pytest
 
-from labeling import export
+from labeling import formats
+from labeling.shapes import View
 from modelops import rows
 from tests.workers import tiny
 
@@ -26,7 +27,8 @@ def preferences(tmp_path_factory):
     ]
     (folder / "rows.jsonl").write_text("".join(rows.canonical(line) + "\n" for line in lines))
     file = folder / "preferences.jsonl"
-    file.write_bytes(b"".join(export.json_lines(export.preferences(folder))))
+    with open(file, "wb") as out:
+        formats.json_lines(formats.examples(folder, "conversational", "train", View(), "0"), out)
     return file
 
 

@@ -5,10 +5,13 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
-from labeling import export
+from labeling import formats, render
 from labeling.models import Prompt
 from modelops import datasets
 from modelops.models import Dataset
+from modelops.recipes import RenderRecipe
+
+PAIRS, JUDGED = (RenderRecipe.__dataclass_fields__[name].metadata for name in ("pairs", "judged"))
 
 
 class Command(BaseCommand):
@@ -17,29 +20,44 @@ class Command(BaseCommand):
     def add_arguments(self, parser):
         parser.add_argument("dataset", help="the dataset's id, or how it begins")
         parser.add_argument(
-            "--format", choices=export.FORMATS, default="jsonl", help="jsonl and parquet: pairs; rows: as frozen"
+            "--format", choices=formats.FORMATS, default="conversational", help="how an example is written"
         )
         parser.add_argument("--split", choices=Prompt.Split.values, default="", help="only this split")
-        parser.add_argument("--output", type=Path, help="the file to write; without it, the standard output")
+        parser.add_argument("--pairs", choices=PAIRS["choices"], default="all", help=PAIRS["help"])
+        parser.add_argument("--judged", choices=JUDGED["choices"], default="each", help=JUDGED["help"])
+        parser.add_argument("--metadata", action="store_true", help="who judged, which model wrote, ranks, ratings, …")
+        parser.add_argument(
+            "--output", type=Path, help="the file to write; its ending says what file: .jsonl, .jsonl.gz, .jsonl.zst, "
+            ".parquet, .csv, .json, .zip. Without it, the standard output",
+        )  # fmt: skip
 
-    def handle(self, *, dataset: str, format: str, split: str, output: Path | None, **_):
+    def handle(self, *, dataset: str, format: str, output: Path | None, **options):
         found = one(dataset)
-        if format not in export.formats_of(found):
-            raise CommandError(f"Dataset {found.short} holds {found.kind}: take it as rows.")
+        chosen = {name: options[name] for name in ("split", "pairs", "judged", "metadata") if options[name]}
         try:
+            recipe = render.choose(found, format, ending(output), **chosen)
             datasets.verify(found)
-        except datasets.Withheld as error:
+        except (render.NotOffered, datasets.Withheld) as error:
             raise CommandError(str(error)) from None
-        chunks = export.FORMATS[format].make(datasets.path(found), split)
+        if render.loses_ties(found, recipe):
+            self.stderr.write("Rankings tie answers of which this format says nothing; listwise keeps them.")
         if output is None:
-            sys.stdout.buffer.writelines(chunks)
+            render.write(found, recipe, sys.stdout.buffer)
         else:
             with open(output, "wb") as out:
-                out.writelines(chunks)
+                render.write(found, recipe, out)
+
+
+def ending(output: Path | None) -> str:
+    """The file that its name asks for; of an ending that says nothing, the format's own."""
+    name = "" if output is None else output.name
+    return next(
+        (file for file in sorted(formats.FILES | {"zip": None}, key=len, reverse=True) if name.endswith(f".{file}")), ""
+    )
 
 
 def one(start: str) -> Dataset:
-    found = list(Dataset.objects.filter(digest__startswith=start)[:2])
+    found = list(Dataset.objects.filter(digest__startswith=start).select_related("project")[:2])
     if len(found) != 1:
         raise CommandError(f"{'Several datasets begin' if found else 'No dataset begins'} with {start}.")
     return found[0]

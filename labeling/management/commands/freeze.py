@@ -1,27 +1,62 @@
-"""manage.py freeze --project SLUG"""
+"""manage.py freeze --project SLUG …"""
+
+import dataclasses
 
 from django.core.management.base import BaseCommand, CommandError
 
 from labeling import export
 from labeling.management.project import project_or_error
 from modelops.jobs import JobFailed
-from modelops.models import Dataset
+from modelops.recipes import FreezeRecipe, InvalidRecipe
+from people.models import User
+
+SEVERAL = ("models", "without")
 
 
 class Command(BaseCommand):
-    help = "Freeze what has been judged so far as a dataset, and print its id."
+    help = "Freeze what has been judged or written so far as a dataset, and print its id."
 
     def add_arguments(self, parser):
         parser.add_argument("--project", required=True, metavar="SLUG", help="the project's short name")
-        parser.add_argument(
-            "--kind", choices=Dataset.Kind.values, default=Dataset.Kind.JUDGMENTS.value, help="what to freeze"
-        )
-        parser.add_argument("--note", default="", help="a line to remember the dataset by")
+        for field in dataclasses.fields(FreezeRecipe):
+            if field.name != "replaces":  # asked for by an erasure only
+                parser.add_argument(option(field), **argument(field))
 
-    def handle(self, *, project: str, kind: str, note: str, **_):
+    def handle(self, *, project: str, **options):
+        chosen = {
+            field.name: options[field.name] for field in dataclasses.fields(FreezeRecipe) if field.name in options
+        }
+        chosen["models"] = "\n".join(chosen["models"])
+        chosen["without"] = "\n".join(str(account(email).pk) for email in chosen["without"])
         try:
-            dataset = export.freeze_now(None, project_or_error(project), kind, note)
-        except JobFailed as error:
+            dataset = export.freeze_now(None, project_or_error(project), **chosen)
+        except (JobFailed, InvalidRecipe) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(dataset.digest)
         self.stderr.write(f"{dataset.counts['rows']} rows, {dataset.counts['pairs']} pairs.")
+
+
+def option(field: dataclasses.Field) -> str:
+    """--use-case; a switch that is on is turned off: --no-ties."""
+    off = "no-" if field.type == "bool" and field.default else ""
+    return f"--{off}{field.name.replace('_', '-')}"
+
+
+def argument(field: dataclasses.Field) -> dict:
+    about = {"help": field.metadata["help"].replace("%", "%%"), "default": field.default}
+    if field.name in SEVERAL:
+        return about | {"nargs": "*", "default": [], "metavar": "NAME" if field.name == "models" else "E-MAIL"}
+    if field.type == "bool" and field.default:
+        return about | {"action": "store_false", "dest": field.name, "help": f"Without this: {about['help']}"}
+    if field.type == "bool":
+        return about | {"action": "store_true"}
+    if field.metadata["choices"]:
+        return about | {"choices": field.metadata["choices"]}
+    return about | {"type": float if field.type == "float" else str}
+
+
+def account(email: str) -> User:
+    found = User.objects.filter(email=email.lower()).first()
+    if found is None:
+        raise CommandError(f"There is no account {email}.")
+    return found

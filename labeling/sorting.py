@@ -1,0 +1,41 @@
+"""Rows sorted on disk: a million of them need no memory."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class Sorter:
+    """Take items as (key, value) in any order, give the values back in the order of their keys, as often as asked.
+
+    A key is a text that compares as its UTF-8 bytes do; equal keys keep the order in which they came.
+    """
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.scratch = tempfile.TemporaryDirectory(dir=folder, prefix=".sort-")
+        self.table = sqlite3.connect(Path(self.scratch.name) / "items", isolation_level=None)
+        self.table.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN")
+        self.table.execute("CREATE TABLE item (place INTEGER PRIMARY KEY, key TEXT, value TEXT)")
+        self.sorted = False
+
+    def __enter__(self) -> Sorter:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.table.close()
+        self.scratch.cleanup()
+
+    def add(self, key: str, value) -> None:
+        self.table.execute("INSERT INTO item (key, value) VALUES (?, ?)", (key, json.dumps(value)))
+
+    def __iter__(self) -> Iterator:
+        if not self.sorted:
+            self.table.execute("CREATE INDEX by_key ON item (key, place)")
+            self.sorted = True
+        for (value,) in self.table.execute("SELECT value FROM item ORDER BY key, place"):
+            yield json.loads(value)

@@ -1,0 +1,158 @@
+"""Taking datasets home: files that are made once, and served with ranges and an ETag."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from whitenoise.middleware import WhiteNoiseMiddleware
+from whitenoise.responders import StaticFile
+
+from labeling import key_of_labelers
+from labeling import render as downloads
+from labeling.formats import CONTENT_TYPES, cell, json_lines
+from labeling.models import Candidate
+from labeling.render import NotOffered
+from labeling.views.datasets import of_project
+from modelops import datasets
+from modelops.models import Dataset, Job
+from modelops.recipes import RenderRecipe
+from modelops.views import STOP_POLLING
+from people.access import ADMINS, READERS, member
+
+LARGE = 64 * 2**20  # bytes; smaller files are gone in a moment
+AT_ONCE = 2
+
+
+@member(*READERS, archived=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def dataset_download(request: HttpRequest, pk: int) -> HttpResponse:
+    """A file of the dataset. A large one is made by a job first, which a POST asks for."""
+    one = get_object_or_404(of_project(request.project), pk=pk)
+    recipe = asked_or_404(one, request)
+    try:
+        if downloads.path(one, recipe).exists() or downloads.is_small(one):
+            return as_asked(request, one, recipe)
+        datasets.refuse_withdrawn(one)
+    except datasets.Withheld as error:
+        return render(request, "labeling/withheld.html", {"dataset": one, "reason": str(error)}, status=410)
+    if request.method == "POST":  # a second one finds the job of the first
+        downloads.request(request.user, one, recipe)
+        return redirect(request.get_full_path())
+    job = downloads.working_at(one, recipe)
+    if job and request.htmx:
+        return HttpResponse(status=204)
+    context = {"dataset": one, "job": job, "name": downloads.name_of(one, recipe)}
+    response = render(request, "labeling/download_wait.html", context, status=202 if job else 409)
+    response["Retry-After"] = "5"
+    return response
+
+
+def asked_or_404(one: Dataset, request: HttpRequest) -> RenderRecipe:
+    """`?format=trl.parquet`: the format, and after a dot what file it comes in."""
+    format, _dot, file = request.GET.get("format", "rows").partition(".")
+    said = {name: request.GET[name] for name in ("split", "pairs", "judged") if request.GET.get(name)}
+    said |= {"metadata": True} if request.GET.get("metadata") else {}
+    try:
+        return downloads.choose(one, format, file, **said)
+    except NotOffered as error:
+        raise Http404(str(error)) from error
+
+
+def as_asked(request: HttpRequest, one: Dataset, recipe: RenderRecipe) -> HttpResponse:
+    """The file itself, or to htmx, which waited for it, a link to it. Raises datasets.Withheld."""
+    file = downloads.make(one, recipe)
+    if request.method == "POST":
+        return redirect(request.get_full_path())
+    if request.htmx:
+        return render(
+            request, "labeling/_download_ready.html", {"name": downloads.name_of(one, recipe)}, status=STOP_POLLING
+        )
+    if file.stat().st_size <= LARGE or request.method == "HEAD":
+        return served(request, file, downloads.name_of(one, recipe), CONTENT_TYPES[recipe.file])
+    slot = _slot()
+    if slot is None:
+        busy = render(request, "labeling/download_busy.html", {"dataset": one}, status=503)
+        busy["Retry-After"] = "60"
+        return busy
+    return served(request, file, downloads.name_of(one, recipe), CONTENT_TYPES[recipe.file], slot)
+
+
+def served(request: HttpRequest, file: Path, name: str, content_type: str, slot: IO | None = None) -> HttpResponse:
+    """The file, or the range of it that is asked for. Already as compressed as it is to be, or ranges would not fit."""
+    etag = f'"{file.stem}-{file.stat().st_size:x}"'
+    headers = {
+        "Content-Type": content_type, "Content-Disposition": f'attachment; filename="{name}"', "ETag": etag,
+        "Cache-Control": "private, no-cache", "Accept-Ranges": "bytes", "Content-Encoding": "identity",
+    }  # fmt: skip
+    if request.META.get("HTTP_IF_RANGE", etag) != etag:
+        request.META.pop("HTTP_RANGE", None)
+    response = WhiteNoiseMiddleware.serve(StaticFile(str(file), list(headers.items())), request)
+    if slot:
+        response._resource_closers.append(slot.close)
+    return response
+
+
+def _slot() -> IO | None:
+    """A place among the large downloads of this machine, until it is closed; None while all are taken."""
+    folder = settings.VAR / "renders"
+    for number in range(AT_ONCE):
+        place = (folder / f".large-{number}").open("a")  # until the download ends
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return place
+        except BlockingIOError:
+            place.close()
+    return None
+
+
+@member(*ADMINS, archived=True)
+@require_POST
+def dataset_key(request: HttpRequest, pk: int) -> HttpResponse:
+    """Whom the numbers of labelers stand for, as a table. That it was taken is recorded."""
+    one = get_object_or_404(of_project(request.project), pk=pk)
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(["labeler", "name", "e-mail"])
+    table.writerows([cell(value) for value in row] for row in key_of_labelers.export(request.user, one))
+    headers = {"Content-Disposition": f'attachment; filename="{request.project.slug}-{one.short}-labelers.csv"'}
+    return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+@member(*ADMINS)
+@require_GET
+def job_answers(request: HttpRequest, pk: int) -> HttpResponse:
+    """A sampling job's answers, one line each."""
+    job = get_object_or_404(Job, project=request.project, pk=pk, kind=Job.Kind.SAMPLE)
+    headers = {"Content-Disposition": f'attachment; filename="{request.project.slug}-job-{job.pk}-answers.jsonl"'}
+    return StreamingHttpResponse(_lines(answers(job)), content_type="application/x-ndjson", headers=headers)
+
+
+def _lines(items: Iterator[dict]) -> Iterator[bytes]:
+    for item in items:
+        line = io.BytesIO()
+        json_lines([item], line)
+        yield line.getvalue()
+
+
+def answers(job: Job) -> Iterator[dict]:
+    sampled = Candidate.objects.filter(job=job).select_related("prompt", "model_version").order_by("prompt_id", "slot")
+    for one in sampled.iterator(chunk_size=500):
+        yield {
+            "prompt_id": one.prompt.digest,
+            "messages": one.prompt.messages,
+            "split": one.prompt.split,
+            "slot": one.slot,
+            "text": one.text,
+            "model": one.model_version.name,
+            "finish_reason": one.finish_reason,
+            "tokens": one.tokens,
+        }

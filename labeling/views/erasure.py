@@ -1,0 +1,47 @@
+"""Erase what somebody judged in the project."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from labeling import erasure
+from people.access import ADMINS, member
+from people.forms import Keyed
+from people.models import Membership
+
+
+class EraseForm(Keyed):
+    why = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=200,
+        help_text=gettext_lazy("Stands where the withdrawn datasets stood; name nobody."),
+    )
+
+
+@member(*ADMINS)
+def erase(request: HttpRequest, pk: int) -> HttpResponse:
+    """Says what would go and which models learned from it, and does it when a reason is given."""
+    one = get_object_or_404(Membership.objects.select_related("user"), project=request.project, pk=pk)
+    form = EraseForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        return done(request, one, form)
+    context = {"one": one, "form": form, "foreseen": erasure.foresee(request.project, one.user)}
+    return render(request, "labeling/erase.html", context, status=422 if form.errors else 200)
+
+
+def done(request: HttpRequest, one: Membership, form: EraseForm) -> HttpResponse:
+    """Outside a receipt, whose transaction would hold up everybody else: to erase twice is to erase once."""
+    found = erasure.erase(request.user, request.project, one.user, form.cleaned_data["why"])
+    messages.success(request, _("%(n)s rankings are erased.") % {"n": found.rankings})
+    if found.datasets:
+        names = ", ".join(dataset.short for dataset in found.datasets)
+        messages.warning(request, _("Withdrawn, and frozen anew without them: %(names)s.") % {"names": names})
+    if found.models:
+        names = ", ".join(version.name for version in found.models)
+        messages.warning(request, _("These models learned from what was erased: %(names)s.") % {"names": names})
+    return redirect("members", request.project.slug)
