@@ -22,6 +22,7 @@ KINDS = {
     "reward": "Train a reward model on rankings.",
     "sft": "Fine-tune on good answers, with TRL's SFTTrainer.",
     "dpo": "Fine-tune on comparisons, with TRL's DPOTrainer.",
+    "kto": "Fine-tune on answers that are good or bad by themselves, with TRL's KTOTrainer.",
 }
 
 

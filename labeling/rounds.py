@@ -220,7 +220,11 @@ def trained_on(dataset: Dataset | None, live: list[tuple[str, int]]) -> set[str]
         return set()
     made = set(ModelVersion.objects.filter(dataset=dataset).values_list("kind", flat=True))
     in_work = {kind for kind, of in live if of == dataset.pk}
-    return made | ({"reward"} if "reward" in in_work else set()) | ({"policy"} if in_work & {"sft", "dpo"} else set())
+    return (
+        made
+        | ({"reward"} if "reward" in in_work else set())
+        | ({"policy"} if in_work & {"sft", "dpo", "kto"} else set())
+    )
 
 
 # The rules

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 State, Kind = Job.State, Job.Kind
 QUEUES = {
     "sampling": {Kind.SAMPLE},
-    "training": {Kind.REWARD, Kind.SFT, Kind.DPO},
+    "training": {Kind.REWARD, Kind.SFT, Kind.DPO, Kind.KTO},
     "default": {Kind.IMPORT, Kind.FREEZE},
 }
 ATTEMPTS = 3

@@ -18,6 +18,7 @@ class Job(models.Model):
         REWARD = "reward", _("train a reward model")
         SFT = "sft", _("fine-tune on good answers (SFT)")
         DPO = "dpo", _("fine-tune on comparisons (DPO)")
+        KTO = "kto", _("fine-tune on good and bad answers (KTO)")
 
     class State(models.TextChoices):
         QUEUED = "queued", _("waiting for a worker")
@@ -143,6 +144,7 @@ class Dataset(models.Model):
     class Kind(models.TextChoices):
         JUDGMENTS = "judgments", _("judgments: ranked answers, one row a task")
         DEMONSTRATIONS = "demonstrations", _("demonstrations: a prompt and the answer a person wrote")
+        TEXT = "text", _("text: plain texts, whole")
 
     project = models.ForeignKey(Project, models.PROTECT, related_name="datasets")
     kind = models.CharField(max_length=16, choices=Kind)
