@@ -23,6 +23,7 @@ KINDS = {
     "reward": "Train a reward model on rankings.",
     "sft": "Fine-tune on good answers, with TRL's SFTTrainer.",
     "dpo": "Fine-tune on comparisons, with TRL's DPOTrainer.",
+    "kto": "Fine-tune on answers that are good or bad by themselves, with TRL's KTOTrainer.",
     "ppo": "Fine-tune on what a reward model says of the model's own answers: PPO, with a pretraining mix if wanted (PPO-ptx).",
 }
 

@@ -14,24 +14,22 @@ from itertools import count
 
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
-from django.utils.formats import date_format
-from django.utils.timezone import localtime, now
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.timezone import now
 
 from labeling import set_aside
 from labeling.models import Assignment, Candidate, QueuePosition, RankingTask
 from labeling.order import key, locked, reopen
+from labeling.working import (
+    lock_if_working,
+    locked_membership,
+    refuse_beyond_daily_limit,
+    refuse_who_is_paused,
+)
 from people import audit
 from people.composed import composed, update
 from people.models import Membership, Project, User
 
 State, Purpose = Assignment.State, RankingTask.Purpose
-GONE = gettext_noop("You are not in this project any more.")
-
-
-class NotWorking(Exception):
-    """This person is given no tasks here now; the text says why."""
 
 
 class LeaseLost(Exception):
@@ -50,31 +48,6 @@ def next_for(membership: Membership) -> Assignment | None:
     if held.ahead:
         _open(held)
     return held
-
-
-def refuse_unless_working(membership: Membership) -> None:
-    if membership.project.state != Project.State.OPEN:
-        raise NotWorking(membership.project.get_state_display())
-    refuse_who_is_paused(membership)
-
-
-def refuse_who_is_paused(membership: Membership) -> None:
-    if membership.paused:
-        raise NotWorking(_("Your work in this project is paused; ask its admin."))
-    if not membership.user.is_active:  # its sessions end, but a request may be on its way
-        raise NotWorking(_("Your account is paused."))
-
-
-def refuse_beyond_daily_limit(project: Project, labeler: User, at_hand: int) -> None:
-    if project.daily_limit is None:
-        return
-    begun, ends = project.day()
-    done = Assignment.objects.filter(labeler=labeler, project=project, state=State.SUBMITTED, ended_at__gte=begun)
-    if done.count() + at_hand >= project.daily_limit:
-        said = {"limit": project.daily_limit, "when": date_format(localtime(ends), "j M, H:i")}
-        raise NotWorking(
-            _("You have reached this project's limit of %(limit)d a day. The next task comes on %(when)s.") % said
-        )
 
 
 def current(project: Project, labeler: User) -> Assignment | None:
@@ -124,7 +97,7 @@ def from_a_position(verb):
 @from_a_position
 @transaction.atomic
 def _claim_once(membership: Membership) -> Assignment | None:
-    _lock_if_working(membership)
+    lock_if_working(membership)
     again = _held_ids(membership.project_id, membership.user_id, now())  # two tabs that ask at once get the one lease
     return Assignment.objects.get(pk=again[0][0]) if again else _lease_next(membership)
 
@@ -136,7 +109,7 @@ def lease_ahead(membership: Membership, at_hand: int) -> Assignment | None:
 
     Raises NotWorking like `next_for`.
     """
-    _lock_if_working(membership)
+    lock_if_working(membership)
     held = [pk for (pk,) in _held_ids(membership.project_id, membership.user_id, now())]
     if at_hand not in held:
         return None
@@ -158,27 +131,6 @@ def _open(assignment: Assignment) -> bool:
 @composed
 def _look_at(assignment, labeler, project, at):
     return update(held_by(project, labeler, at).order_by().filter(pk=assignment), ahead=False)
-
-
-def _lock_if_working(membership: Membership) -> None:
-    """Raises NotWorking: they may have been paused, or have left, while this waited for the lock.
-
-    Locks come always in this order: the membership, the labeler's position, the task, a place on it, all positions.
-    Who holds their position never waits for a task, because who holds a task may wait for that.
-    """
-    member = _lock_member(membership.pk)
-    if not member:
-        raise NotWorking(_(GONE))
-    [(membership.paused, membership.user.state, membership.project.state)] = member
-    refuse_unless_working(membership)
-
-
-@composed
-def _lock_member(membership):
-    account = User.objects.filter(pk=OuterRef("user")).values("state")
-    project = Project.objects.filter(pk=OuterRef("project")).values("state")
-    members = Membership.objects.select_for_update().filter(pk=membership)
-    return members.values_list("paused", Subquery(account), Subquery(project))
 
 
 def _lease_next(membership: Membership, ahead: bool = False) -> Assignment | None:
@@ -346,19 +298,11 @@ def take_back(assignment: Assignment) -> None:
 
     Raises NotWorking: who is paused holds nothing.
     """
-    membership = _locked_membership(assignment)
+    membership = locked_membership(assignment)
     refuse_who_is_paused(membership)
     lease = {"state": State.LEASED, "leased_until": _from_now(assignment.project), "ended_at": None}
     Assignment.objects.filter(pk=assignment.pk).update(undone_at=now(), ahead=False, **lease)
     assignment.refresh_from_db()
-
-
-def _locked_membership(assignment: Assignment) -> Membership:
-    members = Membership.objects.select_for_update(of=("self",)).select_related("user")
-    membership = members.filter(project=assignment.project_id, user=assignment.labeler_id).first()
-    if membership is None:
-        raise NotWorking(_(GONE))
-    return membership
 
 
 def _from_now(project: Project) -> datetime:

@@ -222,7 +222,7 @@ def trained_on(dataset: Dataset | None, live: list[tuple[str, int, int]]) -> set
     learned = Q(dataset=dataset) | Q(job__reward_model__dataset=dataset)
     made = set(ModelVersion.objects.filter(learned).values_list("kind", flat=True))
     in_work = {kind for kind, *of in live if dataset.pk in of}
-    return made | (in_work & {"reward"}) | ({"policy"} if in_work & {"sft", "dpo", "ppo"} else set())
+    return made | (in_work & {"reward"}) | ({"policy"} if in_work & {"sft", "dpo", "kto", "ppo"} else set())
 
 
 # The rules

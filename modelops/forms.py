@@ -8,14 +8,22 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from modelops import recipes, registry
+from modelops import mixtures, recipes, registry
 from modelops.models import Dataset, Job
 from people.forms import Keyed
 from people.models import Project
 
 Kind = Job.Kind
-STARTABLE = (Kind.SAMPLE, Kind.FREEZE, Kind.REWARD, Kind.SFT, Kind.DPO, Kind.PPO)  # an import starts with an upload
-TRAINED = (Kind.REWARD, Kind.SFT, Kind.DPO, Kind.PPO)
+STARTABLE = (
+    Kind.SAMPLE,
+    Kind.FREEZE,
+    Kind.REWARD,
+    Kind.SFT,
+    Kind.DPO,
+    Kind.KTO,
+    Kind.PPO,
+)  # an import starts with an upload
+TRAINED = (Kind.REWARD, Kind.SFT, Kind.DPO, Kind.KTO, Kind.PPO)
 PROMPTED = ("prompts", "judgments")  # kinds of datasets whose rows hold conversations to answer
 REHEARSED = ("text", "demonstrations")
 LINKS = ("model_version", "dataset", "reward_model", "rehearsal")
@@ -57,7 +65,7 @@ class JobForm(Keyed):
 
     def __init__(self, project: Project, kind: str, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.kind = kind
+        self.project, self.kind = project, kind
         self.settings = [field.name for field in dataclasses.fields(recipes.RECIPES[kind])]
         if kind == Kind.SAMPLE or kind in TRAINED:
             self.fields["model_version"] = self._model(project)
@@ -122,16 +130,18 @@ class JobForm(Keyed):
     def clean(self) -> dict:
         cleaned = super().clean()
         dataset = cleaned.get("dataset")
-        if (
-            self.kind == Kind.SFT
-            and dataset
-            and (dataset.kind == "demonstrations") != (cleaned.get("source") == "demonstrations")
-        ):
+        if self.kind != Kind.SFT:
+            return cleaned
+        if dataset and cleaned.get("source") not in mixtures.SOURCES.get(dataset.kind, ()):
             self.add_error(
                 "dataset",
                 _("This dataset holds %(kind)s: choose the source that goes with it, or another dataset.")
                 % {"kind": dataset.kind},
             )
+        try:
+            mixtures.read(self.project, cleaned.get("mix", ""))
+        except mixtures.BadMix as error:
+            self.add_error("mix", str(error))
         return cleaned
 
     def recipe(self) -> dict:

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 State, Kind = Job.State, Job.Kind
 QUEUES = {
     "sampling": {Kind.SAMPLE},
-    "training": {Kind.REWARD, Kind.SFT, Kind.DPO, Kind.PPO},
+    "training": {Kind.REWARD, Kind.SFT, Kind.DPO, Kind.KTO, Kind.PPO},
     "default": {Kind.IMPORT, Kind.FREEZE, Kind.RENDER},
 }
 ATTEMPTS = 3

@@ -19,6 +19,7 @@ class Job(models.Model):
         REWARD = "reward", _("train a reward model")
         SFT = "sft", _("fine-tune on good answers (SFT)")
         DPO = "dpo", _("fine-tune on comparisons (DPO)")
+        KTO = "kto", _("fine-tune on good and bad answers (KTO)")
         PPO = "ppo", _("fine-tune on a reward model (PPO)")
 
     class State(models.TextChoices):

@@ -216,8 +216,14 @@ class RewardRecipe(TrainRecipe):
 class SFTRecipe(TrainRecipe):
     source: str = setting(
         "best",
-        "What to imitate: the best-ranked answers, or the demonstrations people wrote.",
-        choices=("best", "demonstrations"),
+        "What to imitate: the best-ranked answers, all in the better half of a ranking, the best-scored (best of n), "
+        "the demonstrations people wrote, or plain text.",
+        choices=("best", "better-half", "best-of-n", "demonstrations", "text"),
+    )
+    packing: bool = setting(False, "Fill each row to its longest with examples one after another, cut where it ends.")
+    mix: str = setting(
+        "",
+        "Other datasets to draw from by turns, as id:weight with commas between; the chosen one weighs 1.",
     )
 
 
@@ -226,10 +232,27 @@ class DPORecipe(TrainRecipe):
     beta: float = setting(
         0.1, "How strongly the fine-tuned model is held near the one it starts from.", low=0.001, high=10
     )
+    alpha: float = setting(
+        0.0, "Share of the instruction loss on the winners; the rest is the loss on the comparisons.", low=0, high=1
+    )
     pairs: str = setting(
         "all",
         "Which pairs of a ranking to learn from: all of them, neighbours in rank, or the best against each other one.",
         choices=("all", "adjacent", "best"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class KTORecipe(TrainRecipe):
+    batch: int = setting(8, "Rows in one optimiser step.", low=2, high=1024)
+    beta: float = setting(
+        0.1, "How strongly the fine-tuned model is held near the one it starts from.", low=0.001, high=10
+    )
+    labels: str = setting(
+        "half",
+        "Which answers are good and which bad: the halves of a ranking, the first and the rest, or ratings above and "
+        "below 4.",
+        choices=("half", "best", "ratings"),
     )
 
 
@@ -296,6 +319,7 @@ RECIPES = {
     "reward": RewardRecipe,
     "sft": SFTRecipe,
     "dpo": DPORecipe,
+    "kto": KTORecipe,
     "ppo": PPORecipe,
 }
 

@@ -50,7 +50,7 @@ def charts(job: Job) -> list[figures.Chart]:
 def with_sparks(jobs: list[Job]) -> list[Job]:
     """Hang the last of its loss curve on each job that learns: one query."""
     losses: dict[int, list[float]] = {}
-    learning = [job.pk for job in jobs if job.kind in ("reward", "sft", "dpo")]
+    learning = [job.pk for job in jobs if job.kind in ("reward", "sft", "dpo", "kto")]
     metrics = Metric.objects.filter(job__in=learning, name="loss", step__isnull=False).order_by("step")
     for pk, value in metrics.values_list("job_id", "value"):
         losses.setdefault(pk, []).append(value)

@@ -1,12 +1,13 @@
-"""The frozen row of a judgments dataset and its views. Standard library only, so that trainers and exports share it.
+"""The frozen rows of datasets and their views. Standard library only, so that trainers and exports share it.
 
-One row is one ranking task, listwise:
+A row of a judgments dataset is one ranking task, listwise:
 
     prompt_id, messages, split, use_case, language,
     answers   [{id, text, model, finish_reason, tokens}]          an answer's id is its position
     judgments [{labeler, kind, outcome, ranks, ratings, flags, strength, seconds, weight}]   ranks[i] is of answers[i]
 
 Ranks are dense, 1 is best, equal ranks are a tie; `ranks` is empty where nothing was ranked (all bad, cannot judge).
+An answer may carry the `score` that a reward model gave it. A row of a text dataset is {text, split}.
 """
 
 from __future__ import annotations
@@ -64,10 +65,32 @@ def row_pairs(row: dict, which: str = "all") -> list[tuple[int, int]]:
     return [pair for judgment in row["judgments"] for pair in pairs(judgment["ranks"], which)]
 
 
-def best(row: dict) -> int | None:
-    """Position of the answer with the smallest mean rank over the judgments, the first of equals; None without any."""
+def mean_ranks(row: dict) -> list[float]:
+    """Each answer's mean rank over the judgments; empty where nothing was ranked."""
     ranked = [judgment["ranks"] for judgment in row["judgments"] if judgment["ranks"]]
     if not ranked:
-        return None
-    totals = [sum(ranks[i] for ranks in ranked) for i in range(len(row["answers"]))]
-    return totals.index(min(totals))
+        return []
+    return [sum(ranks[i] for ranks in ranked) / len(ranked) for i in range(len(row["answers"]))]
+
+
+def best(row: dict) -> int | None:
+    """Position of the answer with the smallest mean rank over the judgments, the first of equals; None without any."""
+    means = mean_ranks(row)
+    return means.index(min(means)) if means else None
+
+
+def best_scored(scores: list[float | None]) -> int | None:
+    """Best of n: the position of the highest score, the first of equals; None where nothing was scored."""
+    known = [score for score in scores if score is not None]
+    return scores.index(max(known)) if known else None
+
+
+def text_row(text: str) -> dict:
+    """A row of a text dataset. Its split is that of its content, as for a prompt without an author: 80/10/10."""
+    return {"text": text, "split": split_of(hashlib.sha256(text.encode()).hexdigest())}
+
+
+def split_of(key: str) -> str:
+    """The split that a sha256 in hexadecimal falls into: 80 % train, 10 % validation, 10 % test."""
+    place = int(key[:8], 16) % 10
+    return "train" if place < 8 else HELD_OUT[place - 8]

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from django.conf import settings
 
-from modelops import datasets, jobs, registry
+from modelops import datasets, jobs, mixtures, registry
 from modelops.jobs import Crashed, JobFailed
 from modelops.models import Dataset, Job, Metric, ModelVersion
 
-STEMS = {"reward": "reward", "sft": "assistant", "dpo": "assistant", "ppo": "assistant"}
+STEMS = {"reward": "reward", "sft": "assistant", "dpo": "assistant", "kto": "assistant", "ppo": "assistant"}
 FLUSH_SECONDS = 1.0
 
 
@@ -79,6 +79,8 @@ def prepare(job: Job) -> Path:
         "out": str(folder / "out"),
         "others": more,
     }
+    if job.recipe.get("mix"):
+        recipe["mix"] = mix(job)
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=1))
     return folder
 
@@ -109,6 +111,26 @@ def demonstrations(job: Job, digest: str) -> Dataset:
     except datasets.Withheld as error:
         raise JobFailed(str(error)) from error
     return found
+
+
+def mix(job: Job) -> list[dict]:
+    """The further datasets of a mixture, for the trainer. Raises JobFailed where one of them is gone."""
+    try:
+        found = mixtures.read(job.project, job.recipe["mix"])
+        for dataset, _weight in found:
+            datasets.verify(dataset)
+    except (mixtures.BadMix, datasets.Withheld) as error:
+        raise JobFailed(str(error)) from error
+    return [
+        {"dataset": str(datasets.path(dataset)), "source": source(job, dataset), "weight": weight}
+        for dataset, weight in found
+    ]
+
+
+def source(job: Job, dataset: Dataset) -> str:
+    """What to imitate in a further dataset: the recipe's own source where that fits its kind."""
+    fitting = mixtures.SOURCES[dataset.kind]
+    return job.recipe["source"] if job.recipe["source"] in fitting else fitting[0]
 
 
 def start(job: Job, folder: Path, lock: int) -> subprocess.Popen:

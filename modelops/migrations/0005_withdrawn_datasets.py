@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='job',
             name='kind',
-            field=models.CharField(choices=[('import', 'import'), ('sample', 'sample answers'), ('freeze', 'freeze a dataset'), ('render', 'make a download'), ('reward', 'train a reward model'), ('sft', 'fine-tune on good answers (SFT)'), ('dpo', 'fine-tune on comparisons (DPO)')], max_length=10),
+            field=models.CharField(choices=[('import', 'import'), ('sample', 'sample answers'), ('freeze', 'freeze a dataset'), ('render', 'make a download'), ('reward', 'train a reward model'), ('sft', 'fine-tune on good answers (SFT)'), ('dpo', 'fine-tune on comparisons (DPO)'), ('kto', 'fine-tune on good and bad answers (KTO)'), ('ppo', 'fine-tune on a reward model (PPO)')], max_length=10),
         ),
         migrations.AddConstraint(
             model_name='dataset',

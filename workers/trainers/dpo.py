@@ -2,7 +2,11 @@
 
 Direct preference optimisation (Rafailov et al. 2023) with TRL's DPOTrainer. The implicit reward of an answer is
 β (log π(y|x) − log π_ref(y|x)), where π_ref is the model the run starts from; a pair's loss is −log σ of the winner's
-implicit reward minus the loser's.
+implicit reward minus the loser's. With a mixture α the instruction loss of the winner is learned as well:
+
+    L = α L_instruction + (1 − α) L_feedback
+
+where L_instruction is the mean negative log-likelihood of the winners' tokens and L_feedback the loss above.
 """
 
 from __future__ import annotations
@@ -16,13 +20,14 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, set_seed
 from trl import DPOConfig, DPOTrainer
 
-from workers.trainers import events, groups, loop, tokens
+from workers.trainers import events, groups, loop, seq2seq, tokens
 from workers.trainers.groups import Group
 
 
 def train(run: runs.Run) -> None:
     """Everything from the frozen rows to the published model."""
     # 1. The data: token ids of each prompt's distinct answers.
+    seq2seq.refuse(run)
     recipe = run.recipe
     found = groups.of_rows(run.rows(), recipe.pairs)
     tokenizer = tokens.load_tokenizer(run.model)
@@ -47,6 +52,7 @@ def train(run: runs.Run) -> None:
             rows=len(pairs),
             at_once=loop.rows_at_once(recipe.batch, longest),
             beta=recipe.beta,
+            **mixture(recipe.alpha),
             max_length=None,  # tokens.answered() has cut them
             precompute_ref_log_probs=True,
         ),
@@ -77,6 +83,13 @@ def lessons(group: Group, answers: list[tuple[list[int], list[int]]], reference:
         for w, l in group.lessons
         if group.split == "train"
     ]
+
+
+def mixture(alpha: float) -> dict:
+    """TRL's names for the two losses and their shares; without a mixture only the one, as TRL has it by itself."""
+    if alpha == 0:
+        return {}
+    return {"loss_type": ["sft", "sigmoid"], "loss_weights": [alpha, 1 - alpha]}
 
 
 def implicit(beta: float, policy: list[float], reference: list[float]) -> list[float]:

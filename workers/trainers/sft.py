@@ -1,7 +1,8 @@
-"""Fine-tune a policy on good answers: `python -m workers.trainers.sft RUN/recipe.json`.
+"""Fine-tune a policy on good answers, or on plain text: `python -m workers.trainers.sft RUN/recipe.json`.
 
 Supervised fine-tuning with TRL's SFTTrainer: the loss is the mean negative log-likelihood of the answers' tokens; the
-prompts' tokens are read, not learned.
+prompts' tokens are read, not learned. Of a plain text every token is learned. An encoder-decoder model takes the same
+way with transformers' own trainer.
 """
 
 from __future__ import annotations
@@ -11,96 +12,102 @@ from workers.trainers import runs
 if __name__ == "__main__":
     run = runs.begin("sft")  # before the imports below, see there
 
+import json
+
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, set_seed
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig, SFTTrainer, pack_dataset
 
 from modelops import rows
-from workers.trainers import events, figures, loop, tokens
+from workers.trainers import events, figures, imitation, loop, seq2seq, tokens
 from workers.trainers.events import Stop
-
-IGNORED = -100  # the label that torch's cross-entropy leaves out
+from workers.trainers.imitation import Example, Pieces
 
 
 def train(run: runs.Run) -> None:
     """Everything from the frozen rows to the published model."""
-    # 1. The data: one example a prompt that has an answer to imitate.
-    recipe = run.recipe
-    found = examples(run.rows(), recipe.source)
+    # 1. The data: what there is to imitate, as token ids.
+    recipe, encoder_decoder = run.recipe, seq2seq.asked(run)
+    parts = [imitation.examples(run.rows(), recipe.source), *others(run)]
+    if encoder_decoder and (recipe.packing or any(not example.messages for part in parts for example in part)):
+        raise Stop("Packing and plain text need a causal model: choose one, or other examples without packing.")
     tokenizer = tokens.load_tokenizer(run.model)
-    answers = [tokens.answered(tokenizer, e["messages"], e["text"], recipe.max_length) for e in found]
-    to_learn = [labelled(*answer) for e, answer in zip(found, answers) if e["split"] == "train"]
+    cut = [[imitation.pieces(tokenizer, example, recipe.max_length) for example in part] for part in parts]
+    to_learn = imitation.mixed([trained(*part) for part in zip(parts, cut)], weights(run), recipe.seed)
     if not to_learn:
         raise Stop("No answer to imitate in the training split: collect more, then freeze again.")
     events.log(f"Learns from {len(to_learn)} answers.")
 
-    # 2. The model.
+    # 2. The model, and its trainer.
     set_seed(recipe.seed)
-    model = loop.load(AutoModelForCausalLM, run)
+    longest = max(len(prompt) + len(answer) for prompt, answer in to_learn)
+    at_once = loop.rows_at_once(recipe.batch, recipe.max_length if recipe.packing else longest)
+    make = seq2seq.trainer if encoder_decoder else answer_trainer
+    trainer = make(run, to_learn, tokenizer, at_once)
 
     # 3. The training.
-    longest = max(len(example["input_ids"]) for example in to_learn)
-    trainer = AnswerTrainer(
-        model=model,
-        args=loop.arguments(
-            SFTConfig,
-            run,
-            rows=len(to_learn),
-            at_once=loop.rows_at_once(recipe.batch, longest),
-            max_length=None,  # tokens.answered() has cut them
-        ),
-        train_dataset=Dataset.from_list(to_learn),
-        processing_class=tokenizer,
-        peft_config=loop.adapter(recipe, "CAUSAL_LM"),
-    )
     loop.train(trainer, run)
 
-    # 4. The figures, and the result.
+    # 4. The figures, of the first dataset, and the result.
+    read = seq2seq.logprobs if encoder_decoder else loop.logprobs
     logprobs = [
-        loop.logprobs(trainer.model, [answer], tokenizer.pad_token_id)[0]
-        for answer in loop.told(answers, "Reads the answers")
+        sum(read(trainer.model, [piece], tokenizer.pad_token_id)[0] for piece in pieces)
+        for pieces in loop.told(cut[0], "Reads the answers")
     ]
-    result = losses(found, logprobs, [len(answer) for _, answer in answers])
+    result = losses(parts[0], logprobs, [sum(len(answer) for _, answer in pieces) for pieces in cut[0]])
     run.publish(lambda folder: loop.save(trainer.model, tokenizer, run, folder), result)
 
 
-def examples(found: list[dict], source: str) -> list[dict]:
-    """{messages, text, split} of each row: its best-ranked answer, or the demonstration it is. Raises Stop at a broken row."""
-    read = best if source == "best" else demonstration
-    result = []
-    for number, row in enumerate(found, start=1):
-        try:
-            result.append(read(row))
-        except (KeyError, IndexError, TypeError, AttributeError):
-            raise Stop(
-                f"Row {number} of the dataset does not fit the source {source!r}: choose the other source, or freeze again."
-            ) from None
-    return [example for example in result if example]
+def mix(run: runs.Run) -> list[dict]:
+    """{dataset, source, weight} of each further dataset; the worker has found their folders."""
+    return json.loads((run.folder / "recipe.json").read_text()).get("mix", [])
 
 
-def best(row: dict) -> dict | None:
-    """The example of a judgments row; None where nothing was ranked."""
-    place = rows.best(row)
-    if place is None:
-        return None
-    return {"messages": row["messages"], "text": row["answers"][place]["text"], "split": row["split"]}
+def others(run: runs.Run) -> list[list[Example]]:
+    """The examples of each further dataset."""
+    return [imitation.examples(list(rows.read(part["dataset"])), part["source"]) for part in mix(run)]
 
 
-def demonstration(row: dict) -> dict:
-    """The example of a demonstrations row."""
-    return {name: row[name] for name in ("messages", "text", "split")}
+def weights(run: runs.Run) -> list[float]:
+    """Of the run's own dataset, which is 1, and of the others."""
+    return [1.0, *(part["weight"] for part in mix(run))]
+
+
+def trained(examples: list[Example], cut: list[Pieces]) -> Pieces:
+    """The training split's pieces."""
+    return [piece for example, pieces in zip(examples, cut) if example.split == "train" for piece in pieces]
+
+
+def answer_trainer(run: runs.Run, to_learn: Pieces, tokenizer, at_once: int) -> SFTTrainer:
+    """TRL's trainer of the run's model on (prompt, answer) token ids, under an adapter if the recipe asks for one."""
+    dataset = Dataset.from_list([labelled(*piece) for piece in to_learn])
+    if run.recipe.packing:
+        dataset = pack_dataset(dataset, run.recipe.max_length, "wrapped")
+    return AnswerTrainer(
+        model=loop.load(AutoModelForCausalLM, run),
+        args=loop.arguments(
+            SFTConfig,
+            run,
+            rows=len(dataset),
+            at_once=at_once,
+            max_length=None,  # imitation.pieces() has cut them
+        ),
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        peft_config=loop.adapter(run.recipe, "CAUSAL_LM"),
+    )
 
 
 def labelled(prompt: list[int], answer: list[int]) -> dict:
     """Token ids and their labels, as TRL's collator reads them."""
-    return {"input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer}
+    return {"input_ids": prompt + answer, "labels": [seq2seq.IGNORED] * len(prompt) + answer}
 
 
-def losses(found: list[dict], logprobs: list[float], lengths: list[int]) -> list[dict]:
+def losses(found: list[Example], logprobs: list[float], lengths: list[int]) -> list[dict]:
     """The mean negative log-likelihood per token for each slice, with an interval; n is its number of tokens."""
     return [
         figures.share("loss", slice, [-value for value, _ in part], [length for _, length in part])
-        for slice, part in figures.sliced([e["split"] for e in found], list(zip(logprobs, lengths)))
+        for slice, part in figures.sliced([e.split for e in found], list(zip(logprobs, lengths)))
     ]
 
 

@@ -1,0 +1,238 @@
+"""One preference dataset learned three ways: a bag of words, a small recurrent network, and the fine-tuned transformer.
+
+Each gives an answer a score, and learns from the same training prompts that the preferred answer's is the higher; the
+held-out pairs are then asked for accuracy, log loss and F1, side by side, with intervals that draw whole prompts.
+Nothing is chosen by a look at the held-out prompts: the settings of all three stand below.
+
+    python benchmarks/baselines.py --data FOLDER --model var/models/smollm2-135m-instruct --json figures.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import re
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.functional import logsigmoid
+from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import human_rankings  # noqa: E402
+from modelops import rows  # noqa: E402
+from modelops.rows import HELD_OUT  # noqa: E402
+from workers.trainers import figures, groups, tokens  # noqa: E402
+from workers.trainers.groups import Group  # noqa: E402
+
+Scores = list[list[float]]  # of each group's texts
+
+BAG = {"vocabulary": 20000, "decay": 1e-3, "steps": 200}
+NETWORK = {"vocabulary": 20000, "size": 64, "longest": 256, "epochs": 5, "learning_rate": 2e-3}
+MODELS = ("bag_of_words", "recurrent", "transformer")
+FIGURES = ("accuracy", "log_loss", "f1")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="Open-Assistant trees, or a frozen dataset's folder")
+    parser.add_argument("--model", type=Path, default=ROOT / "var" / "models" / "smollm2-135m-instruct")
+    parser.add_argument("--quick", action="store_true", help="eight optimiser steps of the transformer")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="podium-baselines-") as scratch:
+        found = compare(Path(scratch), options.data, options.model.resolve(), options.quick)
+    print(table(found))
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1))
+
+
+def compare(scratch: Path, data: Path, model: Path, quick: bool) -> dict:
+    """Learn three ways; the figures of the held-out pairs by name."""
+    frozen = (data / "rows.jsonl").exists()
+    dataset = data if frozen else human_rankings.freeze(scratch, next(data.rglob("en_100_tree.jsonl")))[0]
+    found = groups.of_rows(list(rows.read(dataset)))
+    scores = {
+        "bag_of_words": bag_of_words(found),
+        "recurrent": recurrent(found),
+        "transformer": transformer(scratch, dataset.resolve(), found, model, quick),
+    }
+    asked = sum(len(group.pairs) for group in found if group.split in HELD_OUT)
+    return {"held_out_pairs": asked} | {
+        f"{name}_{figure}": value for name in MODELS for figure, value in measured(found, scores[name]).items()
+    }
+
+
+# The three ways
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"\w+|[^\w\s]", text.lower())
+
+
+def training(found: list[Group]) -> list[Group]:
+    return [group for group in found if group.split == "train"]
+
+
+def vocabulary(found: list[Group], size: int) -> dict[str, int]:
+    """The words that most answers of the training prompts have, by their place."""
+    seen = Counter(word for group in training(found) for text in group.texts for word in set(words(text)))
+    return {word: place for place, (word, count) in enumerate(seen.most_common(size)) if count > 1}
+
+
+def bag_of_words(found: list[Group]) -> Scores:
+    """Logistic regression on the difference of two answers' tf-idf vectors (the prompt's own would cancel out)."""
+    places = vocabulary(found, BAG["vocabulary"])
+    rarity = rarities(found, places)
+    bags = [[bag(text, places, rarity) for text in group.texts] for group in found]
+    differences = torch.stack(
+        [bags[i][w] - bags[i][l] for i, group in enumerate(found) if group.split == "train" for w, l in group.pairs]
+    )
+    weight = torch.zeros(len(places), requires_grad=True)
+    optimiser = torch.optim.LBFGS([weight], max_iter=BAG["steps"], line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        value = -logsigmoid(differences @ weight).mean() + BAG["decay"] * weight.square().sum()
+        value.backward()
+        return value
+
+    optimiser.step(loss)
+    return [[float(vector @ weight.detach()) for vector in group] for group in bags]
+
+
+def rarities(found: list[Group], places: dict[str, int]) -> torch.Tensor:
+    """Smoothed inverse document frequencies in the training prompts' answers."""
+    texts = [set(words(text)) for group in training(found) for text in group.texts]
+    seen = Counter(word for text in texts for word in text)
+    return torch.tensor([math.log((1 + len(texts)) / (1 + seen[word])) + 1 for word in places])
+
+
+def bag(text: str, places: dict[str, int], rarity: torch.Tensor) -> torch.Tensor:
+    """An answer's tf-idf vector, of length 1; dense, as a few thousand pairs fit."""
+    vector = torch.zeros(len(places))
+    for word, count in Counter(words(text)).items():
+        if word in places:
+            vector[places[word]] = 1 + math.log(count)
+    vector *= rarity
+    return vector / vector.norm().clamp(min=1e-9)
+
+
+class Network(nn.Module):
+    """Word vectors, a GRU, and a score from its last state."""
+
+    def __init__(self, vocabulary: int, size: int):
+        super().__init__()
+        self.embed = nn.Embedding(vocabulary, size)
+        self.read = nn.GRU(size, size, batch_first=True)
+        self.score = nn.Linear(size, 1)
+
+    def forward(self, texts: list[torch.Tensor]) -> torch.Tensor:
+        """The score of each text, a tensor of word ids."""
+        lengths = torch.tensor([len(text) for text in texts])
+        padded = self.embed(pad_sequence(texts, batch_first=True))
+        _, last = self.read(pack_padded_sequence(padded, lengths, batch_first=True, enforce_sorted=False))
+        return self.score(last[0])[:, 0]
+
+
+def recurrent(found: list[Group]) -> Scores:
+    """A small network on the end of the prompt and the answer, with the reward trainer's loss."""
+    places = vocabulary(found, NETWORK["vocabulary"])
+    read = [[encoded(group, text, places) for text in group.texts] for group in found]
+    learned = [(read[i], group.pairs) for i, group in enumerate(found) if group.split == "train"]
+    torch.manual_seed(1)
+    draw = random.Random(1)
+    network = Network(len(places) + 2, NETWORK["size"])
+    optimiser = torch.optim.AdamW(network.parameters(), lr=NETWORK["learning_rate"])
+    for _ in range(NETWORK["epochs"]):
+        draw.shuffle(learned)
+        for texts, pairs in learned:
+            scores = network(texts)
+            margins = torch.stack([scores[w] - scores[l] for w, l in pairs])
+            optimiser.zero_grad()
+            (-logsigmoid(margins).mean()).backward()
+            optimiser.step()
+    with torch.inference_mode():
+        return [network(texts).tolist() for texts in read]
+
+
+def encoded(group: Group, text: str, places: dict[str, int]) -> torch.Tensor:
+    """Word ids of half a length of prompt, a mark, and the answer; 0 is a word that is not known."""
+    half = NETWORK["longest"] // 2
+    asked = [places.get(word, -1) + 1 for word in words(group.messages[-1]["content"])][-half:]
+    said = [places.get(word, -1) + 1 for word in words(text)][: NETWORK["longest"] - half]
+    return torch.tensor([*asked, len(places) + 1, *said])
+
+
+def transformer(scratch: Path, dataset: Path, found: list[Group], model: Path, quick: bool) -> Scores:
+    """Podium's own reward trainer in its own process, then its scores."""
+    from transformers import AutoModelForSequenceClassification
+
+    human_rankings.train(scratch, dataset, model, quick)
+    out = scratch / "run" / "out"
+    tokenizer = tokens.load_tokenizer(out)
+    judge = AutoModelForSequenceClassification.from_pretrained(out, dtype=torch.float32).eval()
+    return [scored(judge, tokenizer, group) for group in found]
+
+
+@torch.inference_mode()
+def scored(judge, tokenizer, group: Group) -> list[float]:
+    pad = tokenizer.pad_token_id
+    answers = group.answers(tokenizer, human_rankings.SETTINGS["max_length"])
+    ids, mask = tokens.padded([tokens.without_end_pads(prompt + answer, pad) for prompt, answer in answers], pad)
+    return judge(input_ids=ids, attention_mask=mask).logits[:, 0].tolist()
+
+
+# What came of it
+
+
+def measured(found: list[Group], scores: Scores) -> dict:
+    """Accuracy, log loss and F1 of the held-out pairs, each with the ends of its interval."""
+    counted = [tally(group, values) for group, values in zip(found, scores) if group.split in HELD_OUT]
+    result = {}
+    for name in FIGURES:
+        hits, counts = zip(*(prompt[name] for prompt in counted))
+        low, high = figures.interval(hits, counts)
+        result |= {name: sum(hits) / sum(counts), f"{name}_low": low, f"{name}_high": high}
+    return result
+
+
+def tally(group: Group, scores: list[float]) -> dict[str, tuple[float, int]]:
+    """(sum, count) of each figure over one prompt's pairs; a ratio of sums is the figure.
+
+    For F1 a pair is asked in the order of its answers: does the earlier one win?
+    """
+    right = [scores[w] > scores[l] for w, l in group.pairs]
+    earlier = [w < l for w, l in group.pairs]
+    true = sum(hit and first for hit, first in zip(right, earlier))
+    wrong = sum(not hit for hit in right)  # each is a false yes or a false no
+    loss = figures.pair_loss(scores, group.pairs) * len(group.pairs)
+    return {
+        "accuracy": (figures.picks(scores, group.pairs), len(group.pairs)),
+        "log_loss": (loss, len(group.pairs)),
+        "f1": (2 * true, 2 * true + wrong),
+    }
+
+
+def table(found: dict) -> str:
+    """Models down, figures across."""
+    lines = [f"{'':16}" + "".join(f"{name.replace('_', ' '):>28}" for name in FIGURES)]
+    for model in MODELS:
+        cells = (
+            f"{found[f'{model}_{name}']:.3f} [{found[f'{model}_{name}_low']:.3f}, {found[f'{model}_{name}_high']:.3f}]"
+            for name in FIGURES
+        )
+        lines.append(f"{model.replace('_', ' '):16}" + "".join(f"{cell:>28}" for cell in cells))
+    return "\n".join([*lines, f"{found['held_out_pairs']} held-out pairs"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""manage.py freeze_text FILE --project SLUG"""
+
+from pathlib import Path
+
+from django.core.management.base import BaseCommand, CommandError
+
+from labeling.management.project import project_or_error
+from modelops import texts
+
+
+class Command(BaseCommand):
+    help = 'Register a file of {"text": …} lines as a dataset for fine-tuning on plain text, and print its id.'
+
+    def add_arguments(self, parser):
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--project", required=True, metavar="SLUG", help="the project's short name")
+        parser.add_argument("--note", default="", help="a line to remember the dataset by")
+
+    def handle(self, *, file: Path, project: str, note: str, **_):
+        if not file.is_file():
+            raise CommandError(f"There is no file {file}.")
+        try:
+            dataset = texts.freeze(None, project_or_error(project), file, note)
+        except (texts.BadTexts, UnicodeDecodeError) as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(dataset.digest)
+        self.stderr.write(f"{dataset.counts['rows']} rows.")

@@ -1,0 +1,34 @@
+"""What people judge: prompts, answers, tasks, places on them, and the rankings that come of it."""
+
+from labeling.models.prompts import Candidate, Demonstration, ImportedRow, Prompt, PromptBand, Writing
+from labeling.models.rankings import (
+    ANSWER_KEY,
+    IMPORTED_JUDGES,
+    DatasetLabeler,
+    DatasetRanking,
+    ExternalLabeler,
+    RankedCandidate,
+    Ranking,
+    imported_judge,
+)
+from labeling.models.tasks import Assignment, QueuePosition, RankingTask
+
+__all__ = [
+    "ANSWER_KEY",
+    "Assignment",
+    "Candidate",
+    "DatasetLabeler",
+    "DatasetRanking",
+    "Demonstration",
+    "ExternalLabeler",
+    "IMPORTED_JUDGES",
+    "ImportedRow",
+    "Prompt",
+    "PromptBand",
+    "QueuePosition",
+    "RankedCandidate",
+    "Ranking",
+    "RankingTask",
+    "Writing",
+    "imported_judge",
+]

@@ -1,0 +1,136 @@
+"""What was decided on a task, and the datasets that hold it."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models.prompts import Candidate
+from labeling.models.tasks import Assignment, RankingTask
+from modelops.models import Dataset
+from people.models import User
+
+
+class Ranking(models.Model):
+    """What one judge decided on one task. A revision is a new row; an undone one stays, marked."""
+
+    class Kind(models.TextChoices):
+        LABELER = "labeler", _("by a labeler here")
+        IMPORTED = "imported", _("by a named person elsewhere")
+        SIMULATED = "simulated", _("by a script")
+        GOLD = "gold", _("the answer key of a gold task, by an admin")
+
+    class Outcome(models.TextChoices):
+        RANKED = "ranked", _("ranked")
+        ALL_BAD = "all_bad", _("all bad")
+        CANNOT_JUDGE = "cannot_judge", _("cannot judge")
+
+    task = models.ForeignKey(RankingTask, models.CASCADE, related_name="rankings")
+    assignment = models.ForeignKey(Assignment, models.PROTECT, null=True, related_name="rankings")
+    labeler = models.ForeignKey(User, models.PROTECT, null=True, related_name="rankings")
+    judge = models.UUIDField(
+        help_text=_(
+            "The account's UUID; of an imported judge, uuid5 of the name; of all answer keys, one and the same."
+        )
+    )
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.LABELER)
+    outcome = models.CharField(max_length=14, choices=Outcome, default=Outcome.RANKED)
+    revision = models.PositiveSmallIntegerField(default=1)
+    current = models.BooleanField(default=True)
+    labels = models.JSONField(default=list, help_text=_("What the labeler said of the prompt."))
+    note = models.TextField(blank=True)
+    strength = models.SmallIntegerField(
+        null=True, help_text=_("Of two answers: how much better the first shown is, -3 to 3; null where not asked.")
+    )
+    seconds = models.FloatField(default=0, help_text=_("Time at it, hidden tab not counted."))
+    created_at = models.DateTimeField(default=timezone.now)
+    undone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["task", "judge", "revision"], name="a_revision_is_written_once"),
+            models.UniqueConstraint(
+                fields=["task", "judge"], condition=Q(current=True), name="a_judge_has_one_current_ranking_of_a_task"
+            ),
+            models.CheckConstraint(
+                condition=Q(current=False) | Q(undone_at=None), name="an_undone_ranking_is_not_current"
+            ),
+            models.CheckConstraint(
+                condition=Q(strength=None) | Q(strength__range=(-3, 3)), name="a_strength_is_minus_three_to_three"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"ranking {self.pk}"
+
+
+class RankedCandidate(models.Model):
+    """One answer in one ranking. Ranks are dense: 1, 2, 2, 3."""
+
+    ranking = models.ForeignKey(Ranking, models.CASCADE, related_name="ranked")
+    candidate = models.ForeignKey(Candidate, models.PROTECT, related_name="ranked")
+    shown = models.PositiveSmallIntegerField(help_text=_("Position on the screen, from 0."))
+    rank = models.PositiveSmallIntegerField(null=True, help_text=_("1 is best; null where nothing was ranked."))
+    rating = models.PositiveSmallIntegerField(null=True, help_text=_("Overall quality, 1 to 7."))
+    flags = models.JSONField(default=list)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["ranking", "candidate"], name="an_answer_is_ranked_once"),
+            models.CheckConstraint(condition=Q(rank=None) | Q(rank__gte=1), name="ranks_count_from_one"),
+            models.CheckConstraint(condition=Q(rating=None) | Q(rating__range=(1, 7)), name="ratings_are_one_to_seven"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.candidate_id}: {self.rank}"
+
+
+class DatasetRanking(models.Model):
+    """Which rankings a dataset was frozen from: the way back from a model to the people behind it."""
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+")
+    ranking = models.ForeignKey(Ranking, models.PROTECT, related_name="datasets")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["dataset", "ranking"], name="a_dataset_holds_a_ranking_once")]
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id}: {self.ranking_id}"
+
+
+class ExternalLabeler(models.Model):
+    """Somebody elsewhere whose judgments were imported, by the name that the file gives; the same in all projects."""
+
+    judge = models.UUIDField(primary_key=True)
+    name = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DatasetLabeler(models.Model):
+    """Whom a number of a dataset stands for. Numbers mean nothing in another dataset; only an admin may take this key."""
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+")
+    number = models.PositiveIntegerField()
+    judge = models.UUIDField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "number"], name="a_number_is_one_labeler_of_a_dataset"),
+            models.UniqueConstraint(fields=["dataset", "judge"], name="a_labeler_has_one_number_in_a_dataset"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id}: {self.number}"
+
+
+IMPORTED_JUDGES = uuid.UUID("5f0ad1c4-7f0e-5f2b-9d3b-6a4f5a0b8c11")
+ANSWER_KEY = uuid.UUID("c2d9b7a6-31f5-4c8e-a7d0-5be04f1c9e62")
+
+
+def imported_judge(name: str) -> uuid.UUID:
+    """The same name is the same judge, in every installation."""
+    return uuid.uuid5(IMPORTED_JUDGES, name)

@@ -1,0 +1,36 @@
+"""The benchmark that learns one dataset three ways, on a planted rule and a tiny model."""
+
+import pytest
+
+from tests.workers import tiny
+from tests.workers.test_trainers_run import write_dataset
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.mark.slow
+def test_three_ways_to_learn_a_planted_rule_stand_side_by_side(tmp_path):
+    from benchmarks import baselines
+
+    model = tiny.save(tmp_path / "model")
+    (tmp_path / "scratch").mkdir()
+    found = baselines.compare(tmp_path / "scratch", write_dataset(tmp_path / "dataset"), model, quick=True)
+
+    assert found["bag_of_words_accuracy"] > 0.9
+    assert found["recurrent_accuracy"] > 0.8
+    assert found["bag_of_words_f1_low"] <= found["bag_of_words_f1"] <= found["bag_of_words_f1_high"]
+    assert found["bag_of_words_log_loss"] < 0.69
+    assert len(baselines.table(found).splitlines()) == 5
+
+
+def test_f1_counts_the_pairs_that_the_earlier_answer_wins():
+    from benchmarks import baselines
+    from workers.trainers.groups import of_row
+
+    turn = [{"role": "user", "content": "Why?"}]
+    answers = [{"id": i, "text": text} for i, text in enumerate("abc")]
+    group = of_row(
+        {"prompt_id": "p", "split": "test", "messages": turn, "answers": answers, "judgments": [{"ranks": [2, 1, 3]}]}
+    )
+    # pairs (b, a), (a, c), (b, c); scored so that a beats b, and both beat c: one wrong, two right of the earlier
+    assert baselines.tally(group, [3.0, 2.0, 1.0])["f1"] == (4, 5)

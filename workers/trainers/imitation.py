@@ -1,0 +1,112 @@
+"""What supervised fine-tuning imitates: answers chosen from frozen rows, or plain text; cut to length, and mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from datasets import Dataset, interleave_datasets
+from transformers import PreTrainedTokenizerBase
+
+from modelops import rows
+from workers.trainers import tokens
+from workers.trainers.events import Stop
+
+Pieces = list[tuple[list[int], list[int]]]  # (read, learned) token ids
+
+
+@dataclass(frozen=True)
+class Example:
+    """An answer to a conversation; without `messages`, a plain text."""
+
+    messages: list[dict]
+    text: str
+    split: str
+
+
+def examples(found: list[dict], source: str) -> list[Example]:
+    """What `source` finds to imitate in the rows. Raises Stop at a broken row."""
+    result = []
+    for number, row in enumerate(found, start=1):
+        try:
+            result += [Example(row.get("messages", []), text, row["split"]) for text in SOURCES[source](row)]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise Stop(
+                f"Row {number} of the dataset does not fit the source {source!r}: choose the other source, or freeze again."
+            ) from None
+    return result
+
+
+def best(row: dict) -> Iterator[str]:
+    """The answer of a judgments row with the best mean rank; none where nothing was ranked."""
+    place = rows.best(row)
+    if place is not None:
+        yield row["answers"][place]["text"]
+
+
+def better_half(row: dict) -> Iterator[str]:
+    """Each distinct answer of a judgments row ranked in its better half: what comes second is kept for its variety."""
+    means = rows.mean_ranks(row)
+    middle = sum(means) / len(means) if means else 0
+    chosen = [answer["text"] for answer, mean in zip(row["answers"], means) if mean < middle]
+    yield from dict.fromkeys(chosen or best(row))
+
+
+def best_of_n(row: dict) -> Iterator[str]:
+    """The answer of a judgments row that its reward model scored highest (rejection sampling); none without scores."""
+    place = rows.best_scored([answer.get("score") for answer in row["answers"]])
+    if place is not None:
+        yield row["answers"][place]["text"]
+
+
+def written(row: dict) -> Iterator[str]:
+    """The one text of a demonstrations row."""
+    if not row["messages"]:
+        raise KeyError("messages")
+    yield row["text"]
+
+
+def plain(row: dict) -> Iterator[str]:
+    """The one text of a text row."""
+    if "messages" in row:
+        raise KeyError("messages")
+    yield row["text"]
+
+
+SOURCES: dict[str, Callable[[dict], Iterator[str]]] = {
+    "best": best,
+    "better-half": better_half,
+    "best-of-n": best_of_n,
+    "demonstrations": written,
+    "text": plain,
+}
+
+
+def pieces(tokenizer: PreTrainedTokenizerBase, example: Example, longest: int) -> Pieces:
+    """An example as one (prompt, answer); a plain text as many parts of `longest` tokens as it takes.
+
+    Each part reads the last token of the part before it, so that every token but the first is learned, and once.
+    """
+    if example.messages:
+        return [tokens.answered(tokenizer, example.messages, example.text, longest)]
+    ids = tokenizer(example.text + (tokenizer.eos_token or ""), add_special_tokens=False)["input_ids"]
+    parts = [ids[start : start + longest] for start in range(0, len(ids) - 1, longest - 1)]
+    return [(part[:1], part[1:]) for part in parts]
+
+
+def mixed(parts: list[Pieces], weights: list[float], seed: int) -> Pieces:
+    """The datasets drawn from by turns, each as often as its weight says, until all of each has been seen.
+
+    The same seed gives the same order. A dataset that ends before the others begins again.
+    """
+    filled = [(part, weight) for part, weight in zip(parts, weights) if part and weight > 0]
+    if len(filled) < 2:
+        return [piece for part, _ in filled for piece in part]
+    total = sum(weight for _, weight in filled)
+    places = interleave_datasets(
+        [Dataset.from_dict({"at": [(i, j) for j in range(len(part))]}) for i, (part, _) in enumerate(filled)],
+        probabilities=[weight / total for _, weight in filled],
+        seed=seed,
+        stopping_strategy="all_exhausted",
+    )
+    return [filled[i][0][j] for i, j in places["at"]]

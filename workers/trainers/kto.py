@@ -1,0 +1,136 @@
+"""Fine-tune a policy on answers that are good or bad, unpaired: `python -m workers.trainers.kto RUN/recipe.json`.
+
+Kahneman-Tversky optimisation (Ethayarajh et al. 2024) with TRL's KTOTrainer. The implicit reward of an answer is
+r = β (log π(y|x) − log π_ref(y|x)), where π_ref is the model the run starts from, and z is β times the divergence of the
+two, estimated on answers that belong to other prompts of the batch. The loss of a good answer is λ (1 − σ(r − z)), of a
+bad one λ (1 − σ(z − r)).
+"""
+
+from __future__ import annotations
+
+from workers.trainers import runs
+
+if __name__ == "__main__":
+    run = runs.begin("kto")  # before the imports below, see there
+
+import random
+
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, set_seed
+from trl import KTOConfig, KTOTrainer
+
+from workers.trainers import events, figures, loop, seq2seq, tokens
+from workers.trainers.dpo import implicit
+from workers.trainers.events import Stop
+from workers.trainers.verdicts import Labelled, of_rows
+
+
+def train(run: runs.Run) -> None:
+    """Everything from the frozen rows to the published model."""
+    # 1. The data: token ids of each prompt's good and bad answers.
+    seq2seq.refuse(run)
+    recipe = run.recipe
+    if recipe.batch < 2:
+        raise Stop("KTO compares the answers of a batch with each other: choose a batch of at least 2.")
+    found = of_rows(run.rows(), recipe.labels)
+    tokenizer = tokens.load_tokenizer(run.model)
+    pad = tokenizer.pad_token_id
+    answers = [[tokens.answered(tokenizer, f.messages, t, recipe.max_length) for t in f.texts] for f in found]
+
+    # 2. The model, and what it thinks of every answer before it learns.
+    set_seed(recipe.seed)
+    model = loop.load(AutoModelForCausalLM, run).to(loop.best_device())
+    lessons = [
+        {"prompt_ids": prompt, "completion_ids": answer, "label": label}
+        for of, part in zip(found, answers)
+        for (prompt, answer), label in zip(part, of.labels)
+        if of.split == "train"
+    ]
+    random.Random(recipe.seed).shuffle(lessons)  # TRL takes them in their order, which makes the mismatched ones
+    longest = 2 * max(len(lesson["prompt_ids"]) + len(lesson["completion_ids"]) for lesson in lessons)
+    at_once = several_at_once(recipe.batch, longest)
+    lessons = mismatched(lessons, at_once)
+    events.log(f"Reads {len(lessons)} answers with the model it starts from.")
+    reference = [loop.logprobs(model, part, pad) for part in loop.told(answers, "Reads the prompts")]
+    for lesson in loop.told(lessons, "Reads the answers"):
+        pair = [(lesson["prompt_ids"], lesson[name]) for name in ("completion_ids", "KL_completion_ids")]
+        lesson["ref_logps"], lesson["ref_KL_logps"] = loop.logprobs(model, pair, pad)
+    good = sum(lesson["label"] for lesson in lessons)
+    bad = len(lessons) - good
+    events.log(f"Learns from {good} good and {bad} bad answers.")
+
+    # 3. The training. The rarer of good and bad weighs more, so that both sides count alike (the paper's equation 8).
+    trainer = VerdictTrainer(
+        model=model,
+        args=loop.arguments(
+            KTOConfig,
+            run,
+            rows=len(lessons),
+            at_once=at_once,
+            beta=recipe.beta,
+            desirable_weight=max(1.0, bad / max(good, 1)),
+            undesirable_weight=max(1.0, good / max(bad, 1)),
+            max_length=None,  # tokens.answered() has cut them
+            precompute_ref_log_probs=True,
+        ),
+        train_dataset=Dataset.from_list(lessons),
+        processing_class=tokenizer,
+        peft_config=loop.adapter(recipe, "CAUSAL_LM"),
+    )
+    loop.train(trainer, run)
+
+    # 4. The figures, and the result.
+    policy = [loop.logprobs(trainer.model, part, pad) for part in loop.told(answers, "Reads the prompts again")]
+    rewards = [implicit(recipe.beta, *row) for row in zip(policy, reference)]
+    result = [*accuracy(found, rewards), *counts(found)]
+    run.publish(lambda folder: loop.save(trainer.model, tokenizer, run, folder), result)
+
+
+def several_at_once(batch: int, tokens_each: int) -> int:
+    """As loop.rows_at_once(), but at least two: an answer is compared with another one of its forward pass."""
+    smallest = min(size for size in range(2, batch + 1) if batch % size == 0)
+    return max(smallest, loop.rows_at_once(batch, tokens_each))
+
+
+def mismatched(lessons: list[dict], at_once: int) -> list[dict]:
+    """The lessons, each with the answer of the one before it in its batch as its mismatched answer."""
+    batches = [lessons[start : start + at_once] for start in range(0, len(lessons), at_once)]
+    return [
+        lesson | {"KL_completion_ids": batch[place - 1]["completion_ids"]}
+        for batch in batches
+        for place, lesson in enumerate(batch)
+    ]
+
+
+def accuracy(found: list[Labelled], rewards: list[list[float]]) -> list[dict]:
+    """How often a prompt's good answer has a higher implicit reward than its bad one, for each slice."""
+    hits = [(of.split, figures.picks(values, of.pairs), len(of.pairs)) for of, values in zip(found, rewards)]
+    hits = [(split, (hit, count)) for split, hit, count in hits if count]
+    slices = figures.sliced([split for split, _ in hits], [hit for _, hit in hits])
+    return [figures.share("accuracy", slice, *zip(*part)) for slice, part in slices]
+
+
+def counts(found: list[Labelled]) -> list[dict]:
+    """How many good and bad answers each slice has."""
+    numbers = []
+    for slice, part in figures.sliced([of.split for of in found], [of.labels for of in found]):
+        good = sum(map(sum, part))
+        numbers += [figures.plain("good", slice, good), figures.plain("bad", slice, sum(map(len, part)) - good)]
+    return numbers
+
+
+class VerdictTrainer(KTOTrainer):
+    """TRL's trainer, given answers that are already token ids and carry their reference log-probabilities."""
+
+    def _prepare_dataset(self, dataset, *_):
+        return dataset
+
+    def _precompute_ref_logps(self, dataset, *_):
+        return dataset
+
+    def create_model_card(self, *_, **__):
+        """None: the result's own files say where it comes from."""
+
+
+if __name__ == "__main__":
+    train(run)
