@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from labeling import assignment as assignments
 from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking
+from labeling.working import NotWorking
 from modelops import rows
 from people import audit
 from people.composed import composed, update
@@ -244,7 +245,7 @@ def undo(ranking: Ranking) -> Assignment:
 def _open_again(assignment: Assignment) -> None:
     try:
         assignments.take_back(assignment)
-    except assignments.NotWorking as why:
+    except NotWorking as why:
         raise TooLate(str(why)) from why
 
 

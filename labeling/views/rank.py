@@ -18,6 +18,7 @@ from labeling import assignment as assignments
 from labeling import forms, markdown, ranking
 from labeling.models import Assignment, RankingTask
 from labeling.views.card import card, page
+from labeling.working import NotWorking
 from people import receipts
 from people.access import RANKERS, member
 from people.composed import composed
@@ -61,7 +62,7 @@ def rank_ahead(request: HttpRequest, assignment_id: int) -> HttpResponse:
     """The card after this one, leased now so that nobody waits for it; 204 while there is none."""
     try:
         ahead = assignments.lease_ahead(request.membership, assignment_id)
-    except assignments.NotWorking:
+    except NotWorking:
         ahead = None
     if ahead is None:
         return HttpResponse(status=204)
@@ -150,7 +151,7 @@ def go_on(request: HttpRequest) -> HttpResponse:
 def _next(request: HttpRequest) -> HttpResponse:
     try:
         assignment = assignments.next_for(request.membership)
-    except assignments.NotWorking as why:
+    except NotWorking as why:
         return page(request, "labeling/_empty.html", {"paused": str(why)})
     if assignment is None:
         return page(request, "labeling/_empty.html", _elsewhere(request))

@@ -11,6 +11,7 @@ from django.utils.timezone import now
 
 from labeling import assignment, candidates, order, ranking
 from labeling.models import Assignment, Prompt, RankingTask
+from labeling.working import NotWorking
 from people.models import Membership, Project
 from tests.factories import make_person, make_project, make_task
 
@@ -171,7 +172,7 @@ def test_pausing_stops_new_tasks():
     alice = Membership.objects.get(user=make_person(project))
     make_task(project, texts=["a", "b"])
 
-    with pytest.raises(assignment.NotWorking):
+    with pytest.raises(NotWorking):
         assignment.next_for(alice)
 
 
@@ -182,7 +183,7 @@ def test_who_was_paused_while_asking_gets_nothing():
     make_task(project, texts=["a", "b"])
     Membership.objects.filter(pk=alice.pk).update(paused=True)  # after the page had read it
 
-    with pytest.raises(assignment.NotWorking):
+    with pytest.raises(NotWorking):
         assignment.claim(alice)
 
 
@@ -193,7 +194,7 @@ def test_who_was_removed_while_asking_gets_nothing():
     make_task(project, texts=["a", "b"])
     Membership.objects.filter(pk=alice.pk).delete()  # after the page had read it
 
-    with pytest.raises(assignment.NotWorking, match="not in this project any more"):
+    with pytest.raises(NotWorking, match="not in this project any more"):
         assignment.next_for(alice)
 
 

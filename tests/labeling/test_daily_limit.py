@@ -7,6 +7,7 @@ from django.utils.timezone import now
 
 from labeling import assignment, ranking
 from labeling.models import Assignment
+from labeling.working import NotWorking
 from people.models import Membership
 from tests.factories import make_project, make_task
 
@@ -51,7 +52,7 @@ def test_a_day_begins_at_midnight_of_the_project_s_zone(project, alice):
     rank_two(alice)
     begun, _ends = project.day()
     Assignment.objects.update(ended_at=begun)
-    with pytest.raises(assignment.NotWorking):
+    with pytest.raises(NotWorking):
         next_for(alice)
 
     Assignment.objects.update(ended_at=begun - timedelta(seconds=1))
@@ -65,7 +66,7 @@ def test_undo_gives_one_back_and_what_is_held_can_be_submitted(project, alice):
 
     assert next_for(alice) == undone
     assert ranking.submit(undone, JUDGMENT).current
-    with pytest.raises(assignment.NotWorking):
+    with pytest.raises(NotWorking):
         next_for(alice)
 
 

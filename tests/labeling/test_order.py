@@ -9,6 +9,7 @@ from django.utils.timezone import now
 
 from labeling import assignment, gold, ranking
 from labeling.models import Assignment, QueuePosition
+from labeling.working import NotWorking
 from people import accounts, projects
 from people.models import Membership
 from tests.factories import make_task
@@ -71,7 +72,7 @@ def test_a_request_on_its_way_while_the_account_is_paused_gets_nothing(project, 
     tasks(project)
     accounts.pause(carol, alice)
 
-    with pytest.raises(assignment.NotWorking):
+    with pytest.raises(NotWorking):
         assignment.next_for(of(alice))
     assert not Assignment.objects.exists()
 

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 from labeling import assignment as assignments
 from labeling import candidates, erasure, export, gold, ranking, set_aside
 from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
+from labeling.working import NotWorking
 from people import accounts, projects
 from people.models import Membership
 from tests.factories import make_job, make_model, make_person, make_project, make_prompt
@@ -195,7 +196,7 @@ class Storm(RuleBasedStateMachine):
         held = [one.pk for one in before.assignments if one.labeler_id == member.user_id and lasts(one)]
         try:
             given = assignments.next_for(member)
-        except assignments.NotWorking:
+        except NotWorking:
             assert not held
             assert not working
             return None
@@ -263,7 +264,7 @@ class Storm(RuleBasedStateMachine):
         had = [one.pk for one in others]
         try:
             ahead = assignments.lease_ahead(member, at_hand.pk)
-        except assignments.NotWorking:
+        except NotWorking:
             return
         if had:
             assert ahead.pk == had[0]
