@@ -8,7 +8,7 @@ from modelops.models import Dataset
 
 # Of a dataset of each kind; the first is what a mixture takes from one.
 SOURCES = {
-    Dataset.Kind.JUDGMENTS: ("best", "better-half", "best-of-n"),
+    Dataset.Kind.JUDGMENTS: ("best", "better-half"),
     Dataset.Kind.DEMONSTRATIONS: ("demonstrations",),
     Dataset.Kind.TEXT: ("text",),
 }

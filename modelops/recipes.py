@@ -216,9 +216,9 @@ class RewardRecipe(TrainRecipe):
 class SFTRecipe(TrainRecipe):
     source: str = setting(
         "best",
-        "What to imitate: the best-ranked answers, all in the better half of a ranking, the best-scored (best of n), "
+        "What to imitate: the best-ranked answers, all in the better half of a ranking, "
         "the demonstrations people wrote, or plain text.",
-        choices=("best", "better-half", "best-of-n", "demonstrations", "text"),
+        choices=("best", "better-half", "demonstrations", "text"),
     )
     packing: bool = setting(False, "Fill each row to its longest with examples one after another, cut where it ends.")
     mix: str = setting(

@@ -79,12 +79,6 @@ def best(row: dict) -> int | None:
     return means.index(min(means)) if means else None
 
 
-def best_scored(scores: list[float | None]) -> int | None:
-    """Best of n: the position of the highest score, the first of equals; None where nothing was scored."""
-    known = [score for score in scores if score is not None]
-    return scores.index(max(known)) if known else None
-
-
 def text_row(text: str) -> dict:
     """A row of a text dataset. Its split is that of its content, as for a prompt without an author: 80/10/10."""
     return {"text": text, "split": split_of(hashlib.sha256(text.encode()).hexdigest())}

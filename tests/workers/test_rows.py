@@ -55,11 +55,6 @@ def test_every_unequal_pair_has_one_winner(ranks):
     assert rows.pairs(rows.dense(ranks)) == found
 
 
-def test_the_best_of_n_is_the_highest_scored_and_the_first_of_equals():
-    assert rows.best_scored([0.5, 2.0, None, 2.0]) == 1
-    assert rows.best_scored([None, None]) is None
-
-
 def test_texts_are_split_by_their_content():
     splits = [rows.text_row(f"Text {n}")["split"] for n in range(500)]
     assert 350 < splits.count("train") < 450

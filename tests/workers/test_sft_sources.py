@@ -14,10 +14,8 @@ pytestmark = pytest.mark.torch
 TURN = [{"role": "user", "content": "Why?"}]
 
 
-def judged(*rankings, scores=None, texts="abcd"):
+def judged(*rankings, texts="abcd"):
     answers = [{"id": i, "text": text} for i, text in enumerate(texts)]
-    if scores:
-        answers = [answer | {"score": score} for answer, score in zip(answers, scores)]
     return {
         "messages": TURN,
         "split": "train",
@@ -42,11 +40,6 @@ def test_of_answers_that_are_all_equal_one_is_imitated():
 
 def test_a_text_that_was_drawn_twice_is_imitated_once():
     assert texts(judged([1, 1, 2, 2], texts="aabb"), "better-half") == ["a"]
-
-
-def test_of_n_answers_the_best_scored_is_imitated_whatever_people_said():
-    assert texts(judged([1, 2, 3, 4], scores=[0.1, 2.5, None, -1.0]), "best-of-n") == ["b"]
-    assert texts(judged([1, 2, 3, 4]), "best-of-n") == []
 
 
 @pytest.mark.parametrize(

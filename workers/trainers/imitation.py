@@ -52,13 +52,6 @@ def better_half(row: dict) -> Iterator[str]:
     yield from dict.fromkeys(chosen or best(row))
 
 
-def best_of_n(row: dict) -> Iterator[str]:
-    """The answer of a judgments row that its reward model scored highest (rejection sampling); none without scores."""
-    place = rows.best_scored([answer.get("score") for answer in row["answers"]])
-    if place is not None:
-        yield row["answers"][place]["text"]
-
-
 def written(row: dict) -> Iterator[str]:
     """The one text of a demonstrations row."""
     if not row["messages"]:
@@ -76,7 +69,6 @@ def plain(row: dict) -> Iterator[str]:
 SOURCES: dict[str, Callable[[dict], Iterator[str]]] = {
     "best": best,
     "better-half": better_half,
-    "best-of-n": best_of_n,
     "demonstrations": written,
     "text": plain,
 }
