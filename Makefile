@@ -48,7 +48,7 @@ loop: install ## the whole loop with a scripted labeler on a real model (MODEL=f
 	@$(BIN)/python benchmarks/loop.py --model $(MODEL) $(ARGS)
 
 bench: install ## the other benchmarks, quickly (DATA=folder of outside data for those that need it)
-	@for name in assignment sampling reward import $(if $(DATA),human_rankings export baselines); do \
+	@for name in assignment sampling reward import $(if $(DATA),human_rankings export roundtrip baselines); do \
 	  $(BIN)/python benchmarks/$$name.py --quick $(if $(DATA),--data $(DATA)) || exit 1; done
 
 backup: install ## database, datasets, models and uploads in one file below var/backups
