@@ -66,6 +66,7 @@ def apart(one: str, options: argparse.Namespace) -> dict[str, float]:
     print(f"{one} ...", file=sys.stderr, flush=True)
     command = [sys.executable, __file__, "--one", one, "--model", str(options.model)]
     done = subprocess.run(command + ["--quick"] * options.quick, stdout=subprocess.PIPE, text=True, check=True)
+    print(f"{one}: {done.stdout.splitlines()[-1]}", file=sys.stderr, flush=True)  # minutes lie between two of them
     return json.loads(done.stdout.splitlines()[-1])
 
 
