@@ -108,10 +108,10 @@ class Bench:
         for turn in range(self.repeats + 1):
             for name, way in ways.items():
                 started, drawn = time.perf_counter(), way()
+                speed = drawn / (time.perf_counter() - started)
                 if turn:  # the first warms up
-                    found[name].append(drawn / (time.perf_counter() - started))
-                print(f"\r{turn} of {self.repeats} {name:32}", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
+                    found[name].append(speed)
+                print(f"{turn} of {self.repeats} {name:32}{speed:10.1f} tokens/s", file=sys.stderr, flush=True)
         return {f"tokens_per_second_{name}": median(speeds) for name, speeds in found.items()}
 
     def ours(self, rows: list[list[dict]], batch: int) -> int:
