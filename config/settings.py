@@ -47,6 +47,8 @@ BEAT_SECONDS = env.float("PODIUM_BEAT_SECONDS", 5)
 SILENT_SECONDS = env.float("PODIUM_SILENT_SECONDS", 60)
 # Seconds between two sweeps for waiting jobs, silent jobs and expired leases.
 SWEEP_SECONDS = env.float("PODIUM_SWEEP_SECONDS", 30)
+# Days that uploads, files made for downloads, and receipts of forms and requests are kept.
+KEEP_DAYS = env.int("PODIUM_KEEP_DAYS", 30)
 # Seconds without an event after which a trainer is taken for hung and killed.
 CHILD_SILENT_SECONDS = env.float("PODIUM_CHILD_SILENT_SECONDS", 900)
 # Hosts of model servers that may be asked without https and on private addresses (127.0.0.1:8001), with commas between them.
@@ -191,7 +193,10 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
-CELERY_BEAT_SCHEDULE = {"sweep": {"task": "sweep", "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}}}
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "sweep", "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}},
+    "tidy": {"task": "tidy", "schedule": 3600, "options": {"expires": 3600}},
+}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "run" / "beat")
 
 LANGUAGE_CODE = "en"
