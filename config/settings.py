@@ -59,6 +59,8 @@ ENGINE_KEYS = env.dict("PODIUM_ENGINE_KEYS", default={})
 ENGINE_REQUESTS = env.int("PODIUM_ENGINE_REQUESTS", 8)
 # The lock file that keeps two torch processes of one host apart.
 MACHINE_LOCK = Path(env.str("PODIUM_MACHINE_LOCK", str(VAR / "machine.lock")))
+# Requests that one person's scripts may send to the API, as a number by second, minute, hour or day.
+API_RATE = env.str("PODIUM_API_RATE", "1200/min")
 # Largest uploaded file, in bytes.
 UPLOAD_LIMIT = env.int("PODIUM_UPLOAD_LIMIT", 64 * 2**20)
 # Where e-mail goes, as a URL (smtp+tls://user:password@host:587). Without one it is printed, not sent.
@@ -100,6 +102,10 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_htmx",
     "csp",
     "axes",
@@ -163,6 +169,33 @@ AXES_VERBOSE = False
 
 vars().update(env.email_url_config(EMAIL_URL))
 EMAIL_TIMEOUT = 10
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["people.api.auth.Bearer", "people.api.auth.Session"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "people.api.paging.Paging",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"user": API_RATE},
+    "DEFAULT_SCHEMA_CLASS": "people.api.schema.Schema",
+    "EXCEPTION_HANDLER": "people.api.problems.handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Podium",
+    "DESCRIPTION": "Everything that Podium's pages do, for scripts. docs/api.md says how to begin.",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
+    "GET_MOCK_REQUEST": "people.api.schema.mock_request",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
 
 SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA cache_size=-32000;PRAGMA mmap_size=268435456"
 if DATABASE_URL:

@@ -215,9 +215,7 @@ def newest_policy(project: Project) -> Policies:
 def has_sampled(version: ModelVersion) -> bool:
     """It answers prompts of a job of its own, or has answered some beside another version."""
     jobs = Job.objects.filter(project=version.project, kind=Job.Kind.SAMPLE, model_version=version)
-    return (
-        jobs.exclude(state=Job.State.CANCELLED).exists() or Candidate.objects.filter(model_version=version).exists()
-    )
+    return jobs.exclude(state=Job.State.CANCELLED).exists() or Candidate.objects.filter(model_version=version).exists()
 
 
 def trained_on(dataset: Dataset | None, live: list[tuple[str, int, int]]) -> set[str]:

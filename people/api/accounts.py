@@ -1,0 +1,98 @@
+"""Oneself: settings, and the tokens of one's scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils.timezone import now
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from people import accounts, tokens
+from people.api.base import Act, Answer, Editing, Listing, SiteEndpoint
+from people.models import Token, User, known_zone
+
+
+class MeBody(serializers.ModelSerializer):
+    """One's own account."""
+
+    zone = serializers.CharField(max_length=50, validators=[known_zone])
+    language = serializers.ChoiceField(settings.LANGUAGES)
+
+    class Meta:
+        model = User
+        fields = ["id", "email", "name", "zone", "language", "theme", "shortcuts", "sensitive", "is_staff"]
+        read_only_fields = ["id", "email", "is_staff"]
+
+
+class Me(Editing, SiteEndpoint):
+    """One's own account and settings."""
+
+    serializer_class = MeBody
+
+    def get_object(self) -> User:
+        return User.objects.get(pk=self.request.user.pk)
+
+    def edit(self, one: User, changes: dict[str, Any]) -> None:
+        accounts.change(one, one, **changes)
+
+
+class TokenBody(serializers.ModelSerializer):
+    scopes = serializers.ListField(child=serializers.ChoiceField(Token.Scope.choices))
+
+    class Meta:
+        model = Token
+        fields = ["id", "name", "scopes", "start", "created_at", "expires_at", "last_used_at"]
+
+
+class NewToken(serializers.Serializer):
+    name = serializers.CharField(max_length=100)
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(Token.Scope.choices), allow_empty=False, max_length=len(Token.Scope)
+    )
+    days = serializers.IntegerField(min_value=1, max_value=366, default=90, help_text="Until it expires.")
+
+
+class MadeToken(TokenBody):
+    """The token itself is told once: a repeated request is answered without it."""
+
+    token = serializers.CharField(required=False)
+
+    class Meta(TokenBody.Meta):
+        fields = [*TokenBody.Meta.fields, "token"]
+
+
+class Tokens(Listing, Act, SiteEndpoint):
+    """The tokens that let one's scripts in."""
+
+    serializer_class = TokenBody
+    input, output, status = NewToken, MadeToken, 201
+
+    def get_queryset(self) -> QuerySet[Token]:
+        return tokens.open_of(self.request.user)
+
+    def get_serializer_class(self):
+        return TokenBody
+
+    def act(self, data: dict[str, Any]) -> Answer:
+        reach = [scope for scope in data["scopes"] if self.request.auth is None or self.request.auth.reaches(scope)]
+        if len(reach) < len(data["scopes"]):
+            raise serializers.ValidationError({"scopes": ["A token makes no token that reaches further than itself."]})
+        token, text = tokens.make(self.actor, data["name"], reach, data["days"])
+        return Answer(TokenBody(token).data, location=f"/api/v1/tokens/{token.pk}", secret={"token": text})
+
+
+class OneToken(SiteEndpoint):
+    """A token of one's own."""
+
+    serializer_class = TokenBody
+
+    def get_queryset(self) -> QuerySet[Token]:
+        return Token.objects.filter(user=self.request.user, revoked_at=None, expires_at__gt=now())
+
+    def delete(self, request, *args, **kwargs) -> Response:
+        """Revoke it: it lets nobody in from now on."""
+        tokens.revoke(self.actor, self.get_object())
+        return Response(status=204)
