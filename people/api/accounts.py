@@ -1,4 +1,4 @@
-"""Oneself: settings, and the tokens of one's scripts."""
+"""Oneself, the tokens of one's scripts, and everybody's accounts for administrators of the site."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django.utils.timezone import now
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from people import accounts, tokens
-from people.api.base import Act, Answer, Editing, Listing, SiteEndpoint
+from people import accounts, throttle, tokens
+from people.api.base import Act, Answer, Editing, Listing, SiteEndpoint, SiteVerb
 from people.models import Token, User, known_zone
 
 
@@ -96,3 +96,121 @@ class OneToken(SiteEndpoint):
         """Revoke it: it lets nobody in from now on."""
         tokens.revoke(self.actor, self.get_object())
         return Response(status=204)
+
+
+class AccountBody(serializers.ModelSerializer):
+    """An account, as administrators of the site see it."""
+
+    zone = serializers.CharField(max_length=50, validators=[known_zone], required=False)
+
+    class Meta:
+        model = User
+        fields = ["id", "email", "name", "state", "is_staff", "simulated", "zone", "created_at"]
+        read_only_fields = ["id", "email", "state", "created_at"]
+
+
+class NewAccount(serializers.Serializer):
+    email = serializers.EmailField(max_length=254)
+    name = serializers.CharField(max_length=100, required=False, allow_blank=True)
+    is_staff = serializers.BooleanField(default=False)
+    simulated = serializers.BooleanField(default=False)
+
+
+class MadeAccount(AccountBody):
+    """The first password is told once: a repeated request is answered without it."""
+
+    password = serializers.CharField(required=False)
+
+    class Meta(AccountBody.Meta):
+        fields = [*AccountBody.Meta.fields, "password"]
+
+
+class Accounts(Listing, Act, SiteEndpoint):
+    """All accounts of the site."""
+
+    staff = True
+    serializer_class = AccountBody
+    filterset_fields = ["state", "is_staff", "simulated"]
+    input, output, status = NewAccount, MadeAccount, 201
+
+    def get_serializer_class(self):
+        return AccountBody
+
+    def get_queryset(self) -> QuerySet[User]:
+        return User.objects.all()
+
+    def act(self, data: dict[str, Any]) -> Answer:
+        user, password = accounts.create(self.actor, **data)
+        location = f"/api/v1/accounts/{user.pk}"
+        return Answer(AccountBody(user).data, location=location, secret={"password": password})
+
+
+class OneAccount(Editing, SiteEndpoint):
+    """Somebody's account."""
+
+    staff = True
+    serializer_class = AccountBody
+
+    def get_queryset(self) -> QuerySet[User]:
+        return User.objects.all()
+
+    def edit(self, one: User, changes: dict[str, Any]) -> None:
+        accounts.change(self.actor, one, **changes)
+
+
+class AccountVerb(SiteVerb):
+    """What administrators do to somebody's account; it is answered as it is then."""
+
+    staff = True
+    output = AccountBody
+
+    def get_queryset(self) -> QuerySet[User]:
+        return User.objects.all()
+
+    def act(self, data: dict[str, Any]) -> User:
+        user = self.get_object()
+        self.deed(user)
+        return user
+
+    def deed(self, user: User) -> None:
+        raise NotImplementedError
+
+
+class PauseAccount(AccountVerb):
+    """Nobody logs in with it any more, its scripts are out, its leases go back."""
+
+    def deed(self, user: User) -> None:
+        accounts.pause(self.actor, user)
+
+
+class ActivateAccount(AccountVerb):
+    """Let them log in again."""
+
+    def deed(self, user: User) -> None:
+        accounts.activate(self.actor, user)
+
+
+class UnlockAccount(AccountVerb):
+    """Lift the lock that failed log-ins led to."""
+
+    def deed(self, user: User) -> None:
+        throttle.lift(self.actor, user)
+
+
+class Password(serializers.Serializer):
+    """Told once: a repeated request is answered without it."""
+
+    password = serializers.CharField(required=False)
+
+
+class NewPassword(SiteVerb):
+    """A new password for somebody who lost theirs; their browsers are logged out."""
+
+    staff = True
+    output = Password
+
+    def get_queryset(self) -> QuerySet[User]:
+        return User.objects.all()
+
+    def act(self, data: dict[str, Any]) -> Answer:
+        return Answer({}, status=200, secret={"password": accounts.new_password(self.actor, self.get_object())})
