@@ -1,0 +1,260 @@
+"""A project: its prompts, its labelers' work, its jobs, models and datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from podium_client.errors import JobFailed
+from podium_client.transport import Body, Transport
+
+AT_ONCE = 10_000  # prompts of one request
+OVER = ("done", "failed", "cancelled")
+
+
+class Part:
+    """A part of a project; its addresses lie below the project's."""
+
+    def __init__(self, transport: Transport, slug: str):
+        self.transport, self.slug = transport, slug
+
+    def at(self, path: str = "") -> str:
+        return f"projects/{self.slug}" + (f"/{path}" if path else "")
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self.transport.get(self.at(path), **query)
+
+    def post(self, path: str, body: Body | None = None) -> Any:
+        return self.transport.post(self.at(path), body)
+
+    def pages(self, path: str, **query: Any) -> Iterator[Body]:
+        return self.transport.pages(self.at(path), **query)
+
+
+class ProjectClient(Part):
+    """What a project is made of, each part by its name."""
+
+    def __init__(self, transport: Transport, slug: str):
+        super().__init__(transport, slug)
+        parts = (transport, slug)
+        self.members, self.prompts, self.tasks = Members(*parts), Prompts(*parts), Tasks(*parts)
+        self.work, self.writings = Work(*parts), Writings(*parts)
+        self.jobs, self.models, self.datasets = Jobs(*parts), Models(*parts), Datasets(*parts)
+
+    def settings(self) -> Body:
+        return self.transport.get(self.at())
+
+    def change(self, **settings: Any) -> Body:
+        return self.transport.edit(self.at(), settings)
+
+    def rankings(self, **filters: Any) -> Iterator[Body]:
+        """What was judged, newest first: everybody's to those who may read it, else one's own."""
+        return self.pages("rankings", **filters)
+
+    def demonstrations(self, **filters: Any) -> Iterator[Body]:
+        return self.pages("demonstrations", **filters)
+
+    def ring(self) -> Body:
+        """Where the project stands on its way round the loop, and the next step."""
+        return self.get("ring")
+
+    def audit(self, **filters: Any) -> Iterator[Body]:
+        return self.pages("audit", **filters)
+
+
+class Members(Part):
+    def __call__(self, **filters: Any) -> Iterator[Body]:
+        return self.pages("members", **filters)
+
+    def add(self, email: str, role: str = "labeler") -> Body:
+        """Somebody with an account; for anybody else there is invite()."""
+        return self.post("members", {"email": email, "role": role})
+
+    def invite(self, email: str, role: str = "labeler") -> Body:
+        """The invitation, with its link, told this once."""
+        return self.post("invitations", {"email": email, "role": role})
+
+    def change(self, member: int, **fields: Any) -> Body:
+        """`role`, `paused`."""
+        return self.transport.edit(self.at(f"members/{member}"), fields)
+
+    def remove(self, member: int) -> None:
+        self.transport.delete(self.at(f"members/{member}"))
+
+
+class Prompts(Part):
+    def __call__(self, **filters: Any) -> Iterator[Body]:
+        return self.pages("prompts", **filters)
+
+    def add(self, prompts: Iterable[Body | str]) -> Body:
+        """Add any number, in requests of many: {"added": …, "known": …, "refused": [{"row": …, "detail": …}]}.
+
+        A text is a prompt of one turn; else `messages` or `prompt`, and what a prompt may have besides.
+        """
+        rows = ({"prompt": one} if isinstance(one, str) else one for one in prompts)
+        total: Body = {"added": 0, "known": 0, "refused": []}
+        before = 0
+        while some := list(islice(rows, AT_ONCE)):
+            told = self.post("prompts", {"prompts": some})
+            total["added"] += told["added"]
+            total["known"] += told["known"]
+            total["refused"] += [one | {"row": one["row"] + before} for one in told["refused"]]
+            before += len(some)
+        return total
+
+    def candidates(self, prompt: int) -> Iterator[Body]:
+        return self.pages(f"prompts/{prompt}/candidates")
+
+
+class Tasks(Part):
+    def __call__(self, **filters: Any) -> Iterator[Body]:
+        return self.pages("tasks", **filters)
+
+    def put_back(self, task: int) -> Body:
+        return self.post(f"tasks/{task}/put-back")
+
+    def retire(self, task: int) -> Body:
+        return self.post(f"tasks/{task}/retire")
+
+
+class Work(Part):
+    """A labeler's own work: a task, what is said of it, and the next one."""
+
+    def next(self) -> Body | None:
+        """The task at hand, or a new one, leased to you; None while there is none."""
+        return self.post("assignments")
+
+    def draft(self, assignment: int, **said: Any) -> Body:
+        return self.post(f"assignments/{assignment}/draft", said)
+
+    def heartbeat(self, assignment: int) -> Body:
+        return self.post(f"assignments/{assignment}/heartbeat")
+
+    def submit(self, assignment: int, order: str = "", **said: Any) -> Body:
+        """The ranking. `order`: best first, ties by `=`, as in "B=A>C"; or `verdict`: both_bad, cannot_judge."""
+        return self.post(f"assignments/{assignment}/submit", ({"order": order} if order else {}) | said)
+
+    def skip(self, assignment: int, reason: str, detail: str = "") -> Body:
+        return self.post(f"assignments/{assignment}/skip", {"reason": reason, "detail": detail})
+
+    def give_back(self, assignment: int) -> Body:
+        return self.post(f"assignments/{assignment}/return")
+
+    def undo(self) -> Body:
+        """Take the last submit back; its task is at hand again."""
+        return self.post("rankings/undo")
+
+    def revise(self, ranking: int, order: str = "", **said: Any) -> Body:
+        return self.post(f"rankings/{ranking}/revise", ({"order": order} if order else {}) | said)
+
+    def rank_all(self, judge: Callable[[Body], str]) -> int:
+        """Rank whatever there is by a function from a task to an order; returns how many."""
+        done = 0
+        while task := self.next():
+            self.submit(task["id"], judge(task))
+            done += 1
+        return done
+
+
+class Writings(Part):
+    def ask_demonstrations(self, count: int, **options: Any) -> Body:
+        return self.post("writings/ask-demonstrations", {"count": count} | options)
+
+    def ask_prompts(self, count: int, brief: str = "") -> Body:
+        return self.post("writings/ask-prompts", {"count": count, "brief": brief})
+
+    def take(self) -> Body | None:
+        return self.post("writings/take")
+
+    def submit(self, writing: int, text: str, seconds: float = 0) -> Body:
+        return self.post(f"writings/{writing}/submit", {"text": text, "seconds": seconds})
+
+
+class Jobs(Part):
+    def __call__(self, **filters: Any) -> Iterator[Body]:
+        return self.pages("jobs", **filters)
+
+    def start(self, kind: str, recipe: Body | None = None, **inputs: Any) -> Body:
+        """A job, waiting for a worker. `inputs`: model_version, dataset, reward_model, rehearsal, others."""
+        return self.post("jobs", {"kind": kind, "recipe": recipe or {}, **inputs})
+
+    def read(self, job: int) -> Body:
+        return self.get(f"jobs/{job}")
+
+    def wait(
+        self, job: int, patience: float = 86_400, every: float = 1.0, told: Callable[[Body], None] | None = None
+    ) -> Body:
+        """The job once it is done. Raises JobFailed, or TimeoutError after `patience` seconds."""
+        until = monotonic() + patience
+        while True:
+            found = self.read(job)
+            if told:
+                told(found)
+            if found["state"] == "done":
+                return found
+            if found["state"] in OVER:
+                raise JobFailed(found)
+            if monotonic() > until:
+                raise TimeoutError(f"job {job} is {found['state']} after {patience:.0f} s")
+            sleep(every)
+
+    def cancel(self, job: int) -> Body:
+        return self.post(f"jobs/{job}/cancel")
+
+    def resume(self, job: int) -> Body:
+        return self.post(f"jobs/{job}/resume")
+
+    def metrics(self, job: int, **filters: Any) -> Iterator[Body]:
+        return self.pages(f"jobs/{job}/metrics", **filters)
+
+
+class Models(Part):
+    def __call__(self, **filters: Any) -> Iterator[Body]:
+        return self.pages("models", **filters)
+
+    def read(self, model: int) -> Body:
+        return self.get(f"models/{model}")
+
+    def register(self, name: str, folder: str) -> Body:
+        """A model whose files lie on the server's machine."""
+        return self.post("models/register", {"name": name, "folder": folder})
+
+    def serve(self, name: str, address: str, served_as: str) -> Body:
+        """A model behind an OpenAI-compatible server."""
+        return self.post("models/serve", {"name": name, "address": address, "served_as": served_as})
+
+    def promote(self, model: int) -> Body:
+        return self.post(f"models/{model}/promote")
+
+
+class Datasets(Part):
+    def __call__(self, **filters: Any) -> Iterator[Body]:
+        return self.pages("datasets", **filters)
+
+    def read(self, dataset: int) -> Body:
+        return self.get(f"datasets/{dataset}")
+
+    def preview(self, **choices: Any) -> Body:
+        """What freeze() would hold."""
+        return self.post("datasets/preview", choices)
+
+    def freeze(self, **choices: Any) -> Body:
+        """The job that freezes; its result names the dataset."""
+        return self.post("datasets", choices)
+
+    def formats(self, dataset: int) -> list[Body]:
+        return self.get(f"datasets/{dataset}/formats")
+
+    def download(self, dataset: int, format: str, to: str | Path, patience: float = 3600, **options: Any) -> Path:
+        """The dataset in a format, streamed to a file; `options`: file, split, which, metadata …
+
+        What the server has to render first is waited for; a connection that breaks is taken up where it broke.
+        """
+        path = self.at(f"datasets/{dataset}/download")
+        return self.transport.download(path, Path(to), patience, format=format, **options)
+
+    def delete(self, dataset: int) -> None:
+        self.transport.delete(self.at(f"datasets/{dataset}"))
