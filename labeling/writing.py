@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from labeling import prompts
 from labeling.models import Candidate, Demonstration, Prompt, Ranking, RankingTask, Writing
 from labeling.prompts import Entry
+from labeling.working import refuse_unless_working
 from people import audit
 from people.access import Refused
 from people.models import Membership, Project, User
@@ -68,7 +69,11 @@ def withdraw(actor: User, project: Project) -> int:
 
 
 def next_for(membership: Membership) -> Writing | None:
-    """The text that this labeler is at (one that was returned comes first), else the next wish, taken; None without one."""
+    """The text that this labeler is at (one that was returned comes first), else the next wish, taken; None without one.
+
+    Raises NotWorking when the project, the membership or the account is paused.
+    """
+    refuse_unless_working(membership)
     own = Writing.objects.filter(project=membership.project, labeler=membership.user, state=State.WRITING)
     return own.order_by("-reviewed_at", "pk").first() or _take_next(membership)
 

@@ -20,6 +20,7 @@ from labeling import markdown, writing
 from labeling.forms import seconds_of
 from labeling.models import Prompt, Writing
 from labeling.views.card import ROLES
+from labeling.working import NotWorking
 from people import receipts
 from people.access import ADMINS, LEADS, RANKERS, Refused, member
 from people.forms import Keyed
@@ -56,9 +57,10 @@ class PromptsForm(Keyed):
 @never_cache
 def write(request: HttpRequest) -> HttpResponse:
     """The text at hand, or the next one that is wanted."""
-    if request.membership.paused or request.project.state != request.project.State.OPEN:
+    try:
+        one = writing.next_for(request.membership)
+    except NotWorking:
         return render(request, "labeling/write_none.html", {"paused": True})
-    one = writing.next_for(request.membership)
     if one is None:
         return render(request, "labeling/write_none.html")
     return _desk(request, one, one.text)
