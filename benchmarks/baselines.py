@@ -1,22 +1,27 @@
 """One preference dataset learned three ways: a bag of words, a small recurrent network, and the fine-tuned transformer.
 
 Each gives an answer a score, and learns from the same training prompts that the preferred answer's is the higher; the
-held-out pairs are then asked for accuracy, log loss and F1, side by side, with intervals that draw whole prompts.
-Nothing is chosen by a look at the held-out prompts: the settings of all three stand below.
+held-out pairs are then asked for accuracy, log loss and F1, side by side, with intervals that draw whole conversations.
+The longer answer stands beside them, which learns nothing. Nothing is chosen by a look at the held-out prompts: the
+settings of all three stand below.
 
     python benchmarks/baselines.py --data FOLDER --model var/models/smollm2-135m-instruct --json figures.json
+
+With `--folds 5` each conversation is held out once, and the others are learned from; `--keep FOLDER` keeps each fold's
+scores, so that a run that was stopped goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import random
 import re
 import sys
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import torch
@@ -37,7 +42,8 @@ Scores = list[list[float]]  # of each group's texts
 
 BAG = {"vocabulary": 20000, "decay": 1e-3, "steps": 200}
 NETWORK = {"vocabulary": 20000, "size": 64, "longest": 256, "epochs": 5, "learning_rate": 2e-3}
-MODELS = ("bag_of_words", "recurrent", "transformer")
+LEARNED = ("bag_of_words", "recurrent", "transformer")
+MODELS = (*LEARNED, "longer_answer")
 FIGURES = ("accuracy", "log_loss", "f1")
 
 
@@ -45,30 +51,89 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="Open-Assistant trees, or a frozen dataset's folder")
     parser.add_argument("--model", type=Path, default=ROOT / "var" / "models" / "smollm2-135m-instruct")
+    parser.add_argument("--folds", type=int, default=1, help="parts, each held out once; 1: the dataset's own splits")
+    parser.add_argument("--keep", type=Path, help="each fold's scores are kept here, and found again")
     parser.add_argument("--quick", action="store_true", help="eight optimiser steps of the transformer")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="podium-baselines-") as scratch:
-        found = compare(Path(scratch), options.data, options.model.resolve(), options.quick)
+        keep = options.keep or Path(scratch)
+        found = compare(Path(scratch), options.data, options.model.resolve(), options.quick, options.folds, keep)
     print(table(found))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))
 
 
-def compare(scratch: Path, data: Path, model: Path, quick: bool) -> dict:
+def compare(scratch: Path, data: Path, model: Path, quick: bool, folds: int = 1, keep: Path | None = None) -> dict:
     """Learn three ways; the figures of the held-out pairs by name."""
     frozen = (data / "rows.jsonl").exists()
     dataset = data if frozen else human_rankings.freeze(scratch, next(data.rglob("en_100_tree.jsonl")))[0]
+    found, scores = [], {name: [] for name in MODELS}
+    for fold in range(folds):
+        held_out, of_it = held_out_of(scratch, fold_of(dataset, folds, fold, scratch), model, quick, keep, fold)
+        found += held_out
+        for name in MODELS:
+            scores[name] += of_it[name]
+    asked = sum(len(group.pairs) for group in found)
+    return {"held_out_pairs": asked, "held_out_prompts": len(found)} | {
+        f"{name}_{figure}": value
+        for name in MODELS
+        for figure, value in measured(found, scores[name]).items()
+        if name in LEARNED or "log_loss" not in figure  # a length is no log-odds
+    }
+
+
+def fold_of(dataset: Path, folds: int, fold: int, scratch: Path) -> Path:
+    """The dataset with one part of its conversations as the test split; whole trees go together, by their first turn."""
+    if folds == 1:
+        return dataset
+    folder = scratch / f"fold-{fold}"
+    folder.mkdir()
+    with open(folder / "rows.jsonl", "w", encoding="utf-8") as out:
+        for row in rows.read(dataset):
+            split = "test" if part_of(row["messages"], folds) == fold else "train"
+            out.write(json.dumps(row | {"split": split}) + "\n")
+    return folder
+
+
+def part_of(messages: list[dict], folds: int) -> int:
+    return int(root(messages), 16) % folds
+
+
+def root(messages: list[dict]) -> str:
+    """Which conversation this is a branch of."""
+    return hashlib.sha256(messages[0]["content"].encode()).hexdigest()
+
+
+def held_out_of(scratch: Path, dataset: Path, model: Path, quick: bool, keep: Path | None, fold: int):
+    """(held-out groups, their scores by model's name), learned now or kept by an earlier run."""
     found = groups.of_rows(list(rows.read(dataset)))
-    scores = {
+    out = [place for place, group in enumerate(found) if group.split in HELD_OUT]
+    kept = (keep or scratch) / f"scores-{fold}.json"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(learned(scratch, dataset, found, model, quick)))
+    scores = json.loads(kept.read_text())
+    groups_out = [found[place] for place in out]
+    of_it = {name: [scores[name][place] for place in out] for name in MODELS}
+    print(f"fold {fold + 1}: " + brief(groups_out, of_it), file=sys.stderr, flush=True)
+    return groups_out, of_it
+
+
+def learned(scratch: Path, dataset: Path, found: list[Group], model: Path, quick: bool) -> dict[str, Scores]:
+    return {
+        "longer_answer": [[float(length) for length in group.lengths()] for group in found],
         "bag_of_words": bag_of_words(found),
         "recurrent": recurrent(found),
         "transformer": transformer(scratch, dataset.resolve(), found, model, quick),
     }
-    asked = sum(len(group.pairs) for group in found if group.split in HELD_OUT)
-    return {"held_out_pairs": asked} | {
-        f"{name}_{figure}": value for name in MODELS for figure, value in measured(found, scores[name]).items()
-    }
+
+
+def brief(found: list[Group], scores: dict[str, Scores]) -> str:
+    """The accuracies so far in a line."""
+    asked = sum(len(group.pairs) for group in found)
+    right = {name: sum(figures.picks(s, g.pairs) for g, s in zip(found, scores[name])) for name in MODELS}
+    return ", ".join(f"{name} {hits / asked:.3f}" for name, hits in right.items()) + f" of {asked} pairs"
 
 
 # The three ways
@@ -180,7 +245,7 @@ def transformer(scratch: Path, dataset: Path, found: list[Group], model: Path, q
     out = scratch / "run" / "out"
     tokenizer = tokens.load_tokenizer(out)
     judge = AutoModelForSequenceClassification.from_pretrained(out, dtype=torch.float32).eval()
-    return [scored(judge, tokenizer, group) for group in found]
+    return [scored(judge, tokenizer, group) if group.split in HELD_OUT else [] for group in found]
 
 
 @torch.inference_mode()
@@ -195,11 +260,14 @@ def scored(judge, tokenizer, group: Group) -> list[float]:
 
 
 def measured(found: list[Group], scores: Scores) -> dict:
-    """Accuracy, log loss and F1 of the held-out pairs, each with the ends of its interval."""
-    counted = [tally(group, values) for group, values in zip(found, scores) if group.split in HELD_OUT]
+    """Accuracy, log loss and F1 of the held-out pairs, each with the ends of its interval; branches of a tree are drawn
+    together."""
+    trees = defaultdict(list)
+    for group, values in zip(found, scores):
+        trees[root(group.messages)].append(tally(group, values))
     result = {}
     for name in FIGURES:
-        hits, counts = zip(*(prompt[name] for prompt in counted))
+        hits, counts = zip(*(map(sum, zip(*(prompt[name] for prompt in tree))) for tree in trees.values()))
         low, high = figures.interval(hits, counts)
         result |= {name: sum(hits) / sum(counts), f"{name}_low": low, f"{name}_high": high}
     return result
@@ -226,12 +294,15 @@ def table(found: dict) -> str:
     """Models down, figures across."""
     lines = [f"{'':16}" + "".join(f"{name.replace('_', ' '):>28}" for name in FIGURES)]
     for model in MODELS:
-        cells = (
-            f"{found[f'{model}_{name}']:.3f} [{found[f'{model}_{name}_low']:.3f}, {found[f'{model}_{name}_high']:.3f}]"
-            for name in FIGURES
-        )
-        lines.append(f"{model.replace('_', ' '):16}" + "".join(f"{cell:>28}" for cell in cells))
+        cells = (cell(found, f"{model}_{name}") for name in FIGURES)
+        lines.append(f"{model.replace('_', ' '):16}" + "".join(f"{text:>28}" for text in cells))
     return "\n".join([*lines, f"{found['held_out_pairs']} held-out pairs"])
+
+
+def cell(found: dict, name: str) -> str:
+    if name not in found:
+        return "-"
+    return f"{found[name]:.3f} [{found[name + '_low']:.3f}, {found[name + '_high']:.3f}]"
 
 
 if __name__ == "__main__":

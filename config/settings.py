@@ -47,6 +47,8 @@ BEAT_SECONDS = env.float("PODIUM_BEAT_SECONDS", 5)
 SILENT_SECONDS = env.float("PODIUM_SILENT_SECONDS", 60)
 # Seconds between two sweeps for waiting jobs, silent jobs and expired leases.
 SWEEP_SECONDS = env.float("PODIUM_SWEEP_SECONDS", 30)
+# Days that uploads, files made for downloads, and receipts of forms and requests are kept.
+KEEP_DAYS = env.int("PODIUM_KEEP_DAYS", 30)
 # Seconds without an event after which a trainer is taken for hung and killed.
 CHILD_SILENT_SECONDS = env.float("PODIUM_CHILD_SILENT_SECONDS", 900)
 # Hosts of model servers that may be asked without https and on private addresses (127.0.0.1:8001), with commas between them.
@@ -57,6 +59,8 @@ ENGINE_KEYS = env.dict("PODIUM_ENGINE_KEYS", default={})
 ENGINE_REQUESTS = env.int("PODIUM_ENGINE_REQUESTS", 8)
 # The lock file that keeps two torch processes of one host apart.
 MACHINE_LOCK = Path(env.str("PODIUM_MACHINE_LOCK", str(VAR / "machine.lock")))
+# Requests that one person's scripts may send to the API, as a number by second, minute, hour or day.
+API_RATE = env.str("PODIUM_API_RATE", "1200/min")
 # Largest uploaded file, in bytes.
 UPLOAD_LIMIT = env.int("PODIUM_UPLOAD_LIMIT", 64 * 2**20)
 # Where e-mail goes, as a URL (smtp+tls://user:password@host:587). Without one it is printed, not sent.
@@ -98,6 +102,10 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_htmx",
     "csp",
     "axes",
@@ -162,6 +170,50 @@ AXES_VERBOSE = False
 vars().update(env.email_url_config(EMAIL_URL))
 EMAIL_TIMEOUT = 10
 
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["people.api.auth.Bearer", "people.api.auth.Session"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "people.api.paging.Paging",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"user": API_RATE},
+    "DEFAULT_SCHEMA_CLASS": "people.api.schema.Schema",
+    "EXCEPTION_HANDLER": "people.api.problems.handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Podium",
+    "DESCRIPTION": "Everything that Podium's pages do, for scripts. docs/api.md says how to begin.",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
+    "GET_MOCK_REQUEST": "people.api.schema.mock_request",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "AccountState": "people.models.User.State",
+        "ProjectState": "people.models.Project.State",
+        "InvitationState": "people.models.Invitation.State",
+        "Role": "people.models.Membership.Role",
+        "JobState": "modelops.models.Job.State",
+        "JobKind": "modelops.models.Job.Kind",
+        "DatasetKind": "modelops.models.Dataset.Kind",
+        "ModelKind": "modelops.models.ModelVersion.Kind",
+        "Split": "labeling.models.Prompt.Split",
+        "RankingKind": "labeling.models.Ranking.Kind",
+        "Verdict": "labeling.models.Ranking.Outcome",
+        "TaskState": "labeling.models.RankingTask.State",
+        "TaskPurpose": "labeling.models.RankingTask.Purpose",
+        "WritingState": "labeling.models.Writing.State",
+        "WritingKind": "labeling.models.Writing.Kind",
+    },
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
 SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA cache_size=-32000;PRAGMA mmap_size=268435456"
 if DATABASE_URL:
     DATABASES = {"default": env.db_url("DATABASE_URL") | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}}
@@ -191,7 +243,10 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
-CELERY_BEAT_SCHEDULE = {"sweep": {"task": "sweep", "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}}}
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "sweep", "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}},
+    "tidy": {"task": "tidy", "schedule": 3600, "options": {"expires": 3600}},
+}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "run" / "beat")
 
 LANGUAGE_CODE = "en"

@@ -1,13 +1,18 @@
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from config.health import healthz
 from labeling.views.components import components
+from people.api.root import unknown
 
 urlpatterns = [
     path("healthz", healthz),
     path("back-office/", admin.site.urls),
     path("components/", components, name="components"),
+    path("api/v1/", include("people.api.urls")),
+    path("api/v1/", include("modelops.api.urls")),
+    path("api/v1/", include("labeling.api.urls")),
+    re_path("^api/", unknown),
     path("", include("people.urls")),
     path("p/<slug:slug>/", include("modelops.urls")),
     path("p/<slug:slug>/", include("labeling.urls")),

@@ -209,10 +209,13 @@ def newest_reward(project: Project) -> Rewards:
 def newest_policy(project: Project) -> Policies:
     made = ModelVersion.objects.filter(project=project, kind=ModelVersion.Kind.POLICY, job__isnull=False)
     version = made.select_related("job", "parent", "dataset").order_by("-pk").first()
-    used = Job.objects.filter(project=project, kind=Job.Kind.SAMPLE, model_version=version).exclude(
-        state=Job.State.CANCELLED
-    )
-    return Policies(version, registry.champion(project), made.count(), version is not None and used.exists())
+    return Policies(version, registry.champion(project), made.count(), version is not None and has_sampled(version))
+
+
+def has_sampled(version: ModelVersion) -> bool:
+    """It answers prompts of a job of its own, or has answered some beside another version."""
+    jobs = Job.objects.filter(project=version.project, kind=Job.Kind.SAMPLE, model_version=version)
+    return jobs.exclude(state=Job.State.CANCELLED).exists() or Candidate.objects.filter(model_version=version).exists()
 
 
 def trained_on(dataset: Dataset | None, live: list[tuple[str, int, int]]) -> set[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
@@ -129,12 +130,12 @@ def withdraw(actor: User | None, dataset: Dataset, why: str) -> list[ModelVersio
 
     The dataset's page stays, with the reason. Jobs that are at it are stopped. Twice is harmless.
     """
-    trained = list(ModelVersion.objects.filter(dataset=dataset).order_by("pk"))
+    trained = list(learned_from(dataset))
     fresh = Dataset.objects.filter(pk=dataset.pk, withdrawn_at=None)
     if fresh.update(withdrawn_at=now(), withdrawn_why=why):
         names = [version.name for version in trained]
         audit.record(actor, "withdraw dataset", dataset, dataset.project, digest=dataset.digest, why=why, models=names)
-        for job in Job.objects.filter(dataset=dataset, state__in=[Job.State.QUEUED, Job.State.RUNNING]):
+        for job in _at_work(dataset):
             jobs.cancel(actor, job)
         transaction.on_commit(lambda: _remove_files(dataset))
     return trained
@@ -144,17 +145,26 @@ def withdraw(actor: User | None, dataset: Dataset, why: str) -> list[ModelVersio
 def delete(actor: User, dataset: Dataset) -> None:
     """Forget a dataset of which nothing was made. Raises InUse."""
     Dataset.objects.select_for_update().get(pk=dataset.pk)
-    made = ModelVersion.objects.filter(dataset=dataset).order_by("pk").values_list("name", flat=True)
-    if made:
+    if made := learned_from(dataset).values_list("name", flat=True):
         raise InUse(_("%(models)s learned from this dataset: it stays.") % {"models": ", ".join(made)})
-    using = Job.objects.filter(dataset=dataset)
-    if job := using.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING]).first():
+    if job := _at_work(dataset).first():
         raise InUse(_("A job is at this dataset (%(job)s): stop it, or wait for its end.") % {"job": job})
-    using.update(dataset=None)
+    dataset.jobs_using.update(dataset=None)
+    dataset.jobs_rehearsing.update(rehearsal=None)
     audit.record(actor, "delete dataset", dataset, dataset.project, digest=dataset.digest)
     gone = Dataset(pk=dataset.pk, digest=dataset.digest, folder=dataset.folder)
     dataset.delete()
     transaction.on_commit(lambda: _remove_files(gone))
+
+
+def learned_from(dataset: Dataset) -> QuerySet[ModelVersion]:
+    """The versions whose trainers read its rows: as their dataset, or mixed in, rehearsed or shifted to."""
+    return ModelVersion.objects.filter(Q(dataset=dataset) | Q(job__further=dataset)).distinct().order_by("pk")
+
+
+def _at_work(dataset: Dataset) -> QuerySet[Job]:
+    reading = Q(dataset=dataset) | Q(rehearsal=dataset) | Q(further=dataset)
+    return Job.objects.filter(reading, state__in=[Job.State.QUEUED, Job.State.RUNNING]).distinct()
 
 
 def _remove_files(dataset: Dataset) -> None:

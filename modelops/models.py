@@ -40,6 +40,7 @@ class Job(models.Model):
     dataset = models.ForeignKey("Dataset", models.PROTECT, null=True, related_name="jobs_using")
     reward_model = models.ForeignKey("ModelVersion", models.PROTECT, null=True, related_name="jobs_scored_by_it")
     rehearsal = models.ForeignKey("Dataset", models.PROTECT, null=True, related_name="jobs_rehearsing")
+    further = models.ManyToManyField("Dataset", related_name="jobs_reading", help_text=_("Read beside its dataset."))
 
     claim = models.UUIDField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)

@@ -110,10 +110,15 @@ def _enter(invitation: Invitation) -> HttpResponse:
 def show_link(request: HttpRequest, invitation: Invitation, token: str) -> HttpResponse:
     """Mail the link and show it, this once; without a token, say that it was shown before."""
     link = request.build_absolute_uri(reverse("join", args=[token])) if token else ""
-    context = {"invitation": invitation, "link": link, "mail_is_sent": mail.is_sent(), "user": request.user}
     if token:
-        mail.send(invitation.email, "people/mail/invitation.txt", context)
+        mail_link(request, invitation, link)
+    context = {"invitation": invitation, "link": link, "mail_is_sent": mail.is_sent()}
     return render(request, "people/invited.html", context)
+
+
+def mail_link(request: HttpRequest, invitation: Invitation, link: str) -> None:
+    context = {"invitation": invitation, "link": link, "user": request.user}
+    mail.send(invitation.email, "people/mail/invitation.txt", context)
 
 
 @site_admin

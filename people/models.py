@@ -252,6 +252,34 @@ class Invitation(models.Model):
         return self.expires_at <= timezone.now()
 
 
+class Token(models.Model):
+    """Lets a person's script in, as far as its scopes reach. Only its hash is kept."""
+
+    class Scope(models.TextChoices):
+        READ = "read", _("read: look at what its owner may see")
+        LABEL = "label", _("label: rank and write")
+        LAUNCH = "launch", _("launch: start and stop jobs, freeze datasets")
+        ADMIN = "admin", _("admin: all else that its owner may do")
+
+    IMPLIED = {Scope.LABEL: {Scope.READ}, Scope.LAUNCH: {Scope.READ}, Scope.ADMIN: {Scope.READ, Scope.LAUNCH}}
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="tokens")
+    name = models.CharField(_("name"), max_length=100)
+    scopes = models.JSONField(_("scopes"))
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    start = models.CharField(max_length=20, help_text=_("Its first characters, by which its owner knows it."))
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(_("expires"))
+    last_used_at = models.DateTimeField(_("last used"), null=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def reaches(self, scope: str) -> bool:
+        return any(scope == one or scope in self.IMPLIED.get(one, ()) for one in self.scopes)
+
+
 class AuditEvent(models.Model):
     """Who did what to which thing, and when. Written in the same transaction as the deed, never changed."""
 

@@ -3,9 +3,10 @@
 from celery import shared_task
 from celery.signals import worker_ready
 
-from labeling import assignment
+from labeling import assignment, tidying
 from modelops import jobs
 from modelops.models import Job
+from people import housekeeping
 from workers import data, machine, pulse, sampling, training  # noqa: F401  (pulse connects its signals)
 
 
@@ -31,6 +32,13 @@ def sweep() -> None:
     """What makes up for lost messages, dead workers and closed laptops."""
     assignment.expire()
     jobs.wake_waiting()
+
+
+@shared_task(name="tidy")
+def tidy() -> None:
+    """What would fill the disk and the tables in the course of months."""
+    housekeeping.forget()
+    tidying.forget()
 
 
 @worker_ready.connect

@@ -81,6 +81,7 @@ def prepare(job: Job) -> Path:
     }
     if job.recipe.get("mix"):
         recipe["mix"] = mix(job)
+    job.further.set(further(job))
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=1))
     return folder
 
@@ -98,6 +99,14 @@ def others(job: Job) -> dict[str, str]:
     if beside := job.recipe.get("demonstrations"):
         found["demonstrations"] = str(datasets.path(demonstrations(job, beside)))
     return found
+
+
+def further(job: Job) -> list[Dataset]:
+    """The datasets that it reads beside its own: what it makes has learned from them too."""
+    found = [job.rehearsal] if job.rehearsal else []
+    if beside := job.recipe.get("demonstrations"):
+        found.append(demonstrations(job, beside))
+    return found + [dataset for dataset, _weight in mixtures.read(job.project, job.recipe.get("mix", ""))]
 
 
 def demonstrations(job: Job, digest: str) -> Dataset:

@@ -14,11 +14,13 @@ from labeling import render as downloads
 from labeling.freeze_form import FreezeForm
 from labeling.models import DatasetRanking
 from modelops import datasets, recipes
-from modelops.models import Dataset, Job, ModelVersion
+from modelops.models import Dataset, Job
 from modelops.views import after_start, start
 from people import receipts
 from people.access import ADMINS, READERS, Role, member
 from people.models import Project
+
+MADE = Count("models_made", distinct=True) + Count("jobs_reading__model_made", distinct=True)
 
 
 def of_project(project: Project):
@@ -31,7 +33,7 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
     freezing = Job.objects.filter(
         project=request.project, kind=Job.Kind.FREEZE, state__in=[Job.State.QUEUED, Job.State.RUNNING]
     )
-    found = of_project(request.project).annotate(models=Count("models_made")).order_by("-pk")
+    found = of_project(request.project).annotate(models=MADE).order_by("-pk")
     return render(request, "labeling/datasets.html", {"datasets": found, "freezing": freezing})
 
 
@@ -42,7 +44,7 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "dataset": one,
         "rankings": DatasetRanking.objects.filter(dataset=one).count(),
-        "models": ModelVersion.objects.filter(dataset=one).select_related("job").order_by("pk"),
+        "models": datasets.learned_from(one).select_related("job"),
         "formats": downloads.offered(one),
         "splits": [(split, one.counts["splits"][split]) for split in card.splits(one)],
         "figures": [(name, one.counts[name]) for name in ("agreement", "ties", "longer_wins") if name in one.counts],

@@ -155,4 +155,5 @@ def answers(job: Job) -> Iterator[dict]:
             "model": one.model_version.name,
             "finish_reason": one.finish_reason,
             "tokens": one.tokens,
+            "duplicate": one.duplicate,
         }

@@ -269,7 +269,8 @@ def test_a_sampling_jobs_answers_come_one_a_line(client_for, carol, project):
 
     assert [(line["slot"], line["text"], line["model"]) for line in lines] == [(0, "a", "writer"), (1, "b", "writer")]
     assert lines[0]["prompt_id"] == task.prompt.digest
-    assert set(lines[0]) == {"prompt_id", "messages", "split", "slot", "text", "model", "finish_reason", "tokens"}
+    told = {"prompt_id", "messages", "split", "slot", "text", "model", "finish_reason", "tokens", "duplicate"}
+    assert set(lines[0]) == told
 
 
 # Commands

@@ -93,6 +93,16 @@ def test_the_models_that_learned_from_it_are_named(client_for, project, alice, c
     assert (event.actor, event.data["models"], event.data["rankings"]) == (carol, ["assistant 2"], 2)
 
 
+def test_a_model_that_read_it_beside_its_own_dataset_is_named_too(project, alice, carol, frozen):
+    job = make_job(project, "sft")
+    job.further.add(frozen)
+    make_model(project, "mixed", folder="m", sha256="0" * 64, job=job)
+
+    with pytest.raises(datasets.InUse, match="mixed learned from this dataset"):
+        datasets.delete(carol, frozen)
+    assert [version.name for version in datasets.withdraw(carol, frozen, WHY)] == ["mixed"]
+
+
 def test_a_reason_is_needed(client_for, project, alice, carol, frozen):
     membership = project.memberships.get(user=alice)
     answer = client_for(carol).post(f"/p/demo/people/{membership.pk}/erase", {"why": ""})
@@ -145,6 +155,16 @@ def test_a_dataset_that_a_job_is_at_stays(project, carol, frozen):
 
     with pytest.raises(datasets.InUse, match="stop it"):
         datasets.delete(carol, frozen)
+
+
+def test_a_dataset_that_is_rehearsed_stays_while_it_is(project, carol, frozen):
+    job = make_job(project, "ppo", rehearsal=frozen, state="queued")
+    with pytest.raises(datasets.InUse, match="stop it"):
+        datasets.delete(carol, frozen)
+
+    Job.objects.filter(pk=job.pk).update(state="cancelled")
+    datasets.delete(carol, frozen)
+    assert Job.objects.get(pk=job.pk).rehearsal is None
 
 
 @pytest.mark.django_db(transaction=True)

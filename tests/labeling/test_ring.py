@@ -61,6 +61,15 @@ def test_a_model_tuned_on_a_reward_model_comes_from_what_this_one_learned(projec
     assert "policy" in rounds.ring(project).trained_on
 
 
+def test_a_model_that_answered_beside_another_one_has_sampled(project):
+    tuned = make_model(project, "tuned", job=make_job(project, "dpo"))
+    assert not rounds.ring(project).policies.sampled
+
+    first = make_model(project, "first")
+    make_task(project, model=tuned, job=make_job(project, model_version=first))
+    assert rounds.ring(project).policies.sampled
+
+
 def test_enough_pairs_are_worth_freezing_while_tasks_are_open(project, alice):
     base()
     for _ in range(34):

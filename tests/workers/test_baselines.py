@@ -20,7 +20,7 @@ def test_three_ways_to_learn_a_planted_rule_stand_side_by_side(tmp_path):
     assert found["recurrent_accuracy"] > 0.8
     assert found["bag_of_words_f1_low"] <= found["bag_of_words_f1"] <= found["bag_of_words_f1_high"]
     assert found["bag_of_words_log_loss"] < 0.69
-    assert len(baselines.table(found).splitlines()) == 5
+    assert len(baselines.table(found).splitlines()) == 6
 
 
 def test_f1_counts_the_pairs_that_the_earlier_answer_wins():
@@ -34,3 +34,22 @@ def test_f1_counts_the_pairs_that_the_earlier_answer_wins():
     )
     # pairs (b, a), (a, c), (b, c); scored so that a beats b, and both beat c: one wrong, two right of the earlier
     assert baselines.tally(group, [3.0, 2.0, 1.0])["f1"] == (4, 5)
+
+
+def test_each_conversation_is_held_out_once_with_all_its_branches(tmp_path):
+    from benchmarks import baselines
+    from modelops import rows
+
+    dataset = write_dataset(tmp_path / "dataset")
+    parts = [list(rows.read(baselines.fold_of(dataset, 3, fold, tmp_path))) for fold in range(3)]
+
+    whole = list(rows.read(dataset))
+    held_out = [row["prompt_id"] for part in parts for row in part if row["split"] == "test"]
+    assert sorted(held_out) == sorted(row["prompt_id"] for row in whole)
+    for part in parts:
+        sides = {
+            split: {baselines.root(row["messages"]) for row in part if row["split"] == split}
+            for split in ("test", "train")
+        }
+        assert len(part) == len(whole)
+        assert not sides["test"] & sides["train"]

@@ -37,6 +37,7 @@ def test_the_trainer_is_told_where_the_demonstrations_lie(job):
     job.recipe = {"demonstrations": beside.digest[:8]}
     asked = json.loads((training.prepare(job) / "recipe.json").read_text())
     assert asked["others"]["demonstrations"] == str(datasets.path(beside))
+    assert list(job.further.all()) == [beside]  # what learns from it is known by that
 
 
 def test_without_them_it_is_told_of_none(job):

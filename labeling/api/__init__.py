@@ -1,0 +1,1 @@
+"""Prompts, tasks, judgments and datasets, for scripts."""

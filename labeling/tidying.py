@@ -1,0 +1,33 @@
+"""Files that have done their work are deleted: uploads, and what was made for downloads."""
+
+from pathlib import Path
+
+from django.conf import settings
+
+from labeling import upload
+from modelops.models import Job
+from people.housekeeping import long_ago
+
+
+def forget() -> None:
+    """Delete uploads that no waiting or running job reads, and rendered files, once they are old enough.
+
+    A rendered file is made again, byte for byte, when somebody asks for it.
+    """
+    awaited = _awaited()
+    for kept in _old(settings.VAR / "uploads", "*"):
+        if not kept.name.startswith(awaited):  # what an import left out lies beside it, under a longer name
+            upload.discard(kept)
+    for made in _old(settings.VAR / "renders", "*/*"):
+        made.unlink(missing_ok=True)
+
+
+def _awaited() -> tuple[str, ...]:
+    """The names of the uploads that jobs wait for."""
+    live = Job.objects.filter(kind=Job.Kind.IMPORT, state__in=[Job.State.QUEUED, Job.State.RUNNING])
+    return tuple(Path(recipe["path"]).name for recipe in live.values_list("recipe", flat=True) if recipe.get("path"))
+
+
+def _old(folder: Path, pattern: str) -> list[Path]:
+    limit = long_ago().timestamp()
+    return [path for path in folder.glob(pattern) if path.stat().st_mtime < limit]

@@ -1,0 +1,1 @@
+"""Jobs, models and what they report, for scripts."""

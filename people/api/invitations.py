@@ -1,0 +1,108 @@
+"""Invitations: into a project by its admins, or onto the site by its administrators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from people import entrance, invitations
+from people.access import ADMINS, Role, invitation_or_404
+from people.api.base import Act, Answer, Endpoint, Listing, SiteEndpoint, SiteVerb
+from people.models import Invitation, Project
+
+
+class InvitationBody(serializers.ModelSerializer):
+    project = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
+
+    class Meta:
+        model = Invitation
+        fields = ["id", "email", "project", "role", "state", "expires_at", "expired", "created_at"]
+
+
+class MadeInvitation(InvitationBody):
+    """Its link is told once, and mailed where mail is set up: a repeated request is answered without it."""
+
+    link = serializers.URLField(required=False)
+
+    class Meta(InvitationBody.Meta):
+        fields = [*InvitationBody.Meta.fields, "link"]
+
+
+class ToSite(serializers.Serializer):
+    email = serializers.EmailField(max_length=254)
+
+
+class ToProject(ToSite):
+    role = serializers.ChoiceField(Role.choices, default=Role.LABELER)
+
+
+def made(request, invitation: Invitation, token: str) -> Answer:
+    """The invitation, mailed, with its link."""
+    link = request.build_absolute_uri(reverse("join", args=[token]))
+    entrance.mail_link(request, invitation, link)
+    return Answer(
+        InvitationBody(invitation).data, location=f"/api/v1/invitations/{invitation.pk}", secret={"link": link}
+    )
+
+
+class Inviting(Listing, Act):
+    serializer_class = InvitationBody
+    output, status = MadeInvitation, 201
+    into: Project | None = None
+
+    def get_serializer_class(self):
+        return InvitationBody
+
+    def get_queryset(self) -> QuerySet[Invitation]:
+        return invitations.open_to(self.into).select_related("project")
+
+    def act(self, data: dict[str, Any]) -> Answer:
+        return made(self.request, *invitations.invite(self.actor, data["email"], self.into, data.get("role", "")))
+
+
+class SiteInvitations(Inviting, SiteEndpoint):
+    """Who is invited to the site, into no project yet."""
+
+    staff = True
+    input = ToSite
+
+    def act(self, data: dict[str, Any]) -> Answer:
+        return made(self.request, *invitations.invite(self.actor, data["email"], None))
+
+
+class ProjectInvitations(Inviting, Endpoint):
+    """Who is invited into the project."""
+
+    roles = {"GET": ADMINS}
+    input = ToProject
+
+    @property
+    def into(self) -> Project:
+        return self.project
+
+
+class OneInvitation(SiteEndpoint):
+    """An invitation, which can be withdrawn."""
+
+    serializer_class = InvitationBody
+    queryset = Invitation.objects.all()
+
+    def delete(self, request, *args, **kwargs) -> Response:
+        """Its link lets nobody in from now on."""
+        invitations.withdraw(self.actor, invitation_or_404(self.actor, kwargs["pk"]))
+        return Response(status=204)
+
+
+class Renew(SiteVerb):
+    """A new link, valid from now; the old one no longer lets anybody in."""
+
+    output = MadeInvitation
+    queryset = Invitation.objects.all()
+
+    def act(self, data: dict[str, Any]) -> Answer:
+        invitation = invitation_or_404(self.actor, self.kwargs["pk"])
+        return made(self.request, *invitations.renew(self.actor, invitation))

@@ -1,0 +1,32 @@
+"""Below /api/v1/."""
+
+from django.urls import path
+
+from people.api import accounts, invitations, projects, root
+
+urlpatterns = [
+    path("openapi.json", root.openapi, name="api-openapi"),
+    path("docs/", root.docs, name="api-docs"),
+    # Oneself
+    path("me", accounts.Me.as_view()),
+    path("tokens", accounts.Tokens.as_view()),
+    path("tokens/<int:pk>", accounts.OneToken.as_view()),
+    # Projects and their people
+    path("projects", projects.Projects.as_view()),
+    path("projects/<slug:slug>", projects.OneProject.as_view()),
+    path("projects/<slug:slug>/members", projects.Members.as_view()),
+    path("projects/<slug:slug>/members/<int:pk>", projects.OneMember.as_view()),
+    path("projects/<slug:slug>/leave", projects.Leave.as_view()),
+    path("projects/<slug:slug>/invitations", invitations.ProjectInvitations.as_view()),
+    path("projects/<slug:slug>/audit", projects.Audit.as_view()),
+    # The site
+    path("accounts", accounts.Accounts.as_view()),
+    path("accounts/<int:pk>", accounts.OneAccount.as_view()),
+    path("accounts/<int:pk>/pause", accounts.PauseAccount.as_view()),
+    path("accounts/<int:pk>/activate", accounts.ActivateAccount.as_view()),
+    path("accounts/<int:pk>/unlock", accounts.UnlockAccount.as_view()),
+    path("accounts/<int:pk>/password", accounts.NewPassword.as_view()),
+    path("invitations", invitations.SiteInvitations.as_view()),
+    path("invitations/<int:pk>", invitations.OneInvitation.as_view()),
+    path("invitations/<int:pk>/renew", invitations.Renew.as_view()),
+]
