@@ -15,6 +15,7 @@ from itertools import count
 from django.db import connection, transaction
 from django.db.models import Count, Exists, F, Min, OuterRef, QuerySet, Subquery
 from django.utils.timezone import now
+from django.utils.translation import gettext as _
 
 from labeling import set_aside
 from labeling.models import Assignment, Candidate, QueuePosition, RankingTask
@@ -34,6 +35,9 @@ State, Purpose = Assignment.State, RankingTask.Purpose
 
 class LeaseLost(Exception):
     """The lease ran out and the place went to someone else; the draft is kept."""
+
+    def __init__(self):
+        super().__init__(_("The lease ran out, and the place went to someone else: take the next task."))
 
 
 def next_for(membership: Membership) -> Assignment | None:

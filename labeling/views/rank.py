@@ -102,10 +102,8 @@ def rank_skip(request: HttpRequest, assignment_id: int) -> HttpResponse:
 @require_POST
 def rank_undo(request: HttpRequest) -> HttpResponse:
     """Take the last submit back. The form names its ranking, so that a second press doesn't undo the one before."""
-    last = ranking.last_of(request.project, request.user)
     try:
-        if last is None or str(last.pk) != request.POST.get("ranking"):
-            raise ranking.TooLate(_("There is nothing to undo: it was undone already, or is too long ago."))
+        last = ranking.named_last(request.project, request.user, request.POST.get("ranking"))
         assignment = ranking.undo(last)
     except ranking.TooLate as why:
         messages.warning(request, str(why))

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.timezone import now
@@ -127,8 +127,7 @@ def turns(one: Writing) -> list[tuple[str, str, str]]:
 def reviews(request: HttpRequest) -> HttpResponse:
     """What waits for review, and how much is wanted, being written and done."""
     page = Paginator(waiting(request), PER_PAGE).get_page(request.GET.get("page"))
-    counted = Writing.objects.filter(project=request.project).values("kind", "state").annotate(n=Count("pk"))
-    return render(request, "labeling/reviews.html", {"page": page, "counts": table(counted)})
+    return render(request, "labeling/reviews.html", {"page": page, "counts": table(writing.counts(request.project))})
 
 
 def waiting(request: HttpRequest) -> QuerySet[Writing]:
@@ -136,14 +135,9 @@ def waiting(request: HttpRequest) -> QuerySet[Writing]:
     return handed_in.select_related("prompt", "labeler").order_by("submitted_at")
 
 
-def table(counted: QuerySet) -> list[dict[str, Any]]:
+def table(counts: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
     """One row a kind: how many are in each state."""
-    numbers = {(row["kind"], row["state"]): row["n"] for row in counted}
-    shown = ("open", "writing", "submitted", "accepted")
-    return [
-        {"name": label, "counts": [numbers.get((kind, state), 0) for state in shown]}
-        for kind, label in Writing.Kind.choices
-    ]
+    return [{"name": label, "counts": list(counts[kind].values())} for kind, label in Writing.Kind.choices]
 
 
 @member(*LEADS)
