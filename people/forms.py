@@ -16,9 +16,10 @@ from django.contrib.auth.forms import (
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from people import accounts, audit, mail, throttle
-from people.models import FLAGS, Membership, Project, User
+from people.models import FLAGS, Membership, Project, Token, User
 
 
 class Keyed(forms.Form):
@@ -187,6 +188,21 @@ class SettingsForm(forms.ModelForm):
             "overlap": _("How many people rank each new task."),
             "state": _("Archiving returns leases, cancels waiting jobs and makes the pages read-only."),
         }
+
+
+class TokenForm(Keyed):
+    """What lets a script in."""
+
+    name = forms.CharField(label=_("Name"), max_length=100, help_text=_("What it is for: a notebook, a nightly job."))
+    scopes = forms.MultipleChoiceField(
+        label=_("May"), choices=Token.Scope, widget=forms.CheckboxSelectMultiple, initial=[Token.Scope.READ]
+    )
+    days = forms.TypedChoiceField(
+        label=_("Expires in"),
+        coerce=int,
+        initial=90,
+        choices=[(days, ngettext_lazy("%d day", "%d days", days) % days) for days in (7, 30, 90, 366)],
+    )
 
 
 class MemberForm(Keyed):

@@ -12,9 +12,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
-from people import accounts, forms, invitations, projects, receipts, throttle
+from people import accounts, forms, invitations, projects, receipts, throttle, tokens
 from people.access import Refused, site_admin
-from people.models import Membership, Project, User
+from people.models import Membership, Project, Token, User
 
 login = auth.LoginView.as_view(
     template_name="people/login.html", authentication_form=forms.LoginForm, redirect_authenticated_user=True
@@ -54,6 +54,43 @@ def account(request: HttpRequest) -> HttpResponse:
 def password_changed(request: HttpRequest) -> HttpResponse:
     messages.success(request, _("Your password is changed. Other browsers are logged out."))
     return redirect("account")
+
+
+@login_required
+@never_cache
+def token_list(request: HttpRequest) -> HttpResponse:
+    """The tokens of one's scripts; a new one is shown this once."""
+    form, shown = forms.TokenForm(request.POST or None), ""
+    if request.method == "POST" and form.is_valid():
+        try:
+            shown = _new_token(request, form)
+            form = forms.TokenForm()
+        except Refused as error:
+            form.add_error(None, str(error))
+    context = {"form": form, "shown": shown, "tokens": tokens.open_of(request.user).order_by("-pk")}
+    return render(request, "people/tokens.html", context, status=422 if form.errors else 200)
+
+
+def _new_token(request: HttpRequest, form: forms.TokenForm) -> str:
+    """The text of the token; empty when this form made one before."""
+    shown = []
+
+    def make() -> dict:
+        token, text = tokens.make(request.user, **form.values())
+        shown.append(text)
+        return {"token": token.pk}
+
+    receipts.once(request.user, form.cleaned_data["key"], make)
+    return "".join(shown)
+
+
+@login_required
+@require_POST
+def token_revoke(request: HttpRequest, pk: int) -> HttpResponse:
+    token = get_object_or_404(Token, user=request.user, pk=pk)
+    tokens.revoke(request.user, token)
+    messages.success(request, _("“%(name)s” lets nobody in any more.") % {"name": token.name})
+    return redirect("tokens")
 
 
 # For administrators of the site

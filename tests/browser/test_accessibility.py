@@ -24,7 +24,7 @@ OF_A_PROJECT = [
     "rank", "history", "rank-keys", "guidelines", "ring", "members", "settings", "prompts", "prompts-upload", "jobs",
     "models", "model-register", "datasets", "freeze", "set-aside", "write", "reviews", "ask-prompts", "ask-demonstrations",
 ]  # fmt: skip
-OF_THE_SITE = ["home", "account", "password_change", "accounts", "account-new", "projects-new", "components"]
+OF_THE_SITE = ["home", "account", "password_change", "tokens", "accounts", "account-new", "projects-new", "components"]
 
 
 @pytest.fixture

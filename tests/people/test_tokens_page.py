@@ -1,0 +1,42 @@
+"""The page of one's tokens: made, shown once, revoked."""
+
+import re
+
+import pytest
+
+from people import tokens
+from people.models import Token
+
+pytestmark = pytest.mark.django_db
+FORM = {"name": "notebook", "scopes": ["read", "launch"], "days": "30", "key": "5f0f6a04-9b53-4a28-8f2e-0d8a6a7d2c11"}
+
+
+def test_a_new_token_is_shown_once(client_for, alice):
+    browser = client_for(alice)
+    first, again = (browser.post("/account/tokens/", FORM).content.decode() for _ in range(2))
+
+    text = re.search(r"podium_[\w-]{30,}", first).group()
+    assert tokens.find(text).scopes == ["read", "launch"]
+    assert text not in again
+    assert text not in browser.get("/account/tokens/").content.decode()
+    assert Token.objects.count() == 1
+
+
+def test_a_token_without_a_scope_is_refused_at_the_field(client_for, alice):
+    answer = client_for(alice).post("/account/tokens/", FORM | {"scopes": []})
+    assert answer.status_code == 422
+    assert answer.context["form"].errors["scopes"]
+
+
+def test_a_revoked_token_leaves_the_list_and_lets_nobody_in(client_for, alice, bob):
+    token, text = tokens.make(alice, "notebook", ["read"], 30)
+
+    assert client_for(bob).post(f"/account/tokens/{token.pk}/revoke").status_code == 404
+    page = client_for(alice).post(f"/account/tokens/{token.pk}/revoke", follow=True).content.decode()
+    assert "“notebook” lets nobody in any more" in page
+    assert tokens.find(text) is None
+
+
+def test_one_too_many_is_refused_in_words(client_for, alice, monkeypatch):
+    monkeypatch.setattr(tokens, "MOST", 0)
+    assert "revoke one first" in client_for(alice).post("/account/tokens/", FORM).content.decode()
