@@ -205,6 +205,7 @@ SPECTACULAR_SETTINGS = {
         "Split": "labeling.models.Prompt.Split",
         "RankingKind": "labeling.models.Ranking.Kind",
         "Verdict": "labeling.models.Ranking.Outcome",
+        "AssignmentState": "labeling.models.Assignment.State",
         "TaskState": "labeling.models.RankingTask.State",
         "TaskPurpose": "labeling.models.RankingTask.Purpose",
         "WritingState": "labeling.models.Writing.State",

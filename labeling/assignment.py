@@ -13,8 +13,9 @@ from functools import wraps
 from itertools import count
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, F, Min, OuterRef, QuerySet, Subquery
 from django.utils.timezone import now
+from django.utils.translation import gettext as _
 
 from labeling import set_aside
 from labeling.models import Assignment, Candidate, QueuePosition, RankingTask
@@ -34,6 +35,9 @@ State, Purpose = Assignment.State, RankingTask.Purpose
 
 class LeaseLost(Exception):
     """The lease ran out and the place went to someone else; the draft is kept."""
+
+    def __init__(self):
+        super().__init__(_("The lease ran out, and the place went to someone else: take the next task."))
 
 
 def next_for(membership: Membership) -> Assignment | None:
@@ -307,6 +311,12 @@ def take_back(assignment: Assignment) -> None:
 
 def _from_now(project: Project) -> datetime:
     return now() + timedelta(minutes=project.lease_minutes)
+
+
+def held_by_others(membership: Membership) -> dict:
+    """How many tasks others hold just now, and when the first of them may come back. A gold one brings nothing back."""
+    held = Assignment.objects.filter(project=membership.project, state=State.LEASED).exclude(task__purpose=Purpose.GOLD)
+    return held.exclude(labeler=membership.user).aggregate(others=Count("pk"), free_at=Min("leased_until"))
 
 
 def renew(assignment: Assignment) -> None:

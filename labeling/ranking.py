@@ -51,9 +51,15 @@ class InvalidRanking(ValueError):
 class AlreadySubmitted(Exception):
     """There is a ranking for this place already."""
 
+    def __init__(self):
+        super().__init__(_("This task was submitted already: undo or revise its ranking."))
+
 
 class NothingToRevise(Exception):
     """There is no ranking for this place: it was undone, or never made."""
+
+    def __init__(self):
+        super().__init__(_("This is no ranking that counts now: it was undone, or there is a later one."))
 
 
 class TooLate(Exception):
@@ -221,6 +227,14 @@ def last_of(project, labeler: User) -> Ranking | None:
     """The labeler's newest ranking here that can still be undone."""
     newest = Ranking.objects.filter(labeler=labeler, task__project=project, current=True).order_by("-pk").first()
     return newest if newest is not None and now() - newest.created_at < UNDO else None
+
+
+def named_last(project: Project, labeler: User, pk: object) -> Ranking:
+    """The labeler's last ranking, by its number, so that asking twice doesn't undo the one before. Raises TooLate."""
+    last = last_of(project, labeler)
+    if last is None or str(last.pk) != str(pk):
+        raise TooLate(_("There is nothing to undo: it was undone already, or is too long ago."))
+    return last
 
 
 @transaction.atomic

@@ -10,13 +10,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Avg, Q, QuerySet
+from django.db.models import Avg, Count, Q, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from labeling import prompts
 from labeling.models import Candidate, Demonstration, Prompt, Ranking, RankingTask, Writing
 from labeling.prompts import Entry
+from labeling.working import refuse_unless_working
 from people import audit
 from people.access import Refused
 from people.models import Membership, Project, User
@@ -29,6 +30,9 @@ AT_ONCE = 500  # texts asked for by one form
 
 class Gone(Exception):
     """Someone else writes this now, or it is done; what was written is kept."""
+
+    def __init__(self):
+        super().__init__(_("This was handed in or settled already, or someone else writes it now."))
 
 
 # Asking
@@ -68,7 +72,11 @@ def withdraw(actor: User, project: Project) -> int:
 
 
 def next_for(membership: Membership) -> Writing | None:
-    """The text that this labeler is at (one that was returned comes first), else the next wish, taken; None without one."""
+    """The text that this labeler is at (one that was returned comes first), else the next wish, taken; None without one.
+
+    Raises NotWorking when the project, the membership or the account is paused.
+    """
+    refuse_unless_working(membership)
     own = Writing.objects.filter(project=membership.project, labeler=membership.user, state=State.WRITING)
     return own.order_by("-reviewed_at", "pk").first() or _take_next(membership)
 
@@ -106,15 +114,18 @@ def renew(writing: Writing) -> None:
     Writing.objects.filter(pk=writing.pk, state=State.WRITING).update(saved_at=now())
 
 
-def submit(writing: Writing, text: str, seconds: float = 0) -> None:
-    """Hand the text in for review. Raises Refused for an empty or unfit text, Gone when the wish went to someone else."""
+def submit(writing: Writing, text: str, seconds: float = 0) -> Writing:
+    """Hand the text in for review; a late one is handed in under a wish that is open again.
+
+    Raises Refused for an empty or unfit text, Gone when the wish went to someone else.
+    """
     text = check(writing, text)
     save(writing, text, seconds)  # whatever becomes of it, the text is kept
-    _hand_in(writing)
+    return _hand_in(writing)
 
 
 @transaction.atomic
-def _hand_in(writing: Writing) -> None:
+def _hand_in(writing: Writing) -> Writing:
     writing = Writing.objects.select_for_update(of=("self",)).select_related("project").get(pk=writing.pk)
     if writing.state == State.ABANDONED:
         writing = _take_up_again(writing)
@@ -122,6 +133,7 @@ def _hand_in(writing: Writing) -> None:
     if not handed_in.update(state=State.SUBMITTED, submitted_at=now()):
         raise Gone
     audit.record(writing.labeler, "write", writing, writing.project)
+    return writing
 
 
 def check(writing: Writing, text: str) -> str:
@@ -171,6 +183,14 @@ def _abandon(one: QuerySet[Writing]) -> bool:
     same = {name: getattr(writing, name) for name in ("project_id", "kind", "prompt_id", "brief", "from_best")}
     Writing.objects.create(**same)
     return True
+
+
+def counts(project: Project) -> dict[str, dict[str, int]]:
+    """By kind, how many texts are wanted, being written, under review and accepted."""
+    counted = Writing.objects.filter(project=project).values_list("kind", "state").annotate(n=Count("pk"))
+    numbers = {(kind, state): n for kind, state, n in counted}
+    shown = (State.OPEN, State.WRITING, State.SUBMITTED, State.ACCEPTED)
+    return {kind: {state.value: numbers.get((kind, state), 0) for state in shown} for kind in Kind.values}
 
 
 # Reviewing

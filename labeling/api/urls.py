@@ -1,3 +1,50 @@
 """Below /api/v1/."""
 
-urlpatterns = []
+from django.urls import include, path
+
+from labeling.api import assignments, prompts, rankings, ring, tasks, writings
+
+WORK = [
+    path("ring", ring.RingView.as_view()),
+    path("guidelines", assignments.GuidelinesView.as_view()),
+    path("prompts", prompts.Prompts.as_view()),
+    path("prompts/<int:pk>", prompts.PromptView.as_view()),
+    path("prompts/<int:pk>/candidates", prompts.CandidatesOfPrompt.as_view()),
+    path("candidates", prompts.Candidates.as_view()),
+    path("tasks", tasks.Tasks.as_view()),
+    path("tasks/<int:pk>", tasks.TaskView.as_view()),
+    path("tasks/<int:pk>/put-back", tasks.PutBack.as_view()),
+    path("tasks/<int:pk>/retire", tasks.Retire.as_view()),
+    path("tasks/<int:pk>/gold", tasks.Gold.as_view()),
+    path("tasks/<int:pk>/not-gold", tasks.NotGold.as_view()),
+    path("assignments", assignments.Assignments.as_view()),
+    path("assignments/current", assignments.Current.as_view()),
+    path("assignments/pace", assignments.PaceView.as_view()),
+    path("assignments/<int:pk>/ahead", assignments.Ahead.as_view()),
+    path("assignments/<int:pk>/draft", assignments.Draft.as_view()),
+    path("assignments/<int:pk>/heartbeat", assignments.Heartbeat.as_view()),
+    path("assignments/<int:pk>/submit", rankings.Submit.as_view()),
+    path("assignments/<int:pk>/skip", assignments.Skip.as_view()),
+    path("assignments/<int:pk>/return", assignments.Return.as_view()),
+    path("rankings", rankings.Rankings.as_view()),
+    path("rankings/undo", rankings.Undo.as_view()),
+    path("rankings/<int:pk>", rankings.RankingView.as_view()),
+    path("rankings/<int:pk>/draft", rankings.RevisionDraft.as_view()),
+    path("rankings/<int:pk>/revise", rankings.Revise.as_view()),
+    path("writings/ask-demonstrations", writings.AskDemonstrations.as_view()),
+    path("writings/ask-prompts", writings.AskPrompts.as_view()),
+    path("writings/withdraw", writings.Withdraw.as_view()),
+    path("writings/counts", writings.Counts.as_view()),
+    path("writings/take", writings.Take.as_view()),
+    path("writings/mine", writings.Mine.as_view()),
+    path("writings/<int:pk>/save", writings.Save.as_view()),
+    path("writings/<int:pk>/heartbeat", writings.Heartbeat.as_view()),
+    path("writings/<int:pk>/submit", writings.HandIn.as_view()),
+    path("writings/<int:pk>/back", writings.Back.as_view()),
+    path("writings/<int:pk>/accept", writings.Accept.as_view()),
+    path("writings/<int:pk>/return", writings.Return.as_view()),
+    path("writings/<int:pk>/reject", writings.Reject.as_view()),
+    path("reviews", writings.Reviews.as_view()),
+    path("demonstrations", writings.Demonstrations.as_view()),
+]
+urlpatterns = [path("projects/<slug:slug>/", include(WORK))]

@@ -7,8 +7,13 @@ writing.py   into the database                  scratch.py   what has to be reme
 
 from __future__ import annotations
 
+import json
+import tempfile
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
+
+from django.conf import settings
 
 from labeling.imports import files, reading, writing
 from labeling.imports.cleaning import Cleaner, Tally
@@ -20,7 +25,7 @@ from modelops import jobs, recipes
 from modelops.models import Job
 from people.models import Project, User
 
-__all__ = ["FORMATS", "BadFile", "Tally", "bad_rows_of", "check", "import_file", "preview", "recognise", "run"]
+__all__ = ["FORMATS", "BadFile", "Tally", "add", "bad_rows_of", "check", "import_file", "preview", "recognise", "run"]
 SHOWN = 200  # bad lines that a check lists
 
 
@@ -74,3 +79,19 @@ def import_file(
         tally = writing.write(job, cleaner, beat=lambda done, total: jobs.beat(job, done=done, total=total))
         job.result = vars(tally)
     return tally
+
+
+def add(actor: User | None, project: Project, rows: Iterable[dict], **settings_) -> tuple[Tally, list[dict]]:
+    """Import rows that came without a file, here and now: (what came in, what was refused and why).
+
+    A row is told by its place, from 0. Raises jobs.JobFailed.
+    """
+    settings.VAR.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.VAR, prefix=".rows-") as folder:
+        path, bad = Path(folder, "rows.jsonl"), Path(folder, "bad.jsonl")
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        tally = import_file(actor, project, path, skip_bad=bad, **{"filename": "API"} | settings_)
+        with open(bad, encoding="utf-8") as file:
+            refused = [json.loads(line) for line in file]
+    return tally, [{"row": one["line"] - 1, "detail": one["reason"]} for one in refused]

@@ -10,16 +10,13 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.cache import cache
-from django.db.models import Avg, Count, Q, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy
 
-from labeling import forms, keys, markdown, ranking
-from labeling.models import Assignment, Prompt, Ranking, RankingTask
+from labeling import forms, keys, markdown, pace, ranking
+from labeling.models import Assignment, Prompt, Ranking
 from people.composed import composed
 from people.models import FLAGS, Project
 
@@ -34,7 +31,6 @@ STRENGTHS = {
     -2: gettext_lazy("B is better"),
     -3: gettext_lazy("B is much better"),
 }
-PROGRESS_SECONDS = 15  # counting a million tasks takes a while, and nobody needs it to the second
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,8 @@ def shown(letter: str, text: str, typed: dict, wrong: ranking.InvalidRanking | N
 
 def page(request: HttpRequest, fragment: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     """The fragment alone when htmx asks, else the whole page around it."""
-    context |= around(request) | {"fragment": fragment, "progress": _progress(request.project)} | _today(request)
+    context |= around(request) | {"fragment": fragment, "progress": pace.progress(request.project)}
+    context |= pace.today(request.user, request.project)
     return render(request, fragment if request.htmx else "labeling/rank.html", context, status=status)
 
 
@@ -141,29 +138,3 @@ def around(request: HttpRequest) -> dict[str, Any]:
         "verbs": json.dumps({key: verb for verb, key in own.items()}),
         "desk": request.user.desk,
     }
-
-
-def _today(request: HttpRequest) -> dict[str, Any]:
-    """What this person has submitted here since midnight of their own zone, and the seconds that one took on average."""
-    midnight = localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    done = _submitted_since(request.user.pk, request.project.pk, midnight) or [(0, None)]
-    return dict(zip(("today", "pace"), done[0], strict=True))
-
-
-@composed
-def _submitted_since(labeler, project, at):
-    own = Assignment.objects.filter(labeler=labeler, project=project, state=Assignment.State.SUBMITTED)
-    own = own.filter(ended_at__gte=at, rankings__current=True).values("labeler")  # one row: each has one that counts
-    timed = Q(rankings__seconds__gt=0)
-    return own.annotate(n=Count("pk"), pace=Avg("rankings__seconds", filter=timed)).values_list("n", "pace")
-
-
-def _progress(project: Project) -> int | None:
-    """Percent of all places that are ranked; None while there are no tasks."""
-    return cache.get_or_set(f"progress-{project.pk}", lambda: _count_progress(project), PROGRESS_SECONDS)
-
-
-def _count_progress(project: Project) -> int | None:
-    places = RankingTask.objects.filter(project=project, sort_key__isnull=False).aggregate(all=Sum("overlap"))["all"]
-    done = Assignment.objects.filter(project=project, state=Assignment.State.SUBMITTED, task__sort_key__isnull=False)
-    return int(100 * done.count() / places) if places else None

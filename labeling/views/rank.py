@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Count, Min
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.timezone import now
@@ -16,7 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from labeling import assignment as assignments
 from labeling import forms, markdown, ranking
-from labeling.models import Assignment, RankingTask
+from labeling.models import Assignment
 from labeling.views.card import card, page
 from labeling.working import NotWorking
 from people import receipts
@@ -103,10 +102,8 @@ def rank_skip(request: HttpRequest, assignment_id: int) -> HttpResponse:
 @require_POST
 def rank_undo(request: HttpRequest) -> HttpResponse:
     """Take the last submit back. The form names its ranking, so that a second press doesn't undo the one before."""
-    last = ranking.last_of(request.project, request.user)
     try:
-        if last is None or str(last.pk) != request.POST.get("ranking"):
-            raise ranking.TooLate(_("There is nothing to undo: it was undone already, or is too long ago."))
+        last = ranking.named_last(request.project, request.user, request.POST.get("ranking"))
         assignment = ranking.undo(last)
     except ranking.TooLate as why:
         messages.warning(request, str(why))
@@ -154,16 +151,9 @@ def _next(request: HttpRequest) -> HttpResponse:
     except NotWorking as why:
         return page(request, "labeling/_empty.html", {"paused": str(why)})
     if assignment is None:
-        return page(request, "labeling/_empty.html", _elsewhere(request))
+        return page(request, "labeling/_empty.html", assignments.held_by_others(request.membership))
     return card(request, assignment, assignment.draft)
 
 
 def _lost(request: HttpRequest) -> HttpResponse:
     return page(request, "labeling/_empty.html", {"lost": True}, status=409)
-
-
-def _elsewhere(request: HttpRequest) -> dict[str, Any]:
-    """How many tasks others hold just now, and when the first of them may come back. A gold one brings nothing back."""
-    held = Assignment.objects.filter(project=request.project, state=Assignment.State.LEASED)
-    held = held.exclude(task__purpose=RankingTask.Purpose.GOLD)
-    return held.exclude(labeler=request.user).aggregate(others=Count("pk"), free_at=Min("leased_until"))

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.timezone import now
@@ -20,6 +20,7 @@ from labeling import markdown, writing
 from labeling.forms import seconds_of
 from labeling.models import Prompt, Writing
 from labeling.views.card import ROLES
+from labeling.working import NotWorking
 from people import receipts
 from people.access import ADMINS, LEADS, RANKERS, Refused, member
 from people.forms import Keyed
@@ -56,9 +57,10 @@ class PromptsForm(Keyed):
 @never_cache
 def write(request: HttpRequest) -> HttpResponse:
     """The text at hand, or the next one that is wanted."""
-    if request.membership.paused or request.project.state != request.project.State.OPEN:
+    try:
+        one = writing.next_for(request.membership)
+    except NotWorking:
         return render(request, "labeling/write_none.html", {"paused": True})
-    one = writing.next_for(request.membership)
     if one is None:
         return render(request, "labeling/write_none.html")
     return _desk(request, one, one.text)
@@ -125,8 +127,7 @@ def turns(one: Writing) -> list[tuple[str, str, str]]:
 def reviews(request: HttpRequest) -> HttpResponse:
     """What waits for review, and how much is wanted, being written and done."""
     page = Paginator(waiting(request), PER_PAGE).get_page(request.GET.get("page"))
-    counted = Writing.objects.filter(project=request.project).values("kind", "state").annotate(n=Count("pk"))
-    return render(request, "labeling/reviews.html", {"page": page, "counts": table(counted)})
+    return render(request, "labeling/reviews.html", {"page": page, "counts": table(writing.counts(request.project))})
 
 
 def waiting(request: HttpRequest) -> QuerySet[Writing]:
@@ -134,14 +135,9 @@ def waiting(request: HttpRequest) -> QuerySet[Writing]:
     return handed_in.select_related("prompt", "labeler").order_by("submitted_at")
 
 
-def table(counted: QuerySet) -> list[dict[str, Any]]:
+def table(counts: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
     """One row a kind: how many are in each state."""
-    numbers = {(row["kind"], row["state"]): row["n"] for row in counted}
-    shown = ("open", "writing", "submitted", "accepted")
-    return [
-        {"name": label, "counts": [numbers.get((kind, state), 0) for state in shown]}
-        for kind, label in Writing.Kind.choices
-    ]
+    return [{"name": label, "counts": list(counts[kind].values())} for kind, label in Writing.Kind.choices]
 
 
 @member(*LEADS)

@@ -76,7 +76,8 @@ class Endpoint(SiteEndpoint):
     def initial(self, request: Request, *args, **kwargs) -> None:
         super().initial(request, *args, **kwargs)
         safe = request.method in SAFE_METHODS
-        roles = self.roles.get(request.method, ANYONE if safe else ADMINS)
+        method = "GET" if request.method == "HEAD" else request.method
+        roles = self.roles.get(method, ANYONE if safe else ADMINS)
         request.membership = membership_or_404(request.user, kwargs["slug"], roles)
         request.project = request.membership.project
         if not safe and not self.archived:
@@ -175,12 +176,15 @@ class Act:
         raise NotImplementedError
 
     def post(self, request: Request, *args, **kwargs) -> Response:
-        data = {}
-        if self.input is not None:
-            given = self.input(data=request.data, context=self.get_serializer_context())
-            given.is_valid(raise_exception=True)
-            data = given.validated_data
+        data = self.given(request)
         return once(request, lambda: self.answer(self.act(data)))
+
+    def given(self, request: Request) -> dict[str, Any]:
+        if self.input is None:
+            return {}
+        given = self.input(data=request.data, context=self.get_serializer_context())
+        given.is_valid(raise_exception=True)
+        return given.validated_data
 
     def answer(self, done: Any) -> Answer:
         if isinstance(done, Answer):

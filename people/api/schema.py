@@ -45,6 +45,8 @@ class Schema(AutoSchema):
             found = {200: super().get_response_serializers()}
         if self.method == "GET" and isinstance(self.view, Detail):
             found[304] = None
+        if self.method in getattr(self.view, "may_be_empty", ()):
+            found[204] = None
         return found | {(status, MEDIA_TYPE): Problem for status in self._refusals()}
 
     def get_override_parameters(self):

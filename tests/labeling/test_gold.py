@@ -7,7 +7,7 @@ from django.db import connection
 
 from labeling import assignment, export, gold, ranking, rounds, writing
 from labeling.models import Candidate, Prompt, Ranking, RankingTask
-from labeling.views.card import _count_progress
+from labeling.pace import count_progress
 from people import projects
 from people.models import AuditEvent, Membership
 from tests.factories import make_model, make_person, make_ranking, make_task
@@ -277,7 +277,7 @@ def test_gold_enters_no_dataset_and_no_figure_of_the_project(project, alice, bob
 
     assert Ranking.objects.filter(current=True).count() == 5, "four judgments and the key"
     assert (found.total, found.people, found.places, found.free) == (2, 2, 2, 0)
-    assert _count_progress(project) == 100
+    assert count_progress(project) == 100
     assert rounds.count_unfrozen(project).rankings == 2
     counts = export.freeze_now(carol, project).counts
     assert (counts["rows"], counts["pairs"]) == (1, 2)

@@ -4,7 +4,7 @@ import pytest
 
 from labeling import assignment, ranking, set_aside
 from labeling.models import RankingTask
-from labeling.views.card import _count_progress
+from labeling.pace import count_progress
 from people import projects
 from people.models import AuditEvent, Membership
 from tests.factories import make_person, make_task
@@ -137,4 +137,4 @@ def test_progress_leaves_out_what_is_set_aside(project, alice, bob):
     verdicts = {"a": ranking.Verdict(rank=1), "b": ranking.Verdict(rank=2)}
     ranking.submit(next_for(alice), ranking.Judgment(verdicts))
 
-    assert _count_progress(project) == 100
+    assert count_progress(project) == 100

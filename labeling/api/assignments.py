@@ -1,0 +1,258 @@
+"""The labeler's work, task by task, blind as in the page: answers have letters, and nothing tells who wrote them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.shortcuts import get_object_or_404
+from django.utils.functional import cached_property
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from labeling import assignment as assignments
+from labeling import forms, pace, ranking
+from labeling.api.judging import JudgmentInput, as_said, typed
+from labeling.api.shared import Apart, ShownAnswer, Turn
+from labeling.models import Assignment, Prompt, Ranking
+from people.access import RANKERS
+from people.api.base import Detail, Endpoint, Verb
+from people.models import FLAGS, Membership, Project
+
+State = Assignment.State
+
+
+class AskedWord(serializers.Serializer):
+    """A word that may be said, and what it means."""
+
+    name = serializers.CharField()
+    label = serializers.CharField(help_text="In the language of the account.")
+
+
+class Asks(serializers.Serializer):
+    """What may be said of the task, by the project's rules."""
+
+    ties = serializers.BooleanField(help_text="Whether two answers may have one rank.")
+    ratings = serializers.BooleanField(help_text="Whether each answer is rated, 1 to 7.")
+    strength = serializers.BooleanField(help_text="Whether `strength` is asked in place of an order.")
+    notes = serializers.BooleanField(help_text="Whether a note may be written.")
+    flags = AskedWord(many=True, help_text="What may be said of an answer.")
+    labels = AskedWord(many=True, help_text="What may be said of the prompt.")
+    verdicts = AskedWord(many=True)
+    skip_reasons = AskedWord(many=True)
+
+
+class AssignmentBody(serializers.ModelSerializer):
+    """How an assignment stands."""
+
+    class Meta:
+        model = Assignment
+        fields = ["id", "state", "leased_until", "draft_at", "ended_at"]
+        read_only_fields = fields
+
+
+class Sheet(AssignmentBody):
+    """A task as its labeler sees it, with the draft of what was said so far."""
+
+    messages = Turn(many=True, help_text="The prompt: a conversation whose last turn is the user's.")
+    answers = ShownAnswer(many=True)
+    asks = Asks()
+    guidelines = serializers.CharField(
+        help_text="Version of the project's guidelines: read them again when it changes."
+    )
+    draft = JudgmentInput(allow_null=True)
+
+    class Meta(AssignmentBody.Meta):
+        fields = [*AssignmentBody.Meta.fields, "messages", "answers", "asks", "guidelines", "draft"]
+        read_only_fields = fields
+
+
+class SkipInput(serializers.Serializer):
+    """Why a labeler skips a task."""
+
+    reason = serializers.ChoiceField(list(forms.SKIP_REASONS.items()))
+    detail = serializers.CharField(required=False, allow_blank=True, max_length=200, help_text="In one's own words.")
+
+
+class Pace(serializers.Serializer):
+    """How far the work is."""
+
+    today = serializers.IntegerField(help_text="Tasks submitted since midnight, in the labeler's zone.")
+    pace = serializers.FloatField(allow_null=True, help_text="Seconds that one of them took on average.")
+    progress = serializers.IntegerField(allow_null=True, help_text="Percent of the project's places that are ranked.")
+    undo = serializers.IntegerField(allow_null=True, help_text="The ranking that can be undone now.")
+
+
+class Guidelines(serializers.Serializer):
+    """What good answers are, as the project's admins wrote it."""
+
+    version = serializers.CharField(help_text="Another one whenever the text is another.")
+    text = serializers.CharField(allow_blank=True, help_text="Markdown.")
+
+
+# What is told
+
+
+def version(project: Project) -> str:
+    return hashlib.sha256(project.guidelines.encode()).hexdigest()[:12]
+
+
+def sheet(one: Assignment) -> dict[str, Any]:
+    """All that its labeler may see of an assignment, for `Sheet`."""
+    return {name: getattr(one, name) for name in AssignmentBody.Meta.fields} | {
+        "messages": Prompt.objects.values_list("messages", flat=True).get(tasks=one.task_id),
+        "answers": shown(one),
+        "asks": asks(one.project, len(one.order)),
+        "guidelines": version(one.project),
+        "draft": as_said(one.draft),
+    }
+
+
+def shown(one: Assignment) -> list[dict[str, str]]:
+    texts = [one.texts[candidate] for candidate in one.order]
+    return [{"letter": letter, "text": text} for letter, text in zip(ranking.LETTERS.upper(), texts)]
+
+
+def asks(project: Project, k: int) -> dict[str, Any]:
+    return {
+        "ties": project.ties,
+        "ratings": project.rating,
+        "strength": ranking.by_strength(project, k),
+        "notes": project.notes,
+        "flags": words((flag, FLAGS.get(flag, flag)) for flag in project.flags),
+        "labels": words(ranking.LABELS.items()),
+        "verdicts": words(Ranking.Outcome.choices),
+        "skip_reasons": words(forms.SKIP_REASONS.items()),
+    }
+
+
+def words(known) -> list[dict[str, str]]:
+    return [{"name": name, "label": str(label)} for name, label in known]
+
+
+def own_or_404(membership: Membership, pk: int) -> Assignment:
+    one = get_object_or_404(Assignment, labeler=membership.user, project=membership.project, pk=pk)
+    one.labeler, one.project = membership.user, membership.project  # read already
+    return one
+
+
+def nothing(membership: Membership) -> Response:
+    """No task is open to this person: how many others hold, and when the first of those may come back."""
+    held = assignments.held_by_others(membership)
+    told = {"Podium-Others": held["others"], "Podium-Next-At": held["free_at"] and held["free_at"].isoformat()}
+    return Response(status=204, headers={name: str(value) for name, value in told.items() if value is not None})
+
+
+# The endpoints
+
+
+class Assignments(Apart, Endpoint):
+    """The task at hand, or the next one, leased now; asked twice, it is the same one.
+
+    Where nothing is open to you, the answer is 204: `Podium-Others` says how many tasks others hold, `Podium-Next-At`
+    when the first of their leases ends. Where you are given no tasks for now, 409 says why and until when.
+    """
+
+    roles, scopes, output, may_be_empty = {"POST": RANKERS}, {"POST": "label"}, Sheet, ("POST",)
+
+    def post(self, request, *args, **kwargs):
+        response = super().post(request, *args, **kwargs)
+        return response if response.data else nothing(self.membership)
+
+    def act(self, data):
+        found = assignments.next_for(self.membership)
+        return found and sheet(found)
+
+
+class Current(Endpoint):
+    """The task at hand, as it stands; nothing is leased, and 204 says as much as it does to a claim."""
+
+    roles, serializer_class, may_be_empty = {"GET": RANKERS}, Sheet, ("GET",)
+
+    def get(self, request, *args, **kwargs):
+        found = assignments.current(self.project, self.actor)
+        return Response(sheet(found)) if found else nothing(self.membership)
+
+
+class OwnVerb(Verb):
+    """Something done with an assignment of one's own; the answer says how it stands then."""
+
+    roles, scopes, output = {"POST": RANKERS}, {"POST": "label"}, AssignmentBody
+
+    @cached_property
+    def own(self) -> Assignment:
+        return own_or_404(self.membership, self.kwargs["pk"])
+
+    def as_it_stands(self, wanted: str = "") -> Assignment:
+        """Raises AlreadySubmitted or LeaseLost where it stands otherwise than wanted."""
+        self.own.refresh_from_db(fields=AssignmentBody.Meta.fields)
+        if wanted and self.own.state != wanted:
+            raise ranking.AlreadySubmitted if self.own.state == State.SUBMITTED else assignments.LeaseLost
+        return self.own
+
+
+class Ahead(OwnVerb):
+    """The task after this one, leased already so that nobody waits for it; 204 where there is none."""
+
+    output, may_be_empty = Sheet, ("POST",)
+
+    def act(self, data):
+        found = assignments.lease_ahead(self.membership, self.own.pk)
+        return found and sheet(found)
+
+
+class Draft(OwnVerb):
+    """Keep what is said so far, complete or not; the lease runs from now."""
+
+    input = JudgmentInput
+
+    def act(self, data):
+        if not assignments.save_draft(self.own, typed(data, self.own)):
+            raise ranking.AlreadySubmitted
+        return self.as_it_stands()
+
+
+class Heartbeat(OwnVerb):
+    """Still at it: the lease runs from now, and that of the task after this one."""
+
+    def act(self, data):
+        assignments.renew(self.own)
+        return self.as_it_stands(State.LEASED)
+
+
+class Skip(OwnVerb):
+    """Give the place to somebody else for good, and say why."""
+
+    input = SkipInput
+
+    def act(self, data):
+        assignments.skip(self.own, forms.skip_reason(data))
+        return self.as_it_stands(State.SKIPPED)
+
+
+class Return(OwnVerb):
+    """Give the place back without a judgment; the draft stays, and the task may come again."""
+
+    def act(self, data):
+        assignments.give_back(self.own, self.actor)
+        return self.as_it_stands(State.RETURNED)
+
+
+class PaceView(Endpoint):
+    """How far the work is, and which ranking can be undone."""
+
+    roles, serializer_class = {"GET": RANKERS}, Pace
+
+    def get(self, request, *args, **kwargs):
+        last = ranking.last_of(self.project, self.actor)
+        done = pace.today(self.actor, self.project) | {"progress": pace.progress(self.project)}
+        return Response(done | {"undo": last and last.pk})
+
+
+class GuidelinesView(Detail, Endpoint):
+    """What good answers are, as the project's admins wrote it."""
+
+    roles, serializer_class = {"GET": RANKERS}, Guidelines
+
+    def get_object(self):
+        return {"version": version(self.project), "text": self.project.guidelines}

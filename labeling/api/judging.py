@@ -1,0 +1,173 @@
+"""What is said of the answers of one task: as the API takes it, and as the page's form keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+
+from labeling import forms, ranking
+from labeling.models import Assignment, Ranking
+from labeling.prompts import clean
+from people.models import Project
+
+MOST = len(ranking.LETTERS)
+LETTERS = ranking.LETTERS.upper()
+EXAMPLE = {
+    "order": "B=A>C>D",
+    "ratings": {"A": 6, "B": 6, "C": 4, "D": 1},
+    "flags": {"D": ["fails"]},
+    "labels": ["ambiguous"],
+    "note": "D answers another question.",
+    "seconds": 74.5,
+}
+
+
+class ByLetter(serializers.DictField):
+    """Something said of each answer, by its letter."""
+
+    def to_internal_value(self, data):
+        if isinstance(data, dict) and any(letter.upper() not in tuple(LETTERS) for letter in data):
+            raise serializers.ValidationError(_("Answers are named by their letters, from A."))
+        said = super().to_internal_value(data)
+        return {letter.upper(): value for letter, value in said.items()}
+
+
+@extend_schema_serializer(examples=[OpenApiExample("a ranking with a tie", EXAMPLE)])
+class JudgmentInput(serializers.Serializer):
+    """What the labeler says of the answers, each named by the letter that it is shown under."""
+
+    verdict = serializers.ChoiceField(
+        Ranking.Outcome.choices, default=Ranking.Outcome.RANKED, help_text="Whether the answers could be ranked."
+    )
+    order = serializers.CharField(
+        required=False, allow_blank=True, max_length=50, help_text="Best first, ties by `=`: `B=A>C`. Or give `ranks`."
+    )
+    ranks = ByLetter(
+        child=serializers.IntegerField(min_value=1, max_value=MOST),
+        required=False,
+        help_text='1 is best, equal ones are a tie: `{"A": 1, "B": 1, "C": 2}`. In place of `order`.',
+    )
+    ratings = ByLetter(
+        child=serializers.IntegerField(min_value=min(forms.RATINGS), max_value=max(forms.RATINGS)),
+        required=False,
+        help_text="Overall quality of each answer, 1 to 7, where the project asks for it.",
+    )
+    flags = ByLetter(
+        child=serializers.ListField(child=serializers.CharField(max_length=100), max_length=30),
+        required=False,
+        help_text="What is said of each answer, in the project's words.",
+    )
+    labels = serializers.ListField(
+        child=serializers.ChoiceField(list(ranking.LABELS.items())), max_length=len(ranking.LABELS), required=False,
+        help_text="What is said of the prompt.",
+    )  # fmt: skip
+    note = serializers.CharField(
+        required=False, allow_blank=True, max_length=forms.LONGEST_NOTE, help_text="In the labeler's words."
+    )
+    strength = serializers.IntegerField(
+        required=False, allow_null=True, min_value=-3, max_value=3,
+        help_text="Where the project asks how much better A is than B: 3 much better, 0 equal, -3 much worse.",
+    )  # fmt: skip
+    seconds = serializers.FloatField(
+        required=False, min_value=0, max_value=10**6, help_text="Time at it, without pauses."
+    )
+
+
+def typed(said: dict[str, Any], sheet: Assignment) -> dict[str, Any]:
+    """The judgment as the page's form says it, complete or not. Raises ValidationError for what this task doesn't ask."""
+    letters = ranking.LETTERS[: len(sheet.order)]
+    ranks = _ranks(said)
+    wrong = dict(_wrong(said | {"ranks": ranks}, sheet.project, letters))
+    if wrong:
+        raise serializers.ValidationError(wrong)
+    known = _small(ranks)
+    return {
+        "rank": known,
+        "rating": _small(said.get("ratings", {})),
+        "flags": _small(said.get("flags", {})),
+        "labels": [label for label in ranking.LABELS if label in said.get("labels", ())],
+        "note": clean(said.get("note", "")),
+        "outcome": said.get("verdict", Ranking.Outcome.RANKED),
+        "order": "".join(sorted(known, key=lambda letter: (known[letter], letter))),
+        "strength": said.get("strength"),
+        "seconds": said.get("seconds", 0.0),
+    }
+
+
+def _small(said: dict[str, Any]) -> dict[str, Any]:
+    return {letter.lower(): value for letter, value in sorted(said.items())}
+
+
+def _ranks(said: dict[str, Any]) -> dict[str, int]:
+    if said.get("order") and said.get("ranks"):
+        raise serializers.ValidationError({"order": [_("Give either the order or the ranks.")]})
+    return said.get("ranks") or ranks_of(said.get("order", ""))
+
+
+def ranks_of(order: str) -> dict[str, int]:
+    """The ranks that an order like "B=A>C" means. Raises ValidationError for one that can't be read."""
+    ranks: dict[str, int] = {}
+    tiers = [tier.split("=") for tier in order.replace(" ", "").upper().split(">")] if order.strip() else []
+    for rank, tier in enumerate(tiers, 1):
+        for letter in tier:
+            if letter not in LETTERS or not letter or letter in ranks:
+                raise serializers.ValidationError({"order": [_("Name each answer once, best first: B=A>C.")]})
+            ranks[letter] = rank
+    return forms.sport(ranks)
+
+
+def _wrong(said: dict[str, Any], project: Project, letters: str) -> Iterator[tuple[str, Any]]:
+    """What was said of answers that are not there, and what the project doesn't ask."""
+    for name in ("ranks", "ratings", "flags"):
+        strange = [letter for letter in said.get(name, {}) if letter.lower() not in letters]
+        if strange:
+            yield name, {letter: [_("There is no such answer.")] for letter in strange}
+    for letter, flags in said.get("flags", {}).items():
+        if unknown := [flag for flag in flags if flag not in project.flags]:
+            yield "flags", {letter: [_("This project has no such flag: %(flag)s.") % {"flag": unknown[0]}]}
+    if said.get("ratings") and not project.rating:
+        yield "ratings", [_("This project asks for no ratings.")]
+    if said.get("note") and not project.notes:
+        yield "note", [_("This project asks for no notes.")]
+    if said.get("strength") is not None and not ranking.by_strength(project, len(letters)):
+        yield "strength", [_("This task is judged by ranks.")]
+
+
+def as_said(typed: dict[str, Any]) -> dict[str, Any] | None:
+    """What a form or a draft holds, in the API's words; None of an empty draft."""
+    if not typed:
+        return None
+    ranks = {letter.upper(): rank for letter, rank in typed["rank"].items()}
+    return {
+        "verdict": typed["outcome"],
+        "order": order_of(ranks),
+        "ratings": {letter.upper(): rating for letter, rating in typed["rating"].items()},
+        "flags": {letter.upper(): flags for letter, flags in typed["flags"].items()},
+        "labels": typed["labels"],
+        "note": typed["note"],
+        "strength": typed.get("strength"),  # a draft may be older than this field
+        "seconds": typed["seconds"],
+    }
+
+
+def order_of(ranks: dict[str, int]) -> str:
+    """Ranks by letter as "B=A>C"; of equals, the letters in their order."""
+    tiers: dict[int, list[str]] = {}
+    for letter, rank in sorted(ranks.items()):
+        tiers.setdefault(rank, []).append(letter)
+    return ">".join("=".join(tiers[rank]) for rank in sorted(tiers))
+
+
+@contextmanager
+def at_its_answer() -> Iterator[None]:
+    """What is wrong with the judgment is said at the answer that it concerns."""
+    try:
+        yield
+    except ranking.InvalidRanking as wrong:
+        said = [str(wrong)]
+        raise serializers.ValidationError({"ranks": {wrong.letter.upper(): said} if wrong.letter else said}) from wrong

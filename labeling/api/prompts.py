@@ -1,0 +1,200 @@
+"""Prompts in and out, and what models answered to them: for who reads or runs a project, never for who ranks it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import django_filters as filters
+from django.conf import settings
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext_lazy as _
+from rest_framework import exceptions, serializers
+
+from labeling import imports
+from labeling.api.shared import Apart, IdFilter, Turn
+from labeling.models import Candidate, Prompt, RankingTask
+from labeling.prompts import as_stored
+from labeling.upload import CLEANING
+from modelops import recipes
+from people.access import READERS
+from people.api.base import DetailEndpoint, Endpoint, ListEndpoint, Listing
+from people.models import Project
+
+MOST = 10_000  # prompts in one request
+
+
+class PromptBody(serializers.ModelSerializer):
+    """A conversation whose last turn is the user's."""
+
+    messages = Turn(many=True)
+    answers = serializers.IntegerField(help_text="How many candidates answer it.")
+
+    class Meta:
+        model = Prompt
+        fields = ["id", "messages", "split", "use_case", "language", "source", "digest", "job", "answers", "created_at"]
+        read_only_fields = fields
+
+
+class CandidateBody(serializers.ModelSerializer):
+    """An answer to a prompt by one model version, from one job."""
+
+    class Meta:
+        model = Candidate
+        fields = ["id", "prompt", "model_version", "job", "slot", "text", "finish_reason", "tokens", "logprob", "seed"]
+        fields += ["duplicate", "created_at"]
+        read_only_fields = fields
+
+
+class CleaningInput(serializers.Serializer):
+    """What is done to prompts on their way in, as in an import."""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        known = {field.name: field for field in dataclasses.fields(recipes.ImportRecipe)}
+        return {name: _field(known[name]) for name in CLEANING}
+
+
+def _field(field: dataclasses.Field) -> serializers.Field:
+    about = {"required": False, "help_text": field.metadata["help"]}
+    if isinstance(field.default, bool):
+        return serializers.BooleanField(**about)
+    return serializers.IntegerField(min_value=field.metadata["low"], max_value=field.metadata["high"], **about)
+
+
+class PromptsInput(serializers.Serializer):
+    """Prompts to add, each with `prompt` (a text) or `messages` (turns), and what is known of it."""
+
+    prompts = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=MOST)
+    split = serializers.ChoiceField(Prompt.Split.choices, required=False, help_text="Of the prompts that name none.")
+    cleaning = CleaningInput(required=False)
+
+
+class RefusedPrompt(serializers.Serializer):
+    """A prompt that can't come in."""
+
+    row = serializers.IntegerField(help_text="Its place in the request, from 0.")
+    detail = serializers.CharField()
+
+
+class AddedPrompts(serializers.Serializer):
+    """What came of it."""
+
+    added = serializers.IntegerField(help_text="Prompts that are new.")
+    known = serializers.IntegerField(help_text="Those that were here already, or came twice.")
+    refused = RefusedPrompt(many=True)
+    cleaned = serializers.DictField(
+        child=serializers.IntegerField(), help_text="How many each step of the cleaning changed, or left out."
+    )
+    answers = serializers.IntegerField()
+    rankings = serializers.IntegerField()
+    demonstrations = serializers.IntegerField()
+
+
+class PromptFilter(filters.FilterSet):
+    """What prompts may be chosen by."""
+
+    split = filters.ChoiceFilter(choices=Prompt.Split.choices)
+    use_case = filters.CharFilter()
+    language = filters.CharFilter()
+    source = filters.CharFilter()
+    job = IdFilter(label="The import that brought it.")
+    state = filters.ChoiceFilter(method="with_task", choices=RankingTask.State.choices, label="Of one of its tasks.")
+    purpose = filters.ChoiceFilter(
+        method="with_task", choices=RankingTask.Purpose.choices, label="Of one of its tasks."
+    )
+    search = filters.CharFilter(method="said", label="Words in the conversation.")
+
+    def with_task(self, found: QuerySet, name: str, value: str) -> QuerySet:
+        return found.filter(pk__in=RankingTask.objects.filter(**{name: value}).values("prompt"))
+
+    def said(self, found: QuerySet, name: str, words: str) -> QuerySet:
+        return found.filter(messages__icontains=as_stored(words))
+
+
+def visible(project: Project) -> QuerySet[Prompt]:
+    """The project's prompts, each with the number of its answers."""
+    answers = Candidate.objects.filter(prompt=OuterRef("pk")).order_by().values("prompt").annotate(n=Count("pk"))
+    found = Prompt.objects.filter(project=project, published=True)
+    return found.annotate(answers=Coalesce(Subquery(answers.values("n")), 0))
+
+
+class CandidateFilter(filters.FilterSet):
+    """What answers may be chosen by."""
+
+    prompt, model_version, job = IdFilter(), IdFilter(), IdFilter()
+    duplicate = filters.BooleanFilter()
+    ranked = filters.BooleanFilter(method="in_task", label="Whether it is in a ranking task.")
+
+    def in_task(self, found: QuerySet, name: str, ranked: bool) -> QuerySet:
+        held = RankingTask.candidates.through.objects.filter(candidate=OuterRef("pk"))
+        return found.filter(Exists(held) if ranked else ~Exists(held))
+
+
+# The endpoints
+
+
+class Prompts(Listing, Apart, Endpoint):
+    """The project's prompts. Up to 10,000 come in with one request, cleaned and told apart as in an import.
+
+    All that can come in comes in at once; what can't is told with its place in the request. A request of the same
+    prompts adds nothing.
+    """
+
+    roles = {"GET": READERS}
+    input, output, status = PromptsInput, AddedPrompts, 201
+    filterset_class = PromptFilter
+
+    def get_serializer_class(self):
+        return PromptBody
+
+    def get_queryset(self):
+        return visible(self.project)
+
+    def initial(self, request, *args, **kwargs):
+        super().initial(request, *args, **kwargs)
+        if int(request.headers.get("Content-Length") or 0) > settings.UPLOAD_LIMIT:
+            raise TooLarge
+
+    def act(self, data):
+        cleaning = data.pop("cleaning", {})
+        tally, refused = imports.add(self.actor, self.project, data.pop("prompts"), **cleaning, **data)
+        told = {name: getattr(tally, name) for name in ("cleaned", "answers", "rankings", "demonstrations")}
+        return told | {"added": tally.prompts, "known": tally.duplicates + tally.known, "refused": refused}
+
+
+class TooLarge(exceptions.APIException):
+    status_code = 413
+    default_detail = _("The request is larger than an upload may be: send it in parts.")
+
+
+class PromptView(DetailEndpoint):
+    """One prompt."""
+
+    roles, serializer_class = {"GET": READERS}, PromptBody
+
+    def get_queryset(self):
+        return visible(self.project)
+
+
+class Candidates(ListEndpoint):
+    """Answers to the project's prompts, and which model version wrote them."""
+
+    roles = {"GET": READERS}
+    serializer_class, filterset_class = CandidateBody, CandidateFilter
+
+    def get_queryset(self):
+        return Candidate.objects.filter(prompt__project=self.project, prompt__published=True)
+
+
+class CandidatesOfPrompt(Candidates):
+    """The answers to one prompt, in the order of making."""
+
+    ordering = "pk"
+
+    def get(self, request, *args, **kwargs):
+        get_object_or_404(visible(self.project), pk=kwargs["pk"])
+        return super().get(request, *args, **kwargs)
+
+    def get_queryset(self):
+        return super().get_queryset().filter(prompt=self.kwargs.get("pk"))

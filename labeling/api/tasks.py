@@ -1,0 +1,181 @@
+"""Ranking tasks, and what an admin decides on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import django_filters as filters
+from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.shortcuts import get_object_or_404
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+
+from labeling import forms, gold, ranking, set_aside
+from labeling.api import judging
+from labeling.api.shared import IdFilter
+from labeling.models import Assignment, Candidate, Ranking, RankingTask
+from people.access import ADMINS, READERS, Refused
+from people.api.base import DetailEndpoint, ListEndpoint, Verb
+from people.models import Project
+
+State = Assignment.State
+
+
+class SkippedBy(serializers.ModelSerializer):
+    """Somebody would not judge it, and why."""
+
+    class Meta:
+        model = Assignment
+        fields = ["skip_reason", "ended_at"]
+        read_only_fields = fields
+
+
+class AnswerOfTask(serializers.Serializer):
+    """An answer as the answer key names it: by letters in the order of making."""
+
+    letter = serializers.CharField()
+    candidate = serializers.IntegerField()
+    model_version = serializers.IntegerField()
+    text = serializers.CharField(allow_blank=True)
+
+
+class TaskBody(serializers.ModelSerializer):
+    """A prompt and the answers to it that are ranked together."""
+
+    candidates = serializers.SerializerMethodField(help_text="The answers' ids, in the order of making.")
+    rankings = serializers.IntegerField(source="judged", help_text="How many count now; an answer key is none.")
+    skipped = SkippedBy(many=True)
+
+    class Meta:
+        model = RankingTask
+        fields = ["id", "prompt", "purpose", "state", "priority", "overlap", "free_places", "job", "candidates"]
+        fields += ["rankings", "skipped", "created_at"]
+        read_only_fields = fields
+
+    def get_candidates(self, task: RankingTask) -> list[int]:
+        return [answer.pk for answer in task.shown]
+
+
+class TaskDetail(TaskBody):
+    """A task with its answers, and its answer key where it has one."""
+
+    answers = AnswerOfTask(source="lettered", many=True)
+    key = judging.JudgmentInput(
+        source="said", allow_null=True, help_text="The answer key of a gold task, by letters as made."
+    )
+
+    class Meta(TaskBody.Meta):
+        fields = [*TaskBody.Meta.fields, "answers", "key"]
+        read_only_fields = fields
+
+    def to_representation(self, task: RankingTask) -> dict:
+        key = gold.key_of(task) if task.purpose == RankingTask.Purpose.GOLD else None
+        task.said = judging.as_said(forms.typed_of(key)) if key else None
+        task.lettered = list(lettered(task))
+        return super().to_representation(task)
+
+
+def lettered(task: RankingTask) -> Iterator[dict]:
+    """The answers by the letters that an answer key names them by."""
+    for letter, one in zip(ranking.LETTERS.upper(), task.shown):
+        yield {"letter": letter, "candidate": one.pk, "model_version": one.model_version_id, "text": one.text}
+
+
+class TaskFilter(filters.FilterSet):
+    """What tasks may be chosen by; set aside: `?state=set_aside`."""
+
+    state = filters.ChoiceFilter(choices=RankingTask.State.choices)
+    purpose = filters.ChoiceFilter(choices=RankingTask.Purpose.choices)
+    prompt, job = IdFilter(), IdFilter()
+    free = filters.BooleanFilter(method="with_places", label="Whether a place is free.")
+
+    def with_places(self, found: QuerySet, name: str, free: bool) -> QuerySet:
+        return found.filter(free_places__gt=0) if free else found.filter(free_places=0)
+
+
+def visible(project: Project) -> QuerySet[RankingTask]:
+    """The project's tasks, each with its answers, those who skipped it, and the number of its rankings."""
+    skipped = Assignment.objects.filter(state=State.SKIPPED).order_by("ended_at")
+    found = RankingTask.objects.filter(project=project, prompt__published=True).select_related("project")
+    found = found.prefetch_related(
+        Prefetch("candidates", Candidate.objects.order_by("slot", "pk"), to_attr="shown"),
+        Prefetch("assignments", skipped, to_attr="skipped"),
+    )
+    counted = Ranking.objects.filter(task=OuterRef("pk"), current=True).exclude(kind=Ranking.Kind.GOLD)
+    counted = counted.order_by().values("task").annotate(n=Count("pk"))
+    return found.annotate(judged=Coalesce(Subquery(counted.values("n")), 0))
+
+
+# The endpoints
+
+
+class Tasks(ListEndpoint):
+    """The project's ranking tasks."""
+
+    roles = {"GET": READERS}
+    serializer_class, filterset_class = TaskBody, TaskFilter
+
+    def get_queryset(self):
+        return visible(self.project)
+
+
+class TaskView(DetailEndpoint):
+    """One task, with its answers, and its answer key where it has one."""
+
+    roles, serializer_class = {"GET": READERS}, TaskDetail
+
+    def get_queryset(self):
+        return visible(self.project)
+
+
+class TaskVerb(Verb):
+    """Something an admin decides on a task; the answer says how it stands then."""
+
+    roles, output = {"POST": ADMINS}, TaskDetail
+
+    @cached_property
+    def task(self) -> RankingTask:
+        return get_object_or_404(visible(self.project), pk=self.kwargs["pk"])
+
+    def as_it_stands(self) -> RankingTask:
+        return visible(self.project).get(pk=self.task.pk)
+
+
+class PutBack(TaskVerb):
+    """Offer it again, at its old place in the order, to those who have not skipped it."""
+
+    def act(self, data):
+        set_aside.put_back(self.actor, self.task)
+        return self.as_it_stands()
+
+
+class Retire(TaskVerb):
+    """Offer it no more; the rankings that it has stay. Only what is set aside can be retired."""
+
+    def act(self, data):
+        set_aside.retire(self.actor, self.task)
+        if (done := self.as_it_stands()).state != RankingTask.State.RETIRED:
+            raise Refused(_("Only a task that is set aside can be retired."))
+        return done
+
+
+class Gold(TaskVerb):
+    """Give it its answer key, or another one: it is gold from now on."""
+
+    input = judging.JudgmentInput
+
+    def act(self, data):
+        typed = judging.typed(data, gold.sheet(self.task, self.actor))
+        with judging.at_its_answer():
+            gold.make(self.actor, self.task, forms.judgment(typed))
+        return self.as_it_stands()
+
+
+class NotGold(TaskVerb):
+    """Make it an ordinary task again: what people said of it counts like any judgment."""
+
+    def act(self, data):
+        gold.unmake(self.actor, self.task)
+        return self.as_it_stands()

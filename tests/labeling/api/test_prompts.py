@@ -1,0 +1,184 @@
+"""Prompts through the API: added by the thousand, found again, with what models answered."""
+
+import pytest
+
+from labeling.models import Demonstration, Prompt, Ranking, RankingTask
+from modelops.models import Job
+from tests.factories import make_person, make_project, make_prompt, make_task
+from tests.labeling.api.hands import fields_of
+
+pytestmark = pytest.mark.django_db
+
+PLAIN = {"near": False, "prefixes": False, "languages": False}
+
+
+@pytest.fixture
+def researcher(hands_of, project):
+    return hands_of(make_person(project, "researcher", "rita"))
+
+
+def test_prompts_are_added_and_what_is_refused_is_told_with_its_place(admin):
+    rows = [
+        {"prompt": "What is a podium?", "use_case": "chat", "language": "en", "source": "ours", "split": "test"},
+        {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]},
+        {"prompt": "What is a podium?"},
+        {"prompt": ""},
+        {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Sing."}]},
+    ]
+    response = admin.post("prompts", {"prompts": rows})
+    told = response.json()
+
+    assert response.status_code == 201
+    assert (told["added"], told["known"]) == (2, 1)
+    assert [one["row"] for one in told["refused"]] == [1, 3]
+    assert "last turn must be the user's" in told["refused"][0]["detail"]
+    first = Prompt.objects.order_by("pk").first()
+    assert (first.use_case, first.language, first.source, first.split) == ("chat", "en", "ours", "test")
+    assert Prompt.objects.filter(published=True).count() == 2
+
+
+def test_the_same_prompts_twice_add_nothing(admin):
+    rows = {"prompts": [{"prompt": f"Question {number}?"} for number in range(3)]}
+    admin.post("prompts", rows)
+    again = admin.post("prompts", rows).json()
+
+    assert (again["added"], again["known"]) == (0, 3)
+
+
+def test_a_request_that_arrives_twice_is_answered_once(admin):
+    rows = {"prompts": [{"prompt": "Question?"}]}
+    first, again = (admin.post("prompts", rows, key="one") for _ in range(2))
+
+    assert first.json() == again.json()
+    assert first.json()["added"] == 1
+    assert again["Idempotent-Replayed"] == "true"
+    assert Job.objects.count() == 1
+
+
+def test_prompts_are_cleaned_as_in_an_import(admin):
+    rows = [{"prompt": " Mail me at ann@example.org \u200bplease ", "split": "train"}]
+    told = admin.post("prompts", {"prompts": rows}).json()
+
+    assert "ann@" not in Prompt.objects.get().last_turn
+    assert told["cleaned"] == {"controls": 1, "spaces": 1, "personal": 1}
+
+
+def test_each_step_of_the_cleaning_can_be_switched_off(admin):
+    rows = [{"prompt": " Mail me at ann@example.org ", "split": "train"}]
+    off = dict.fromkeys(["repair", "controls", "spaces", "personal"], False)
+    told = admin.post("prompts", {"prompts": rows, "cleaning": off}).json()
+
+    assert Prompt.objects.get().last_turn == " Mail me at ann@example.org "
+    assert told["cleaned"] == {}
+
+
+def test_answers_and_ranks_come_in_with_their_prompts(admin):
+    answers = [{"text": "Yes.", "model": "one", "rank": 1}, {"text": "No.", "model": "two", "rank": 2}]
+    told = admin.post("prompts", {"prompts": [{"prompt": "Is it?", "answers": answers}]}).json()
+
+    assert (told["added"], told["answers"], told["rankings"]) == (1, 2, 1)
+    assert Ranking.objects.get().kind == "imported"
+
+
+def test_split_of_those_that_name_none(admin):
+    admin.post("prompts", {"prompts": [{"prompt": "Is it?"}], "split": "validation"})
+
+    assert Prompt.objects.get().split == "validation"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({}, "prompts"), ({"prompts": []}, "prompts"), ({"prompts": "all"}, "prompts"), ({"prompts": ["a"]}, "prompts.0")],
+)
+def test_what_holds_no_prompts_is_refused(admin, body, field):
+    response = admin.post("prompts", body)
+
+    assert (response.status_code, fields_of(response)) == (422, {field})
+
+
+def test_more_than_a_request_may_hold_is_refused(admin):
+    response = admin.post("prompts", {"prompts": [{"prompt": "?"}] * 10_001})
+
+    assert fields_of(response) == {"prompts"}
+    assert not Prompt.objects.exists()
+
+
+def test_many_prompts_come_in_batches_and_all_at_once(admin, django_assert_max_num_queries):
+    rows = [{"prompt": f"Question {number}?"} for number in range(1200)]
+    with django_assert_max_num_queries(120):
+        told = admin.post("prompts", {"prompts": rows, "cleaning": PLAIN}).json()
+
+    assert told["added"] == 1200
+    assert set(Prompt.objects.values_list("published", flat=True)) == {True}
+
+
+def test_prompts_are_chosen_by_what_they_are(researcher, project):
+    chosen = make_prompt(project, "用中文回答", use_case="chat", language="zh", source="ours", split="test")
+    make_prompt(project)
+    asked = [{"split": "test"}, {"use_case": "chat"}, {"language": "zh"}, {"source": "ours"}, {"search": "中文"}]
+    for one in asked:
+        found = researcher.get("prompts", **one).json()["results"]
+        assert [prompt["id"] for prompt in found] == [chosen.pk], one
+
+
+def test_prompts_are_chosen_by_the_state_of_their_tasks(researcher, project):
+    make_task(project)
+    aside = make_task(project)
+    RankingTask.objects.filter(pk=aside.pk).update(state="set_aside", sort_key=None)
+
+    assert [one["id"] for one in researcher.get("prompts", state="set_aside").json()["results"]] == [aside.prompt_id]
+    assert researcher.get("prompts", state="odd").status_code == 422
+
+
+def test_a_prompt_is_shown_with_its_answers(researcher, project):
+    task = make_task(project, texts=["yes", "no"])
+    shown = researcher.get(f"prompts/{task.prompt_id}").json()
+    answers = researcher.get(f"prompts/{task.prompt_id}/candidates").json()["results"]
+
+    assert (shown["answers"], shown["messages"]) == (2, task.prompt.messages)
+    assert [one["text"] for one in answers] == ["yes", "no"]
+    assert answers[0]["model_version"] == task.job.model_version_id
+
+
+def test_candidates_are_chosen_by_prompt_version_and_job(researcher, project):
+    task, _other = make_task(project), make_task(project)
+    one = task.candidates.first()
+    for asked in ({"prompt": one.prompt_id}, {"model_version": one.model_version_id}, {"job": one.job_id}):
+        found = researcher.get("candidates", **asked).json()["results"]
+        assert {answer["prompt"] for answer in found} == {task.prompt_id}
+    assert researcher.get("candidates", ranked="false").json()["results"] == []
+
+
+def test_pages_follow_one_another_without_a_gap(researcher, project):
+    made = [make_prompt(project).pk for _ in range(5)]
+    first = researcher.get("prompts", limit=3).json()
+    rest = researcher.client.get(first["next"]).json()
+
+    assert [one["id"] for one in first["results"] + rest["results"]] == made[::-1]
+    assert rest["next"] is None
+
+
+def test_another_project_s_prompts_are_not_found(researcher, project):
+    elsewhere = make_prompt(make_project())
+
+    assert researcher.get(f"prompts/{elsewhere.pk}").status_code == 404
+    assert researcher.get("prompts").json()["results"] == []
+
+
+def test_only_admins_add_prompts(researcher, labeler):
+    for hands in (researcher, labeler):
+        assert hands.post("prompts", {"prompts": [{"prompt": "Is it?"}]}).status_code == 403
+
+
+def test_lists_take_the_same_queries_for_one_and_for_many(researcher, project, django_assert_num_queries):
+    def look():
+        for path, count in (("prompts", 4), ("candidates", 4), ("tasks", 6), ("demonstrations", 4)):
+            researcher.get(path)
+            with django_assert_num_queries(count):
+                researcher.get(path)
+
+    for many in (1, 4):
+        for _ in range(many):
+            task = make_task(project)
+            Demonstration.objects.create(prompt=task.prompt, text="so")
+        look()
