@@ -39,14 +39,15 @@ WRITING = {"write-save", "write-submit", "write-back"}  # test_writing.py
 ENTRANCE = {"join", "invitation-renew", "invitation-withdraw"}  # people/test_invitations.py
 SITE = {"home", "login", "logout", "account", "password_change", "password_changed", "components"}
 SITE |= {"password-reset", "password-reset-sent", "password-new"}
+TOKENS = {"tokens", "token-revoke", "api-openapi", "api-docs"}  # people/test_tokens_page.py, people/test_api.py
 STAFF = {"projects-new", "accounts", "account-new", "account-edit", "account-invite"}
 STAFF_POST = {"account-pause", "account-activate", "account-password", "account-unlock"}
 
 
 def names(patterns=None) -> set[str]:
-    """Every name of ours; the back office has its own."""
+    """Every page's name; the back office has its own, and the API's endpoints have none."""
     found = set()
-    for pattern in patterns or get_resolver().url_patterns:
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
         if isinstance(pattern, URLResolver) and pattern.namespace != "admin":
             found |= names(pattern.url_patterns)
         elif isinstance(pattern, URLPattern) and pattern.name:
@@ -55,7 +56,7 @@ def names(patterns=None) -> set[str]:
 
 
 def test_every_address_is_in_one_of_the_tables():
-    assert names() == set(GET) | set(POST) | ELSEWHERE | WRITING | ENTRANCE | SITE | STAFF | STAFF_POST
+    assert names() == set(GET) | set(POST) | ELSEWHERE | WRITING | ENTRANCE | SITE | TOKENS | STAFF | STAFF_POST
 
 
 @pytest.fixture
