@@ -110,6 +110,8 @@ def _counts(dataset: Dataset) -> list[tuple[str, object]]:
     if dataset.kind == Dataset.Kind.JUDGMENTS:
         names = ("judgments", "pairs", "judges")
         shown += [(name, counts[name]) for name in names if name in counts]
+    if "near_held_out" in counts:
+        shown.append(("training rows left out, nearly like a held-out one", counts["near_held_out"]))
     return shown
 
 

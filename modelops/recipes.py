@@ -121,6 +121,7 @@ class FreezeRecipe:
     )
     adjudicated: bool = setting(False, "Only what was settled where labelers disagreed.")
     ties: bool = setting(True, "Keep rankings that tie answers; a tie makes no pair.")
+    apart: bool = setting(True, "Leave out training rows whose prompt is nearly like one of the held-out rows.")
     licence: str = setting(
         "", "Under which terms the rows may be used, as the dataset's card says it: cc-by-4.0, other."
     )
