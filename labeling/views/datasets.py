@@ -48,6 +48,7 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
         "formats": downloads.offered(one),
         "splits": [(split, one.counts["splits"][split]) for split in card.splits(one)],
         "figures": [(name, one.counts[name]) for name in ("agreement", "ties", "longer_wins") if name in one.counts],
+        "plots": card.plots(one).values(),
         "query": [(name, value) for name, value in one.query.items() if name not in card.HIDDEN],
         "snippet": "\n".join(card.snippet(one, f"{request.project.slug}-{one.short}-folder")),
     }
