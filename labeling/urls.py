@@ -14,6 +14,7 @@ from labeling.views import (
     rank,
     ring,
     tasks,
+    templates,
     writing,
 )
 
@@ -56,6 +57,9 @@ urlpatterns = [
     path("prompts/upload", prompts.upload, name="prompts-upload"),
     path("prompts/upload/<int:pk>/", prompts.confirm, name="prompts-confirm"),
     path("prompts/upload/<int:pk>/bad-rows.jsonl", prompts.bad_rows, name="prompts-bad-rows"),
+    path("prompts/templates/", templates.templates, name="templates"),
+    path("prompts/templates/<int:pk>/", templates.template, name="template"),
+    path("prompts/templates/<int:pk>/delete", templates.template_delete, name="template-delete"),
     path("prompts/set-aside/", tasks.set_aside_list, name="set-aside"),
     path("tasks/<int:pk>/put-back", tasks.task_put_back, name="task-put-back"),
     path("tasks/<int:pk>/retire", tasks.task_retire, name="task-retire"),

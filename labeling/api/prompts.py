@@ -31,10 +31,15 @@ class PromptBody(serializers.ModelSerializer):
 
     messages = Turn(many=True)
     answers = serializers.IntegerField(help_text="How many candidates answer it.")
+    template = serializers.IntegerField(
+        source="filled.template_id", allow_null=True, default=None, help_text="Of which it was made, if of one."
+    )
+    template_row = serializers.IntegerField(source="filled.place", allow_null=True, default=None)
 
     class Meta:
         model = Prompt
         fields = ["id", "messages", "split", "use_case", "language", "source", "digest", "job", "answers", "created_at"]
+        fields += ["template", "template_row"]
         read_only_fields = fields
 
 
@@ -100,6 +105,7 @@ class PromptFilter(filters.FilterSet):
     language = filters.CharFilter()
     source = filters.CharFilter()
     job = IdFilter(label="The import that brought it.")
+    template = IdFilter(field_name="filled__template", label="Of which it was made.")
     state = filters.ChoiceFilter(method="with_task", choices=RankingTask.State.choices, label="Of one of its tasks.")
     purpose = filters.ChoiceFilter(
         method="with_task", choices=RankingTask.Purpose.choices, label="Of one of its tasks."
@@ -116,7 +122,7 @@ class PromptFilter(filters.FilterSet):
 def visible(project: Project) -> QuerySet[Prompt]:
     """The project's prompts, each with the number of its answers."""
     answers = Candidate.objects.filter(prompt=OuterRef("pk")).order_by().values("prompt").annotate(n=Count("pk"))
-    found = Prompt.objects.filter(project=project, published=True)
+    found = Prompt.objects.filter(project=project, published=True).select_related("filled")
     return found.annotate(answers=Coalesce(Subquery(answers.values("n")), 0))
 
 

@@ -2,7 +2,19 @@
 
 from django.urls import include, path
 
-from labeling.api import assignments, datasets, erasure, imports, models, prompts, rankings, ring, tasks, writings
+from labeling.api import (
+    assignments,
+    datasets,
+    erasure,
+    imports,
+    models,
+    prompts,
+    rankings,
+    ring,
+    tasks,
+    templates,
+    writings,
+)
 
 WORK = [
     path("ring", ring.RingView.as_view()),
@@ -10,6 +22,9 @@ WORK = [
     path("prompts", prompts.Prompts.as_view()),
     path("prompts/<int:pk>", prompts.PromptView.as_view()),
     path("prompts/<int:pk>/candidates", prompts.CandidatesOfPrompt.as_view()),
+    path("templates", templates.Templates.as_view()),
+    path("templates/<int:pk>", templates.TemplateView.as_view()),
+    path("templates/<int:pk>/fill", templates.Fill.as_view()),
     path("candidates", prompts.Candidates.as_view()),
     path("tasks", tasks.Tasks.as_view()),
     path("tasks/<int:pk>", tasks.TaskView.as_view()),

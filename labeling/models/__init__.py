@@ -12,6 +12,7 @@ from labeling.models.rankings import (
     imported_judge,
 )
 from labeling.models.tasks import Assignment, QueuePosition, RankingTask
+from labeling.models.templates import PromptTemplate, TemplateRow
 
 __all__ = [
     "ANSWER_KEY",
@@ -25,10 +26,12 @@ __all__ = [
     "ImportedRow",
     "Prompt",
     "PromptBand",
+    "PromptTemplate",
     "QueuePosition",
     "RankedCandidate",
     "Ranking",
     "RankingTask",
+    "TemplateRow",
     "Writing",
     "imported_judge",
 ]

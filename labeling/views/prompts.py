@@ -11,7 +11,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
 from labeling import imports
-from labeling.models import Candidate, ExternalLabeler, Prompt, Ranking, RankingTask
+from labeling.models import Candidate, ExternalLabeler, Prompt, Ranking, RankingTask, TemplateRow
 from labeling.prompts import as_stored
 from labeling.upload import LABELS, ConfirmForm, UploadForm, discard
 from labeling.views.tasks import with_skips
@@ -75,6 +75,7 @@ def prompt(request: HttpRequest, pk: int) -> HttpResponse:
     )
     context = {
         "prompt": one,
+        "filled": TemplateRow.objects.select_related("template").filter(prompt=one).first(),
         "tasks": with_names([with_ranks(task) for task in tasks]),
         "loose": loose(one),
         "demonstrations": one.demonstrations.select_related("labeler"),

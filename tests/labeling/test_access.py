@@ -5,7 +5,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from labeling import imports
-from labeling.models import Writing
+from labeling.models import PromptTemplate, Writing
 from modelops.models import Dataset, Job
 from people import projects
 from tests.factories import make_model, make_person, make_task
@@ -18,7 +18,7 @@ RANKER = (200, 403, 200, 200, 404)
 LEAD = (200, 403, 200, 403, 404)
 GET = {
     "ring": ADMIN, "members": ADMIN, "settings": ADMIN, "prompts": ADMIN, "prompts-upload": ADMIN, "prompts-confirm": ADMIN, "prompt": ADMIN, "set-aside": ADMIN,
-    "task-gold": ADMIN, "prompts-bad-rows": ADMIN,
+    "task-gold": ADMIN, "prompts-bad-rows": ADMIN, "templates": ADMIN, "template": ADMIN,
     "jobs": ADMIN, "jobs-live": (286, 403, 403, 403, 404), "job": ADMIN, "job-json": ADMIN, "job-log": ADMIN,
     "job-new": ADMIN, "job-answers": ADMIN, "models": ADMIN, "model": ADMIN, "model-register": ADMIN, "model-serve": ADMIN,
     "datasets": READER, "dataset": READER, "freeze": READER, "freeze-preview": (204, 204, 403, 403, 404), "member-erase": ADMIN, "dataset-download": (410, 410, 403, 403, 404),
@@ -32,7 +32,7 @@ POST = {
     "leave": (302, 302, 302, 302, 404),
     "member-role": POST_ADMIN, "member-pause": POST_ADMIN, "member-unpause": POST_ADMIN,
     "dataset-delete": POST_ADMIN, "dataset-key": (200, 403, 403, 403, 404),
-    "member-remove": POST_ADMIN, "wishes-withdraw": POST_ADMIN,
+    "member-remove": POST_ADMIN, "wishes-withdraw": POST_ADMIN, "template-delete": POST_ADMIN,
 }  # fmt: skip
 ELSEWHERE = {"rank-submit", "rank-draft", "rank-skip", "rank-undo", "rank-ahead", "rank-revise", "rank-desk"}
 WRITING = {"write-save", "write-submit", "write-back"}  # test_writing.py
@@ -86,6 +86,8 @@ def arguments(project, people, settings):
     upload = Job.objects.create(project=project, kind="import", recipe={"path": "upload", "format": "prompts"})
     imports.bad_rows_of(settings.VAR / "upload", upload.pk).write_text("{}")
     about |= dict.fromkeys(["prompts-confirm", "prompts-bad-rows"], upload.pk)
+    template = PromptTemplate.objects.create(project=project, name="stories", text="A story for {audience}.")
+    about |= dict.fromkeys(["template", "template-delete"], template.pk)
     member = people["labeler"].memberships.get().pk
     about |= dict.fromkeys(["member-role", "member-pause", "member-unpause", "member-remove", "member-erase"], member)
     return {name: {"pk": pk} for name, pk in about.items()} | {"job-new": {"kind": "sample"}}

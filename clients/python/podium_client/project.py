@@ -106,6 +106,14 @@ class Prompts(Part):
             before += len(some)
         return total
 
+    def make_template(self, name: str, text: str) -> Body:
+        """A text with slots: "Write a story titled {title}."."""
+        return self.post("templates", {"name": name, "text": text})
+
+    def fill(self, template: int, rows: list[Body], **options: Any) -> Body:
+        """A prompt of each row, at most 10,000: {"added": …, "refused": …}. `options`: split."""
+        return self.post(f"templates/{template}/fill", {"rows": rows} | options)
+
     def candidates(self, prompt: int) -> Iterator[Body]:
         return self.pages(f"prompts/{prompt}/candidates")
 

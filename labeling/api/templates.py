@@ -1,0 +1,107 @@
+"""Texts with slots, filled from the rows of a table."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from django.db.models import Count, QuerySet
+from django.shortcuts import get_object_or_404
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from labeling import filling
+from labeling.api.prompts import RefusedPrompt
+from labeling.api.shared import Apart
+from labeling.models import Prompt, PromptTemplate
+from people.access import ADMINS
+from people.api.base import Act, Answer, Detail, Endpoint, Listing
+
+
+class TemplateInput(serializers.Serializer):
+    """A text with slots: `Write a story titled {title}.`"""
+
+    name, text = serializers.CharField(max_length=80), serializers.CharField(max_length=20_000)
+
+
+class TemplateBody(serializers.ModelSerializer):
+    """A text with slots."""
+
+    slots = serializers.SerializerMethodField()
+    prompts = serializers.IntegerField(source="made", default=0, help_text="That were made of it.")
+
+    class Meta:
+        model = PromptTemplate
+        fields = ["id", "name", "text", "slots", "prompts", "created_at"]
+        read_only_fields = fields
+
+    def get_slots(self, template: PromptTemplate) -> list[str]:
+        return filling.slots(template.text)
+
+
+class FillInput(serializers.Serializer):
+    """Rows that fill the slots by name; `author`, `use_case`, `language` and `split` say something of the prompt."""
+
+    rows = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=filling.MOST)
+    split = serializers.ChoiceField(Prompt.Split.choices, required=False, help_text="Of the rows that name none.")
+
+
+class FilledBody(serializers.Serializer):
+    """What came of the rows."""
+
+    added = serializers.IntegerField(help_text="Prompts that are new.")
+    refused = RefusedPrompt(many=True, help_text="Rows that leave a slot empty, or make no prompt.")
+
+
+def visible(endpoint: Endpoint) -> QuerySet[PromptTemplate]:
+    found = PromptTemplate.objects.filter(project=endpoint.project).select_related("project")
+    return found.annotate(made=Count("rows"))
+
+
+# The endpoints
+
+
+class Templates(Listing, Act, Endpoint):
+    """The project's templates. The text of one never changes: its prompts point at it."""
+
+    roles = {"GET": ADMINS}
+    input, output, status = TemplateInput, TemplateBody, 201
+
+    def get_serializer_class(self):
+        return TemplateBody
+
+    def get_queryset(self):
+        return visible(self)
+
+    def act(self, data):
+        made = filling.create(self.actor, self.project, **data)
+        return Answer(made, location=f"/api/v1/projects/{self.project.slug}/templates/{made.pk}")
+
+
+class TemplateView(Detail, Endpoint):
+    """One template."""
+
+    roles, serializer_class = {"GET": ADMINS}, TemplateBody
+    refuses = {"DELETE": (409,)}
+
+    def get_queryset(self):
+        return visible(self)
+
+    def delete(self, request, *args, **kwargs) -> Response:
+        """Remove it. Refused (409) once prompts were made of it."""
+        filling.delete(self.actor, self.get_object())
+        return Response(status=204)
+
+
+class Fill(Apart, Endpoint):
+    """Make a prompt of each row, led back to it. The same rows again add nothing."""
+
+    input, output, status = FillInput, FilledBody, 201
+
+    @cached_property
+    def template(self) -> PromptTemplate:
+        return get_object_or_404(visible(self), pk=self.kwargs["pk"])
+
+    def act(self, data):
+        found = filling.make(self.actor, self.template, data["rows"], data.get("split", ""))
+        refused = [{"row": place - 1, "detail": why} for place, why in sorted(found.refused)]
+        return {"added": found.new, "refused": refused}

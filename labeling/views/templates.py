@@ -1,0 +1,129 @@
+"""Prompts from a text with slots and a table."""
+
+from __future__ import annotations
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
+
+from labeling import filling
+from labeling.models import Prompt, PromptTemplate
+from people import receipts
+from people.access import ADMINS, Refused, member
+from people.forms import Keyed
+
+SHOWN = 5
+SPLITS = [("", gettext_lazy("by author or conversation")), *Prompt.Split.choices]
+
+
+class TemplateForm(Keyed):
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=80)
+    text = forms.CharField(
+        label=gettext_lazy("Text"), max_length=20_000, widget=forms.Textarea(attrs={"rows": 6}),
+        help_text=gettext_lazy("Slots in braces: Write a story titled {title} for {audience}. {{ and }} are braces."),
+    )  # fmt: skip
+
+
+class FillForm(forms.Form):
+    """A table, typed or as a file, whose columns are named like the slots."""
+
+    table = forms.CharField(
+        label=gettext_lazy("Table"), required=False, strip=False, widget=forms.Textarea(attrs={"rows": 8}),
+        help_text=gettext_lazy("CSV: a line with the names of the slots, then a line for each prompt."),
+    )  # fmt: skip
+    file = forms.FileField(
+        label=gettext_lazy("Or a file"), required=False, help_text=gettext_lazy("CSV, JSON Lines or Parquet.")
+    )
+    split = forms.ChoiceField(
+        label=gettext_lazy("Split"), choices=SPLITS, required=False, initial=Prompt.Split.TRAIN,
+        help_text=gettext_lazy("One template's prompts are alike: in several splits, models would know the test."),
+    )  # fmt: skip
+
+    def clean_file(self):
+        file = self.cleaned_data["file"]
+        if file and file.size > settings.UPLOAD_LIMIT:
+            limit = filesizeformat(settings.UPLOAD_LIMIT)
+            raise forms.ValidationError(_("The file is larger than %(limit)s: split it.") % {"limit": limit})
+        return file
+
+    def clean(self) -> dict:
+        """The rows, at `rows`."""
+        cleaned = super().clean()
+        if self.errors:
+            return cleaned
+        content = cleaned["file"].read() if cleaned["file"] else cleaned["table"].strip().encode(errors="replace")
+        try:
+            cleaned["rows"] = filling.table(content)
+        except Refused as why:
+            self.add_error("file" if cleaned["file"] else "table", str(why))
+        return cleaned
+
+
+@member(*ADMINS)
+def templates(request: HttpRequest) -> HttpResponse:
+    """The project's templates, and a form for another one."""
+    form = TemplateForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            result, _new = receipts.once(
+                request.user, form.cleaned_data["key"], lambda: {"template": create(request, form).pk}
+            )
+            return redirect("template", request.project.slug, result["template"])
+        except Refused as why:
+            form.add_error(why.field, str(why))
+    found = PromptTemplate.objects.filter(project=request.project).annotate(made=Count("rows")).order_by("name")
+    context = {"form": form, "templates": found}
+    return render(request, "labeling/templates.html", context, status=422 if form.errors else 200)
+
+
+def create(request: HttpRequest, form: TemplateForm) -> PromptTemplate:
+    return filling.create(request.user, request.project, **form.values())
+
+
+@member(*ADMINS)
+def template(request: HttpRequest, pk: int) -> HttpResponse:
+    """Fill a template: see what a table would make of it, then make it."""
+    one = template_or_404(request, pk)
+    form = FillForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid() and "make" in request.POST:
+        # outside a receipt, whose transaction would hold up everybody else: the same rows again add nothing
+        return told(request, filling.make(request.user, one, form.cleaned_data["rows"], form.cleaned_data["split"]))
+    rows = form.cleaned_data.get("rows") if form.is_bound and form.is_valid() else None
+    found = filling.fill(one, rows) if rows else None
+    slots = filling.slots(one.text)
+    context = {"template": one, "slots": slots, "form": form, "found": found, "shown": SHOWN}
+    context |= {"made": one.rows.count(), "kept": bool(found) and not form.cleaned_data["file"]}
+    return render(request, "labeling/template.html", context, status=422 if form.errors else 200)
+
+
+def told(request: HttpRequest, found: filling.Filled) -> HttpResponse:
+    made = ngettext("%(n)s prompt is made.", "%(n)s prompts are made.", found.new) % {"n": found.new}
+    messages.success(request, made)
+    if found.refused:
+        first = "; ".join(_("row %(place)s %(why)s") % {"place": p, "why": why} for p, why in found.refused[:SHOWN])
+        messages.warning(request, _("%(n)s rows were left out: %(first)s") % {"n": len(found.refused), "first": first})
+    return redirect("prompts", request.project.slug)
+
+
+@member(*ADMINS)
+@require_POST
+def template_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    one = template_or_404(request, pk)
+    try:
+        filling.delete(request.user, one)
+    except Refused as why:
+        messages.error(request, str(why))
+        return redirect("template", request.project.slug, pk)
+    messages.success(request, _("Template %(name)s is deleted.") % {"name": one.name})
+    return redirect("templates", request.project.slug)
+
+
+def template_or_404(request: HttpRequest, pk: int) -> PromptTemplate:
+    return get_object_or_404(PromptTemplate.objects.select_related("project"), project=request.project, pk=pk)
