@@ -389,3 +389,8 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} {self.event_id}"
+
+    @property
+    def about(self) -> str:
+        """Where below the project the API tells of the thing: `rankings/5`."""
+        return self.payload["data"]["address"].split("/", 5)[-1]
