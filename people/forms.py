@@ -209,7 +209,10 @@ class WebhookForm(Keyed, forms.ModelForm):
     """Where a project's events are told, and which."""
 
     events = forms.MultipleChoiceField(
-        label=_("Events"), choices=Webhook.Event, widget=forms.CheckboxSelectMultiple, initial=Webhook.Event.values
+        label=_("Events"),
+        choices=lambda: [(event.value, f"{event.value}: {event.label}") for event in Webhook.Event],
+        widget=forms.CheckboxSelectMultiple,
+        initial=Webhook.Event.values,
     )
 
     class Meta:

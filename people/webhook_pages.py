@@ -69,7 +69,8 @@ def webhook(request: HttpRequest, pk: int) -> HttpResponse:
     form = WebhookForm(request.POST or None, instance=copy(one))  # a form writes what was typed into its instance
     if request.method == "POST" and form.is_valid():
         try:
-            webhooks.look_up(form.cleaned_data["url"])
+            if "url" in form.changed_data:
+                webhooks.look_up(form.cleaned_data["url"])
             webhooks.change(request.user, one, **form.values())
             messages.success(request, _("The webhook is saved."))
             return redirect("webhook", request.project.slug, pk)

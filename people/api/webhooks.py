@@ -110,7 +110,7 @@ class OneWebhook(OfProject, EditEndpoint):
 
     def edit(self, one: Webhook, changes: dict[str, Any]) -> None:
         active = changes.pop("active", None)
-        if "url" in changes:
+        if changes.get("url", one.url) != one.url:
             webhooks.look_up(changes["url"])
         webhooks.change(self.actor, one, **changes)
         if active is not None:
