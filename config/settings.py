@@ -183,6 +183,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_RATES": {"user": API_RATE},
     "DEFAULT_SCHEMA_CLASS": "people.api.schema.Schema",
     "EXCEPTION_HANDLER": "people.api.problems.handler",
+    "URL_FORMAT_OVERRIDE": None,  # `?format=` is a dataset's
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SPECTACULAR_SETTINGS = {
@@ -207,6 +208,9 @@ SPECTACULAR_SETTINGS = {
         "DatasetKind": "modelops.models.Dataset.Kind",
         "ModelKind": "modelops.models.ModelVersion.Kind",
         "Split": "labeling.models.Prompt.Split",
+        "OneSplit": "modelops.recipes.A_SPLIT",
+        "FormatIn": "modelops.recipes.FORMATS_IN",
+        "FormatOut": "modelops.recipes.FORMATS_OUT",
         "RankingKind": "labeling.models.Ranking.Kind",
         "Verdict": "labeling.models.Ranking.Outcome",
         "AssignmentState": "labeling.models.Assignment.State",

@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import BinaryIO
 
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+
 from labeling import formats
 from labeling.models import Prompt
 from labeling.shapes import View
-from modelops import datasets, tables
+from modelops import datasets, figures, tables
 from modelops.models import Dataset
 
 EXAMPLES = {"judgments": "conversational", "demonstrations": "prompt-completion", "prompts": "prompt-only"}
@@ -40,6 +43,9 @@ def write_folder(dataset: Dataset, out: BinaryIO) -> None:
             with _entry(packed, f"rows/{split}.parquet") as file:
                 tables.write((row for _line, row in formats.read(folder, split)), schema, file)
             configs.setdefault("rows", []).append(split)
+        for name, bars in plots(dataset).items():
+            with _entry(packed, f"plots/{name}.svg") as file:
+                file.write(render_to_string("labeling/plot.svg", {"chart": bars}).encode())
         with _entry(packed, "README.md") as file:
             file.write(card(dataset, configs).encode())
 
@@ -63,13 +69,33 @@ def splits(dataset: Dataset) -> list[str]:
     return [split for split in Prompt.Split.values if split in dataset.counts["splits"]]
 
 
+BARS = 8
+
+
+def plots(dataset: Dataset) -> dict[str, figures.Bars]:
+    """Who judged, who wrote and in which languages, as bars; of each kind the most frequent."""
+    titles = {
+        "labelers": _("judgments by labeler"),
+        "models": _("answers by model"),
+        "languages": _("rows by language"),
+    }
+    found = {name: _bars(title, dataset.counts.get(name, {})) for name, title in titles.items()}
+    return {name: bars for name, bars in found.items() if bars}
+
+
+def _bars(title: str, counted: dict[str, int]) -> figures.Bars | None:
+    named = [(f"#{name}" if name.isdecimal() else name, count) for name, count in counted.items()]
+    rest = sum(count for _name, count in named[BARS:])
+    return figures.bars(title, named[:BARS] + ([(_("others"), rest)] if rest else []))
+
+
 # The card
 
 
 def card(dataset: Dataset, configs: dict[str, list[str]]) -> str:
     """README.md: metadata that `datasets` reads, then what a person wants to know first."""
     return "\n".join([*_metadata(dataset, configs), "", *_about(dataset), *_table("Counts", _counts(dataset)),
-                      *_table("Figures", _figures(dataset)), *_origin(dataset), *_use(dataset)])  # fmt: skip
+                      *_table("Figures", _figures(dataset)), *_plots(dataset), *_origin(dataset), *_use(dataset)])  # fmt: skip
 
 
 def _metadata(dataset: Dataset, configs: dict[str, list[str]]) -> list[str]:
@@ -110,6 +136,8 @@ def _counts(dataset: Dataset) -> list[tuple[str, object]]:
     if dataset.kind == Dataset.Kind.JUDGMENTS:
         names = ("judgments", "pairs", "judges")
         shown += [(name, counts[name]) for name in names if name in counts]
+    if "near_held_out" in counts:
+        shown.append(("training rows left out, nearly like a held-out one", counts["near_held_out"]))
     return shown
 
 
@@ -120,6 +148,10 @@ def _figures(dataset: Dataset) -> list[tuple[str, object]]:
         "longer_wins": "pairs that the longer answer wins",
     }
     return [(text, f"{100 * dataset.counts[name]:.1f} %") for name, text in said.items() if name in dataset.counts]
+
+
+def _plots(dataset: Dataset) -> list[str]:
+    return [line for name, bars in plots(dataset).items() for line in (f"![{bars.title}](plots/{name}.svg)", "")]
 
 
 def _origin(dataset: Dataset) -> list[str]:

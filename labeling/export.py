@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 
 from django.conf import settings
 from django.db.models import QuerySet
 
-from labeling import selection
+from labeling import leaks, selection
 from labeling.models import DatasetLabeler, DatasetRanking, RankedCandidate, Ranking, RankingTask
 from labeling.portrait import Portrait
 from labeling.sorting import Sorter
@@ -60,11 +61,14 @@ def freeze(job: Job, beat=lambda done: None) -> Dataset:
     return dataset
 
 
-def _register(job: Job, recipe: FreezeRecipe, lines: Iterable[str], portrait: Portrait) -> Dataset:
+def _register(job: Job, recipe: FreezeRecipe, lines: Iterable[str], near: int) -> Dataset:
+    """The dataset of these lines; `near` counts the training rows that were left out for a held-out one."""
+    portrait = Portrait()
     digest, folder = datasets.write(map(portrait.see, lines), recipe.kind)
+    figures = portrait.figures() | ({"near_held_out": near} if near else {})
     query = {name: value for name, value in vars(recipe).items() if value != getattr(FreezeRecipe, name)}
     about = {"job": job, "note": recipe.note, "licence": recipe.licence, "query": query}
-    dataset, _new = datasets.register(job.project, recipe.kind, digest, folder, portrait.figures(), **about)
+    dataset, _new = datasets.register(job.project, recipe.kind, digest, folder, figures, **about)
     return dataset
 
 
@@ -81,7 +85,8 @@ def _judgments(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
         numbers: dict[str, int] = {}
         if next(iter(frozen), None) is None:
             raise NothingToFreeze(NOTHING[recipe.kind])
-        dataset = _register(job, recipe, _numbered(frozen, numbers), Portrait())
+        near = leaks.drop(frozen, lambda item: item[0]) if recipe.apart else 0
+        dataset = _register(job, recipe, _numbered(frozen, numbers), near)
         _remember(dataset, frozen, numbers)
     return dataset
 
@@ -219,7 +224,8 @@ def _written(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
                 beat(done)
         if next(iter(frozen), None) is None:
             raise NothingToFreeze(NOTHING[recipe.kind])
-        return _register(job, recipe, frozen, Portrait())
+        near = leaks.drop(frozen, json.loads) if recipe.apart else 0
+        return _register(job, recipe, frozen, near)
 
 
 def demonstrations(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:

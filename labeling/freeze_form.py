@@ -30,6 +30,7 @@ LABELS = {
     "agreement": gettext_lazy("Smallest agreement"),
     "adjudicated": gettext_lazy("Adjudicated only"),
     "ties": gettext_lazy("With ties"),
+    "apart": gettext_lazy("Keep splits apart"),
 }
 
 

@@ -22,6 +22,7 @@ class Sorter:
         self.table.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN")
         self.table.execute("CREATE TABLE item (place INTEGER PRIMARY KEY, key TEXT, value TEXT)")
         self.sorted = False
+        self.dropped: set[int] = set()
 
     def __enter__(self) -> Sorter:
         return self
@@ -33,9 +34,14 @@ class Sorter:
     def add(self, key: str, value) -> None:
         self.table.execute("INSERT INTO item (key, value) VALUES (?, ?)", (key, json.dumps(value)))
 
+    def drop(self, places: set[int]) -> None:
+        """Give the values at these places of the order no more."""
+        self.dropped = places
+
     def __iter__(self) -> Iterator:
         if not self.sorted:
             self.table.execute("CREATE INDEX by_key ON item (key, place)")
             self.sorted = True
-        for (value,) in self.table.execute("SELECT value FROM item ORDER BY key, place"):
-            yield json.loads(value)
+        for place, (value,) in enumerate(self.table.execute("SELECT value FROM item ORDER BY key, place")):
+            if place not in self.dropped:
+                yield json.loads(value)

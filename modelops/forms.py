@@ -8,10 +8,10 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from modelops import mixtures, recipes, registry
+from modelops import jobs, mixtures, recipes, registry
 from modelops.models import Dataset, Job
 from people.forms import Keyed
-from people.models import Project
+from people.models import Project, User
 
 Kind = Job.Kind
 STARTABLE = (
@@ -152,6 +152,10 @@ class JobForm(Keyed):
 
     def links(self) -> dict:
         return {name: self.cleaned_data[name] for name in LINKS if name in self.fields}
+
+    def request(self, actor: User) -> Job:
+        """The job that was asked for. Raises recipes.InvalidRecipe."""
+        return jobs.request(actor, self.project, self.kind, self.recipe(), **self.links())
 
 
 class DatasetField(forms.ModelChoiceField):

@@ -25,28 +25,27 @@ class InvalidRecipe(ValueError):
         self.field, self.message = field, message
 
 
+A_SPLIT = ("", "train", "validation", "test")
+FORMATS_IN = (
+    "open-assistant", "summarize-from-feedback", "label-studio", "argilla", "self-instruct-predictions",
+    "self-instruct", "hh-rlhf", "trl", "trl-implicit", "trl-unpaired", "prompts",
+)  # fmt: skip
+FORMATS_OUT = (
+    "conversational", "trl", "trl-implicit", "unpaired", "prompt-completion", "prompt-only", "hh-rlhf",
+    "listwise", "label-studio", "csv", "rows", "folder",
+)  # fmt: skip
+
+
 @dataclasses.dataclass(frozen=True)
 class ImportRecipe:
     path: str = setting("", "The uploaded file, below the data folder.")
     format: str = setting(
         "prompts",
         "What a line of the file holds.",
-        choices=(
-            "open-assistant",
-            "summarize-from-feedback",
-            "label-studio",
-            "argilla",
-            "self-instruct-predictions",
-            "self-instruct",
-            "hh-rlhf",
-            "trl",
-            "trl-implicit",
-            "trl-unpaired",
-            "prompts",
-        ),
+        choices=FORMATS_IN,
     )
     filename: str = setting("", "The file's own name, as it was uploaded.")
-    split: str = setting("", "Split of the rows that name none.", choices=("", "train", "validation", "test"))
+    split: str = setting("", "Split of the rows that name none.", choices=A_SPLIT)
     dry_run: bool = setting(False, "Check and count only.")
     skip_bad: bool = setting(False, "Leave bad rows out, and write them to a file.")
     repair: bool = setting(True, "Repair text that was decoded wrongly, and compose accents.")
@@ -122,6 +121,7 @@ class FreezeRecipe:
     )
     adjudicated: bool = setting(False, "Only what was settled where labelers disagreed.")
     ties: bool = setting(True, "Keep rankings that tie answers; a tie makes no pair.")
+    apart: bool = setting(True, "Leave out training rows whose prompt is nearly like one of the held-out rows.")
     licence: str = setting(
         "", "Under which terms the rows may be used, as the dataset's card says it: cc-by-4.0, other."
     )
@@ -136,15 +136,12 @@ class RenderRecipe:
     format: str = setting(
         "conversational",
         "How an example is written.",
-        choices=(
-            "conversational", "trl", "trl-implicit", "unpaired", "prompt-completion", "prompt-only", "hh-rlhf",
-            "listwise", "label-studio", "csv", "rows", "folder",
-        ),
-    )  # fmt: skip
+        choices=FORMATS_OUT,
+    )
     file: str = setting(
         "jsonl", "What file it comes in.", choices=("jsonl", "jsonl.gz", "jsonl.zst", "parquet", "csv", "json", "zip")
     )
-    split: str = setting("", "Only this split.", choices=("", "train", "validation", "test"))
+    split: str = setting("", "Only this split.", choices=A_SPLIT)
     pairs: str = setting(
         "all",
         "Which pairs a ranking makes: all of them, neighbours in rank, or the best against each other one.",

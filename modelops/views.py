@@ -137,7 +137,7 @@ def job_new(request: HttpRequest, kind: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             result, _new = receipts.once(
-                request.user, form.cleaned_data["key"], lambda: {"job": start(request, form).pk}
+                request.user, form.cleaned_data["key"], lambda: {"job": form.request(request.user).pk}
             )
             return after_start(request, result["job"])
         except recipes.InvalidRecipe as error:
@@ -155,10 +155,6 @@ def asked(request: HttpRequest) -> dict:
         "split": request.GET.get("split"),
     }
     return {name: value for name, value in given.items() if value}
-
-
-def start(request: HttpRequest, form: forms.JobForm) -> Job:
-    return jobs.request(request.user, request.project, form.kind, form.recipe(), **form.links())
 
 
 def after_start(request: HttpRequest, pk: int) -> HttpResponse:

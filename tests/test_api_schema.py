@@ -7,6 +7,7 @@ lies in the database, not in the schema), and what it infers of resources that i
 the test's own, and put back).
 """
 
+import json
 import os
 from collections import Counter
 
@@ -23,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from labeling import export
 from people import tokens
 from people.models import Membership, Project, Token, User
 from tests.factories import make_job, make_model, make_person, make_ranking, make_task
@@ -47,14 +49,14 @@ def world(project, alice, carol):
     for _ in range(3):
         make_ranking(make_task(project, model=tuned), alice)
     make_task(project, model=tuned)
+    export.freeze_now(None, project)
+    make_job(project, "import", recipe={"path": "gone", "format": "prompts", "filename": "prompts.jsonl"})
     return project
 
 
 @pytest.fixture
 def described(tmp_path_factory):
     """The schema, with ids that lead somewhere."""
-    import json
-
     file = tmp_path_factory.mktemp("schema") / "openapi.json"
     call_command("spectacular", file=str(file), format="openapi-json")
     told = json.loads(file.read_text())

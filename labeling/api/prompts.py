@@ -13,13 +13,14 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, serializers
 
 from labeling import imports
-from labeling.api.shared import Apart, IdFilter, Turn
+from labeling.api.shared import Apart, Turn
 from labeling.models import Candidate, Prompt, RankingTask
 from labeling.prompts import as_stored
 from labeling.upload import CLEANING
 from modelops import recipes
 from people.access import READERS
 from people.api.base import DetailEndpoint, Endpoint, ListEndpoint, Listing
+from people.api.filters import IdFilter
 from people.models import Project
 
 MOST = 10_000  # prompts in one request

@@ -14,11 +14,12 @@ from labeling import assignment as assignments
 from labeling import forms, pseudonyms, ranking
 from labeling.api import judging
 from labeling.api.assignments import AssignmentBody, OwnVerb, Sheet, own_or_404, sheet
-from labeling.api.shared import IdFilter, ShownAnswer, Turn
+from labeling.api.shared import ShownAnswer, Turn
 from labeling.models import Assignment, Prompt, RankedCandidate, Ranking, RankingTask
 from labeling.prompts import as_stored
 from people.access import RANKERS, READERS, Role
 from people.api.base import MOST_ID, Answer, DetailEndpoint, ListEndpoint, Verb
+from people.api.filters import IdFilter
 from people.models import Membership
 
 LETTERS = ranking.LETTERS.upper()

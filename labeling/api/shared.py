@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import django_filters as filters
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from people.api.base import MOST_ID, Act, Answer, once
-
-
-class IdFilter(filters.NumberFilter):
-    """Chooses by the id of something else."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, min_value=1, max_value=MOST_ID, **kwargs)
+from people.api.base import Act, Answer, once
 
 
 class Turn(serializers.Serializer):

@@ -14,10 +14,10 @@ from rest_framework import serializers
 
 from labeling import forms, gold, ranking, set_aside
 from labeling.api import judging
-from labeling.api.shared import IdFilter
 from labeling.models import Assignment, Candidate, Ranking, RankingTask
 from people.access import ADMINS, READERS, Refused
 from people.api.base import DetailEndpoint, ListEndpoint, Verb
+from people.api.filters import IdFilter
 from people.models import Project
 
 State = Assignment.State

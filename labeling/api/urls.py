@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from labeling.api import assignments, prompts, rankings, ring, tasks, writings
+from labeling.api import assignments, datasets, erasure, imports, models, prompts, rankings, ring, tasks, writings
 
 WORK = [
     path("ring", ring.RingView.as_view()),
@@ -47,4 +47,24 @@ WORK = [
     path("reviews", writings.Reviews.as_view()),
     path("demonstrations", writings.Demonstrations.as_view()),
 ]
-urlpatterns = [path("projects/<slug:slug>/", include(WORK))]
+OPS = [
+    path("imports", imports.Imports.as_view()),
+    path("imports/<int:pk>", imports.ImportView.as_view()),
+    path("imports/<int:pk>/check", imports.Check.as_view()),
+    path("imports/<int:pk>/confirm", imports.Confirm.as_view()),
+    path("imports/<int:pk>/bad-rows", imports.BadRows.as_view()),
+    path("datasets", datasets.Datasets.as_view()),
+    path("datasets/preview", datasets.Preview.as_view()),
+    path("datasets/<int:pk>", datasets.DatasetView.as_view()),
+    path("datasets/<int:pk>/render", datasets.Render.as_view()),
+    path("datasets/<int:pk>/download", datasets.Download.as_view()),
+    path("datasets/<int:pk>/labelers", datasets.LabelersKey.as_view()),
+    path("models", models.Models.as_view()),
+    path("models/register", models.Register.as_view()),
+    path("models/serve", models.Serve.as_view()),
+    path("models/<int:pk>", models.ModelView.as_view()),
+    path("models/<int:pk>/promote", models.Promote.as_view()),
+    path("aliases", models.Aliases.as_view()),
+    path("members/<int:pk>/erase", erasure.Erase.as_view()),
+]
+urlpatterns = [path("projects/<slug:slug>/", include([*WORK, *OPS]))]

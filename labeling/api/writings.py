@@ -9,10 +9,11 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from labeling import pseudonyms, writing
-from labeling.api.shared import IdFilter, Turn
+from labeling.api.shared import Turn
 from labeling.models import Demonstration, Prompt, Writing
 from people.access import ADMINS, LEADS, RANKERS, READERS, Refused
 from people.api.base import Endpoint, ListEndpoint, Verb
+from people.api.filters import IdFilter
 
 
 class TextInput(serializers.Serializer):

@@ -15,7 +15,7 @@ from labeling.freeze_form import FreezeForm
 from labeling.models import DatasetRanking
 from modelops import datasets, recipes
 from modelops.models import Dataset, Job
-from modelops.views import after_start, start
+from modelops.views import after_start
 from people import receipts
 from people.access import ADMINS, READERS, Role, member
 from people.models import Project
@@ -48,6 +48,7 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
         "formats": downloads.offered(one),
         "splits": [(split, one.counts["splits"][split]) for split in card.splits(one)],
         "figures": [(name, one.counts[name]) for name in ("agreement", "ties", "longer_wins") if name in one.counts],
+        "plots": card.plots(one).values(),
         "query": [(name, value) for name, value in one.query.items() if name not in card.HIDDEN],
         "snippet": "\n".join(card.snippet(one, f"{request.project.slug}-{one.short}-folder")),
     }
@@ -76,7 +77,8 @@ def freeze(request: HttpRequest) -> HttpResponse:
     names = request.membership.role == Role.ADMIN
     form = FreezeForm(request.project, request.POST or None, names=names)
     if request.method == "POST" and form.is_valid() and "look" not in request.POST:
-        result, _new = receipts.once(request.user, form.cleaned_data["key"], lambda: {"job": start(request, form).pk})
+        key = form.cleaned_data["key"]
+        result, _new = receipts.once(request.user, key, lambda: {"job": form.request(request.user).pk})
         return after_start(request, result["job"])
     shown = freeze_form.preview(request.project, freeze_form.recipe_of(form), names)
     status = 422 if form.errors else 200

@@ -76,14 +76,14 @@ def as_asked(request: HttpRequest, one: Dataset, recipe: RenderRecipe) -> HttpRe
         return render(
             request, "labeling/_download_ready.html", {"name": downloads.name_of(one, recipe)}, status=STOP_POLLING
         )
-    if file.stat().st_size <= LARGE or request.method == "HEAD":
+    if not is_large(file) or request.method == "HEAD":
         return served(request, file, downloads.name_of(one, recipe), CONTENT_TYPES[recipe.file])
-    slot = _slot()
-    if slot is None:
+    place = slot()
+    if place is None:
         busy = render(request, "labeling/download_busy.html", {"dataset": one}, status=503)
         busy["Retry-After"] = "60"
         return busy
-    return served(request, file, downloads.name_of(one, recipe), CONTENT_TYPES[recipe.file], slot)
+    return served(request, file, downloads.name_of(one, recipe), CONTENT_TYPES[recipe.file], place)
 
 
 def served(request: HttpRequest, file: Path, name: str, content_type: str, slot: IO | None = None) -> HttpResponse:
@@ -101,7 +101,12 @@ def served(request: HttpRequest, file: Path, name: str, content_type: str, slot:
     return response
 
 
-def _slot() -> IO | None:
+def is_large(file: Path) -> bool:
+    """Whether it is on its way for so long that only few at once may be."""
+    return file.stat().st_size > LARGE
+
+
+def slot() -> IO | None:
     """A place among the large downloads of this machine, until it is closed; None while all are taken."""
     folder = settings.VAR / "renders"
     for number in range(AT_ONCE):

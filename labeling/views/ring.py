@@ -7,7 +7,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from labeling import rounds
-from labeling.views.models import shown, with_figures
+from labeling.lineage import shown, with_figures
 from modelops.models import Job
 from modelops.results import with_sparks
 from modelops.views import of_project

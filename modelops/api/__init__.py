@@ -1,1 +1,9 @@
-"""Jobs, models and what they report, for scripts."""
+"""Jobs and model versions, for scripts: the verbs of the pages."""
+
+from modelops import datasets, registry
+from people.api import problems
+
+problems.register(datasets.Withheld, 410, "withheld")
+problems.register(datasets.InUse, 409, "in-use")
+problems.register(registry.NotRegistered, 422, "not-registered")
+problems.register(registry.NameTaken, 422, "name-taken", field="name")

@@ -16,7 +16,7 @@ from rest_framework.views import set_rollback
 from people.access import Refused
 
 MEDIA_TYPE = "application/problem+json"
-_registered: dict[type[Exception], tuple[int, str]] = {}
+_registered: dict[type[Exception], tuple[int, str, str]] = {}
 
 
 class FieldProblem(serializers.Serializer):
@@ -44,9 +44,12 @@ class MatchMissing(exceptions.APIException):
     default_detail = "Send the ETag that you read as If-Match, so that nobody's change is written over."
 
 
-def register(error: type[Exception], status: int, code: str) -> None:
-    """Let errors of this class, raised by a verb, answer so. The app that owns the class calls this."""
-    _registered[error] = status, code
+def register(error: type[Exception], status: int, code: str, field: str = "") -> None:
+    """Let errors of this class, raised by a verb, answer so; `field`: what in a request they are always about.
+
+    The app that owns the class calls this.
+    """
+    _registered[error] = status, code, field
 
 
 def handler(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -75,7 +78,8 @@ def _known(error: Exception) -> tuple[int, str, str, list[dict]] | None:
     """(status, code, detail, errors at fields)."""
     for kind in type(error).__mro__:
         if kind in _registered:
-            return *_registered[kind], str(error), []
+            status, code, field = _registered[kind]
+            return status, code, str(error), [{"field": field, "detail": str(error)}] if field else []
     match error:
         case exceptions.ValidationError():
             return _invalid(list(_flat(error.detail)))

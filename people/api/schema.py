@@ -2,6 +2,7 @@
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import build_mock_request
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import SAFE_METHODS
 
@@ -23,6 +24,11 @@ def mock_request(method: str, path: str, view, original):
 
 
 class Schema(AutoSchema):
+    """What endpoints say of themselves by attributes: `may_be_empty` (methods that also answer 204), `also` (bodies by
+    further statuses, by method), `refuses` (further statuses of problems, by method), `sends` (GET answers a file of
+    this media type, or a range of it).
+    """
+
     def get_tags(self) -> list[str]:
         parts = [part for part in self.path.split("/") if part and not part.startswith("{")]
         below = [part for part in parts if part not in ("api", "v1", "projects")]
@@ -41,12 +47,15 @@ class Schema(AutoSchema):
             found = {self.view.status if self.view.output else 204: self.view.output}
         elif self.method == "DELETE":
             found = {204: None}
+        elif media_type := getattr(self.view, "sends", ""):
+            found = {(status, media_type): OpenApiTypes.BINARY for status in (200, 206)} | {304: None}
         else:
             found = {200: super().get_response_serializers()}
         if self.method == "GET" and isinstance(self.view, Detail):
             found[304] = None
         if self.method in getattr(self.view, "may_be_empty", ()):
             found[204] = None
+        found |= getattr(self.view, "also", {}).get(self.method, {})
         return found | {(status, MEDIA_TYPE): Problem for status in self._refusals()}
 
     def get_override_parameters(self):
@@ -63,7 +72,7 @@ class Schema(AutoSchema):
             found.add(422)  # a filter that can't be read
         if self.method == "PATCH" and isinstance(self.view, Editing):
             found |= {412, 428}
-        return sorted(found)
+        return sorted(found | set(getattr(self.view, "refuses", {}).get(self.method, ())))
 
     def _headers(self) -> list:
         def header(name: str, said: str) -> OpenApiParameter:

@@ -5,7 +5,9 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import zipfile
+from xml.etree import ElementTree
 
 import pytest
 from datasets import load_dataset
@@ -182,6 +184,16 @@ def test_the_card_tells_where_the_rows_come_from(researcher, dataset):
     assert dataset.digest in card
     assert "| pairs | 11 |" in card
     assert "| pairs that are tied | 8.3 % |" in card
+
+
+def test_the_cards_plots_lie_beside_it(researcher, dataset):
+    packed = zipfile.ZipFile(io.BytesIO(content(download(researcher, dataset, "format=folder"))))
+    named = re.findall(r"\]\((plots/\w+\.svg)\)", packed.read("README.md").decode())
+
+    assert named == ["plots/labelers.svg", "plots/models.svg"]
+    for name in named:
+        plot = ElementTree.fromstring(packed.read(name))
+        assert "100 %" in "".join(plot.itertext()) or "50 %" in "".join(plot.itertext())
 
 
 # Large ones

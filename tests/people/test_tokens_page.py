@@ -3,8 +3,9 @@
 import re
 
 import pytest
+from django.core.management import CommandError, call_command
 
-from people import tokens
+from people import accounts, tokens
 from people.models import Token
 
 pytestmark = pytest.mark.django_db
@@ -40,3 +41,19 @@ def test_a_revoked_token_leaves_the_list_and_lets_nobody_in(client_for, alice, b
 def test_one_too_many_is_refused_in_words(client_for, alice, monkeypatch):
     monkeypatch.setattr(tokens, "MOST", 0)
     assert "revoke one first" in client_for(alice).post("/account/tokens/", FORM).content.decode()
+
+
+# At the command line
+
+
+def test_the_command_prints_a_token_that_lets_its_owner_in(alice, capsys):
+    call_command("token", "Alice@example.org", scope=["label"])
+    found = tokens.find(capsys.readouterr().out.strip())
+
+    assert (found.user, found.scopes) == (alice, ["label"])
+
+
+def test_the_command_makes_none_for_somebody_paused(alice):
+    accounts.pause(None, alice)
+    with pytest.raises(CommandError, match="no active account"):
+        call_command("token", alice.email)

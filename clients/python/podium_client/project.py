@@ -43,7 +43,7 @@ class ProjectClient(Part):
         self.members, self.prompts, self.tasks = Members(*parts), Prompts(*parts), Tasks(*parts)
         self.work, self.writings = Work(*parts), Writings(*parts)
         self.jobs, self.models, self.datasets = Jobs(*parts), Models(*parts), Datasets(*parts)
-        self.webhooks = Webhooks(*parts)
+        self.imports, self.webhooks = Imports(*parts), Webhooks(*parts)
 
     def settings(self) -> Body:
         return self.transport.get(self.at())
@@ -179,7 +179,10 @@ class Jobs(Part):
         return self.pages("jobs", **filters)
 
     def start(self, kind: str, recipe: Body | None = None, **inputs: Any) -> Body:
-        """A job, waiting for a worker. `inputs`: model_version, dataset, reward_model, rehearsal, others."""
+        """A job, waiting for a worker. `inputs`: model_version, dataset, reward_model, rehearsal.
+
+        What is left out is as on the start page: the champion, the newest dataset, the usual settings.
+        """
         return self.post("jobs", {"kind": kind, "recipe": recipe or {}, **inputs})
 
     def read(self, job: int) -> Body:
@@ -210,6 +213,37 @@ class Jobs(Part):
 
     def metrics(self, job: int, **filters: Any) -> Iterator[Body]:
         return self.pages(f"jobs/{job}/metrics", **filters)
+
+    def log(self, job: int, after: int | None = None) -> Iterator[Body]:
+        """What it printed, oldest first; `after`: only lines after the one of this id."""
+        return self.pages(f"jobs/{job}/log", after=after)
+
+    def recipes(self) -> list[Body]:
+        """What each kind of job can be told."""
+        return self.transport.get("recipes")["recipes"]
+
+
+class Imports(Part):
+    """Files, in: uploaded and checked, then imported."""
+
+    def upload(self, file: str | Path, format: str | None = None) -> Body:
+        """The job that checks the file; nothing of it comes in before confirm()."""
+        with open(file, "rb") as opened:
+            files = {"file": (Path(file).name, opened)}
+            data = {"format": format} if format else {}
+            return self.transport.send("POST", self.at("imports"), files=files, data=data).json()
+
+    def read(self, job: int) -> Body:
+        """The check with the file's first rows; once it is done, `result["check"]` says what would come in."""
+        return self.get(f"imports/{job}")
+
+    def check(self, job: int, **settings: Any) -> Body:
+        """Check the file again, read or cleaned otherwise."""
+        return self.post(f"imports/{job}/check", settings)
+
+    def confirm(self, job: int, **settings: Any) -> Body:
+        """The job that imports it."""
+        return self.post(f"imports/{job}/confirm", settings)
 
 
 class Models(Part):
@@ -247,15 +281,20 @@ class Datasets(Part):
         return self.post("datasets", choices)
 
     def formats(self, dataset: int) -> list[Body]:
-        return self.get(f"datasets/{dataset}/formats")
+        return self.read(dataset)["formats"]
 
     def download(self, dataset: int, format: str, to: str | Path, patience: float = 3600, **options: Any) -> Path:
-        """The dataset in a format, streamed to a file; `options`: file, split, which, metadata …
+        """The dataset in a format, streamed to a file; `options`: file, split, pairs, judged, metadata.
 
         What the server has to render first is waited for; a connection that breaks is taken up where it broke.
         """
-        path = self.at(f"datasets/{dataset}/download")
-        return self.transport.download(path, Path(to), patience, format=format, **options)
+        asked = {"format": format} | options
+        self.post(f"datasets/{dataset}/render", asked)
+        return self.transport.download(self.at(f"datasets/{dataset}/download"), Path(to), patience, **asked)
+
+    def labelers(self, dataset: int) -> list[Body]:
+        """Whom the numbers of its labelers stand for; that you took it is recorded."""
+        return self.post(f"datasets/{dataset}/labelers")["labelers"]
 
     def delete(self, dataset: int) -> None:
         self.transport.delete(self.at(f"datasets/{dataset}"))

@@ -1,0 +1,285 @@
+"""Datasets: frozen, looked at, taken home, deleted."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import exceptions, serializers
+from rest_framework.response import Response
+
+from labeling import card, freeze_form, key_of_labelers, render
+from labeling.formats import CONTENT_TYPES, Format
+from labeling.views import downloads
+from modelops import datasets, recipes
+from modelops.api.jobs import JobBody
+from modelops.api.shared import filled, recipe_field, started, under_way
+from modelops.models import Dataset
+from people.access import ADMINS, READERS, Refused, Role
+from people.api.base import Act, Answer, DetailEndpoint, Endpoint, Listing, Verb
+from people.models import Project
+
+WAIT = {"Retry-After": "5"}
+
+
+class DatasetBody(serializers.ModelSerializer):
+    """Frozen rows: they never change, and `digest` is made of them alone."""
+
+    query = serializers.SerializerMethodField(help_text="What was chosen when it was frozen.")
+    counts = serializers.DictField(help_text="Rows by split, pairs, agreement, ties, models, languages.")
+
+    class Meta:
+        model = Dataset
+        fields = ["id", "kind", "digest", "note", "licence", "counts", "query", "job", "created_at"]
+        fields += ["withdrawn_at", "withdrawn_why", "successor"]
+        read_only_fields = fields
+
+    def get_query(self, one: Dataset) -> dict[str, Any]:
+        return {name: value for name, value in one.query.items() if name not in card.HIDDEN}
+
+
+class FormatBody(serializers.Serializer):
+    """A way to take a dataset home."""
+
+    name, label = serializers.CharField(), serializers.CharField()
+    files = serializers.ListField(child=serializers.CharField(), help_text="The first is as usual.")
+    options = serializers.ListField(child=serializers.CharField(), help_text="Of a download, those that change it.")
+    loses_ties = serializers.BooleanField(help_text="This dataset has ties, and the format can't say so.")
+
+
+class DatasetDetail(DatasetBody):
+    """A dataset with what learned from it, and the formats that it comes in."""
+
+    models = serializers.SerializerMethodField(help_text="Model versions that learned from it.")
+    formats = serializers.SerializerMethodField()
+    load = serializers.SerializerMethodField(help_text="Python that loads the downloaded folder, and trains on it.")
+
+    class Meta(DatasetBody.Meta):
+        fields = [*DatasetBody.Meta.fields, "models", "formats", "load"]
+        read_only_fields = fields
+
+    def get_models(self, one: Dataset) -> list[int]:
+        return [version.pk for version in datasets.learned_from(one)]
+
+    @extend_schema_field(FormatBody(many=True))
+    def get_formats(self, one: Dataset) -> list[dict[str, Any]]:
+        return [as_told(one, name, format) for name, format in render.offered(one).items()]
+
+    def get_load(self, one: Dataset) -> str:
+        return "\n".join(card.snippet(one, "FOLDER"))
+
+
+def as_told(one: Dataset, name: str, format: Format) -> dict[str, Any]:
+    options = [*format.options, *(["split"] if name != "folder" else [])]
+    lost = render.loses_ties(one, render.choose(one, name))
+    return FormatBody(
+        {"name": name, "label": format.label, "files": format.files, "options": options, "loses_ties": lost}
+    ).data
+
+
+class FreezeInput(serializers.Serializer):
+    """What to freeze: everything that is known so far, but for what is chosen here."""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        known = {one.name: one for one in dataclasses.fields(recipes.FreezeRecipe) if one.name != "replaces"}
+        return {name: recipe_field(one) for name, one in known.items()} | {
+            "since": serializers.DateField(required=False, help_text=known["since"].metadata["help"]),
+            "until": serializers.DateField(required=False, help_text=known["until"].metadata["help"]),
+            "models": names(known["models"].metadata["help"]),
+            "without": names(known["without"].metadata["help"] + " Ids of accounts."),
+        }
+
+
+def names(help: str) -> serializers.ListField:
+    return serializers.ListField(
+        child=serializers.CharField(max_length=100), required=False, max_length=500, help_text=help
+    )
+
+
+class Shares(serializers.Serializer):
+    """Rows of a split."""
+
+    split, rows = serializers.CharField(), serializers.IntegerField()
+
+
+class PreviewBody(serializers.Serializer):
+    """What would come of a freeze. Shares and pairs are those of the newest 500 rankings where there are more."""
+
+    rows, judgments, pairs = serializers.IntegerField(), serializers.IntegerField(), serializers.IntegerField()
+    sampled = serializers.BooleanField(help_text="Whether shares and pairs are of the newest rankings only.")
+    ties, agreement, longer_wins, first_wins = (serializers.FloatField(allow_null=True) for _ in range(4))
+    splits = Shares(many=True)
+
+
+class FileInput(serializers.Serializer):
+    """Which file of a dataset. Options that mean nothing to its format are forgotten."""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        return {one.name: recipe_field(one) for one in dataclasses.fields(recipes.RenderRecipe)}
+
+
+class RenderedBody(serializers.Serializer):
+    """Whether the file lies there, or the job that makes it."""
+
+    ready = serializers.BooleanField()
+    job = JobBody(allow_null=True)
+
+
+class KeyRow(serializers.Serializer):
+    """Whom a number stands for."""
+
+    number = serializers.IntegerField()
+    name, email = serializers.CharField(), serializers.CharField(allow_blank=True)
+
+
+class KeyBody(serializers.Serializer):
+    """Whom the numbers of a dataset's labelers stand for; told to whoever asked, and kept nowhere."""
+
+    labelers = KeyRow(many=True, required=False)
+
+
+def visible(project: Project) -> QuerySet[Dataset]:
+    return Dataset.objects.filter(project=project).select_related("project")
+
+
+def freeze_form_of(endpoint: Endpoint, data: dict[str, Any]) -> freeze_form.FreezeForm:
+    """The page's form as this member may fill it in. Raises ValidationError at its fields."""
+    shown = endpoint.membership.role == Role.ADMIN
+    return filled(lambda given: freeze_form.FreezeForm(endpoint.project, given, names=shown), data)
+
+
+# The endpoints
+
+
+class Datasets(Listing, Act, Endpoint):
+    """The project's datasets. To freeze one is a job; its result names the dataset."""
+
+    roles, scopes = {"GET": READERS, "POST": READERS}, {"POST": "launch"}
+    input, output, status = FreezeInput, JobBody, 202
+    filterset_fields = ["kind", "digest"]
+
+    def get_serializer_class(self):
+        return DatasetBody
+
+    def get_queryset(self):
+        return visible(self.project)
+
+    def act(self, data):
+        return started(self.actor, freeze_form_of(self, data))
+
+
+class Preview(Verb):
+    """What would come of a freeze, without freezing."""
+
+    roles, scopes = {"POST": READERS}, {"POST": "read"}
+    input, output = FreezeInput, PreviewBody
+
+    def act(self, data):
+        recipe = freeze_form.recipe_of(freeze_form_of(self, data))
+        found = freeze_form.preview(self.project, recipe, names=False)
+        of_each = {name: getattr(found.portrait, name) for name in ("ties", "agreement", "longer_wins")}
+        plain = {name: getattr(found, name) for name in ("rows", "judgments", "pairs", "sampled", "first_wins")}
+        return plain | of_each | {"splits": [{"split": split, "rows": rows} for split, rows in found.splits]}
+
+
+class OfDataset(Endpoint):
+    """Something of one dataset."""
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        return get_object_or_404(visible(self.project), pk=self.kwargs["pk"])
+
+
+class DatasetView(DetailEndpoint):
+    """One dataset. It can't be deleted once a model learned from it."""
+
+    roles, serializer_class = {"GET": READERS}, DatasetDetail
+    refuses = {"DELETE": (409,)}
+
+    def get_queryset(self):
+        return visible(self.project)
+
+    def delete(self, request, *args, **kwargs) -> Response:
+        """Remove it with its files. Refused (409) where a model learned from it, or a job reads it."""
+        datasets.delete(self.actor, self.get_object())
+        return Response(status=204)
+
+
+class Render(Act, OfDataset):
+    """Make a file of it, unless it lies there: small ones are made when they are asked for, large ones by a job."""
+
+    roles, scopes = {"POST": READERS}, {"POST": "read"}
+    archived = True
+    input, output, status = FileInput, RenderedBody, 200
+    also, refuses = {"POST": {202: RenderedBody}}, {"POST": (410,)}
+
+    def act(self, data):
+        recipe = chosen(self.dataset, data)
+        datasets.refuse_withdrawn(self.dataset)
+        if render.is_small(self.dataset) or render.path(self.dataset, recipe).exists():
+            return {"ready": True, "job": None}
+        answer = under_way(render.request(self.actor, self.dataset, recipe))
+        return dataclasses.replace(answer, body={"ready": False, "job": JobBody(answer.body).data})
+
+
+def chosen(one: Dataset, data: dict[str, Any]) -> recipes.RenderRecipe:
+    """Raises ValidationError for a file that this dataset doesn't come in."""
+    said = {"format": "rows"} | data
+    try:
+        return render.choose(one, said.pop("format"), said.pop("file", ""), **said)
+    except render.NotOffered as error:
+        raise serializers.ValidationError({"format": [str(error)]}) from error
+
+
+class Download(OfDataset):
+    """A file of it, or a range of the file.
+
+    A large one is made by a job that `render` starts: 202 while it is at it, 409 before it was asked for.
+    """
+
+    roles = {"GET": READERS}
+    serializer_class, sends = FileInput, "*/*"
+    also, refuses = {"GET": {202: JobBody}}, {"GET": (409, 410, 416, 422, 503)}
+
+    @extend_schema(parameters=[FileInput])
+    def get(self, request, *args, **kwargs) -> HttpResponse | Response:
+        given = FileInput(data=request.query_params.dict())
+        given.is_valid(raise_exception=True)
+        recipe = chosen(self.dataset, given.validated_data)
+        if render.path(self.dataset, recipe).exists() or render.is_small(self.dataset):
+            return self.file(recipe)
+        datasets.refuse_withdrawn(self.dataset)
+        if job := render.working_at(self.dataset, recipe):
+            return Response(JobBody(job).data, status=202, headers=WAIT)
+        raise Refused(_("This file is large: have it made first, by a POST to its dataset's render."))
+
+    def file(self, recipe: recipes.RenderRecipe) -> HttpResponse:
+        file, slot = render.make(self.dataset, recipe), None
+        if downloads.is_large(file) and (slot := downloads.slot()) is None:
+            raise Busy
+        name = render.name_of(self.dataset, recipe)
+        return downloads.served(self.request._request, file, name, CONTENT_TYPES[recipe.file], slot)
+
+
+class Busy(exceptions.APIException):
+    status_code, wait = 503, 60
+    default_detail = "Others are taking large files just now: ask again in a minute."
+
+
+class LabelersKey(Act, OfDataset):
+    """Whom the numbers of its labelers stand for. That it was taken is recorded."""
+
+    roles = {"POST": ADMINS}
+    archived = True
+    output = KeyBody
+
+    def act(self, data):
+        rows = key_of_labelers.export(self.actor, self.dataset)
+        people = [{"number": number, "name": name, "email": email} for number, name, email in rows]
+        return Answer({}, 200, secret={"labelers": people})

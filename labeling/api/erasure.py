@@ -1,0 +1,55 @@
+"""Erasing what somebody judged in a project."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from django.shortcuts import get_object_or_404
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from labeling import erasure
+from labeling.api.shared import Apart
+from people.access import ADMINS
+from people.api.base import Endpoint
+from people.models import Membership
+
+
+class ErasureBody(serializers.Serializer):
+    """What an erasure concerns: before it, what it would take; after it, what it took."""
+
+    rankings = serializers.IntegerField()
+    datasets = serializers.SerializerMethodField(help_text="Withdrawn, and frozen anew without them.")
+    models = serializers.SerializerMethodField(help_text="Model versions that learned from what is erased; they stay.")
+
+    def get_datasets(self, found: erasure.Erasure) -> list[int]:
+        return [one.pk for one in found.datasets]
+
+    def get_models(self, found: erasure.Erasure) -> list[int]:
+        return [one.pk for one in found.models]
+
+
+class EraseInput(serializers.Serializer):
+    """Why it goes."""
+
+    why = serializers.CharField(max_length=200, help_text="Stands where the withdrawn datasets stood; name nobody.")
+
+
+class Erase(Apart, Endpoint):
+    """What somebody judged here: GET says what would go, POST erases it. To erase twice is to erase once."""
+
+    roles = {"GET": ADMINS, "POST": ADMINS}
+    input, output = EraseInput, ErasureBody
+
+    def get_serializer_class(self):
+        return ErasureBody
+
+    @cached_property
+    def member(self) -> Membership:
+        return get_object_or_404(Membership.objects.select_related("user"), project=self.project, pk=self.kwargs["pk"])
+
+    def get(self, request, *args, **kwargs) -> Response:
+        return Response(ErasureBody(erasure.foresee(self.project, self.member.user)).data)
+
+    def act(self, data):
+        return erasure.erase(self.actor, self.project, self.member.user, data["why"])

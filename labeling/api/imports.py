@@ -1,0 +1,148 @@
+"""Files, in: uploaded and checked, looked at, then imported."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.http import FileResponse, Http404, QueryDict
+from django.shortcuts import get_object_or_404
+from django.utils.datastructures import MultiValueDict
+from rest_framework import serializers
+from rest_framework.parsers import MultiPartParser
+
+from labeling import imports
+from labeling.api.shared import Turn
+from labeling.upload import ASKED, CLEANING, ConfirmForm, UploadForm, discard
+from modelops import recipes
+from modelops.api.jobs import JobBody
+from modelops.api.shared import filled, recipe_field, started, under_way
+from modelops.models import Job
+from people.access import ADMINS
+from people.api.base import Act, Detail, Endpoint, Verb, once
+from people.models import Project
+
+
+class UploadInput(serializers.Serializer):
+    """A file of any known format; nothing of it comes in before it is confirmed."""
+
+    file = serializers.FileField()
+    format = serializers.ChoiceField(recipes.FORMATS_IN, required=False, help_text="As it looks, where none is named.")
+
+
+class ImportSettings(serializers.Serializer):
+    """How a file is read and cleaned. What is left out is as at its last check."""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        known = {one.name: one for one in dataclasses.fields(recipes.ImportRecipe)}
+        return {name: recipe_field(known[name]) for name in (*ASKED, *CLEANING)}
+
+
+class EntryBody(serializers.Serializer):
+    """What a row would become."""
+
+    messages = Turn(many=True)
+    answers, judgments = serializers.ListField(), serializers.ListField()
+    demonstration, split, use_case = (serializers.CharField(allow_blank=True) for _ in range(3))
+    language, source = (serializers.CharField(allow_blank=True) for _ in range(2))
+
+
+class RowBody(serializers.Serializer):
+    """One of the file's first rows, as it is read."""
+
+    place = serializers.CharField(help_text="Its line, or where in the file it stands.")
+    entries = EntryBody(many=True)
+    error = serializers.CharField(allow_blank=True, help_text="Why it can't come in.")
+
+
+class ImportBody(JobBody):
+    """A check, or an import, of a file; `result.check` says what would come in, once the job is done."""
+
+    rows = RowBody(many=True, source="shown", help_text="The first ten; none once the file is gone.")
+
+    class Meta(JobBody.Meta):
+        fields = [*JobBody.Meta.fields, "rows"]
+        read_only_fields = fields
+
+    def to_representation(self, job: Job) -> dict[str, Any]:
+        path = settings.VAR / job.recipe["path"]
+        found = imports.preview(path, job.recipe["format"]) if path.exists() else []
+        job.shown = [{"place": row.place, "entries": entries, "error": error} for row, entries, error in found]
+        return super().to_representation(job)
+
+
+def uploads(project: Project) -> QuerySet[Job]:
+    """The checks and imports of files."""
+    found = Job.objects.filter(project=project, kind=Job.Kind.IMPORT)
+    return found.select_related("project", "requested_by", "model_made")
+
+
+# The endpoints
+
+
+class Imports(Act, Endpoint):
+    """Upload a file, to be checked by a job; confirm that job to import it."""
+
+    scopes, parser_classes = {"POST": "launch"}, [MultiPartParser]
+    input, output, status = UploadInput, JobBody, 202
+
+    def post(self, request, *args, **kwargs):
+        form = self.given(request)
+        response = once(request, lambda: self.answer(under_way(form.request_check(self.actor, self.project))))
+        if "Idempotent-Replayed" in response.headers:
+            discard(form.path)
+        return response
+
+    def given(self, request) -> UploadForm:
+        """The page's form, which keeps the file: before the transaction that asks for the check."""
+        data = super().given(request)
+        files = MultiValueDict({"file": request.FILES.getlist("file")})
+        said = QueryDict(mutable=True)
+        said["format"] = data.get("format", "")
+        form = UploadForm(said, files)
+        if not form.is_valid():
+            raise serializers.ValidationError(form.errors)
+        return form
+
+
+class ImportView(Detail, Endpoint):
+    """A check, or an import, with the file's first rows."""
+
+    roles, serializer_class = {"GET": ADMINS}, ImportBody
+
+    def get_queryset(self):
+        return uploads(self.project)
+
+
+class Confirm(Verb):
+    """Import the file."""
+
+    scopes, dry_run = {"POST": "launch"}, False
+    input, output, status = ImportSettings, JobBody, 202
+
+    def act(self, data):
+        job = get_object_or_404(uploads(self.project), pk=self.kwargs["pk"])
+        form = filled(lambda given: ConfirmForm(job, given), data)
+        return started(self.actor, form, dry_run=self.dry_run)
+
+
+class Check(Confirm):
+    """Check it again, read or cleaned otherwise."""
+
+    dry_run = True
+
+
+class BadRows(Endpoint):
+    """The rows that were left out, each with the reason, as JSON Lines."""
+
+    roles = {"GET": ADMINS}
+    serializer_class, sends = JobBody, "application/x-ndjson"
+
+    def get(self, request, *args, **kwargs) -> FileResponse:
+        job = get_object_or_404(uploads(self.project), pk=kwargs["pk"])
+        path = imports.bad_rows_of(settings.VAR / job.recipe["path"], job.pk)
+        if not path.is_file():
+            raise Http404
+        return FileResponse(open(path, "rb"), content_type="application/x-ndjson", filename=f"job-{job.pk}-bad.jsonl")

@@ -1,0 +1,255 @@
+"""Jobs: start, watch, stop, resume."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import django_filters as filters
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from modelops import forms, jobs, recipes
+from modelops.api.shared import Setting, filled, started
+from modelops.models import Job, LogLine, Metric
+from people.access import READERS, Role
+from people.api.base import Act, DetailEndpoint, Endpoint, ListEndpoint, Listing, SiteEndpoint, Verb
+from people.api.filters import IdFilter
+from people.models import Membership
+
+KINDS = [kind for kind in forms.STARTABLE if kind != Job.Kind.FREEZE]  # a freeze is asked for at datasets
+OWN = (Job.Kind.FREEZE, Job.Kind.RENDER)  # what a researcher may ask for, and watch
+
+
+class JobBody(serializers.ModelSerializer):
+    """One run of a worker: what it was told, how far it is, what became of it."""
+
+    percent = serializers.IntegerField(read_only=True)
+    seconds_left = serializers.FloatField(read_only=True, allow_null=True, help_text="At the present rate.")
+    cancelling = serializers.BooleanField(source="cancel_requested", read_only=True)
+    requested_by = serializers.EmailField(source="requested_by.email", allow_null=True, default=None)
+    model_made = serializers.IntegerField(source="model_made.pk", allow_null=True, default=None)
+    dataset_made = serializers.SerializerMethodField(help_text="What a freeze froze.")
+    recipe, result = serializers.DictField(), serializers.DictField()
+
+    class Meta:
+        model = Job
+        fields = ["id", "kind", "state", "recipe", "model_version", "dataset", "reward_model", "rehearsal"]
+        fields += ["done", "total", "percent", "seconds_left", "note", "error", "result", "cancelling"]
+        fields += ["requested_by", "model_made", "dataset_made", "created_at", "started_at", "finished_at"]
+        read_only_fields = fields
+
+    def get_dataset_made(self, job: Job) -> int | None:
+        return job.result.get("dataset")
+
+
+class JobInput(serializers.Serializer):
+    """A job to start. What is left out is as the start page has it at first: the champion, the newest dataset."""
+
+    kind = serializers.ChoiceField([(kind.value, kind.label) for kind in KINDS])
+    recipe = serializers.DictField(
+        child=Setting(), required=False, help_text="Settings of the kind; /api/v1/recipes lists them."
+    )
+    model_version = serializers.IntegerField(required=False, help_text="Which answers, or is trained further.")
+    dataset = serializers.IntegerField(required=False, help_text="Which is learned from.")
+    reward_model = serializers.IntegerField(required=False, help_text="Which scores a PPO's answers.")
+    rehearsal = serializers.IntegerField(required=False, help_text="A dataset that a PPO keeps in mind.")
+
+
+class Figure(serializers.FloatField):
+    """Null where it is not a number: a run that diverged says so."""
+
+    def to_representation(self, value: float) -> float | None:
+        return float(value) if math.isfinite(value) else None
+
+
+class MetricBody(serializers.ModelSerializer):
+    """A figure that a job reported: at a step, or (step null) of its result."""
+
+    value, low, high = (Figure(allow_null=True) for _ in range(3))
+
+    class Meta:
+        model = Metric
+        fields = ["id", "name", "slice", "step", "value", "low", "high", "n"]
+        read_only_fields = fields
+
+
+class LineBody(serializers.ModelSerializer):
+    """A line that a job printed."""
+
+    class Meta:
+        model = LogLine
+        fields = ["id", "at", "text"]
+        read_only_fields = fields
+
+
+class SettingBody(serializers.Serializer):
+    """One setting."""
+
+    name, help = serializers.CharField(), serializers.CharField()
+    default = Setting()
+    low, high = serializers.FloatField(allow_null=True), serializers.FloatField(allow_null=True)
+    choices = serializers.ListField(child=serializers.CharField())
+
+
+class RecipeBody(serializers.Serializer):
+    """What a kind of job can be told."""
+
+    kind, label = serializers.ChoiceField(Job.Kind.choices), serializers.CharField()
+    settings = SettingBody(many=True)
+
+
+class RecipesBody(serializers.Serializer):
+    """What every kind of job can be told."""
+
+    recipes = RecipeBody(many=True)
+
+
+def settings_of(kind: str) -> list[dict[str, Any]]:
+    """Each setting with its sentence and the values that it may take."""
+    found = dataclasses.fields(recipes.RECIPES[kind])
+    return [{"name": one.name, "default": one.default, **one.metadata} for one in found]
+
+
+def visible(eyes: Membership) -> QuerySet[Job]:
+    """The project's jobs; to a researcher, those that they asked for."""
+    found = Job.objects.filter(project=eyes.project).select_related("project", "requested_by", "model_made")
+    return found if eyes.role == Role.ADMIN else found.filter(kind__in=OWN, requested_by=eyes.user)
+
+
+class JobFilter(filters.FilterSet):
+    """What jobs may be chosen by."""
+
+    kind = filters.ChoiceFilter(choices=Job.Kind.choices)
+    state = filters.ChoiceFilter(choices=Job.State.choices)
+    model_version, dataset = IdFilter(), IdFilter()
+
+
+# The endpoints
+
+
+class Recipes(SiteEndpoint):
+    """What each kind of job can be told."""
+
+    serializer_class = RecipesBody
+
+    def get(self, request, *args, **kwargs) -> Response:
+        kinds = [(Job.Kind(kind), kind) for kind in recipes.RECIPES]
+        return Response(
+            {"recipes": [{"kind": kind, "label": one.label, "settings": settings_of(kind)} for one, kind in kinds]}
+        )
+
+
+class Jobs(Listing, Act, Endpoint):
+    """The project's jobs. A new one waits for a worker; its Location tells how far it is."""
+
+    roles, scopes = {"GET": READERS}, {"POST": "launch"}
+    input, output, status = JobInput, JobBody, 202
+    filterset_class = JobFilter
+
+    def get_serializer_class(self):
+        return JobBody
+
+    def get_queryset(self):
+        return visible(self.membership)
+
+    def act(self, data):
+        kind, told = data.pop("kind"), data.pop("recipe", {})
+        if kind == Job.Kind.SAMPLE and "others" in told:
+            told["others"] = str(told["others"]).splitlines()
+        try:
+            refuse_unknown(kind, told)
+            return started(self.actor, filled(lambda given: forms.JobForm(self.project, kind, given), told | data))
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError(at_recipe(error.detail)) from error
+
+
+def refuse_unknown(kind: str, told: dict[str, Any]) -> None:
+    known = recipes.RECIPES[kind].__dataclass_fields__
+    unknown = {name: [f"A job of this kind has no such setting: {', '.join(known)}."] for name in told.keys() - known}
+    if unknown:
+        raise serializers.ValidationError(unknown)
+
+
+def at_recipe(errors: dict[str, list]) -> dict[str, Any]:
+    """A form is flat; a request has its settings in `recipe`."""
+    links = {name: told for name, told in errors.items() if name in forms.LINKS}
+    rest = {name: told for name, told in errors.items() if name not in links}
+    return links | ({"recipe": rest} if rest else {})
+
+
+class JobView(DetailEndpoint):
+    """One job."""
+
+    roles, serializer_class = {"GET": READERS}, JobBody
+
+    def get_queryset(self):
+        return visible(self.membership)
+
+
+class JobVerb(Verb):
+    """Something done to a job; the answer says how it stands then."""
+
+    scopes, output = {"POST": "launch"}, JobBody
+
+    def act(self, data):
+        one = get_object_or_404(visible(self.membership), pk=self.kwargs["pk"])
+        self.do(one)
+        return visible(self.membership).get(pk=one.pk)
+
+    def do(self, one: Job) -> None:
+        raise NotImplementedError
+
+
+class Cancel(JobVerb):
+    """Stop it: at once where it waits, else at its next beat. Cancelling what is over changes nothing."""
+
+    def do(self, one):
+        jobs.cancel(self.actor, one)
+
+
+class Resume(JobVerb):
+    """Queue a failed or cancelled job again: it goes on from what it had finished."""
+
+    def do(self, one):
+        jobs.resume(self.actor, one)
+
+
+class OfJob(ListEndpoint):
+    """A list that belongs to a job, oldest first."""
+
+    roles, ordering = {"GET": READERS}, "pk"
+    rows: Any = None
+
+    def get(self, request, *args, **kwargs):
+        get_object_or_404(visible(self.membership), pk=kwargs["pk"])
+        return super().get(request, *args, **kwargs)
+
+    def get_queryset(self):
+        return self.rows.filter(job=self.kwargs.get("pk"))
+
+
+class LineFilter(filters.FilterSet):
+    after = IdFilter(field_name="pk", lookup_expr="gt", label="Only lines after the one of this id.")
+
+
+class Log(OfJob):
+    """What it printed: the newest 2,000 lines are kept."""
+
+    serializer_class, filterset_class, rows = LineBody, LineFilter, LogLine.objects
+
+
+class MetricFilter(filters.FilterSet):
+    """What figures may be chosen by."""
+
+    name, slice = filters.CharFilter(), filters.CharFilter()
+    final = filters.BooleanFilter(field_name="step", lookup_expr="isnull", label="Of the result, or step by step.")
+
+
+class Metrics(OfJob):
+    """Its figures, in the order of reporting."""
+
+    serializer_class, filterset_class, rows = MetricBody, MetricFilter, Metric.objects
