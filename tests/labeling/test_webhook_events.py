@@ -143,3 +143,15 @@ def test_a_promotion_and_a_new_dataset_are_told_once(project, alice, carol, told
     assert events["version.promoted"]["alias"] == "champion"
     assert events["dataset.frozen"]["digest"] == frozen.digest
     assert [event for event, _data in told()].count("dataset.frozen") == 1
+
+
+def test_every_address_that_is_told_leads_to_the_thing(project, alice, carol, told, client_for):
+    registry.promote(carol, Project.objects.get(pk=project.pk), make_model(project, folder="m", sha256="0" * 64))
+    make_task(project)
+    rank(alice)
+    export.freeze_now(None, project)
+    webhooks.ping(carol, Webhook.objects.get())
+
+    assert {event for event, _data in told()} == {*Webhook.Event.values, webhooks.PING}
+    for event, data in told():
+        assert client_for(carol).get(data["address"]).status_code == 200, event
