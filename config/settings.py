@@ -47,7 +47,7 @@ BEAT_SECONDS = env.float("PODIUM_BEAT_SECONDS", 5)
 SILENT_SECONDS = env.float("PODIUM_SILENT_SECONDS", 60)
 # Seconds between two sweeps for waiting jobs, silent jobs and expired leases.
 SWEEP_SECONDS = env.float("PODIUM_SWEEP_SECONDS", 30)
-# Days that uploads, files made for downloads, and receipts of forms and requests are kept.
+# Days that uploads, files made for downloads, receipts of forms and requests, and the log of webhooks are kept.
 KEEP_DAYS = env.int("PODIUM_KEEP_DAYS", 30)
 # Seconds without an event after which a trainer is taken for hung and killed.
 CHILD_SILENT_SECONDS = env.float("PODIUM_CHILD_SILENT_SECONDS", 900)
@@ -61,6 +61,8 @@ ENGINE_REQUESTS = env.int("PODIUM_ENGINE_REQUESTS", 8)
 MACHINE_LOCK = Path(env.str("PODIUM_MACHINE_LOCK", str(VAR / "machine.lock")))
 # Requests that one person's scripts may send to the API, as a number by second, minute, hour or day.
 API_RATE = env.str("PODIUM_API_RATE", "1200/min")
+# 1 lets webhooks go to private addresses too, and to servers without https.
+WEBHOOK_PRIVATE = env.bool("PODIUM_WEBHOOK_PRIVATE", False)
 # Largest uploaded file, in bytes.
 UPLOAD_LIMIT = env.int("PODIUM_UPLOAD_LIMIT", 64 * 2**20)
 # Where e-mail goes, as a URL (smtp+tls://user:password@host:587). Without one it is printed, not sent.
@@ -199,6 +201,8 @@ SPECTACULAR_SETTINGS = {
         "ProjectState": "people.models.Project.State",
         "InvitationState": "people.models.Invitation.State",
         "Role": "people.models.Membership.Role",
+        "WebhookState": "people.models.Webhook.State",
+        "DeliveryState": "people.models.Delivery.State",
         "JobState": "modelops.models.Job.State",
         "JobKind": "modelops.models.Job.Kind",
         "DatasetKind": "modelops.models.Dataset.Kind",
@@ -305,6 +309,7 @@ LOGGING = {
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.worker.request": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},  # it tells of each address that is called, and some hold a secret
         "axes": {"level": "ERROR"},  # it tells of failures without saying whose; the audit trail does
     },
 }

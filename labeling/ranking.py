@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from labeling import assignment as assignments
+from labeling import telling
 from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking
 from labeling.working import NotWorking
 from modelops import rows
@@ -126,6 +127,7 @@ def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None
     Raises InvalidRanking, AlreadySubmitted, or assignments.LeaseLost when the place went to someone else.
     """
     ranks = check(judgment, len(assignment.order), assignment.project)
+    telling.take_turns(assignment)
     if not _hand_in(assignment, draft):
         assignment = _locked(assignment)
         if assignment.state == Assignment.State.SUBMITTED:
@@ -134,6 +136,8 @@ def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None
         _hand_in(assignment, draft)
     ranking = _write(assignment, judgment, ranks)
     audit.record(assignment.labeler, "rank", ranking, assignment.project, revision=ranking.revision)
+    telling.submitted(assignment.project, ranking)
+    telling.if_complete(assignment)
     return ranking
 
 
@@ -171,6 +175,7 @@ def revise(assignment: Assignment, judgment: Judgment) -> Ranking:
         raise NothingToRevise
     ranking = _write(assignment, judgment, ranks)
     audit.record(assignment.labeler, "revise", ranking, assignment.project, revision=ranking.revision)
+    telling.submitted(assignment.project, ranking)
     return ranking
 
 

@@ -18,8 +18,8 @@ from django.utils.translation import gettext as _
 
 from modelops import jobs, rows, tables
 from modelops.models import Dataset, Job, ModelVersion
-from people import audit
-from people.models import User
+from people import audit, webhooks
+from people.models import Project, User, Webhook
 
 
 class Withheld(Exception):
@@ -90,11 +90,20 @@ def register(project, kind: str, digest: str, folder: Path, figures: dict | None
     """
     place = str(folder.relative_to(settings.VAR))
     fields |= {"folder": place, "counts": counts(folder) | (figures or {}), "kind": kind}
-    dataset, new = Dataset.objects.get_or_create(project=project, digest=digest, defaults=fields)
+    with transaction.atomic():
+        dataset, new = Dataset.objects.get_or_create(project=project, digest=digest, defaults=fields)
+        if new:
+            _tell(dataset)
     if dataset.withdrawn_at:
         dataset.withdrawn_at, dataset.withdrawn_why, dataset.successor = None, "", None
         dataset.save(update_fields=["withdrawn_at", "withdrawn_why", "successor"])
     return dataset, new
+
+
+def _tell(dataset: Dataset) -> None:
+    project = Project.objects.get(pk=dataset.project_id)  # as it is now: freezing takes its time
+    about = {"dataset": dataset.pk, "digest": dataset.digest, "kind": dataset.kind}
+    webhooks.tell(project, Webhook.Event.DATASET_FROZEN, f"datasets/{dataset.pk}", **about)
 
 
 # Reading

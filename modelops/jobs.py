@@ -23,8 +23,8 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from modelops import recipes
 from modelops.models import Job, LogLine, Metric
-from people import audit
-from people.models import User
+from people import audit, webhooks
+from people.models import Project, User, Webhook
 
 log = logging.getLogger(__name__)
 State, Kind = Job.State, Job.Kind
@@ -238,9 +238,15 @@ def end(job: Job, state: State, error: str = "") -> None:
     if not owned(job).update(state=state, error=error, finished_at=now(), note="", result=job.result, attempts=0):
         return
     audit.record(None, f"job {state}", job, job.project, **({"error": error[:500]} if error else {}))
+    _tell(job, state)
     if state == State.DONE:
         for kind in Job.objects.filter(after=job, state=State.QUEUED).values_list("kind", flat=True):
             wake(queue_of(kind))
+
+
+def _tell(job: Job, state: State) -> None:
+    project = Project.objects.get(pk=job.project_id)  # as it is now: the job may have run for hours
+    webhooks.tell(project, Webhook.Event.JOB_FINISHED, f"jobs/{job.pk}", job=job.pk, kind=job.kind, state=state)
 
 
 def retry(job: Job, error: str) -> None:
@@ -264,6 +270,8 @@ def cancel(actor: User, job: Job) -> None:
     stopped = this.filter(state=State.QUEUED).update(state=State.CANCELLED, finished_at=now())
     if stopped or this.filter(state=State.RUNNING, cancel_requested=False).update(cancel_requested=True):
         audit.record(actor, "cancel", job, job.project)
+    if stopped:
+        _tell(job, State.CANCELLED)
 
 
 @transaction.atomic

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from django.utils.translation import gettext_lazy as _
 
 from people import audit
-from people.models import AuditEvent, Invitation, Membership, Project, Receipt, User
+from people.models import AuditEvent, Delivery, Invitation, Membership, Project, Receipt, User, Webhook
 
 admin.site.site_header = admin.site.site_title = _("Podium: back office")
 admin.site.index_title = _("All rows")
@@ -131,3 +131,19 @@ class AuditEventAdmin(ReadOnly):
 class ReceiptAdmin(ReadOnly):
     list_display = ["created_at", "user", "key", "result"]
     list_select_related = ["user"]
+
+
+@admin.register(Webhook)
+class WebhookAdmin(ReadOnly):
+    list_display = ["url", "project", "state", "failing_since", "created_by"]
+    list_filter = ["state", "project"]
+    list_select_related = ["project", "created_by"]
+    search_fields = ["url"]
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnly):
+    list_display = ["created_at", "event", "webhook", "state", "status", "attempts", "next_at"]
+    list_filter = ["state", "event"]
+    list_select_related = ["webhook"]
+    search_fields = ["event_id"]

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from people import accounts, audit, mail, throttle
-from people.models import FLAGS, Membership, Project, Token, User
+from people.models import FLAGS, Membership, Project, Token, User, Webhook
 
 
 class Keyed(forms.Form):
@@ -203,6 +203,22 @@ class TokenForm(Keyed):
         initial=90,
         choices=[(days, ngettext_lazy("%d day", "%d days", days) % days) for days in (7, 30, 90, 366)],
     )
+
+
+class WebhookForm(Keyed, forms.ModelForm):
+    """Where a project's events are told, and which."""
+
+    events = forms.MultipleChoiceField(
+        label=_("Events"),
+        choices=lambda: [(event.value, f"{event.value}: {event.label}") for event in Webhook.Event],
+        widget=forms.CheckboxSelectMultiple,
+        initial=Webhook.Event.values,
+    )
+
+    class Meta:
+        model = Webhook
+        fields = ["url", "events"]
+        widgets = {"url": forms.URLInput(attrs={"placeholder": "https://example.org/hooks"})}
 
 
 class MemberForm(Keyed):

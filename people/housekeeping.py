@@ -1,4 +1,4 @@
-"""What nobody needs any more is forgotten: receipts, ended sessions, and the copies made before upgrades."""
+"""What nobody needs any more is forgotten: receipts, the log of webhooks, ended sessions, and the copies made before upgrades."""
 
 from datetime import datetime, timedelta
 
@@ -7,7 +7,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import QuerySet
 from django.utils.timezone import now
 
-from people.models import Receipt
+from people.models import Delivery, Receipt
 
 BATCH = 500  # rows of one write, so that nobody waits for it
 UPGRADES = 5  # copies of the database made before an upgrade, of which the newest are kept
@@ -19,12 +19,14 @@ def long_ago() -> datetime:
 
 def forget() -> None:
     """Delete what is past its time. Any number of calls is harmless."""
-    _delete(Receipt.objects.filter(created_at__lt=long_ago()))
-    _delete(Session.objects.filter(expire_date__lt=now()))
+    delete(Receipt.objects.filter(created_at__lt=long_ago()))
+    delete(Delivery.objects.filter(created_at__lt=long_ago()))
+    delete(Session.objects.filter(expire_date__lt=now()))
     for copy in sorted((settings.VAR / "backups").glob("database-*.tar"))[:-UPGRADES]:  # by their dates
         copy.unlink(missing_ok=True)
 
 
-def _delete(rows: QuerySet) -> None:
+def delete(rows: QuerySet) -> None:
+    """All of them, a batch at a time."""
     while found := list(rows.values_list("pk", flat=True)[:BATCH]):
         rows.filter(pk__in=found).delete()

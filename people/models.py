@@ -13,6 +13,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from people.outward import proper_address
+
 
 def known_zone(name: str) -> None:
     """Raises ValidationError unless `name` is a time zone of the IANA database."""
@@ -172,6 +174,7 @@ class Project(models.Model):
         help_text=_("As many of the tasks that a labeler is given come with an answer key, unknown to them; 0: none."),
     )  # fmt: skip
     zone = models.CharField(_("time zone"), max_length=50, default="UTC", validators=[known_zone])
+    awaited = models.JSONField(default=list, editable=False, help_text=_("Events that its active webhooks wait for."))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -310,3 +313,84 @@ class Receipt(models.Model):
 
     def __str__(self) -> str:
         return str(self.key)
+
+
+class Webhook(models.Model):
+    """Where a project's events are told. Its secret is made of its salt and the site's key: no table holds it."""
+
+    class Event(models.TextChoices):
+        RANKING_SUBMITTED = "ranking.submitted", _("a ranking was submitted, or revised")
+        TASK_COMPLETE = "task.complete", _("the last place of a task was filled")
+        JOB_FINISHED = "job.finished", _("a job ended: done, failed or cancelled")
+        VERSION_PROMOTED = "version.promoted", _("a model version was promoted")
+        DATASET_FROZEN = "dataset.frozen", _("a new dataset was frozen")
+
+    class State(models.TextChoices):
+        ACTIVE = "active", _("active: is told of its events")
+        OFF = "off", _("off: an admin switched it off")
+        GONE = "gone", _("off: its server answered that it is gone (410)")
+        FAILING = "failing", _("off: nothing had arrived there for five days")
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="webhooks")
+    url = models.CharField(_("address"), max_length=500, validators=[proper_address])
+    events = models.JSONField(_("events"))
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.ACTIVE)
+    failing_since = models.DateTimeField(null=True, help_text=_("The first failure since something last arrived."))
+    salt = models.UUIDField(default=uuid.uuid4, editable=False)
+    former_salt = models.UUIDField(null=True, editable=False, help_text=_("Signs too, for a day after a renewal."))
+    renewed_at = models.DateTimeField(null=True, editable=False)
+    created_by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("made by"))
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def active(self) -> bool:
+        return self.state == self.State.ACTIVE
+
+
+class Delivery(models.Model):
+    """One event on its way to one webhook: written in the transaction of the deed, so that neither exists without the other."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting: not sent yet")
+        DELIVERED = "delivered", _("delivered: its server took it")
+        FAILED = "failed", _("failed: is sent again later")
+        GIVEN_UP = "given_up", _("given up: is not sent again by itself")
+
+    webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="deliveries")
+    event = models.CharField(_("event"), max_length=30)
+    event_id = models.CharField(
+        max_length=40, help_text=_("The same at each attempt: who gets it twice knows it by this.")
+    )
+    payload = models.JSONField()
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_at = models.DateTimeField(default=timezone.now, null=True, help_text=_("Not sent before; none: not again."))
+    leased_until = models.DateTimeField(null=True, help_text=_("Until then one worker has it, if it lives."))
+    status = models.PositiveSmallIntegerField(null=True, help_text=_("What its server answered last."))
+    error = models.CharField(max_length=300, blank=True)
+    response = models.CharField(max_length=1000, blank=True)
+    seconds = models.FloatField(null=True, help_text=_("That the last attempt took."))
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    delivered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["webhook", "event_id"], name="an_event_is_told_once_to_a_webhook"),
+            models.CheckConstraint(
+                condition=Q(state__in=["waiting", "failed"], next_at__isnull=False)
+                | Q(state__in=["delivered", "given_up"], next_at=None),
+                name="what_is_still_to_be_sent_has_its_time",
+            ),
+        ]
+        indexes = [models.Index(fields=["next_at"], condition=Q(next_at__isnull=False), name="deliveries_to_be_sent")]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.event_id}"
+
+    @property
+    def about(self) -> str:
+        """Where below the project the API tells of the thing: `rankings/5`."""
+        return self.payload["data"]["address"].split("/", 5)[-1]

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from labeling import keys
+from people import deliveries
+from people.models import Webhook
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/*.md"))
@@ -77,3 +79,13 @@ def test_the_labelers_keys_are_the_page_s():
     assert set(re.findall(r"^  (\w+)[:,]", verbs, re.M)) == set(keys.VERBS)
     assert documented - set("ai17") == handled
     assert documented >= set("ai17"), "letters and ratings"
+
+
+def test_every_event_of_webhooks_is_documented_and_how_often_it_is_tried():
+    admin = (ROOT / "docs/admin.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| `(\w+\.\w+)` \|", admin, re.M)
+
+    assert documented == Webhook.Event.values
+    assert "5 seconds, 5 minutes, 30 minutes, 2, 5, 10, 14, 20 and 24 hours" in admin
+    assert [pause / 3600 for pause in deliveries.LATER[3:]] == [2, 5, 10, 14, 20, 24]
+    assert deliveries.LATER[:3] == (5, 300, 1800)

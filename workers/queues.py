@@ -6,7 +6,7 @@ from celery.signals import worker_ready
 from labeling import assignment, tidying
 from modelops import jobs
 from modelops.models import Job
-from people import housekeeping
+from people import deliveries, housekeeping
 from workers import data, machine, pulse, sampling, training  # noqa: F401  (pulse connects its signals)
 
 
@@ -27,11 +27,17 @@ def training_work() -> None:
     alone("training", training.run)
 
 
+@shared_task(name="webhooks.deliver")
+def deliver() -> None:
+    deliveries.deliver()
+
+
 @shared_task(name="sweep")
 def sweep() -> None:
     """What makes up for lost messages, dead workers and closed laptops."""
     assignment.expire()
     jobs.wake_waiting()
+    deliveries.wake_waiting()
 
 
 @shared_task(name="tidy")

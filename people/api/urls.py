@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from people.api import accounts, invitations, projects, root
+from people.api import accounts, invitations, projects, root, webhooks
 
 urlpatterns = [
     path("openapi.json", root.openapi, name="api-openapi"),
@@ -19,6 +19,13 @@ urlpatterns = [
     path("projects/<slug:slug>/leave", projects.Leave.as_view()),
     path("projects/<slug:slug>/invitations", invitations.ProjectInvitations.as_view()),
     path("projects/<slug:slug>/audit", projects.Audit.as_view()),
+    # Webhooks
+    path("projects/<slug:slug>/webhooks", webhooks.Webhooks.as_view()),
+    path("projects/<slug:slug>/webhooks/<int:pk>", webhooks.OneWebhook.as_view()),
+    path("projects/<slug:slug>/webhooks/<int:pk>/renew-secret", webhooks.RenewSecret.as_view()),
+    path("projects/<slug:slug>/webhooks/<int:pk>/test", webhooks.Test.as_view()),
+    path("projects/<slug:slug>/webhooks/<int:pk>/deliveries", webhooks.Deliveries.as_view()),
+    path("projects/<slug:slug>/deliveries/<int:pk>/redeliver", webhooks.Redeliver.as_view()),
     # The site
     path("accounts", accounts.Accounts.as_view()),
     path("accounts/<int:pk>", accounts.OneAccount.as_view()),

@@ -5,12 +5,13 @@ from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.urls import reverse
 
-from labeling import export, imports
-from labeling.models import Prompt, RankingTask
+from labeling import export, filling, imports
+from labeling.models import Prompt, PromptTemplate, RankingTask
 from labeling.views.components import CARDS
 from modelops import recipes
 from modelops.models import Dataset, Job, ModelVersion
-from people.models import Membership, User
+from people import webhooks
+from people.models import Delivery, Membership, User, Webhook
 from tests.browser.hands import make_tasks
 from tests.factories import make_job, make_model, make_person, make_ranking, make_task
 
@@ -22,7 +23,8 @@ RULES = {
 }
 OF_A_PROJECT = [
     "rank", "history", "rank-keys", "guidelines", "ring", "members", "settings", "prompts", "prompts-upload", "jobs",
-    "models", "model-register", "datasets", "freeze", "set-aside", "write", "reviews", "ask-prompts", "ask-demonstrations",
+    "models", "model-register", "datasets", "freeze", "set-aside", "templates", "write", "reviews", "ask-prompts", "ask-demonstrations",
+    "webhooks",
 ]  # fmt: skip
 OF_THE_SITE = ["home", "account", "password_change", "tokens", "accounts", "account-new", "projects-new", "components"]
 
@@ -36,7 +38,21 @@ def admin(project):
     make_upload(project)
     make_ranking(make_task(project), person, ranks=[1, 2, 2, 3])
     export.freeze_now(None, project)
+    filling.create(person, project, "stories", "A story titled {title}.")
+    make_webhook(project, person)
     return person
+
+
+def make_webhook(project, admin):
+    """A webhook with a delivery in each state."""
+    hook, _secret = webhooks.make(admin, project, "https://example.org/hooks", ["job.finished", "task.complete"])
+    for state, fields in {
+        "waiting": {},
+        "delivered": {"next_at": None, "status": 200, "response": "ok", "seconds": 0.1},
+        "failed": {"error": "It answered 500.", "status": 500, "seconds": 0.2},
+        "given_up": {"next_at": None, "error": "No such host."},
+    }.items():
+        Delivery.objects.filter(pk=webhooks.ping(admin, hook).pk).update(state=state, **fields)
 
 
 def make_upload(project):
@@ -75,6 +91,8 @@ def addresses():
     yield reverse("member-erase", args=["demo", Membership.objects.first().pk])
     yield reverse("task-gold", args=["demo", RankingTask.objects.first().pk])
     yield reverse("job", args=["demo", Job.objects.first().pk])
+    yield reverse("template", args=["demo", PromptTemplate.objects.get().pk])
+    yield reverse("webhook", args=["demo", Webhook.objects.first().pk])
     yield from (reverse(name) for name in OF_THE_SITE)
     yield from (f"{reverse('components')}?card={card}" for card in CARDS)
 

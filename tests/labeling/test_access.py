@@ -7,7 +7,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from labeling import imports
 from labeling.models import PromptTemplate, Writing
 from modelops.models import Dataset, Job
-from people import projects
+from people import projects, webhooks
 from tests.factories import make_model, make_person, make_task
 
 pytestmark = pytest.mark.django_db
@@ -23,6 +23,7 @@ GET = {
     "job-new": ADMIN, "job-answers": ADMIN, "models": ADMIN, "model": ADMIN, "model-register": ADMIN, "model-serve": ADMIN,
     "datasets": READER, "dataset": READER, "freeze": READER, "freeze-preview": (204, 204, 403, 403, 404), "member-erase": ADMIN, "dataset-download": (410, 410, 403, 403, 404),
     "rank": RANKER, "guidelines": RANKER, "history": RANKER, "rank-keys": RANKER,
+    "webhooks": ADMIN, "webhook": ADMIN,
     "write": RANKER, "reviews": LEAD, "review": LEAD, "ask-demonstrations": ADMIN, "ask-prompts": ADMIN, "project": (302, 302, 302, 302, 404),
 }  # fmt: skip
 POST_ADMIN = (302, 403, 403, 403, 404)
@@ -33,6 +34,8 @@ POST = {
     "member-role": POST_ADMIN, "member-pause": POST_ADMIN, "member-unpause": POST_ADMIN,
     "dataset-delete": POST_ADMIN, "dataset-key": (200, 403, 403, 403, 404),
     "member-remove": POST_ADMIN, "wishes-withdraw": POST_ADMIN, "template-delete": POST_ADMIN,
+    "webhook-switch": POST_ADMIN, "webhook-ping": POST_ADMIN, "webhook-remove": POST_ADMIN, "delivery-again": POST_ADMIN,
+    "webhook-renew": (200, 403, 403, 403, 404),
 }  # fmt: skip
 ELSEWHERE = {"rank-submit", "rank-draft", "rank-skip", "rank-undo", "rank-ahead", "rank-revise", "rank-desk"}
 WRITING = {"write-save", "write-submit", "write-back"}  # test_writing.py
@@ -88,6 +91,9 @@ def arguments(project, people, settings):
     about |= dict.fromkeys(["prompts-confirm", "prompts-bad-rows"], upload.pk)
     template = PromptTemplate.objects.create(project=project, name="stories", text="A story for {audience}.")
     about |= dict.fromkeys(["template", "template-delete"], template.pk)
+    hook, _secret = webhooks.make(people["admin"], project, "https://example.org", ["job.finished"])
+    about |= dict.fromkeys(["webhook", "webhook-switch", "webhook-ping", "webhook-remove", "webhook-renew"], hook.pk)
+    about |= {"delivery-again": webhooks.ping(people["admin"], hook).pk}
     member = people["labeler"].memberships.get().pk
     about |= dict.fromkeys(["member-role", "member-pause", "member-unpause", "member-remove", "member-erase"], member)
     return {name: {"pk": pk} for name, pk in about.items()} | {"job-new": {"kind": "sample"}}
@@ -134,6 +140,6 @@ def test_pages_of_the_site_are_for_its_administrators(client_for, people, name):
 def test_another_projects_rows_are_not_found(client_for, people, arguments, project):
     other = make_person(name="other")
     elsewhere = projects.create(other, slug="elsewhere", name="Elsewhere")
-    for name in ("prompt", "prompts-confirm", "job", "job-json", "model", "dataset", "dataset-download"):
+    for name in ("prompt", "prompts-confirm", "job", "job-json", "model", "dataset", "dataset-download", "webhook"):
         address = reverse(name, kwargs={"slug": elsewhere.slug} | arguments[name])
         assert client_for(other).get(address).status_code == 404

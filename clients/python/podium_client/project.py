@@ -43,7 +43,7 @@ class ProjectClient(Part):
         self.members, self.prompts, self.tasks = Members(*parts), Prompts(*parts), Tasks(*parts)
         self.work, self.writings = Work(*parts), Writings(*parts)
         self.jobs, self.models, self.datasets = Jobs(*parts), Models(*parts), Datasets(*parts)
-        self.imports = Imports(*parts)
+        self.imports, self.webhooks = Imports(*parts), Webhooks(*parts)
 
     def settings(self) -> Body:
         return self.transport.get(self.at())
@@ -306,3 +306,38 @@ class Datasets(Part):
 
     def delete(self, dataset: int) -> None:
         self.transport.delete(self.at(f"datasets/{dataset}"))
+
+
+class Webhooks(Part):
+    """Where events are told. Who gets one checks it by `standardwebhooks.Webhook(secret).verify(body, headers)`."""
+
+    def __call__(self, **filters: Any) -> Iterator[Body]:
+        return self.pages("webhooks", **filters)
+
+    def make(self, url: str, events: list[str] | None = None) -> Body:
+        """The webhook, with its secret, told this once; of all events unless some are named."""
+        return self.post("webhooks", {"url": url} | ({"events": events} if events else {}))
+
+    def read(self, webhook: int) -> Body:
+        return self.get(f"webhooks/{webhook}")
+
+    def change(self, webhook: int, **fields: Any) -> Body:
+        """`url`, `events`, `active`."""
+        return self.transport.edit(self.at(f"webhooks/{webhook}"), fields)
+
+    def renew_secret(self, webhook: int) -> str:
+        """The new secret; for a day events are signed with the former one too."""
+        return self.post(f"webhooks/{webhook}/renew-secret")["secret"]
+
+    def remove(self, webhook: int) -> None:
+        self.transport.delete(self.at(f"webhooks/{webhook}"))
+
+    def test(self, webhook: int) -> Body:
+        """Send something now; the delivery, on its way."""
+        return self.post(f"webhooks/{webhook}/test")
+
+    def deliveries(self, webhook: int, **filters: Any) -> Iterator[Body]:
+        return self.pages(f"webhooks/{webhook}/deliveries", **filters)
+
+    def redeliver(self, delivery: int) -> Body:
+        return self.post(f"deliveries/{delivery}/redeliver")

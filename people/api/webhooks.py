@@ -1,0 +1,174 @@
+"""Webhooks of a project, and the log of what was sent to them. For its admins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters as filters
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from people import webhooks
+from people.access import ADMINS
+from people.api.base import Act, Answer, EditEndpoint, Endpoint, ListEndpoint, Listing, Verb
+from people.models import Delivery, Webhook
+
+
+class Events(serializers.ListField):
+    child = serializers.ChoiceField(Webhook.Event.choices)
+
+    def __init__(self, **options):
+        super().__init__(allow_empty=False, max_length=len(Webhook.Event), **options)
+
+
+class WebhookBody(serializers.ModelSerializer):
+    """Where the project's events are told, and which."""
+
+    events = Events()
+    active = serializers.BooleanField(help_text="Whether it is told of anything; write it to switch it on or off.")
+    created_by = serializers.EmailField(source="created_by.email", read_only=True)
+
+    class Meta:
+        model = Webhook
+        fields = ["id", "url", "events", "active", "state", "failing_since", "created_by", "created_at"]
+        read_only_fields = ["id", "state", "failing_since", "created_at"]
+
+
+class NewWebhook(serializers.ModelSerializer):
+    events = Events(default=Webhook.Event.values)
+
+    class Meta:
+        model = Webhook
+        fields = ["url", "events"]
+
+
+class MadeWebhook(WebhookBody):
+    """Its secret is told once: a repeated request is answered without it."""
+
+    secret = serializers.CharField(required=False, help_text="`whsec_…`, as Standard Webhooks writes one.")
+
+    class Meta(WebhookBody.Meta):
+        fields = [*WebhookBody.Meta.fields, "secret"]
+
+
+class DeliveryBody(serializers.ModelSerializer):
+    """One event on its way to one webhook, and what came of the last attempt."""
+
+    payload = serializers.DictField(help_text="What is sent.")
+
+    class Meta:
+        model = Delivery
+        fields = ["id", "webhook", "event", "event_id", "payload", "state", "attempts", "next_at", "status", "error"]
+        fields += ["response", "seconds", "created_at", "delivered_at"]
+        read_only_fields = fields
+
+
+class DeliveryFilter(filters.FilterSet):
+    state = filters.ChoiceFilter(choices=Delivery.State.choices)
+    event = filters.ChoiceFilter(choices=[*Webhook.Event.choices, (webhooks.PING, webhooks.PING)])
+    since = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
+    until = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+
+
+# The endpoints
+
+
+class OfProject:
+    roles = {"GET": ADMINS}
+
+    def get_queryset(self) -> QuerySet[Webhook]:
+        return Webhook.objects.filter(project=self.project).select_related("project", "created_by")
+
+
+class Webhooks(OfProject, Listing, Act, Endpoint):
+    """The project's webhooks."""
+
+    serializer_class = WebhookBody
+    filterset_fields = ["state"]
+    input, output, status = NewWebhook, MadeWebhook, 201
+
+    def get_serializer_class(self):
+        return WebhookBody
+
+    def given(self, request) -> dict[str, Any]:
+        data = super().given(request)
+        webhooks.look_up(data["url"])  # it asks the net: before the transaction that holds the key
+        return data
+
+    def act(self, data: dict[str, Any]) -> Answer:
+        webhook, secret = webhooks.make(self.actor, self.project, **data)
+        location = f"/api/v1/projects/{self.project.slug}/webhooks/{webhook.pk}"
+        return Answer(WebhookBody(webhook).data, location=location, secret={"secret": secret})
+
+
+class OneWebhook(OfProject, EditEndpoint):
+    """A webhook: its address, its events, and whether it is on."""
+
+    serializer_class = WebhookBody
+
+    def edit(self, one: Webhook, changes: dict[str, Any]) -> None:
+        active = changes.pop("active", None)
+        if changes.get("url", one.url) != one.url:
+            webhooks.look_up(changes["url"])
+        webhooks.change(self.actor, one, **changes)
+        if active is not None:
+            (webhooks.switch_on if active else webhooks.switch_off)(self.actor, one)
+
+    def delete(self, request, *args, **kwargs) -> Response:
+        """Remove it, and its log."""
+        webhooks.remove(self.actor, self.get_object())
+        return Response(status=204)
+
+
+class Secret(serializers.Serializer):
+    """Told once: a repeated request is answered without it."""
+
+    secret = serializers.CharField(required=False)
+
+
+class RenewSecret(OfProject, Verb):
+    """A new secret. For a day events are signed with the former one too."""
+
+    output = Secret
+
+    def act(self, data: dict[str, Any]) -> Answer:
+        return Answer({}, status=200, secret={"secret": webhooks.renew_secret(self.actor, self.get_object())})
+
+
+class Test(OfProject, Verb):
+    """Send something now, to see whether it arrives. The answer is on its way: read it among the deliveries."""
+
+    output, status = DeliveryBody, 202
+
+    def act(self, data: dict[str, Any]) -> Delivery:
+        return webhooks.ping(self.actor, self.get_object())
+
+
+class Deliveries(ListEndpoint):
+    """What was sent to a webhook in the last month, newest first."""
+
+    roles = {"GET": ADMINS}
+    serializer_class, filterset_class = DeliveryBody, DeliveryFilter
+
+    def get(self, request, *args, **kwargs) -> Response:
+        get_object_or_404(Webhook, project=self.project, pk=kwargs["pk"])
+        return super().get(request, *args, **kwargs)
+
+    def get_queryset(self) -> QuerySet[Delivery]:
+        return Delivery.objects.filter(webhook__project=self.project, webhook=self.kwargs.get("pk"))
+
+
+class Redeliver(Verb):
+    """Send it now, whatever became of it, under the same id."""
+
+    output, status = DeliveryBody, 202
+
+    def get_queryset(self) -> QuerySet[Delivery]:
+        return Delivery.objects.filter(webhook__project=self.project).select_related("webhook__project")
+
+    def act(self, data: dict[str, Any]) -> Delivery:
+        delivery = self.get_object()
+        webhooks.redeliver(self.actor, delivery)
+        return delivery
