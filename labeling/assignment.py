@@ -18,7 +18,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from labeling import set_aside
-from labeling.models import Assignment, Candidate, QueuePosition, RankingTask
+from labeling.models import Assignment, Candidate, Prompt, QueuePosition, RankingTask
 from labeling.order import key, locked, reopen
 from labeling.working import (
     lock_if_working,
@@ -141,7 +141,7 @@ def _lease_next(membership: Membership, ahead: bool = False) -> Assignment | Non
     project, labeler = membership.project, membership.user
     refuse_beyond_daily_limit(project, labeler, at_hand=int(ahead))
     position, looked = _position(project.pk, labeler.pk)
-    find = _find[key(project)]
+    find = _find[key(project), labeler.sensitive]
     found = find(labeler.pk, project.pk, looked) or find(labeler.pk, project.pk, QueuePosition.FRONT)
     if not found:
         return None
@@ -193,6 +193,7 @@ def drawn(percent: int) -> bool:
 def _gold_for(labeler: User, project: Project) -> QuerySet[RankingTask]:
     """The gold tasks that this labeler has not seen, the oldest first."""
     tasks = RankingTask.objects.filter(_unseen(labeler), project=project, purpose=Purpose.GOLD)
+    tasks = tasks if labeler.sensitive else tasks.filter(_harmless())
     return tasks.filter(state=RankingTask.State.OPEN).order_by("pk")
 
 
@@ -200,24 +201,32 @@ def _unseen(labeler) -> Exists:
     return ~Exists(Assignment.objects.filter(task=OuterRef("pk"), labeler=labeler, state__in=Assignment.OVER))
 
 
-def _open_to(labeler, project, beyond, order: str) -> QuerySet[RankingTask]:
-    """The tasks with a free place that this labeler has not seen, beyond a place in the order."""
+def _harmless() -> Exists:
+    return ~Exists(Prompt.objects.filter(pk=OuterRef("prompt"), sensitive=True))
+
+
+def _open_to(labeler, project, beyond, order: str, willing: bool) -> QuerySet[RankingTask]:
+    """The tasks with a free place that this labeler has not seen, beyond a place in the order.
+
+    Sensitive ones are for who is `willing`.
+    """
     tasks = RankingTask.objects.filter(_unseen(labeler), project=project, free_places__gt=0)
+    tasks = tasks if willing else tasks.filter(_harmless())
     return tasks.filter(**{f"{order}__gt": beyond}).order_by(order)
 
 
-def _first(order: str) -> composed:
+def _first(order: str, willing: bool) -> composed:
     """The query for the first of them that nobody else has locked, as (task, place in the order, place of the first)."""
 
     def first(labeler, project, beyond):
-        tasks = _open_to(labeler, project, beyond, order)
+        tasks = _open_to(labeler, project, beyond, order, willing)
         unlocked = tasks.select_for_update(skip_locked=True)
         return unlocked.values_list("pk", order, Subquery(tasks.values(order)[:1]))[:1]
 
     return composed(first)
 
 
-_find = {order: _first(order) for order in ("turn", "sort_key")}
+_find = {(order, willing): _first(order, willing) for order in ("turn", "sort_key") for willing in (False, True)}
 
 
 @transaction.atomic
@@ -226,7 +235,7 @@ def _others_have_decided(membership: Membership) -> bool:
     if not connection.features.has_select_for_update_skip_locked:
         return False  # writers queue for the database: nothing was passed over
     project = membership.project
-    tasks = _open_to(membership.user, project, QueuePosition.FRONT, key(project))
+    tasks = _open_to(membership.user, project, QueuePosition.FRONT, key(project), membership.user.sensitive)
     return tasks.select_for_update().first() is not None
 
 
@@ -311,6 +320,16 @@ def take_back(assignment: Assignment) -> None:
 
 def _from_now(project: Project) -> datetime:
     return now() + timedelta(minutes=project.lease_minutes)
+
+
+def what_else(membership: Membership) -> dict:
+    """How many tasks others hold just now, when the first of them may come back, and whether sensitive ones are open
+    to this labeler but for their not being willing. A gold one brings nothing back.
+    """
+    project, labeler = membership.project, membership.user
+    held = held_by_others(membership)
+    sensitive = _open_to(labeler, project, QueuePosition.FRONT, key(project), willing=True)
+    return held | {"sensitive": not labeler.sensitive and sensitive.filter(prompt__sensitive=True).exists()}
 
 
 def held_by_others(membership: Membership) -> dict:

@@ -34,6 +34,7 @@ class Entry:
     split: str = ""
     source: str = ""
     demonstration: str = ""
+    sensitive: bool = False
     line: int | str = 0  # of the file, from 1
     answers: list[dict] = field(default_factory=list)  # {"text", "model"}
     judgments: list[dict] = field(default_factory=list)  # {"judge", "ranks"}: one of each answer; None: all bad

@@ -4,7 +4,7 @@ from django.dispatch import receiver
 
 from labeling import assignment, writing
 from labeling.models import Assignment, QueuePosition, Writing
-from people.signals import archived, paused, reordered
+from people.signals import archived, paused, reordered, willing
 
 
 @receiver(paused)
@@ -25,6 +25,11 @@ def return_leases(sender, project, **_) -> None:
 def look_from_the_front(sender, project, **_) -> None:
     """How far somebody has looked means nothing in another order."""
     QueuePosition.objects.filter(project=project).update(sort_key=QueuePosition.FRONT)
+
+
+@receiver(willing)
+def look_at_what_was_kept_from_them(sender, user, **_) -> None:
+    QueuePosition.objects.filter(labeler=user).update(sort_key=QueuePosition.FRONT)
 
 
 def give_back_all(held) -> None:

@@ -74,6 +74,7 @@ urlpatterns = [
     path("tasks/<int:pk>/gold", tasks.task_gold, name="task-gold"),
     path("tasks/<int:pk>/not-gold", tasks.task_not_gold, name="task-not-gold"),
     path("prompts/<int:pk>/", prompts.prompt, name="prompt"),
+    path("prompts/<int:pk>/sensitive", prompts.prompt_sensitive, name="prompt-sensitive"),
     # Datasets, models, and what joins them to judgments
     path("datasets/", datasets.dataset_list, name="datasets"),
     path("datasets/<int:pk>/", datasets.dataset, name="dataset"),

@@ -83,7 +83,10 @@ def next_for(membership: Membership) -> Writing | None:
 
 def _take_next(membership: Membership) -> Writing | None:
     expire(membership.project)
-    for wish in Writing.objects.filter(project=membership.project, state=State.OPEN).order_by("pk")[:10]:
+    wishes = Writing.objects.filter(project=membership.project, state=State.OPEN)
+    if not membership.user.sensitive:
+        wishes = wishes.exclude(prompt__sensitive=True)
+    for wish in wishes.order_by("pk")[:10]:
         if _take(wish, membership.user):
             return Writing.objects.get(pk=wish.pk)
     return None

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from people import audit
 from people.access import Refused
 from people.models import AuditEvent, User
-from people.signals import paused
+from people.signals import paused, willing
 
 RESETS_PER_HOUR = 3
 
@@ -46,6 +46,8 @@ def change(actor: User, user: User, **fields) -> None:
     if changed:
         user.save(update_fields=changed)
         audit.record(actor, "change account", user, fields=changed)
+    if "sensitive" in changed:
+        transaction.on_commit(lambda: willing.send(User, user=user))
 
 
 @transaction.atomic

@@ -12,14 +12,14 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, serializers
 
-from labeling import imports
+from labeling import imports, order
 from labeling.api.shared import Apart, Turn
 from labeling.models import Candidate, Prompt, RankingTask
 from labeling.prompts import as_stored
 from labeling.upload import CLEANING
 from modelops import recipes
 from people.access import READERS
-from people.api.base import DetailEndpoint, Endpoint, ListEndpoint, Listing
+from people.api.base import EditEndpoint, Endpoint, ListEndpoint, Listing
 from people.api.filters import IdFilter
 from people.models import Project
 
@@ -29,18 +29,18 @@ MOST = 10_000  # prompts in one request
 class PromptBody(serializers.ModelSerializer):
     """A conversation whose last turn is the user's."""
 
-    messages = Turn(many=True)
-    answers = serializers.IntegerField(help_text="How many candidates answer it.")
+    messages = Turn(many=True, read_only=True)
+    answers = serializers.IntegerField(read_only=True, help_text="How many candidates answer it.")
     template = serializers.IntegerField(
-        source="filled.template_id", allow_null=True, default=None, help_text="Of which it was made, if of one."
+        source="filled.template_id", read_only=True, allow_null=True, default=None, help_text="Of which it was made."
     )
-    template_row = serializers.IntegerField(source="filled.place", allow_null=True, default=None)
+    template_row = serializers.IntegerField(source="filled.place", read_only=True, allow_null=True, default=None)
 
     class Meta:
         model = Prompt
         fields = ["id", "messages", "split", "use_case", "language", "source", "digest", "job", "answers", "created_at"]
-        fields += ["template", "template_row"]
-        read_only_fields = fields
+        fields += ["template", "template_row", "sensitive"]
+        read_only_fields = [name for name in fields if name != "sensitive"]
 
 
 class CandidateBody(serializers.ModelSerializer):
@@ -103,6 +103,7 @@ class PromptFilter(filters.FilterSet):
     split = filters.ChoiceFilter(choices=Prompt.Split.choices)
     use_case = filters.CharFilter()
     language = filters.CharFilter()
+    sensitive = filters.BooleanFilter()
     source = filters.CharFilter()
     job = IdFilter(label="The import that brought it.")
     template = IdFilter(field_name="filled__template", label="Of which it was made.")
@@ -175,13 +176,17 @@ class TooLarge(exceptions.APIException):
     default_detail = _("The request is larger than an upload may be: send it in parts.")
 
 
-class PromptView(DetailEndpoint):
-    """One prompt."""
+class PromptView(EditEndpoint):
+    """One prompt. Only whether it is sensitive can be changed."""
 
     roles, serializer_class = {"GET": READERS}, PromptBody
 
     def get_queryset(self):
         return visible(self.project)
+
+    def edit(self, one, changes):
+        if "sensitive" in changes:
+            order.mark_sensitive(self.actor, one, changes["sensitive"])
 
 
 class Candidates(ListEndpoint):

@@ -87,6 +87,7 @@ class Writer:
             use_case=entry.use_case,
             language=entry.language,
             split=entry.split,
+            sensitive=entry.sensitive,
         )
 
     def _fresh_rows(self, batch: list[Clean]) -> list[tuple[Clean, ImportedRow]]:

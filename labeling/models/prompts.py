@@ -25,6 +25,9 @@ class Prompt(models.Model):
     language = models.CharField(max_length=10, blank=True)
     split = models.CharField(max_length=10, choices=Split)
     digest = models.CharField(max_length=64, help_text=_("sha256 of the conversation."))
+    sensitive = models.BooleanField(
+        default=False, help_text=_("Sexual, violent or hateful: only for people who said that they are willing.")
+    )
     published = models.BooleanField(default=False)
     job = models.ForeignKey(Job, models.SET_NULL, null=True, related_name="prompts_added")
     created_at = models.DateTimeField(default=timezone.now)

@@ -8,9 +8,9 @@ from django.db.models import Count, Prefetch, QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import urlencode
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
-from labeling import imports
+from labeling import imports, order
 from labeling.models import Candidate, ExternalLabeler, Prompt, Ranking, RankingTask, TemplateRow
 from labeling.prompts import as_stored
 from labeling.upload import LABELS, ConfirmForm, UploadForm, discard
@@ -81,6 +81,14 @@ def prompt(request: HttpRequest, pk: int) -> HttpResponse:
         "demonstrations": one.demonstrations.select_related("labeler"),
     }
     return render(request, "labeling/prompt.html", context)
+
+
+@member(*ADMINS)
+@require_POST
+def prompt_sensitive(request: HttpRequest, pk: int) -> HttpResponse:
+    one = get_object_or_404(Prompt.objects.select_related("project"), project=request.project, published=True, pk=pk)
+    order.mark_sensitive(request.user, one, bool(request.POST.get("sensitive")))
+    return redirect("prompt", request.project.slug, pk)
 
 
 def with_ranks(task):

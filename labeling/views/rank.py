@@ -151,7 +151,7 @@ def _next(request: HttpRequest) -> HttpResponse:
     except NotWorking as why:
         return page(request, "labeling/_empty.html", {"paused": str(why)})
     if assignment is None:
-        return page(request, "labeling/_empty.html", assignments.held_by_others(request.membership))
+        return page(request, "labeling/_empty.html", assignments.what_else(request.membership))
     return card(request, assignment, assignment.draft)
 
 

@@ -33,7 +33,7 @@ POST = {
     "leave": (302, 302, 302, 302, 404),
     "member-role": POST_ADMIN, "member-pause": POST_ADMIN, "member-unpause": POST_ADMIN,
     "dataset-delete": POST_ADMIN, "dataset-key": (200, 403, 403, 403, 404),
-    "member-remove": POST_ADMIN, "wishes-withdraw": POST_ADMIN, "template-delete": POST_ADMIN,
+    "member-remove": POST_ADMIN, "wishes-withdraw": POST_ADMIN, "template-delete": POST_ADMIN, "prompt-sensitive": POST_ADMIN,
     "webhook-switch": POST_ADMIN, "webhook-ping": POST_ADMIN, "webhook-remove": POST_ADMIN, "delivery-again": POST_ADMIN,
     "webhook-renew": (200, 403, 403, 403, 404),
 }  # fmt: skip
@@ -81,7 +81,13 @@ def arguments(project, people, settings):
     )
     job = Job.objects.get()
     wish = Writing.objects.create(project=project, kind="prompt", brief="b", state="submitted", labeler=people["lead"])
-    about = {"review": wish.pk, "prompt": task.prompt_id, "dataset": dataset.pk, "dataset-download": dataset.pk}
+    about = {
+        "review": wish.pk,
+        "prompt": task.prompt_id,
+        "prompt-sensitive": task.prompt_id,
+        "dataset": dataset.pk,
+        "dataset-download": dataset.pk,
+    }
     about |= dict.fromkeys(["dataset-delete", "dataset-key"], dataset.pk)
     about |= dict.fromkeys(["task-put-back", "task-retire", "task-gold", "task-not-gold"], task.pk)
     about |= dict.fromkeys(["job", "job-json", "job-log", "job-answers", "job-cancel", "job-resume"], job.pk)

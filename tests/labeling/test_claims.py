@@ -242,11 +242,12 @@ def test_an_expired_lease_does_not_hide_a_live_one():
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("completion", "index"), [("depth", "open_tasks_in_order"), ("breadth", "open_tasks_by_turn")])
-def test_the_claim_query_uses_the_index_of_open_tasks(completion, index):
+@pytest.mark.parametrize("willing", [False, True])
+def test_the_claim_query_uses_the_index_of_open_tasks(completion, index, willing):
     project = make_project(completion=completion)
     many_tasks(project, 200)
     connection.cursor().execute("ANALYZE")
-    query = assignment._open_to(make_person(project), project, 5, order.key(project))[:1]
+    query = assignment._open_to(make_person(project), project, 5, order.key(project), willing)[:1]
 
     with connection.cursor() as cursor:
         explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "

@@ -14,7 +14,7 @@ from labeling.prompts import BadPrompt, Entry
 
 
 def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
-    """{"prompt": …} or {"messages": […]}, and optionally author, use_case, language, split, demonstration.
+    """{"prompt": …} or {"messages": […]}, and optionally author, use_case, language, split, demonstration, sensitive.
 
     "answers" are texts, or [{"text", "model", "rank"}]; smaller ranks are better, equal ones a tie. Several people's
     ranks stand in "judgments": [{"labeler", "ranks"}]. A table has the columns answer_1, model_1, rank_1, answer_2, …
@@ -34,10 +34,18 @@ def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
         language=text(value, "language", 10),
         split=_split(value),
         source=source,
+        sensitive=_is_sensitive(value),
         demonstration=long_text(value.get("demonstration") or "", "demonstration"),
         answers=answers,
         judgments=_judgments(value, given, text(value, "labeler", 200) or source or "imported"),
     )
+
+
+def _is_sensitive(value: dict) -> bool:
+    said = value.get("sensitive", False)
+    if said not in (True, False, "true", "false", "yes", "no", "1", "0"):
+        raise BadPrompt("sensitive must be true or false")
+    return said in (True, "true", "yes", "1")
 
 
 def _split(value: dict) -> str:

@@ -182,3 +182,14 @@ def test_lists_take_the_same_queries_for_one_and_for_many(researcher, project, d
             task = make_task(project)
             Demonstration.objects.create(prompt=task.prompt, text="so")
         look()
+
+
+def test_a_prompt_is_marked_by_whoever_has_seen_it(admin, project):
+    at = f"/api/v1/projects/demo/prompts/{make_prompt(project).pk}"
+    told = admin.client.get(at)
+    change = {"data": {"sensitive": True, "split": "test"}, "content_type": "application/json"}
+
+    assert admin.client.patch(at, **change).status_code == 428
+    changed = admin.client.patch(at, **change, headers={"If-Match": told["ETag"]})
+    assert (changed.json()["sensitive"], changed.json()["split"]) == (True, "train")
+    assert len(admin.get("prompts", sensitive="true").json()["results"]) == 1
