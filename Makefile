@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MODEL ?= smollm2
+ROUNDS ?= 1
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,8 +45,8 @@ format: install ## put imports and code into the house's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-loop: install ## the whole loop with a scripted labeler on a real model (MODEL=folder for another one)
-	@$(BIN)/python benchmarks/loop.py --model $(MODEL) $(ARGS)
+loop: install ## the whole loop with a scripted labeler on a real model (MODEL=folder for another one; ROUNDS=2)
+	@$(BIN)/python benchmarks/loop.py --model $(MODEL) --rounds $(ROUNDS) $(ARGS)
 
 bench: install ## the other benchmarks, quickly (DATA=folder of outside data for those that need it)
 	@for name in assignment sampling reward import $(if $(DATA),human_rankings export roundtrip baselines); do \

@@ -94,9 +94,13 @@ class Podium:
 
     def kill(self) -> None:
         """End everything that still runs, without asking."""
+        self.clear()
+        self.process.wait(10)
+
+    def clear(self) -> None:
+        """End every process that was started for this data folder, by this object or an earlier one."""
         for pid, _command in self.processes():
             _kill(pid)
-        self.process.wait(10)
 
     def left_over(self, seconds: float = 15) -> list[tuple[int, str]]:
         """The processes that are still there after some seconds; each inherited our data folder's name."""

@@ -38,6 +38,8 @@ class Answer:
 def prompts_of(job: Job):
     """The published prompts that a sampling job answers, in a fixed order; later arrivals are not its business."""
     prompts = Prompt.objects.filter(project=job.project, published=True, created_at__lte=job.created_at)
+    if job.recipe.get("unanswered"):
+        prompts = prompts.exclude(candidates__job__lt=job.pk)
     split = job.recipe["split"]
     if split == "held-out":
         return prompts.filter(split__in=rows.HELD_OUT).order_by("pk")

@@ -26,6 +26,7 @@ STARTABLE = (
 TRAINED = (Kind.REWARD, Kind.SFT, Kind.DPO, Kind.KTO, Kind.PPO)
 PROMPTED = ("prompts", "judgments")  # kinds of datasets whose rows hold conversations to answer
 REHEARSED = ("text", "demonstrations")
+REGISTERED = {Kind.SAMPLE: registry.answering, Kind.REWARD: registry.trainable}  # others start from a policy here
 LINKS = ("model_version", "dataset", "reward_model", "rehearsal")
 LABELS = {
     "k": gettext_lazy("Answers to each prompt (K)"),
@@ -82,7 +83,7 @@ class JobForm(Keyed):
 
     def _model(self, project: Project) -> forms.ModelChoiceField:
         name = _("Model that answers") if self.kind == Kind.SAMPLE else _("Model to start from")
-        found = registry.answering(project) if self.kind == Kind.SAMPLE else registry.policies(project)
+        found = REGISTERED.get(self.kind, registry.policies)(project)
         missing = "" if found.exists() else _("No model here has weights yet: register a folder first.")
         return forms.ModelChoiceField(
             found, label=name, help_text=missing, empty_label=None, initial=registry.champion(project)

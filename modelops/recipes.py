@@ -85,6 +85,7 @@ class SampleRecipe:
     )
     batch: int = setting(64, "Answers drawn together in one call of the model.", low=1, high=512)
     split: str = setting("all", "Which prompts to answer.", choices=("all", "train", "validation", "test", "held-out"))
+    unanswered: bool = setting(False, "Only prompts that no earlier job has answered: a new round's fresh ones.")
     rank: bool = setting(True, "Make a ranking task from each prompt's answers.")
     others: str = setting(
         "", "Names of other versions that answer too, one a line: a prompt's answers are dealt to all."

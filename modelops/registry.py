@@ -131,6 +131,11 @@ def policies(project: Project):
     return visible(project).filter(kind=ModelVersion.Kind.POLICY).exclude(folder="").order_by("-pk")
 
 
+def trainable(project: Project):
+    """Versions that have their weights here, newest first: a reward model may go on from an earlier one."""
+    return visible(project).exclude(folder="").order_by("-pk")
+
+
 def reward_models(project: Project):
     """Versions that can score answers, newest first."""
     return visible(project).filter(kind=ModelVersion.Kind.REWARD).exclude(folder="").order_by("-pk")

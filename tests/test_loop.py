@@ -1,12 +1,14 @@
 """The whole loop over HTTP with the real processes and a tiny model: from prompts to the model that samples the next round."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from benchmarks import loop
+from benchmarks.ledger import Ledger
 from benchmarks.person import Site
-from tests.system.conftest import running_podium, tiny_model  # noqa: F401
+from tests.system.conftest import own_podium, running_podium, tiny_model  # noqa: F401
 from tests.system.podium import wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]
@@ -57,3 +59,52 @@ def test_the_loop_turns(running_podium, plan):  # noqa: F811
     admin.wait("real", job, 120)
     assert running_podium.sql("select count(*) from labeling_rankingtask")[0][0] == before + 12
     assert wait_for(running_podium.is_well, 20)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_half_way_goes_on_to_the_end_of_its_second_round(own_podium, plan, tmp_path):  # noqa: F811
+    fresh = tmp_path / "fresh.jsonl"
+    lines = loop.Plan().fresh_prompts.read_text(encoding="utf-8").splitlines()
+    fresh.write_text("\n".join(lines[:8]), encoding="utf-8")
+    two = replace(plan, rounds=2, control=False, fresh_prompts=fresh, later_reward={"epochs": 0.5})
+    own_podium.start()
+    who = own_podium.url, "admin@podium.local", own_podium.accounts()["admin@podium.local"]
+
+    with pytest.raises(Killed):
+        loop.loop(*who, two, Deadly(tmp_path / "finished.json", "real: reward model 2, started"))
+    figures = loop.loop(*who, two, Ledger(tmp_path / "finished.json"))
+
+    assert figures["test_prompts"] == 6
+    for stand in ("start", "round_1", "round_2"):
+        assert figures[f"{stand}_score_low"] <= figures[f"{stand}_score"] <= figures[f"{stand}_score_high"]
+    assert "round 2 minus round 1" in loop.table(figures)
+    made = own_podium.sql(
+        "select j.kind, v.name, p.name from modelops_modelversion v join modelops_job j on j.id = v.job_id "
+        "join modelops_modelversion p on p.id = v.parent_id order by v.id"
+    )
+    assert [kind for kind, _, _ in made] == ["reward", "dpo", "reward", "dpo"], "nothing is done twice"
+    assert [(made[2][2], made[3][2])] == [(made[0][1], made[1][1])], "the second round goes on from the first's"
+    champion = "select m.id from modelops_modelversion m where m.name = ?"
+    answered = own_podium.sql(
+        "select r.split, count(distinct c.prompt_id) from labeling_candidate c join labeling_prompt r on r.id = c.prompt_id "
+        f"where c.model_version_id = ({champion}) group by r.split order by r.split", made[1][1],
+    )  # fmt: skip
+    assert answered == [("test", 6), ("train", 8)], "of the training prompts only the fresh ones"
+
+
+class Killed(BaseException):
+    pass
+
+
+class Deadly(Ledger):
+    """Its run dies as soon as this stage is written down."""
+
+    def __init__(self, file, last):
+        super().__init__(file)
+        self.last = last
+
+    def once(self, stage, work):
+        found = super().once(stage, work)
+        if stage == self.last:
+            raise Killed
+        return found

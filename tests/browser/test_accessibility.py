@@ -70,12 +70,13 @@ def objections(page):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
-def test_no_page_has_a_barrier(window, log_in, admin, width, scheme):
+def test_no_page_has_a_barrier(window, log_in, admin, picture, width, scheme):
     page = window(width, color_scheme=scheme)
     log_in(page, admin)
     barriers = {}
     for address in addresses():
         page.goto(address)
+        picture(page, f"page{address.replace('/', '-')}{width}-{scheme}", full_page=True)
         if found := objections(page):
             barriers[address] = found
     assert not barriers, "\n".join(f"{place}: {one}" for place, found in barriers.items() for one in found)

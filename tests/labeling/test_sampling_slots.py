@@ -10,7 +10,7 @@ from labeling.candidates import Answer
 from labeling.models import Candidate, RankingTask
 from modelops import jobs
 from people.models import Project
-from tests.factories import make_model, make_project, make_prompt
+from tests.factories import make_job, make_model, make_project, make_prompt
 
 
 def elsewhere(body):
@@ -66,3 +66,20 @@ def test_one_answer_alone_makes_no_task():
     fill(job)
 
     assert not RankingTask.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_job_for_unanswered_prompts_keeps_to_those_that_no_earlier_job_has_answered():
+    project = make_project()
+    old, fresh = make_prompt(project), make_prompt(project)
+    model = make_model(project)
+    first = make_job(project, model_version=model)
+    Candidate.objects.create(prompt=old, model_version=model, job=first, slot=0, text="known")
+    recipe = {"k": 2, "unanswered": True}
+
+    job, later = (jobs.request(None, project, "sample", recipe, model_version=model) for _ in range(2))
+    fill(job)
+
+    assert set(Candidate.objects.filter(job=job).values_list("prompt", flat=True)) == {fresh.pk}
+    assert candidates.wanted(job) == 2, "its own answers leave it what it was asked to do"
+    assert candidates.wanted(later) == 0

@@ -198,3 +198,11 @@ def test_what_is_missing_is_said_where_it_would_be_chosen(client_for, project, c
     assert "register a folder first" in text
     assert "Nothing is frozen yet" in text
     assert "train one first" in client_for(carol).get("/p/demo/jobs/new/ppo/").content.decode()
+
+
+def test_only_a_reward_model_may_go_on_from_an_earlier_one(project):
+    base, earlier = weights(project), scorer(project)
+
+    assert set(forms.JobForm(project, "reward").fields["model_version"].queryset) == {base, earlier}
+    assert forms.JobForm(project, "reward").fields["model_version"].initial == base
+    assert set(forms.JobForm(project, "dpo").fields["model_version"].queryset) == {base}

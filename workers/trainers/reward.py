@@ -56,9 +56,10 @@ def train(run: runs.Run) -> None:
         raise Stop("Every judgment of the training split weighs nothing: freeze again, or train without weights.")
     events.log(f"Learns from {sum(len(e['pairs']) for e in to_learn)} pairs of {len(to_learn)} prompts.")
 
-    # 2. The model: the policy's body under new heads.
+    # 2. The model: the policy's body under new heads, or an earlier reward model with its own, if they are as many.
     set_seed(run.recipe.seed)
-    model = loop.load(AutoModelForSequenceClassification, run, num_labels=run.recipe.heads)
+    heads = {"num_labels": run.recipe.heads, "ignore_mismatched_sizes": True}
+    model = loop.load(AutoModelForSequenceClassification, run, **heads)
     model.config.pad_token_id = pad
     model.score.float()
     run = dataclasses.replace(run, recipe=at_size(run.recipe, model.num_parameters()))
