@@ -17,12 +17,6 @@ from people.models import Project, User
 Purpose = RankingTask.Purpose
 
 
-def sheet(task: RankingTask, admin: User) -> Assignment:
-    """The ranking form for who gives the key: answers as they were made. Nobody's place, and never stored."""
-    answers = list(task.candidates.order_by("slot", "pk").values_list("pk", flat=True))
-    return Assignment(task=task, project=task.project, labeler=admin, order=answers)
-
-
 def key_of(task: RankingTask) -> Ranking | None:
     """The answer key; where the task is gold no more, the one that it had."""
     return task.rankings.filter(kind=Ranking.Kind.GOLD).order_by("-revision").first()
@@ -34,7 +28,7 @@ def make(actor: User, task: RankingTask, judgment: ranking.Judgment) -> Ranking:
 
     Who holds it goes on; what people said of it so far is held against the key too.
     """
-    paper = sheet(task, actor)
+    paper = ranking.sheet(task, actor)
     ranks = ranking.check(judgment, len(paper.order), task.project)
     if len(set(ranks)) < 2:
         raise ranking.InvalidRanking(_("A key says of at least one answer that it is better than another."))

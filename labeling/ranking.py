@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
@@ -14,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from labeling import assignment as assignments
 from labeling import telling
-from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking
+from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking, RankingTask
 from labeling.working import NotWorking
 from modelops import rows
 from people import audit
@@ -183,6 +184,22 @@ def save_revision_draft(assignment: Assignment, draft: dict) -> bool:
     """Keep what is typed of a second thought; False when the place has no ranking now."""
     submitted = Assignment.objects.filter(pk=assignment.pk, state=Assignment.State.SUBMITTED)
     return bool(submitted.update(draft=draft, draft_at=now()))
+
+
+def in_letters(one: Ranking, letter_of: Callable[[RankedCandidate], str]) -> str:
+    """A ranking in letters, best first: "A > B = C"; its outcome where nothing was ranked."""
+    if one.outcome != Ranking.Outcome.RANKED:
+        return one.get_outcome_display().capitalize()
+    tiers: dict[int, list[str]] = {}
+    for answer in one.ranked.all():
+        tiers.setdefault(answer.rank, []).append(letter_of(answer).upper())
+    return " > ".join(" = ".join(sorted(tiers[rank])) for rank in sorted(tiers))
+
+
+def sheet(task: RankingTask, person: User) -> Assignment:
+    """The ranking form for who says more than a judgment: answers as they were made. Nobody's place, and never stored."""
+    answers = list(task.candidates.order_by("slot", "pk").values_list("pk", flat=True))
+    return Assignment(task=task, project=task.project, labeler=person, order=answers)
 
 
 def _locked(assignment: Assignment) -> Assignment:

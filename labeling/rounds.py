@@ -137,7 +137,7 @@ def count_candidates(project: Project) -> Candidates:
 
 def count_rankings(project: Project) -> Rankings:
     training = RankingTask.Purpose.TRAINING
-    current = Ranking.objects.filter(task__project=project, task__purpose=training, current=True)
+    current = Ranking.objects.filter(task__project=project, task__purpose=training, current=True).of_judges()
     counted = current.aggregate(total=Count("pk"), people=Count("judge", distinct=True))
     open_to_people = RankingTask.objects.filter(project=project, sort_key__isnull=False)
     places = open_to_people.aggregate(tasks=Count("pk"), places=Sum("overlap"), free=Sum("free_places"))
@@ -184,7 +184,7 @@ def count_unfrozen(project: Project) -> Unfrozen:
         task__prompt__published=True,
         current=True,
         datasets=None,
-    )
+    ).of_judges()
     newest = list(fresh.order_by("-pk").values_list("pk", flat=True)[:MOST_PAIRS])
     # Joined with itself, a ranking gives a row for each answer that another one lies below.
     pairs = RankedCandidate.objects.filter(ranking__in=newest, ranking__ranked__rank__gt=F("rank")).count()

@@ -37,12 +37,11 @@ def rankings(project: Project, recipe: FreezeRecipe) -> QuerySet[Ranking]:
     chosen = _of_prompt(recipe, "task__prompt__") & _between(project, recipe)
     found = Ranking.objects.filter(
         chosen, task__project=project, task__purpose=recipe.purpose, task__prompt__published=True, current=True
-    ).exclude(kind=Ranking.Kind.GOLD)
+    )
+    found = found.filter(kind=Ranking.Kind.ADJUDICATED) if recipe.adjudicated else found.of_judges()
     if recipe.models:
         names = lines(recipe.models)
         found = found.filter(Exists(Candidate.objects.filter(tasks=OuterRef("task"), model_version__name__in=names)))
-    if recipe.adjudicated:
-        found = found.filter(kind="adjudicated")
     return found.exclude(labeler__in=lines(recipe.without)) if recipe.without else found
 
 
@@ -80,7 +79,7 @@ def keep(judged: list[tuple[Ranking, list[int]]], recipe: FreezeRecipe) -> list[
     """Of one task's rankings, each with its ranks (none where nothing was ranked), those that the recipe lets in."""
     if not recipe.ties:
         judged = [(ranking, ranks) for ranking, ranks in judged if len(set(ranks)) == len(ranks)]
-    if recipe.agreement:
+    if recipe.agreement and not recipe.adjudicated:
         agreed, compared = agreement.task_agreement(ranks for _ranking, ranks in judged)
         if not compared or agreed / compared < recipe.agreement:
             return []

@@ -120,7 +120,7 @@ class FreezeRecipe:
         low=0,
         high=1,
     )
-    adjudicated: bool = setting(False, "Only what was settled where labelers disagreed.")
+    adjudicated: bool = setting(False, "Only what a lead settled where people disagreed, in place of what they said.")
     ties: bool = setting(True, "Keep rankings that tie answers; a tie makes no pair.")
     apart: bool = setting(True, "Leave out training rows whose prompt is nearly like one of the held-out rows.")
     licence: str = setting(

@@ -47,7 +47,10 @@ def world(project, alice, carol):
     """Something of each kind, so that an id of 1 or 2 is somebody's."""
     tuned = make_model(project, folder="m", sha256="0" * 64, job=make_job(project, "sft"))
     for _ in range(3):
-        make_ranking(make_task(project, model=tuned), alice)
+        task = make_task(project, model=tuned, overlap=2)
+        make_ranking(task, alice)
+        task.refresh_from_db()
+        make_ranking(task, carol, (4, 3, 2, 1))
     make_task(project, model=tuned)
     export.freeze_now(None, project)
     make_job(project, "import", recipe={"path": "gone", "format": "prompts", "filename": "prompts.jsonl"})

@@ -45,7 +45,9 @@ class TaskBody(serializers.ModelSerializer):
     """A prompt and the answers to it that are ranked together."""
 
     candidates = serializers.SerializerMethodField(help_text="The answers' ids, in the order of making.")
-    rankings = serializers.IntegerField(source="judged", help_text="How many count now; an answer key is none.")
+    rankings = serializers.IntegerField(
+        source="judged", help_text="How many count now; an answer key is none, nor what was settled."
+    )
     skipped = SkippedBy(many=True)
 
     class Meta:
@@ -103,7 +105,7 @@ def visible(project: Project) -> QuerySet[RankingTask]:
         Prefetch("candidates", Candidate.objects.order_by("slot", "pk"), to_attr="shown"),
         Prefetch("assignments", skipped, to_attr="skipped"),
     )
-    counted = Ranking.objects.filter(task=OuterRef("pk"), current=True).exclude(kind=Ranking.Kind.GOLD)
+    counted = Ranking.objects.filter(task=OuterRef("pk"), current=True).of_judges()
     counted = counted.order_by().values("task").annotate(n=Count("pk"))
     return found.annotate(judged=Coalesce(Subquery(counted.values("n")), 0))
 
@@ -167,7 +169,7 @@ class Gold(TaskVerb):
     input = judging.JudgmentInput
 
     def act(self, data):
-        typed = judging.typed(data, gold.sheet(self.task, self.actor))
+        typed = judging.typed(data, ranking.sheet(self.task, self.actor))
         with judging.at_its_answer():
             gold.make(self.actor, self.task, forms.judgment(typed))
         return self.as_it_stands()

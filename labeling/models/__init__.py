@@ -4,6 +4,7 @@ from labeling.models.prompts import Candidate, Demonstration, ImportedRow, Promp
 from labeling.models.rankings import (
     ANSWER_KEY,
     IMPORTED_JUDGES,
+    SETTLEMENT,
     DatasetLabeler,
     DatasetRanking,
     ExternalLabeler,
@@ -31,6 +32,7 @@ __all__ = [
     "RankedCandidate",
     "Ranking",
     "RankingTask",
+    "SETTLEMENT",
     "TemplateRow",
     "Writing",
     "imported_judge",

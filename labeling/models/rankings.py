@@ -13,6 +13,12 @@ from modelops.models import Dataset
 from people.models import User
 
 
+class Rankings(models.QuerySet):
+    def of_judges(self) -> "Rankings":
+        """What somebody judged: neither an answer key nor what was settled for all."""
+        return self.exclude(kind__in=Ranking.FOR_ALL)
+
+
 class Ranking(models.Model):
     """What one judge decided on one task. A revision is a new row; an undone one stays, marked."""
 
@@ -21,6 +27,9 @@ class Ranking(models.Model):
         IMPORTED = "imported", _("by a named person elsewhere")
         SIMULATED = "simulated", _("by a script")
         GOLD = "gold", _("the answer key of a gold task, by an admin")
+        ADJUDICATED = "adjudicated", _("settled by a lead, where people disagreed")
+
+    FOR_ALL = (Kind.GOLD, Kind.ADJUDICATED)  # nobody's judgment
 
     class Outcome(models.TextChoices):
         RANKED = "ranked", _("ranked")
@@ -32,10 +41,10 @@ class Ranking(models.Model):
     labeler = models.ForeignKey(User, models.PROTECT, null=True, related_name="rankings")
     judge = models.UUIDField(
         help_text=_(
-            "The account's UUID; of an imported judge, uuid5 of the name; of all answer keys, one and the same."
+            "The account's UUID; of an imported judge, uuid5 of the name; one of all answer keys, one of all that is settled."
         )
     )
-    kind = models.CharField(max_length=10, choices=Kind, default=Kind.LABELER)
+    kind = models.CharField(max_length=12, choices=Kind, default=Kind.LABELER)
     outcome = models.CharField(max_length=14, choices=Outcome, default=Outcome.RANKED)
     revision = models.PositiveSmallIntegerField(default=1)
     current = models.BooleanField(default=True)
@@ -47,6 +56,8 @@ class Ranking(models.Model):
     seconds = models.FloatField(default=0, help_text=_("Time at it, hidden tab not counted."))
     created_at = models.DateTimeField(default=timezone.now)
     undone_at = models.DateTimeField(null=True)
+
+    objects = Rankings.as_manager()
 
     class Meta:
         constraints = [
@@ -129,6 +140,7 @@ class DatasetLabeler(models.Model):
 
 IMPORTED_JUDGES = uuid.UUID("5f0ad1c4-7f0e-5f2b-9d3b-6a4f5a0b8c11")
 ANSWER_KEY = uuid.UUID("c2d9b7a6-31f5-4c8e-a7d0-5be04f1c9e62")
+SETTLEMENT = uuid.UUID("8f1f4c55-6f4c-4b43-9a61-0b7f5d2f3ae0")
 
 
 def imported_judge(name: str) -> uuid.UUID:

@@ -51,13 +51,8 @@ def found(request: HttpRequest, asked: str) -> QuerySet[Assignment]:
 
 
 def said(one: Ranking) -> str:
-    """The ranking in letters, best first: "A > B = C"; the outcome where nothing was ranked."""
-    if one.outcome != Ranking.Outcome.RANKED:
-        return one.get_outcome_display().capitalize()
-    tiers: dict[int, list[str]] = {}
-    for answer in one.ranked.all():
-        tiers.setdefault(answer.rank, []).append(ranking.LETTERS[answer.shown].upper())
-    return " > ".join(" = ".join(tier) for tier in tiers.values())
+    """The ranking in the letters that it was made with."""
+    return ranking.in_letters(one, lambda answer: ranking.LETTERS[answer.shown])
 
 
 @member(*RANKERS)

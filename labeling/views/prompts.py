@@ -93,7 +93,7 @@ def prompt_sensitive(request: HttpRequest, pk: int) -> HttpResponse:
 
 def with_ranks(task):
     """Hang on each answer the rank that each judge gave it, in the judges' order; an answer key is nobody's judgment."""
-    task.by_people = sum(judged.kind != Ranking.Kind.GOLD for judged in task.judged)
+    task.by_people = sum(judged.kind not in Ranking.FOR_ALL for judged in task.judged)
     for answer in task.shown:
         answer.ranks = [rank for judged in task.judged for rank in ranks_of(judged, answer.pk)]
     return task

@@ -1,6 +1,8 @@
-"""What an admin does with tasks: decide on those that labelers skipped, and give gold ones their answer key."""
+"""What is decided on tasks: on those that labelers skipped, the answer key of gold ones, and where people disagree."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -11,11 +13,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling import forms, gold, ranking, set_aside
-from labeling.models import Assignment, RankingTask
+from labeling import forms, gold, ranking, set_aside, settling
+from labeling.models import Assignment, Ranking, RankingTask
 from labeling.views import card
 from people import receipts
-from people.access import ADMINS, member
+from people.access import ADMINS, LEADS, Refused, member
 
 PER_PAGE = 50
 
@@ -53,31 +55,33 @@ def task_retire(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("set-aside", request.project.slug)
 
 
+@dataclass
+class Sheet:
+    """The ranking form for who says more than a judgment: what stands above it, and what its button says."""
+
+    paper: Assignment
+    before: Ranking | None
+    lede: str
+    go: str
+    judged: list[str] = field(default_factory=list)
+    verdicts: bool = False  # whether it may be said that nothing can be ranked
+
+    @property
+    def task(self) -> RankingTask:
+        return self.paper.task
+
+
 @member(*ADMINS)
 @never_cache
 def task_gold(request: HttpRequest, pk: int) -> HttpResponse:
     """The ranking form once more: what an admin says in it is the task's answer key."""
     task = task_or_404(request, pk)
-    sheet = gold.sheet(task, request.user)
-    if request.method != "POST":
-        key = gold.key_of(task)
-        return _sheet(request, sheet, forms.typed_of(key) if key else {})
-    typed = forms.typed(request.POST, sheet)
-    try:
-        receipts.once(request.user, forms.key(request.POST), lambda: _make(request, task, typed))
-    except ranking.InvalidRanking as wrong:
-        return _sheet(request, sheet, typed, wrong)
+    paper = ranking.sheet(task, request.user)
+    sheet = Sheet(paper, gold.key_of(task), "labeling/_gives_key.html", _("Save the key"))
+    if to_fill_in := unsaved(request, sheet, gold.make):
+        return to_fill_in
     messages.success(request, _("The answer key is saved: the task is gold."))
     return redirect("prompt", request.project.slug, task.prompt_id)
-
-
-def _make(request: HttpRequest, task: RankingTask, typed: dict) -> dict:
-    return {"ranking": gold.make(request.user, task, forms.judgment(typed)).pk}
-
-
-def _sheet(request: HttpRequest, sheet: Assignment, typed: dict, wrong=None) -> HttpResponse:
-    context = card.around(request) | card.form(request.project, sheet, typed, wrong) | {"gold": sheet.task}
-    return render(request, "labeling/gold.html", context, status=422 if wrong else 200)
 
 
 @member(*ADMINS)
@@ -86,3 +90,60 @@ def task_not_gold(request: HttpRequest, pk: int) -> HttpResponse:
     task = task_or_404(request, pk)
     gold.unmake(request.user, task)
     return redirect("prompt", request.project.slug, task.prompt_id)
+
+
+@member(*LEADS)
+@require_GET
+@never_cache
+def disputes(request: HttpRequest) -> HttpResponse:
+    """Where people disagree, the least agreed first."""
+    found = settling.disputes(request.project, request.user)
+    return render(request, "labeling/disputes.html", {"disputes": found})
+
+
+def disputed_or_404(request: HttpRequest, pk: int) -> RankingTask:
+    return get_object_or_404(settling.open_to(request.project, request.user), pk=pk)
+
+
+@member(*LEADS)
+@never_cache
+def task_settle(request: HttpRequest, pk: int) -> HttpResponse:
+    """The ranking form, with what people said: what a lead says in it settles the task."""
+    task = disputed_or_404(request, pk)
+    paper, before = ranking.sheet(task, request.user), settling.settled(task)
+    sheet = Sheet(paper, before, "labeling/_settles.html", _("Settle it"), settling.judged(paper), verdicts=True)
+    try:
+        if to_fill_in := unsaved(request, sheet, settling.settle):
+            return to_fill_in
+        messages.success(request, _("The task is settled."))
+    except Refused as why:
+        messages.error(request, str(why))
+    return redirect("disputes", request.project.slug)
+
+
+@member(*LEADS)
+@require_POST
+def task_unsettle(request: HttpRequest, pk: int) -> HttpResponse:
+    settling.unsettle(request.user, disputed_or_404(request, pk))
+    return redirect("disputes", request.project.slug)
+
+
+def unsaved(request: HttpRequest, sheet: Sheet, verb) -> HttpResponse | None:
+    """The form, as it was saved before or with what is wrong; None once `verb` has done what it says."""
+    if request.method != "POST":
+        return _shown(request, sheet, forms.typed_of(sheet.before) if sheet.before else {})
+    typed = forms.typed(request.POST, sheet.paper)
+
+    def once() -> dict:
+        return {"ranking": verb(request.user, sheet.task, forms.judgment(typed)).pk}
+
+    try:
+        receipts.once(request.user, forms.key(request.POST), once)
+    except ranking.InvalidRanking as wrong:
+        return _shown(request, sheet, typed, wrong)
+    return None
+
+
+def _shown(request: HttpRequest, sheet: Sheet, typed: dict, wrong=None) -> HttpResponse:
+    context = card.around(request) | card.form(request.project, sheet.paper, typed, wrong) | {"sheet": sheet}
+    return render(request, "labeling/sheet.html", context, status=422 if wrong else 200)

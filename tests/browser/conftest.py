@@ -17,8 +17,9 @@ FLAGS = [
 EXPECTED = re.compile(r"status of (403|409|422)|ERR_INTERNET_DISCONNECTED|htmx:(sendError|afterRequest)")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium():
+    """One browser for all of these tests, and for no later ones: with playwright's loop nothing else can run one."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     path = next((found for name in names if (found := shutil.which(name))), None)
     if path is None and os.environ.get("PODIUM_REQUIRE_BROWSER") == "1":

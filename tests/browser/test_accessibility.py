@@ -23,7 +23,7 @@ RULES = {
 }
 OF_A_PROJECT = [
     "rank", "history", "rank-keys", "guidelines", "ring", "members", "settings", "prompts", "prompts-upload", "jobs",
-    "models", "model-register", "datasets", "freeze", "set-aside", "templates", "write", "reviews", "ask-prompts", "ask-demonstrations",
+    "models", "model-register", "datasets", "freeze", "set-aside", "disputes", "templates", "write", "reviews", "ask-prompts", "ask-demonstrations",
     "webhooks",
 ]  # fmt: skip
 OF_THE_SITE = ["home", "account", "password_change", "tokens", "accounts", "account-new", "projects-new", "components"]
@@ -37,10 +37,19 @@ def admin(project):
     make_tasks(project, 2)
     make_upload(project)
     make_ranking(make_task(project), person, ranks=[1, 2, 2, 3])
+    make_dispute(project)
     export.freeze_now(None, project)
     filling.create(person, project, "stories", "A story titled {title}.")
     make_webhook(project, person)
     return person
+
+
+def make_dispute(project):
+    """A task that two people see differently."""
+    task = make_task(project, overlap=2, job=make_job(project))
+    make_ranking(task, make_person(project), ranks=[1, 2, 2, 3])
+    task.refresh_from_db()
+    make_ranking(task, make_person(project), ranks=[2, 1, 3, 4])
 
 
 def make_webhook(project, admin):
@@ -91,6 +100,7 @@ def addresses():
     yield reverse("dataset", args=["demo", Dataset.objects.first().pk])
     yield reverse("member-erase", args=["demo", Membership.objects.first().pk])
     yield reverse("task-gold", args=["demo", RankingTask.objects.first().pk])
+    yield reverse("task-settle", args=["demo", RankingTask.objects.get(free_places=0, overlap=2).pk])
     yield reverse("job", args=["demo", Job.objects.first().pk])
     yield reverse("template", args=["demo", PromptTemplate.objects.get().pk])
     yield reverse("webhook", args=["demo", Webhook.objects.first().pk])

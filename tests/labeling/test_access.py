@@ -24,12 +24,12 @@ GET = {
     "datasets": READER, "dataset": READER, "freeze": READER, "freeze-preview": (204, 204, 403, 403, 404), "member-erase": ADMIN, "dataset-download": (410, 410, 403, 403, 404),
     "rank": RANKER, "guidelines": RANKER, "history": RANKER, "rank-keys": RANKER,
     "webhooks": ADMIN, "webhook": ADMIN,
-    "write": RANKER, "reviews": LEAD, "review": LEAD, "ask-demonstrations": ADMIN, "ask-prompts": ADMIN, "project": (302, 302, 302, 302, 404),
+    "write": RANKER, "reviews": LEAD, "review": LEAD, "disputes": LEAD, "task-settle": LEAD, "ask-demonstrations": ADMIN, "ask-prompts": ADMIN, "project": (302, 302, 302, 302, 404),
 }  # fmt: skip
 POST_ADMIN = (302, 403, 403, 403, 404)
 POST = {
     "job-cancel": POST_ADMIN, "job-resume": POST_ADMIN, "model-promote": POST_ADMIN,
-    "task-put-back": POST_ADMIN, "task-retire": POST_ADMIN, "task-not-gold": POST_ADMIN,
+    "task-unsettle": (302, 403, 302, 403, 404), "task-put-back": POST_ADMIN, "task-retire": POST_ADMIN, "task-not-gold": POST_ADMIN,
     "leave": (302, 302, 302, 302, 404),
     "member-role": POST_ADMIN, "member-pause": POST_ADMIN, "member-unpause": POST_ADMIN,
     "dataset-delete": POST_ADMIN, "dataset-key": (200, 403, 403, 403, 404),
@@ -92,6 +92,8 @@ def arguments(project, people, settings):
     about |= dict.fromkeys(["task-put-back", "task-retire", "task-gold", "task-not-gold"], task.pk)
     about |= dict.fromkeys(["job", "job-json", "job-log", "job-answers", "job-cancel", "job-resume"], job.pk)
     about |= dict.fromkeys(["model", "model-promote"], job.model_version_id)
+    ranked = make_task(project, overlap=0)
+    about |= dict.fromkeys(["task-settle", "task-unsettle"], ranked.pk)
     upload = Job.objects.create(project=project, kind="import", recipe={"path": "upload", "format": "prompts"})
     imports.bad_rows_of(settings.VAR / "upload", upload.pk).write_text("{}")
     about |= dict.fromkeys(["prompts-confirm", "prompts-bad-rows"], upload.pk)

@@ -128,6 +128,20 @@ class Tasks(Part):
     def retire(self, task: int) -> Body:
         return self.post(f"tasks/{task}/retire")
 
+    def disputes(self) -> list[Body]:
+        """Where people disagree, the least agreement first; for leads."""
+        return self.get("disputes")["results"]
+
+    def disputed(self, task: int) -> Body:
+        """What there is to settle: the prompt, the answers by letters, and what each judge said."""
+        return self.get(f"tasks/{task}/settle")
+
+    def settle(self, task: int, order: str = "", **said: Any) -> Body:
+        return self.post(f"tasks/{task}/settle", ({"order": order} if order else {}) | said)
+
+    def unsettle(self, task: int) -> Body:
+        return self.post(f"tasks/{task}/unsettle")
+
 
 class Work(Part):
     """A labeler's own work: a task, what is said of it, and the next one."""
@@ -143,7 +157,7 @@ class Work(Part):
         return self.post(f"assignments/{assignment}/heartbeat")
 
     def submit(self, assignment: int, order: str = "", **said: Any) -> Body:
-        """The ranking. `order`: best first, ties by `=`, as in "B=A>C"; or `verdict`: both_bad, cannot_judge."""
+        """The ranking. `order`: best first, ties by `=`, as in "B=A>C"; or `verdict`: all_bad, cannot_judge."""
         return self.post(f"assignments/{assignment}/submit", ({"order": order} if order else {}) | said)
 
     def skip(self, assignment: int, reason: str, detail: str = "") -> Body:

@@ -99,12 +99,12 @@ def responses(hands, person):
 
 
 def refused(hands):
-    for path in ("prompts", "candidates", "tasks", "demonstrations", "reviews", "ring", "writings/counts"):
+    for path in ("prompts", "candidates", "tasks", "demonstrations", "reviews", "ring", "writings/counts", "disputes"):
         yield hands.get(path)
     for path in ("prompts/770020", "prompts/770020/candidates", "tasks/770030", "candidates?prompt=770020"):
         yield hands.get(path)
     yield hands.get(f"rankings/{Ranking.objects.exclude(labeler__name='Alice').latest('pk').pk}")
-    for verb in ("gold", "not-gold", "retire", "put-back"):
+    for verb in ("gold", "not-gold", "retire", "put-back", "settle", "unsettle"):
         yield hands.post(f"tasks/770030/{verb}", RANKS)
 
 

@@ -1,0 +1,113 @@
+"""Adjudication: where people disagree, a lead says how the answers stand. What people said stays, and counts as before.
+
+What was settled is nobody's judgment: no figure of the project counts it, and only datasets that ask for it hold it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from labeling import agreement, order, ranking
+from labeling.models import SETTLEMENT, Assignment, RankedCandidate, Ranking, RankingTask
+from people import audit
+from people.access import Refused
+from people.models import Project, User
+
+LOOKED_AT = 2000  # rankings, the newest
+SHOWN = 100
+
+
+@dataclass
+class Dispute:
+    """A task on which people disagree: the pairs of its answers that two of them put in an order, and in the same one."""
+
+    task: RankingTask
+    judges: int
+    agreed: int
+    compared: int
+    settled: bool
+
+    @property
+    def agreement(self) -> float:
+        return self.agreed / self.compared
+
+
+def open_to(project: Project, person: User) -> QuerySet[RankingTask]:
+    """The tasks that this person may settle: nobody is at them any more, and they are not for eyes of others."""
+    found = RankingTask.objects.filter(project=project, purpose=RankingTask.Purpose.TRAINING, free_places=0)
+    found = found.filter(prompt__published=True).select_related("project", "prompt")
+    return found if person.sensitive else found.exclude(prompt__sensitive=True)
+
+
+def disputes(project: Project, person: User) -> list[Dispute]:
+    """Of what was ranked lately, the tasks with a pair that people see differently: what is settled last, and the least
+    agreement first. Reads the same number of rows however many there are, in a constant number of queries.
+    """
+    ranks = _ranks(project)
+    counted = {task: agreement.task_agreement(judged) for task, judged in ranks.items() if len(judged) > 1}
+    apart = {task: counts for task, counts in counted.items() if counts[0] < counts[1]}
+    settled = set(_settlements(apart).values_list("task", flat=True))
+    found = [
+        Dispute(task, len(ranks[task.pk]), *apart[task.pk], task.pk in settled)
+        for task in open_to(project, person).filter(pk__in=apart)
+    ]
+    return sorted(found, key=lambda one: (one.settled, one.agreement, -one.task.pk))[:SHOWN]
+
+
+def _ranks(project: Project) -> dict[int, list[list[int]]]:
+    """By task, the ranks that each judge gave its answers, of the newest rankings."""
+    found = Ranking.objects.of_judges().filter(task__project=project, current=True, outcome=Ranking.Outcome.RANKED)
+    task_of = dict(found.order_by("-pk").values_list("pk", "task")[:LOOKED_AT])
+    ranks = defaultdict(list)
+    said = RankedCandidate.objects.filter(ranking__in=list(task_of)).order_by("candidate")
+    for one, rank in said.values_list("ranking", "rank"):
+        ranks[one].append(rank)
+    by_task = defaultdict(list)
+    for one, given in ranks.items():
+        by_task[task_of[one]].append(given)
+    return by_task
+
+
+def _settlements(tasks) -> QuerySet[Ranking]:
+    return Ranking.objects.filter(task__in=list(tasks), kind=Ranking.Kind.ADJUDICATED, current=True)
+
+
+def settled(task: RankingTask) -> Ranking | None:
+    """How the task was settled, if it is."""
+    return _settlements([task.pk]).first()
+
+
+def judged(paper: Assignment) -> list[str]:
+    """What each judge said, in the letters of the form, best first: "B > A = C". Nobody is named."""
+    letters = dict(zip(paper.order, ranking.LETTERS))
+    found = paper.task.rankings.of_judges().filter(current=True).order_by("pk").prefetch_related("ranked")
+    return [ranking.in_letters(one, lambda answer: letters[answer.candidate_id]) for one in found]
+
+
+@transaction.atomic
+def settle(actor: User, task: RankingTask, judgment: ranking.Judgment) -> Ranking:
+    """Say how the task's answers stand; once more is a revision. Raises InvalidRanking, or Refused where there is nothing
+    to settle.
+    """
+    paper = ranking.sheet(task, actor)
+    ranks = ranking.check(judgment, len(paper.order), task.project)
+    task = order.locked(task.pk)
+    if task.purpose != RankingTask.Purpose.TRAINING or task.free_places:
+        raise Refused(_("Only a task that is ranked to the end can be settled, and no gold one."))
+    if task.rankings.of_judges().filter(current=True).count() < 2:
+        raise Refused(_("Fewer than two people judged this task: there is nothing to settle."))
+    made = ranking.write(paper, judgment, ranks, SETTLEMENT, kind=Ranking.Kind.ADJUDICATED)
+    audit.record(actor, "settle", task, task.project, revision=made.revision)
+    return made
+
+
+@transaction.atomic
+def unsettle(actor: User, task: RankingTask) -> None:
+    """Take it back: the task is as people judged it, and no more. Twice is harmless."""
+    if _settlements([task.pk]).update(current=False):
+        audit.record(actor, "unsettle", task, task.project)
