@@ -19,12 +19,14 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore:No directory at:UserWarning")
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
-    """Two processes that compute with torch at once crawl: what starts one is played by the same worker."""
-    for item in items:
-        if any(item.get_closest_marker(name) for name in ("torch", "system")):
-            item.add_marker(pytest.mark.xdist_group("torch"))
+    """Two processes that compute with torch at once crawl: what starts one is played by the same worker, from the start."""
+    computing = {item for item in items if any(map(item.get_closest_marker, ("torch", "system")))}
+    for item in computing:
+        item.add_marker(pytest.mark.xdist_group("torch"))
+    yield
+    items.sort(key=lambda item: item not in computing)
 
 
 @pytest.fixture(scope="session")

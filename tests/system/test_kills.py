@@ -8,7 +8,7 @@ from benchmarks.person import Site
 from tests.system.podium import wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]
-LONG = {"epochs": 40, "batch": 2, "max_length": 64, "save_steps": 5}  # hundreds of small steps on the tiny model
+LONG = {"epochs": 16, "batch": 2, "max_length": 64, "save_steps": 5}  # hundreds of small steps on the tiny model
 
 
 @pytest.fixture(scope="module")
