@@ -32,6 +32,7 @@ class Answer:
     finish_reason: str
     logprob: float | None
     seed: int
+    reward: float | None = None
     duplicate: bool = False
 
 
@@ -114,11 +115,12 @@ def marked(job: Job, drawn: list[tuple[Slot, Answer]]) -> list[tuple[Slot, Answe
 def add(job: Job, slots: list[Slot], answers: list[Answer]) -> None:
     """Keep a batch of answers, and publish the tasks of the prompts that it completes. Twice is harmless."""
     filled = zip(slots, answers, strict=True)
+    writer = {version: _writer(job, version) for version in {slot.version or job.model_version for slot in slots}}
     Candidate.objects.bulk_create(
         (
             Candidate(
                 job=job,
-                model_version=slot.version or job.model_version,
+                model_version=writer[slot.version or job.model_version],
                 prompt=slot.prompt,
                 slot=slot.number,
                 **_storable(answer),
@@ -129,6 +131,12 @@ def add(job: Job, slots: list[Slot], answers: list[Answer]) -> None:
     )
     if job.recipe["rank"] and job.recipe["k"] > 1:
         build_tasks(job, {slot.prompt.pk for slot in slots})
+
+
+def _writer(job: Job, version: ModelVersion) -> ModelVersion:
+    """Who is said to have answered: of several draws the version and its judge together, which are a policy of their own."""
+    n = job.recipe.get("best_of", 1)
+    return version if n == 1 else registry.best_of(job.project, version, n, job.reward_model)
 
 
 def _storable(answer: Answer) -> dict:

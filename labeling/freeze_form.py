@@ -28,6 +28,7 @@ LABELS = {
     "models": gettext_lazy("Model versions"),
     "without": gettext_lazy("Labelers to leave out"),
     "agreement": gettext_lazy("Smallest agreement"),
+    "answers": gettext_lazy("Texts to imitate"),
     "adjudicated": gettext_lazy("Adjudicated only"),
     "ties": gettext_lazy("With ties"),
     "apart": gettext_lazy("Keep splits apart"),

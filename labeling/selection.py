@@ -19,9 +19,14 @@ def prompts(project: Project, recipe: FreezeRecipe) -> QuerySet[Prompt]:
     return Prompt.objects.filter(chosen, project=project, published=True)
 
 
-def demonstrations(project: Project, recipe: FreezeRecipe) -> QuerySet[Demonstration]:
+def demonstrations(project: Project, recipe: FreezeRecipe) -> QuerySet[Demonstration] | QuerySet[Candidate]:
+    """The texts that are to be imitated, each with its prompt."""
     chosen = _of_prompt(recipe, "prompt__") & _between(project, recipe)
-    found = Demonstration.objects.filter(chosen, prompt__project=project, prompt__published=True)
+    chosen &= Q(prompt__project=project, prompt__published=True)
+    if recipe.answers == "chosen":
+        found = Candidate.objects.filter(chosen, reward__isnull=False, duplicate=False)
+        return found.filter(model_version__name__in=lines(recipe.models)) if recipe.models else found
+    found = Demonstration.objects.filter(chosen)
     return found.exclude(labeler__in=lines(recipe.without)) if recipe.without else found
 
 

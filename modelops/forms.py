@@ -80,6 +80,7 @@ class JobForm(Keyed):
         if kind == Kind.SAMPLE:
             self.fields["k"].initial = project.k
             self.fields["others"] = self._others(project)
+            self.fields["reward_model"] = self._reward_model(project, required=False)
 
     def _model(self, project: Project) -> forms.ModelChoiceField:
         name = _("Model that answers") if self.kind == Kind.SAMPLE else _("Model to start from")
@@ -112,11 +113,12 @@ class JobForm(Keyed):
         label = _("Dataset whose prompts are answered") if self.kind == Kind.PPO else _("Dataset to learn from")
         return DatasetField(found, label=label, help_text=missing, empty_label=None, initial=newest)
 
-    def _reward_model(self, project: Project) -> forms.ModelChoiceField:
+    def _reward_model(self, project: Project, required: bool = True) -> forms.ModelChoiceField:
         found = registry.reward_models(project)
         missing = "" if found.exists() else _("No reward model has been trained yet: train one first.")
+        asked = {"empty_label": None} if required else {"empty_label": _("none"), "required": False}
         return forms.ModelChoiceField(
-            found, label=_("Reward model"), help_text=missing, empty_label=None, initial=found.first()
+            found, label=_("Reward model"), help_text=missing, initial=found.first() if required else None, **asked
         )
 
     def _rehearsal(self, project: Project) -> forms.ModelChoiceField:
@@ -131,6 +133,8 @@ class JobForm(Keyed):
     def clean(self) -> dict:
         cleaned = super().clean()
         dataset = cleaned.get("dataset")
+        if self.kind == Kind.SAMPLE and cleaned.get("best_of", 1) > 1 and not cleaned.get("reward_model"):
+            self.add_error("reward_model", _("Which reward model is to choose among the draws?"))
         if self.kind != Kind.SFT:
             return cleaned
         if dataset and cleaned.get("source") not in mixtures.SOURCES.get(dataset.kind, ()):

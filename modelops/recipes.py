@@ -86,6 +86,9 @@ class SampleRecipe:
     batch: int = setting(64, "Answers drawn together in one call of the model.", low=1, high=512)
     split: str = setting("all", "Which prompts to answer.", choices=("all", "train", "validation", "test", "held-out"))
     unanswered: bool = setting(False, "Only prompts that no earlier job has answered: a new round's fresh ones.")
+    best_of: int = setting(
+        1, "Draws for each answer; the one that the reward model scores highest is kept (best-of-n).", low=1, high=64
+    )
     rank: bool = setting(True, "Make a ranking task from each prompt's answers.")
     others: str = setting(
         "", "Names of other versions that answer too, one a line: a prompt's answers are dealt to all."
@@ -119,6 +122,11 @@ class FreezeRecipe:
         "Leave out tasks whose labelers agree on a smaller share of their pairs, or that only one ranked; 0 keeps all.",
         low=0,
         high=1,
+    )
+    answers: str = setting(
+        "written",
+        "Of demonstrations and text: what people wrote, or what a reward model chose among several draws (rejection sampling).",
+        choices=("written", "chosen"),
     )
     adjudicated: bool = setting(False, "Only what a lead settled where people disagreed, in place of what they said.")
     ties: bool = setting(True, "Keep rankings that tie answers; a tie makes no pair.")

@@ -101,6 +101,17 @@ def external(project: Project, name: str) -> ModelVersion:
     return version
 
 
+def best_of(project: Project, version: ModelVersion, n: int, judge: ModelVersion) -> ModelVersion:
+    """The version that stands for the best of `n` answers of another by a reward model, made when first met."""
+    name = f"{version.name}, best of {n} by {judge.name}"
+    if len(name) > ModelVersion._meta.get_field("name").max_length:
+        name = f"version {version.pk}, best of {n} by version {judge.pk}"
+    found, _new = ModelVersion.objects.get_or_create(
+        project=project, name=name, defaults={"kind": ModelVersion.Kind.POLICY, "parent": version}
+    )
+    return found
+
+
 def refuse_taken(project: Project | None, name: str) -> None:
     """A name is unique in its project, and none reuses a shared base's."""
     taken = Q(project=None) if project else Q()

@@ -61,8 +61,22 @@ def load(job: Job, version: ModelVersion):
         engine = served(version) if version.address else local(version)
     except (OSError, ValueError) as error:
         raise JobFailed(f"{version.name} can't be loaded: {error}") from error
+    if job.recipe.get("best_of", 1) > 1:
+        engine = best_of(job, engine)
     jobs.beat(job, note="")
     return engine
+
+
+def best_of(job: Job, engine):
+    """The engine, held to the best of several answers by the job's reward model."""
+    from workers.engines.best_of import BestOf, Scorer
+
+    if job.reward_model is None:
+        raise JobFailed("To keep the best of several draws takes a reward model: start a new job with one.")
+    try:
+        return BestOf(engine, Scorer(registry.path(job.reward_model)), job.recipe["best_of"])
+    except (OSError, ValueError) as error:
+        raise JobFailed(f"{job.reward_model.name} can't be loaded: {error}") from error
 
 
 def local(version: ModelVersion):
@@ -105,7 +119,7 @@ def draw(job: Job, engine, slots: list[Slot], recipe: SampleRecipe, attempt: int
         tick=Tick(job),
     )
     for number, one in stream:
-        yield slots[number], Answer(one.text, one.tokens, one.finish_reason, one.logprob, seeds[number])
+        yield slots[number], Answer(one.text, one.tokens, one.finish_reason, one.logprob, seeds[number], one.reward)
 
 
 def whole_prompts(drawn: Iterable[tuple[Slot, Answer]], slots: list[Slot]) -> Iterator[list[tuple[Slot, Answer]]]:

@@ -48,7 +48,19 @@ class CandidateBody(serializers.ModelSerializer):
 
     class Meta:
         model = Candidate
-        fields = ["id", "prompt", "model_version", "job", "slot", "text", "finish_reason", "tokens", "logprob", "seed"]
+        fields = [
+            "id",
+            "prompt",
+            "model_version",
+            "job",
+            "slot",
+            "text",
+            "finish_reason",
+            "tokens",
+            "logprob",
+            "seed",
+            "reward",
+        ]
         fields += ["duplicate", "created_at"]
         read_only_fields = fields
 

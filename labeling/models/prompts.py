@@ -158,6 +158,7 @@ class Candidate(models.Model):
     tokens = models.PositiveIntegerField(null=True)
     logprob = models.FloatField(null=True, help_text=_("Sum of its tokens' log-probabilities, natural logarithm."))
     seed = models.BigIntegerField(null=True)
+    reward = models.FloatField(null=True, help_text=_("By which a reward model chose it among several draws."))
     duplicate = models.BooleanField(
         default=False, help_text=_("Word for word another answer of its job; no model learns from it by RL.")
     )

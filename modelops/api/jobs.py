@@ -55,7 +55,9 @@ class JobInput(serializers.Serializer):
     )
     model_version = serializers.IntegerField(required=False, help_text="Which answers, or is trained further.")
     dataset = serializers.IntegerField(required=False, help_text="Which is learned from.")
-    reward_model = serializers.IntegerField(required=False, help_text="Which scores a PPO's answers.")
+    reward_model = serializers.IntegerField(
+        required=False, help_text="Which scores a PPO's answers, or a sampling's draws."
+    )
     rehearsal = serializers.IntegerField(required=False, help_text="A dataset that a PPO keeps in mind.")
 
 

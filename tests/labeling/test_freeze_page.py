@@ -13,7 +13,7 @@ from modelops.recipes import InvalidRecipe
 from tests.factories import make_model, make_person, make_prompt, make_ranking, make_task
 
 pytestmark = pytest.mark.django_db
-FORM = {"kind": "judgments", "purpose": "training", "agreement": "0", "ties": "on"}
+FORM = {"kind": "judgments", "purpose": "training", "answers": "written", "agreement": "0", "ties": "on"}
 
 
 @pytest.fixture

@@ -133,6 +133,19 @@ def test_other_models_and_stop_texts_are_told_line_by_line(client_for, project, 
     assert recipe.stops == ["User: ", "\n\n"]
 
 
+def test_the_best_of_several_draws_takes_who_chooses(client_for, project, carol):
+    weights(project)
+    judge = scorer(project)
+    browser, address = client_for(carol), "/p/demo/jobs/new/sample/"
+    refused = browser.post(address, filled_in(project, "sample", best_of=8))
+    assert list(refused.context["form"].errors) == ["reward_model"]
+
+    browser.post(address, filled_in(project, "sample", best_of=8, reward_model=judge.pk))
+    job = Job.objects.get()
+    assert (job.recipe["best_of"], job.reward_model) == (8, judge)
+    assert "best of 8 by reward" in browser.get("/p/demo/jobs/").content.decode()
+
+
 def test_another_projects_model_can_not_be_mixed_in(client_for, project, carol):
     weights(project)
     weights(make_project(), "theirs")
@@ -182,7 +195,10 @@ def test_a_researcher_may_freeze_and_start_nothing_else(client_for, project):
 
     assert browser.get("/p/demo/jobs/new/freeze/").url == "/p/demo/datasets/freeze/"
     assert (
-        browser.post("/p/demo/datasets/freeze/", {"kind": "judgments", "purpose": "training", "agreement": 0}).url
+        browser.post(
+            "/p/demo/datasets/freeze/",
+            {"kind": "judgments", "purpose": "training", "answers": "written", "agreement": 0},
+        ).url
         == "/p/demo/datasets/"
     )
     assert browser.get("/p/demo/jobs/new/sample/").status_code == 403

@@ -14,7 +14,7 @@ class Sample:
     `finish_reason` is "stop" where the model ended its answer or said a stop string, "length" where max_tokens did.
     `logprob` is the sum of the drawn tokens' log-probabilities (natural) under the model itself, before penalty,
     temperature and all cuts; `logprobs` has one for each of the drawn `ids`. A server may keep all of them to itself.
-    `truncated` says that the prompt lost its start to fit the model's context; `prompt` has its ids as the model read them.
+    `reward` is what a reward model says of it, where one was asked. `truncated` says that the prompt lost its start to fit the model's context; `prompt` has its ids as the model read them.
     """
 
     text: str
@@ -25,6 +25,7 @@ class Sample:
     ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     prompt: tuple[int, ...] = ()
+    reward: float | None = None
 
 
 def row_seed(seed: int, prompt_id: str, slot: int, attempt: int = 0) -> int:

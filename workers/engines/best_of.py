@@ -1,0 +1,97 @@
+"""The best of several answers as a policy of its own: draw n, and keep the one that a reward model scores highest.
+
+Best-of-n, or rejection sampling, as in Stiennon et al. 2020 (Learning to summarize from human feedback, appendix G.3)
+and Nakano et al. 2021 (WebGPT, section 3.2).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from workers.engines import weights
+from workers.engines.answers import Sample
+from workers.engines.device import best_device, best_dtype
+from workers.trainers import reward, tokens
+
+SCORED_TOGETHER = 32  # answers, unless n is more
+LONGEST = 4096  # prompt and answer, in tokens, where the model's context is longer
+
+
+class Scorer:
+    """A reward model's folder, loaded once. Raises OSError where it holds no whole model, ValueError where none that scores."""
+
+    def __init__(self, folder: str | Path):
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if not any("SequenceClassification" in name for name in config.architectures or []):
+            raise ValueError(f"{folder} holds no reward model")
+        self.tokenizer, device = tokens.load_tokenizer(folder), best_device()
+        self.model = weights.load(AutoModelForSequenceClassification, folder, best_dtype(device)).to(device).eval()
+        self.model.score.float()
+        self.model.config.pad_token_id = self.tokenizer.pad_token_id
+        self.longest = min(LONGEST, getattr(config, "max_position_embeddings", None) or LONGEST)
+
+    def rewards(self, conversations: list[list[dict]], answers: list[str]) -> list[float]:
+        """The reward of each answer to its conversation, shifted as the model was when it was trained."""
+        read, pad = self.tokenizer, self.tokenizer.pad_token_id
+        both = [
+            tokens.answered(read, messages, answer, self.longest) for messages, answer in zip(conversations, answers)
+        ]
+        rows = [tokens.without_end_pads(prompt + answer, pad) for prompt, answer in both]
+        shift = getattr(self.model.config, "reward_shift", 0.0)
+        return [score - shift for score in reward.score(self.model, rows, pad)]
+
+
+class BestOf:
+    """An engine around another one, whose answers are each the best of `n`."""
+
+    def __init__(self, engine, scorer: Scorer, n: int):
+        self.engine, self.scorer, self.n = engine, scorer, n
+
+    def close(self) -> None:
+        """Release both models' memory."""
+        self.engine.close()
+        self.scorer = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def stream(
+        self, conversations: list[list[dict]], seeds: list[int], *, tick: Callable[[], None] = lambda: None, **settings
+    ) -> Iterator[tuple[int, Sample]]:
+        """As the engine's own; a conversation's answer comes once its `n` are drawn and scored, with its reward."""
+        asked = [messages for messages in conversations for _ in range(self.n)]
+        each = [seed_of(seed, turn) for seed in seeds for turn in range(self.n)]
+        drawn: dict[int, dict[int, Sample]] = defaultdict(dict)
+        whole: list[int] = []
+        for place, sample in self.engine.stream(asked, each, tick=tick, **settings):
+            number, turn = divmod(place, self.n)
+            drawn[number][turn] = sample
+            whole += [number] if len(drawn[number]) == self.n else []
+            if len(whole) * self.n >= SCORED_TOGETHER:
+                yield from self._best(conversations, {number: drawn.pop(number) for number in whole})
+                whole.clear()
+                tick()
+        if whole:
+            yield from self._best(conversations, {number: drawn.pop(number) for number in whole})
+
+    def _best(self, conversations: list[list[dict]], drawn: dict[int, dict[int, Sample]]) -> Iterator:
+        """Each number with its best sample; of equal ones the first that was asked for, in whatever order they came."""
+        samples = [(number, by_turn[turn]) for number, by_turn in drawn.items() for turn in range(self.n)]
+        rewards = self.scorer.rewards(
+            [conversations[number] for number, _ in samples], [one.text for _, one in samples]
+        )
+        scored = [replace(one, reward=value) for (_, one), value in zip(samples, rewards)]
+        for place, number in enumerate(drawn):
+            yield number, max(scored[place * self.n : (place + 1) * self.n], key=lambda one: one.reward)
+
+
+def seed_of(seed: int, turn: int) -> int:
+    """The seed (63 bits) of one of the draws for an answer; the first has the answer's own."""
+    key = f"{seed} {turn}".encode()
+    return int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 1 if turn else seed
