@@ -117,6 +117,7 @@ class JobForm(Keyed):
         found = registry.reward_models(project)
         missing = "" if found.exists() else _("No reward model has been trained yet: train one first.")
         asked = {"empty_label": None} if required else {"empty_label": _("none"), "required": False}
+        missing = missing or ("" if required else _("Chooses among the draws, where Best of is above 1."))
         return forms.ModelChoiceField(
             found, label=_("Reward model"), help_text=missing, initial=found.first() if required else None, **asked
         )

@@ -49,6 +49,7 @@ def test_a_request_that_arrives_twice_starts_one_job(admin, base):
         ({"kind": "sample", "recipe": {"k": [1]}}, "recipe.k"),
         ({"kind": "sample", "recipe": {"others": "nobody"}}, "recipe.others"),
         ({"kind": "sample", "model_version": 999}, "model_version"),
+        ({"kind": "sample", "recipe": {"best_of": 2}}, "reward_model"),
         ({"kind": "reward"}, "dataset"),
         ({"kind": "freeze"}, "kind"),
     ],
