@@ -27,8 +27,10 @@ document.addEventListener("submit", (event) => {
   if (event.target !== task() || !next || next.address !== task().dataset.ahead) return;   // htmx or the browser sends it
   event.preventDefault();
   event.stopImmediatePropagation();
-  put({ action: action(), next: next.id, data: [...new FormData(task())] });
-  show(next.html);
+  const { id, html } = next;
+  next = null;                                    // after an undo it is fetched anew, with what was typed into it
+  put({ action: action(), next: id, data: [...new FormData(task())] });
+  show(html);
   flush();
 }, true);
 

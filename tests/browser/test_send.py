@@ -37,6 +37,19 @@ def recorded(count):
     return False
 
 
+def test_what_was_typed_into_the_next_card_is_there_again_after_an_undo(at_work):
+    page = at_work()
+    page.keyboard.type("dcba")
+    submit(page)
+    page.keyboard.type("ab")
+    page.keyboard.press("u")  # before the card after that one was fetched
+    expect(prompt(page)).to_contain_text("(1)")
+    page.wait_for_timeout(600)
+    submit(page)
+    expect(prompt(page)).to_contain_text("(2)")
+    expect(page.locator(".status")).to_have_text("A > B. 2 to go.")
+
+
 def test_the_next_card_is_there_before_the_server_has_answered(at_work):
     page = at_work()
     held = []
