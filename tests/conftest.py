@@ -21,12 +21,12 @@ def pytest_configure(config):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
-    """Two processes that compute with torch at once crawl: what starts one is played by the same worker, from the start."""
-    computing = {item for item in items if any(map(item.get_closest_marker, ("torch", "system")))}
-    for item in computing:
-        item.add_marker(pytest.mark.xdist_group("torch"))
+    """The long ones begin at once, each kind in one process: what starts a whole Podium, and what computes with torch."""
+    long = {item: name for name in ("torch", "system") for item in items if item.get_closest_marker(name)}
+    for item, name in long.items():
+        item.add_marker(pytest.mark.xdist_group(name))
     yield
-    items.sort(key=lambda item: item not in computing)
+    items.sort(key=lambda item: item not in long)
 
 
 @pytest.fixture(scope="session")
