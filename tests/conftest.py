@@ -22,11 +22,12 @@ def pytest_configure(config):
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
     """The long ones begin at once, each kind in one process: what starts a whole Podium, and what computes with torch."""
-    long = {item: name for name in ("torch", "system") for item in items if item.get_closest_marker(name)}
-    for item, name in long.items():
-        item.add_marker(pytest.mark.xdist_group(name))
+    for item in items:
+        name = next((name for name in ("system", "torch") if item.get_closest_marker(name)), None)
+        if name:
+            item.add_marker(pytest.mark.xdist_group(name))
     yield
-    items.sort(key=lambda item: item not in long)
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 @pytest.fixture(scope="session")
