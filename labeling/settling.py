@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
 from labeling import agreement, order, ranking
@@ -38,9 +38,12 @@ class Dispute:
 
 
 def open_to(project: Project, person: User) -> QuerySet[RankingTask]:
-    """The tasks that this person may settle: nobody is at them any more, and they are not for eyes of others."""
+    """The tasks that this person may settle: nobody is at one any more, also not they themselves, who would read there
+    what the others said; and sensitive ones are for who is willing.
+    """
+    at_work = Assignment.objects.filter(task=OuterRef("pk"), state=Assignment.State.LEASED)
     found = RankingTask.objects.filter(project=project, purpose=RankingTask.Purpose.TRAINING, free_places=0)
-    found = found.filter(prompt__published=True).select_related("project", "prompt")
+    found = found.filter(~Exists(at_work), prompt__published=True).select_related("project", "prompt")
     return found if person.sensitive else found.exclude(prompt__sensitive=True)
 
 
@@ -97,7 +100,7 @@ def settle(actor: User, task: RankingTask, judgment: ranking.Judgment) -> Rankin
     paper = ranking.sheet(task, actor)
     ranks = ranking.check(judgment, len(paper.order), task.project)
     task = order.locked(task.pk)
-    if task.purpose != RankingTask.Purpose.TRAINING or task.free_places:
+    if not open_to(task.project, actor).filter(pk=task.pk).exists():
         raise Refused(_("Only a task that is ranked to the end can be settled, and no gold one."))
     if task.rankings.of_judges().filter(current=True).count() < 2:
         raise Refused(_("Fewer than two people judged this task: there is nothing to settle."))

@@ -1,9 +1,12 @@
 """Adjudication: a lead settles what people see differently; what people said stays and counts as before."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils.timezone import now
 
 from labeling import export, gold, ranking, rounds, settling
-from labeling.models import Ranking, RankingTask
+from labeling.models import Assignment, Ranking, RankingTask
 from modelops import datasets, rows
 from people.access import Refused
 from people.models import AuditEvent
@@ -71,6 +74,20 @@ def test_a_task_that_somebody_is_still_to_rank_is_nobodys_to_settle(project, lea
     assert disputed(project, lead) == []
     with pytest.raises(Refused, match="ranked to the end"):
         settling.settle(lead, task, judgment(1, 2, 3, 4))
+
+
+def test_who_is_still_at_a_task_does_not_read_there_what_the_others_said(client_for, project, lead, ranked):
+    task = ranked(second=(4, 3, 2, 1))
+    at_it = Assignment.objects.create(
+        task=task, labeler=lead, project=project, place=0, order=[], leased_until=now() + timedelta(hours=1)
+    )
+    assert disputed(project, lead) == []
+    assert client_for(lead).get(f"/p/demo/tasks/{task.pk}/settle").status_code == 404
+    with pytest.raises(Refused, match="ranked to the end"):
+        settling.settle(lead, task, judgment(1, 2, 3, 4))
+
+    Assignment.objects.filter(pk=at_it.pk).update(state="submitted", leased_until=None)
+    assert disputed(project, lead) == [task]
 
 
 def test_sensitive_prompts_are_settled_by_who_is_willing(project, lead, ranked):

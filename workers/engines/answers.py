@@ -14,7 +14,8 @@ class Sample:
     `finish_reason` is "stop" where the model ended its answer or said a stop string, "length" where max_tokens did.
     `logprob` is the sum of the drawn tokens' log-probabilities (natural) under the model itself, before penalty,
     temperature and all cuts; `logprobs` has one for each of the drawn `ids`. A server may keep all of them to itself.
-    `reward` is what a reward model says of it, where one was asked. `truncated` says that the prompt lost its start to fit the model's context; `prompt` has its ids as the model read them.
+    `truncated` says that the prompt lost its start to fit the model's context; `prompt` has its ids as the model read them.
+    `reward` is what a reward model says of the answer, where one was asked.
     """
 
     text: str

@@ -1,12 +1,10 @@
 """The best of several answers as a policy of its own: draw n, and keep the one that a reward model scores highest.
 
-Best-of-n, or rejection sampling, as in Stiennon et al. 2020 (Learning to summarize from human feedback, appendix G.3)
-and Nakano et al. 2021 (WebGPT, section 3.2).
+Best-of-n, or rejection sampling, as in Nakano et al. 2021 (WebGPT), section 3.2.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,7 +14,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from workers.engines import weights
-from workers.engines.answers import Sample
+from workers.engines.answers import Sample, row_seed
 from workers.engines.device import best_device, best_dtype
 from workers.trainers import reward, tokens
 
@@ -93,5 +91,4 @@ class BestOf:
 
 def seed_of(seed: int, turn: int) -> int:
     """The seed (63 bits) of one of the draws for an answer; the first has the answer's own."""
-    key = f"{seed} {turn}".encode()
-    return int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 1 if turn else seed
+    return row_seed(seed, "", turn) if turn else seed

@@ -32,7 +32,13 @@ def telltale(project, carol):
             make_task(project, prompt=prompt, model=model, job=job, pk=770_030 + number, overlap=3, priority=5)
         )
     for number, candidate in enumerate(Candidate.objects.order_by("pk")):
-        hidden = {"logprob": -77.77, "seed": 770_050 + number, "finish_reason": "stop77", "tokens": 770_060}
+        hidden = {
+            "logprob": -77.77,
+            "reward": 77.77,
+            "seed": 770_050 + number,
+            "finish_reason": "stop77",
+            "tokens": 770_060,
+        }
         Candidate.objects.filter(pk=candidate.pk).update(**hidden)
     gold.make(carol, tasks[1], KEY)
     return tasks
