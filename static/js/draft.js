@@ -117,7 +117,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 document.addEventListener("htmx:responseError", (event) => failed(event.detail.xhr.status < 500 ? "out" : "offline"));
 document.addEventListener("htmx:sendError", () => failed("offline"));
-document.addEventListener("htmx:afterSwap", (event) => { if (!event.target.matches("dialog")) start(); });
+document.addEventListener("htmx:afterSwap", (event) => { if (event.target.id === "card") start(); });
 
 function start() {
   clearTimeout(timer);

@@ -201,7 +201,7 @@ const verbs = {
   source: () => $("[data-verb=source]").click(),
   layout: () => $("[data-verb=layout]").click(),
   skip: () => open($("#skip")),
-  undo: () => $("#undo button")?.click(),
+  undo: () => $("#undo")?.requestSubmit(),   // its button may not know yet of what was just sent
   guidelines: () => $("#read").click(),
 };
 const moves = {
@@ -316,7 +316,7 @@ document.addEventListener("change", (event) => { if (task() && event.target.form
 document.addEventListener("podium:draw", () => { if (task()) draw(); });
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.target.matches("dialog")) event.target.showModal();
-  else start();
+  if (event.target.id === "card") start();
 });
 
 function start() {

@@ -9,13 +9,15 @@ const HERE = performance.timeOrigin;      // this page, as it was loaded
 const task = () => document.querySelector("#task");
 const action = () => new URL(task().action).pathname;
 const say = (word) => document.dispatchEvent(new CustomEvent("podium:say", { detail: word }));
-let next = null, busy = false, timer;
+let next = null, busy = false, undoing = false, timer;
 
 // ---- The card after this one ----
 
+const ahead = () => setTimeout(fetchNext, SHORTLY);
+
 async function fetchNext() {
   const address = task()?.dataset.ahead, here = task();
-  if (!address || next?.address === address) return;
+  if (!address || entries().length || next?.address === address) return;   // the server must know which one is at hand
   next = null;
   const answer = await fetch(address, { headers: { "HX-Request": "true" }, redirect: "manual" }).catch(() => null);
   if (answer?.status !== 200 || here !== task()) return;
@@ -53,7 +55,24 @@ async function flush() {
   clearTimeout(timer);
   while (entries().length && await send(entries()[0])) store(entries().slice(1));
   busy = false;
+  if (entries().length) undoing = false;
+  else settled();
 }
+
+function settled() {
+  if (undoing) document.querySelector("#undo")?.requestSubmit();
+  undoing = false;
+  ahead();
+}
+
+// An undo means the submit before it: it waits until the server has that one and the form here names it.
+document.addEventListener("submit", (event) => {
+  if (event.target.id !== "undo" || !entries().length) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  undoing = true;
+  flush();
+}, true);
 
 // True once the entry is done with: the server has it, or has said why it can't.
 async function send(entry) {
@@ -75,7 +94,8 @@ function taken(entry, html) {
   const stale = task()?.action.endsWith(entry.action);      // a page that was loaded before the server had this
   const whole = html.includes('id="task"') || html.includes('class="page empty"');
   if (stale) htmx.ajax("GET", location.pathname, "#card");
-  else htmx.swap("#card", html, { swapStyle: whole ? "innerHTML" : "none" });
+  else if (whole) htmx.swap("#card", html, { swapStyle: "innerHTML" });
+  else htmx.swap(document.body, html, { swapStyle: "none" });      // not the card: what is typed into it goes on
   say("sent");
   return true;
 }
@@ -96,10 +116,10 @@ function refused(html) {
 // ---- When ----
 
 function start() {
-  flush();
-  if (task()) setTimeout(fetchNext, SHORTLY);
+  if (entries().length) flush();
+  else ahead();
 }
 
-document.addEventListener("htmx:afterSwap", (event) => { if (event.target.id === "task") start(); });
+document.addEventListener("htmx:afterSwap", (event) => { if (event.target.id === "card") start(); });
 addEventListener("online", flush);
 start();

@@ -152,7 +152,7 @@ document.addEventListener("focusin", (event) => {   // the answer at hand is the
   chosen = letter;
   if (differs) mark();
 });
-document.addEventListener("htmx:afterSwap", (event) => { if (!event.target.matches("dialog")) start(); });
+document.addEventListener("htmx:afterSwap", (event) => { if (event.target.id === "card") start(); });
 addEventListener("resize", measure);
 
 function start() {

@@ -66,6 +66,29 @@ def test_the_next_card_is_there_before_the_server_has_answered(at_work):
     expect(page.locator(".status")).to_have_text("D > C > B > A")
 
 
+def test_what_is_typed_while_a_submit_is_on_its_way_is_saved_and_a_tie_begun_stays_begun(at_work):
+    page = at_work()
+    held = []
+    page.route("**/submit", lambda route: held.append(route))
+    page.keyboard.type("abc")
+    page.keyboard.press("Enter")
+    expect(prompt(page)).to_contain_text("(2)")
+    page.keyboard.type("d=")
+    held[0].continue_()
+    expect(page.locator("#meters")).to_contain_text("1 today")
+    with page.expect_response("**/draft"):
+        page.keyboard.press("c")
+    expect(page.locator(".status")).to_have_text("D = C. 2 to go.")
+
+
+def test_every_card_is_followed_by_one_that_is_here_already(at_work):
+    page = at_work(count=4)
+    for _number in range(2):
+        page.keyboard.type("abc")
+        submit(page)
+        expect(page.locator("#task[data-next=here]")).to_be_visible()
+
+
 def test_five_tasks_in_a_row_and_all_are_recorded(at_work):
     page = at_work(count=5)
     for number in range(5):
@@ -177,3 +200,28 @@ def test_undo_after_the_next_card_was_ready(at_work):
     expect(prompt(page)).to_contain_text("(1)")
     expect(page.locator(".status")).to_have_text("A > B > C > D")
     assert not Ranking.objects.filter(current=True).exists()
+
+
+def test_undo_pressed_before_the_server_has_the_submit_takes_back_that_one_and_not_the_one_before(at_work):
+    page = at_work()
+    page.keyboard.type("abc")
+    submit(page)
+    expect(page.locator("#task[data-next=here]")).to_be_visible()
+    held = []
+    page.route("**/submit", lambda route: held.append(route))
+    page.keyboard.type("dcb")
+    page.keyboard.press("Enter")
+    expect(prompt(page)).to_contain_text("(3)")
+    page.keyboard.press("u")
+    page.wait_for_timeout(200)
+    held[0].continue_()
+    expect(prompt(page)).to_contain_text("(2)")
+    expect(page.locator(".status")).to_have_text("D > C > B > A")
+    assert ranks() == {"a": 1, "b": 2, "c": 3, "d": 4}
+
+
+def test_undo_with_nothing_to_undo_says_so(at_work):
+    page = at_work()
+    page.keyboard.press("u")
+    expect(page.locator("body")).to_contain_text("There is nothing to undo")
+    expect(prompt(page)).to_contain_text("(1)")
