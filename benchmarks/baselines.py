@@ -7,8 +7,8 @@ settings of all three stand below.
 
     python benchmarks/baselines.py --data FOLDER --model var/models/smollm2-135m-instruct --json figures.json
 
-With `--folds 5` each conversation is held out once, and the others are learned from; `--keep FOLDER` keeps each fold's
-scores, so that a run that was stopped goes on.
+With `--folds 5` each conversation is held out once, and the others are learned from; `--keep FOLDER` keeps what each
+fold has come to, so that a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import json
 import math
 import random
 import re
+import shutil
 import sys
 import tempfile
 from collections import Counter, defaultdict
@@ -109,10 +110,12 @@ def held_out_of(scratch: Path, dataset: Path, model: Path, quick: bool, keep: Pa
     """(held-out groups, their scores by model's name), learned now or kept by an earlier run."""
     found = groups.of_rows(list(rows.read(dataset)))
     out = [place for place, group in enumerate(found) if group.split in HELD_OUT]
-    kept = (keep or scratch) / f"scores-{fold}.json"
+    kept = (keep or scratch) / f"scores-{fold}{'-quick' if quick else ''}.json"
     if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(learned(scratch, dataset, found, model, quick)))
+        own = kept.with_suffix("")  # the fold's trainer resumes there, and finds no other fold's model
+        own.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(learned(own, dataset, found, model, quick)))
+        shutil.rmtree(own)
     scores = json.loads(kept.read_text())
     groups_out = [found[place] for place in out]
     of_it = {name: [scores[name][place] for place in out] for name in MODELS}
@@ -120,12 +123,12 @@ def held_out_of(scratch: Path, dataset: Path, model: Path, quick: bool, keep: Pa
     return groups_out, of_it
 
 
-def learned(scratch: Path, dataset: Path, found: list[Group], model: Path, quick: bool) -> dict[str, Scores]:
+def learned(own: Path, dataset: Path, found: list[Group], model: Path, quick: bool) -> dict[str, Scores]:
     return {
         "longer_answer": [[float(length) for length in group.lengths()] for group in found],
         "bag_of_words": bag_of_words(found),
         "recurrent": recurrent(found),
-        "transformer": transformer(scratch, dataset.resolve(), found, model, quick),
+        "transformer": transformer(own, dataset.resolve(), found, model, quick),
     }
 
 
@@ -237,12 +240,12 @@ def encoded(group: Group, text: str, places: dict[str, int]) -> torch.Tensor:
     return torch.tensor([*asked, len(places) + 1, *said])
 
 
-def transformer(scratch: Path, dataset: Path, found: list[Group], model: Path, quick: bool) -> Scores:
+def transformer(own: Path, dataset: Path, found: list[Group], model: Path, quick: bool) -> Scores:
     """Podium's own reward trainer in its own process, then its scores."""
     from transformers import AutoModelForSequenceClassification
 
-    human_rankings.train(scratch, dataset, model, quick)
-    out = scratch / "run" / "out"
+    human_rankings.train(own, dataset, model, quick)
+    out = own / "run" / "out"
     tokenizer = tokens.load_tokenizer(out)
     judge = AutoModelForSequenceClassification.from_pretrained(out, dtype=torch.float32).eval()
     return [scored(judge, tokenizer, group) if group.split in HELD_OUT else [] for group in found]

@@ -96,20 +96,20 @@ class Bench:
             ways["continuous_batching"] = lambda: self.continuous(conversations)
         except Exception as error:  # whatever it is, the other figures still count
             figures["continuous_batching_not_run"] = f"{type(error).__name__}: {error}"
-        figures |= self.medians(ways)
+        figures |= self.medians(ways, warm=0)  # the model is warm
         if "continuous_batching" in ways:
             ours, theirs = (figures[f"tokens_per_second_{name}"] for name in ways)
             figures["ratio_continuous_batching"] = ours / theirs
         return figures
 
-    def medians(self, ways: dict[str, Callable[[], int]]) -> dict[str, float]:
+    def medians(self, ways: dict[str, Callable[[], int]], warm: int = 1) -> dict[str, float]:
         """Tokens a second of each way, which gives back how many tokens it drew: all in turn, several times."""
         found = {name: [] for name in ways}
-        for turn in range(self.repeats + 1):
+        for turn in range(1 - warm, self.repeats + 1):
             for name, way in ways.items():
                 started, drawn = time.perf_counter(), way()
                 speed = drawn / (time.perf_counter() - started)
-                if turn:  # the first warms up
+                if turn > 0:
                     found[name].append(speed)
                 print(f"{turn} of {self.repeats} {name:32}{speed:10.1f} tokens/s", file=sys.stderr, flush=True)
         return {f"tokens_per_second_{name}": median(speeds) for name, speeds in found.items()}

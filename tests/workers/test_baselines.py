@@ -23,6 +23,30 @@ def test_three_ways_to_learn_a_planted_rule_stand_side_by_side(tmp_path):
     assert len(baselines.table(found).splitlines()) == 6
 
 
+def test_no_fold_asks_the_model_of_another_and_a_stopped_run_finds_its_scores(tmp_path, monkeypatch):
+    """Each fold's trainer begins in an empty folder: a result that lies there already would be taken for its own."""
+    from benchmarks import baselines
+
+    begun = []
+
+    def learned(own, dataset, found, model, quick):
+        assert not list(own.iterdir())
+        (own / "out").mkdir()
+        begun.append(dataset.name)
+        return {
+            name: [[float(place) for place, _ in enumerate(group.texts)] for group in found]
+            for name in baselines.MODELS
+        }
+
+    monkeypatch.setattr(baselines, "learned", learned)
+    for _again in range(2):
+        scratch = tmp_path / f"scratch-{_again}"
+        scratch.mkdir()
+        dataset = write_dataset(scratch / "dataset")
+        baselines.compare(scratch, dataset, tmp_path, quick=False, folds=3, keep=tmp_path / "keep")
+    assert begun == ["fold-0", "fold-1", "fold-2"]
+
+
 def test_f1_counts_the_pairs_that_the_earlier_answer_wins():
     from benchmarks import baselines
     from workers.trainers.groups import of_row
