@@ -101,8 +101,8 @@ def statements(size: int, project: int, version: int, job: int):
     asked = '[{"role": "user", "content": "' + paragraph(-1, words=40) + '"}]'
     yield (
         "INSERT INTO labeling_prompt (id, project_id, messages, source, author, use_case, language, split, digest, "
-        "published, job_id, created_at) " + numbers + "SELECT i, %s, %s, '', '', '', '', 'train', "
-        "CAST(i AS varchar), true, %s, CURRENT_TIMESTAMP FROM n",
+        "published, sensitive, job_id, created_at) " + numbers + "SELECT i, %s, %s, '', '', '', '', 'train', "
+        "CAST(i AS varchar), true, false, %s, CURRENT_TIMESTAMP FROM n",
         [size, project, asked, job],
     )
     for slot in range(K):

@@ -14,6 +14,7 @@ from itertools import count
 
 from django.db import connection, transaction
 from django.db.models import Count, Exists, F, Min, OuterRef, QuerySet, Subquery
+from django.db.models.lookups import Exact
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
@@ -27,7 +28,7 @@ from labeling.working import (
     refuse_who_is_paused,
 )
 from people import audit
-from people.composed import composed, update
+from people.composed import composed, insert, update
 from people.models import Membership, Project, User
 
 State, Purpose = Assignment.State, RankingTask.Purpose
@@ -201,8 +202,9 @@ def _unseen(labeler) -> Exists:
     return ~Exists(Assignment.objects.filter(task=OuterRef("pk"), labeler=labeler, state__in=Assignment.OVER))
 
 
-def _harmless() -> Exists:
-    return ~Exists(Prompt.objects.filter(pk=OuterRef("prompt"), sensitive=True))
+def _harmless() -> Exact:
+    """Asked of one prompt after the other, by its key: PostgreSQL makes a join of NOT EXISTS, and reads all prompts."""
+    return Exact(Subquery(Prompt.objects.filter(pk=OuterRef("prompt")).values("sensitive")), False)
 
 
 def _open_to(labeler, project, beyond, order: str, willing: bool) -> QuerySet[RankingTask]:
@@ -260,7 +262,8 @@ def _new(task: int, project: Project, labeler: User, lease: dict) -> Assignment:
     texts = _texts(task)
     order = [pk for pk, _text in texts]
     random.SystemRandom().shuffle(order)
-    assignment = Assignment.objects.create(task_id=task, labeler=labeler, project=project, order=order, **lease)
+    assignment = Assignment(task_id=task, labeler=labeler, project=project, order=order, **lease)
+    insert(assignment)
     assignment.texts = dict(texts)  # read already
     return assignment
 

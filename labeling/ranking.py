@@ -19,8 +19,9 @@ from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking
 from labeling.working import NotWorking
 from modelops import rows
 from people import audit
-from people.composed import composed, update
+from people.composed import composed, insert, insert_all, update
 from people.models import Project, User
+from people.transactions import within_one
 
 LETTERS = "abcdefghi"
 UNDO = timedelta(minutes=10)
@@ -121,7 +122,7 @@ def _ranks_of_verdicts(verdicts: list[Verdict], ties: bool) -> list[int | None]:
     return ranks
 
 
-@transaction.atomic
+@within_one
 def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None) -> Ranking:
     """Record what the labeler decided; nothing is half written. After an undo the `draft` is shown again.
 
@@ -219,7 +220,7 @@ def write(sheet: Assignment, judgment: Judgment, ranks: list[int | None], judge:
     revisions = next((revision for (revision,) in _last_revision(sheet.task_id, judge)), 0)
     if revisions:
         Ranking.objects.filter(task=sheet.task_id, judge=judge, current=True).update(current=False)
-    ranking = Ranking.objects.create(
+    ranking = Ranking(
         task_id=sheet.task_id,
         judge=judge,
         **who,
@@ -230,12 +231,20 @@ def write(sheet: Assignment, judgment: Judgment, ranks: list[int | None], judge:
         strength=judgment.strength if ranks[0] and by_strength(sheet.project, len(ranks)) else None,
         seconds=min(judgment.seconds, LONGEST_SITTING),
     )
-    RankedCandidate.objects.bulk_create(
-        RankedCandidate(
-            ranking=ranking, candidate_id=candidate, shown=shown, rank=rank, rating=verdict.rating, flags=verdict.flags
-        )
-        for shown, (candidate, rank) in enumerate(zip(sheet.order, ranks, strict=True))
-        for verdict in [judgment.verdicts.get(LETTERS[shown], Verdict())]
+    insert(ranking)
+    insert_all(
+        [
+            RankedCandidate(
+                ranking=ranking,
+                candidate_id=candidate,
+                shown=shown,
+                rank=rank,
+                rating=verdict.rating,
+                flags=verdict.flags,
+            )
+            for shown, (candidate, rank) in enumerate(zip(sheet.order, ranks, strict=True))
+            for verdict in [judgment.verdicts.get(LETTERS[shown], Verdict())]
+        ]
     )
     return ranking
 

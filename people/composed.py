@@ -7,17 +7,23 @@ for a row by its index: too long where ten of them stand between a labeler and t
 
     held(labeler.pk, project.pk, now())  # a list of tuples
 
-Of a queryset without `values_list` the rows are model instances, with what `select_related` names; of `update(…)` and
-`insert_once(…)` their number is told. The arguments stand for single values (a key, a number, a text, a date, a UUID,
-JSON; not None) wherever Django takes an expression: what the query looks like can't depend on them.
+Of a queryset without `values_list` the rows are model instances, with what `select_related` names; of `update(…)` their
+number is told. The arguments stand for single values (a key, a number, a text, a date, a UUID, JSON; not None) wherever
+Django takes an expression: what the query looks like can't depend on them.
+
+New rows are saved by `insert(row)`, `insert_once(row)` and `insert_all(rows)`: no signals are sent.
+
+On PostgreSQL these statements are prepared. What is not an argument is written into them: the planner must see it, or
+it passes over an index that has a condition.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import update_wrapper
+from functools import lru_cache, update_wrapper
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -47,15 +53,6 @@ def update(rows: QuerySet, **values: Any) -> Query:
     return query
 
 
-def insert_once(model: type[models.Model], **values: Any) -> Query:
-    """An INSERT for `composed`: of one row, unless one that must be unique is there already. Defaults are not filled in."""
-    fields = {model._meta.get_field(name): value for name, value in values.items()}
-    row = SimpleNamespace(**{field.attname: value for field, value in fields.items()})
-    query = InsertQuery(model, on_conflict=OnConflict.IGNORE)
-    query.insert_values(list(fields), [row], raw=True)
-    return query
-
-
 class composed:
     """Decorates a function that makes a queryset or an update of its arguments, by position."""
 
@@ -65,21 +62,72 @@ class composed:
         update_wrapper(self, build)
 
     def __call__(self, *values: Any) -> list[Any] | int:
-        sql, constants, read = self.composed = self.composed or self._compose()
+        sql, slots, read = self.composed = self.composed or self._compose()
         given = {name: adapted(value) for name, value in zip(self.names, values, strict=True)}
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [given[one.name] if isinstance(one, Slot) else one for one in constants])
+        with prepared_cursor() as cursor:
+            cursor.execute(sql, [given[one.name] if isinstance(one, Slot) else one for one in slots])
             return read(cursor)
 
-    def _compose(self) -> tuple[str, tuple, Callable]:
+    def _compose(self) -> tuple[str, list, Callable]:
         made = self.build(*map(Slot, self.names))
         query = made if isinstance(made, Query) else made.query
         compiler = query.get_compiler(connection=connection)
-        if isinstance(query, InsertQuery):
-            [(sql, constants)] = compiler.as_sql()
-        else:
-            sql, constants = compiler.as_sql()
-        return sql, constants, (lambda cursor: cursor.rowcount) if query is made else reader(compiler, made)
+        sql, values = written(*compiler.as_sql())
+        return sql, values, (lambda cursor: cursor.rowcount) if query is made else reader(compiler, made)
+
+
+def prepared_cursor():
+    """PostgreSQL reads and plans a statement once; SQLite's driver keeps what it has read either way."""
+    return getattr(connection, "prepared_cursor", connection.cursor)()
+
+
+def written(sql: str, values: Iterable[Any]) -> tuple[str, list[Any]]:
+    """The SQL with what is no argument written into it, where the database prepares it; and what is left to be given."""
+    values = list(values)
+    if not hasattr(connection, "literal"):
+        return sql, values
+    rest = iter("%s" if isinstance(one, Slot) else connection.literal(one).replace("%", "%%") for one in values)
+    sql = re.sub("%(.)", lambda found: next(rest) if found[1] == "s" else found[0], sql)
+    return sql, [one for one in values if isinstance(one, Slot)]
+
+
+def insert(row: models.Model) -> None:
+    """Save a new row, which gets its key."""
+    _insert([row])
+
+
+def insert_once(row: models.Model) -> bool:
+    """The same, unless a row that must be unique is there already: False."""
+    return _insert([row], ignoring=True)
+
+
+def insert_all(rows: list[models.Model]) -> None:
+    """Save some new rows of one model at once. For each number of them there is one statement: they are to be few."""
+    _insert(rows)
+
+
+def _insert(rows: list[models.Model], ignoring: bool = False) -> bool:
+    sql, fields = _insertion(type(rows[0]), len(rows), ignoring)
+    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows for field in fields]
+    with prepared_cursor() as cursor:
+        cursor.execute(sql, values)
+        keys = cursor.fetchall()
+    for row, (row.pk,) in zip(rows, keys):
+        row._state.adding, row._state.db = False, connection.alias
+    return bool(keys)
+
+
+@lru_cache
+def _insertion(model: type[models.Model], count: int, ignoring: bool) -> tuple[str, list[models.Field]]:
+    """The INSERT of so many rows, and the fields whose values it takes of each."""
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key and not field.generated]
+    row = SimpleNamespace(**{field.attname: Slot(field.attname) for field in fields})
+    query = InsertQuery(model, on_conflict=OnConflict.IGNORE if ignoring else None)
+    query.insert_values(fields, [row] * count, raw=True)
+    compiler = query.get_compiler(connection=connection)
+    compiler.returning_fields = [model._meta.pk]
+    [(sql, _values)] = compiler.as_sql()
+    return sql, fields
 
 
 def reader(compiler, rows: QuerySet) -> Callable[[Any], list[Any]]:

@@ -92,7 +92,7 @@ def _sign_up(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         fields = {"name": form.cleaned_data["name"], "zone": form.cleaned_data["zone"], "language": get_language()}
         user = invitations.sign_up(invitation, form.cleaned_data["password1"], **fields)
-        login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+        login(request, user, backend="people.sessions.Accounts")
         return _enter(invitation)
     context = {"form": form, "invitation": invitation}
     response = render(request, "people/sign_up.html", context, status=422 if form.errors else 200)

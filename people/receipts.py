@@ -4,7 +4,6 @@ from collections.abc import Callable
 from uuid import UUID
 
 from django.db import transaction
-from django.utils.timezone import now
 
 from people.composed import composed, insert_once, update
 from people.models import Receipt, User
@@ -17,16 +16,11 @@ def once(user: User, key: UUID, verb: Callable[[], dict]) -> tuple[dict, bool]:
     each other; when it raises, nothing is kept and the same key may be tried again.
     """
     with transaction.atomic():
-        if not _is_new(user.pk, key, {}, now()):
+        if not insert_once(Receipt(user=user, key=key)):
             return Receipt.objects.get(user=user, key=key).result, False
         result = verb()
         _keep(user.pk, key, result)
     return result, True
-
-
-@composed
-def _is_new(user, key, result, at):
-    return insert_once(Receipt, user=user, key=key, result=result, created_at=at)
 
 
 @composed

@@ -9,6 +9,7 @@ from django.test import Client
 
 from people import mail
 from tests.factories import make_person, make_project
+from tests.system.fixtures import own_podium, running_podium, tiny_model  # noqa: F401
 
 
 def pytest_configure(config):

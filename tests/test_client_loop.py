@@ -7,15 +7,13 @@ import json
 import pytest
 from podium_client import Podium, Problem, Refused
 
-from tests.system.conftest import running_podium, tiny_model  # noqa: F401
-
 pytestmark = [pytest.mark.system, pytest.mark.torch]
 PATIENCE = 240
 SHORT = {"max_length": 96, "batch": 4, "max_steps": 2, "lora": False}
 
 
 @pytest.fixture(scope="module")
-def admin(running_podium):  # noqa: F811
+def admin(running_podium):
     token = running_podium.manage("token", "admin@podium.local", "--scope", "admin", "--scope", "label").split()[-1]
     with Podium(running_podium.url, token) as podium:
         yield podium
@@ -38,7 +36,7 @@ def longest_first(task) -> str:
     return ">".join("=".join(letters) for _length, letters in sorted(by_length.items(), reverse=True))
 
 
-def test_a_script_turns_the_loop(running_podium, admin, tmp_path):  # noqa: F811
+def test_a_script_turns_the_loop(running_podium, admin, tmp_path):
     project = admin.create_project("scripted", "Scripted", k=3, overlap=3)
     file = tmp_path / "prompts.jsonl"
     prompts = [{"prompt": f"Tell me about bird {n}.", "split": "train" if n < 6 else "test"} for n in range(8)]

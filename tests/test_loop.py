@@ -8,7 +8,6 @@ import pytest
 from benchmarks import loop
 from benchmarks.ledger import Ledger
 from benchmarks.person import Site
-from tests.system.conftest import own_podium, running_podium, tiny_model  # noqa: F401
 from tests.system.podium import wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]
@@ -30,7 +29,7 @@ def plan(tmp_path_factory):
     )
 
 
-def test_the_loop_turns(running_podium, plan):  # noqa: F811
+def test_the_loop_turns(running_podium, plan):
     password = running_podium.accounts()["admin@podium.local"]
     figures = loop.loop(running_podium.url, "admin@podium.local", password, plan)
 
@@ -62,7 +61,7 @@ def test_the_loop_turns(running_podium, plan):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_half_way_goes_on_to_the_end_of_its_second_round(own_podium, plan, tmp_path):  # noqa: F811
+def test_a_run_that_is_killed_half_way_goes_on_to_the_end_of_its_second_round(own_podium, plan, tmp_path):
     fresh = tmp_path / "fresh.jsonl"
     lines = loop.Plan().fresh_prompts.read_text(encoding="utf-8").splitlines()
     fresh.write_text("\n".join(lines[:8]), encoding="utf-8")

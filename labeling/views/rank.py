@@ -21,6 +21,7 @@ from labeling.working import NotWorking
 from people import receipts
 from people.access import RANKERS, member
 from people.composed import composed
+from people.models import Membership
 
 
 @member(*RANKERS)
@@ -37,9 +38,11 @@ def rank(request: HttpRequest) -> HttpResponse:
 def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
     """Record the judgment once, however often the form arrives. What was typed is kept whatever happens."""
     assignment = own_or_404(request, assignment_id)
-    typed = forms.typed(request.POST, assignment)
+    typed, following = forms.typed(request.POST, assignment), request.headers.get("Podium-Next", "")
     try:
-        result, _new = receipts.once(request.user, forms.key(request.POST), lambda: _submit(assignment, typed))
+        result, new = receipts.once(
+            request.user, forms.key(request.POST), lambda: _submit(request.membership, assignment, typed, following)
+        )
     except ranking.InvalidRanking as wrong:
         assignments.save_draft(assignment, typed)
         return card(request, assignment, typed, wrong, status=422)
@@ -49,7 +52,7 @@ def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
         assignments.save_draft(assignment, typed)
         return _lost(request)
     else:
-        if assignments.open_ahead(request.membership, request.headers.get("Podium-Next", "")):
+        if result["opened"] if new else assignments.open_ahead(request.membership, following):
             return page(request, "labeling/_after.html", {"undo": result["ranking"]})
     return go_on(request)
 
@@ -70,8 +73,10 @@ def rank_ahead(request: HttpRequest, assignment_id: int) -> HttpResponse:
     return response
 
 
-def _submit(assignment: Assignment, typed: dict[str, Any]) -> dict[str, Any]:
-    return {"ranking": ranking.submit(assignment, forms.judgment(typed), draft=typed).pk}
+def _submit(membership: Membership, assignment: Assignment, typed: dict[str, Any], following: str) -> dict[str, Any]:
+    """The ranking, and whether the labeler looks at the place that was leased ahead: in one transaction."""
+    done = ranking.submit(assignment, forms.judgment(typed), draft=typed)
+    return {"ranking": done.pk, "opened": assignments.open_ahead(membership, following)}
 
 
 @member(*RANKERS)

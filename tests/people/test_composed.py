@@ -7,8 +7,8 @@ import pytest
 from django.db.models import F
 from django.utils.timezone import now
 
-from people.composed import composed, insert_once, update
-from people.models import Membership, Project, Receipt, User
+from people.composed import composed, insert, insert_all, insert_once, update
+from people.models import AuditEvent, Membership, Project, Receipt, User
 from tests.factories import make_person, make_project
 
 pytestmark = pytest.mark.django_db
@@ -27,11 +27,6 @@ def names_since(at, state):
 @composed
 def longer_leases(project, by):
     return update(Project.objects.filter(pk=project), lease_minutes=F("lease_minutes") + by)
-
-
-@composed
-def new_receipt(user, key, result, at):
-    return insert_once(Receipt, user=user, key=key, result=result, created_at=at)
 
 
 @composed
@@ -71,9 +66,27 @@ def test_an_update_tells_how_many_it_changed():
 def test_what_is_there_is_not_inserted_again():
     alice, key = make_person(make_project()), uuid4()
 
-    assert new_receipt(alice.pk, key, {"ranking": 1}, now()) == 1
-    assert new_receipt(alice.pk, key, {"ranking": 2}, now()) == 0
+    assert insert_once(Receipt(user=alice, key=key, result={"ranking": 1}))
+    assert not insert_once(Receipt(user=alice, key=key, result={"ranking": 2}))
     assert [(one.user, one.result) for one in receipt(key)] == [(alice, {"ranking": 1})]
+
+
+def test_new_rows_are_what_django_would_have_saved(django_assert_num_queries):
+    alice = make_person(make_project())
+    insert(Receipt(user=alice, key=uuid4()))
+
+    with django_assert_num_queries(2):
+        insert(one := Receipt(user=alice, key=uuid4(), result={"a": [1, "é"]}))
+        insert_all(more := [AuditEvent(actor=alice, verb=verb, thing="user 1") for verb in ("come", "go")])
+    assert Receipt.objects.get(pk=one.pk).result == {"a": [1, "é"]}
+    assert Receipt.objects.get(pk=one.pk).created_at == one.created_at
+    found = AuditEvent.objects.filter(pk__in=[row.pk for row in more]).order_by("pk")
+    assert [(row.verb, row.actor, row.project, row.data, row.at) for row in found] == [
+        (row.verb, alice, None, {}, row.at) for row in more
+    ]
+    one.result = {}
+    one.save()
+    assert Receipt.objects.filter(key=one.key).count() == 1
 
 
 def test_as_many_arguments_as_the_query_has():

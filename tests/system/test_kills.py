@@ -8,7 +8,7 @@ from benchmarks.person import Site
 from tests.system.podium import wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]
-LONG = {"epochs": 16, "batch": 2, "max_length": 64, "save_steps": 5}  # hundreds of small steps on the tiny model
+LONG = {"epochs": 8, "batch": 2, "max_length": 64, "save_steps": 10}  # a hundred small steps on the tiny model
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,14 @@ def ranked_prompt(number):
 
 def unfinished(podium):
     return podium.sql("select 1 from modelops_job where state in ('queued', 'running')")
+
+
+def rankings(podium, slug):
+    return podium.sql(
+        "select count(*) from labeling_ranking r join labeling_rankingtask t on t.id = r.task_id "
+        "join people_project p on p.id = t.project_id where p.slug = ? and r.kind = 'labeler'",
+        slug,
+    )
 
 
 def trainers(podium):
@@ -76,7 +84,7 @@ def test_a_killed_sampling_worker(running_podium, admin, project):
 def test_a_killed_training(running_podium, admin, project, victim):
     slug, dataset = project
     job = start_training(admin, slug, dataset)
-    wait_for(lambda: progress(admin, slug, job) >= 12, 120, "some steps are done")
+    wait_for(lambda: progress(admin, slug, job) >= 12, 120, "some steps are done, and a checkpoint is there")
     if victim == "worker":
         running_podium.kill_9("worker-training")
     else:
@@ -109,5 +117,5 @@ def test_a_killed_broker(running_podium, admin, project):
 
     for number in (job, waiting):
         assert admin.wait(slug, number, 120)["done"] == 160
-    assert running_podium.sql("select count(*) from labeling_ranking where kind = 'labeler'") == [(1,)]
+    assert rankings(running_podium, "demo") == [(1,)]
     wait_for(running_podium.is_well, 60)

@@ -1,11 +1,14 @@
+"""A Podium for whole tests, of every folder: tests/conftest.py has these fixtures in it, so that all share the one."""
+
 import pytest
 
 from tests.system.podium import QuickPodium
-from tests.workers import tiny
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
+    from tests.workers import tiny  # torch, which most runs don't need
+
     return tiny.save(tmp_path_factory.mktemp("models") / "tiny")
 
 

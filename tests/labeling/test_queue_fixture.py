@@ -1,0 +1,57 @@
+"""The queue that the benchmarks fill by plain SQL, past the models: it must keep up with their columns."""
+
+import re
+
+import pytest
+from django.db import connection
+
+from benchmarks import queue_fixture
+from labeling import assignment
+from labeling.models import Candidate, RankingTask
+from people.models import Membership
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_benchmarks_queue_is_one_that_people_can_work(client_for):
+    queue_fixture.make(6)
+    membership = Membership.objects.first()
+    held = assignment.next_for(membership)
+
+    assert (RankingTask.objects.count(), Candidate.objects.count()) == (6, 6 * queue_fixture.K)
+    assert len(held.order) == queue_fixture.K
+    assert client_for(membership.user).get(f"/p/{queue_fixture.SLUG}/rank/").status_code == 200
+    assert queue_fixture.violations() == 0
+
+
+@pytest.mark.parametrize("completion", ["depth", "breadth"])
+@pytest.mark.parametrize("willing", [True, False], ids=["willing", "unwilling"])
+def test_no_claim_reads_a_whole_table(completion, willing):
+    """Of a few rows PostgreSQL reads all whatever it is asked, so there must be many."""
+    queue_fixture.make(2000)
+    membership = Membership.objects.first()
+    membership.user.sensitive, membership.project.completion = willing, completion
+    assignment.next_for(membership)
+    held, asked = assignment.next_for(membership), []
+
+    def listen(execute, sql, params, many, context):
+        asked.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(listen):
+        ahead = assignment.lease_ahead(membership, held.pk)
+
+    assert ahead is not None
+    searches = [query for query in asked if query[0].startswith("SELECT") and "rankingtask" in query[0]]
+    assert len(searches) > 1
+    for query in searches:
+        assert not read_whole(*query) & {"labeling_prompt", "labeling_rankingtask", "labeling_candidate"}
+
+
+def read_whole(sql, params):
+    """The tables that the database means to read from end to end."""
+    explain = "EXPLAIN " if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN "
+    with connection.cursor() as cursor:
+        cursor.execute(explain + sql, params)
+        plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
+    return set(re.findall(r"(?:Seq Scan on|SCAN) (\w+)", plan))
