@@ -14,15 +14,13 @@ from django.db.backends.postgresql import base
 from psycopg import sql
 from psycopg.types.numeric import Int2, Int4, Int8Dumper
 
+WHOLE = (int, Int2, Int4)
+
 
 class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params):
         connection = super().get_new_connection(conn_params)
-        for kind in (
-            int,
-            Int2,
-            Int4,
-        ):  # by its size, one query would be several; and the server tells what is too large
+        for kind in WHOLE:  # as bigint: by its size one query would be several, and the server tells what is too large
             connection.adapters.register_dumper(kind, Int8Dumper)
         return connection
 
