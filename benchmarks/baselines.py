@@ -14,29 +14,37 @@ fold has come to, so that a run that was stopped goes on.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
+import io
 import json
 import math
+import os
 import random
 import re
 import shutil
 import sys
 import tempfile
+import time
 from collections import Counter, defaultdict
 from pathlib import Path
-
-import torch
-from torch import nn
-from torch.nn.functional import logsigmoid
-from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from workers.trainers import runs  # noqa: E402
+
+os.environ.update(runs.ENVIRONMENT)  # before torch is loaded
+
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn.functional import logsigmoid  # noqa: E402
+from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence  # noqa: E402
+
 from benchmarks import human_rankings  # noqa: E402
 from modelops import rows  # noqa: E402
 from modelops.rows import HELD_OUT  # noqa: E402
-from workers.trainers import figures, groups, tokens  # noqa: E402
+from workers.trainers import figures, groups, reward, tokens  # noqa: E402
 from workers.trainers.groups import Group  # noqa: E402
 
 Scores = list[list[float]]  # of each group's texts
@@ -241,22 +249,38 @@ def encoded(group: Group, text: str, places: dict[str, int]) -> torch.Tensor:
 
 
 def transformer(own: Path, dataset: Path, found: list[Group], model: Path, quick: bool) -> Scores:
-    """Podium's own reward trainer in its own process, then its scores."""
+    """Podium's own reward trainer, without its figures of the training split, which take as long as a third of it."""
     from transformers import AutoModelForSequenceClassification
 
-    human_rankings.train(own, dataset, model, quick)
-    out = own / "run" / "out"
-    tokenizer = tokens.load_tokenizer(out)
-    judge = AutoModelForSequenceClassification.from_pretrained(out, dtype=torch.float32).eval()
-    return [scored(judge, tokenizer, group) if group.split in HELD_OUT else [] for group in found]
+    run = runs.read(human_rankings.write_recipe(own / "run", dataset, model, quick), "reward")
+    reward.TRAIN_PROMPTS_SCORED = 1
+    if not run.out.exists():  # else it was stopped while it scored
+        with contextlib.redirect_stdout(Told()):
+            reward.train(run)
+    judge = AutoModelForSequenceClassification.from_pretrained(run.out, dtype=torch.float32)
+    out = [place for place, group in enumerate(found) if group.split in HELD_OUT]
+    scores = dict(zip(out, scored(judge, tokens.load_tokenizer(run.out), [found[place] for place in out])))
+    return [scores.get(place, []) for place in range(len(found))]
 
 
-@torch.inference_mode()
-def scored(judge, tokenizer, group: Group) -> list[float]:
-    pad = tokenizer.pad_token_id
-    answers = group.answers(tokenizer, human_rankings.SETTINGS["max_length"])
-    ids, mask = tokens.padded([tokens.without_end_pads(prompt + answer, pad) for prompt, answer in answers], pad)
-    return judge(input_ids=ids, attention_mask=mask).logits[:, 0].tolist()
+def scored(judge, tokenizer, found: list[Group]) -> Scores:
+    pad, longest = tokenizer.pad_token_id, human_rankings.SETTINGS["max_length"]
+    answers = [
+        [tokens.without_end_pads(prompt + answer, pad) for prompt, answer in group.answers(tokenizer, longest)]
+        for group in found
+    ]
+    return reward.by_prompt(answers, judge, pad)[0]
+
+
+class Told(io.StringIO):
+    """Shows the trainer's steps, each with its time: they are what takes long."""
+
+    def write(self, text: str) -> int:
+        if text.startswith('{"event": "step"'):
+            step = json.loads(text)
+            loss = step["metrics"]["loss"]
+            print(f"{time.strftime('%H:%M:%S')} step {step['step']} of {step['total']}, loss {loss}", file=sys.stderr)
+        return len(text)
 
 
 # What came of it

@@ -60,22 +60,21 @@ def freeze(var: Path, trees: Path) -> tuple[Path, dict]:
     return datasets.path(dataset), counts
 
 
-def train(var: Path, dataset: Path, model: Path, quick: bool) -> dict:
-    """Run the trainer as a worker would; figures of its events, and of the child's time and memory."""
-    run = var / "run"
+def write_recipe(run: Path, dataset: Path, model: Path, quick: bool) -> Path:
+    """The trainer's recipe in a run's folder."""
     run.mkdir(exist_ok=True)
     settings = SETTINGS | ({"max_steps": 8} if quick else {})
-    recipe = {
-        "kind": "reward",
-        "settings": settings,
-        "model": str(model),
-        "dataset": str(dataset),
-        "out": str(run / "out"),
-    }
-    (run / "recipe.json").write_text(json.dumps(recipe))
+    asked = {"model": str(model), "dataset": str(dataset), "out": str(run / "out")}
+    (run / "recipe.json").write_text(json.dumps({"kind": "reward", "settings": settings} | asked))
+    return run / "recipe.json"
+
+
+def train(var: Path, dataset: Path, model: Path, quick: bool) -> dict:
+    """Run the trainer as a worker would; figures of its events, and of the child's time and memory."""
+    recipe = write_recipe(var / "run", dataset, model, quick)
     started, steps, figures = time.perf_counter(), [], {}
     child = subprocess.Popen(
-        [sys.executable, "-m", "workers.trainers.reward", str(run / "recipe.json")],
+        [sys.executable, "-m", "workers.trainers.reward", str(recipe)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,

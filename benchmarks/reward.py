@@ -156,16 +156,14 @@ def trained(side: str, model: Path, folder: Path, rows: list[dict], **settings) 
 def ours(model, tokenizer, run, examples: list[dict], checkpointing: bool):
     from transformers import TrainingArguments
 
-    from workers.trainers import loop, prefix, reward
+    from workers.trainers import loop, reward
 
     pad = tokenizer.pad_token_id
     return reward.RewardTrainer(
         model=model,
         args=loop.arguments(TrainingArguments, run, rows=len(examples), at_once=run.recipe.batch),
         train_dataset=examples,
-        data_collator=lambda batch: {
-            "micro_batches": reward.micro_batches(batch, pad, reward.budget(), prefix.helps(model))
-        },
+        data_collator=lambda batch: {"micro_batches": reward.micro_batches(batch, pad, reward.budget())},
         processing_class=tokenizer,
     )
 

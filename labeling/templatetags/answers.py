@@ -1,4 +1,4 @@
-"""One answer of a card: `{% load answers %}{% answer_card answer %}`.
+"""The texts of a card: `{% load answers %}{% conversation turns %}{% answer_card answer %}`. What is HTML already stays.
 
 What stands around an answer's text is the same on card after card, and takes a template longer than the database takes
 for the task: it is kept.
@@ -6,24 +6,35 @@ for the task: it is kept.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from django import template
 from django.template.loader import render_to_string
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 register = template.Library()
 HERE = "<!-- the text -->"
+TURN = '<div class="turn {}"><h2>{}</h2><p dir="auto">{}</p></div>'
 TEXT = '<div class="text" dir="auto" tabindex="0" role="group" aria-labelledby="title-{}">{}</div>'
 WRITTEN = '<pre class="text written" dir="auto" tabindex="0" role="group" aria-labelledby="title-{}">{}</pre>'
 EMPTY = '<p class="hint">{}</p>'
 
 
+@register.simple_tag
+def conversation(turns: Iterable[tuple] | SafeString) -> SafeString:
+    """The turns of a prompt, each (role, its name, text)."""
+    return turns if isinstance(turns, SafeString) else format_html_join("", TURN, turns)
+
+
 @register.simple_tag(takes_context=True)
 def answer_card(context: template.Context, answer) -> SafeString:
+    """One answer, with all that can be said of it."""
+    if isinstance(answer, SafeString):
+        return answer
     said = answer.letter, answer.rank, answer.rating, tuple(answer.flags), answer.error
     asked = None if context["strengths"] else tuple(context["ordinals"])
     rules = asked, context["project"].rating and tuple(context["ratings"]), tuple(context["flags"])

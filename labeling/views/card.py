@@ -71,8 +71,8 @@ def form(
     """What the ranking form shows: the prompt, the answers, and what can be said of them."""
     context = {
         "key": uuid.uuid4(),
-        "turns": _turns(sheet),
-        "answers": _answers(sheet, typed, wrong),
+        "turns": turns(sheet),
+        "answers": answers(sheet, typed, wrong),
         "typed": typed,
         "error": "" if wrong is None or wrong.letter else str(wrong),
     }
@@ -93,7 +93,7 @@ def vocabulary(project: Project, k: int) -> dict[str, Any]:
     }
 
 
-def _turns(assignment: Assignment) -> list[tuple[str, str, str]]:
+def turns(assignment: Assignment) -> list[tuple[str, str, str]]:
     [(messages,)] = _messages(assignment.task_id)
     return [(turn["role"], ROLES[turn["role"]], turn["content"]) for turn in messages]
 
@@ -103,7 +103,7 @@ def _messages(task):
     return Prompt.objects.filter(tasks=task).values_list("messages")
 
 
-def _answers(assignment: Assignment, typed: dict, wrong: ranking.InvalidRanking | None) -> list[Shown]:
+def answers(assignment: Assignment, typed: dict, wrong: ranking.InvalidRanking | None = None) -> list[Shown]:
     texts = [assignment.texts[candidate] for candidate in assignment.order]
     return [shown(letter, text, typed, wrong) for letter, text in zip(ranking.LETTERS, texts)]
 

@@ -17,6 +17,7 @@ from labeling import assignment as assignments
 from labeling import forms, markdown, ranking
 from labeling.models import Assignment
 from labeling.views.card import card, page
+from labeling.views.frame import fresh
 from labeling.working import NotWorking
 from people import receipts
 from people.access import RANKERS, member
@@ -68,7 +69,7 @@ def rank_ahead(request: HttpRequest, assignment_id: int) -> HttpResponse:
         ahead = None
     if ahead is None:
         return HttpResponse(status=204)
-    response = card(request, ahead, ahead.draft, ahead=True)
+    response = card(request, ahead, ahead.draft, ahead=True) if ahead.draft else fresh(request, ahead)
     response["Podium-Task"] = str(ahead.pk)
     return response
 

@@ -49,6 +49,12 @@ def test_the_card_after_this_one(page, tasks):
     assert 'id="meters"' not in response.content.decode()
 
 
+def test_the_card_after_this_one_shows_what_was_typed_into_it_before(page):
+    fetch(page)
+    Assignment.objects.filter(pk=ahead().pk).update(draft={"note": "half a thought"})
+    assert "half a thought" in fetch(page).content.decode()
+
+
 def test_asking_twice_leases_one(page):
     fetch(page)
     fetch(page)

@@ -154,7 +154,7 @@ def scorer(folder):
 
 
 def test_each_distinct_answer_is_forwarded_once(scorer, tokenizer, monkeypatch):
-    monkeypatch.setattr(reward.prefix, "FAMILIES", set())
+    monkeypatch.setattr(reward.packed, "FAMILIES", set())
     group = groups.of_row(row([[1, 2, 2, 3], [1, 1, 2, 3], [2, 1, 3, 4]], texts=["Yes", "No", "No", "Why?"]))
     inputs = reward.collate([reward.example(group, tokenizer, recipe())], tokenizer.pad_token_id, of=1)
     seen = []

@@ -9,7 +9,7 @@ import torch
 from modelops import recipes
 from tests.workers import tiny
 from tests.workers.test_trainers import row
-from workers.trainers import groups, passes, prefix, reward, tokens
+from workers.trainers import groups, packed, passes, reward, tokens
 from workers.trainers.ranking_loss import log_chances, ranking_loss
 
 pytestmark = pytest.mark.torch
@@ -157,9 +157,9 @@ def dropping(tmp_path_factory):
 
 
 @pytest.fixture
-def unshared(monkeypatch):
-    """Each answer is read with its prompt."""
-    monkeypatch.setattr(prefix, "FAMILIES", set())
+def unpacked(monkeypatch):
+    """Each answer is a row of its own, with its prompt."""
+    monkeypatch.setattr(packed, "FAMILIES", set())
 
 
 def gradients(model, inputs, budget):
@@ -175,7 +175,7 @@ def forwards(model):
     return seen, hook
 
 
-def test_two_passes_give_the_loss_and_gradients_of_one_dropout_included(dropping, unshared, monkeypatch):
+def test_two_passes_give_the_loss_and_gradients_of_one_dropout_included(dropping, unpacked, monkeypatch):
     model, inputs = dropping
     lengths = inputs["mask"].sum(1).tolist()
     singles = [[row] for row in sorted(range(9), key=lambda row: lengths[row])]  # in one order, for dropout's sake
@@ -206,9 +206,11 @@ def llama(tmp_path_factory, dropping):
 
 @pytest.mark.parametrize("family", ["dropping", "llama"])
 @pytest.mark.parametrize("budget", [100, 10**6])
-def test_the_loss_of_buckets_after_a_shared_prompt_is_that_of_one_padded_batch(request, family, budget):
+def test_the_loss_of_packed_answers_is_that_of_one_padded_batch(request, family, budget):
     model, inputs = request.getfixturevalue(family)
-    assert prefix.length(inputs["ids"], inputs["mask"]) >= prefix.SHORTEST
+    rows = [row[:length] for row, length in zip(inputs["ids"].tolist(), inputs["mask"].sum(1).tolist())]
+    assert packed.helps(model)
+    assert packed.length(rows) >= packed.SHORTEST
     model.eval()
     names = ("winners", "losers", "weights")
     expected = ranking_loss(reward.logits(model, inputs["ids"], inputs["mask"]).T, *(inputs[name] for name in names))
@@ -223,21 +225,63 @@ def test_the_loss_of_buckets_after_a_shared_prompt_is_that_of_one_padded_batch(r
     assert torch.allclose(gradient, wanted, rtol=1e-3, atol=1e-5)
 
 
+BEGIN = list(range(20))
+ROWS = [[*BEGIN, 1, 2], [7, 8, 9], [*BEGIN, 1, 3, 4], [*BEGIN, 1], [5] * 20, [6] * 30]
+
+
 def test_rows_share_what_all_of_them_begin_with_but_never_a_whole_row():
-    begin = list(range(20))
-    ids, mask = tokens.padded([begin + [1, 2], begin + [1, 3, 4], begin + [1]], 0)
-    assert prefix.length(ids, mask) == 20
-    assert prefix.length(ids[:2], mask[:2]) == 21
-    assert prefix.length(ids[:1], mask[:1]) == 0
-    assert prefix.length(ids[:, 10:], mask[:, 10:]) == 0
+    assert packed.length([ROWS[0], ROWS[2], ROWS[3]]) == 20
+    assert packed.length([ROWS[0], ROWS[2]]) == 21
+    assert packed.length([ROWS[0]]) == 0
+    assert packed.length([row[10:] for row in (ROWS[0], ROWS[2])]) == 0
+    assert packed.own_lengths(ROWS, [0, 1, 0, 0, 2, 2]) == [2, 3, 3, 1, 20, 30]
+
+
+def test_a_packed_row_holds_each_prompt_once_and_what_follows_it_goes_on_from_there():
+    found = packed.pack(ROWS, [0, 1, 0, 0, 2, 2])
+    assert len(found.ids) == sum(packed.own_lengths(ROWS, [0, 1, 0, 0, 2, 2])) + 20
+    for number, one in enumerate(ROWS):
+        assert found.ids[found.ends[number]] == one[-1]
+        assert found.positions[found.ends[number]] == len(one) - 1
+    assert [stretch.own.stop - stretch.own.start for stretch in found.stretches] == [20, 2, 3, 1, 3, 20, 30]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("family", ["dropping", "llama"])
+def test_rows_of_many_prompts_score_in_one_row_as_each_by_itself(request, family):
+    model, inputs = request.getfixturevalue(family)
+    model.eval()
+    rows = [row[:length] for row, length in zip(inputs["ids"].tolist(), inputs["mask"].sum(1).tolist())]
+    rows = [*rows[:4], *[row[1:] for row in rows[4:7]], rows[7]]
+    alone = torch.cat([reward.logits(model, *tokens.padded([row], 0)) for row in rows])
+    together = packed.logits(model, rows, [0, 0, 0, 0, 1, 1, 1, 2])
+    mixed = packed.logits(model, [rows[5], rows[0], rows[4], rows[3]], [1, 0, 1, 0])
+    model.train()
+
+    assert torch.allclose(together, alone, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(mixed, alone[[5, 0, 4, 3]], rtol=1e-4, atol=1e-5)
+    assert model.config._attn_implementation != packed.NAME
+
+
+def test_scores_come_in_the_order_of_the_answers_however_they_are_read(llama, unpacked, monkeypatch):
+    model, inputs = llama
+    rows = [row[:length] for row, length in zip(inputs["ids"].tolist(), inputs["mask"].sum(1).tolist())]
+    monkeypatch.setattr(reward, "budget", lambda: 60)
+    apart = reward.score_heads(model, rows, 0)
+    monkeypatch.setattr(packed, "FAMILIES", {"llama"})
+    assert torch.allclose(reward.score_heads(model, rows, 0, [0] * len(rows)), apart, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(reward.score_heads(model, rows, 0), apart, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_in_order_fill_a_pass_to_its_budget():
+    assert passes.in_order([3, 4, 9, 1, 1, 1], 7) == [[0, 1], [2], [3, 4, 5]]
 
 
 def test_prompts_share_a_pass_as_long_as_the_budget_holds_them():
     prompt = {"answers": [[1] * 10, [2] * 12], "pairs": [(0, 1, 1.0, 0.0, False)]}
-    found = reward.micro_batches([prompt] * 5, pad=0, budget=50, apart=False)
+    found = reward.micro_batches([prompt] * 5, pad=0, budget=50)
     assert [part["ids"].shape[0] for part in found] == [4, 4, 2]
-    apart = reward.micro_batches([prompt] * 5, pad=0, budget=50, apart=True)
-    assert [part["ids"].shape[0] for part in apart] == [2] * 5
+    assert [part["prompts"].tolist() for part in found] == [[0, 0, 1, 1]] * 2 + [[0, 0]]
     assert sum(part["weights"].sum() for part in found).item() == pytest.approx(1)
 
 

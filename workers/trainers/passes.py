@@ -25,6 +25,17 @@ def buckets(lengths: list[int], budget: int) -> list[Rows]:
     return found
 
 
+def in_order(lengths: list[int], budget: int) -> list[Rows]:
+    """Row numbers in groups of at most `budget` tokens if they have two rows, in the order they are in."""
+    found: list[Rows] = []
+    for row, length in enumerate(lengths):
+        if found and sum(lengths[other] for other in found[-1]) + length <= budget:
+            found[-1].append(row)
+        else:
+            found.append([row])
+    return found
+
+
 def parts(lengths: list[int], budget: int) -> list[list[Rows]]:
     """The buckets in parts of at most `budget` tokens, or of one bucket; the largest part last."""
     size = lambda part: sum(len(rows) * lengths[rows[-1]] for rows in part)  # noqa: E731

@@ -5,7 +5,8 @@ The loss is that of Ouyang et al. 2022, section 3.5: for a prompt whose rankings
     −(1/|P|) Σ_{(w,l)∈P} log σ(r(x, y_w) − r(x, y_l))
 
 averaged over prompts. All pairs of a prompt lie in one batch element and each distinct answer is forwarded once, the
-prompt itself once for all of them where the model can (prefix.py); what one pass reads is bounded (passes.py). Ties, margins and smoothing are in ranking_loss.py.
+prompt itself once for all of them where the model can (packed.py); what one pass reads is bounded (passes.py). Ties,
+margins and smoothing are in ranking_loss.py.
 
 The saved model is transformers' sequence classifier with one label for each head. The heads have no bias, so the shift
 after which the mean demonstration (without any, the mean training answer) scores 0 is stored as `reward_shift` in its
@@ -21,13 +22,14 @@ if __name__ == "__main__":
 
 import dataclasses
 import os
+from collections.abc import Callable
 
 import torch
 from peft import get_peft_model
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments, set_seed
 
 from modelops.recipes import RewardRecipe
-from workers.trainers import events, figures, groups, loop, passes, prefix, tokens
+from workers.trainers import events, figures, groups, loop, packed, passes, tokens
 from workers.trainers.events import Stop
 from workers.trainers.groups import Group
 from workers.trainers.ranking_loss import ranking_loss
@@ -71,7 +73,7 @@ def train(run: runs.Run) -> None:
         model=model,
         args=loop.arguments(TrainingArguments, run, rows=len(to_learn), at_once=run.recipe.batch),
         train_dataset=to_learn,
-        data_collator=lambda batch: {"micro_batches": micro_batches(batch, pad, budget(), prefix.helps(model))},
+        data_collator=lambda batch: {"micro_batches": micro_batches(batch, pad, budget())},
         processing_class=tokenizer,
     )
     trainer.how = {name: getattr(run.recipe, name) for name in ("ties", "tie_share", "smoothing")}
@@ -120,13 +122,13 @@ def example(group: Group, tokenizer, recipe: RewardRecipe) -> dict:
     return {"answers": answers, "pairs": pairs}
 
 
-def micro_batches(batch: list[dict], pad: int, budget: int, apart: bool) -> list[dict[str, torch.Tensor]]:
-    """A step's prompts as one collate() for each pass: one (`apart`), or as many whole ones as the budget holds."""
+def micro_batches(batch: list[dict], pad: int, budget: int) -> list[dict[str, torch.Tensor]]:
+    """A step's prompts as one collate() for each pass: as many whole ones as the budget holds, at least one."""
     found: list[list[dict]] = []
     for prompt in batch:
         together = [*found[-1], prompt] if found else []
         lengths = [len(answer) for one in together for answer in one["answers"]]
-        if together and not apart and len(passes.parts(lengths, budget)) == 1:
+        if together and len(passes.parts(lengths, budget)) == 1:
             found[-1].append(prompt)
         else:
             found.append([prompt])
@@ -134,17 +136,20 @@ def micro_batches(batch: list[dict], pad: int, budget: int, apart: bool) -> list
 
 
 def collate(prompts: list[dict], pad: int, of: int) -> dict[str, torch.Tensor]:
-    """Prompts, of a step that has `of` of them, as tensors: ids and mask (answers, length), and what is known of pairs.
+    """Prompts, of a step that has `of` of them, as tensors: ids and mask (answers, length), the number of each answer's
+    prompt, and what is known of pairs.
 
     Winners and losers are rows of the ids. Each prompt's weights sum to 1 / `of`.
     """
     ids, mask = tokens.padded([answer for prompt in prompts for answer in prompt["answers"]], pad)
+    numbers = [number for number, prompt in enumerate(prompts) for _ in prompt["answers"]]
     pairs, start = [], 0
     for prompt in prompts:
         pairs += [(start + w, start + l, weight / of, margin, tied) for w, l, weight, margin, tied in prompt["pairs"]]
         start += len(prompt["answers"])
     names = ("winners", "losers", "weights", "margins", "tied")
-    return {"ids": ids, "mask": mask} | {name: torch.tensor(column) for name, column in zip(names, zip(*pairs))}
+    known = {name: torch.tensor(column) for name, column in zip(names, zip(*pairs))}
+    return {"ids": ids, "mask": mask, "prompts": torch.tensor(numbers)} | known
 
 
 class RewardTrainer(Trainer):
@@ -165,26 +170,35 @@ class RewardTrainer(Trainer):
 
 def learn(model, inputs: dict[str, torch.Tensor], budget: int, **how) -> torch.Tensor:
     """Add the gradients of the loss of one collate() to the model's; returns the loss."""
-    ids, mask = inputs["ids"], inputs["mask"]
-    pairs = {name: value for name, value in inputs.items() if name not in ("ids", "mask")}
-    shared = prefix.length(ids, mask) if prefix.helps(loop.bare(model)) else 0
-    lengths = (mask.sum(1) - shared).tolist()  # of what each row has of its own
-
-    def forward(part: list[list[int]]) -> torch.Tensor:
-        before = prefix.read(model, ids[:1, :shared]) if shared else []
-        return torch.cat([bucket(rows, before) for rows in part])
-
-    def bucket(rows: list[int], before: list) -> torch.Tensor:
-        end = shared + max(lengths[row] for row in rows)
-        known = {"past_key_values": prefix.repeated(before, len(rows))} if shared else {}
-        return logits(model, ids[rows, shared:end], mask[rows, :end], **known)
-
+    named = ("ids", "mask", "prompts")
+    pairs = {name: value for name, value in inputs.items() if name not in named}
+    forward, lengths = reading(model, *(inputs[name] for name in named))
     return passes.learn(forward, lambda scores: ranking_loss(scores.T, **pairs, **how), lengths, budget)
 
 
-def logits(model, ids: torch.Tensor, mask: torch.Tensor, **known) -> torch.Tensor:
+def reading(model, ids: torch.Tensor, mask: torch.Tensor, prompts: torch.Tensor) -> tuple[Callable, list[int]]:
+    """What scores the rows of some buckets, and how many tokens of each row it reads."""
+    lengths = mask.sum(1).tolist()
+
+    def padded(part: list[list[int]]) -> torch.Tensor:
+        cut = ((bucket, max(lengths[row] for row in bucket)) for bucket in part)
+        return torch.cat([logits(model, ids[bucket, :end], mask[bucket, :end]) for bucket, end in cut])
+
+    if not packed.helps(loop.bare(model)):
+        return padded, lengths
+    rows = [row[:length] for row, length in zip(ids.tolist(), lengths)]
+    of = prompts.tolist()
+
+    def together(part: list[list[int]]) -> torch.Tensor:
+        mine = [row for bucket in part for row in bucket]
+        return packed.logits(model, [rows[row] for row in mine], [of[row] for row in mine])
+
+    return together, packed.own_lengths(rows, of)
+
+
+def logits(model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Scores (answers, heads) in float32, unshifted, of right-padded ids and their mask (answers, length)."""
-    return model(input_ids=ids, attention_mask=mask, use_cache=bool(known), **known).logits.float()
+    return model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
 
 
 def rewards(model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -201,16 +215,26 @@ def budget() -> int:
 
 
 @torch.inference_mode()
-def score_heads(model, answers: list[list[int]], pad: int) -> torch.Tensor:
-    """What each head says (answers, heads), unshifted, of any prompts' answers (token ids, prompt included)."""
+def score_heads(model, answers: list[list[int]], pad: int, prompts: list[int] | None = None) -> torch.Tensor:
+    """What each head says (answers, heads), unshifted, of any prompts' answers (token ids, prompt included, without pads
+    at their ends). `prompts` numbers the prompt of each, where some have the same.
+    """
     model.eval()
-    found = passes.buckets([len(answer) for answer in answers], budget())
+    packs, of = packed.helps(model), prompts or list(range(len(answers)))
+    lengths = list(map(len, answers))
+    found = passes.in_order(lengths, budget()) if packs else passes.buckets(lengths, budget())
     scores = torch.zeros(len(answers), model.config.num_labels)
     for rows in loop.told(found, "Scores the answers"):
-        ids, mask = (tensor.to(model.device) for tensor in tokens.padded([answers[row] for row in rows], pad))
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=loop.best_dtype() == torch.bfloat16):
-            scores[rows] = logits(model, ids, mask).cpu()
+        some = [answers[row] for row in rows]
+        scores[rows] = packed.logits(model, some, [of[row] for row in rows]) if packs else read(model, some, pad)
     return scores
+
+
+def read(model, answers: list[list[int]], pad: int) -> torch.Tensor:
+    """Scores (answers, heads) of one padded batch."""
+    ids, mask = (tensor.to(model.device) for tensor in tokens.padded(answers, pad))
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=loop.best_dtype() == torch.bfloat16):
+        return logits(model, ids, mask).cpu()
 
 
 def score(model, answers: list[list[int]], pad: int) -> list[float]:
@@ -230,7 +254,8 @@ def to_score(found: list[Group]) -> list[int]:
 
 def by_prompt(prompts: list[list[list[int]]], model, pad: int) -> tuple[list[list[float]], list[list[float]]]:
     """Each prompt's answers' unshifted rewards, and how far the heads differ on them."""
-    scores = score_heads(model, [answer for answers in prompts for answer in answers], pad)
+    numbers = [number for number, answers in enumerate(prompts) for _ in answers]
+    scores = score_heads(model, [answer for answers in prompts for answer in answers], pad, numbers)
     each = scores.split([len(answers) for answers in prompts])
     return [part.mean(1).tolist() for part in each], [part.std(1, correction=0).tolist() for part in each]
 
