@@ -259,18 +259,21 @@ def _lease(task: int, project: Project, labeler: User, ahead: bool = False) -> A
 
 def _new(task: int, project: Project, labeler: User, lease: dict) -> Assignment:
     """A first lease: the answers come in an order of this labeler's own."""
-    texts = _texts(task)
-    order = [pk for pk, _text in texts]
+    answers = _answers(task)
+    order = [pk for pk, *_rest in answers]
     random.SystemRandom().shuffle(order)
     assignment = Assignment(task_id=task, labeler=labeler, project=project, order=order, **lease)
     insert(assignment)
-    assignment.texts = dict(texts)  # read already
+    assignment.texts = {}
+    for pk, text, messages in answers:  # read already
+        assignment.texts[pk], assignment.messages = text, messages
     return assignment
 
 
 @composed
-def _texts(task):
-    return Candidate.objects.filter(tasks=task).order_by("pk").values_list("pk", "text")
+def _answers(task):
+    """With the prompt beside each: it is short, and a query of its own takes longer."""
+    return Candidate.objects.filter(tasks=task).order_by("pk").values_list("pk", "text", "prompt__messages")
 
 
 @composed

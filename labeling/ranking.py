@@ -19,7 +19,7 @@ from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking
 from labeling.working import NotWorking
 from modelops import rows
 from people import audit
-from people.composed import composed, insert, insert_all, update
+from people.composed import composed, insert, insert_all, together, update
 from people.models import Project, User
 from people.transactions import within_one
 
@@ -136,8 +136,9 @@ def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None
             raise AlreadySubmitted
         assignments.reclaim(assignment)
         _hand_in(assignment, draft)
-    ranking = _write(assignment, judgment, ranks)
-    audit.record(assignment.labeler, "rank", ranking, assignment.project, revision=ranking.revision)
+    with together():
+        ranking = _write(assignment, judgment, ranks)
+        audit.record(assignment.labeler, "rank", ranking, assignment.project, revision=ranking.revision)
     telling.submitted(assignment.project, ranking)
     telling.if_complete(assignment)
     return ranking
@@ -252,6 +253,11 @@ def write(sheet: Assignment, judgment: Judgment, ranks: list[int | None], judge:
 @composed
 def _last_revision(task, judge):
     return Ranking.objects.filter(task=task, judge=judge).order_by("-revision").values_list("revision")[:1]
+
+
+def of_place(assignment: Assignment) -> int | None:
+    """The key of the ranking that counts, of those made at this place."""
+    return assignment.rankings.filter(current=True).values_list("pk", flat=True).first()
 
 
 def last_of(project, labeler: User) -> Ranking | None:

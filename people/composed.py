@@ -11,7 +11,7 @@ Of a queryset without `values_list` the rows are model instances, with what `sel
 number is told. The arguments stand for single values (a key, a number, a text, a date, a UUID, JSON; not None) wherever
 Django takes an expression: what the query looks like can't depend on them.
 
-New rows are saved by `insert(row)`, `insert_once(row)` and `insert_all(rows)`: no signals are sent.
+New rows are saved by `insert(row)`, `insert_once(row)`, and `insert_all(rows)`, which tells no keys: no signals are sent.
 
 On PostgreSQL these statements are prepared. What is not an argument is written into them: the planner must see it, or
 it passes over an index that has a condition.
@@ -21,7 +21,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache, update_wrapper
 from types import SimpleNamespace
@@ -103,29 +105,67 @@ def insert_once(row: models.Model) -> bool:
 
 def insert_all(rows: list[models.Model]) -> None:
     """Save some new rows of one model at once. For each number of them there is one statement: they are to be few."""
-    _insert(rows)
+    sql, fields = _insertion(type(rows[0]), len(rows), ignoring=False, telling=False)
+    statement = sql, _values(rows, fields)
+    waiting = getattr(_here, "waiting", None)
+    if waiting is None:
+        _execute([statement])
+    else:
+        waiting.append(statement)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """What `insert_all` saves inside is sent at the end, to PostgreSQL as one statement. Inside a transaction, and not
+    one in another.
+    """
+    _here.waiting = waiting = []
+    try:
+        yield
+    finally:
+        _here.waiting = None
+    if waiting:
+        _execute(waiting)
+
+
+_here = threading.local()
+
+
+def _execute(statements: list[tuple[str, list]]) -> None:
+    if connection.vendor == "postgresql" and len(statements) > 1:
+        *before, (last, _last_values) = statements
+        named = ", ".join(f"part{number} AS ({sql})" for number, (sql, _values) in enumerate(before))
+        statements = [(f"WITH {named} {last}", [value for _sql, values in statements for value in values])]
+    for sql, values in statements:
+        with prepared_cursor() as cursor:
+            cursor.execute(sql, values)
 
 
 def _insert(rows: list[models.Model], ignoring: bool = False) -> bool:
     sql, fields = _insertion(type(rows[0]), len(rows), ignoring)
-    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows for field in fields]
     with prepared_cursor() as cursor:
-        cursor.execute(sql, values)
+        cursor.execute(sql, _values(rows, fields))
         keys = cursor.fetchall()
     for row, (row.pk,) in zip(rows, keys):
         row._state.adding, row._state.db = False, connection.alias
     return bool(keys)
 
 
+def _values(rows: list[models.Model], fields: list[models.Field]) -> list[Any]:
+    return [field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows for field in fields]
+
+
 @lru_cache
-def _insertion(model: type[models.Model], count: int, ignoring: bool) -> tuple[str, list[models.Field]]:
-    """The INSERT of so many rows, and the fields whose values it takes of each."""
+def _insertion(
+    model: type[models.Model], count: int, ignoring: bool, telling: bool = True
+) -> tuple[str, list[models.Field]]:
+    """The INSERT of so many rows, telling their keys or not, and the fields whose values it takes of each."""
     fields = [field for field in model._meta.concrete_fields if not field.primary_key and not field.generated]
     row = SimpleNamespace(**{field.attname: Slot(field.attname) for field in fields})
     query = InsertQuery(model, on_conflict=OnConflict.IGNORE if ignoring else None)
     query.insert_values(fields, [row] * count, raw=True)
     compiler = query.get_compiler(connection=connection)
-    compiler.returning_fields = [model._meta.pk]
+    compiler.returning_fields = [model._meta.pk] if telling else []
     [(sql, _values)] = compiler.as_sql()
     return sql, fields
 

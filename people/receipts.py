@@ -19,7 +19,8 @@ def once(user: User, key: UUID, verb: Callable[[], dict]) -> tuple[dict, bool]:
         if not insert_once(Receipt(user=user, key=key)):
             return Receipt.objects.get(user=user, key=key).result, False
         result = verb()
-        _keep(user.pk, key, result)
+        if result:
+            _keep(user.pk, key, result)
     return result, True
 
 

@@ -14,7 +14,7 @@ from labeling import assignment as assignments
 from labeling import forms, pace, ranking
 from labeling.api.judging import JudgmentInput, as_said, typed
 from labeling.api.shared import Apart, ShownAnswer, Turn
-from labeling.models import Assignment, Prompt, Ranking
+from labeling.models import Assignment, Ranking
 from people.access import RANKERS
 from people.api.base import Detail, Endpoint, Verb
 from people.models import FLAGS, Membership, Project
@@ -100,7 +100,7 @@ def version(project: Project) -> str:
 def sheet(one: Assignment) -> dict[str, Any]:
     """All that its labeler may see of an assignment, for `Sheet`."""
     return {name: getattr(one, name) for name in AssignmentBody.Meta.fields} | {
-        "messages": Prompt.objects.values_list("messages", flat=True).get(tasks=one.task_id),
+        "messages": one.messages,
         "answers": shown(one),
         "asks": asks(one.project, len(one.order)),
         "guidelines": version(one.project),

@@ -123,6 +123,11 @@ class Assignment(models.Model):
         """The answers by candidate id."""
         return dict(Candidate.objects.filter(pk__in=self.order).values_list("pk", "text"))
 
+    @cached_property
+    def messages(self) -> list[dict]:
+        """The prompt's turns."""
+        return Prompt.objects.values_list("messages", flat=True).get(tasks=self.task_id)
+
 
 class QueuePosition(models.Model):
     """Up to where in the order a labeler has looked; a claim starts there, and once more from the front.

@@ -16,8 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from labeling import forms, keys, markdown, pace, ranking
-from labeling.models import Assignment, Prompt, Ranking
-from people.composed import composed
+from labeling.models import Assignment, Ranking
 from people.models import FLAGS, Project
 
 ROLES = {"system": gettext_lazy("System"), "user": gettext_lazy("User"), "assistant": gettext_lazy("Assistant")}
@@ -94,13 +93,7 @@ def vocabulary(project: Project, k: int) -> dict[str, Any]:
 
 
 def turns(assignment: Assignment) -> list[tuple[str, str, str]]:
-    [(messages,)] = _messages(assignment.task_id)
-    return [(turn["role"], ROLES[turn["role"]], turn["content"]) for turn in messages]
-
-
-@composed
-def _messages(task):
-    return Prompt.objects.filter(tasks=task).values_list("messages")
+    return [(turn["role"], ROLES[turn["role"]], turn["content"]) for turn in assignment.messages]
 
 
 def answers(assignment: Assignment, typed: dict, wrong: ranking.InvalidRanking | None = None) -> list[Shown]:

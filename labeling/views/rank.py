@@ -22,7 +22,6 @@ from labeling.working import NotWorking
 from people import receipts
 from people.access import RANKERS, member
 from people.composed import composed
-from people.models import Membership
 
 
 @member(*RANKERS)
@@ -40,10 +39,16 @@ def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
     """Record the judgment once, however often the form arrives. What was typed is kept whatever happens."""
     assignment = own_or_404(request, assignment_id)
     typed, following = forms.typed(request.POST, assignment), request.headers.get("Podium-Next", "")
+    done: dict[str, Any] = {}
+
+    def submit() -> dict:
+        """The ranking, and whether the labeler looks at the place ahead, in one transaction; its receipt says no more."""
+        done["ranking"] = ranking.submit(assignment, forms.judgment(typed), draft=typed).pk
+        done["opened"] = assignments.open_ahead(request.membership, following)
+        return {}
+
     try:
-        result, new = receipts.once(
-            request.user, forms.key(request.POST), lambda: _submit(request.membership, assignment, typed, following)
-        )
+        _result, new = receipts.once(request.user, forms.key(request.POST), submit)
     except ranking.InvalidRanking as wrong:
         assignments.save_draft(assignment, typed)
         return card(request, assignment, typed, wrong, status=422)
@@ -53,8 +58,9 @@ def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
         assignments.save_draft(assignment, typed)
         return _lost(request)
     else:
-        if result["opened"] if new else assignments.open_ahead(request.membership, following):
-            return page(request, "labeling/_after.html", {"undo": result["ranking"]})
+        if done["opened"] if new else assignments.open_ahead(request.membership, following):
+            undo = done["ranking"] if new else ranking.of_place(assignment)
+            return page(request, "labeling/_after.html", {"undo": undo})
     return go_on(request)
 
 
@@ -72,12 +78,6 @@ def rank_ahead(request: HttpRequest, assignment_id: int) -> HttpResponse:
     response = card(request, ahead, ahead.draft, ahead=True) if ahead.draft else fresh(request, ahead)
     response["Podium-Task"] = str(ahead.pk)
     return response
-
-
-def _submit(membership: Membership, assignment: Assignment, typed: dict[str, Any], following: str) -> dict[str, Any]:
-    """The ranking, and whether the labeler looks at the place that was leased ahead: in one transaction."""
-    done = ranking.submit(assignment, forms.judgment(typed), draft=typed)
-    return {"ranking": done.pk, "opened": assignments.open_ahead(membership, following)}
 
 
 @member(*RANKERS)

@@ -4,10 +4,11 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.db.models import F
 from django.utils.timezone import now
 
-from people.composed import composed, insert, insert_all, insert_once, update
+from people.composed import composed, insert, insert_all, insert_once, together, update
 from people.models import AuditEvent, Membership, Project, Receipt, User
 from tests.factories import make_person, make_project
 
@@ -77,16 +78,48 @@ def test_new_rows_are_what_django_would_have_saved(django_assert_num_queries):
 
     with django_assert_num_queries(2):
         insert(one := Receipt(user=alice, key=uuid4(), result={"a": [1, "é"]}))
-        insert_all(more := [AuditEvent(actor=alice, verb=verb, thing="user 1") for verb in ("come", "go")])
+        insert_all(more := [event(alice, "come"), event(alice, "go")])
     assert Receipt.objects.get(pk=one.pk).result == {"a": [1, "é"]}
     assert Receipt.objects.get(pk=one.pk).created_at == one.created_at
-    found = AuditEvent.objects.filter(pk__in=[row.pk for row in more]).order_by("pk")
+    found = AuditEvent.objects.filter(verb__in=("come", "go")).order_by("pk")
     assert [(row.verb, row.actor, row.project, row.data, row.at) for row in found] == [
         (row.verb, alice, None, {}, row.at) for row in more
     ]
     one.result = {}
     one.save()
     assert Receipt.objects.filter(key=one.key).count() == 1
+
+
+def event(alice, verb):
+    return AuditEvent(actor=alice, verb=verb, thing="user 1")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_rows_of_several_models_are_saved_together(django_assert_num_queries, times):
+    alice, keys = make_person(make_project()), [uuid4(), uuid4()]
+
+    for number, key in enumerate(keys[:times]):
+        with django_assert_num_queries(1 if connection.vendor == "postgresql" else 3), together():
+            insert_all([event(alice, f"come {number}"), event(alice, "100 %s")])
+            insert_all([Receipt(user=alice, key=key, result={"a": "é"})])
+            insert_all([event(alice, f"go {number}")])
+        assert [one.result for one in receipt(key)] == [{"a": "é"}]
+        assert AuditEvent.objects.filter(verb__in=(f"come {number}", f"go {number}")).count() == 2
+    assert AuditEvent.objects.filter(verb="100 %s").count() == times
+
+
+def test_what_fails_together_saves_nothing_and_the_next_rows_go_their_own_way():
+    alice = make_person(make_project())
+
+    @together()
+    def fail():
+        insert_all([event(alice, "come")])
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    insert_all([event(alice, "go")])
+    assert list(AuditEvent.objects.filter(verb__in=("come", "go")).values_list("verb", flat=True)) == ["go"]
 
 
 def test_as_many_arguments_as_the_query_has():
