@@ -4,10 +4,11 @@ The same run is played twice, once with each round's rewards dealt out among its
 mean reward of the same prompts, before and after, in standard deviations of the rewards in the first round. The kept
 condition: a gain of at least 1 with the divergence below its bound, and none worth the name under the shuffled reward.
 
-    python benchmarks/ppo.py --model var/models/smollm2-135m-instruct --reward FOLDER --prompts FILE --json figures.json
+    python benchmarks/ppo.py --model var/models/smollm2-135m-instruct --json figures.json
 
-FOLDER is a reward model that has learned a planted preference, as those of `make loop` have; FILE holds a
-`{"prompt": …}` a line. `--set NAME=VALUE` changes a setting of the recipe.
+The reward model learns here, first, what the loop's hidden rule says of four answers to each prompt; `--reward FOLDER`
+takes one that has learned a planted preference already, as those of `make loop` have. `--prompts FILE` holds a
+`{"prompt": …}` a line; `--set NAME=VALUE` changes a setting of PPO's recipe.
 """
 
 from __future__ import annotations
@@ -39,12 +40,14 @@ SETTINGS = {
     "save_steps": 1000,
 }
 BOUND = 12.0  # nats of an answer: twice the target
+K = 4  # answers to a prompt, for the reward model
+REWARD = {"epochs": 3.0, "learning_rate": 5e-4, "batch": 4, "max_length": 160, "save_steps": 1000}  # the loop's
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", type=Path, default=ROOT / "var" / "models" / "smollm2-135m-instruct")
-    parser.add_argument("--reward", type=Path, required=True, help="a reward model's folder")
+    parser.add_argument("--reward", type=Path, help="a reward model's folder; without one, it is learned here")
     parser.add_argument("--prompts", type=Path, default=ROOT / "benchmarks" / "loop_prompts.jsonl")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the recipe")
     parser.add_argument("--quick", action="store_true", help="four rounds: a trial, too short for the condition")
@@ -68,8 +71,11 @@ def measure(options: argparse.Namespace, settings: dict) -> dict[str, float]:
     found = {"kl_bound": BOUND}
     with tempfile.TemporaryDirectory() as scratch:
         write_rows(Path(scratch) / "prompts", options.prompts)
+        if not options.reward:
+            options.reward = learned(Path(scratch), options.model, settings["max_tokens"])
         for side in ("planted", "shuffled"):
-            run = make_run(Path(scratch), side, options, settings)
+            others = {"reward_model": options.reward}
+            run = make_run(Path(scratch), side, options.model, Path(scratch) / "prompts", settings, **others)
             found |= {f"{side}_{name}": value for name, value in outcome(play(run, side)).items()}
     return found
 
@@ -84,17 +90,44 @@ def write_rows(folder: Path, file: Path) -> None:
             out.write(json.dumps({"prompt_id": str(number), "split": "train", "messages": messages}) + "\n")
 
 
-def make_run(scratch: Path, side: str, options: argparse.Namespace, settings: dict):
+def learned(scratch: Path, model: Path, longest: int) -> Path:
+    """A reward model of the loop's hidden rule, which ranks answers of the model's own, without noise."""
     from workers.trainers import runs
 
     os.environ.update(runs.ENVIRONMENT)  # torch is not loaded yet
-    folder = scratch / side
+    from benchmarks import hidden_rule
+    from workers.engines.local import LocalEngine
+    from workers.trainers import reward
+
+    rows = [json.loads(line) for line in (scratch / "prompts" / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    engine = LocalEngine(model)
+    asked = [row["messages"] for row in rows for _ in range(K)]
+    texts = [one.text for one in engine.sample(asked, list(range(len(asked))), max_tokens=longest)]
+    (scratch / "ranked").mkdir()
+    with open(scratch / "ranked" / "rows.jsonl", "w", encoding="utf-8") as out:
+        for number, row in enumerate(rows):
+            mine = texts[K * number : K * (number + 1)]
+            answers = [{"id": place, "text": text} for place, text in enumerate(mine)]
+            ranks = hidden_rule.rank(mine, random.Random(number), noise=0)
+            out.write(json.dumps(row | {"answers": answers, "judgments": [{"ranks": ranks}]}) + "\n")
+    run = make_run(scratch, "reward", model, scratch / "ranked", REWARD)
+    with contextlib.redirect_stdout(Told("reward", ("loss",))):
+        reward.train(run)
+    return run.out
+
+
+def make_run(scratch: Path, name: str, model: Path, dataset: Path, settings: dict, **others: Path):
+    """The run of a trainer in a folder of its own, "reward" or one of PPO's sides."""
+    from workers.trainers import runs
+
+    os.environ.update(runs.ENVIRONMENT)  # torch is not loaded yet
+    folder = scratch / name
     folder.mkdir()
-    asked = {"model": options.model, "dataset": scratch / "prompts", "out": folder / "out"}
-    others = {"reward_model": str(options.reward.resolve())}
-    recipe = {"kind": "ppo", "settings": settings, "others": others} | {name: str(at) for name, at in asked.items()}
+    kind = "reward" if name == "reward" else "ppo"
+    recipe = {"kind": kind, "settings": settings, "model": str(model), "dataset": str(dataset)}
+    recipe |= {"out": str(folder / "out"), "others": {name: str(at.resolve()) for name, at in others.items()}}
     (folder / "recipe.json").write_text(json.dumps(recipe))
-    return runs.read(folder / "recipe.json", "ppo")
+    return runs.read(folder / "recipe.json", kind)
 
 
 def play(run, side: str) -> list[dict]:
@@ -118,14 +151,14 @@ def play(run, side: str) -> list[dict]:
 class Told(io.StringIO):
     """Keeps what the trainer says, and shows its steps."""
 
-    def __init__(self, side: str):
+    def __init__(self, side: str, shown: tuple[str, ...] = ("reward", "kl", "entropy", "clip_fraction")):
         super().__init__()
-        self.side = side
+        self.side, self.shown = side, shown
 
     def write(self, text: str) -> int:
         if text.startswith('{"event": "step"'):
             step = json.loads(text)
-            few = {name: round(step["metrics"][name], 3) for name in ("reward", "kl", "entropy", "clip_fraction")}
+            few = {name: round(step["metrics"][name], 3) for name in self.shown}
             print(f"{self.side} {step['step']} of {step['total']}: {few}", file=sys.stderr, flush=True)
         return super().write(text)
 

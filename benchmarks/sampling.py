@@ -21,7 +21,9 @@ from statistics import median
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 K, TOKENS, SEQUENCES = 4, 64, 64
+ALONE = 4  # prompts that are asked for one by one: each call takes its own time, and more of them tell no more
 PAGE, STEP = 64, 1024  # of continuous batching: tokens in a page of its memory, and in one step; the best of four tried
+WARM = 4  # tokens
 HOW = {"temperature": 0.8, "top_p": 0.95, "top_k": 50}
 
 
@@ -74,7 +76,7 @@ class Bench:
                     "engine": lambda: self.ours(rows, len(rows)),
                     "one_padded_call": lambda: self.generate(rows, 1),
                     "one_call_num_return_sequences": lambda: self.generate(few, K),
-                    "one_call_a_prompt": lambda: sum(self.generate([messages], K) for messages in few),
+                    "one_call_a_prompt": lambda: sum(self.generate([messages], K) for messages in few[:ALONE]),
                     "floor": lambda: self.floor(len(rows)),
                 }
             )
@@ -103,9 +105,14 @@ class Bench:
         return figures
 
     def medians(self, ways: dict[str, Callable[[], int]], warm: int = 1) -> dict[str, float]:
-        """Tokens a second of each way, which gives back how many tokens it drew: all in turn, several times."""
+        """Tokens a second of each way, which gives back how many tokens it drew: all in turn, several times.
+
+        A turn that warms up draws few tokens and is not counted.
+        """
         found = {name: [] for name in ways}
+        longest = self.tokens
         for turn in range(1 - warm, self.repeats + 1):
+            self.tokens = longest if turn > 0 else min(longest, WARM)
             for name, way in ways.items():
                 started, drawn = time.perf_counter(), way()
                 speed = drawn / (time.perf_counter() - started)

@@ -121,6 +121,13 @@ def page(request: HttpRequest, fragment: str, context: dict[str, Any], status: i
     return render(request, fragment if request.htmx else "labeling/rank.html", context, status=status)
 
 
+def after(request: HttpRequest, undo: int | None) -> HttpResponse:
+    """What a submit changes around the card that the browser has already; `undo` is the ranking that can be undone."""
+    caps = {"undo": keys.shown(keys.of(request.user)["undo"])}
+    context = {"project": request.project, "keys": caps, "undo": undo, "progress": pace.progress(request.project)}
+    return render(request, "labeling/_after.html", context | pace.today(request.user, request.project))
+
+
 def around(request: HttpRequest) -> dict[str, Any]:
     """This person's keys, for the caps in the page, the help, and the script; and how they like their desk."""
     own = keys.of(request.user)

@@ -16,7 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 from labeling import assignment as assignments
 from labeling import forms, markdown, ranking
 from labeling.models import Assignment
-from labeling.views.card import card, page
+from labeling.views.card import after, card, page
 from labeling.views.frame import fresh
 from labeling.working import NotWorking
 from people import receipts
@@ -59,8 +59,7 @@ def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
         return _lost(request)
     else:
         if done["opened"] if new else assignments.open_ahead(request.membership, following):
-            undo = done["ranking"] if new else ranking.of_place(assignment)
-            return page(request, "labeling/_after.html", {"undo": undo})
+            return after(request, done["ranking"] if new else ranking.of_place(assignment))
     return go_on(request)
 
 

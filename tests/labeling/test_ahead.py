@@ -90,6 +90,18 @@ def test_a_submit_answers_with_what_changed_around_the_next_card(page, tasks):
     assert f'name="ranking" value="{Ranking.objects.get().pk}"' in html
 
 
+def test_a_submit_that_arrives_twice_is_answered_the_same(page, tasks):
+    fetch(page)
+    first, following, key = at_hand(), ahead().pk, {"key": "0a0b0c0d-0000-4000-8000-000000000000"}
+    one, again = (
+        page.post(f"{RANK}{first.pk}/submit", ORDER | key, headers=HTMX | {"Podium-Next": str(following)}) for _ in "12"
+    )
+    assert Ranking.objects.count() == 1
+    for html in (one.content.decode(), again.content.decode()):
+        assert "answer-a" not in html
+        assert f'name="ranking" value="{Ranking.objects.get().pk}"' in html
+
+
 def test_a_submit_without_javascript_finds_the_same_task(page, tasks):
     fetch(page)
     page.post(f"{RANK}{at_hand().pk}/submit", ORDER)
