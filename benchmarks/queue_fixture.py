@@ -53,6 +53,8 @@ def fill(size: int) -> None:
         connection.close()
         name.rename(cached)
     shutil.copy(cached, name)
+    with open(name, "rb+") as copied:
+        os.fsync(copied.fileno())  # or the first checkpoint would wait for gigabytes to reach the disk
 
 
 def schema() -> str:
