@@ -260,8 +260,7 @@ def _lease(task: int, project: Project, labeler: User, ahead: bool = False) -> A
 def _new(task: int, project: Project, labeler: User, lease: dict) -> Assignment:
     """A first lease: the answers come in an order of this labeler's own."""
     answers = _answers(task)
-    order = [pk for pk, *_rest in answers]
-    random.SystemRandom().shuffle(order)
+    order = random.SystemRandom().sample([pk for pk, *_rest in answers], len(answers))
     assignment = Assignment(task_id=task, labeler=labeler, project=project, order=order, **lease)
     insert(assignment)
     assignment.texts = {}
