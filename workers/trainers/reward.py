@@ -233,7 +233,7 @@ def score_heads(model, answers: list[list[int]], pad: int, prompts: list[int] | 
 def read(model, answers: list[list[int]], pad: int) -> torch.Tensor:
     """Scores (answers, heads) of one padded batch."""
     ids, mask = (tensor.to(model.device) for tensor in tokens.padded(answers, pad))
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=loop.best_dtype() == torch.bfloat16):
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=loop.best_dtype(model.device) == torch.bfloat16):
         return logits(model, ids, mask).cpu()
 
 
