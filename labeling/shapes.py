@@ -28,17 +28,17 @@ def judgments(row: dict, view: View) -> list[dict]:
 
 def consensus(row: dict) -> list[dict]:
     """One judgment in place of all: ranks by the weighted mean, and the weight that stands behind it."""
-    ranked = [judgment for judgment in row["judgments"] if judgment["ranks"]]
-    if not ranked:
+    means = rows.mean_ranks(row)
+    if not means:
         return []
+    ranked = [judgment for judgment in row["judgments"] if judgment["ranks"]]
     weight = sum(judgment["weight"] for judgment in ranked)
     answers = range(len(row["answers"]))
-    sums = [round(sum(one["weight"] * one["ranks"][i] for one in ranked), 9) for i in answers]
     nothing: list = [None for _ in answers]
     return [
         {
-            "labeler": None, "kind": "consensus", "outcome": "ranked", "ranks": rows.dense(sums), "ratings": nothing,
-            "flags": [[] for _ in answers], "strength": None, "weight": weight,
+            "labeler": None, "kind": "consensus", "outcome": "ranked", "ranks": rows.dense(means),
+            "ratings": nothing, "flags": [[] for _ in answers], "strength": None, "weight": weight,
             "seconds": round(sum(judgment["seconds"] for judgment in ranked), 1),
         }
     ]  # fmt: skip

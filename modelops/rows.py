@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -66,11 +67,18 @@ def row_pairs(row: dict, which: str = "all") -> list[tuple[int, int]]:
 
 
 def mean_ranks(row: dict) -> list[float]:
-    """Each answer's mean rank over the judgments; empty where nothing was ranked."""
-    ranked = [judgment["ranks"] for judgment in row["judgments"] if judgment["ranks"]]
-    if not ranked:
+    """Each answer's mean rank, judgments counting by weight; empty where nothing counts.
+
+    The consensus of a row is the order of these. They are rounded to nine decimals, so that equal
+    means are a tie whatever the order of adding.
+    """
+    ranked = [judgment for judgment in row["judgments"] if judgment["ranks"]]
+    weights = [judgment.get("weight", 1.0) for judgment in ranked]
+    if not sum(weights):
         return []
-    return [sum(ranks[i] for ranks in ranked) / len(ranked) for i in range(len(row["answers"]))]
+    by_answer = zip(*(judgment["ranks"] for judgment in ranked), strict=True)
+    sums = [sum(map(operator.mul, weights, ranks)) for ranks in by_answer]
+    return [round(total / sum(weights), 9) for total in sums]
 
 
 def best(row: dict) -> int | None:
@@ -79,12 +87,11 @@ def best(row: dict) -> int | None:
     return means.index(min(means)) if means else None
 
 
-def text_row(text: str) -> dict:
-    """A row of a text dataset. Its split is that of its content, as for a prompt without an author: 80/10/10."""
-    return {"text": text, "split": split_of(hashlib.sha256(text.encode()).hexdigest())}
-
-
 def split_of(key: str) -> str:
-    """The split that a sha256 in hexadecimal falls into: 80 % train, 10 % validation, 10 % test."""
-    place = int(key[:8], 16) % 10
-    return "train" if place < 8 else HELD_OUT[place - 8]
+    """The split where none is given, by the sha256 of `key`: 80 % train, 10 % each held-out one.
+
+    `key` is the author, so that all prompts of one fall together; without an author the digest of
+    the conversation, in hexadecimal. Nothing is salted: a key has one split in all installations.
+    """
+    tenth = int(hashlib.sha256(key.encode()).hexdigest(), 16) % 10
+    return "train" if tenth < 8 else HELD_OUT[tenth - 8]

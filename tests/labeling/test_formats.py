@@ -102,6 +102,27 @@ def test_opposite_judgments_make_a_tie_of_the_consensus(made):
     assert made("listwise", frozen, judged="consensus")[0]["ranks"] == [1, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("weights", "ranks"),
+    [((1.0, 1.0), [1, 1, 1]), ((0.25, 0.75), [3, 2, 1]), ((1.0, 0.0), [1, 2, 3])],
+)
+def test_the_consensus_is_the_order_that_fine_tuning_imitates(made, weights, ranks):
+    orders = [[1, 2, 3], [3, 2, 1]]
+    said = [judgment(n, orders[n], weight=weight) for n, weight in enumerate(weights)]
+    frozen = row(*said)
+
+    (one,) = made("listwise", frozen, judged="consensus")
+    assert (one["ranks"], one["weight"]) == (ranks, sum(weights))
+    assert rows.dense(rows.mean_ranks(frozen)) == ranks
+    assert one["completions"][rows.best(frozen)] == one["completions"][ranks.index(1)]
+
+
+def test_a_consensus_of_judgments_that_weigh_nothing_is_none(made):
+    frozen = row(judgment(0, [1, 2, 3], weight=0.0))
+
+    assert made("trl", frozen, judged="consensus") == []
+
+
 def test_ties_stay_in_whole_rankings(made):
     found = made("listwise", row(judgment(0, [1, 1, 2]), judgment(1, [], outcome="cannot_judge")))
 

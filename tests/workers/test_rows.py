@@ -1,5 +1,6 @@
 """Ranks, and the pairs that they imply."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,7 +56,43 @@ def test_every_unequal_pair_has_one_winner(ranks):
     assert rows.pairs(rows.dense(ranks)) == found
 
 
-def test_texts_are_split_by_their_content():
-    splits = [rows.text_row(f"Text {n}")["split"] for n in range(500)]
-    assert 350 < splits.count("train") < 450
-    assert {"validation", "test"} < set(splits)
+def test_a_judgment_counts_by_its_weight():
+    row = judged([1, 2, 3], [3, 2, 1])
+    row["judgments"][0]["weight"], row["judgments"][1]["weight"] = 0.25, 0.75
+
+    assert rows.mean_ranks(row) == [2.5, 2.0, 1.5]
+    assert rows.best(row) == 2
+
+
+def test_what_weighs_nothing_ranks_nothing():
+    row = judged([1, 2, 3])
+    row["judgments"][0]["weight"] = 0.0
+
+    assert (rows.mean_ranks(row), rows.best(row)) == ([], None)
+
+
+def test_equal_means_are_equal_whatever_the_weights():
+    row = judged([1, 2, 3], [2, 1, 3], [1, 2, 3], [2, 1, 3])
+    for judgment, weight in zip(row["judgments"], [0.1, 0.2, 0.2, 0.1]):
+        judgment["weight"] = weight
+
+    assert rows.mean_ranks(row) == [1.5, 1.5, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("split", "keys"),
+    [
+        ("train", ["ann", "bob", "dan"]),
+        ("validation", ["lena"]),
+        ("test", ["carol", "eve", "judy"]),
+    ],
+)
+def test_the_split_of_a_key_is_the_same_for_ever(split, keys):
+    """Prompts of every installation were split by it: these must never change."""
+    assert [rows.split_of(key) for key in keys] == [split] * len(keys)
+
+
+def test_about_a_tenth_of_the_keys_goes_to_each_held_out_split():
+    splits = [rows.split_of(f"author-{n}") for n in range(5000)]
+    assert 3900 < splits.count("train") < 4100
+    assert 400 < splits.count("validation") < 600

@@ -5,6 +5,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from labeling.management.project import project_or_error
+from labeling.text_splits import TextSplits
 from modelops import texts
 
 
@@ -20,8 +21,16 @@ class Command(BaseCommand):
         if not file.is_file():
             raise CommandError(f"There is no file {file}.")
         try:
-            dataset = texts.freeze(None, project_or_error(project), file, note)
+            found = project_or_error(project)
+            dataset = texts.freeze(None, found, file, TextSplits(found).of, note)
         except (texts.BadTexts, UnicodeDecodeError) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(dataset.digest)
         self.stderr.write(f"{dataset.counts['rows']} rows.")
+        other, moved = texts.split_otherwise(dataset)
+        if other:
+            self.stderr.write(
+                f"Dataset {other.short} holds the same texts, {moved} of them in another split: "
+                "it was frozen before this project knew them as prompts, or by the rule of an "
+                "earlier Podium. Train on the new one."
+            )
