@@ -55,6 +55,9 @@ CHILD_SILENT_SECONDS = env.float("PODIUM_CHILD_SILENT_SECONDS", 900)
 ENGINE_HOSTS = env.list("PODIUM_ENGINE_HOSTS", default=[])
 # API keys of model servers by host (models.example=key,127.0.0.1:8001=key), with commas between them.
 ENGINE_KEYS = env.dict("PODIUM_ENGINE_KEYS", default={})
+# Number format that models compute in here, where a job's recipe says auto: float32, bfloat16 or float16; auto
+# takes bfloat16 where the machine has instructions for it, and float32 elsewhere.
+DTYPE = env.str("PODIUM_DTYPE", "auto")
 # Requests that one sampling job sends to a model server at once.
 ENGINE_REQUESTS = env.int("PODIUM_ENGINE_REQUESTS", 8)
 # The lock file that keeps two torch processes of one host apart.
@@ -77,6 +80,9 @@ LOGIN_FAILURES = env.int("PODIUM_LOGIN_FAILURES", 10)
 LOGIN_LOCK_MINUTES = env.int("PODIUM_LOGIN_LOCK_MINUTES", 15)
 # Addresses of proxies whose X-Forwarded-For is believed, with commas between them; networks like 10.0.0.0/8 too.
 TRUSTED_PROXIES = env.list("PODIUM_TRUSTED_PROXIES", default=["127.0.0.1", "::1"])
+
+if DTYPE not in ("auto", "float32", "bfloat16", "float16"):
+    raise ImproperlyConfigured("PODIUM_DTYPE: choose auto, float32, bfloat16 or float16")
 
 if not SECRET_KEY:
     secret = VAR / "secret"

@@ -26,6 +26,7 @@ class InvalidRecipe(ValueError):
 
 
 A_SPLIT = ("", "train", "validation", "test")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 FORMATS_IN = (
     "open-assistant", "summarize-from-feedback", "label-studio", "argilla", "self-instruct-predictions",
     "self-instruct", "hh-rlhf", "trl", "trl-implicit", "trl-unpaired", "prompts",
@@ -81,9 +82,19 @@ class SampleRecipe:
     max_tokens: int = setting(128, "Longest answer, in tokens.", low=1, high=4096)
     stop: str = setting("", "Texts that end an answer before them, one a line; \\n in one stands for a line break.")
     seed: int = setting(
-        1, "Start of the random draws: the same seed gives the same answers, in any batch.", low=0, high=2**31 - 1
+        1,
+        "Start of the random draws: the same seed gives the same answers, in float32 in any batch; in bfloat16 and "
+        "float16 a batch of another size may round two nearly equal tokens the other way.",
+        low=0,
+        high=2**31 - 1,
     )
     batch: int = setting(64, "Answers drawn together in one call of the model.", low=1, high=512)
+    dtype: str = setting(
+        "auto",
+        "Number format of a model that runs here; auto: what PODIUM_DTYPE says, else bfloat16 where the machine "
+        "computes in it.",
+        choices=DTYPES,
+    )
     split: str = setting("all", "Which prompts to answer.", choices=("all", "train", "validation", "test", "held-out"))
     unanswered: bool = setting(False, "Only prompts that no earlier job has answered: a new round's fresh ones.")
     best_of: int = setting(
@@ -184,6 +195,12 @@ class TrainRecipe:
     max_steps: int = setting(0, "Stop after this many optimiser steps; 0 goes on to the end.", low=0, high=10**7)
     save_steps: int = setting(20, "Optimiser steps between two checkpoints.", low=1, high=10**6)
     seed: int = setting(1, "Start of every random choice: order, dropout, new weights.", low=0, high=2**31 - 1)
+    dtype: str = setting(
+        "auto",
+        "Number format of the matrix products, and of frozen weights under an adapter; auto: what PODIUM_DTYPE says, "
+        "else bfloat16 where the machine computes in it. float16 needs a GPU.",
+        choices=DTYPES,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

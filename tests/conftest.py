@@ -1,5 +1,6 @@
 """What every test may use: three named people of a project, a stranger, and their browsers. Nothing touches var/."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ from django.test import Client
 from people import mail
 from tests.factories import make_person, make_project
 from tests.system.fixtures import own_podium, running_podium, tiny_model  # noqa: F401
+
+# The suite computes in float32 on every machine. What starts a whole Podium lets it choose, and tests marked `bf16`
+# choose bfloat16 by themselves.
+os.environ["PODIUM_DTYPE"] = "float32"
 
 
 def pytest_configure(config):

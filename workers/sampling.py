@@ -58,7 +58,7 @@ def load(job: Job, version: ModelVersion):
         raise JobFailed("This model version has no weights here: choose another one.")
     jobs.beat(job, note="loading the model")
     try:
-        engine = served(version) if version.address else local(version)
+        engine = served(version) if version.address else local(version, job.recipe.get("dtype", "auto"))
     except (OSError, ValueError) as error:
         raise JobFailed(f"{version.name} can't be loaded: {error}") from error
     if job.recipe.get("best_of", 1) > 1:
@@ -79,10 +79,10 @@ def best_of(job: Job, engine):
         raise JobFailed(f"{job.reward_model.name} can't be loaded: {error}") from error
 
 
-def local(version: ModelVersion):
+def local(version: ModelVersion, dtype: str):
     from workers.engines.local import LocalEngine  # torch is imported when there is work for it
 
-    return LocalEngine(registry.path(version))
+    return LocalEngine(registry.path(version), dtype=dtype)
 
 
 def served(version: ModelVersion) -> OpenAIEngine:

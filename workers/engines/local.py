@@ -38,9 +38,9 @@ class LocalEngine:
     Raises OSError where the folder holds no whole model, and ValueError for a model that can't be decoded here.
     """
 
-    def __init__(self, folder: str | Path, device: torch.device | None = None):
+    def __init__(self, folder: str | Path, device: torch.device | None = None, dtype: str = "auto"):
         device = device or best_device()
-        model = weights.load(auto_class(folder), folder, best_dtype(device)).to(device).eval()
+        model = weights.load(auto_class(folder), folder, best_dtype(device, dtype)).to(device).eval()
         self._take(model, tokens.load_tokenizer(folder))
 
     @classmethod

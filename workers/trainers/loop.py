@@ -21,7 +21,7 @@ from transformers import (
 
 from modelops.recipes import TrainRecipe
 from workers.engines import weights
-from workers.engines.device import best_device, best_dtype
+from workers.engines.device import autocast, best_device, best_dtype
 from workers.trainers import checkpoint, events, tokens
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run, processes
@@ -115,7 +115,10 @@ def arguments(kind: type[TrainingArguments], run: Run, rows: int, at_once: int, 
 
     Several processes share the rows, and each takes `recipe.batch` of them for a step.
     """
-    recipe, on_gpu = run.recipe, best_device().type == "cuda"
+    recipe, dtype, on_gpu = run.recipe, best_dtype(), best_device().type == "cuda"
+    if dtype == torch.float16 and not on_gpu:
+        raise Stop("Training in float16 needs a GPU: choose float32 or bfloat16.")
+    events.log(f"Computes in {str(dtype).removeprefix('torch.')} on {best_device()}.")
     return kind(
         output_dir=str(run.checkpoints),
         seed=recipe.seed,
@@ -130,7 +133,8 @@ def arguments(kind: type[TrainingArguments], run: Run, rows: int, at_once: int, 
         logging_nan_inf_filter=False,
         save_steps=recipe.save_steps,
         save_total_limit=2,
-        bf16=best_dtype() == torch.bfloat16,
+        bf16=dtype == torch.bfloat16,
+        fp16=dtype == torch.float16,
         gradient_checkpointing=on_gpu,  # a CPU has memory to spare and no time
         use_cpu=not on_gpu,
         dataloader_pin_memory=False,
@@ -181,7 +185,7 @@ def logprobs(model: PreTrainedModel | PeftModel, answers: list[tuple[list[int], 
 def _logprobs(model, answers, pad) -> list[float]:
     ids, mask = (tensor.to(model.device) for tensor in tokens.padded([p + a for p, a in answers], pad))
     start = min(len(prompt) for prompt, _ in answers)  # no logits for what all of them only read
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=best_dtype() == torch.bfloat16):
+    with autocast(model.device):
         output = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=ids.shape[1] - start + 1)
     each = output.logits[:, :-1].float().log_softmax(-1).gather(2, ids[:, start:, None])[..., 0]
     place = torch.arange(start, ids.shape[1], device=ids.device)

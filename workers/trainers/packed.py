@@ -15,7 +15,7 @@ from peft import PeftModel
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
-from workers.engines.device import best_dtype
+from workers.engines.device import autocast
 from workers.trainers.runs import processes
 
 NAME = "packed"  # of this way of attention, among those of transformers
@@ -97,8 +97,7 @@ def logits(model, rows: list[Row], prompts: list[int]) -> torch.Tensor:
     whole = model.get_base_model() if isinstance(model, PeftModel) else model
     packed = pack(rows, prompts)
     tensors = {"input_ids": torch.tensor([packed.ids]), "position_ids": torch.tensor([packed.positions])}
-    half = torch.autocast("cpu", torch.bfloat16, enabled=best_dtype(model.device) == torch.bfloat16)
-    with packing(whole), half:
+    with packing(whole), autocast(model.device):
         hidden = whole.base_model(**tensors, use_cache=False, stretches=packed.stretches)[0]
         return whole.score(hidden[0, [packed.ends[number] for number in range(len(rows))]]).float()
 

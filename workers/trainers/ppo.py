@@ -59,6 +59,7 @@ def train(run: runs.Run) -> None:
     if not to_answer:
         raise Stop("No prompt in the training split: freeze a dataset that has some.")
     models = load(run)
+    events.log(f"Computes in {str(loop.best_dtype()).removeprefix('torch.')} on {loop.best_device()}.")
     rehearsed = rehearsal(run, models.tokenizer)
 
     # 2. What learns, as it was when the last complete checkpoint was written.
@@ -92,6 +93,8 @@ def checked(run: runs.Run) -> PPORecipe:
     """The run's recipe. Raises Stop where it or the run's models can't be used."""
     if run.recipe.max_tokens >= run.recipe.max_length:
         raise Stop("The recipe's setting max_tokens leaves no room for a prompt: it must be below max_length.")
+    if loop.best_dtype() == torch.float16:
+        raise Stop("PPO computes in float32 or bfloat16: choose one of them.")
     if AutoConfig.from_pretrained(run.model, local_files_only=True).is_encoder_decoder:
         raise Stop("PPO trains decoder-only models: choose one, or fine-tune this one with SFT.")
     if "reward_model" not in run.others:

@@ -26,6 +26,7 @@ from transformers import (
 from modelops.recipes import PPORecipe
 from workers.engines.answers import Sample
 from workers.engines.batch import BrokenModel
+from workers.engines.device import autocast
 from workers.engines.local import LocalEngine
 from workers.trainers import events, loop, ppo_math, reward, tokens
 from workers.trainers.events import Stop
@@ -189,16 +190,11 @@ def laid_out(answers: list[Answer], steps: int, pad: int) -> tuple[torch.Tensor,
     return tuple(tensor.to(loop.best_device()) for tensor in (ids, mask, columns))
 
 
-def autocast() -> torch.autocast:
-    dtype = loop.best_dtype()
-    return torch.autocast(loop.best_device().type, torch.bfloat16, enabled=dtype == torch.bfloat16)
-
-
 def distributions(model, answers: list[Answer], steps: int, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The policy's scores (answers, steps, vocabulary) of what comes next, and the tokens (answers, steps) that came."""
     ids, mask, columns = laid_out(answers, steps, pad)
     start, rows = int(columns[:, 0].min()), torch.arange(len(ids), device=ids.device)[:, None]
-    with autocast():  # no scores for what all of them only read
+    with autocast(model.device):  # no scores for what all of them only read
         output = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=ids.shape[1] - start)
     return output.logits[rows, columns - start].float(), ids[rows, columns + 1]
 
@@ -212,7 +208,7 @@ def values_of(model, answers: list[Answer], steps: int, pad: int) -> torch.Tenso
     """The reward that the value model expects (answers, steps) before each token."""
     ids, mask, columns = laid_out(answers, steps, pad)
     whole, rows = inner(model), torch.arange(len(ids), device=ids.device)[:, None]
-    with autocast():
+    with autocast(model.device):
         hidden = getattr(whole, whole.base_model_prefix)(input_ids=ids, attention_mask=mask, use_cache=False)[0]
     return whole.score(hidden[rows, columns].float()).mean(-1) - getattr(whole.config, "reward_shift", 0.0)
 

@@ -29,6 +29,7 @@ from peft import get_peft_model
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments, set_seed
 
 from modelops.recipes import RewardRecipe
+from workers.engines.device import autocast
 from workers.trainers import events, figures, groups, loop, packed, passes, tokens
 from workers.trainers.events import Stop
 from workers.trainers.groups import Group
@@ -233,7 +234,7 @@ def score_heads(model, answers: list[list[int]], pad: int, prompts: list[int] | 
 def read(model, answers: list[list[int]], pad: int) -> torch.Tensor:
     """Scores (answers, heads) of one padded batch."""
     ids, mask = (tensor.to(model.device) for tensor in tokens.padded(answers, pad))
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=loop.best_dtype(model.device) == torch.bfloat16):
+    with autocast(model.device):
         return logits(model, ids, mask).cpu()
 
 

@@ -136,6 +136,8 @@ def begin(kind: str) -> Run:
         events.say_nothing()
     run = read(options.recipe, kind)
     os.environ.update(ENVIRONMENT)
+    if run.recipe.dtype != "auto":
+        os.environ["PODIUM_DTYPE"] = run.recipe.dtype  # for all that computes in this process
     warnings.simplefilter("ignore", FutureWarning)
     if run.out.exists():
         run.report()

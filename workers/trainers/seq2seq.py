@@ -10,7 +10,7 @@ from peft import get_peft_model
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, DataCollatorForSeq2Seq, Seq2SeqTrainer
 from transformers import Seq2SeqTrainingArguments as Arguments
 
-from workers.engines.device import best_dtype
+from workers.engines.device import autocast
 from workers.trainers import loop, tokens
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run
@@ -52,7 +52,7 @@ def logprobs(model, answers: list[tuple[list[int], list[int]]], pad: int) -> lis
     model.eval()
     ids, mask = (tensor.to(model.device) for tensor in tokens.padded([prompt for prompt, _ in answers], pad))
     said, real = (tensor.to(model.device) for tensor in tokens.padded([answer for _, answer in answers], pad))
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=best_dtype() == torch.bfloat16):
+    with autocast(model.device):
         # the model shifts its labels right by its own start token, as the sampling engine does
         logits = model(input_ids=ids, attention_mask=mask, labels=said.masked_fill(real == 0, IGNORED)).logits
     each = logits.float().log_softmax(-1).gather(2, said[..., None])[..., 0]
