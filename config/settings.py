@@ -60,7 +60,12 @@ ENGINE_KEYS = env.dict("PODIUM_ENGINE_KEYS", default={})
 DTYPE = env.str("PODIUM_DTYPE", "auto")
 # Requests that one sampling job sends to a model server at once.
 ENGINE_REQUESTS = env.int("PODIUM_ENGINE_REQUESTS", 8)
-# The lock file that keeps two torch processes of one host apart.
+# Devices that jobs compute on: auto (all GPUs of NVIDIA's driver, or the processor), cpu, or names of GPUs as in
+# CUDA_VISIBLE_DEVICES (0,1), with commas between them.
+DEVICES = env.str("PODIUM_DEVICES", "auto")
+# Workers that sample, and workers that train, which `make up` starts: auto (one of each a device), or a number.
+WORKERS = env.str("PODIUM_WORKERS", "auto")
+# The lock file that keeps two torch processes of one device apart: of the processor; of a GPU with -NAME after it.
 MACHINE_LOCK = Path(env.str("PODIUM_MACHINE_LOCK", str(VAR / "machine.lock")))
 # Requests that one person's scripts may send to the API, as a number by second, minute, hour or day.
 API_RATE = env.str("PODIUM_API_RATE", "1200/min")

@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import broker, checks
 from config.checks import CannotStart
+from workers import machine
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -75,8 +76,7 @@ def configure(settings) -> Path:
     programs = [
         Program("web", web(settings), 10),
         Program("worker-default", worker("default", "--pool", "threads", "-c", "2", "--beat", "--scheduler", "celery.beat:Scheduler"), 20, 15),
-        Program("worker-sampling", worker("sampling", "--pool", "solo"), 20, 15),
-        Program("worker-training", worker("training", "--pool", "solo"), 20, 15),
+        *(Program(f"worker-{name}", worker(name, "--pool", "solo"), 20, 15) for name in computing(settings)),
         Program("announce", [sys.executable, "-m", "config.announce"], 30, once=True),
     ]  # fmt: skip
     if not settings.REDIS_URL:
@@ -89,6 +89,15 @@ def configure(settings) -> Path:
     return file
 
 
+def computing(settings) -> list[str]:
+    """The names of the workers that compute: as many for each queue as there are devices, or as the setting says."""
+    if settings.WORKERS != "auto" and not (settings.WORKERS.isdecimal() and int(settings.WORKERS)):
+        raise CannotStart(f"PODIUM_WORKERS: {settings.WORKERS} is neither `auto` nor a number from 1.")
+    count = len(machine.devices()) if settings.WORKERS == "auto" else int(settings.WORKERS)
+    numbers = ["", *(f"-{number}" for number in range(2, count + 1))]
+    return [queue + number for queue in ("sampling", "training") for number in numbers]
+
+
 def web(settings) -> list[str]:
     """Two processes: pages take longer to make than writers of SQLite wait for each other."""
     return [
@@ -99,9 +108,11 @@ def web(settings) -> list[str]:
     ]  # fmt: skip
 
 
-def worker(queue: str, *options: str) -> list[str]:
+def worker(name: str, *options: str) -> list[str]:
+    """A Celery worker of the queue that its name begins with: training, training-2."""
+    queue = name.split("-")[0]
     return [
-        sys.executable, "-m", "celery", "--quiet", "-A", "config", "worker", "-Q", queue, "-n", f"{queue}@%h", *options,
+        sys.executable, "-m", "celery", "--quiet", "-A", "config", "worker", "-Q", queue, "-n", f"{name}@%h", *options,
         "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO",
     ]  # fmt: skip
 

@@ -60,6 +60,8 @@ def allowed(field: dataclasses.Field) -> str:
     low, high, choices = (field.metadata[name] for name in ("low", "high", "choices"))
     if choices:
         return ", ".join(f"`{choice}`" for choice in choices)
+    if pattern := field.metadata["pattern"]:
+        return pattern[1]
     return f"{number(low)} to {number(high)}" if low is not None else "yes or no" if field.type == "bool" else "text"
 
 

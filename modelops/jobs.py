@@ -35,7 +35,7 @@ QUEUES = {
 }
 ATTEMPTS = 3
 LOG_LINES = 2000
-WAITING = "waiting for the machine"
+WAITING = "waiting for a device"
 
 
 class LostClaim(Exception):
@@ -104,10 +104,18 @@ def runnable(kinds) -> QuerySet[Job]:
     return Job.objects.filter(_free(), Q(after=None) | Q(after__state=State.DONE), kind__in=kinds)
 
 
-def claim_next(kinds) -> Job | None:
-    """Take the first runnable job, or None. At most one caller wins each; the third silent attempt fails the job."""
-    for pk in runnable(kinds).order_by("priority", "pk").values_list("pk", flat=True)[:10]:
-        job = claim(pk, kinds)
+def next_runnable(kinds) -> QuerySet[Job]:
+    """The first few runnable jobs, in the order in which they are to be taken."""
+    return runnable(kinds).order_by("priority", "pk")[:10]
+
+
+def claim_next(kinds, only: int | None = None, devices: str = "") -> Job | None:
+    """Take the first runnable job, or `only` this one, or None. The job then computes on `devices`.
+
+    At most one caller wins each; the third silent attempt fails the job.
+    """
+    for pk in [job.pk for job in next_runnable(kinds)] if only is None else [only]:
+        job = claim(pk, kinds, devices)
         if job is None:
             continue
         if job.attempts > ATTEMPTS:
@@ -120,13 +128,14 @@ def claim_next(kinds) -> Job | None:
     return None
 
 
-def claim(pk: int, kinds) -> Job | None:
+def claim(pk: int, kinds, devices: str = "") -> Job | None:
     """Take this job if it is runnable; None when somebody else was first."""
     token, host = uuid4(), socket.gethostname()
     # PostgreSQL rechecks only the conditions on the row itself when another claim was first, not those of the
     # subquery, so the row's own state and heartbeat are asked for once more.
     still_free = Job.objects.filter(_free(), pk__in=runnable(kinds).filter(pk=pk).values("pk"))
     fields = {"state": State.RUNNING, "claim": token, "heartbeat_at": now(), "started_at": now(), "machine": host}
+    fields["devices"] = devices
     if not still_free.update(attempts=F("attempts") + 1, started_from=F("done"), note="", **fields):
         return None
     return Job.objects.select_related("project", "model_version", "dataset").filter(pk=pk, claim=token).first()
@@ -295,5 +304,10 @@ def wake_waiting() -> None:
 
 
 def note_waiting(kinds) -> None:
-    """Mark the jobs that wait for another torch process of this host."""
+    """Mark the jobs that wait until the torch processes of a host leave them a device."""
     Job.objects.filter(kind__in=kinds, state=State.QUEUED, note="").update(note=WAITING)
+
+
+def note(job: Job, text: str) -> None:
+    """Say on a job that waits what it waits for."""
+    Job.objects.filter(pk=job.pk, state=State.QUEUED).exclude(note=text).update(note=text)

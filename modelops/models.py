@@ -47,6 +47,7 @@ class Job(models.Model):
     heartbeat_at = models.DateTimeField(null=True)
     cancel_requested = models.BooleanField(default=False)
     machine = models.CharField(max_length=100, blank=True)
+    devices = models.CharField(max_length=400, blank=True, help_text=_("Of the machine, which the job computes on."))
 
     done = models.PositiveIntegerField(default=0)
     started_from = models.PositiveIntegerField(default=0, help_text=_("What was done when the last worker took it."))
@@ -88,6 +89,12 @@ class Job(models.Model):
     @property
     def resumable(self) -> bool:
         return self.state in (self.State.FAILED, self.State.CANCELLED)
+
+    @property
+    def computes_on(self) -> str:
+        """Its machine, and the devices of it."""
+        where = {"": "", "cpu": _("processor")}.get(self.devices, "GPU " + self.devices.replace(",", ", "))
+        return " · ".join(str(part) for part in (self.machine, where) if part)
 
     @property
     def percent(self) -> int:

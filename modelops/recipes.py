@@ -7,14 +7,25 @@ documentation are made from it. A recipe is stored as JSON beside the result it 
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 
 def setting(
-    default: Any, help: str, *, low: float | None = None, high: float | None = None, choices: tuple = ()
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple = (),
+    pattern: tuple[str, str] | None = None,
 ) -> Any:
-    """A field of a recipe: its default, its one sentence, and the values it may take (bounds inclusive)."""
-    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
+    """A field of a recipe: its default, its one sentence, and the values it may take.
+
+    Bounds are inclusive. `pattern` is a regular expression for the whole of a text, and what it allows in words.
+    """
+    about = {"help": help, "low": low, "high": high, "choices": choices, "pattern": pattern}
+    return dataclasses.field(default=default, metadata=about)
 
 
 class InvalidRecipe(ValueError):
@@ -194,6 +205,11 @@ class TrainRecipe:
     lora_rank: int = setting(16, "Rank of the adapter.", low=1, high=256)
     max_steps: int = setting(0, "Stop after this many optimiser steps; 0 goes on to the end.", low=0, high=10**7)
     save_steps: int = setting(20, "Optimiser steps between two checkpoints.", low=1, high=10**6)
+    devices: str = setting(
+        "1",
+        "GPUs that train together, each with a copy of the model and `batch` rows in a step: a number, or all.",
+        pattern=("[1-9][0-9]{0,2}|all", "a number from 1, or `all`"),
+    )
     seed: int = setting(1, "Start of every random choice: order, dropout, new weights.", low=0, high=2**31 - 1)
     dtype: str = setting(
         "auto",
@@ -294,6 +310,7 @@ class PPORecipe(TrainRecipe):
     inner_epochs: int = setting(1, "Passes over the answers of a round.", low=1, high=16)
     max_tokens: int = setting(64, "Longest answer, in tokens.", low=1, high=4096)
     max_steps: int = setting(0, "Stop after this many rounds; 0 goes on to the end.", low=0, high=10**7)
+    devices: str = setting("1", "PPO learns on a single device.", pattern=("1", "1"))
     save_steps: int = setting(5, "Rounds between two checkpoints.", low=1, high=10**6)
     beta: float = setting(
         0.02, "What a nat of divergence from the model it starts from costs, in units of the reward.", low=0, high=100
@@ -359,13 +376,16 @@ def read(kind: str, values: dict) -> Any:
 
 def _checked(field: dataclasses.Field, value: Any) -> Any:
     kind = type(field.default)
-    if kind is float and type(value) is int:
-        value = float(value)
+    pattern = field.metadata["pattern"]
+    if type(value) is int and (kind is float or pattern):
+        value = kind(value)
     if type(value) is not kind:
         raise InvalidRecipe(field.name, f"must be a {kind.__name__}")
     low, high, choices = (field.metadata[name] for name in ("low", "high", "choices"))
     if low is not None and not low <= value <= high:  # a NaN fails this too
         raise InvalidRecipe(field.name, f"must lie between {low:g} and {high:g}")
+    if pattern and not re.fullmatch(pattern[0], value):
+        raise InvalidRecipe(field.name, f"must be {pattern[1]}")
     if choices and value not in choices:
         raise InvalidRecipe(field.name, "must be one of " + ", ".join(choices))
     return value

@@ -51,6 +51,7 @@ def own_folders(settings, tmp_path):
     settings.VAR = tmp_path
     settings.MEDIA_ROOT = tmp_path / "uploads"
     settings.MACHINE_LOCK = tmp_path / "machine.lock"
+    settings.DEVICES = "cpu"
     settings.MODEL_ROOTS = [tmp_path / "models"]
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     cache.clear()

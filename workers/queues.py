@@ -19,12 +19,12 @@ def default_work() -> None:
 
 @shared_task(name="sampling.work")
 def sampling_work() -> None:
-    alone("sampling", sampling.run)
+    on_devices("sampling", lambda job, held: sampling.run(job))
 
 
 @shared_task(name="training.work")
 def training_work() -> None:
-    alone("training", training.run)
+    on_devices("training", training.run)
 
 
 @shared_task(name="webhooks.deliver")
@@ -52,19 +52,49 @@ def look_once(**_) -> None:
     jobs.wake_waiting()
 
 
-def alone(queue: str, body) -> None:
-    """Take the queue's next job while no other torch process of this host runs, then let the others have a look."""
+def on_devices(queue: str, body) -> None:
+    """Take the queue's next job once there are devices for it; then let the others have a look.
+
+    `body` gets the job and the devices that are held for it.
+    """
     kinds = jobs.QUEUES[queue]
-    if not jobs.runnable(kinds).exists():
-        return
-    with machine.held() as lock:
-        if lock is None:
-            jobs.note_waiting(kinds)
+    for job in jobs.next_runnable(kinds):
+        count, here = machine.wanted(job.recipe.get("devices", "1")), len(machine.devices())
+        if count > here:
+            jobs.note(job, f"waiting for a host with {count} devices: this one has {here}")
+            continue
+        if not is_first_in_line(queue, job):
             return
-        job = jobs.claim_next(kinds)
-        if job is not None:
-            run(job, lambda job: body(job, lock))
-    jobs.wake_waiting()
+        with machine.held(count) as held:
+            if held is None:
+                machine.waits(queue, job.priority)
+                jobs.note_waiting(kinds)
+                return
+            claimed = jobs.claim_next(kinds, job.pk, str(held))
+            if claimed is None:
+                continue  # another worker was first, or it has just ended
+            machine.waits_no_more(queue)
+            jobs.wake_waiting()  # there may be more devices
+            run(claimed, lambda job: body(job, held))
+        jobs.wake_waiting()
+        return
+    machine.waits_no_more(queue)
+
+
+def is_first_in_line(queue: str, job: Job) -> bool:
+    """Is no other queue to have the next devices? If one is, it is woken: its message may have been lost."""
+    note = machine.first_in_line(queue, job.priority)
+    if note is None:
+        return True
+    other = next((name for name in jobs.QUEUES if machine.note_file(name) == note), None)
+    if other and not jobs.runnable(jobs.QUEUES[other]).exists():
+        machine.waits_no_more(other)  # its job was cancelled, or taken on another host
+        return is_first_in_line(queue, job)
+    machine.waits(queue, job.priority)
+    jobs.note_waiting(jobs.QUEUES[queue])
+    if other:
+        jobs.wake(other)
+    return False
 
 
 def run(job: Job, body) -> None:

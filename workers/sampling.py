@@ -1,5 +1,6 @@
 """A sampling job: fill the slots that still lack an answer, version by version, and write answers down as they come."""
 
+import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from modelops import jobs, registry
 from modelops.jobs import JobFailed
 from modelops.models import Job, ModelVersion
 from modelops.recipes import SampleRecipe
+from workers import machine
 from workers.engines.answers import row_seed
 from workers.engines.openai import OpenAIEngine, Unanswered
 
@@ -23,7 +25,7 @@ ROWS, SECONDS = 100, 1.0  # answers that are written together at most, and how l
 REDRAWS = 2  # of an answer that its prompt has already
 
 
-def run(job: Job, lock: int) -> None:
+def run(job: Job) -> None:
     """Raises JobFailed when there is nothing to answer or a model can't be loaded; goes on where a killed run stopped."""
     recipe = SampleRecipe(**job.recipe)
     total = candidates.wanted(job)
@@ -57,6 +59,7 @@ def load(job: Job, version: ModelVersion):
     if version is None or (version.external and not version.address):
         raise JobFailed("This model version has no weights here: choose another one.")
     jobs.beat(job, note="loading the model")
+    choose_device(job)
     try:
         engine = served(version) if version.address else local(version, job.recipe.get("dtype", "auto"))
     except (OSError, ValueError) as error:
@@ -65,6 +68,18 @@ def load(job: Job, version: ModelVersion):
         engine = best_of(job, engine)
     jobs.beat(job, note="")
     return engine
+
+
+def choose_device(job: Job) -> None:
+    """Let models be loaded on the job's device: this process sees all that Podium may use, and may have used others."""
+    names = machine.devices()
+    if job.devices not in names:
+        return  # claimed by hand
+    os.environ.update(machine.environment(names))  # read once, when torch is imported
+    if job.devices != machine.CPU:
+        from workers.engines import device
+
+        device.use(names.index(job.devices))
 
 
 def best_of(job: Job, engine):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import shutil
 import subprocess
@@ -16,31 +17,34 @@ from django.conf import settings
 from modelops import datasets, jobs, mixtures, registry
 from modelops.jobs import Crashed, JobFailed
 from modelops.models import Dataset, Job, Metric, ModelVersion
+from workers import machine
+from workers.machine import Held
 
 STEMS = {"reward": "reward", "sft": "assistant", "dpo": "assistant", "kto": "assistant", "ppo": "assistant"}
 FLUSH_SECONDS = 1.0
+LAUNCH = Path(__file__).parent / "trainers" / "launch"
 
 
-def run(job: Job, lock: int) -> None:
+def run(job: Job, held: Held) -> None:
     """Raises JobFailed with the trainer's own sentence, or Crashed when it died; what is finished is not done again."""
     version = ModelVersion.objects.filter(job=job).first()
     if version is None:
-        version = make(job, lock)
+        version = make(job, held)
     job.result = {"model": version.pk, "name": version.name}
     shutil.rmtree(run_folder(job), ignore_errors=True)  # the recipe lies beside the result
 
 
-def make(job: Job, lock: int) -> ModelVersion:
+def make(job: Job, held: Held) -> ModelVersion:
     if not home(job).exists():
         folder = prepare(job)
-        train(job, folder, lock)
+        train(job, folder, held)
         home(job).parent.mkdir(parents=True, exist_ok=True)
         (folder / "out").rename(home(job))
     return register(job)
 
 
-def train(job: Job, folder: Path, lock: int) -> None:
-    child = start(job, folder, lock)
+def train(job: Job, folder: Path, held: Held) -> None:
+    child = start(job, folder, held)
     try:
         Report(job, child).follow()
     finally:
@@ -142,18 +146,45 @@ def source(job: Job, dataset: Dataset) -> str:
     return job.recipe["source"] if job.recipe["source"] in fitting else fitting[0]
 
 
-def start(job: Job, folder: Path, lock: int) -> subprocess.Popen:
-    """The trainer ends itself when this process dies: it watches the pipe that is its standard input."""
-    command = [sys.executable, "-m", f"workers.trainers.{job.kind}", str(folder / "recipe.json"), "--watch-stdin"]
+def start(job: Job, folder: Path, held: Held) -> subprocess.Popen:
+    """The trainer, which sees its devices and no others; on several of them one process a device.
+
+    It ends itself when this process dies: it watches the pipe that is its standard input.
+    """
+    recipe = str(folder / "recipe.json")
+    command = [sys.executable, *launcher(held), f"workers.trainers.{job.kind}", recipe, "--watch-stdin"]
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        command, cwd=settings.BASE_DIR, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1, errors="replace", pass_fds=(lock,)
-    )  # fmt: skip
+        command,
+        cwd=settings.BASE_DIR,
+        env=os.environ | machine.environment(list(held.devices)),
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        bufsize=1,
+        errors="replace",
+        pass_fds=held.locks,
+    )
+
+
+def launcher(held: Held) -> list[str]:
+    """What stands between the interpreter and the trainer's module."""
+    if len(held.devices) == 1:
+        return ["-m"]
+    return [
+        *("-m", "accelerate.commands.launch"),
+        *("--config_file", str(LAUNCH / "processes.yaml")),
+        *("--num_processes", str(len(held.devices))),
+        *("--main_process_port", "0"),  # any free one
+        "-m",
+    ]
 
 
 def stop(child: subprocess.Popen) -> None:
+    """Kill it, and what a launcher has started; what it had finished lies in its last complete checkpoint."""
     if child.poll() is None:
-        child.kill()  # what it had finished lies in its last complete checkpoint
+        child.kill()  # each of several processes asks the kernel to die with its launcher: lifeline.py
     child.wait()
     for pipe in (child.stdin, child.stdout, child.stderr):
         pipe.close()
@@ -227,7 +258,7 @@ class Report:
         self.log.append(event["text"])
 
     def on_error(self, event: dict) -> None:
-        self.error = event["text"]
+        self.error = self.error or event["text"]  # of several processes, what the first one says is the cause
 
     def on_done(self, event: dict) -> None:
         self.log.append("The trainer has finished.")

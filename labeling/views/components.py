@@ -156,7 +156,7 @@ def job_page() -> dict:
     """Jobs in each state, and what the page of one shows."""
     started = {"started_at": now() - timedelta(minutes=12), "kind": Job.Kind.REWARD, "recipe": {}, "total": 1200}
     jobs = [
-        Job(pk=5, kind=Job.Kind.SAMPLE, state=Job.State.QUEUED, note=_("waiting for the machine"), recipe={}),
+        Job(pk=5, kind=Job.Kind.SAMPLE, state=Job.State.QUEUED, note=_("waiting for a device"), recipe={}),
         Job(pk=4, state=Job.State.RUNNING, done=492, **started),
         Job(pk=3, state=Job.State.DONE, done=1200, finished_at=now(), **started),
         Job(pk=2, state=Job.State.CANCELLED, done=80, finished_at=now(), **started),

@@ -39,6 +39,7 @@ class JobBody(serializers.ModelSerializer):
         model = Job
         fields = ["id", "kind", "state", "recipe", "model_version", "dataset", "reward_model", "rehearsal"]
         fields += ["done", "total", "percent", "seconds_left", "note", "error", "result", "cancelling"]
+        fields += ["machine", "devices"]
         fields += ["requested_by", "model_made", "dataset_made", "created_at", "started_at", "finished_at"]
         read_only_fields = fields
 

@@ -45,7 +45,7 @@ def test_the_rate_counts_only_what_the_last_worker_did(project):
 def test_a_waiting_job_says_what_it_waits_for(browser, project):
     job = make_job(project, state="queued", note=jobs.WAITING)
 
-    assert "waiting for the machine" in page(browser, job).content.decode()
+    assert "waiting for a device" in page(browser, job).content.decode()
 
 
 def test_a_failed_job_says_what_to_do_and_offers_to_resume(browser, project):

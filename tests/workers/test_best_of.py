@@ -127,7 +127,7 @@ def ask(project, policy, judge, settings):
         told = {"k": 2, "max_tokens": 8, "batch": 8, "temperature": 1.5, "best_of": best_of}
         links = {"model_version": version, "reward_model": scored_by} | more
         job = jobs.request(None, project, "sample", told, **links)
-        sampling.run(jobs.claim(job.pk, {"sample"}), lock=0)
+        sampling.run(jobs.claim(job.pk, {"sample"}))
         job.refresh_from_db()
         return job
 

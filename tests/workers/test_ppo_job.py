@@ -17,6 +17,7 @@ from tests.workers import tiny
 from tests.workers.test_ppo import QUICK, make_run, prompt, write_rows
 from tests.workers.test_trainers_run import Child, figures
 from workers import training
+from workers.machine import Held
 
 pytestmark = pytest.mark.torch
 
@@ -39,7 +40,7 @@ def test_a_job_ends_with_a_version_that_names_its_parent_and_what_scored_it(proj
     job = jobs.claim(made.pk, jobs.QUEUES["training"])
 
     with open(settings.VAR / "lock", "w") as lock:
-        training.run(job, lock.fileno())
+        training.run(job, Held(("cpu",), (lock.fileno(),)))
 
     tuned = ModelVersion.objects.get(job=job)
     assert (tuned.kind, tuned.parent, tuned.dataset, tuned.name) == ("policy", base, dataset, "assistant 1")

@@ -51,7 +51,7 @@ def play(monkeypatch):
         Job.objects.filter(pk=job.pk).update(state="queued", claim=None)
         mine = jobs.claim(job.pk, {"sample"})
         try:
-            sampling.run(mine, lock=0)
+            sampling.run(mine)
         except KeyboardInterrupt:
             pass
         job.refresh_from_db()
@@ -229,7 +229,7 @@ def test_one_model_is_in_memory_at_a_time_and_tasks_wait_for_the_last(project, m
         return loaded[-1]
 
     monkeypatch.setattr(sampling, "load", load)
-    sampling.run(jobs.claim(job.pk, {"sample"}), lock=0)
+    sampling.run(jobs.claim(job.pk, {"sample"}))
 
     assert (len(loaded), tasks, RankingTask.objects.count()) == (2, [0, 0], 3)
     assert Candidate.objects.filter(model_version=other).count() == 3
@@ -312,7 +312,7 @@ def test_a_server_answers_for_a_version_with_the_operators_key(project, settings
         settings.ENGINE_HOSTS, settings.ENGINE_KEYS = ["127.0.0.1"], {server.host: "s3cret"}
         version = make_model(project, address=server.address, served_as="champion@3")
         job = jobs.request(None, project, "sample", {"k": 4}, model_version=version)
-        sampling.run(jobs.claim(job.pk, {"sample"}), lock=0)
+        sampling.run(jobs.claim(job.pk, {"sample"}))
 
     assert Candidate.objects.filter(model_version=version, logprob=-1.0).count() == 12
     assert {(body["model"], body["n"]) for body in server.asked} == {("champion@3", 4)}
@@ -329,7 +329,7 @@ def test_a_server_that_refuses_fails_the_job_with_what_it_said(project, settings
         version = make_model(project, address=server.address, served_as="m")
         job = jobs.request(None, project, "sample", {"k": 2}, model_version=version)
         with pytest.raises(jobs.JobFailed, match="answered 401: not now. Resume the job"):
-            sampling.run(jobs.claim(job.pk, {"sample"}), lock=0)
+            sampling.run(jobs.claim(job.pk, {"sample"}))
 
 
 def test_an_address_that_is_allowed_no_more_fails_the_job(project):
@@ -338,4 +338,4 @@ def test_an_address_that_is_allowed_no_more_fails_the_job(project):
     job = jobs.request(None, project, "sample", {}, model_version=version)
 
     with pytest.raises(jobs.JobFailed, match="can't be loaded: http://10.0.0.1/v1 is not https"):
-        sampling.run(jobs.claim(job.pk, {"sample"}), lock=0)
+        sampling.run(jobs.claim(job.pk, {"sample"}))

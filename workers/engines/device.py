@@ -13,8 +13,17 @@ NAMED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.
 
 
 def best_device() -> torch.device:
-    """The first CUDA device, or the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """This process's CUDA device, or the CPU. Of processes that train together, each has its own (LOCAL_RANK)."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    rank = os.environ.get("LOCAL_RANK")
+    return torch.device("cuda", torch.cuda.current_device() if rank is None else int(rank))
+
+
+def use(number: int) -> None:
+    """From now on, this process's CUDA device is that one of those that it sees."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(number)
 
 
 def best_dtype(device: torch.device | None = None, asked: str = "auto") -> torch.dtype:

@@ -11,6 +11,7 @@ import traceback
 from typing import Any, TextIO
 
 _out: TextIO | None = None  # until own_stdout() is called, events go to whatever sys.stdout is
+_errors_only = False
 
 
 class Stop(Exception):
@@ -26,14 +27,16 @@ def own_stdout() -> None:
     sys.excepthook = _died
 
 
-def say_nothing() -> None:
-    """No events from this process: another one speaks for all that train together."""
-    global _out
-    _out = open(os.devnull, "w")  # noqa: SIM115  open as long as the process
+def say_errors_only() -> None:
+    """No other events from this process: another one speaks for all that train together."""
+    global _errors_only
+    _errors_only = True
 
 
 def emit(event: str, **fields: Any) -> None:
     """Write one event. Numbers JSON cannot hold (NaN, infinities) become null."""
+    if _errors_only and event != "error":
+        return
     line = json.dumps({"event": event, **_finite(fields)}, ensure_ascii=False, allow_nan=False)
     try:
         print(line, file=_out or sys.stdout, flush=True)

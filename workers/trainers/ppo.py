@@ -91,6 +91,8 @@ def train(run: runs.Run) -> None:
 
 def checked(run: runs.Run) -> PPORecipe:
     """The run's recipe. Raises Stop where it or the run's models can't be used."""
+    if runs.processes() > 1:
+        raise Stop("PPO learns in a single process: start it with one device.")
     if run.recipe.max_tokens >= run.recipe.max_length:
         raise Stop("The recipe's setting max_tokens leaves no room for a prompt: it must be below max_length.")
     if loop.best_dtype() == torch.float16:

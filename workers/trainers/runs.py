@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from modelops import recipes, rows
+from workers.lifeline import end_with_parent
 from workers.trainers import card, events
 from workers.trainers.events import Stop
 
@@ -118,6 +119,11 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def see_one_device() -> None:
+    """Hide all GPUs but the first from torch: transformers would share each batch out to all (nn.DataParallel)."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+
+
 def begin(kind: str) -> Run:
     """Start a trainer's process: events, watch, lock, recipe. Exits 0 where the run already has its result.
 
@@ -130,10 +136,14 @@ def begin(kind: str) -> Run:
     options = parser.parse_args()
     if options.watch_stdin:
         threading.Thread(target=_end_with_parent, daemon=True).start()
+    if processes() > 1:
+        end_with_parent(os.getppid())  # a launcher that is killed takes its processes with it
+    else:
+        see_one_device()
     if is_first():
         lock(options.recipe.parent)
     else:
-        events.say_nothing()
+        events.say_errors_only()
     run = read(options.recipe, kind)
     os.environ.update(ENVIRONMENT)
     if run.recipe.dtype != "auto":
