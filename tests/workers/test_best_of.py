@@ -49,7 +49,7 @@ class Last:
 
     def rewards(self, conversations, answers):
         assert len(conversations) == len(answers)
-        return [float(answer[-1]) for answer in answers]
+        return [float(sample.text[-1]) for sample in answers]
 
 
 @pytest.fixture
@@ -98,11 +98,30 @@ def test_a_reward_is_that_of_the_conversation_with_the_answer_shifted(judge):
     from workers.trainers import tokens
 
     scorer = Scorer(judge)
-    found = scorer.rewards([TURN, SKY, TURN], ["e", "The sea", "No"])
-    for messages, text, reward in zip([TURN, SKY, TURN], ["e", "The sea", "No"], found):
+    texts = ["e", "The sea", "No"]
+    found = scorer.rewards([TURN, SKY, TURN], [Sample(text, 3, "stop", 0.0) for text in texts])
+    for messages, text, reward in zip([TURN, SKY, TURN], texts, found):
         ids = sum(tokens.answered(scorer.tokenizer, messages, text, 64), [])
         share = sum("e" in scorer.tokenizer.decode([token]) for token in ids) / len(ids)
         assert reward == pytest.approx(math.sqrt(512) * share - 1, rel=0.05)
+
+
+def test_an_answer_that_was_cut_is_scored_without_an_end(tmp_path):
+    from workers.engines.best_of import Scorer
+
+    scorer = Scorer(tiny.save_reward(tmp_path / "reward", likes="<|im_end|>"))
+    read, answers = scorer.tokenizer, [Sample("The sea", 3, reason, 0.0) for reason in ("stop", "length")]
+    ended, cut = scorer.rewards([TURN, TURN], answers)
+
+    prompt = tokens_of(read.apply_chat_template(TURN, tokenize=False, add_generation_prompt=True), read)
+    ends = prompt.count(read.eos_token_id)
+    whole, part = (tokens_of("The sea" + end, read) for end in ("<|im_end|>\n", ""))
+    assert ended == pytest.approx(math.sqrt(512) * (ends + 1) / len(prompt + whole) - 1, rel=0.05)
+    assert cut == pytest.approx(math.sqrt(512) * ends / len(prompt + part) - 1, rel=0.05)
+
+
+def tokens_of(text, tokenizer):
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
 def test_a_policy_scores_nothing(policy):

@@ -84,7 +84,7 @@ def steps(events) -> list[dict]:
 # --- What it learns ---------------------------------------------------------------------------------------------------
 
 LEARNS = {
-    "learning_rate": 0.005,
+    "learning_rate": 0.007,
     "value_learning_rate": 0.005,
     "rollouts": 48,
     "batch": 12,
@@ -244,6 +244,20 @@ def test_answers_are_scored_as_text_whatever_the_reward_models_tokens(place, tmp
         share = sum("e" in words.decode([token]) for token in ids) / len(ids)
         assert score == pytest.approx(math.sqrt(512) * share - 1, rel=0.05)
     assert (models.scorer is None) == (other == "reward")
+
+
+def test_an_answer_that_was_cut_is_scored_without_an_end(place, tmp_path):
+    tiny.save_reward(place / "likes-ends", likes="<|im_end|>")
+    run = make_run(place, tmp_path, {"reward_model": "likes-ends"}, **SMALL, penalise_cut=False)
+    models = ppo_models.load(run)
+    samples = [sample("The sea"), sample("The sea", "length")]
+    scores = ppo_models.scores(models, [TURN] * 2, samples, run.recipe)
+
+    for ended, score in zip((True, False), scores):
+        ids = sum(tokens.answered(models.tokenizer, TURN["messages"], "The sea", 64, ended), [])
+        ends = ids.count(models.tokenizer.eos_token_id)
+        assert ends == 1 + ended  # the user's turn has one too
+        assert score == pytest.approx(math.sqrt(512) * ends / len(ids) - 1, rel=0.05)
 
 
 def test_what_scores_and_what_holds_back_do_not_learn_with_what_does(place, tmp_path):

@@ -72,6 +72,26 @@ def test_a_long_prompt_loses_its_start_and_a_long_answer_its_end(tokenizer):
     assert (prompt, answer) == (whole_prompt[-1:], whole_answer[:9])
 
 
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        (tiny.CHATML, "The sea"),
+        (tokens.PLAIN_TEMPLATE, " The sea"),
+        ("{{ messages[-1]['content'] | upper }}", "The sea"),  # no answer of ours is in it
+    ],
+    ids=["chatml", "plain", "rewrites"],
+)
+def test_an_answer_that_was_cut_gets_no_end_of_its_turn(template, expected):
+    tokenizer = tiny.tokenizer()
+    tokenizer.chat_template = template
+    messages = [{"role": "user", "content": "Why?"}]
+    prompt, whole = tokens.answered(tokenizer, messages, "The sea", 100)
+    same_prompt, cut = tokens.answered(tokenizer, messages, "The sea", 100, ended=False)
+    assert tokenizer.decode(cut) == expected
+    assert tokenizer.eos_token_id in whole
+    assert same_prompt == prompt
+
+
 def test_a_tokenizer_that_pads_with_its_end_token_gets_another_pad(tmp_path):
     words = tiny.tokenizer()
     words.pad_token = words.eos_token

@@ -28,6 +28,11 @@ class Sample:
     prompt: tuple[int, ...] = ()
     reward: float | None = None
 
+    @property
+    def ended(self) -> bool:
+        """Whether the answer came to its own end, in place of being cut at its longest length."""
+        return self.finish_reason != "length"
+
 
 def row_seed(seed: int, prompt_id: str, slot: int, attempt: int = 0) -> int:
     """The seed (63 bits) of one answer: the same for this recipe seed, prompt, slot and attempt on every run."""

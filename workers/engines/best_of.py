@@ -35,11 +35,15 @@ class Scorer:
         self.model.config.pad_token_id = self.tokenizer.pad_token_id
         self.longest = min(LONGEST, getattr(config, "max_position_embeddings", None) or LONGEST)
 
-    def rewards(self, conversations: list[list[dict]], answers: list[str]) -> list[float]:
-        """The reward of each answer to its conversation, shifted as the model was when it was trained."""
+    def rewards(self, conversations: list[list[dict]], samples: list[Sample]) -> list[float]:
+        """The reward of each answer to its conversation, shifted as the model was when it was trained.
+
+        An answer that was cut at its longest length is read without an end.
+        """
         read, pad = self.tokenizer, self.tokenizer.pad_token_id
         both = [
-            tokens.answered(read, messages, answer, self.longest) for messages, answer in zip(conversations, answers)
+            tokens.answered(read, messages, sample.text, self.longest, ended=sample.ended)
+            for messages, sample in zip(conversations, samples)
         ]
         rows = [tokens.without_end_pads(prompt + answer, pad) for prompt, answer in both]
         shift = getattr(self.model.config, "reward_shift", 0.0)
@@ -82,7 +86,7 @@ class BestOf:
         """Each number with its best sample; of equal ones the first that was asked for, in whatever order they came."""
         samples = [(number, by_turn[turn]) for number, by_turn in drawn.items() for turn in range(self.n)]
         rewards = self.scorer.rewards(
-            [conversations[number] for number, _ in samples], [one.text for _, one in samples]
+            [conversations[number] for number, _ in samples], [sample for _, sample in samples]
         )
         scored = [replace(one, reward=value) for (_, one), value in zip(samples, rewards)]
         for place, number in enumerate(drawn):

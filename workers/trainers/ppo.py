@@ -195,7 +195,7 @@ def experience(
         "entropy": ppo_math.mean(entropy, mask).item(),
         "explained_variance": ppo_math.explained_variance(values, returns, mask).item(),
         "answer_tokens": mask.sum(1).mean().item(),
-        "cut_share": sum(sample.finish_reason == "length" for sample in samples) / len(samples),
+        "cut_share": sum(not sample.ended for sample in samples) / len(samples),
     }
     return Experience(answers, mask, logprobs, values, ppo_math.whiten(advantages, mask), returns, told)
 

@@ -150,7 +150,7 @@ def scores(models: Models, prompts: list[dict], samples: list[Sample], recipe: P
     """The reward of each sample, read as text: the reward model sees what a reader would."""
     reader = models.scorer_tokenizer
     texts = [
-        tokens.answered(reader, prompt["messages"], sample.text, recipe.max_length)
+        tokens.answered(reader, prompt["messages"], sample.text, recipe.max_length, ended=sample.ended)
         for prompt, sample in zip(prompts, samples)
     ]
     rows = [tokens.without_end_pads(prompt + answer, reader.pad_token_id) for prompt, answer in texts]
@@ -166,7 +166,7 @@ def scores(models: Models, prompts: list[dict], samples: list[Sample], recipe: P
 
 def cut(sample: Sample, recipe: PPORecipe) -> bool:
     """Whether a sample is to be given the fixed reward of those that do not end."""
-    return recipe.penalise_cut and sample.finish_reason == "length"
+    return recipe.penalise_cut and not sample.ended
 
 
 def parts(lengths: list[int]) -> list[range]:

@@ -45,19 +45,33 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, messages: list[dict], longest
 
 
 def answered(
-    tokenizer: PreTrainedTokenizerBase, messages: list[dict], answer: str, longest: int
+    tokenizer: PreTrainedTokenizerBase,
+    messages: list[dict],
+    answer: str,
+    longest: int,
+    ended: bool = True,
 ) -> tuple[list[int], list[int]]:
     """A conversation's and its answer's token ids, together at most `longest`.
 
-    The prompt loses its start first; an answer that alone is too long loses its end.
+    The prompt loses its start first; an answer that alone is too long loses its end. An answer that
+    has not `ended`, because it was cut at the longest length, gets no end of its turn.
     """
     prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     turns = [*messages, {"role": "assistant", "content": answer}]
     whole = tokenizer.apply_chat_template(turns, tokenize=False)
     # Templates that rewrite earlier turns break the prefix; an answer is then appended as it is.
-    tail = whole[len(prompt) :] if whole.startswith(prompt) else answer + (tokenizer.eos_token or "")
+    kept = whole.startswith(prompt)
+    tail = whole[len(prompt) :] if kept else answer + (tokenizer.eos_token or "")
+    if not ended:
+        tail = without_end(tail, answer)
     ids = tokenizer(tail, add_special_tokens=False)["input_ids"][: longest - 1]
     return prompt_ids(tokenizer, messages, longest - len(ids))[0], ids
+
+
+def without_end(turn: str, answer: str) -> str:
+    """A turn's text up to the end of its answer; the answer alone where the template rewrote it."""
+    start = turn.find(answer)
+    return turn[: start + len(answer)] if start >= 0 else answer
 
 
 def padded(rows: list[list[int]], pad: int, side: str = "right") -> tuple[torch.Tensor, torch.Tensor]:
