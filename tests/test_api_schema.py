@@ -15,6 +15,7 @@ import pytest
 import schemathesis
 from django.core.management import call_command
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.strategies import SearchStrategy, one_of
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -29,7 +30,7 @@ from people import tokens
 from people.models import Membership, Project, Token, User
 from tests.factories import make_job, make_model, make_person, make_ranking, make_task
 
-pytestmark = [pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("schema")]
 EXAMPLES = int(os.environ.get("PODIUM_SCHEMA_EXAMPLES", "2"))
 CHECKS = [
     not_a_server_error,
@@ -57,9 +58,12 @@ def world(project, alice, carol):
     return project
 
 
-@pytest.fixture
-def described(tmp_path_factory):
-    """The schema, with ids that lead somewhere."""
+@pytest.fixture(scope="module")
+def operations(tmp_path_factory):
+    """Each operation of the schema, with ids that lead somewhere, and what makes requests up for it.
+
+    Shared by all roles: to make requests up costs more than to answer them, and half of that is done once only.
+    """
     file = tmp_path_factory.mktemp("schema") / "openapi.json"
     call_command("spectacular", file=str(file), format="openapi-json")
     told = json.loads(file.read_text())
@@ -68,7 +72,9 @@ def described(tmp_path_factory):
             for parameter in operation.get("parameters", []):
                 if parameter["in"] == "path":
                     parameter["schema"] = PATHS.get(parameter["name"], parameter["schema"])
-    return schemathesis.openapi.from_dict(told)
+    described = [result.ok() for result in schemathesis.openapi.from_dict(told).get_all_operations()]
+    modes = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+    return [one_of(*(operation.as_strategy(mode) for mode in modes)) for operation in described]
 
 
 PATHS = {
@@ -79,26 +85,25 @@ PATHS = {
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_nothing_breaks_and_nothing_is_answered_that_is_not_described(world, described, live_server, role, caplog):
+def test_nothing_breaks_and_nothing_is_answered_that_is_not_described(world, operations, live_server, role, caplog):
     caplog.set_level("CRITICAL", "django.request")
     person = someone(role, world)
     answered = Counter()
-    for found in described.get_all_operations():
+    for requests in operations:
         headers = enter(person, world, role)
-        answered += ask(found.ok(), live_server.url, headers)
+        answered += ask(requests, live_server.url, headers)
     assert sum(answered[status] for status in (200, 201, 204)) >= (0 if role == "nobody" else 3), answered
     if os.environ.get("PODIUM_SCHEMA_EXAMPLES"):
         print(role, dict(answered))
 
 
-def ask(operation, address: str, headers: dict[str, str]) -> Counter:
-    """Send the operation what it wants, and what it does not; returns how often each status was answered."""
+def ask(requests: SearchStrategy, address: str, headers: dict[str, str]) -> Counter:
+    """Send an operation what it wants, and what it does not; returns how often each status was answered."""
     answered = Counter()
-    right, wrong = (operation.as_strategy(mode) for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE))
 
     @seed(1)
     @settings(max_examples=EXAMPLES, phases=[Phase.generate], deadline=None, database=None, suppress_health_check=ALL)
-    @given(case=right | wrong)
+    @given(case=requests)
     def one(case):
         answered[case.call_and_validate(address, headers=headers, checks=CHECKS).status_code] += 1
 
