@@ -55,8 +55,7 @@ class Broken(Child):
     """A trainer whose process has a fault from the start."""
 
     def __init__(self, run: Path, fault: str):
-        start = "import runpy, sys\nrunpy.run_module(sys.argv.pop(1), run_name='__main__')"
-        super().__init__(run, "-c", fault + start)
+        super().__init__(run, before=fault)
 
 
 def assert_ends_with(child: Child, run: Path, words: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.workers import tiny
+from tests.workers.forked import Forked
 from workers.trainers import runs
 
 pytestmark = pytest.mark.torch
@@ -21,26 +22,20 @@ WORDS = ["sea", "sky", "sun", "moon", "bird", "bread", "music", "flowers", "peop
 class Child:
     """A trainer started as the worker starts it: its stdin a pipe, its stdout JSON lines."""
 
-    def __init__(self, run: Path, *launcher: str):
-        """`launcher`: what stands between the interpreter and the trainer's module; without it, -m."""
+    def __init__(self, run: Path, *launcher: str, before: str = ""):
+        """`launcher`: what stands between the interpreter and the trainer's module; `before`: code that runs first."""
         kind = json.loads((run / "recipe.json").read_text())["kind"]
         self.stderr = run / "stderr"
-        with open(self.stderr, "a") as stderr:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    *(launcher or ("-m",)),
-                    f"workers.trainers.{kind}",
-                    str(run / "recipe.json"),
-                    "--watch-stdin",
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                # one thread: two would wait for each other's core on a busy machine
-                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
+        module, arguments = f"workers.trainers.{kind}", (str(run / "recipe.json"), "--watch-stdin")
+        # one thread: two would wait for each other's core on a busy machine
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        if launcher:
+            pipe = subprocess.PIPE
+            command = [sys.executable, *launcher, module, *arguments]
+            with open(self.stderr, "a") as stderr:
+                self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, text=True, env=env)
+        else:
+            self.process = Forked(module, *arguments, stderr=self.stderr, env=env, before=before)
         self.events = []
 
     def until(self, event: str, **fields) -> dict:
