@@ -78,12 +78,15 @@ def train(run: runs.Run) -> None:
         peft_config=loop.adapter(recipe, "CAUSAL_LM"),
     )
     loop.train(trainer, run)
+    model = loop.whole(trainer, run)
+    if model is None:
+        return  # the first process goes on by itself
 
     # 4. The figures, and the result.
-    policy = [loop.logprobs(trainer.model, part, pad) for part in loop.told(answers, "Reads the prompts again")]
+    policy = [loop.logprobs(model, part, pad) for part in loop.told(answers, "Reads the prompts again")]
     rewards = [implicit(recipe.beta, *row) for row in zip(policy, reference)]
     result = [*accuracy(found, rewards), *counts(found)]
-    run.publish(lambda folder: loop.save(trainer.model, tokenizer, run, folder), result)
+    run.publish(lambda folder: loop.save(model, tokenizer, run, folder), result)
 
 
 def several_at_once(batch: int, tokens_each: int) -> int:

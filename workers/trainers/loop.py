@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel
+from accelerate.utils import DistributedType
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
     AutoConfig,
     PreTrainedModel,
@@ -22,9 +24,10 @@ from transformers import (
 from modelops.recipes import TrainRecipe
 from workers.engines import weights
 from workers.engines.device import autocast, best_device, best_dtype
+from workers.engines.local import auto_class
 from workers.trainers import checkpoint, events, tokens
 from workers.trainers.events import Stop
-from workers.trainers.runs import Run, processes
+from workers.trainers.runs import Run, is_first, processes
 
 TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 16384}  # in one forward pass: more is no faster, and needs the memory
 SILENT_SECONDS = 30
@@ -161,7 +164,13 @@ def average_gradients(model: torch.nn.Module) -> None:
 
 
 def train(trainer: Trainer, run: Run) -> None:
-    """Train to the end, from the newest complete checkpoint if there is one."""
+    """Train to the end, from the newest complete checkpoint if there is one. Raises Stop where it can't be as asked."""
+    sharded = trainer.accelerator.distributed_type == DistributedType.FSDP
+    if os.environ.get("ACCELERATE_USE_FSDP", "false") == "true" and not sharded:
+        raise Stop("Weights in shards (FSDP) take GPUs: launch it with processes.yaml on a processor.")
+    if processes() > 1:
+        together = processes() * run.recipe.batch
+        events.log(f"{processes()} processes train together: a step takes {together} rows.")
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Progress)
     trainer.add_callback(checkpoint.MarkComplete)
@@ -170,6 +179,23 @@ def train(trainer: Trainer, run: Run) -> None:
     if last:
         events.log(f"Goes on from step {last.name.split('-')[1]}.")
     trainer.train(resume_from_checkpoint=str(last) if last else None)
+
+
+def whole(trainer: Trainer, run: Run) -> PreTrainedModel | PeftModel | None:
+    """The trained model, on the first of the processes that train together; None on the others.
+
+    All of them must ask: where the weights are in shards over the processes (FSDP), each gives its own.
+    """
+    if trainer.accelerator.distributed_type != DistributedType.FSDP:
+        return bare(trainer.model) if is_first() else None
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if not is_first():
+        return None
+    model = load(auto_class(run.model), run)
+    if adapters := getattr(trainer.model, "peft_config", None):
+        model = get_peft_model(model, adapters["default"])
+    model.load_state_dict(state)
+    return model.to(best_device())
 
 
 @torch.inference_mode()

@@ -47,15 +47,18 @@ def train(run: runs.Run) -> None:
 
     # 3. The training.
     loop.train(trainer, run)
+    model = loop.whole(trainer, run)
+    if model is None:
+        return  # the first process goes on by itself
 
     # 4. The figures, of the first dataset, and the result.
     read = seq2seq.logprobs if encoder_decoder else loop.logprobs
     logprobs = [
-        sum(read(trainer.model, [piece], tokenizer.pad_token_id)[0] for piece in pieces)
+        sum(read(model, [piece], tokenizer.pad_token_id)[0] for piece in pieces)
         for pieces in loop.told(cut[0], "Reads the answers")
     ]
     result = losses(parts[0], logprobs, [sum(len(answer) for _, answer in pieces) for pieces in cut[0]])
-    run.publish(lambda folder: loop.save(trainer.model, tokenizer, run, folder), result)
+    run.publish(lambda folder: loop.save(model, tokenizer, run, folder), result)
 
 
 def mix(run: runs.Run) -> list[dict]:
