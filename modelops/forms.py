@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from django import forms
+from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -182,8 +183,14 @@ class RegisterForm(Keyed):
     folder = forms.CharField(
         label=gettext_lazy("Folder"),
         max_length=500,
-        help_text=gettext_lazy("A folder with config.json, tokenizer and .safetensors files, below an allowed root."),
     )
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        roots = ", ".join(str(root) for root in settings.MODEL_ROOTS)
+        self.fields["folder"].help_text = _(
+            "A folder with config.json, tokenizer and .safetensors files, below %(roots)s."
+        ) % {"roots": roots}
 
 
 class ServedForm(Keyed):

@@ -63,8 +63,12 @@ def register_local(actor: User, project: Project, name: str, folder: Path) -> Mo
     if not any(folder.is_relative_to(root) for root in settings.MODEL_ROOTS):
         roots = ", ".join(str(root) for root in settings.MODEL_ROOTS)
         raise NotRegistered(_("Models are taken from below %(roots)s only (PODIUM_MODEL_ROOTS).") % {"roots": roots})
-    if not folder.is_dir() or _made_by_a_job(folder):
+    if not folder.is_dir():
         raise NotRegistered(_("There is no folder %(folder)s.") % {"folder": folder})
+    if _made_by_a_job(folder):
+        raise NotRegistered(
+            _("A job made %(folder)s: it is a version of its own project already.") % {"folder": folder}
+        )
     return register(project, ModelVersion.Kind.POLICY, name, folder, actor=actor)
 
 

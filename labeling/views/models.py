@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
@@ -14,14 +15,16 @@ from modelops.results import final_table, recipe_rows
 from people.access import ADMINS, member
 from people.models import AuditEvent, Project
 
+PER_PAGE = 50
+
 
 @member(*ADMINS)
 @require_GET
 def model_list(request: HttpRequest) -> HttpResponse:
-    versions = with_figures(list(shown(request.project)[:200]))
-    return render(
-        request, "modelops/models.html", {"versions": versions, "champion": registry.champion(request.project)}
-    )
+    page = Paginator(shown(request.project), PER_PAGE).get_page(request.GET.get("page"))
+    champion = registry.champion(request.project)
+    context = {"page": page, "versions": with_figures(list(page)), "champion": champion}
+    return render(request, "modelops/models.html", context)
 
 
 @member(*ADMINS)

@@ -98,10 +98,23 @@ def test_fifty_versions_take_as_many_queries_as_one(browser, project, django_ass
         browser.get("/p/demo/models/")
 
 
+def test_every_version_is_on_some_page(browser, project):
+    for number in range(51):
+        weights(project, f"model {number}")
+
+    pages = [browser.get(f"/p/demo/models/?page={n}").content.decode() for n in (1, 2)]
+    assert "Page 1 of 2" in pages[0]
+    assert all(any(f">model {number}</a>" in page for page in pages) for number in range(51))
+
+
+def test_the_form_says_where_models_may_lie(browser, settings):
+    assert str(settings.MODEL_ROOTS[0]) in browser.get("/p/demo/models/register").content.decode()
+
+
 def test_another_projects_result_can_not_be_registered(tmp_path, settings):
     folder = tmp_path / "models" / "job-7-20260101000000"
     folder.mkdir(parents=True)
     (folder / "model.safetensors").touch()
 
-    with pytest.raises(registry.NotRegistered, match="no folder"):
+    with pytest.raises(registry.NotRegistered, match="A job made"):
         registry.register_local(None, make_project(), "mine", folder)
