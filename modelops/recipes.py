@@ -207,8 +207,18 @@ class TrainRecipe:
     save_steps: int = setting(20, "Optimiser steps between two checkpoints.", low=1, high=10**6)
     devices: str = setting(
         "1",
-        "GPUs that train together, each with a copy of the model and `batch` rows in a step: a number, or all.",
+        "GPUs that train together, each on `batch` rows of a step: a number, or all.",
         pattern=("[1-9][0-9]{0,2}|all", "a number from 1, or `all`"),
+    )
+    spread: str = setting(
+        "copies",
+        "What each of several GPUs holds: a copy of the model, or a shard of its weights (FSDP), for one whose training does not fit a GPU.",
+        choices=("copies", "shards"),
+    )
+    attention: str = setting(
+        "auto",
+        "How attention is computed; auto: sdpa where the model has it. flash_attention_2 needs a GPU, the package flash-attn, and a dtype of 16 bits.",
+        choices=("auto", "sdpa", "flash_attention_2", "eager"),
     )
     seed: int = setting(1, "Start of every random choice: order, dropout, new weights.", low=0, high=2**31 - 1)
     dtype: str = setting(
@@ -221,6 +231,7 @@ class TrainRecipe:
 
 @dataclasses.dataclass(frozen=True)
 class RewardRecipe(TrainRecipe):
+    spread: str = setting("copies", "Each device holds the whole model.", choices=("copies",))
     preset: str = setting(
         "own",
         "paper: one epoch, 64 prompts a step, all weights, the learning rate of Ouyang et al. 2022 scaled to the model's size.",
@@ -311,6 +322,12 @@ class PPORecipe(TrainRecipe):
     max_tokens: int = setting(64, "Longest answer, in tokens.", low=1, high=4096)
     max_steps: int = setting(0, "Stop after this many rounds; 0 goes on to the end.", low=0, high=10**7)
     devices: str = setting("1", "PPO learns on a single device.", pattern=("1", "1"))
+    spread: str = setting("copies", "Each device holds the whole model.", choices=("copies",))
+    attention: str = setting(
+        "auto",
+        "How attention is computed; auto: sdpa where the model has it.",
+        choices=("auto", "sdpa", "eager"),
+    )
     save_steps: int = setting(5, "Rounds between two checkpoints.", low=1, high=10**6)
     beta: float = setting(
         0.02, "What a nat of divergence from the model it starts from costs, in units of the reward.", low=0, high=100

@@ -95,9 +95,13 @@ def best_of(job: Job, engine):
 
 
 def local(version: ModelVersion, dtype: str):
-    from workers.engines.local import LocalEngine  # torch is imported when there is work for it
+    from workers.engines import memory  # torch is imported when there is work for it
+    from workers.engines.device import best_device, best_dtype
+    from workers.engines.local import LocalEngine
 
-    return LocalEngine(registry.path(version), dtype=dtype)
+    folder, device = registry.path(version), best_device()
+    memory.refuse_to_sample(folder, best_dtype(device, dtype), device)
+    return LocalEngine(folder, device, dtype=dtype)
 
 
 def served(version: ModelVersion) -> OpenAIEngine:

@@ -152,7 +152,7 @@ def start(job: Job, folder: Path, held: Held) -> subprocess.Popen:
     It ends itself when this process dies: it watches the pipe that is its standard input.
     """
     recipe = str(folder / "recipe.json")
-    command = [sys.executable, *launcher(held), f"workers.trainers.{job.kind}", recipe, "--watch-stdin"]
+    command = [sys.executable, *launcher(held, job.recipe), f"workers.trainers.{job.kind}", recipe, "--watch-stdin"]
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command,
@@ -168,13 +168,14 @@ def start(job: Job, folder: Path, held: Held) -> subprocess.Popen:
     )
 
 
-def launcher(held: Held) -> list[str]:
+def launcher(held: Held, recipe: dict) -> list[str]:
     """What stands between the interpreter and the trainer's module."""
     if len(held.devices) == 1:
         return ["-m"]
+    file = "fsdp.yaml" if recipe.get("spread") == "shards" else "processes.yaml"
     return [
         *("-m", "accelerate.commands.launch"),
-        *("--config_file", str(LAUNCH / "processes.yaml")),
+        *("--config_file", str(LAUNCH / file)),
         *("--num_processes", str(len(held.devices))),
         *("--main_process_port", "0"),  # any free one
         "-m",

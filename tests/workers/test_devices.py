@@ -272,7 +272,7 @@ SEEN = "import os; print(*(os.environ.get(name) for name in ('CUDA_VISIBLE_DEVIC
 @pytest.mark.parametrize(("devices", "seen"), [(("5",), "5|PCI_BUS_ID"), (("cpu",), "|PCI_BUS_ID")])
 def test_a_trainer_sees_exactly_its_devices(monkeypatch, tmp_path, devices, seen):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4,5")
-    monkeypatch.setattr(training, "launcher", lambda held: ["-c", SEEN])
+    monkeypatch.setattr(training, "launcher", lambda held, recipe: ["-c", SEEN])
 
     child = training.start(Job(kind="sft"), tmp_path, Held(devices, ()))
     line = child.stdout.readline().strip()
@@ -281,10 +281,12 @@ def test_a_trainer_sees_exactly_its_devices(monkeypatch, tmp_path, devices, seen
     assert line == seen
 
 
-def test_several_devices_are_one_process_each():
-    command = training.launcher(Held(("0", "2", "3"), ()))
+@pytest.mark.parametrize(("spread", "file"), [("copies", "processes.yaml"), ("shards", "fsdp.yaml")])
+def test_several_devices_are_one_process_each(spread, file):
+    command = training.launcher(Held(("0", "2", "3"), ()), {"spread": spread})
     assert command[command.index("--num_processes") + 1] == "3"
-    assert training.launcher(Held(("7",), ())) == ["-m"]
+    assert command[command.index("--config_file") + 1].endswith(file)
+    assert training.launcher(Held(("7",), ()), {"spread": spread}) == ["-m"]
 
 
 @pytest.mark.parametrize(("visible", "kept"), [(None, "0"), ("4,5", "4"), ("", "")])

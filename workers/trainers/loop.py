@@ -13,6 +13,7 @@ from accelerate.utils import DistributedType
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
     AutoConfig,
+    AutoModelForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PrinterCallback,
@@ -25,7 +26,7 @@ from modelops.recipes import TrainRecipe
 from workers.engines import weights
 from workers.engines.device import autocast, best_device, best_dtype
 from workers.engines.local import auto_class
-from workers.trainers import checkpoint, events, tokens
+from workers.trainers import checkpoint, events, fit, tokens
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run, is_first, processes
 
@@ -73,18 +74,31 @@ def told(items: list, doing: str) -> Iterator:
 
 
 def load(auto: type, run: Run, **more) -> PreTrainedModel:
-    """The run's model. Raises Stop where its folder does not hold one that can be read.
+    """The run's model. Raises Stop where its folder does not hold one that can be read, or it clearly can't fit.
 
     All weights are trained in float32: steps as small as these would be rounded away in bfloat16. Frozen ones under an
     adapter may be in bfloat16.
     """
+    more |= attention(run.recipe)
+    fit.check(run.recipe, [run.model], scores=auto is not AutoModelForSequenceClassification)
     try:
         return weights.load(auto, run.model, best_dtype() if run.recipe.lora else torch.float32, **more)
+    except ImportError as error:
+        raise Stop(f"The recipe's attention can't be computed here, choose auto: {error}") from None
     except OSError as error:
         events.log(str(error))
         raise Stop(
             f"The model in {run.model} cannot be loaded: choose another version, or restore its files."
         ) from None
+
+
+def attention(recipe: TrainRecipe) -> dict[str, str]:
+    """How attention is computed, as from_pretrained is told. Raises Stop where it can't be so here."""
+    if recipe.attention == "auto":
+        return {}
+    if recipe.attention == "flash_attention_2" and (best_device().type == "cpu" or best_dtype() == torch.float32):
+        raise Stop("The recipe's attention flash_attention_2 takes a GPU and bfloat16 or float16: choose auto.")
+    return {"attn_implementation": recipe.attention}
 
 
 def adapter(recipe: TrainRecipe, task: str, **more) -> LoraConfig | None:

@@ -28,7 +28,7 @@ from workers.engines.answers import Sample
 from workers.engines.batch import BrokenModel
 from workers.engines.device import autocast
 from workers.engines.local import LocalEngine
-from workers.trainers import events, loop, ppo_math, reward, tokens
+from workers.trainers import events, fit, loop, ppo_math, reward, tokens
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run
 
@@ -57,11 +57,13 @@ def load(run: Run) -> Models:
     judge = dataclasses.replace(run, model=run.others["reward_model"])
     tokenizer, scorer_tokenizer = tokenizers(run, judge)
     same = tokenizer.get_vocab() == scorer_tokenizer.get_vocab()
+    lora, value_from = run.recipe.lora, judge.model if same else run.model
+    beside = (() if lora else (run.model,)) + (() if lora and same else (judge.model,))
+    fit.check(run.recipe, [run.model, value_from], beside)
     value = scoring(judge, scorer_tokenizer) if same else scoring(run, tokenizer, num_labels=1)
     events.log(
         f"The value model starts from the {'reward model' if same else 'policy: the reward model reads other tokens'}."
     )
-    lora = run.recipe.lora
     return Models(
         tokenizer,
         scorer_tokenizer,
