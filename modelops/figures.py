@@ -31,8 +31,14 @@ NAMES = {
     "cut_share": gettext_lazy("answers without an end"),
     "answer_tokens": gettext_lazy("tokens an answer"),
     "rehearsal_loss": gettext_lazy("loss on the rehearsal dataset"),
+    "held_out_reward": gettext_lazy("reward on held-out prompts"),
+    "held_out_kl": gettext_lazy("divergence (KL) on held-out prompts, nats an answer"),
+    "published_round": gettext_lazy("published round"),
+    "commonest_share": gettext_lazy("share of the commonest answer"),
+    "distinct_1": gettext_lazy("distinct tokens, as a share"),
+    "distinct_2": gettext_lazy("distinct pairs of tokens, as a share"),
 }
-COUNTS = ("pairs", "prompts", "rows", "tokens")
+COUNTS = ("pairs", "prompts", "rows", "tokens", "published_round")
 
 
 def name_of(name: str) -> str:

@@ -227,6 +227,19 @@ class TrainRecipe:
         "else bfloat16 where the machine computes in it. float16 needs a GPU.",
         choices=DTYPES,
     )
+    tokens_at_once: int = setting(
+        0,
+        "Most tokens of one forward pass, padding with them, or of one row that has more: fewer need less memory, and "
+        "change nothing else; 0 takes what is usual on the device.",
+        low=0,
+        high=10**7,
+    )
+    gradient_checkpointing: str = setting(
+        "auto",
+        "Compute activations again in the backward pass in place of keeping them, which needs less memory and more "
+        "time; auto: on GPUs.",
+        choices=("auto", "on", "off"),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -311,7 +324,8 @@ class PPORecipe(TrainRecipe):
     epochs: float = setting(8.0, "Passes over the training prompts.", low=0.01, high=1000)
     learning_rate: float = setting(
         1e-4,
-        "Learning rate of the policy; it warms up over ten rounds from a tenth of it, then stays.",
+        "Learning rate of the policy; it warms up from a tenth of it over ten rounds, or a quarter of them if that is "
+        "fewer, then stays.",
         low=0,
         high=1,
     )
@@ -319,7 +333,7 @@ class PPORecipe(TrainRecipe):
     rollouts: int = setting(64, "Answers drawn, scored and learned from in one round.", low=2, high=4096)
     batch: int = setting(8, "Answers in one optimiser step.", low=1, high=1024)
     inner_epochs: int = setting(1, "Passes over the answers of a round.", low=1, high=16)
-    max_tokens: int = setting(64, "Longest answer, in tokens.", low=1, high=4096)
+    max_tokens: int = setting(128, "Longest answer, in tokens.", low=1, high=4096)
     max_steps: int = setting(0, "Stop after this many rounds; 0 goes on to the end.", low=0, high=10**7)
     devices: str = setting("1", "PPO learns on a single device.", pattern=("1", "1"))
     spread: str = setting("copies", "Each device holds the whole model.", choices=("copies",))
@@ -333,7 +347,25 @@ class PPORecipe(TrainRecipe):
         0.02, "What a nat of divergence from the model it starts from costs, in units of the reward.", low=0, high=100
     )
     kl_target: float = setting(
-        0.0, "Raise and lower beta to keep an answer's divergence at this many nats; 0 keeps beta.", low=0, high=1000
+        0.0,
+        "Raise and lower beta, the faster the fewer the rounds, so that an answer's divergence comes to this many nats "
+        "and stays there; 0 keeps beta.",
+        low=0,
+        high=1000,
+    )
+    kl_stop: float = setting(
+        0.0,
+        "End the run once an answer's mean divergence passes this many nats, and publish no policy that has; 0 never "
+        "does. Twice kl_target leaves room.",
+        low=0,
+        high=10000,
+    )
+    eval_steps: int = setting(
+        5,
+        "Rounds between two evaluations on held-out prompts: of the evaluated policies, the one that scores highest "
+        "becomes the result; 0 takes the last.",
+        low=0,
+        high=10**6,
     )
     clip: float = setting(
         0.2,
@@ -351,18 +383,21 @@ class PPORecipe(TrainRecipe):
         False, "Divide the rewards of a round by their spread, for reward models of an unknown scale."
     )
     penalise_cut: bool = setting(
-        False, "Give answers that were cut at the longest length a fixed reward in place of the reward model's."
+        True,
+        "Give answers that were cut at the longest length a fixed reward in place of the reward model's, if that is "
+        "not lower still.",
     )
     cut_reward: float = setting(-1.0, "That fixed reward.", low=-1000, high=1000)
     gamma: float = setting(
         27.8,
-        "Weight of the likelihood of a rehearsal dataset, if there is one, beside the reward: the pretraining mix.",
+        "Weight of the likelihood of a rehearsal dataset, if there is one, beside the reward: the pretraining mix. Its "
+        "gradient is clipped by itself.",
         low=0,
         high=1000,
     )
     average: float = setting(
         0.0,
-        "Decay, a round, of the moving average of the policies that becomes the result; 0 takes the last policy.",
+        "Decay, a round, of the moving average of the policies that becomes the result; 0 takes the policy itself.",
         low=0,
         high=0.9999,
     )

@@ -1,6 +1,7 @@
 """PPO on a tiny model and a reward model made by hand, which likes tokens that hold the letter e."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import math
@@ -20,8 +21,16 @@ from workers.trainers.events import Stop
 pytestmark = pytest.mark.torch
 
 THINGS = ["sea", "sky", "sun", "moon", "bird", "bread", "music", "flowers", "people", "clock", "poem", "mother"]
-SMALL = {"rollouts": 16, "batch": 8, "max_tokens": 8, "max_length": 64, "epochs": 100.0}
-QUICK = SMALL | {"max_steps": 4, "save_steps": 1, "learning_rate": 0.01, "kl_target": 1.0, "average": 0.5}
+# Random weights hardly ever end an answer, so it can't be penalised that none does.
+SMALL = {"rollouts": 16, "batch": 8, "max_tokens": 8, "max_length": 64, "epochs": 100.0, "penalise_cut": False}
+QUICK = SMALL | {
+    "max_steps": 4,
+    "save_steps": 1,
+    "eval_steps": 2,
+    "learning_rate": 0.01,
+    "kl_target": 1.0,
+    "average": 0.5,
+}
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +38,21 @@ def place(tmp_path_factory) -> Path:
     """A folder with a policy, two reward models, prompts, and texts to rehearse."""
     folder = tmp_path_factory.mktemp("ppo")
     tiny.save(folder / "model")
+    loud(tiny.save(folder / "loud"))
     tiny.save_reward(folder / "reward")
     tiny.save_reward(folder / "other-reward", vocabulary=400)
     write_rows(folder / "prompts", [prompt(number, f"{a} and the {b}") for number, (a, b) in enumerate(pairs())])
     write_rows(folder / "texts", [{"text": f"The {a} is good, the {b} is bad."} for a, b in pairs()])
     return folder
+
+
+def loud(folder: Path) -> None:
+    """Make ten times as much of what the layers say: an adapter leaves the head alone, which hardly hears them."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    model.lm_head.weight.data.mul_(10)
+    model.save_pretrained(folder)
 
 
 def pairs():
@@ -42,7 +61,8 @@ def pairs():
 
 def prompt(number: int, about: str) -> dict:
     messages = [{"role": "user", "content": f"Tell me about the {about}"}]
-    return {"prompt_id": str(number), "split": "test" if number % 4 == 0 else "train", "messages": messages}
+    split = {0: "test", 4: "validation"}.get(number % 8, "train")
+    return {"prompt_id": str(number), "split": split, "messages": messages}
 
 
 def write_rows(folder: Path, rows: list[dict]) -> None:
@@ -50,13 +70,13 @@ def write_rows(folder: Path, rows: list[dict]) -> None:
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def make_run(place: Path, folder: Path, others: dict | None = None, **settings) -> runs.Run:
+def make_run(place: Path, folder: Path, others: dict | None = None, model: str = "model", **settings) -> runs.Run:
     folder.mkdir(exist_ok=True)
     found = {"reward_model": "reward", **(others or {})}
     recipe = {
         "kind": "ppo",
         "settings": settings,
-        "model": str(place / "model"),
+        "model": str(place / model),
         "dataset": str(place / "prompts"),
         "out": str(folder / "out"),
         "others": {name: str(place / where) for name, where in found.items() if where},
@@ -81,22 +101,30 @@ def steps(events) -> list[dict]:
     return [e["metrics"] for e in events if e["event"] == "step"]
 
 
+def log(events) -> str:
+    return "\n".join(e["text"] for e in events if e["event"] == "log")
+
+
 # --- What it learns ---------------------------------------------------------------------------------------------------
 
 LEARNS = {
-    "learning_rate": 0.007,
     "value_learning_rate": 0.005,
-    "rollouts": 48,
-    "batch": 12,
-    "max_tokens": 12,
     "max_length": 96,
     "epochs": 100.0,
-    "max_steps": 12,
-    "lora": False,
     "beta": 0.1,
     "kl_target": 3.0,
+    "penalise_cut": False,
 }
-BOUND = 5.0  # nats of an answer
+FULL = LEARNS | {"lora": False, "learning_rate": 0.006, "rollouts": 48, "batch": 12, "max_tokens": 12, "max_steps": 12}
+LORA = LEARNS | {
+    "kl_target": 6.0,
+    "learning_rate": 0.01,
+    "rollouts": 96,
+    "batch": 32,
+    "max_tokens": 16,
+    "max_steps": 16,
+}
+BOUND = 2  # times the target
 
 
 def gain(events) -> float:
@@ -105,12 +133,13 @@ def gain(events) -> float:
     return (found["reward", "train"] - found["start_reward", "train"]) / steps(events)[0]["reward_spread"]
 
 
-def test_a_planted_reward_rises_by_a_standard_deviation_and_the_divergence_stays_bounded(place, tmp_path):
-    events = play(make_run(place, tmp_path, **LEARNS))
+@pytest.mark.parametrize(("model", "told"), [("model", FULL), ("loud", LORA)], ids=["full", "lora"])
+def test_a_planted_reward_rises_by_a_standard_deviation_and_the_divergence_stays_bounded(place, tmp_path, model, told):
+    events = play(make_run(place, tmp_path, model=model, **told))
 
     assert gain(events) > 1
-    assert figures(events)["kl", "train"] < BOUND
-    assert max(metrics["kl"] for metrics in steps(events)) < BOUND
+    assert figures(events)["kl", "train"] < BOUND * told["kl_target"]
+    assert max(metrics["kl"] for metrics in steps(events)) < BOUND * told["kl_target"]
 
 
 def test_nothing_is_gained_from_a_shuffled_reward(place, tmp_path, monkeypatch):
@@ -121,10 +150,10 @@ def test_nothing_is_gained_from_a_shuffled_reward(place, tmp_path, monkeypatch):
         return draw.sample(found, len(found))
 
     monkeypatch.setattr(ppo, "scores", shuffled)
-    events = play(make_run(place, tmp_path, **LEARNS))
+    events = play(make_run(place, tmp_path, **FULL | {"eval_steps": 0}))  # 0: the last policy, whatever it is worth
 
     assert abs(gain(events)) < 0.5
-    assert figures(events)["kl", "train"] < BOUND
+    assert figures(events)["kl", "train"] < BOUND * FULL["kl_target"]
 
 
 def test_the_curves_start_where_the_policy_is_the_reference(place, tmp_path):
@@ -133,11 +162,12 @@ def test_the_curves_start_where_the_policy_is_the_reference(place, tmp_path):
     assert first["kl"] == pytest.approx(0, abs=1e-5)
     assert first["entropy"] == pytest.approx(math.log(479), abs=0.1)
     expected = "reward reward_spread kl beta entropy explained_variance answer_tokens cut_share policy_loss value_loss"
-    assert set(first) == {*expected.split(), "clip_fraction"}
+    repeated = "commonest_share distinct_1 distinct_2"
+    assert set(first) == {*expected.split(), *repeated.split(), "clip_fraction", "held_out_reward", "held_out_kl"}
 
 
 def test_texts_are_rehearsed(place, tmp_path):
-    settings = QUICK | {"max_steps": 4, "lora": False, "inner_epochs": 2, "whiten_rewards": True, "penalise_cut": True}
+    settings = QUICK | {"max_steps": 4, "lora": False, "inner_epochs": 2, "whiten_rewards": True}
     run = make_run(place, tmp_path, {"rehearsal": "texts"}, **settings)
     told = [metrics["rehearsal_loss"] for metrics in steps(play(run))]
     assert told[0] == pytest.approx(math.log(479), abs=0.2)
@@ -195,7 +225,7 @@ def test_a_run_that_dies_while_it_writes_a_checkpoint_ends_as_if_nothing_had_hap
 def test_the_result_is_the_average_of_the_policies_where_one_is_asked_for(place, tmp_path):
     run = make_run(place, tmp_path, **SMALL, average=0.75)
     models = ppo_models.load(run)
-    learner, policy = ppo.Learner(models, run.recipe), ppo_models.trained(models.policy)
+    learner, policy = ppo.Learner(models, run.recipe, rounds=4), ppo_models.trained(models.policy)
     start = {name: parameter.detach().clone() for name, parameter in policy.items()}
     for _ in range(2):
         for parameter in policy.values():
@@ -248,7 +278,7 @@ def test_answers_are_scored_as_text_whatever_the_reward_models_tokens(place, tmp
 
 def test_an_answer_that_was_cut_is_scored_without_an_end(place, tmp_path):
     tiny.save_reward(place / "likes-ends", likes="<|im_end|>")
-    run = make_run(place, tmp_path, {"reward_model": "likes-ends"}, **SMALL, penalise_cut=False)
+    run = make_run(place, tmp_path, {"reward_model": "likes-ends"}, **SMALL)
     models = ppo_models.load(run)
     samples = [sample("The sea"), sample("The sea", "length")]
     scores = ppo_models.scores(models, [TURN] * 2, samples, run.recipe)
@@ -284,18 +314,28 @@ def tolist(values) -> list:
 
 
 def test_a_reward_model_with_other_tokens_is_learned_from(place, tmp_path):
-    settings = LEARNS | {"max_steps": 9, "value_learning_rate": 0.02}
-    run = make_run(place, tmp_path, {"reward_model": "other-reward"}, **settings)
-    found = steps(play(run))
-    assert found[-1]["reward"] > found[0]["reward"]
-    assert found[-1]["value_loss"] < found[0]["value_loss"]
+    events = play(make_run(place, tmp_path, {"reward_model": "other-reward"}, **FULL))
+    found = steps(events)
+    assert "the reward model reads other tokens" in log(events)
+    assert gain(events) > 1
+    assert figures(events)["kl", "train"] < BOUND * FULL["kl_target"]
+    # The value model, under a new head, has learned what the rewards are about: it was off by their mean.
+    assert found[-1]["value_loss"] < found[0]["value_loss"] / 2
 
 
-def test_an_answer_without_an_end_may_be_given_a_fixed_reward(place, tmp_path, models):
-    recipe = make_run(place, tmp_path, **SMALL, penalise_cut=True, cut_reward=-3.0).recipe
-    found = ppo_models.scores(models, [TURN] * 2, [sample("The sea"), sample("The sea", "length")], recipe)
-    assert found[1] == -3
-    assert found[0] > 0
+@pytest.mark.parametrize(("fixed", "expected"), [(-3.0, -3.0), (100.0, "its own")])
+def test_an_answer_without_an_end_gets_a_fixed_reward_unless_its_own_is_lower(place, tmp_path, models, fixed, expected):
+    both = [sample("The sea"), sample("The sea", "length")]
+    recipe = make_run(place, tmp_path, **SMALL | {"penalise_cut": True, "cut_reward": fixed}).recipe
+    found = ppo_models.scores(models, [TURN] * 2, both, recipe)
+    own = ppo_models.scores(models, [TURN] * 2, both, dataclasses.replace(recipe, penalise_cut=False))
+    assert found[0] == own[0] > 0
+    assert found[1] == (own[1] if expected == "its own" else expected)
+
+
+def test_a_first_round_in_which_no_answer_ends_is_refused_in_words(place, tmp_path):
+    with pytest.raises(Stop, match="None of the first round's 16 answers ended within max_tokens \\(2\\)"):
+        play(make_run(place, tmp_path, **SMALL | {"penalise_cut": True, "max_tokens": 2}))
 
 
 def test_the_losses_of_a_step_are_those_of_the_equations(place, tmp_path):
@@ -310,7 +350,7 @@ def test_the_losses_of_a_step_are_those_of_the_equations(place, tmp_path):
             for parameter in model.parameters():
                 parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)), alpha=0.02)
 
-    told = ppo.Learner(models, run.recipe).step(found, [4, 1, 3])
+    told = ppo.Learner(models, run.recipe, rounds=4).step(found, [4, 1, 3])
 
     policy, value = [], []
     for row in (4, 1, 3):

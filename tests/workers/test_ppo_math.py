@@ -106,8 +106,3 @@ def test_explained_variance_is_1_for_the_returns_and_0_for_a_constant():
 
 def test_the_entropy_of_equal_chances_is_the_logarithm_of_their_number():
     assert ppo_math.entropy(torch.zeros(2, 8)).tolist() == pytest.approx([math.log(8)] * 2)
-
-
-@pytest.mark.parametrize(("kl", "expected"), [(6.0, 1.0), (6.6, 1.01), (60.0, 1.02), (0.0, 0.98)])
-def test_beta_follows_the_divergence_by_a_fiftieth_a_round_at_most(kl, expected):
-    assert ppo_math.next_beta(1.0, kl, target=6.0) == pytest.approx(expected)

@@ -121,9 +121,23 @@ def share(rows: int) -> int:
     return math.ceil(rows / processes())
 
 
-def rows_at_once(batch: int, tokens: int) -> int:
-    """The most rows of at most `tokens` tokens for one forward pass that divide `batch` evenly; at least one."""
-    room = max(1, TOKENS_AT_ONCE[best_device().type] // tokens)
+def tokens_at_once(recipe: TrainRecipe, usual: dict[str, int] = TOKENS_AT_ONCE) -> int:
+    """The most tokens of one forward pass: what the recipe says, or else what is `usual` on this device."""
+    return recipe.tokens_at_once or usual[best_device().type]
+
+
+def recomputes(recipe: TrainRecipe) -> bool:
+    """Whether activations are computed again in the backward pass, in place of being kept in memory."""
+    on_gpu = best_device().type == "cuda"  # a CPU has memory to spare and no time
+    return recipe.gradient_checkpointing == "on" or (recipe.gradient_checkpointing == "auto" and on_gpu)
+
+
+def rows_at_once(batch: int, tokens: int, at_once: int = 0) -> int:
+    """The most rows of at most `tokens` tokens for one forward pass that divide `batch` evenly; at least one.
+
+    One forward pass reads `at_once` tokens, or what is usual on this device.
+    """
+    room = max(1, (at_once or TOKENS_AT_ONCE[best_device().type]) // tokens)
     return max(size for size in range(1, batch + 1) if batch % size == 0 and (size <= room or size == 1))
 
 
@@ -152,7 +166,7 @@ def arguments(kind: type[TrainingArguments], run: Run, rows: int, at_once: int, 
         save_total_limit=2,
         bf16=dtype == torch.bfloat16,
         fp16=dtype == torch.float16,
-        gradient_checkpointing=on_gpu,  # a CPU has memory to spare and no time
+        gradient_checkpointing=recomputes(recipe),
         use_cpu=not on_gpu,
         dataloader_pin_memory=False,
         disable_tqdm=True,
@@ -213,11 +227,16 @@ def whole(trainer: Trainer, run: Run) -> PreTrainedModel | PeftModel | None:
 
 
 @torch.inference_mode()
-def logprobs(model: PreTrainedModel | PeftModel, answers: list[tuple[list[int], list[int]]], pad: int) -> list[float]:
-    """The log-probability (natural, summed over tokens) of each answer after its prompt, both as token ids."""
+def logprobs(
+    model: PreTrainedModel | PeftModel, answers: list[tuple[list[int], list[int]]], pad: int, at_once: int = 0
+) -> list[float]:
+    """The log-probability (natural, summed over tokens) of each answer after its prompt, both as token ids.
+
+    One forward pass reads `at_once` tokens, or what is usual on the model's device.
+    """
     model.eval()
     longest = max(len(prompt) + len(answer) for prompt, answer in answers)
-    size = max(1, TOKENS_AT_ONCE[model.device.type] // longest)
+    size = max(1, (at_once or TOKENS_AT_ONCE[model.device.type]) // longest)
     parts = [answers[i : i + size] for i in range(0, len(answers), size)]
     return [value for part in parts for value in _logprobs(model, part, pad)]
 

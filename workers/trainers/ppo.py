@@ -5,9 +5,11 @@ reward model scores the answers, every token costs β times its divergence from 
 clipped steps (Schulman et al. 2017) follow the advantages over what a value model expects. With a rehearsal dataset, the
 pretraining mix, γ times its log-likelihood is part of the objective. The equations are in ppo_math.py, the models in
 ppo_models.py. The paper's moving average of the weights is a setting, off at first: it is for hundreds of rounds.
+The result is not the last policy but the one that scores highest on held-out prompts (ppo_choice.py); a collapse is
+shown in the figures of each round, and in the log (ppo_collapse.py).
 
 Every random choice is a function of the recipe's seed and of the number of its round or answer. So a checkpoint of the
-weights, the optimiser and β, which counts the rounds in its name, holds every random state there is.
+weights, the optimiser, β and the evaluations, which counts the rounds in its name, holds every random state there is.
 """
 
 from __future__ import annotations
@@ -23,14 +25,17 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from modelops.recipes import PPORecipe
 from workers.engines.answers import Sample, row_seed
-from workers.trainers import checkpoint, events, figures, loop, ppo_math, tokens
+from workers.trainers import checkpoint, events, figures, loop, ppo_choice, ppo_math, tokens
 from workers.trainers.events import Stop
+from workers.trainers.ppo_choice import Choice
+from workers.trainers.ppo_collapse import Watch, repetition
 from workers.trainers.ppo_models import (
     Answer,
     Models,
@@ -41,13 +46,12 @@ from workers.trainers.ppo_models import (
     mask_of,
     parts_of,
     read,
+    recomputing,
     scores,
     trained,
     values_of,
     write,
 )
-
-EXAMINED = 64  # prompts of each split that the final figures are measured on
 
 
 def train(run: runs.Run) -> None:
@@ -62,27 +66,41 @@ def train(run: runs.Run) -> None:
     events.log(f"Computes in {str(loop.best_dtype()).removeprefix('torch.')} on {loop.best_device()}.")
     rehearsed = rehearsal(run, models.tokenizer)
 
-    # 2. What learns, as it was when the last complete checkpoint was written.
+    # 2. What learns and what was said of it, as it was when the last complete checkpoint was written.
     total = rounds(recipe, len(to_answer))
-    learner = Learner(models, recipe)
-    done = learner.resume(run)
+    learner, choice, watch = Learner(models, recipe, total), Choice(models, prompts, recipe), Watch()
+    choice.announce()
+    done = last = resume(run, learner, choice, watch)
     events.emit("start", total=total)
+    if done == 0 and choice.prompts:
+        choice.evaluate(0)
 
-    # 3. Rounds: answer, score, learn.
+    # 3. Rounds: answer, score, learn; now and then, see what the policy's answers to held-out prompts score.
     for number in range(done + 1, total + 1):
         places = range((number - 1) * recipe.rollouts, number * recipe.rollouts)
         asked = in_turn(to_answer, places, recipe.seed)
         seeds = [row_seed(recipe.seed, prompt["prompt_id"], place) for prompt, place in zip(asked, places)]
         samples = write(models.policy, models.tokenizer, asked, seeds, recipe)
+        if number == 1:
+            refuse_all_cut(samples, recipe)
         found = experience(models, asked, samples, learner.beta, recipe)
+        watch.look(number, found.figures, recipe.penalise_cut)
+        if passes_stop(found.figures["kl"], number, total, recipe):
+            events.emit("step", step=number, total=total, metrics=found.figures)
+            break
         told = found.figures | learner.learn(found, rehearsed, number)
+        last = number
+        if choice.due(number, total):
+            with learner.as_published():
+                told |= choice.evaluate(number)
         events.emit("step", step=number, total=total, metrics=told)
         if number % recipe.save_steps == 0 or number == total:
-            learner.save(run, number)
+            save(run, number, learner, choice, watch)
 
-    # 4. The figures, and the result.
+    # 4. The best policy, its figures, and the result.
     learner.settle()
-    result = examine(models, prompts, recipe)
+    published = choice.settle(last)
+    result = [*results(models, prompts, recipe), figures.plain("published_round", "", published)]
     run.publish(lambda folder: loop.save(models.policy, models.tokenizer, run, folder), result)
 
 
@@ -145,6 +163,26 @@ def rounds(recipe: PPORecipe, prompts: int) -> int:
     return min(found, recipe.max_steps) if recipe.max_steps else found
 
 
+def refuse_all_cut(samples: list[Sample], recipe: PPORecipe) -> None:
+    """Raises Stop where each answer of the first round was cut and would be penalised: nothing tells them apart."""
+    if recipe.penalise_cut and not any(sample.ended for sample in samples):
+        raise Stop(
+            f"None of the first round's {len(samples)} answers ended within max_tokens ({recipe.max_tokens}), so that "
+            "all would be penalised alike: raise max_tokens, or switch penalise_cut off."
+        )
+
+
+def passes_stop(kl: float, number: int, total: int, recipe: PPORecipe) -> bool:
+    """Whether the run ends here, because an answer's mean divergence has passed the recipe's bound."""
+    if not recipe.kl_stop or kl <= recipe.kl_stop:
+        return False
+    events.log(
+        f"Stops at round {number} of {total}: the mean divergence of its answers, {kl:.3g} nats, is past kl_stop, "
+        f"{recipe.kl_stop:g}. Nothing is learned from this round."
+    )
+    return True
+
+
 def in_turn(items: list, places: range, *seed: object) -> list:
     """The items at `places` of an endless row of passes over all of them, each pass in an order of its own."""
     passes = {place // len(items) for place in places}
@@ -196,6 +234,7 @@ def experience(
         "explained_variance": ppo_math.explained_variance(values, returns, mask).item(),
         "answer_tokens": mask.sum(1).mean().item(),
         "cut_share": sum(not sample.ended for sample in samples) / len(samples),
+        **repetition(samples),
     }
     return Experience(answers, mask, logprobs, values, ppo_math.whiten(advantages, mask), returns, told)
 
@@ -206,8 +245,9 @@ def experience(
 class Learner:
     """The policy and the value model, their optimiser, β, and the average of the policies if one is asked for."""
 
-    def __init__(self, models: Models, recipe: PPORecipe):
-        self.models, self.recipe, self.beta = models, recipe, recipe.beta
+    def __init__(self, models: Models, recipe: PPORecipe, rounds: int):
+        self.models, self.recipe, self.rounds = models, recipe, rounds
+        self.beta, self.kl_before = recipe.beta, 0.0
         self.peaks = (recipe.learning_rate, recipe.value_learning_rate)
         groups = [{"params": list(trained(model).values())} for model in (models.policy, models.value)]
         averaged = trained(models.policy) if recipe.average else {}
@@ -217,21 +257,28 @@ class Learner:
     def learn(self, found: Experience, rehearsed: list[Answer], number: int) -> dict[str, float]:
         """A round's optimiser steps; what they cost, averaged over them. Then β follows the divergence."""
         for group, peak in zip(self.optimizer.param_groups, self.peaks):
-            group["lr"] = peak * warmth(number)
+            group["lr"] = peak * warmth(number, self.rounds)
         sums: Counter = Counter()
         batches = list(self.batches(len(found.answers), number))
         for place, rows in enumerate(loop.told(batches, "Learns from the answers, step")):
             sums.update(self.step(found, rows))
+            self.hold()
             if rehearsed:
                 count = self.recipe.batch
                 first = ((number - 1) * len(batches) + place) * count
                 texts = in_turn(rehearsed, range(first, first + count), self.recipe.seed, "rehearsal")
-                sums.update(self.rehearse(texts))
+                with self.beside():
+                    sums.update(self.rehearse(texts))
             self.move()
         self.remember()
         if self.recipe.kl_target:
-            self.beta = ppo_math.next_beta(self.beta, found.figures["kl"], self.recipe.kl_target)
+            self.steer(found.figures["kl"], number)
         return {name: value / len(batches) for name, value in sums.items()}
+
+    def steer(self, kl: float, number: int) -> None:
+        """Let β follow the divergence of the answers to round `number`."""
+        self.beta = ppo_math.next_beta(self.beta, kl, self.kl_before, self.recipe.kl_target, number, self.rounds)
+        self.kl_before = kl
 
     def batches(self, count: int, number: int) -> Iterator[list[int]]:
         for again in range(self.recipe.inner_epochs):
@@ -239,45 +286,81 @@ class Learner:
             yield from (order[start : start + self.recipe.batch] for start in range(0, count, self.recipe.batch))
 
     def step(self, found: Experience, rows: list[int]) -> dict[str, float]:
-        """Add the gradients of one step over these rows of a round; the losses."""
+        """Add the gradients of one step over these rows of a round; the losses.
+
+        The policy's activations are gone before the value model is read: memory holds those of one model.
+        """
         told: Counter = Counter()
         chosen = [found.answers[row] for row in rows]
-        for part in parts_of(chosen):
-            losses = self.losses(found, rows[part.start : part.stop], found.mask[rows].sum())
-            (losses["policy_loss"] + losses["value_loss"]).backward()
-            told.update({name: loss.item() for name, loss in losses.items()})
+        count = found.mask[rows].sum()
+        for part in parts_of(chosen, self.models.tokens_at_once):
+            mine = rows[part.start : part.stop]
+            told.update(self.backward(self.policy_losses(found, mine), "policy_loss", count))
+            told.update(self.backward(self.value_losses(found, mine), "value_loss", count))
         return told
 
-    def losses(self, found: Experience, rows: list[int], tokens: torch.Tensor) -> dict[str, torch.Tensor]:
-        """These rows' part of the means over all `tokens` of a step."""
-        models, recipe, pad = self.models, self.recipe, self.models.tokenizer.pad_token_id
-        answers, steps = [found.answers[row] for row in rows], found.mask.shape[1]
-        tensors = (found.mask, found.logprobs, found.values, found.advantages, found.returns)
-        mask, old, expected, advantages, returns = (tensor[rows].to(models.policy.device) for tensor in tensors)
-        logprobs = logprobs_of(*distributions(models.policy, answers, steps, pad))
-        policy, held = ppo_math.policy_losses(logprobs, old, advantages, recipe.clip)
-        values = values_of(models.value, answers, steps, pad)
-        value = ppo_math.value_losses(values, expected, returns, recipe.value_clip)
-        each = {"policy_loss": policy, "value_loss": value, "clip_fraction": held}
-        return {name: (losses * mask).sum() / tokens for name, losses in each.items()}
+    def backward(self, losses: dict[str, torch.Tensor], learned: str, count: torch.Tensor) -> dict[str, float]:
+        """Add the gradients of the loss `learned`; of each, its part of the mean over all `count` tokens of a step."""
+        (losses[learned] / count).backward()
+        return {name: (loss.detach() / count).item() for name, loss in losses.items()}
+
+    def policy_losses(self, found: Experience, rows: list[int]) -> dict[str, torch.Tensor]:
+        """The policy's loss on these rows, and where the clip decides it: sums over their tokens."""
+        models, pad, steps = self.models, self.models.tokenizer.pad_token_id, found.mask.shape[1]
+        tensors = (found.mask, found.logprobs, found.advantages)
+        mask, old, advantages = (tensor[rows].to(models.policy.device) for tensor in tensors)
+        with recomputing(models.policy, self.recipe):
+            logprobs = logprobs_of(*distributions(models.policy, [found.answers[row] for row in rows], steps, pad))
+        losses, held = ppo_math.policy_losses(logprobs, old, advantages, self.recipe.clip)
+        return {"policy_loss": (losses * mask).sum(), "clip_fraction": (held * mask).sum()}
+
+    def value_losses(self, found: Experience, rows: list[int]) -> dict[str, torch.Tensor]:
+        """The value model's loss on these rows: the sum over their tokens."""
+        models, pad, steps = self.models, self.models.tokenizer.pad_token_id, found.mask.shape[1]
+        tensors = (found.mask, found.values, found.returns)
+        mask, expected, returns = (tensor[rows].to(models.value.device) for tensor in tensors)
+        with recomputing(models.value, self.recipe):
+            values = values_of(models.value, [found.answers[row] for row in rows], steps, pad)
+        losses = ppo_math.value_losses(values, expected, returns, self.recipe.value_clip)
+        return {"value_loss": (losses * mask).sum()}
 
     def rehearse(self, texts: list[Answer]) -> dict[str, float]:
         """Add γ times the gradients of the mean negative log-likelihood of a token; that mean."""
         told, pad = 0.0, self.models.tokenizer.pad_token_id
         total = sum(len(ids) for _, ids in texts)
-        for part in parts_of(texts):
+        for part in parts_of(texts, self.models.tokens_at_once):
             some = texts[part.start : part.stop]
             mask = mask_of(some).to(self.models.policy.device)
-            logprobs = logprobs_of(*distributions(self.models.policy, some, mask.shape[1], pad))
+            with recomputing(self.models.policy, self.recipe):
+                logprobs = logprobs_of(*distributions(self.models.policy, some, mask.shape[1], pad))
             loss = -(logprobs * mask).sum() / total
             (self.recipe.gamma * loss).backward()
             told += loss.item()
         return {"rehearsal_loss": told}
 
-    def move(self) -> None:
-        """One optimiser step along the gradients, each model's held to length 1."""
+    def hold(self) -> None:
+        """Hold the gradients of each model to length 1."""
         for group in self.optimizer.param_groups:
             torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Gradients that are added meanwhile to the policy's are held to length 1 by themselves.
+
+        Held together with those of the reward, the pretraining mix, which γ makes much the longer, would leave
+        nothing of them.
+        """
+        policy = list(trained(self.models.policy).values())
+        kept = [parameter.grad for parameter in policy]
+        for parameter in policy:
+            parameter.grad = None
+        yield
+        torch.nn.utils.clip_grad_norm_(policy, 1.0)
+        for parameter, gradient in zip(policy, kept):
+            parameter.grad = summed(parameter.grad, gradient)
+
+    def move(self) -> None:
+        """One optimiser step along the gradients."""
         self.optimizer.step()
         self.optimizer.zero_grad()
 
@@ -295,69 +378,97 @@ class Learner:
         for name, average in self.average.items():
             policy[name].copy_(average)
 
-    def save(self, run: runs.Run, number: int) -> None:
-        """A checkpoint of this round; of those before, only the newest stays."""
-        before = checkpoint.newest(run.checkpoints)
-        folder = run.checkpoints / f"checkpoint-{number}"
-        folder.mkdir(parents=True)
-        state = {name: trained(model) for name, model in self.models.learners()}
-        state |= {"optimizer": self.optimizer.state_dict(), "beta": self.beta, "average": self.average}
-        torch.save(state, folder / "state.pt")
-        checkpoint.mark(folder)
-        for old in set(run.checkpoints.glob("checkpoint-*")) - {folder, before}:
-            shutil.rmtree(old)
+    @contextmanager
+    def as_published(self) -> Iterator[None]:
+        """The policy is meanwhile what would be published: the average of the policies where one is asked for."""
+        policy = trained(self.models.policy)
+        kept = {name: policy[name].detach().clone() for name in self.average}
+        self.settle()
+        yield
+        with torch.no_grad():
+            for name, weights in kept.items():
+                policy[name].copy_(weights)
+
+    def state(self) -> dict:
+        """What a checkpoint keeps."""
+        weights = {name: trained(model) for name, model in self.models.learners()}
+        more = {"optimizer": self.optimizer.state_dict(), "beta": self.beta, "average": self.average}
+        return weights | more | {"kl_before": self.kl_before}
 
     @torch.no_grad()
-    def resume(self, run: runs.Run) -> int:
-        """Go back to the newest complete checkpoint; the rounds that it has behind it, 0 without one."""
-        folder = checkpoint.newest(run.checkpoints)
-        if folder is None:
-            return 0
-        state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+    def restore(self, state: dict) -> None:
         for name, model in self.models.learners():
             for key, parameter in trained(model).items():
                 parameter.copy_(state[name][key])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.beta = state["beta"]
+        self.beta, self.kl_before = state["beta"], state.get("kl_before", 0.0)
         for key, average in self.average.items():
             average.copy_(state["average"][key])
-        number = int(folder.name.split("-")[1])
-        events.log(f"Goes on from round {number}.")
-        return number
 
 
-def warmth(number: int) -> float:
-    """The share of the learning rate in this round, from a tenth to all of it over the first ten (appendix C.4)."""
-    return min(1.0, 0.1 + 0.9 * (number - 1) / 10)
+def summed(*gradients: torch.Tensor | None) -> torch.Tensor | None:
+    """The sum of those that there are."""
+    present = [gradient for gradient in gradients if gradient is not None]
+    return sum(present[1:], start=present[0]) if present else None
+
+
+def warmth(number: int, rounds: int) -> float:
+    """The share of the learning rate in this round: from a tenth to all of it over ten rounds (appendix C.4).
+
+    Of fewer than forty rounds it takes a quarter: the paper has hundreds.
+    """
+    return min(1.0, 0.1 + 0.9 * (number - 1) / min(10, rounds / 4))
+
+
+# --- Checkpoints ------------------------------------------------------------------------------------------------------
+
+
+def save(run: runs.Run, number: int, learner: Learner, choice: Choice, watch: Watch) -> None:
+    """A checkpoint of this round; of those before, only the newest stays."""
+    before = checkpoint.newest(run.checkpoints)
+    folder = run.checkpoints / f"checkpoint-{number}"
+    folder.mkdir(parents=True)
+    torch.save(learner.state() | {"choice": choice.state(), "watch": watch.state()}, folder / "state.pt")
+    checkpoint.mark(folder)
+    for old in set(run.checkpoints.glob("checkpoint-*")) - {folder, before}:
+        shutil.rmtree(old)
+
+
+def resume(run: runs.Run, learner: Learner, choice: Choice, watch: Watch) -> int:
+    """Go back to the newest complete checkpoint; the rounds that it has behind it, 0 without one.
+
+    One of an earlier Podium has no evaluations: those of the rounds to come decide then.
+    """
+    folder = checkpoint.newest(run.checkpoints)
+    if folder is None:
+        return 0
+    state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+    learner.restore(state)
+    for part, name in ((choice, "choice"), (watch, "watch")):
+        if name in state:
+            part.restore(state[name])
+    number = int(folder.name.split("-")[1])
+    events.log(f"Goes on from round {number}.")
+    return number
 
 
 # --- The figures ------------------------------------------------------------------------------------------------------
 
 
-def examine(models: Models, prompts: list[dict], recipe: PPORecipe) -> list[dict]:
+def results(models: Models, prompts: list[dict], recipe: PPORecipe) -> list[dict]:
     """Mean reward now and at the start, and the divergence, on the same prompts with the same seeds."""
-    asked = [prompt for split in ("train", "validation", "test") for prompt in first(prompts, split)]
+    asked = [prompt for split in ("train", "validation", "test") for prompt in ppo_choice.first(prompts, split)]
     seeds = [row_seed(recipe.seed, prompt["prompt_id"], -1) for prompt in asked]
-    now = write(models.policy, models.tokenizer, asked, seeds, recipe)
+    now = ppo_choice.examine(models, asked, seeds, recipe)
     with as_it_was(models.policy, models.reference) as model:
         before = write(model, models.tokenizer, asked, seeds, recipe)
-    mask, logprobs, reference, *_ = read(models, [(list(sample.prompt), list(sample.ids)) for sample in now])
-    kl = (ppo_math.token_kl(logprobs, reference) * mask).sum(1).tolist()
-    told = {
-        "reward": scores(models, asked, now, recipe),
-        "start_reward": scores(models, asked, before, recipe),
-        "kl": kl,
-    }
+    told = {"reward": now.rewards, "start_reward": scores(models, asked, before, recipe), "kl": now.kl}
     splits = [prompt["split"] for prompt in asked]
     return [
         figures.share(name, slice, part, [1] * len(part))
         for name, values in told.items()
         for slice, part in figures.sliced(splits, values)
     ]
-
-
-def first(prompts: list[dict], split: str) -> list[dict]:
-    return [prompt for prompt in prompts if prompt["split"] == split][:EXAMINED]
 
 
 if __name__ == "__main__":

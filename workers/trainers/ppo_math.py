@@ -6,7 +6,14 @@ and every answer has at least one. Log-probabilities are natural.
 
 from __future__ import annotations
 
+import math
+
 import torch
+
+# Of next_beta(), chosen by simulation: tests/workers/test_ppo_control.py
+AHEAD = 8
+FARTHEST = 0.5
+SWIFTEST = 2.5
 
 
 def mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -96,9 +103,23 @@ def explained_variance(values: torch.Tensor, returns: torch.Tensor, mask: torch.
     return 1 - variance(returns - values, mask) / variance(returns, mask).clamp(min=1e-12)
 
 
-def next_beta(beta: float, kl: float, target: float) -> float:
-    """The β of the next round, from an answer's mean KL in this one.
+def next_beta(beta: float, kl: float, before: float, target: float, number: int, rounds: int) -> float:
+    """The β after round `number` of `rounds`, from an answer's mean KL (nats) in this round and in the one before.
 
-    Ziegler et al. 2019, section 2.2: β (1 + K e), e = clip((KL − target) / target, ±0.2), K = 0.1.
+    Ziegler et al. 2019, section 2.2, move β by at most 2 % a round, which takes thousands of rounds to matter. Here a
+    thousand rounds move it so, and fewer move it the further. A divergence grows with the square of the way that the
+    policy has come, evenly in its root d = √(KL / target), so what counts is where d is going: β grows as soon as d
+    would be past 1 within a quarter of the rounds, and in the second half falls while d would not come to 1 within as
+    many as are half of them (in the first, a small d says only that the run is young). At most AHEAD rounds are looked
+    ahead. log β moves by a gain times the distance from 1, that at most FARTHEST; the gain is SWIFTEST up to 16 rounds,
+    and falls with their number to 2 % a round.
     """
-    return beta * (1 + 0.1 * min(max(kl / target - 1, -0.2), 0.2))
+    d, d_before = math.sqrt(max(kl, 0.0) / target), math.sqrt(max(before, 0.0) / target)
+    soon, late = (d + min(rounds / part, AHEAD) * (d - d_before) - 1 for part in (4, 2))
+    error = 0.0
+    if soon > 0:
+        error = min(soon, FARTHEST)
+    elif late < 0 and number >= rounds / 2:
+        error = max(late, -FARTHEST)
+    gain = max(SWIFTEST * min(1.0, 16 / rounds), 0.02 / FARTHEST)
+    return beta * math.exp(gain * error)

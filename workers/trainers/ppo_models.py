@@ -11,9 +11,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from peft import PeftModel, get_peft_model
+from torch.utils.checkpoint import checkpoint as torch_checkpoint
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -22,6 +24,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     set_seed,
 )
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from modelops.recipes import PPORecipe
 from workers.engines.answers import Sample
@@ -46,6 +49,7 @@ class Models:
     value: PreTrainedModel | PeftModel
     reference: PreTrainedModel | None
     scorer: PreTrainedModel | None
+    tokens_at_once: int  # in one forward pass
 
     def learners(self) -> list[tuple[str, PreTrainedModel | PeftModel]]:
         return [("policy", self.policy), ("value", self.value)]
@@ -71,6 +75,7 @@ def load(run: Run) -> Models:
         value=learning(value, run.recipe, "SEQ_CLS", modules_to_save=["score"]),
         reference=None if lora else still(loop.load(AutoModelForCausalLM, run)),
         scorer=None if lora and same else still(scoring(judge, scorer_tokenizer)),
+        tokens_at_once=loop.tokens_at_once(run.recipe),
     )
 
 
@@ -160,25 +165,52 @@ def scores(models: Models, prompts: list[dict], samples: list[Sample], recipe: P
         shift = getattr(model.config, "reward_shift", 0.0)
         found = [
             value - shift
-            for part in loop.told(parts([len(row) for row in rows]), "Scores the answers, part")
+            for part in loop.told(parts([len(row) for row in rows], models.tokens_at_once), "Scores the answers, part")
             for value in reward.score(model, [rows[place] for place in part], reader.pad_token_id)
         ]
-    return [recipe.cut_reward if cut(sample, recipe) else value for sample, value in zip(samples, found)]
+    return [penalised(value, sample, recipe) for sample, value in zip(samples, found)]
 
 
-def cut(sample: Sample, recipe: PPORecipe) -> bool:
-    """Whether a sample is to be given the fixed reward of those that do not end."""
-    return recipe.penalise_cut and not sample.ended
+def penalised(reward: float, sample: Sample, recipe: PPORecipe) -> float:
+    """A sample's reward, at most the recipe's for those that were cut if it is one of them.
+
+    At most, not exactly: where a reward model scores all answers low, a fixed reward would be a prize for not ending.
+    """
+    cut = recipe.penalise_cut and not sample.ended
+    return min(reward, recipe.cut_reward) if cut else reward
 
 
-def parts(lengths: list[int]) -> list[range]:
-    """Places of rows of these lengths, in parts that go through a model at once."""
-    size = max(1, loop.TOKENS_AT_ONCE[loop.best_device().type] // max(lengths))
+def parts(lengths: list[int], at_once: int) -> list[range]:
+    """Places of rows of these lengths, in parts of at most `at_once` tokens, or of one row."""
+    size = max(1, at_once // max(lengths))
     return [range(start, min(start + size, len(lengths))) for start in range(0, len(lengths), size)]
 
 
-def parts_of(answers: list[Answer]) -> list[range]:
-    return parts([len(prompt) + len(ids) for prompt, ids in answers])
+def parts_of(answers: list[Answer], at_once: int) -> list[range]:
+    """The same of prompts with what follows."""
+    return parts([len(prompt) + len(ids) for prompt, ids in answers], at_once)
+
+
+@contextmanager
+def recomputing(model: PreTrainedModel | PeftModel, recipe: PPORecipe) -> Iterator[None]:
+    """What is read meanwhile keeps no activations of its layers, if the recipe says so: they are computed again.
+
+    Raises Stop for a model whose layers transformers does not mark as such. Its own switch is of no use here: it works
+    in train mode alone, which has dropout, and refuses the keys and values that drawing keeps.
+    """
+    if not loop.recomputes(recipe):
+        yield
+        return
+    layers = [module for module in inner(model).modules() if isinstance(module, GradientCheckpointingLayer)]
+    if not layers:
+        raise Stop("This model's layers cannot be recomputed: choose gradient_checkpointing off.")
+    for layer in layers:
+        layer.forward = partial(torch_checkpoint, layer.forward, use_reentrant=False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward  # which was put before the class's own
 
 
 def laid_out(answers: list[Answer], steps: int, pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -224,7 +256,7 @@ def read(models: Models, answers: list[Answer]) -> list[torch.Tensor]:
     """
     pad, steps = models.tokenizer.pad_token_id, max(len(ids) for _, ids in answers)
     found = []
-    for part in loop.told(parts_of(answers), "Reads the answers, part"):
+    for part in loop.told(parts_of(answers, models.tokens_at_once), "Reads the answers, part"):
         some = answers[part.start : part.stop]
         logits, drawn = distributions(models.policy, some, steps, pad)
         with as_it_was(models.policy, models.reference) as model:
