@@ -8,7 +8,10 @@ import os
 import secrets
 import shutil
 import socket
+import tempfile
 from pathlib import Path
+
+from people.private import make_private
 
 DISK_NEEDED = 2 * 2**30
 
@@ -25,6 +28,24 @@ def make_folders(var: Path) -> None:
         raise CannotStart(
             f"The data folder {var} can't be made: {error.strerror} (PODIUM_VAR names another)."
         ) from None
+    try:
+        tempfile.TemporaryFile(dir=var).close()
+    except OSError as error:
+        raise CannotStart(
+            f"The data folder {var} can't be written to: {error.strerror} (PODIUM_VAR names another)."
+        ) from None
+
+
+def close_to_others(var: Path) -> None:
+    """The data folder of an earlier version, or of another umask, may be readable by every account."""
+    try:
+        opened = make_private(var)
+    except OSError as error:
+        raise CannotStart(
+            f"{error.filename} can't be closed to other accounts: {error.strerror}. Give it to this account (chown)."
+        ) from None
+    if opened:
+        print(f"Other accounts could read {opened} files and folders of {var}: now they can't.", flush=True)
 
 
 def lock(var: Path) -> int:

