@@ -3,7 +3,10 @@
 docs/operator.md lists the same variables; a test fails when one is missing there.
 """
 
+import ipaddress
+import math
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -86,8 +89,47 @@ LOGIN_LOCK_MINUTES = env.int("PODIUM_LOGIN_LOCK_MINUTES", 15)
 # Addresses of proxies whose X-Forwarded-For is believed, with commas between them; networks like 10.0.0.0/8 too.
 TRUSTED_PROXIES = env.list("PODIUM_TRUSTED_PROXIES", default=["127.0.0.1", "::1"])
 
-if DTYPE not in ("auto", "float32", "bfloat16", "float16"):
-    raise ImproperlyConfigured("PODIUM_DTYPE: choose auto, float32, bfloat16 or float16")
+
+def refuse(name: str, wrong: bool, why: str) -> None:
+    if wrong:
+        raise ImproperlyConfigured(f"{name}: {why}")
+
+
+def is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text) if "/" in text else ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+refuse(
+    "PODIUM_DTYPE",
+    DTYPE not in ("auto", "float32", "bfloat16", "float16"),
+    "choose auto, float32, bfloat16 or float16",
+)
+for name, value in {
+    "PODIUM_BEAT_SECONDS": BEAT_SECONDS,
+    "PODIUM_SILENT_SECONDS": SILENT_SECONDS,
+    "PODIUM_SWEEP_SECONDS": SWEEP_SECONDS,
+    "PODIUM_KEEP_DAYS": KEEP_DAYS,
+    "PODIUM_CHILD_SILENT_SECONDS": CHILD_SILENT_SECONDS,
+    "PODIUM_ENGINE_REQUESTS": ENGINE_REQUESTS,
+    "PODIUM_UPLOAD_LIMIT": UPLOAD_LIMIT,
+    "PODIUM_INVITATION_DAYS": INVITATION_DAYS,
+    "PODIUM_LOGIN_FAILURES": LOGIN_FAILURES,
+    "PODIUM_LOGIN_LOCK_MINUTES": LOGIN_LOCK_MINUTES,
+}.items():
+    refuse(name, not 0 < value < math.inf, f"{value:g} is not above 0")
+refuse("PODIUM_PORT", not 0 < PORT < 2**16, f"{PORT} is not between 1 and 65535")
+refuse("PODIUM_SILENT_SECONDS", SILENT_SECONDS <= BEAT_SECONDS, "must be above PODIUM_BEAT_SECONDS")
+refuse(
+    "PODIUM_API_RATE",
+    not re.fullmatch(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)", API_RATE),
+    f"{API_RATE} is not a number by second, minute, hour or day, like 1200/min",
+)
+for proxy in TRUSTED_PROXIES:
+    refuse("PODIUM_TRUSTED_PROXIES", not is_address(proxy), f"{proxy} is neither an address nor a network")
 
 if not SECRET_KEY:
     secret = VAR / "secret"
@@ -95,13 +137,9 @@ if not SECRET_KEY:
 if not SECRET_KEY and not PRODUCTION:
     SECRET_KEY = "only-until-make-up-writes-a-random-one-into-the-data-folder"
 if PRODUCTION:
-    for wrong, name in (
-        (len(SECRET_KEY) < 50, "PODIUM_SECRET_KEY: set a random text of at least 50 characters"),
-        (DEBUG, "PODIUM_DEBUG: must not be set in production"),
-        ("*" in ALLOWED_HOSTS, "PODIUM_ALLOWED_HOSTS: name the hosts, * is refused in production"),
-    ):
-        if wrong:
-            raise ImproperlyConfigured(name)
+    refuse("PODIUM_SECRET_KEY", len(SECRET_KEY) < 50, "set a random text of at least 50 characters")
+    refuse("PODIUM_DEBUG", DEBUG, "must not be set in production")
+    refuse("PODIUM_ALLOWED_HOSTS", "*" in ALLOWED_HOSTS, "name the hosts, * is refused in production")
 
 INSTALLED_APPS = [
     "people",
@@ -316,10 +354,14 @@ if PRODUCTION:
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s", "datefmt": "%H:%M:%S"}},
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s", "datefmt": "%Y-%m-%d %H:%M:%S"}
+    },
+    "filters": {"refusals": {"()": "people.logs.WithoutTraceback"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
+        "django.request": {"filters": ["refusals"]},
         "celery.beat": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
