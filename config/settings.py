@@ -175,6 +175,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "people.middleware.OwnSettings",
+    "people.middleware.LimitBodies",
     "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [

@@ -15,6 +15,7 @@ from config.checks import CannotStart
 from workers import machine
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+HEAD_SECONDS = 30  # for the head of a request to arrive
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
 
@@ -100,12 +101,15 @@ def computing(settings) -> list[str]:
 
 
 def web(settings) -> list[str]:
-    """Two processes: pages take longer to make than writers of SQLite wait for each other."""
+    """Two processes: pages take longer to make than writers of SQLite wait for each other.
+
+    HTTP/1 alone: its head has a longest time. A connection that could turn out to be HTTP/2 waits without end.
+    """
     return [
-        sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "error",
+        sys.executable, "-m", "granian", "--interface", "asginl", "--http", "1", "--no-ws", "--log-level", "error",
         "--host", settings.HOST, "--port", str(settings.PORT),
-        "--workers", "2", "--blocking-threads", "8", "--respawn-failed-workers",
-        "config.wsgi:application",
+        "--workers", "2", "--respawn-failed-workers", "--http1-header-read-timeout", str(HEAD_SECONDS * 1000),
+        "config.asgi:application",
     ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from modelops.api.shared import filled, recipe_field, started, under_way
 from modelops.models import Job
 from people.access import ADMINS
 from people.api.base import Act, Detail, Endpoint, Verb, once
+from people.bodies import takes_upload
 from people.models import Project
 
 
@@ -82,6 +83,7 @@ def uploads(project: Project) -> QuerySet[Job]:
 # The endpoints
 
 
+@takes_upload
 class Imports(Act, Endpoint):
     """Upload a file, to be checked by a job; confirm that job to import it."""
 

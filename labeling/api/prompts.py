@@ -21,6 +21,7 @@ from modelops import recipes
 from people.access import READERS
 from people.api.base import EditEndpoint, Endpoint, ListEndpoint, Listing
 from people.api.filters import IdFilter
+from people.bodies import takes_upload
 from people.models import Project
 
 MOST = 10_000  # prompts in one request
@@ -154,6 +155,7 @@ class CandidateFilter(filters.FilterSet):
 # The endpoints
 
 
+@takes_upload
 class Prompts(Listing, Apart, Endpoint):
     """The project's prompts. Up to 10,000 come in with one request, cleaned and told apart as in an import.
 

@@ -18,6 +18,7 @@ from labeling.views.tasks import with_skips
 from modelops.models import Job
 from people import receipts
 from people.access import ADMINS, member
+from people.bodies import takes_upload
 
 PER_PAGE = 50
 
@@ -119,6 +120,7 @@ def loose(one: Prompt) -> QuerySet[Candidate]:
     return one.candidates.filter(tasks=None).select_related("model_version").order_by("job", "slot")
 
 
+@takes_upload
 @member(*ADMINS)
 def upload(request: HttpRequest) -> HttpResponse:
     """Keep a file and have it checked; nothing is imported before somebody has seen what would be."""

@@ -17,6 +17,7 @@ from labeling import filling
 from labeling.models import Prompt, PromptTemplate
 from people import receipts
 from people.access import ADMINS, Refused, member
+from people.bodies import takes_upload
 from people.forms import Keyed
 
 SHOWN = 5
@@ -87,6 +88,7 @@ def create(request: HttpRequest, form: TemplateForm) -> PromptTemplate:
     return filling.create(request.user, request.project, **form.values())
 
 
+@takes_upload
 @member(*ADMINS)
 def template(request: HttpRequest, pk: int) -> HttpResponse:
     """Fill a template: see what a table would make of it, then make it."""

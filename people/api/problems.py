@@ -63,15 +63,17 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def respond(status: int, detail: str, code: str = "", errors: list[dict] | None = None, headers=None) -> Response:
-    told = {
+    told = body(status, detail, code) | ({"errors": errors} if errors else {})
+    return Response(told, status=status, content_type=MEDIA_TYPE, headers=headers)
+
+
+def body(status: int, detail: str, code: str = "") -> dict[str, Any]:
+    return {
         "type": f"urn:podium:{code}" if code else "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
     }
-    return Response(
-        told | ({"errors": errors} if errors else {}), status=status, content_type=MEDIA_TYPE, headers=headers
-    )
 
 
 def _known(error: Exception) -> tuple[int, str, str, list[dict]] | None:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 
+import httpx
 import pytest
 
 from tests.system.podium import ROOT, wait_for
@@ -88,6 +89,55 @@ def test_nothing_in_the_data_folder_is_open_to_other_accounts(running_podium):
 
     assert list((running_podium.var / "backups").glob("podium-*.tar"))
     assert open_to_others(running_podium.var) == []
+
+
+def begin(podium, head, body=b"", token=""):
+    """A connection that has sent the head of a POST to the log-in, and as much of its body."""
+    connection = socket.create_connection(("127.0.0.1", podium.port), timeout=120)
+    lines = ["POST /login/ HTTP/1.1", f"Host: 127.0.0.1:{podium.port}", *head]
+    lines += [f"Cookie: csrftoken={token}"] if token else []
+    connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+    return connection
+
+
+def test_forty_connections_that_send_nothing_more_stop_nobody(running_podium):
+    """Each has the CSRF cookie that anybody gets: without it the body would not be read."""
+    token = httpx.get(f"{running_podium.url}/login/").cookies["csrftoken"]
+    head = ["Content-Type: application/x-www-form-urlencoded", "Content-Length: 100000"]
+    slow = [begin(running_podium, head, b"0123456789", token) for _ in range(40)]
+
+    assert httpx.get(f"{running_podium.url}/login/", timeout=60).status_code == 200
+
+    for connection in slow:
+        connection.setblocking(False)
+        with pytest.raises(BlockingIOError):  # open still, and not answered
+            connection.recv(1)
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        ("Content-Length: 1500000000", b"m" * 2**20),
+        ("Transfer-Encoding: chunked", b"100000\r\n" + b"m" * 2**20 + b"\r\n"),
+    ],
+    ids=["length", "chunked"],
+)
+def test_a_huge_body_is_refused_unread(running_podium, head, piece):
+    token, sent = httpx.get(f"{running_podium.url}/login/").cookies["csrftoken"], 0
+    form = ["Content-Type: multipart/form-data; boundary=x", head]
+
+    with begin(running_podium, form, token=token) as connection:
+        try:
+            while sent < 1_500_000_000:
+                connection.sendall(piece)
+                sent += len(piece)
+        except ConnectionError:
+            pass  # the server has said no, and closed
+        answer = connection.recv(100)
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert sent < 50_000_000, "what the sockets on the way hold, and what any form may have"
 
 
 def test_a_second_start_on_the_same_data_says_so(running_podium):

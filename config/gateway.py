@@ -1,0 +1,239 @@
+"""The WSGI application for an ASGI server: a request takes a thread once all of it is here.
+
+granian's own WSGI mode gives a request its thread when its head is read, and waits for the body without end: as many
+connections as there are threads, each with a head and ten bytes, stopped the site. Here the event loop waits, for
+bodies and for slow readers, and a body has a largest size and a longest time.
+
+Why of our own (granian 2.8.7): its RSGI mode buffers a whole download that nobody reads (400 MB of memory for a file of
+400 MB), its ASGI mode waits for the reader. Django's ASGI handler takes a thread and a database connection for each
+request and reads streamed files into memory; asgiref's adapter has no limits; a2wsgi takes the thread first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+from people import bodies
+
+THREADS = 8
+IN_MEMORY = 2**18  # bytes of a body; what is longer lies in a temporary file
+BODY_SECONDS = 30  # for a body to arrive …
+SLOWEST = 2**13  # … and one second more for as many bytes of it
+READER_SECONDS = 60  # after which a reader who takes nothing is left
+BLOCK = 2**18  # bytes of a file that are read at a time
+
+Environ = dict[str, Any]
+Receive = Callable[[], Awaitable[dict]]
+Send = Callable[[dict], Awaitable[None]]
+
+
+class Gone(Exception):
+    """The client closed the connection, or reads no more."""
+
+
+class Refused(Exception):
+    """The body is not taken; `status` says why: 413 too large, 408 too slow."""
+
+    def __init__(self, status: int):
+        self.status = status
+
+
+class File:
+    """`wsgi.file_wrapper`: a file that the event loop sends, while the request's thread does other work."""
+
+    def __init__(self, file: IO[bytes], block_size: int = BLOCK):
+        self.read, self.close = file.read, file.close
+
+
+class Gateway:
+    """`largest(environ)` tells how many bytes a request's body may have; it is asked where one is large."""
+
+    def __init__(self, wsgi: Callable, largest: Callable[[Environ], int]):
+        self.wsgi, self.largest = wsgi, largest
+        self.threads = ThreadPoolExecutor(THREADS, "request")
+
+    async def __call__(self, scope: dict, receive: Receive, send: Send) -> None:
+        environ = as_environ(scope)
+        with SpooledTemporaryFile(IN_MEMORY) as body:
+            environ["wsgi.input"] = body
+            try:
+                if has_body(environ):
+                    await self.take(environ, receive)
+                await self.answer(environ, Sender(receive, send))
+            except Gone:
+                pass
+
+    # The request
+
+    async def take(self, environ: Environ, receive: Receive) -> None:
+        """Read the body, within its limits. One that is refused is answered in its place by the application."""
+        body = environ["wsgi.input"]
+        try:
+            await self.read(environ, receive)
+        except Refused as refusal:
+            environ[bodies.REFUSED] = refusal.status
+            body.seek(0)
+            body.truncate()
+        environ["CONTENT_LENGTH"] = str(body.tell())  # also of a chunked body, whose length nobody knew
+        body.seek(0)
+
+    async def read(self, environ: Environ, receive: Receive) -> None:
+        body, clock = environ["wsgi.input"], asyncio.get_running_loop().time
+        until = clock() + BODY_SECONDS
+        limit = await self.limit(environ, int(environ.get("CONTENT_LENGTH") or 0))
+        try:
+            async with asyncio.timeout_at(until) as timer:
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Gone
+                    size = body.tell() + len(message["body"])
+                    if size > limit:
+                        limit = await self.limit(environ, size)
+                    body.write(message["body"])
+                    if not message["more_body"]:
+                        return
+                    timer.reschedule(until + size / SLOWEST)
+        except TimeoutError:
+            raise Refused(408) from None
+
+    async def limit(self, environ: Environ, size: int) -> int:
+        """The limit of this body; raises Refused when it is below `size`. Who sends a large one is looked up first."""
+        if size <= bodies.SMALL:
+            return bodies.SMALL
+        limit = await self.in_thread(self.largest, environ)
+        if size > limit:
+            raise Refused(413)
+        return limit
+
+    # The response
+
+    async def answer(self, environ: Environ, sender: Sender) -> None:
+        response = await self.in_thread(self.run, environ, sender)
+        if isinstance(response, File):
+            await self.send_file(response, sender)
+        elif response is not None:
+            await sender.send(response)
+
+    def run(self, environ: Environ, sender: Sender) -> File | dict | None:
+        """In a thread: run the application. What is not to be sent at once is sent from here: generators hold
+        database connections, which belong to their thread."""
+
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info=None) -> None:
+            closing = [("connection", "close")] if bodies.REFUSED in environ else []
+            sender.start(int(status[:3]), headers + closing)
+
+        response = self.wsgi(environ, start_response)
+        if isinstance(response, File):
+            return response
+        try:
+            if not getattr(response, "streaming", True):
+                return part(b"".join(response), last=True)
+            sender.send_all(response)
+            return None
+        finally:
+            if hasattr(response, "close"):
+                response.close()
+
+    async def send_file(self, file: File, sender: Sender) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while block := await loop.run_in_executor(None, file.read, BLOCK):
+                await sender.send_to_reader(part(block))
+            await sender.send(part(b"", last=True))
+        finally:
+            await loop.run_in_executor(None, file.close)
+
+    def in_thread(self, function: Callable, *arguments) -> Awaitable[Any]:
+        return asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
+
+
+class Sender:
+    """Sends one response, for as long as somebody reads it."""
+
+    def __init__(self, receive: Receive, send: Send):
+        self.receive, self._send, self.loop = receive, send, asyncio.get_running_loop()
+        self.head: dict | None = None
+        self.leaving: asyncio.Task | None = None
+
+    def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """The head, which goes with the first part."""
+        lines = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        self.head = {"type": "http.response.start", "status": status, "headers": lines}
+
+    async def send(self, message: dict) -> None:
+        if self.head:
+            await self._send(self.head)
+            self.head = None
+        await self._send(message)
+
+    async def send_to_reader(self, message: dict) -> None:
+        """Raises Gone once the reader has left, or has taken nothing for READER_SECONDS."""
+        self.leaving = self.leaving or asyncio.ensure_future(self.disconnect())
+        sending = asyncio.ensure_future(self.send(message))
+        await asyncio.wait({sending, self.leaving}, timeout=READER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if not sending.done() or self.leaving.done():
+            sending.cancel()
+            raise Gone
+        sending.result()
+
+    def send_all(self, chunks: Iterable[bytes]) -> None:
+        """From a thread, which waits for each chunk to go."""
+        for chunk in chunks:
+            asyncio.run_coroutine_threadsafe(self.send_to_reader(part(chunk)), self.loop).result()
+        asyncio.run_coroutine_threadsafe(self.send(part(b"", last=True)), self.loop).result()
+
+    async def disconnect(self) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
+
+def part(body: bytes, last: bool = False) -> dict:
+    return {"type": "http.response.body", "body": body, "more_body": not last}
+
+
+def has_body(environ: Environ) -> bool:
+    return environ.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ
+
+
+def as_environ(scope: dict) -> Environ:
+    """What WSGI calls the head of a request (PEP 3333)."""
+    host, port = scope["server"] or ("localhost", 80)
+    environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode().decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port or 80),
+        "REMOTE_ADDR": scope["client"][0] if scope["client"] else "",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": File,
+    }
+    return environ | as_variables(scope["headers"])
+
+
+def as_variables(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers as CGI names them. One with an underscore would pass for another header, so it is left out."""
+    variables: dict[str, str] = {}
+    for raw, value in headers:
+        name = raw.decode("latin-1").upper()
+        if "_" in name:
+            continue
+        name = name.replace("-", "_")
+        name = name if name in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{name}"
+        joint = "; " if name == "HTTP_COOKIE" else ","
+        known = variables[name] + joint if name in variables else ""
+        variables[name] = known + value.decode("latin-1")
+    return variables
