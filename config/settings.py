@@ -14,6 +14,8 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -229,7 +231,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "people.api.paging.Paging",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["people.api.rate.Rate"],
     "DEFAULT_THROTTLE_RATES": {"user": API_RATE},
     "DEFAULT_SCHEMA_CLASS": "people.api.schema.Schema",
     "EXCEPTION_HANDLER": "people.api.problems.handler",
@@ -294,6 +296,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # `make up` puts its own broker's socket in REDIS_URL, and in a file for commands that run beside it.
 _address = VAR / "run" / "broker.url"
 BROKER = REDIS_URL or (_address.read_text() if _address.exists() else f"unix://{VAR / 'run' / 'broker.sock'}")
+CACHES = {
+    "default": {
+        "BACKEND": "people.cache.BrokerCache",
+        "LOCATION": BROKER,
+        "KEY_PREFIX": "podium",
+        "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "retry": Retry(NoBackoff(), 1)},
+    }
+}
 CELERY_BROKER_URL = BROKER.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

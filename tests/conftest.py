@@ -18,9 +18,10 @@ os.environ["PODIUM_DTYPE"] = "float32"
 
 
 def pytest_configure(config):
-    """Static files are served as they lie in the repository: nothing collects them for a test."""
+    """Static files are served as they lie in the repository, and each process has its own cache: no broker runs."""
     from django.conf import settings
 
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     config.addinivalue_line("filterwarnings", "ignore:No directory at:UserWarning")
 

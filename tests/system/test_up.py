@@ -8,7 +8,9 @@ import sys
 
 import httpx
 import pytest
+import redis
 
+from benchmarks.person import Site
 from tests.system.podium import ROOT, wait_for
 
 pytestmark = pytest.mark.system
@@ -138,6 +140,18 @@ def test_a_huge_body_is_refused_unread(running_podium, head, piece):
 
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert sent < 50_000_000, "what the sockets on the way hold, and what any form may have"
+
+
+def test_both_web_processes_count_requests_together(running_podium):
+    """Each request has a connection of its own, so that both processes get some."""
+    admin = Site(running_podium.url, "admin@podium.local", running_podium.accounts()["admin@podium.local"])
+    for _ in range(30):
+        assert httpx.get(f"{running_podium.url}/api/v1/me", cookies=admin.http.cookies).status_code == 200
+
+    broker = redis.Redis.from_url((running_podium.var / "run" / "broker.url").read_text())
+    [(person,)] = running_podium.sql("select id from people_user where email = 'admin@podium.local'")
+    keys = broker.keys(f"podium:*:throttle_user_{person}_*")  # two, where a minute ended meanwhile
+    assert sum(int(broker.get(key)) for key in keys) == 30
 
 
 def test_a_second_start_on_the_same_data_says_so(running_podium):
