@@ -52,7 +52,7 @@ BEAT_SECONDS = env.float("PODIUM_BEAT_SECONDS", 5)
 SILENT_SECONDS = env.float("PODIUM_SILENT_SECONDS", 60)
 # Seconds between two sweeps for waiting jobs, silent jobs and expired leases.
 SWEEP_SECONDS = env.float("PODIUM_SWEEP_SECONDS", 30)
-# Days that uploads, files made for downloads, receipts of forms and requests, and the log of webhooks are kept.
+# Days that uploads, files made for downloads, receipts of forms and requests, and the logs of webhooks and e-mail are kept.
 KEEP_DAYS = env.int("PODIUM_KEEP_DAYS", 30)
 # Seconds without an event after which a trainer is taken for hung and killed.
 CHILD_SILENT_SECONDS = env.float("PODIUM_CHILD_SILENT_SECONDS", 900)

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from django.utils.translation import gettext_lazy as _
 
 from people import audit
-from people.models import AuditEvent, Delivery, Invitation, Membership, Project, Receipt, User, Webhook
+from people.models import AuditEvent, Delivery, Invitation, Letter, Membership, Project, Receipt, User, Webhook
 
 admin.site.site_header = admin.site.site_title = _("Podium: back office")
 admin.site.index_title = _("All rows")
@@ -147,3 +147,13 @@ class DeliveryAdmin(ReadOnly):
     list_filter = ["state", "event"]
     list_select_related = ["webhook"]
     search_fields = ["event_id"]
+
+
+@admin.register(Letter)
+class LetterAdmin(ReadOnly):
+    """E-mail, without its text: that may hold a link which lets somebody in."""
+
+    list_display = ["created_at", "to", "subject", "state", "attempts", "next_at", "error"]
+    list_filter = ["state"]
+    search_fields = ["to"]
+    fields = ["created_at", "to", "subject", "state", "attempts", "next_at", "error", "sent_at", "useful_until"]

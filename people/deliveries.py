@@ -1,8 +1,7 @@
 """What is sent to webhooks: a delivery is claimed for a while, sent, and what came of it is kept; failed ones go again later.
 
-The table is the queue, as with jobs: any number of workers may look at it, and a message only wakes them. A delivery
-whose worker was killed is sent once more when its lease is over, under the same id. Signed as Standard Webhooks says
-(https://www.standardwebhooks.com).
+The table is the queue (people/outbox.py). A delivery that is sent once more has the same id. Signed as Standard
+Webhooks says (https://www.standardwebhooks.com).
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from time import monotonic
 
 import httpx
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.timezone import now
 from standardwebhooks import Webhook as Signer
 
-from people import outward, webhooks
+from people import outbox, outward, webhooks
 from people.models import Delivery, Webhook
 
 State = Delivery.State
@@ -30,12 +29,11 @@ LATER = (5, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 2
 JITTER = 0.2  # either way, so that what failed together doesn't come again together
 TIMEOUT = 10  # seconds to connect, and for each read and write
 WHOLE = 15  # seconds for all of an attempt: some servers answer a byte at a time
-LEASE = timedelta(minutes=2)
 AT_ONCE = 10  # deliveries to one webhook; one alone while it fails, to see whether it is back
 WEBHOOKS_AT_ONCE = 20
 FAILING = timedelta(days=5)
 SHOWN = 1000  # characters of what was answered
-_at_it = threading.Lock()
+_sending = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -53,13 +51,12 @@ class Outcome:
 
 def due() -> QuerySet[Delivery]:
     """What is to be sent now, and nobody is at."""
-    at = now()
-    return Delivery.objects.filter(Q(leased_until=None) | Q(leased_until__lt=at), next_at__lte=at)
+    return outbox.due(Delivery)
 
 
 def claim(pk: int) -> Delivery | None:
     """Take this one for a while; None when somebody else was first."""
-    if not due().filter(pk=pk).update(leased_until=now() + LEASE, attempts=F("attempts") + 1):
+    if not outbox.claim(Delivery, pk):
         return None
     return Delivery.objects.select_related("webhook__project").get(pk=pk)
 
@@ -75,14 +72,7 @@ def claim_some() -> list[Delivery]:
 
 
 def deliver() -> None:
-    """Send all that is due. One thread of a process does, and the others stay free for other work."""
-    while due().exists():
-        if not _at_it.acquire(blocking=False):
-            return  # who is at it looks once more before they leave
-        try:
-            send_some()
-        finally:
-            _at_it.release()
+    outbox.drain(Delivery, _sending, send_some)
 
 
 def send_some() -> None:
@@ -201,10 +191,8 @@ def end(delivery: Delivery, outcome: Outcome, state: State = State.GIVEN_UP) -> 
 
 
 def write(delivery: Delivery, outcome: Outcome, **fields) -> bool:
-    """If it is still ours: whoever took it over keeps what came of theirs."""
     said = {"status": outcome.status, "response": outcome.response, "seconds": outcome.seconds}
-    ours = Delivery.objects.filter(pk=delivery.pk, attempts=delivery.attempts)
-    return bool(ours.update(leased_until=None, error=outcome.error[:300], **said, **fields))
+    return outbox.write(delivery, error=outcome.error[:300], **said, **fields)
 
 
 def wake_waiting() -> None:

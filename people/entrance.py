@@ -10,6 +10,7 @@ from django.contrib.messages.views import SuccessMessageMixin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
+from django.utils.timezone import now
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -118,7 +119,7 @@ def show_link(request: HttpRequest, invitation: Invitation, token: str) -> HttpR
 
 def mail_link(request: HttpRequest, invitation: Invitation, link: str) -> None:
     context = {"invitation": invitation, "link": link, "user": request.user}
-    mail.send(invitation.email, "people/mail/invitation.txt", context)
+    mail.send(invitation.email, "people/mail/invitation.txt", context, invitation.expires_at - now())
 
 
 @site_admin

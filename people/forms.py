@@ -1,6 +1,7 @@
 """The forms of accounts, projects and memberships."""
 
 import zoneinfo
+from datetime import timedelta
 from uuid import uuid4
 
 from django import forms
@@ -72,10 +73,13 @@ class ResetForm(PasswordResetForm):
 
     def get_users(self, email: str) -> list[User]:
         user = accounts.ask_for_reset(email)
+        if user is None:
+            transaction.on_commit(mail.wake)  # as for a letter, so that the answer takes as long
         return [user] if user else []
 
     def send_mail(self, subject_template, template, context, sender, to, **_html) -> None:
-        mail.send(to, template, context, context["user"].language)
+        holds = timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
+        mail.send(to, template, context, holds, context["user"].language)
 
 
 class NewPasswordForm(SetPasswordForm):

@@ -1,4 +1,4 @@
-"""What nobody needs any more is forgotten: receipts, the log of webhooks, ended sessions, and the copies made before upgrades."""
+"""What nobody needs any more is forgotten: receipts, the logs of webhooks and of e-mail, ended sessions, and the copies made before upgrades."""
 
 from datetime import datetime, timedelta
 
@@ -7,7 +7,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import QuerySet
 from django.utils.timezone import now
 
-from people.models import Delivery, Receipt
+from people.models import Delivery, Letter, Receipt
 
 BATCH = 500  # rows of one write, so that nobody waits for it
 UPGRADES = 5  # copies of the database made before an upgrade, of which the newest are kept
@@ -21,6 +21,7 @@ def forget() -> None:
     """Delete what is past its time. Any number of calls is harmless."""
     delete(Receipt.objects.filter(created_at__lt=long_ago()))
     delete(Delivery.objects.filter(created_at__lt=long_ago()))
+    delete(Letter.objects.filter(created_at__lt=long_ago()))
     delete(Session.objects.filter(expire_date__lt=now()))
     for copy in sorted((settings.VAR / "backups").glob("database-*.tar"))[:-UPGRADES]:  # by their dates
         copy.unlink(missing_ok=True)

@@ -1,17 +1,38 @@
-"""E-mail is sent by a thread of its own: no page waits for a mail server, or shows by its pace that it asked one."""
+"""E-mail: a letter is a row, written with the deed that it tells of; a worker sends it, and again later while that fails.
+
+No page waits for a mail server, and a restart loses nothing. The text may hold a link that lets somebody in: it is
+emptied once the letter is sent or given up, and none is sent after its links have ended.
+"""
 
 from __future__ import annotations
 
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
+import smtplib
+import threading
+from datetime import timedelta
+from email.utils import parseaddr
 
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, get_connection
+from django.db import transaction
+from django.db.models import QuerySet
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+
+from people import outbox
+from people.models import Letter
 
 log = logging.getLogger(__name__)
-postman = ThreadPoolExecutor(1, "mail")
+State = Letter.State
+MINUTE, HOUR = 60, 3600
+# seconds to the next attempt
+LATER = (10, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 16 * HOUR)
+AT_ONCE = 20  # letters of one connection to the mail server
+SHOWN = 300  # characters of an error
+UNREACHED = (smtplib.SMTPConnectError, smtplib.SMTPServerDisconnected, smtplib.SMTPAuthenticationError)
+_sending = threading.Lock()
 
 
 def is_sent() -> bool:
@@ -19,15 +40,114 @@ def is_sent() -> bool:
     return not settings.EMAIL_BACKEND.endswith(("console.EmailBackend", "dummy.EmailBackend"))
 
 
-def send(to: str, template: str, context: dict, language: str | None = None) -> Future:
-    """Send the template, whose first line is the subject, in the reader's language."""
+@transaction.atomic
+def send(to: str, template: str, context: dict, holds: timedelta, language: str | None = None) -> Letter:
+    """Have the template sent, whose first line is the subject, in the reader's language.
+
+    `holds`: how long its links do; it is not sent after that.
+    """
     with translation.override(language or translation.get_language()):
         subject, body = render_to_string(template, context).strip().split("\n", 1)
-    return postman.submit(_deliver, EmailMessage(subject, body.strip() + "\n", to=[to]))
+    letter = Letter.objects.create(to=to, subject=subject, body=body.strip() + "\n", useful_until=now() + holds)
+    transaction.on_commit(wake)
+    return letter
 
 
-def _deliver(message: EmailMessage) -> None:
+def wake() -> None:
+    outbox.wake("mail.deliver")
+
+
+def wake_waiting() -> None:
+    """Have sent what is due; the sweep calls this."""
+    if outbox.due(Letter).exists():
+        wake()
+
+
+def deliver() -> None:
+    outbox.drain(Letter, _sending, send_some)
+
+
+def send_some() -> bool:
+    """A few letters by one connection; False when the mail server is not reached, and the others had better wait."""
+    connection = get_connection()
     try:
-        message.send()
-    except Exception:
-        log.exception("An e-mail could not be sent: is EMAIL_URL right?")
+        for pk in list(outbox.due(Letter).order_by("next_at", "pk").values_list("pk", flat=True)[:AT_ONCE]):
+            if outbox.claim(Letter, pk):
+                letter = Letter.objects.get(pk=pk)
+                error = attempt(connection, letter)
+                conclude(letter, error)
+                if is_unreached(error):
+                    return False
+    finally:
+        close(connection)
+    return True
+
+
+# Sending
+
+
+class TooLate(Exception):
+    """The letter's links lead nowhere any more."""
+
+
+def attempt(connection, letter: Letter) -> Exception | None:
+    """Why it could not be sent; None when it was."""
+    if letter.useful_until <= now():
+        return TooLate(_("It could not be sent before its links ended."))
+    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "podium"
+    headers = {"Message-ID": f"<{letter.uuid}@{domain}>"}  # the same at each attempt: a second copy is known by it
+    try:
+        EmailMessage(letter.subject, letter.body, to=[letter.to], headers=headers, connection=connection).send()
+    except Exception as error:  # whatever it is, it is kept with this letter and holds up no other
+        close(connection)
+        return error
+    return None
+
+
+def close(connection) -> None:
+    """The next letter opens it anew."""
+    try:
+        connection.close()
+    except (OSError, smtplib.SMTPException):
+        pass
+
+
+def conclude(letter: Letter, error: Exception | None) -> None:
+    """Keep what came of an attempt, and say when to try again."""
+    after = now() + timedelta(seconds=LATER[min(letter.attempts, len(LATER)) - 1])
+    if error is None:
+        outbox.write(letter, state=State.SENT, next_at=None, body="", sent_at=now(), error="")
+    elif is_final(error) or letter.attempts > len(LATER) or after > letter.useful_until:
+        log.error("An e-mail is given up, the page Accounts says which: %s", told(error))
+        outbox.write(letter, state=State.GIVEN_UP, next_at=None, body="", error=told(error))
+    else:
+        log.warning("An e-mail could not be sent and is tried again: is EMAIL_URL right? %s", told(error))
+        outbox.write(letter, state=State.FAILED, next_at=after, error=told(error))
+
+
+def is_final(error: Exception) -> bool:
+    """Whether the mail server will not have this letter, now or later: no such person, say."""
+    if isinstance(error, TooLate):
+        return True
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return all(code >= 500 for code, _text in error.recipients.values())
+    return isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
+
+
+def is_unreached(error: Exception | None) -> bool:
+    """Whether it is the mail server that is away, or lets nobody in: other letters would fare alike."""
+    if isinstance(error, smtplib.SMTPException):  # each is an OSError too
+        return isinstance(error, UNREACHED)
+    return isinstance(error, OSError)
+
+
+def told(error: Exception) -> str:
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        replies = [f"{code} {text.decode(errors='replace')}" for code, text in error.recipients.values()]
+        return "; ".join(replies)[:SHOWN]
+    return (str(error) or type(error).__name__)[:SHOWN]
+
+
+def troubled() -> QuerySet[Letter]:
+    """What failed, newest first: an administrator of the site is shown it."""
+    return Letter.objects.filter(state__in=[State.FAILED, State.GIVEN_UP]).order_by("-created_at", "-pk")

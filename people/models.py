@@ -394,3 +394,41 @@ class Delivery(models.Model):
     def about(self) -> str:
         """Where below the project the API tells of the thing: `rankings/5`."""
         return self.payload["data"]["address"].split("/", 5)[-1]
+
+
+class Letter(models.Model):
+    """An e-mail on its way. Its text, which may hold a link that lets somebody in, is kept only until it is sent."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting: not sent yet")
+        SENT = "sent", _("sent: the mail server took it")
+        FAILED = "failed", _("failed: is sent again later")
+        GIVEN_UP = "given_up", _("given up: is not sent again")
+
+    uuid = models.UUIDField(default=uuid.uuid4, editable=False)
+    to = models.EmailField(_("to"))
+    subject = models.CharField(_("subject"), max_length=300)
+    body = models.TextField(blank=True, editable=False)
+    useful_until = models.DateTimeField(help_text=_("Until then its links lead somewhere; it is not sent later."))
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    next_at = models.DateTimeField(
+        _("next attempt"), default=timezone.now, null=True, help_text=_("Not sent before; none: not again.")
+    )
+    leased_until = models.DateTimeField(null=True, help_text=_("Until then one worker has it, if it lives."))
+    error = models.CharField(_("error"), max_length=300, blank=True)
+    created_at = models.DateTimeField(_("written"), default=timezone.now, db_index=True)
+    sent_at = models.DateTimeField(_("sent"), null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["waiting", "failed"], next_at__isnull=False)
+                | Q(state__in=["sent", "given_up"], next_at=None, body=""),
+                name="a_letter_has_its_text_and_its_time_until_it_ends",
+            ),
+        ]
+        indexes = [models.Index(fields=["next_at"], condition=Q(next_at__isnull=False), name="letters_to_be_sent")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} ({self.to})"

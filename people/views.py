@@ -12,9 +12,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
-from people import accounts, forms, invitations, projects, receipts, throttle, tokens
+from people import accounts, forms, invitations, mail, projects, receipts, throttle, tokens
 from people.access import Refused, site_admin
 from people.models import Membership, Project, Token, User
+
+LETTERS = 20  # that could not be sent, of which a page shows as many
 
 login = auth.LoginView.as_view(
     template_name="people/login.html", authentication_form=forms.LoginForm, redirect_authenticated_user=True
@@ -118,6 +120,7 @@ def account_list(request: HttpRequest) -> HttpResponse:
     into = Prefetch("memberships", Membership.objects.select_related("project").order_by("project__name"))
     people = User.objects.prefetch_related(into).annotate(projects=Count("memberships")).order_by("email")
     context = {"people": people, "invitations": invitations.open_to(None)}
+    context |= {"letters": mail.troubled()[:LETTERS], "more_letters": max(0, mail.troubled().count() - LETTERS)}
     return render(request, "people/accounts.html", context)
 
 

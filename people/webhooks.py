@@ -7,26 +7,22 @@ every verb has at hand: where nobody waits, telling costs no query.
 
 from __future__ import annotations
 
-import logging
 from base64 import b64encode
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-from celery import current_app
 from django.conf import settings
 from django.db import transaction
 from django.utils.crypto import salted_hmac
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
-from kombu.exceptions import OperationalError as BrokerError
 
-from people import audit, housekeeping, outward
+from people import audit, housekeeping, outbox, outward
 from people.access import Refused
 from people.models import Delivery, Project, User, Webhook
 
-log = logging.getLogger(__name__)
 State = Webhook.State
 MOST = 20  # of one project
 PING = "webhook.ping"
@@ -83,15 +79,8 @@ def redeliver(actor: User, delivery: Delivery) -> None:
 
 
 def wake() -> None:
-    """After commit, tell a worker to look at what waits. A lost message is made up for by the sweep."""
-    transaction.on_commit(_send)
-
-
-def _send() -> None:
-    try:
-        current_app.send_task("webhooks.deliver", queue="default", expires=60, retry=False)
-    except (BrokerError, OSError) as error:
-        log.warning("broker not reached, the next sweep sends to webhooks: %s", error)
+    """After commit, tell a worker to look at what waits."""
+    transaction.on_commit(lambda: outbox.wake("webhooks.deliver"))
 
 
 # Making and changing

@@ -6,7 +6,7 @@ from celery.signals import worker_ready
 from labeling import assignment, tidying
 from modelops import jobs
 from modelops.models import Job
-from people import deliveries, housekeeping
+from people import deliveries, housekeeping, mail
 from workers import data, machine, pulse, sampling, training  # noqa: F401  (pulse connects its signals)
 
 
@@ -32,12 +32,18 @@ def deliver() -> None:
     deliveries.deliver()
 
 
+@shared_task(name="mail.deliver")
+def deliver_mail() -> None:
+    mail.deliver()
+
+
 @shared_task(name="sweep")
 def sweep() -> None:
     """What makes up for lost messages, dead workers and closed laptops."""
     assignment.expire()
     jobs.wake_waiting()
     deliveries.wake_waiting()
+    mail.wake_waiting()
 
 
 @shared_task(name="tidy")

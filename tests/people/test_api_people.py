@@ -3,7 +3,7 @@
 import pytest
 from django.core import mail as outgoing
 
-from people import projects
+from people import mail, projects
 from people.models import AuditEvent, Invitation, Membership, Project, User
 from tests.factories import make_person, make_project
 from tests.people.test_api import api, patch, post
@@ -123,9 +123,7 @@ def test_an_invitations_link_is_mailed_and_told_once(carol, project):
     assert "link" not in again.json()
     invitation = Invitation.objects.get()
     assert (invitation.role, invitation.project) == ("lead", project)
-    from people.mail import postman
-
-    postman.submit(int).result()
+    mail.deliver()
     assert made.json()["link"] in outgoing.outbox[0].body
 
 

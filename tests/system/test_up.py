@@ -154,6 +154,19 @@ def test_both_web_processes_count_requests_together(running_podium):
     assert sum(int(broker.get(key)) for key in keys) == 30
 
 
+def test_a_worker_sends_what_a_page_wrote(running_podium):
+    site = Site(running_podium.url)
+    site.submit("/password/", {"email": "labeler@podium.local"})
+
+    wait_for(
+        lambda: any(line.startswith("worker-default") and "/password/" in line for line in running_podium.lines),
+        60,
+        "the letter is printed, as EMAIL_URL says",
+    )
+    sent = "select 1 from people_letter where state = 'sent' and body = ''"
+    wait_for(lambda: running_podium.sql(sent), 60, "its text is gone")
+
+
 def test_a_second_start_on_the_same_data_says_so(running_podium):
     code, lines = run_up(running_podium)
 
