@@ -38,7 +38,9 @@ def train(run: runs.Run) -> None:
     set_seed(recipe.seed)
     model = loop.load(AutoModelForCausalLM, run).to(loop.best_device())
     events.log(f"Reads {sum(map(len, answers))} answers with the model it starts from.")
-    reference = [loop.logprobs(model, part, pad) for part in loop.told(answers, "Reads the prompts")]
+    reference = [
+        loop.logprobs(model, part, pad, recipe.tokens_at_once) for part in loop.told(answers, "Reads the prompts")
+    ]
     pairs = [pair for group in zip(found, answers, reference) for pair in lessons(*group)]
     events.log(f"Learns from {len(pairs)} pairs.")
 
@@ -50,7 +52,7 @@ def train(run: runs.Run) -> None:
             DPOConfig,
             run,
             rows=len(pairs),
-            at_once=loop.rows_at_once(recipe.batch, longest),
+            at_once=loop.rows_at_once(recipe.batch, longest, recipe.tokens_at_once),
             beta=recipe.beta,
             **mixture(recipe.alpha),
             max_length=None,  # tokens.answered() has cut them
@@ -66,7 +68,9 @@ def train(run: runs.Run) -> None:
         return  # the first process goes on by itself
 
     # 4. The figures, and the result.
-    policy = [loop.logprobs(model, part, pad) for part in loop.told(answers, "Reads the prompts again")]
+    policy = [
+        loop.logprobs(model, part, pad, recipe.tokens_at_once) for part in loop.told(answers, "Reads the prompts again")
+    ]
     rewards = [implicit(recipe.beta, *row) for row in zip(policy, reference)]
     result = [*groups.accuracy(found, rewards), *groups.loss(found, rewards), *groups.counts(found)]
     run.publish(lambda folder: loop.save(model, tokenizer, run, folder), result)

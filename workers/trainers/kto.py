@@ -48,13 +48,15 @@ def train(run: runs.Run) -> None:
     ]
     random.Random(recipe.seed).shuffle(lessons)  # TRL takes them in their order, which makes the mismatched ones
     longest = 2 * max(len(lesson["prompt_ids"]) + len(lesson["completion_ids"]) for lesson in lessons)
-    at_once = several_at_once(recipe.batch, longest)
+    at_once = several_at_once(recipe.batch, longest, recipe.tokens_at_once)
     lessons = mismatched(lessons, at_once)
     events.log(f"Reads {len(lessons)} answers with the model it starts from.")
-    reference = [loop.logprobs(model, part, pad) for part in loop.told(answers, "Reads the prompts")]
+    reference = [
+        loop.logprobs(model, part, pad, recipe.tokens_at_once) for part in loop.told(answers, "Reads the prompts")
+    ]
     for lesson in loop.told(lessons, "Reads the answers"):
         pair = [(lesson["prompt_ids"], lesson[name]) for name in ("completion_ids", "KL_completion_ids")]
-        lesson["ref_logps"], lesson["ref_KL_logps"] = loop.logprobs(model, pair, pad)
+        lesson["ref_logps"], lesson["ref_KL_logps"] = loop.logprobs(model, pair, pad, recipe.tokens_at_once)
     good = sum(lesson["label"] for lesson in lessons)
     bad = len(lessons) - good
     events.log(f"Learns from {good} good and {bad} bad answers.")
@@ -83,16 +85,18 @@ def train(run: runs.Run) -> None:
         return  # the first process goes on by itself
 
     # 4. The figures, and the result.
-    policy = [loop.logprobs(model, part, pad) for part in loop.told(answers, "Reads the prompts again")]
+    policy = [
+        loop.logprobs(model, part, pad, recipe.tokens_at_once) for part in loop.told(answers, "Reads the prompts again")
+    ]
     rewards = [implicit(recipe.beta, *row) for row in zip(policy, reference)]
     result = [*accuracy(found, rewards), *counts(found)]
     run.publish(lambda folder: loop.save(model, tokenizer, run, folder), result)
 
 
-def several_at_once(batch: int, tokens_each: int) -> int:
+def several_at_once(batch: int, tokens_each: int, at_once: int = 0) -> int:
     """As loop.rows_at_once(), but at least two: an answer is compared with another one of its forward pass."""
     smallest = min(size for size in range(2, batch + 1) if batch % size == 0)
-    return max(smallest, loop.rows_at_once(batch, tokens_each))
+    return max(smallest, loop.rows_at_once(batch, tokens_each, at_once))
 
 
 def mismatched(lessons: list[dict], at_once: int) -> list[dict]:

@@ -70,13 +70,15 @@ def train(run: runs.Run) -> None:
         model = get_peft_model(model, adapter)
 
     # 3. The training.
+    at_once = loop.tokens_at_once(run.recipe, TOKENS_AT_ONCE)
     trainer = RewardTrainer(
         model=model,
         args=loop.arguments(TrainingArguments, run, rows=len(to_learn), at_once=run.recipe.batch),
         train_dataset=to_learn,
-        data_collator=lambda batch: {"micro_batches": micro_batches(batch, pad, budget())},
+        data_collator=lambda batch: {"micro_batches": micro_batches(batch, pad, at_once)},
         processing_class=tokenizer,
     )
+    trainer.at_once = at_once
     trainer.how = {name: getattr(run.recipe, name) for name in ("ties", "tie_share", "smoothing")}
     loop.train(trainer, run)
     if not runs.is_first():
@@ -84,7 +86,7 @@ def train(run: runs.Run) -> None:
 
     # 4. The figures, and the result.
     shown = to_score(found)
-    values, unsure = by_prompt([examples[place]["answers"] for place in shown], model, pad)
+    values, unsure = by_prompt([examples[place]["answers"] for place in shown], model, pad, at_once)
     found = [found[place] for place in shown]
     shift = demonstrated(demonstrations, model, tokenizer, run.recipe.max_length)
     model.config.reward_shift = train_mean(found, values) if shift is None else shift
@@ -157,6 +159,7 @@ class RewardTrainer(Trainer):
     """transformers' Trainer with the loss above; a batch is the step's prompts in micro_batches()."""
 
     how: dict = {}  # what ranking_loss() is told besides the pairs
+    at_once = 0  # tokens whose activations are in memory at once; 0: what is usual on the device
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         """Gradients of the whole step; several processes add theirs up once, at the end, however many passes each took."""
@@ -164,7 +167,7 @@ class RewardTrainer(Trainer):
         parts = self._prepare_inputs(inputs)["micro_batches"]
         with self.accelerator.no_sync(model):
             doing = f"Step {self.state.global_step + 1}"
-            total = sum(learn(model, part, budget(), **self.how) for part in loop.told(parts, doing))
+            total = sum(learn(model, part, self.at_once or budget(), **self.how) for part in loop.told(parts, doing))
         loop.average_gradients(model)
         return total
 
@@ -216,14 +219,18 @@ def budget() -> int:
 
 
 @torch.inference_mode()
-def score_heads(model, answers: list[list[int]], pad: int, prompts: list[int] | None = None) -> torch.Tensor:
+def score_heads(
+    model, answers: list[list[int]], pad: int, prompts: list[int] | None = None, at_once: int = 0
+) -> torch.Tensor:
     """What each head says (answers, heads), unshifted, of any prompts' answers (token ids, prompt included, without pads
-    at their ends). `prompts` numbers the prompt of each, where some have the same.
+    at their ends). `prompts` numbers the prompt of each, where some have the same. One pass reads `at_once` tokens, or
+    what is usual on this device.
     """
+    at_once = at_once or budget()
     model.eval()
     packs, of = packed.helps(model), prompts or list(range(len(answers)))
     lengths = list(map(len, answers))
-    found = passes.in_order(lengths, budget()) if packs else passes.buckets(lengths, budget())
+    found = passes.in_order(lengths, at_once) if packs else passes.buckets(lengths, at_once)
     scores = torch.zeros(len(answers), model.config.num_labels)
     for rows in loop.told(found, "Scores the answers"):
         some = [answers[row] for row in rows]
@@ -253,10 +260,12 @@ def to_score(found: list[Group]) -> list[int]:
     return [place for place in places if place not in left_out]
 
 
-def by_prompt(prompts: list[list[list[int]]], model, pad: int) -> tuple[list[list[float]], list[list[float]]]:
+def by_prompt(
+    prompts: list[list[list[int]]], model, pad: int, at_once: int = 0
+) -> tuple[list[list[float]], list[list[float]]]:
     """Each prompt's answers' unshifted rewards, and how far the heads differ on them."""
     numbers = [number for number, answers in enumerate(prompts) for _ in answers]
-    scores = score_heads(model, [answer for answers in prompts for answer in answers], pad, numbers)
+    scores = score_heads(model, [answer for answers in prompts for answer in answers], pad, numbers, at_once)
     each = scores.split([len(answers) for answers in prompts])
     return [part.mean(1).tolist() for part in each], [part.std(1, correction=0).tolist() for part in each]
 

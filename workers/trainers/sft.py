@@ -41,7 +41,7 @@ def train(run: runs.Run) -> None:
     # 2. The model, and its trainer.
     set_seed(recipe.seed)
     longest = max(len(prompt) + len(answer) for prompt, answer in to_learn)
-    at_once = loop.rows_at_once(recipe.batch, recipe.max_length if recipe.packing else longest)
+    at_once = loop.rows_at_once(recipe.batch, recipe.max_length if recipe.packing else longest, recipe.tokens_at_once)
     make = seq2seq.trainer if encoder_decoder else answer_trainer
     trainer = make(run, to_learn, tokenizer, at_once)
 
