@@ -20,7 +20,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from workers.engines import weights
+from workers.engines import fusion, weights
 from workers.engines.answers import Sample
 from workers.engines.batch import Batch, Row
 from workers.engines.decoders import decoder_of
@@ -41,6 +41,7 @@ class LocalEngine:
     def __init__(self, folder: str | Path, device: torch.device | None = None, dtype: str = "auto"):
         device = device or best_device()
         model = weights.load(auto_class(folder), folder, best_dtype(device, dtype)).to(device).eval()
+        fusion.prepare(model)
         self._take(model, tokens.load_tokenizer(folder))
 
     @classmethod

@@ -1,0 +1,196 @@
+"""Fewer, larger and better shaped operations for a model that answers and does not learn.
+
+Each part applies where a module's structure is recognised; elsewhere transformers' own forward stays. Parameters keep
+their names, shapes and values, but become views of larger ones, so that nothing is in memory twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+logger = logging.getLogger(__name__)
+
+SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))  # names of a module's linear layers
+ONE_QUERY = "sdpa_one_query"  # the attention below, as transformers knows it
+
+
+def prepare(model: PreTrainedModel) -> None:
+    """Make a loaded decoder-only model decode faster, in place; any other model is left as it is.
+
+    What it computes stays the same, as far as rounding allows. It must not learn afterwards.
+    """
+    if model.config.is_encoder_decoder:
+        return
+    products = [SharedProduct(layers) for module in model.modules() for layers in alike(module)]
+    norms = sum(fuse_norm(module) for module in model.modules())
+    if model.device.type == "cpu" and model.dtype == torch.float32:
+        store_columns(model, products)
+    if model.config._attn_implementation == "sdpa":
+        model.set_attn_implementation(ONE_QUERY)
+    if not products or not norms:
+        logger.info("%s decodes with its own layers: slower than Llama's", type(model).__name__)
+
+
+# --- linear layers ----------------------------------------------------------------------------------------------------
+
+
+def alike(module: nn.Module) -> list[list[nn.Linear]]:
+    """The groups of a module's linear layers that read the same input and can be computed together."""
+    groups = [[getattr(module, name, None) for name in names] for names in SAME_INPUT]
+    return [layers for layers in groups if fit_together(layers)]
+
+
+def fit_together(layers: list[nn.Module | None]) -> bool:
+    """Whether all are plain linear layers, none of them with an adapter, of one input and of one kind."""
+    if any(type(layer) is not nn.Linear for layer in layers):
+        return False
+    kinds = {(layer.in_features, layer.bias is None, layer.weight.dtype, layer.weight.device) for layer in layers}
+    return len(kinds) == 1
+
+
+class SharedProduct:
+    """Several linear layers of one input as one product, computed when the first of them is called.
+
+    The layers' parameters become views of the shared ones. A layer whose weight is replaced later, or that is called
+    with another input than the others, computes for itself.
+    """
+
+    def __init__(self, layers: list[nn.Linear]):
+        self.layers, self.sizes = layers, [layer.out_features for layer in layers]
+        self.weight = self._joined("weight")
+        self.bias = None if layers[0].bias is None else self._joined("bias")
+        self.addresses = [layer.weight.data_ptr() for layer in layers]
+        self.hidden: torch.Tensor | None = None
+        self.parts: dict[int, torch.Tensor] = {}
+        for place, layer in enumerate(layers):
+            layer.forward = partial(self.part, place)
+
+    def _joined(self, name: str) -> torch.Tensor:
+        joined = torch.cat([getattr(layer, name).data for layer in self.layers])
+        self._share(name, joined)
+        return joined
+
+    def _share(self, name: str, joined: torch.Tensor) -> None:
+        for layer, view in zip(self.layers, joined.split(self.sizes)):
+            getattr(layer, name).data = view
+
+    def store_columns(self) -> None:
+        self.weight = by_columns(self.weight)
+        self._share("weight", self.weight)
+        self.addresses = [layer.weight.data_ptr() for layer in self.layers]
+
+    def part(self, place: int, hidden: torch.Tensor) -> torch.Tensor:
+        """The product of layer number `place` with `hidden` (..., in_features)."""
+        layer = self.layers[place]
+        if layer.weight.data_ptr() != self.addresses[place]:
+            return F.linear(hidden, layer.weight, layer.bias)
+        if hidden is not self.hidden or place not in self.parts:
+            product = F.linear(hidden, self.weight, self.bias)
+            self.hidden, self.parts = hidden, dict(enumerate(product.split(self.sizes, -1)))
+        part = self.parts.pop(place)
+        if not self.parts:
+            self.hidden = None
+        return part
+
+
+def store_columns(model: PreTrainedModel, products: list[SharedProduct]) -> None:
+    """Store each linear layer's weight by columns: a product of few rows reads it in order then.
+
+    An embedding that is tied to the head is stored so too, and read more slowly: that is little beside the head.
+    """
+    for product in products:
+        product.store_columns()
+    shared = {id(layer) for product in products for layer in product.layers}
+    for layer in model.modules():
+        if type(layer) is nn.Linear and id(layer) not in shared:
+            layer.weight.data = by_columns(layer.weight.data)
+
+
+def by_columns(weight: torch.Tensor) -> torch.Tensor:
+    """The same matrix, a column beside the next in memory."""
+    return weight.t().contiguous().t()
+
+
+# --- norms ------------------------------------------------------------------------------------------------------------
+
+
+def fuse_norm(module: nn.Module) -> bool:
+    """Let torch compute a root mean square norm in one call; whether `module` is one."""
+    eps = getattr(module, "variance_epsilon", getattr(module, "eps", None))
+    weight = getattr(module, "weight", None)
+    if not type(module).__name__.endswith("RMSNorm") or eps is None or weight is None:
+        return False
+
+    def fused(hidden: torch.Tensor) -> torch.Tensor:
+        return F.rms_norm(hidden, module.weight.shape, module.weight, eps)
+
+    if not same(module, fused, weight):
+        return False  # such as Gemma's, which adds one to its weight
+    module.forward = fused
+    return True
+
+
+@torch.inference_mode()
+def same(norm: nn.Module, fused, weight: torch.Tensor) -> bool:
+    """Whether both give the same, but for rounding, of numbers that are of no special size."""
+    waves = torch.arange(4 * len(weight), device=weight.device).sin().view(4, -1).to(weight.dtype)
+    return torch.allclose(norm(waves), fused(waves), rtol=4 * torch.finfo(weight.dtype).eps, atol=0)
+
+
+# --- attention --------------------------------------------------------------------------------------------------------
+
+
+def one_query_mask(**arguments) -> torch.Tensor | None:
+    """The mask of scaled dot product attention; of a decoding step as numbers, converted once and not in each layer.
+
+    transformers leaves a mask out where it hides nothing: to know that, a GPU would have to be waited for at each step.
+    """
+    if arguments["q_length"] > 1:
+        return sdpa_mask(**arguments)
+    mask = sdpa_mask(**arguments | {"allow_is_causal_skip": False})
+    if mask is None:
+        return None
+    zero = torch.zeros((), dtype=arguments["dtype"], device=mask.device)
+    return zero.where(mask, -torch.inf)
+
+
+def one_query_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **others,
+) -> tuple[torch.Tensor, None]:
+    """Scaled dot product attention; a decoding step in float32 on a CPU as two products of the rows' heads.
+
+    There torch's own kernel takes half as long again. In bfloat16 it stays: it keeps the scores in float32.
+    """
+    special = others.get("dropout") or any(
+        others.get(name) is not None for name in ("position_bias", "softcap", "s_aux", "cache")
+    )
+    rows, heads, queries, size = query.shape
+    shared = attention_mask is not None and attention_mask.shape[1:3] == (1, 1)
+    plain = query.device.type == "cpu" and query.dtype == torch.float32
+    if queries > 1 or special or not shared or not plain:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)
+    of_keys = key.shape[1]  # heads of keys and values, each for several of the query's
+    grouped = query.reshape(rows * of_keys, heads // of_keys, size)
+    scaling = size**-0.5 if scaling is None else scaling
+    scores = torch.bmm(grouped * scaling, key.flatten(0, 1).transpose(1, 2))
+    scores = scores.view(rows, of_keys, heads // of_keys, -1) + attention_mask
+    output = torch.bmm(scores.softmax(-1).flatten(0, 1), value.flatten(0, 1))
+    return output.view(rows, 1, heads, -1), None
+
+
+AttentionInterface.register(ONE_QUERY, one_query_attention)
+AttentionMaskInterface.register(ONE_QUERY, one_query_mask)
