@@ -5,9 +5,11 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.workers import tiny
 from tests.workers.test_engine_draws import chance, expected
+from workers.engines import batch
 from workers.engines.answers import row_seed
 from workers.engines.batch import BrokenModel
 from workers.engines.decoders import Causal
@@ -272,3 +274,40 @@ def test_a_model_without_all_its_weights_is_refused(folder, tmp_path):
     save_file({"lm_head.weight": torch.zeros(len(tiny.tokenizer()), 32)}, tmp_path / "broken" / "model.safetensors")
     with pytest.raises(OSError, match="lacks"):
         LocalEngine(tmp_path / "broken")
+
+
+class Waits(TorchDispatchMode):
+    """Operations whose result Python needs before it goes on: a GPU would be waited for."""
+
+    NAMES = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "item", "masked_select")
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.name().split("::")[1].split(".")[0]
+        if name in self.NAMES:
+            self.names.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("how", [{"temperature": 0}, {"top_k": 5, "repetition_penalty": 1.2}])
+def test_a_decoding_step_waits_for_the_device_once(engine, monkeypatch, how):
+    engine.ends = []
+    fetched, waits = [], Waits()
+    read = batch.on_host
+    monkeypatch.setattr(batch, "on_host", lambda *tensors: fetched.append(1) or read(*tensors))
+
+    steps = []
+
+    def tick():  # each step from its start to the next one's
+        steps.append((len(fetched), len(waits.names)))
+
+    with waits:
+        engine.sample(ALL, [1, 2, 3], max_tokens=12, tick=tick, **how)
+
+    first, *_, last = steps[1:]
+    assert len(steps) == 12
+    assert last[0] - first[0] == len(steps) - 2
+    assert last[1] == first[1], waits.names

@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from workers.engines import draws
-from workers.engines.draws import Sampler, philox, uniforms
+from workers.engines.draws import Sampler, likeliest, philox, uniforms
 
 pytestmark = pytest.mark.torch
 
@@ -195,3 +195,17 @@ def test_random_numbers_are_even_over_steps_and_over_seeds(numbers):
     assert 0.999 < found.max() < 1
     counts = (found * 500).long().bincount(minlength=500)
     assert chance(counts, torch.full((500,), 1 / 500, dtype=torch.float64)) > 0.001
+
+
+@pytest.mark.parametrize("vocabulary", [500, 8192, 8192 + 7])
+@pytest.mark.parametrize("values", ["many", "few"])
+def test_the_likeliest_tokens_are_those_of_a_sort(vocabulary, values):
+    scores = torch.randn(3, vocabulary, generator=torch.Generator().manual_seed(1))
+    if values == "few":  # ties everywhere
+        scores = scores.round()
+
+    best, places = likeliest(scores, 100)
+
+    assert torch.equal(best, scores.sort(descending=True).values[:, :100])
+    assert torch.equal(scores.gather(1, places), best)
+    assert all(len(set(row)) == 100 for row in places.tolist())

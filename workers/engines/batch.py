@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import torch
 
@@ -50,7 +52,7 @@ class Batch:
         self.prefilled: Prefilled | None = None
         self.ready: list[tuple[Row, int]] = []  # rows without a place yet, and their prompts' places in `prefilled`
         self.rows: list[Row] = []
-        self.logits = self.uniform = self.seen = None
+        self.logits = self.uniform = self.drawn = self.seen = None
 
     def run(self, tick: Callable[[], None]) -> Iterator[Row]:
         """Yield each row as it ends; `tick` is called before each step. Raises BrokenModel."""
@@ -61,8 +63,8 @@ class Batch:
             yield from [self.rows[place] for place in sorted(gone)]
             order = closed_up(len(self.rows), gone)
             self._keep(order)
-            if order:
-                self.logits = self.decoder.step(drawn[order])
+            kept = drawn[order] if gone else drawn
+            self.logits = self.decoder.step(kept) if order else None
 
     def _refill(self) -> bool:
         """Fill free places where that is due; whether any row runs."""
@@ -96,6 +98,7 @@ class Batch:
         self.decoder.add(self.prefilled, places)
         self.logits = _joined(self.logits, logits)
         self.uniform = _joined(self.uniform, uniforms([row.seed for row in rows], self.steps).to(logits.device))
+        self.drawn = _joined(self.drawn, torch.zeros_like(logits[:, :1], dtype=torch.long))
         if self.sampler.repetition_penalty != 1:
             self.seen = _joined(self.seen, torch.stack([self._before(row, logits) for row in rows]))
         self.rows += rows
@@ -108,33 +111,48 @@ class Batch:
 
     def _draw(self) -> torch.Tensor:
         """A token (rows,) for each row, written down with its log-probability under the model itself."""
-        total = self.logits.logsumexp(-1)
-        self._check(total)
-        steps = torch.tensor([len(row.ids) for row in self.rows], device=total.device)[:, None]
-        drawn = self.sampler.draw(self.logits, self.uniform.gather(1, steps)[:, 0], self.seen)
-        logprobs = self.logits.gather(1, drawn[:, None])[:, 0] - total
-        for row, token, logprob in zip(self.rows, drawn.tolist(), logprobs.tolist()):
-            row.ids.append(token)
+        logprobs = self.logits.log_softmax(-1)
+        uniform = self.uniform.gather(1, self.drawn)[:, 0]
+        tokens, sure = self.sampler.draw_among_few(self.logits, uniform, self.seen)
+        ids, all_sure, chosen = on_host(tokens, sure.all(), logprobs.gather(1, tokens[:, None]))
+        self._check(chosen)
+        if not all_sure[0]:
+            tokens = self.sampler.draw_rest(tokens, sure, self.logits, uniform, self.seen)
+            ids, chosen = on_host(tokens, logprobs.gather(1, tokens[:, None]))
+        for row, token, logprob in zip(self.rows, ids, chosen):
+            row.ids.append(int(token))
             row.logprobs.append(logprob)
         if self.seen is not None:
-            self.seen[torch.arange(len(drawn)), drawn] = True
-        return drawn
+            self.seen.scatter_(1, tokens[:, None], True)
+        self.drawn += 1
+        return tokens
 
-    def _check(self, total: torch.Tensor) -> None:
-        broken = (~total.isfinite()).nonzero()[:, 0].tolist()
-        if broken:
-            row = self.rows[broken[0]]
-            raise BrokenModel(
-                f"the model's scores are not numbers, first after {len(row.ids)} tokens of answer {row.number + 1}: "
-                "its weights are damaged, or too large for its number format"
-            )
+    def _check(self, logprobs: list[float]) -> None:
+        """Raise BrokenModel for a row without a log-probability: one score that is not a number spoils them all."""
+        for row, logprob in zip(self.rows, logprobs):
+            if not math.isfinite(logprob):
+                raise BrokenModel(
+                    f"the model's scores are not numbers, first after {len(row.ids)} tokens of answer {row.number + 1}: "
+                    "its weights are damaged, or too large for its number format"
+                )
 
     def _keep(self, order: list[int]) -> None:
         if len(order) < len(self.rows):
             self.decoder.keep(order)
             self.rows = [self.rows[place] for place in order]
-            self.logits, self.uniform = self.logits[order], self.uniform[order]
+            self.uniform, self.drawn = self.uniform[order], self.drawn[order]
             self.seen = None if self.seen is None else self.seen[order]
+
+
+def on_host(*tensors: torch.Tensor) -> list[list[float]]:
+    """The numbers of each tensor as a list: together, so that a device is waited for once.
+
+    Token ids and float32 numbers are exact in the float64 that they travel in.
+    """
+    sizes = [tensor.numel() for tensor in tensors]
+    numbers = torch.cat([tensor.flatten().double() for tensor in tensors]).tolist()
+    ends = list(accumulate(sizes))
+    return [numbers[end - size : end] for size, end in zip(sizes, ends)]
 
 
 def _joined(old: torch.Tensor | None, new: torch.Tensor) -> torch.Tensor:

@@ -99,7 +99,11 @@ class Causal:
         return self.model(**here).logits[:, -1].float()
 
     def _here(self, value):
-        return value.to(self.model.device) if isinstance(value, torch.Tensor) else value
+        """A tensor on the model's device; a GPU fetches it by itself, and nobody waits."""
+        device = self.model.device
+        if not isinstance(value, torch.Tensor) or value.device == device:
+            return value
+        return value.pin_memory().to(device, non_blocking=True)
 
 
 class EncoderDecoder(Causal):

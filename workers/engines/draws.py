@@ -11,6 +11,8 @@ import torch
 # lies within the first few.
 PREFILTERS = (128, 2048)
 
+BLOCK = 16  # tokens of which the likeliest stands for all, in likeliest()
+
 IMPOSSIBLE = torch.finfo(torch.float64).tiny  # a token whose weight is below was ruled out by the model
 
 MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], dtype=np.uint64)
@@ -44,6 +46,26 @@ def uniforms(seeds: list[int], steps: int) -> torch.Tensor:
     words = philox(counter, np.stack([seeds & LOW, seeds >> HALF], axis=-1)[:, None])
     bits = (words[..., 0] << np.uint64(21)) ^ (words[..., 1] >> np.uint64(11))
     return torch.from_numpy(bits.astype(np.float64) * 2.0**-53)
+
+
+def likeliest(scores: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The `count` highest of the scores (rows, vocabulary), in falling order, and their tokens: both (rows, count).
+
+    A block of tokens holds one of them only if its highest score is among the `count` highest of all blocks, so that a
+    large vocabulary is read once, and only the rest is sorted.
+    """
+    vocabulary = scores.shape[1]
+    blocks = vocabulary // BLOCK
+    if blocks < 4 * count:
+        return scores.topk(count)
+    whole = scores[:, : BLOCK * blocks].unflatten(1, (BLOCK, blocks))  # token t lies in block t modulo `blocks`
+    best = whole.amax(1).topk(count).indices
+    places = torch.arange(vocabulary, device=scores.device)
+    inside = (best[:, None] + places[: BLOCK * blocks : blocks, None]).flatten(1)
+    beyond = places[BLOCK * blocks :].expand(len(scores), -1)
+    tokens = torch.cat([inside, beyond], 1)
+    values, chosen = scores.gather(1, tokens).topk(count)
+    return values, tokens.gather(1, chosen)
 
 
 @dataclass(frozen=True)
@@ -85,29 +107,62 @@ class Sampler:
         `seen` (rows, vocabulary) is true for the tokens to penalise. The number inverts the distribution with its
         tokens in falling order: neither a setting's cut nor the rows beside it move a draw from the likeliest token.
         """
-        if seen is not None and self.repetition_penalty != 1:
-            penalty = self.repetition_penalty
-            scores = torch.where(seen, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
+        tokens, sure = self.draw_among_few(scores, uniform, seen)
+        return self.draw_rest(tokens, sure, scores, uniform, seen)
+
+    def draw_among_few(
+        self, scores: torch.Tensor, uniform: torch.Tensor, seen: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The tokens (rows,) among the likeliest few, and for which rows (rows,) they are those of draw().
+
+        Nothing of it waits for the device. Scores that are not numbers give any token.
+        """
+        scores = self._penalised(scores, seen)
         if self.temperature == 0:
-            return scores.argmax(-1)
-        first, *wider = [w for w in PREFILTERS if self.top_k < w < scores.shape[1]] + [scores.shape[1]]
-        tokens, sure = self._among(first, scores, uniform)
-        for width in wider:
+            tokens = scores.argmax(-1)
+            return tokens, torch.ones_like(tokens, dtype=torch.bool)
+        return self._among(self._widths(scores)[0], scores, uniform)
+
+    def draw_rest(
+        self,
+        tokens: torch.Tensor,
+        sure: torch.Tensor,
+        scores: torch.Tensor,
+        uniform: torch.Tensor,
+        seen: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The tokens of draw(), given those of draw_among_few(): rows that are not sure look further."""
+        scores = self._penalised(scores, seen)
+        for width in self._widths(scores)[1:]:
             rows = (~sure).nonzero()[:, 0]
-            if len(rows):
-                tokens[rows], sure[rows] = self._among(width, scores[rows], uniform[rows])
+            if not len(rows):
+                break
+            tokens[rows], sure[rows] = self._among(width, scores[rows], uniform[rows])
         return tokens
+
+    def _penalised(self, scores: torch.Tensor, seen: torch.Tensor | None) -> torch.Tensor:
+        if seen is None or self.repetition_penalty == 1:
+            return scores
+        penalty = self.repetition_penalty
+        return torch.where(seen, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
+
+    def _widths(self, scores: torch.Tensor) -> list[int]:
+        """How many of the likeliest tokens are looked at, one after the other; the last are all."""
+        vocabulary = scores.shape[1]
+        return [width for width in PREFILTERS if self.top_k < width < vocabulary] + [vocabulary]
 
     def _among(self, width: int, scores: torch.Tensor, uniform: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The tokens (rows,) drawn among the `width` likeliest, and for which rows (rows,) no other token could be."""
-        values, ids = scores.topk(width)
+        values, ids = likeliest(scores, width)
         weights = ((values - values[:, :1]).double() / self.temperature).exp()  # of the likeliest: 1
         kept, total, whole = self._cut(values, weights, scores)
         reach = (weights * kept).cumsum(-1)
         goal = uniform * torch.where(whole, reach[:, -1], total)
         # Without a cut, what a draw falls on is known before all that is kept is.
         sure = whole if self.cuts else whole | (goal < reach[:, -1])
-        place = (reach <= goal[:, None]).sum(-1).clamp(max=kept.sum(-1) - 1)  # where rounding reached the very end
+        place = (reach <= goal[:, None]).sum(-1)
+        last = (kept.sum(-1) - 1).clamp(min=0)  # none is kept of scores that are not numbers
+        place = place.clamp(max=last)  # where rounding reached the very end
         return ids.gather(1, place[:, None])[:, 0], sure
 
     def _cut(
