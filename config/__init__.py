@@ -1,6 +1,7 @@
 import os
 
-os.umask(0o077)  # each process that make up starts, and each command: what they write is no one else's
+# Each process that `make up` starts and each command imports this: what they write is private.
+os.umask(0o077)
 
 from config.celery import app as celery_app  # noqa: E402
 

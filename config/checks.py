@@ -37,7 +37,7 @@ def make_folders(var: Path) -> None:
 
 
 def close_to_others(var: Path) -> None:
-    """The data folder of an earlier version, or of another umask, may be readable by every account."""
+    """What an earlier version wrote may be readable by every account."""
     try:
         opened = make_private(var)
     except OSError as error:

@@ -1,12 +1,14 @@
 """The WSGI application for an ASGI server: a request takes a thread once all of it is here.
 
-granian's own WSGI mode gives a request its thread when its head is read, and waits for the body without end: as many
-connections as there are threads, each with a head and ten bytes, stopped the site. Here the event loop waits, for
-bodies and for slow readers, and a body has a largest size and a longest time.
+granian's own WSGI mode gives a request its thread when its head is read, and waits for the body
+without end: as many connections as there are threads, each with a head and ten bytes, stopped the
+site. Here the event loop waits, for bodies and for slow readers, and a body has a largest size and
+a longest time.
 
-Why of our own (granian 2.8.7): its RSGI mode buffers a whole download that nobody reads (400 MB of memory for a file of
-400 MB), its ASGI mode waits for the reader. Django's ASGI handler takes a thread and a database connection for each
-request and reads streamed files into memory; asgiref's adapter has no limits; a2wsgi takes the thread first.
+Why our own (granian 2.8.7): its RSGI mode buffers a whole download that nobody reads (400 MB of
+memory for a file of 400 MB), its ASGI mode waits for the reader. Django's ASGI handler takes a
+thread and a database connection for each request and reads streamed files into memory; asgiref's
+adapter has no limits; a2wsgi takes the thread first.
 """
 
 from __future__ import annotations
@@ -44,14 +46,14 @@ class Refused(Exception):
 
 
 class File:
-    """`wsgi.file_wrapper`: a file that the event loop sends, while the request's thread does other work."""
+    """`wsgi.file_wrapper`: a file that the event loop sends, without a thread."""
 
     def __init__(self, file: IO[bytes], block_size: int = BLOCK):
         self.read, self.close = file.read, file.close
 
 
 class Gateway:
-    """`largest(environ)` tells how many bytes a request's body may have; it is asked where one is large."""
+    """`largest(environ)`: how many bytes a body may have; asked only where one is large."""
 
     def __init__(self, wsgi: Callable, largest: Callable[[Environ], int]):
         self.wsgi, self.largest = wsgi, largest
@@ -71,7 +73,7 @@ class Gateway:
     # The request
 
     async def take(self, environ: Environ, receive: Receive) -> None:
-        """Read the body, within its limits. One that is refused is answered in its place by the application."""
+        """Read the body, within its limits. The application words the answer to a refused one."""
         body = environ["wsgi.input"]
         try:
             await self.read(environ, receive)
@@ -79,7 +81,8 @@ class Gateway:
             environ[bodies.REFUSED] = refusal.status
             body.seek(0)
             body.truncate()
-        environ["CONTENT_LENGTH"] = str(body.tell())  # also of a chunked body, whose length nobody knew
+        # also of a chunked body, whose length nobody knew
+        environ["CONTENT_LENGTH"] = str(body.tell())
         body.seek(0)
 
     async def read(self, environ: Environ, receive: Receive) -> None:
@@ -103,7 +106,10 @@ class Gateway:
             raise Refused(408) from None
 
     async def limit(self, environ: Environ, size: int) -> int:
-        """The limit of this body; raises Refused when it is below `size`. Who sends a large one is looked up first."""
+        """The limit of this body; raises Refused where it is below `size`.
+
+        Who sends a large body is looked up first.
+        """
         if size <= bodies.SMALL:
             return bodies.SMALL
         limit = await self.in_thread(self.largest, environ)
@@ -121,8 +127,10 @@ class Gateway:
             await sender.send(response)
 
     def run(self, environ: Environ, sender: Sender) -> File | dict | None:
-        """In a thread: run the application. What is not to be sent at once is sent from here: generators hold
-        database connections, which belong to their thread."""
+        """In a thread: run the application. Returns what the event loop is to send.
+
+        A generator is sent from here: it may hold a database connection, which is its thread's.
+        """
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info=None) -> None:
             closing = [("connection", "close")] if bodies.REFUSED in environ else []
@@ -176,7 +184,8 @@ class Sender:
         """Raises Gone once the reader has left, or has taken nothing for READER_SECONDS."""
         self.leaving = self.leaving or asyncio.ensure_future(self.disconnect())
         sending = asyncio.ensure_future(self.send(message))
-        await asyncio.wait({sending, self.leaving}, timeout=READER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        first = asyncio.FIRST_COMPLETED
+        await asyncio.wait({sending, self.leaving}, timeout=READER_SECONDS, return_when=first)
         if not sending.done() or self.leaving.done():
             sending.cancel()
             raise Gone
@@ -225,7 +234,7 @@ def as_environ(scope: dict) -> Environ:
 
 
 def as_variables(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers as CGI names them. One with an underscore would pass for another header, so it is left out."""
+    """Headers as CGI names them, without those that would pass for another by an underscore."""
     variables: dict[str, str] = {}
     for raw, value in headers:
         name = raw.decode("latin-1").upper()

@@ -1,6 +1,6 @@
 """How large a request may be: small, but for who is logged in where files are uploaded.
 
-Known before its body is read: the server asks `largest`, and the middleware refuses in words (people/middleware.py).
+Known before its body is read: the server asks `largest`, and people/middleware.py words the refusal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from django.urls import Resolver404, resolve
 from people import tokens
 from people.sessions import SessionStore
 
-REFUSED = "podium.refused"  # in the environment of a request whose body the server refused: the status to answer
+# In the environment of a request whose body the server refused: the status to answer.
+REFUSED = "podium.refused"
 SMALL = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 AROUND = 2**20  # bytes of a form around its files
 

@@ -1,4 +1,4 @@
-"""The cache that all processes share lies in the broker. While that is away, each process has one of its own."""
+"""All processes share a cache in the broker. While that is away, each has one of its own."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache
 
 log = logging.getLogger(__name__)
-AGAIN_SECONDS = 5  # between two looks whether the broker is back; none of them holds up more than one request
-SHARED = ("add", "get", "set", "touch", "delete", "incr", "has_key", "get_many", "set_many", "delete_many", "clear")
+AGAIN_SECONDS = 5  # between two looks whether the broker is back
+SHARED = ("add", "get", "set", "touch", "delete", "incr", "has_key", "clear")
+SHARED += ("get_many", "set_many", "delete_many")
 
 
 class Plain:
-    """Values as JSON. Django's own are pickles: whoever can write to the broker could run code here."""
+    """Values as JSON. Django pickles them: whoever can write to the broker could run code here."""
 
     def dumps(self, value: Any) -> Any:
         return value if type(value) is int else json.dumps(value)  # a bare number can be counted up
@@ -27,7 +28,7 @@ class Plain:
 
 
 class BrokerCache(RedisCache):
-    """What is counted here is counted by each process for itself while the broker is away, which the log says."""
+    """While the broker is away, which the log says, each process counts for itself."""
 
     away_until: float | None = None  # of all threads
 
@@ -50,14 +51,14 @@ class BrokerCache(RedisCache):
     @staticmethod
     def note_away(error: redis.RedisError) -> None:
         if BrokerCache.away_until is None:
-            log.warning("the broker is not reached, each process counts requests for itself: %s", error)
+            log.warning("the broker is not reached, each process counts for itself: %s", error)
         BrokerCache.away_until = monotonic() + AGAIN_SECONDS
 
     @staticmethod
     def note_back() -> None:
         if BrokerCache.away_until is not None:
             BrokerCache.away_until = None
-            log.warning("the broker is back: requests are counted together again")
+            log.warning("the broker is back: processes count together again")
 
 
 def _shared(name: str):

@@ -1,7 +1,7 @@
 """What is sent to webhooks: a delivery is claimed for a while, sent, and what came of it is kept; failed ones go again later.
 
-The table is the queue (people/outbox.py). A delivery that is sent once more has the same id. Signed as Standard
-Webhooks says (https://www.standardwebhooks.com).
+The table is the queue (people/outbox.py). A delivery that is sent once more has the same id. Signed
+as Standard Webhooks says (https://www.standardwebhooks.com).
 """
 
 from __future__ import annotations

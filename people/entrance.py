@@ -119,7 +119,8 @@ def show_link(request: HttpRequest, invitation: Invitation, token: str) -> HttpR
 
 def mail_link(request: HttpRequest, invitation: Invitation, link: str) -> None:
     context = {"invitation": invitation, "link": link, "user": request.user}
-    mail.send(invitation.email, "people/mail/invitation.txt", context, invitation.expires_at - now())
+    valid_for = invitation.expires_at - now()
+    mail.send(invitation.email, "people/mail/invitation.txt", context, valid_for)
 
 
 @site_admin

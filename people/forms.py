@@ -78,8 +78,8 @@ class ResetForm(PasswordResetForm):
         return [user] if user else []
 
     def send_mail(self, subject_template, template, context, sender, to, **_html) -> None:
-        holds = timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
-        mail.send(to, template, context, holds, context["user"].language)
+        valid_for = timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
+        mail.send(to, template, context, valid_for, context["user"].language)
 
 
 class NewPasswordForm(SetPasswordForm):

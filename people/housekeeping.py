@@ -1,4 +1,6 @@
-"""What nobody needs any more is forgotten: receipts, the logs of webhooks and of e-mail, ended sessions, and the copies made before upgrades."""
+"""What nobody needs any more is deleted: receipts, the logs of webhooks and e-mail, ended sessions,
+and the copies made before upgrades.
+"""
 
 from datetime import datetime, timedelta
 

@@ -4,7 +4,7 @@ import logging
 
 
 class WithoutTraceback(logging.Filter):
-    """A refusal (403, 404 …) is one line: its traceback shows only where Podium said no. Errors keep theirs."""
+    """A refusal (403, 404 …) is one line: its traceback only shows where Podium refused."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if getattr(record, "status_code", 500) < 500:

@@ -1,7 +1,9 @@
-"""E-mail: a letter is a row, written with the deed that it tells of; a worker sends it, and again later while that fails.
+"""E-mail: a letter is a row, written in the transaction that it belongs to. A worker sends it, and
+again later while that fails.
 
-No page waits for a mail server, and a restart loses nothing. The text may hold a link that lets somebody in: it is
-emptied once the letter is sent or given up, and none is sent after its links have ended.
+No page waits for a mail server, and a restart loses nothing. The text may hold a link that lets
+somebody in: it is emptied once the letter is sent or given up, and no letter is sent after its link
+has expired.
 """
 
 from __future__ import annotations
@@ -31,7 +33,11 @@ MINUTE, HOUR = 60, 3600
 LATER = (10, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 16 * HOUR)
 AT_ONCE = 20  # letters of one connection to the mail server
 SHOWN = 300  # characters of an error
-UNREACHED = (smtplib.SMTPConnectError, smtplib.SMTPServerDisconnected, smtplib.SMTPAuthenticationError)
+UNREACHED = (
+    smtplib.SMTPConnectError,
+    smtplib.SMTPServerDisconnected,
+    smtplib.SMTPAuthenticationError,
+)
 _sending = threading.Lock()
 
 
@@ -41,14 +47,21 @@ def is_sent() -> bool:
 
 
 @transaction.atomic
-def send(to: str, template: str, context: dict, holds: timedelta, language: str | None = None) -> Letter:
-    """Have the template sent, whose first line is the subject, in the reader's language.
+def send(
+    to: str,
+    template: str,
+    context: dict,
+    valid_for: timedelta,
+    language: str | None = None,
+) -> Letter:
+    """Queue the template, whose first line is the subject, in the reader's language.
 
-    `holds`: how long its links do; it is not sent after that.
+    `valid_for`: until its links expire; it is not sent later.
     """
     with translation.override(language or translation.get_language()):
         subject, body = render_to_string(template, context).strip().split("\n", 1)
-    letter = Letter.objects.create(to=to, subject=subject, body=body.strip() + "\n", useful_until=now() + holds)
+    fields = {"subject": subject, "body": body.strip() + "\n", "useful_until": now() + valid_for}
+    letter = Letter.objects.create(to=to, **fields)
     transaction.on_commit(wake)
     return letter
 
@@ -68,10 +81,11 @@ def deliver() -> None:
 
 
 def send_some() -> bool:
-    """A few letters by one connection; False when the mail server is not reached, and the others had better wait."""
+    """A few letters by one connection; False when the mail server is not reached: the rest waits."""
     connection = get_connection()
     try:
-        for pk in list(outbox.due(Letter).order_by("next_at", "pk").values_list("pk", flat=True)[:AT_ONCE]):
+        waiting = outbox.due(Letter).order_by("next_at", "pk").values_list("pk", flat=True)
+        for pk in list(waiting[:AT_ONCE]):
             if outbox.claim(Letter, pk):
                 letter = Letter.objects.get(pk=pk)
                 error = attempt(connection, letter)
@@ -87,17 +101,18 @@ def send_some() -> bool:
 
 
 class TooLate(Exception):
-    """The letter's links lead nowhere any more."""
+    """The letter's link has expired."""
 
 
 def attempt(connection, letter: Letter) -> Exception | None:
     """Why it could not be sent; None when it was."""
     if letter.useful_until <= now():
-        return TooLate(_("It could not be sent before its links ended."))
+        return TooLate(_("It could not be sent before its link expired."))
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "podium"
-    headers = {"Message-ID": f"<{letter.uuid}@{domain}>"}  # the same at each attempt: a second copy is known by it
+    message = EmailMessage(letter.subject, letter.body, to=[letter.to], connection=connection)
+    message.extra_headers["Message-ID"] = f"<{letter.uuid}@{domain}>"  # the same at each attempt
     try:
-        EmailMessage(letter.subject, letter.body, to=[letter.to], headers=headers, connection=connection).send()
+        message.send()
     except Exception as error:  # whatever it is, it is kept with this letter and holds up no other
         close(connection)
         return error
@@ -118,11 +133,11 @@ def conclude(letter: Letter, error: Exception | None) -> None:
     if error is None:
         outbox.write(letter, state=State.SENT, next_at=None, body="", sent_at=now(), error="")
     elif is_final(error) or letter.attempts > len(LATER) or after > letter.useful_until:
-        log.error("An e-mail is given up, the page Accounts says which: %s", told(error))
-        outbox.write(letter, state=State.GIVEN_UP, next_at=None, body="", error=told(error))
+        log.error("An e-mail is given up, the page Accounts says which: %s", reason(error))
+        outbox.write(letter, state=State.GIVEN_UP, next_at=None, body="", error=reason(error))
     else:
-        log.warning("An e-mail could not be sent and is tried again: is EMAIL_URL right? %s", told(error))
-        outbox.write(letter, state=State.FAILED, next_at=after, error=told(error))
+        log.warning("An e-mail failed and is tried again: is EMAIL_URL right? %s", reason(error))
+        outbox.write(letter, state=State.FAILED, next_at=after, error=reason(error))
 
 
 def is_final(error: Exception) -> bool:
@@ -135,19 +150,21 @@ def is_final(error: Exception) -> bool:
 
 
 def is_unreached(error: Exception | None) -> bool:
-    """Whether it is the mail server that is away, or lets nobody in: other letters would fare alike."""
+    """Whether the mail server is away, or lets nobody in: other letters would fail, too."""
     if isinstance(error, smtplib.SMTPException):  # each is an OSError too
         return isinstance(error, UNREACHED)
     return isinstance(error, OSError)
 
 
-def told(error: Exception) -> str:
+def reason(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        replies = [f"{code} {text.decode(errors='replace')}" for code, text in error.recipients.values()]
+        answers = error.recipients.values()
+        replies = [f"{code} {text.decode(errors='replace')}" for code, text in answers]
         return "; ".join(replies)[:SHOWN]
     return (str(error) or type(error).__name__)[:SHOWN]
 
 
 def troubled() -> QuerySet[Letter]:
     """What failed, newest first: an administrator of the site is shown it."""
-    return Letter.objects.filter(state__in=[State.FAILED, State.GIVEN_UP]).order_by("-created_at", "-pk")
+    failed = Letter.objects.filter(state__in=[State.FAILED, State.GIVEN_UP])
+    return failed.order_by("-created_at", "-pk")

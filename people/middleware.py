@@ -25,7 +25,7 @@ class OwnSettings:
 
 
 class LimitBodies:
-    """Refuses a body that is too large before any of it is read, and words what the server refused."""
+    """Refuses a body that is too large before it is read, and words what the server refused."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -33,11 +33,19 @@ class LimitBodies:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         status = request.META.get(bodies.REFUSED)
         if status == 408:
-            return refuse(request, 408, _("The request took too long to arrive. Try again, or send less at once."))
+            return refuse(
+                request,
+                408,
+                _("The request took too long to arrive. Try again, or send less at once."),
+            )
         length = bodies.announced(request)
         if status == 413 or (length > bodies.SMALL and length > bodies.limit(request)):
             size = filesizeformat(bodies.limit(request))
-            return refuse(request, 413, _("At most %(size)s can be sent here: send it in parts.") % {"size": size})
+            return refuse(
+                request,
+                413,
+                _("At most %(size)s can be sent here: send it in parts.") % {"size": size},
+            )
         return self.get_response(request)
 
 

@@ -397,7 +397,7 @@ class Delivery(models.Model):
 
 
 class Letter(models.Model):
-    """An e-mail on its way. Its text, which may hold a link that lets somebody in, is kept only until it is sent."""
+    """An e-mail. Its text, which may hold a link that lets somebody in, is kept until it is sent."""
 
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting: not sent yet")

@@ -1,7 +1,7 @@
-"""What is on its way out of here, an event or a letter: rows that a worker takes for a while, sends, and tries again.
+"""Rows that are sent elsewhere, events and letters: a worker claims one, sends it, and tries again.
 
-The table is the queue: a message only wakes a worker up, and the sweep makes up for a lost one. A row whose worker was
-killed is sent once more when its lease is over.
+The table is the queue: a message only wakes a worker up, and the sweep makes up for a lost one. A
+row whose worker was killed is sent once more when its lease is over.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ def claim(rows: type[Model], pk: int) -> bool:
 
 
 def write(row: Any, **fields: Any) -> bool:
-    """Note what came of an attempt, if the row is still ours: whoever took it over keeps what came of theirs."""
+    """Record the result of an attempt, unless another worker has claimed the row meanwhile."""
     ours = type(row).objects.filter(pk=row.pk, attempts=row.attempts)
     return bool(ours.update(leased_until=None, **fields))
 
 
-def drain(rows: type[Model], one_at_a_time: threading.Lock, send_some: Callable[[], bool | None]) -> None:
-    """Send all that is due, until `send_some` says False. One thread of a process does; the others stay free."""
+def drain(rows: type[Model], lock: threading.Lock, send_some: Callable[[], bool | None]) -> None:
+    """Send all that is due, until `send_some` returns False. One thread of a process does."""
     while due(rows).exists():
-        if not one_at_a_time.acquire(blocking=False):
+        if not lock.acquire(blocking=False):
             return  # who is at it looks once more before they leave
         try:
             if send_some() is False:
                 return
         finally:
-            one_at_a_time.release()
+            lock.release()
 
 
 def wake(task: str) -> None:

@@ -1,4 +1,4 @@
-"""What Podium writes is for its own account alone: sessions, hashes of passwords, what people wrote."""
+"""What Podium writes is for its own account alone: sessions, passwords, what people wrote."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def make_private(folder: Path) -> int:
-    """Take every right on the folder and all in it from other accounts; returns how many paths were open.
+    """Take all rights on the folder and what is in it from others; returns how many paths were open.
 
     Links are not followed. Raises OSError for a path whose rights this account may not change.
     """

@@ -120,7 +120,8 @@ def account_list(request: HttpRequest) -> HttpResponse:
     into = Prefetch("memberships", Membership.objects.select_related("project").order_by("project__name"))
     people = User.objects.prefetch_related(into).annotate(projects=Count("memberships")).order_by("email")
     context = {"people": people, "invitations": invitations.open_to(None)}
-    context |= {"letters": mail.troubled()[:LETTERS], "more_letters": max(0, mail.troubled().count() - LETTERS)}
+    letters = mail.troubled()
+    context |= {"letters": letters[:LETTERS], "more_letters": max(0, letters.count() - LETTERS)}
     return render(request, "people/accounts.html", context)
 
 

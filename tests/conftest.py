@@ -18,7 +18,7 @@ os.environ["PODIUM_DTYPE"] = "float32"
 
 
 def pytest_configure(config):
-    """Static files are served as they lie in the repository, and each process has its own cache: no broker runs."""
+    """Static files are served as they lie in the repository; no broker holds the cache."""
     from django.conf import settings
 
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

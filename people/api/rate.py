@@ -1,4 +1,4 @@
-"""How many requests one person's scripts may send: counted in the cache, so for all web processes together."""
+"""How many requests one person's scripts may send, counted for all web processes together."""
 
 from rest_framework.throttling import UserRateThrottle
 

@@ -8,13 +8,21 @@ from people import bodies, tokens
 
 pytestmark = pytest.mark.django_db
 HUGE = "1500000000"
-UPLOADS = ["/p/demo/prompts/upload", "/api/v1/projects/demo/imports", "/api/v1/projects/demo/prompts"]
+UPLOADS = [
+    "/p/demo/prompts/upload",
+    "/api/v1/projects/demo/imports",
+    "/api/v1/projects/demo/prompts",
+]
 
 
 def announce(client, path, length=HUGE, **headers):
     """A request that says how long its body is, and sends nothing of it."""
     return client.generic(
-        "POST", path, CONTENT_LENGTH=str(length), content_type="multipart/form-data; boundary=x", **headers
+        "POST",
+        path,
+        CONTENT_LENGTH=str(length),
+        content_type="multipart/form-data; boundary=x",
+        **headers,
     )
 
 

@@ -108,7 +108,7 @@ def test_while_the_broker_is_away_each_process_counts_for_itself(server, monkeyp
     assert [one.allow_request(None, None) for _ in range(4)] == [True, True, True, False]
     assert one.cache.get_or_set("progress", lambda: 40, 15) == one.cache.get_or_set("progress", lambda: 50, 15) == 40
     assert [record.message.split(":")[0] for record in caplog.records] == [
-        "the broker is not reached, each process counts requests for itself"
+        "the broker is not reached, each process counts for itself"
     ]
 
 
@@ -123,4 +123,4 @@ def test_a_broker_that_is_back_is_asked_again(server, monkeypatch, caplog):
     cache.set("key", 2)
 
     assert len(cache._cache.get_client().keys()) == 1
-    assert caplog.records[-1].message == "the broker is back: requests are counted together again"
+    assert caplog.records[-1].message == "the broker is back: processes count together again"

@@ -136,7 +136,7 @@ def test_no_letter_is_sent_after_its_links_have_ended(ann, server, settings):
 
     letter = Letter.objects.get()
     assert (letter.state, letter.attempts, server.taken) == ("given_up", 2, [])
-    assert letter.error == "It could not be sent before its links ended."
+    assert letter.error == "It could not be sent before its link expired."
 
 
 def test_the_last_attempt_comes_before_the_links_end(ann, server, settings):

@@ -254,4 +254,8 @@ def test_the_head_of_a_request_is_as_wsgi_wants_it():
     environ = application.environs[0]
     assert environ["PATH_INFO"].encode("latin-1").decode() == "/é"
     assert (environ["QUERY_STRING"], environ["REMOTE_ADDR"]) == ("a=%20", "192.0.2.7")
-    assert (environ["HTTP_COOKIE"], environ["HTTP_X_REAL"], environ["CONTENT_TYPE"]) == ("a=1; b=2", "yes", "t")
+    assert (environ["HTTP_COOKIE"], environ["HTTP_X_REAL"], environ["CONTENT_TYPE"]) == (
+        "a=1; b=2",
+        "yes",
+        "t",
+    )

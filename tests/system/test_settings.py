@@ -18,7 +18,10 @@ def read(monkeypatch, **environment):
     ("name", "value"),
     [
         ("PODIUM_SILENT_SECONDS", "-1"),
-        ("PODIUM_SILENT_SECONDS", "5"),  # as long as between two heartbeats: each job would be taken over
+        (
+            "PODIUM_SILENT_SECONDS",
+            "5",
+        ),  # as long as between two heartbeats: each job would be taken over
         ("PODIUM_SWEEP_SECONDS", "0"),
         ("PODIUM_KEEP_DAYS", "-30"),
         ("PODIUM_UPLOAD_LIMIT", "0"),
