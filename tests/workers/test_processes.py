@@ -88,14 +88,26 @@ def weights_of(run: Path) -> dict:
     return load_file(run / "out" / "model.safetensors")
 
 
+def apart(saved: Path, expected: Path, place: Path) -> float:
+    """How far two results lie apart, as a share of how far the second has moved from the model it started from."""
+    import torch
+    from safetensors.torch import load_file
+
+    start, one, other = load_file(place / "model" / "model.safetensors"), weights_of(saved), weights_of(expected)
+    assert one.keys() == other.keys() == start.keys()
+    flat = [torch.cat([tensors[name].flatten() for name in start]) for tensors in (one, other, start)]
+    return ((flat[0] - flat[1]).norm() / (flat[1] - flat[2]).norm()).item()
+
+
 # KTO estimates its divergence on the answers of a forward pass, which each process has its own of.
-@pytest.mark.parametrize(("kind", "near"), [("sft", 1e-5), ("dpo", 1e-5), ("kto", 0.02)])
-def test_two_processes_learn_what_one_learns_from_steps_twice_as_large(copied, alone, kind, near):
-    _, single = alone(kind)
+@pytest.mark.parametrize(("kind", "near"), [("sft", 1e-5), ("dpo", 1e-5), ("kto", 1e-3)])
+def test_two_processes_learn_what_one_learns_from_steps_twice_as_large(place, copied, alone, kind, near):
+    run, single = alone(kind)
     events = events_of(copied[kind])
 
+    assert apart(copied[kind], run, place) < 1e-3
     assert losses(events) == pytest.approx(losses(single), abs=near)
-    assert figures(events) == pytest.approx(figures(single), abs=max(near, 1e-3))
+    assert figures(events) == pytest.approx(figures(single), abs=1e-3)
     assert [event["event"] for event in events].count("done") == 1
     assert {"event": "log", "text": "2 processes train together: a step takes 8 rows."} in events
 
@@ -106,8 +118,7 @@ def test_the_processes_agree_to_the_last_bit(copied, kind):
     assert first == second
 
 
-def test_a_model_in_shards_is_saved_whole_and_is_what_one_process_would_have_made(in_shards, alone):
-    import torch
+def test_a_model_in_shards_is_saved_whole_and_is_what_one_process_would_have_made(place, in_shards, alone):
     from transformers import AutoModelForCausalLM
 
     run, single = alone("whole")
@@ -115,10 +126,7 @@ def test_a_model_in_shards_is_saved_whole_and_is_what_one_process_would_have_mad
 
     assert not info["missing_keys"]
     assert losses(events_of(in_shards["whole"])) == pytest.approx(losses(single), abs=1e-4)
-    expected, saved = weights_of(run), weights_of(in_shards["whole"])
-    assert expected.keys() == saved.keys()
-    for name, tensor in saved.items():
-        torch.testing.assert_close(tensor, expected[name], atol=2e-4, rtol=0)
+    assert apart(in_shards["whole"], run, place) < 1e-3
 
 
 def test_a_stopped_run_in_shards_ends_as_if_nothing_had_happened(in_shards):
@@ -129,14 +137,10 @@ def test_a_stopped_run_in_shards_ends_as_if_nothing_had_happened(in_shards):
     assert all(stopped[name].equal(tensor) for name, tensor in whole.items())
 
 
-def test_an_adapter_in_shards_is_merged_and_kept_beside(in_shards, alone):
-    import torch
-
+def test_an_adapter_in_shards_is_merged_and_kept_beside(place, in_shards, alone):
     run, _ = alone("adapter")
-    expected, saved = weights_of(run), weights_of(in_shards["adapter"])
+    assert apart(in_shards["adapter"], run, place) < 1e-3
     assert (in_shards["adapter"] / "out" / "adapter" / "adapter_model.safetensors").exists()
-    for name, tensor in saved.items():
-        torch.testing.assert_close(tensor, expected[name], atol=2e-4, rtol=0)
 
 
 def test_shards_are_refused_on_a_processor(place, monkeypatch):
