@@ -18,6 +18,7 @@ NAMES = {
     "prompts": gettext_lazy("prompts"),
     "reward_shift": gettext_lazy("reward shift"),
     "reward_std": gettext_lazy("disagreement of the heads"),
+    "bfloat16_share": gettext_lazy("share of the change that bfloat16 keeps"),
     "learning_rate": gettext_lazy("learning rate"),
     "grad_norm": gettext_lazy("gradient norm"),
     "reward": gettext_lazy("reward"),

@@ -73,7 +73,7 @@ def test_several_datasets_are_learned_and_the_first_is_measured(place):
 
     said = " ".join(event["text"] for event in events if event["event"] == "log")
     assert int(said.split("Learns from ")[1].split()[0]) > 4 + 36
-    assert set(figures(events)) == {("loss", "train")}
+    assert set(figures(events)) == {("loss", "train"), ("bfloat16_share", "weights")}
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.25, 1.0])

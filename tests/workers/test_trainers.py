@@ -381,13 +381,18 @@ def test_a_model_that_cannot_be_read_is_named(folder, tmp_path, capsys):
 def test_a_result_appears_whole_or_not_at_all(tmp_path):
     run = make_run(tmp_path)
     with pytest.raises(OSError, match="full"):
-        run.publish(lambda folder: (_ for _ in ()).throw(OSError("full")), [])
+        run.publish(lambda folder: (_ for _ in ()).throw(OSError("full")))
     assert not run.out.exists()
 
 
 def test_a_result_is_told_again(tmp_path, capsys):
     run = make_run(tmp_path)
-    run.publish(lambda folder: (folder / "model.safetensors").write_text("x"), [figures.plain("loss", "train", 0.5)])
+
+    def write(folder):
+        (folder / "model.safetensors").write_text("x")
+        return [figures.plain("loss", "train", 0.5)]
+
+    run.publish(write)
     told = capsys.readouterr().out
     run.report()
     assert capsys.readouterr().out == told

@@ -206,11 +206,21 @@ def test_a_finished_run_only_tells_its_figures_again(place, undisturbed):
 
 
 def test_a_model_tuned_on_rankings_is_whole_and_prefers_the_better_answers(place, tuned):
+    """Its weights say of an answer what the base with the adapter beside it says, and not what the base alone does."""
+    import torch
+    from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    out = place / "tuned" / "out"
-    _, info = AutoModelForCausalLM.from_pretrained(out, output_loading_info=True)
+    out, ids = place / "tuned" / "out", torch.tensor([list(range(5, 45))])
+    whole, info = AutoModelForCausalLM.from_pretrained(out, output_loading_info=True)
+    base = AutoModelForCausalLM.from_pretrained(place / "model")
+    with torch.inference_mode():
+        alone = base(ids).logits.log_softmax(-1)
+        adapted = PeftModel.from_pretrained(base, out / "adapter")(ids).logits.log_softmax(-1)
+        published = whole(ids).logits.log_softmax(-1)
 
+    assert (published - adapted).abs().max() < 1e-4
+    assert (published - alone).abs().max() > 0.1
     assert not info["missing_keys"]
     assert not info["unexpected_keys"]
     assert figures(tuned)["accuracy", "held-out"] > 0.8
@@ -254,7 +264,7 @@ def test_demonstrations_are_imitated(place):
 
     found = figures(Child(run).end())
 
-    assert set(found) == {("loss", "train")}
+    assert set(found) == {("loss", "train"), ("bfloat16_share", "weights")}
     assert found["loss", "train"] < 5.9
 
 

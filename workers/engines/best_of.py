@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from workers.engines import weights
 from workers.engines.answers import Sample, row_seed
-from workers.engines.device import best_device, best_dtype
+from workers.engines.device import best_device
 from workers.trainers import reward, tokens
 
 SCORED_TOGETHER = 32  # answers, unless n is more
@@ -29,9 +29,10 @@ class Scorer:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if not any("SequenceClassification" in name for name in config.architectures or []):
             raise ValueError(f"{folder} holds no reward model")
-        self.tokenizer, device = tokens.load_tokenizer(folder), best_device()
-        self.model = weights.load(AutoModelForSequenceClassification, folder, best_dtype(device)).to(device).eval()
-        self.model.score.float()
+        self.tokenizer = tokens.load_tokenizer(folder)
+        # In float32 on any device: the scores decide between answers that are nearly as good.
+        model = weights.load(AutoModelForSequenceClassification, folder, torch.float32)
+        self.model = model.to(best_device()).eval()
         self.model.config.pad_token_id = self.tokenizer.pad_token_id
         self.longest = min(LONGEST, getattr(config, "max_position_embeddings", None) or LONGEST)
 

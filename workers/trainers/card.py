@@ -18,7 +18,8 @@ Trained by Podium ({kind}) from the model `{model}` on the frozen dataset `{data
 
 ## Figures
 
-Intervals hold 95 % and resample prompts. *held-out* is validation and test together.
+Measured of the weights in this folder, in float32. Intervals hold 95 % and resample prompts. *held-out* is validation
+and test together; `bfloat16_share` is how much of what training changed is left where the weights are used in bfloat16.
 
 | figure | slice | value | interval | n |
 |---|---|---|---|---|

@@ -17,11 +17,13 @@ if __name__ == "__main__":
     run = runs.begin("dpo")  # before the imports below, see there
 
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, set_seed
+from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
 from trl import DPOConfig, DPOTrainer
 
 from workers.trainers import events, groups, loop, seq2seq, tokens
 from workers.trainers.groups import Group
+
+Answer = tuple[list[int], list[int]]  # token ids of a prompt and of what follows it
 
 
 def train(run: runs.Run) -> None:
@@ -67,13 +69,12 @@ def train(run: runs.Run) -> None:
     if model is None:
         return  # the first process goes on by itself
 
-    # 4. The figures, and the result.
-    policy = [
-        loop.logprobs(model, part, pad, recipe.tokens_at_once) for part in loop.told(answers, "Reads the prompts again")
-    ]
-    rewards = [implicit(recipe.beta, *row) for row in zip(policy, reference)]
-    result = [*groups.accuracy(found, rewards), *groups.loss(found, rewards), *groups.counts(found)]
-    run.publish(lambda folder: loop.save(model, tokenizer, run, folder), result)
+    # 4. The result, and its figures.
+    def measure(published: PreTrainedModel) -> list[dict]:
+        rewards = implicit_rewards(run, published, answers, pad)
+        return [*groups.accuracy(found, rewards), *groups.loss(found, rewards), *groups.counts(found)]
+
+    loop.publish(model, tokenizer, run, measure)
 
 
 def lessons(group: Group, answers: list[tuple[list[int], list[int]]], reference: list[float]) -> list[dict]:
@@ -97,6 +98,22 @@ def mixture(alpha: float) -> dict:
     if alpha == 0:
         return {}
     return {"loss_type": ["sft", "sigmoid"], "loss_weights": [alpha, 1 - alpha]}
+
+
+def implicit_rewards(
+    run: runs.Run, published: PreTrainedModel, answers: list[list[Answer]], pad: int
+) -> list[list[float]]:
+    """The implicit reward of each prompt's answers, from what both models say of them in float32."""
+    most = run.recipe.tokens_at_once
+
+    def read(model: PreTrainedModel, doing: str) -> list[list[float]]:
+        return [loop.logprobs(model, part, pad, most, exact=True) for part in loop.told(answers, doing)]
+
+    after = read(published, "Reads the prompts again")
+    published.to("cpu")  # one at a time on the device
+    start = loop.in_float32(type(published), run.model)
+    before = read(start, "Reads the prompts as at the start")
+    return [implicit(run.recipe.beta, *row) for row in zip(after, before)]
 
 
 def implicit(beta: float, policy: list[float], reference: list[float]) -> list[float]:

@@ -16,11 +16,11 @@ if __name__ == "__main__":
 import random
 
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, set_seed
+from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
 from trl import KTOConfig, KTOTrainer
 
 from workers.trainers import events, figures, loop, seq2seq, tokens
-from workers.trainers.dpo import implicit
+from workers.trainers.dpo import implicit_rewards
 from workers.trainers.events import Stop
 from workers.trainers.verdicts import Labelled, of_rows
 
@@ -51,9 +51,6 @@ def train(run: runs.Run) -> None:
     at_once = several_at_once(recipe.batch, longest, recipe.tokens_at_once)
     lessons = mismatched(lessons, at_once)
     events.log(f"Reads {len(lessons)} answers with the model it starts from.")
-    reference = [
-        loop.logprobs(model, part, pad, recipe.tokens_at_once) for part in loop.told(answers, "Reads the prompts")
-    ]
     for lesson in loop.told(lessons, "Reads the answers"):
         pair = [(lesson["prompt_ids"], lesson[name]) for name in ("completion_ids", "KL_completion_ids")]
         lesson["ref_logps"], lesson["ref_KL_logps"] = loop.logprobs(model, pair, pad, recipe.tokens_at_once)
@@ -84,13 +81,12 @@ def train(run: runs.Run) -> None:
     if model is None:
         return  # the first process goes on by itself
 
-    # 4. The figures, and the result.
-    policy = [
-        loop.logprobs(model, part, pad, recipe.tokens_at_once) for part in loop.told(answers, "Reads the prompts again")
-    ]
-    rewards = [implicit(recipe.beta, *row) for row in zip(policy, reference)]
-    result = [*accuracy(found, rewards), *counts(found)]
-    run.publish(lambda folder: loop.save(model, tokenizer, run, folder), result)
+    # 4. The result, and its figures.
+    def measure(published: PreTrainedModel) -> list[dict]:
+        rewards = implicit_rewards(run, published, answers, pad)
+        return [*accuracy(found, rewards), *counts(found)]
+
+    loop.publish(model, tokenizer, run, measure)
 
 
 def several_at_once(batch: int, tokens_each: int, at_once: int = 0) -> int:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from accelerate.utils import DistributedType
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
-    AutoConfig,
     AutoModelForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -26,7 +26,7 @@ from modelops.recipes import TrainRecipe
 from workers.engines import weights
 from workers.engines.device import autocast, best_device, best_dtype
 from workers.engines.local import auto_class
-from workers.trainers import checkpoint, events, fit, tokens
+from workers.trainers import checkpoint, events, figures, fit, tokens
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run, is_first, processes
 
@@ -73,16 +73,17 @@ def told(items: list, doing: str) -> Iterator:
         yield item
 
 
-def load(auto: type, run: Run, **more) -> PreTrainedModel:
+def load(auto: type, run: Run, dtype: torch.dtype | None = None, **more) -> PreTrainedModel:
     """The run's model. Raises Stop where its folder does not hold one that can be read, or it clearly can't fit.
 
     All weights are trained in float32: steps as small as these would be rounded away in bfloat16. Frozen ones under an
-    adapter may be in bfloat16.
+    adapter may be in bfloat16, unless `dtype` says otherwise.
     """
+    dtype = dtype or (best_dtype() if run.recipe.lora else torch.float32)
     more |= attention(run.recipe)
     fit.check(run.recipe, [run.model], scores=auto is not AutoModelForSequenceClassification)
     try:
-        return weights.load(auto, run.model, best_dtype() if run.recipe.lora else torch.float32, **more)
+        return weights.load(auto, run.model, dtype, **more)
     except ImportError as error:
         raise Stop(f"The recipe's attention can't be computed here, choose auto: {error}") from None
     except OSError as error:
@@ -228,36 +229,94 @@ def whole(trainer: Trainer, run: Run) -> PreTrainedModel | PeftModel | None:
 
 @torch.inference_mode()
 def logprobs(
-    model: PreTrainedModel | PeftModel, answers: list[tuple[list[int], list[int]]], pad: int, at_once: int = 0
+    model: PreTrainedModel | PeftModel,
+    answers: list[tuple[list[int], list[int]]],
+    pad: int,
+    at_once: int = 0,
+    exact: bool = False,
 ) -> list[float]:
     """The log-probability (natural, summed over tokens) of each answer after its prompt, both as token ids.
 
-    One forward pass reads `at_once` tokens, or what is usual on the model's device.
+    As training computes it, or, `exact`, in the number format of the model's weights: for figures of in_float32(). One
+    forward pass reads `at_once` tokens, or what is usual on the model's device.
     """
     model.eval()
     longest = max(len(prompt) + len(answer) for prompt, answer in answers)
     size = max(1, (at_once or TOKENS_AT_ONCE[model.device.type]) // longest)
     parts = [answers[i : i + size] for i in range(0, len(answers), size)]
-    return [value for part in parts for value in _logprobs(model, part, pad)]
+    with contextlib.nullcontext() if exact else autocast(model.device):
+        return [value for part in parts for value in _logprobs(model, part, pad)]
 
 
 def _logprobs(model, answers, pad) -> list[float]:
     ids, mask = (tensor.to(model.device) for tensor in tokens.padded([p + a for p, a in answers], pad))
     start = min(len(prompt) for prompt, _ in answers)  # no logits for what all of them only read
-    with autocast(model.device):
-        output = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=ids.shape[1] - start + 1)
+    output = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=ids.shape[1] - start + 1)
     each = output.logits[:, :-1].float().log_softmax(-1).gather(2, ids[:, start:, None])[..., 0]
     place = torch.arange(start, ids.shape[1], device=ids.device)
     first = torch.tensor([len(prompt) for prompt, _ in answers], device=ids.device)
     return (each * ((place >= first[:, None]) & mask[:, start:].bool())).sum(1).tolist()
 
 
+def publish(
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    run: Run,
+    measure: Callable[[PreTrainedModel], list[dict]],
+) -> None:
+    """Write the trained model, read what was written, and publish it with the figures that `measure` takes of that.
+
+    What `measure` gets is in_float32(): no figure depends on the format that training computed in, or on an adapter
+    that was not merged yet. What it sets in that model's config is written too. Of several processes that train
+    together the first alone measures and publishes.
+    """
+    if not is_first():
+        return
+    kind = type(model.get_base_model() if isinstance(model, PeftModel) else model)
+
+    def write(folder: Path) -> list[dict]:
+        save(model, tokenizer, run, folder)
+        model.to("cpu")  # the device has to hold the result now
+        silence = Silence()
+        share = weights.share_kept(run.model, folder, lambda: silence.end("Still compares the weights."))
+        events.log(f"Stored in float32; bfloat16 would keep {share:.0%} of what training changed.")
+        published = in_float32(kind, folder)
+        found = [*measure(published), figures.plain("bfloat16_share", "weights", share)]
+        published.config.save_pretrained(folder)
+        return found
+
+    run.publish(write)
+
+
+def in_float32(kind: type, folder: Path, **more) -> PreTrainedModel:
+    """The model in `folder`, of class `kind` of transformers, as figures are measured of it.
+
+    On the processor where the device does not hold it in float32: that is slow, and right.
+    """
+    model = weights.load(kind, folder, torch.float32, **more).eval()
+    try:
+        return model.to(best_device())
+    except torch.OutOfMemoryError:
+        events.log("The GPU does not hold the model in float32: its figures are measured on the processor.")
+        return model.to("cpu")
+
+
 def save(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, run: Run, folder: Path) -> None:
-    """Write the whole model as safetensors with its tokenizer; an adapter is merged, and kept beside in adapter/."""
+    """Write the whole model as safetensors in float32, with its tokenizer; an adapter is kept beside in adapter/.
+
+    In float32 whatever the run's model is stored in: steps as small as these would mostly be rounded away in bfloat16,
+    once more in each round. An adapter is merged with the weights as they are stored, which training may have rounded.
+    """
     if isinstance(model, PeftModel):
         model.save_pretrained(folder / "adapter")
         (folder / "adapter" / "README.md").unlink(missing_ok=True)  # a form to fill in, with this machine's paths
-        model = model.float().merge_and_unload()  # in float32, or bfloat16 would round the adapter away
-    stored = AutoConfig.from_pretrained(run.model, local_files_only=True).dtype or torch.float32
-    model.to(stored).save_pretrained(folder)
+        model = merged(model.get_base_model(), run.model, folder / "adapter")
+    model.float().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def merged(like: PreTrainedModel, base: Path, adapter: Path) -> PreTrainedModel:
+    """The model in `base`, loaded in float32 as one `like` that, with the adapter in its weights."""
+    known = {"config": like.config, "ignore_mismatched_sizes": True}  # new heads lie in the adapter
+    whole = weights.load(type(like), base, torch.float32, **known)
+    return PeftModel.from_pretrained(whole, adapter).merge_and_unload()

@@ -15,7 +15,6 @@ from peft import PeftModel
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
-from workers.engines.device import autocast
 from workers.trainers.runs import processes
 
 NAME = "packed"  # of this way of attention, among those of transformers
@@ -93,13 +92,13 @@ def own_lengths(rows: list[Row], prompts: list[int]) -> list[int]:
 
 
 def logits(model, rows: list[Row], prompts: list[int]) -> torch.Tensor:
-    """Scores (rows, heads) in float32 of a sequence classifier, at the last token of each row."""
+    """Scores (rows, heads) of a sequence classifier, at the last token of each row, under the caller's autocast."""
     whole = model.get_base_model() if isinstance(model, PeftModel) else model
     packed = pack(rows, prompts)
     tensors = {"input_ids": torch.tensor([packed.ids]), "position_ids": torch.tensor([packed.positions])}
-    with packing(whole), autocast(model.device):
+    with packing(whole):
         hidden = whole.base_model(**tensors, use_cache=False, stretches=packed.stretches)[0]
-        return whole.score(hidden[0, [packed.ends[number] for number in range(len(rows))]]).float()
+        return whole.score(hidden[0, [packed.ends[number] for number in range(len(rows))]])
 
 
 @contextlib.contextmanager

@@ -101,7 +101,7 @@ def train(run: runs.Run) -> None:
     learner.settle()
     published = choice.settle(last)
     result = [*results(models, prompts, recipe), figures.plain("published_round", "", published)]
-    run.publish(lambda folder: loop.save(models.policy, models.tokenizer, run, folder), result)
+    loop.publish(models.policy, models.tokenizer, run, lambda _published: result)
 
 
 # --- What there is to do ----------------------------------------------------------------------------------------------

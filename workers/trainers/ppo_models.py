@@ -31,6 +31,7 @@ from workers.engines.answers import Sample
 from workers.engines.batch import BrokenModel
 from workers.engines.device import autocast
 from workers.engines.local import LocalEngine
+from workers.engines.weights import use_float32_head
 from workers.trainers import events, fit, loop, ppo_math, reward, tokens
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run
@@ -80,9 +81,9 @@ def load(run: Run) -> Models:
 
 
 def scoring(run: Run, tokenizer: PreTrainedTokenizerBase, **more) -> PreTrainedModel:
-    """The run's model as one that scores, told which token is no part of a row."""
-    model = loop.load(AutoModelForSequenceClassification, run, **more)
-    model.score.float()
+    """The run's model as one that scores, in float32, told which token is no part of a row."""
+    model = loop.load(AutoModelForSequenceClassification, run, dtype=torch.float32, **more)
+    use_float32_head(model)
     model.config.pad_token_id = tokenizer.pad_token_id
     return model
 

@@ -10,7 +10,7 @@ margins and smoothing are in ranking_loss.py.
 
 The saved model is transformers' sequence classifier with one label for each head. The heads have no bias, so the shift
 after which the mean demonstration (without any, the mean training answer) scores 0 is stored as `reward_shift` in its
-config.json: a reward is the mean of the logits minus that shift; their standard deviation says how unsure it is.
+config.json: a reward is the mean of the logits minus that shift. Their standard deviation says how unsure it is.
 """
 
 from __future__ import annotations
@@ -26,10 +26,17 @@ from collections.abc import Callable
 
 import torch
 from peft import get_peft_model
-from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments, set_seed
+from transformers import (
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
 
 from modelops.recipes import RewardRecipe
 from workers.engines.device import autocast
+from workers.engines.weights import use_float32_head
 from workers.trainers import events, figures, groups, loop, packed, passes, tokens
 from workers.trainers.events import Stop
 from workers.trainers.groups import Group
@@ -64,7 +71,7 @@ def train(run: runs.Run) -> None:
     heads = {"num_labels": run.recipe.heads, "ignore_mismatched_sizes": True}
     model = loop.load(AutoModelForSequenceClassification, run, **heads)
     model.config.pad_token_id = pad
-    model.score.float()
+    use_float32_head(model)
     run = dataclasses.replace(run, recipe=at_size(run.recipe, model.num_parameters()))
     if adapter := loop.adapter(run.recipe, "SEQ_CLS", modules_to_save=["score"]):
         model = get_peft_model(model, adapter)
@@ -81,20 +88,24 @@ def train(run: runs.Run) -> None:
     trainer.at_once = at_once
     trainer.how = {name: getattr(run.recipe, name) for name in ("ties", "tie_share", "smoothing")}
     loop.train(trainer, run)
-    if not runs.is_first():
-        return  # the other processes have done their part
 
-    # 4. The figures, and the result.
+    # 4. The result, and its figures.
     shown = to_score(found)
-    values, unsure = by_prompt([examples[place]["answers"] for place in shown], model, pad, at_once)
     found = [found[place] for place in shown]
-    shift = demonstrated(demonstrations, model, tokenizer, run.recipe.max_length)
-    model.config.reward_shift = train_mean(found, values) if shift is None else shift
-    run.publish(lambda folder: loop.save(model, tokenizer, run, folder), [
-        *results(found, values),
-        *uncertainty(found, unsure, run.recipe.heads),
-        figures.plain("reward_shift", "train" if shift is None else "demonstrations", model.config.reward_shift),
-    ])  # fmt: skip
+
+    def measure(published: PreTrainedModel) -> list[dict]:
+        values, spreads = by_prompt([examples[place]["answers"] for place in shown], published, pad, at_once)
+        demonstrated_mean = demonstrated(demonstrations, published, tokenizer, run.recipe.max_length)
+        source = "train" if demonstrated_mean is None else "demonstrations"
+        shift = train_mean(found, values) if demonstrated_mean is None else demonstrated_mean
+        published.config.reward_shift = shift
+        return [
+            *results(found, values),
+            *spread_of_heads(found, spreads, run.recipe.heads),
+            figures.plain("reward_shift", source, shift),
+        ]
+
+    loop.publish(model, tokenizer, run, measure)
 
 
 def preset(recipe: RewardRecipe) -> RewardRecipe:
@@ -195,13 +206,17 @@ def reading(model, ids: torch.Tensor, mask: torch.Tensor, prompts: torch.Tensor)
 
     def together(part: list[list[int]]) -> torch.Tensor:
         mine = [row for bucket in part for row in bucket]
-        return packed.logits(model, [rows[row] for row in mine], [of[row] for row in mine])
+        with autocast(loop.bare(model).device):
+            return packed.logits(model, [rows[row] for row in mine], [of[row] for row in mine])
 
     return together, packed.own_lengths(rows, of)
 
 
 def logits(model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Scores (answers, heads) in float32, unshifted, of right-padded ids and their mask (answers, length)."""
+    """Scores (answers, heads) in float32, unshifted, of right-padded ids and their mask (answers, length).
+
+    In float32 also where the body computes in another number format, if the head is a weights.Float32Head.
+    """
     return model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
 
 
@@ -225,6 +240,8 @@ def score_heads(
     """What each head says (answers, heads), unshifted, of any prompts' answers (token ids, prompt included, without pads
     at their ends). `prompts` numbers the prompt of each, where some have the same. One pass reads `at_once` tokens, or
     what is usual on this device.
+
+    Without autocast, in the number format of the model's weights: a model that is loaded in float32 scores in float32.
     """
     at_once = at_once or budget()
     model.eval()
@@ -241,8 +258,7 @@ def score_heads(
 def read(model, answers: list[list[int]], pad: int) -> torch.Tensor:
     """Scores (answers, heads) of one padded batch."""
     ids, mask = (tensor.to(model.device) for tensor in tokens.padded(answers, pad))
-    with autocast(model.device):
-        return logits(model, ids, mask).cpu()
+    return logits(model, ids, mask).cpu()
 
 
 def score(model, answers: list[list[int]], pad: int) -> list[float]:
@@ -280,11 +296,11 @@ def results(found: list[Group], scores: list[list[float]]) -> list[dict]:
     ]
 
 
-def uncertainty(found: list[Group], unsure: list[list[float]], heads: int) -> list[dict]:
+def spread_of_heads(found: list[Group], spreads: list[list[float]], heads: int) -> list[dict]:
     """The mean over answers of the heads' standard deviation, for each slice; nothing where there is but one head."""
     if heads == 1:
         return []
-    parts = figures.sliced(groups.splits(found), [(sum(values), len(values)) for values in unsure])
+    parts = figures.sliced(groups.splits(found), [(sum(values), len(values)) for values in spreads])
     return [figures.share("reward_std", slice, *zip(*part)) for slice, part in parts]
 
 

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import fcntl
 import json
+import math
 import os
 import shutil
 import sys
@@ -68,17 +69,23 @@ class Run:
             raise Stop(f"The dataset {self.beside.name} holds no demonstrations: choose one that does.")
         return found
 
-    def publish(self, write: Callable[[Path], None], figures: list[dict]) -> None:
-        """Let `write` fill a folder, add recipe, figures and card, and make it the run's result in one rename.
+    def publish(self, write: Callable[[Path], list[dict]]) -> None:
+        """Let `write` fill a folder and measure what it wrote, then add recipe, figures and card, and make the folder
+        the run's result in one rename.
 
-        Of processes that train together the first alone does so.
+        Of processes that train together the first alone does so. Raises Stop where a figure is not a number.
         """
         if not is_first():
             return
         part = self.out.with_name(self.out.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        write(part)
+        figures = write(part)
+        if bad := [figure["name"] for figure in figures if not math.isfinite(figure["value"])]:
+            raise Stop(
+                f"The trained model's {bad[0]} is not a number, so it is not published: lower the learning rate, or "
+                "choose float32, and start a new job."
+            )
         settings = {"kind": self.kind, "settings": dataclasses.asdict(self.recipe)}
         (part / "recipe.json").write_text(json.dumps(settings, indent=2))
         (part / "metrics.json").write_text(json.dumps(figures, indent=2))

@@ -10,7 +10,6 @@ from peft import get_peft_model
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, DataCollatorForSeq2Seq, Seq2SeqTrainer
 from transformers import Seq2SeqTrainingArguments as Arguments
 
-from workers.engines.device import autocast
 from workers.trainers import loop, tokens
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run
@@ -48,12 +47,14 @@ def trainer(run: Run, pieces: list[tuple[list[int], list[int]]], tokenizer, at_o
 
 @torch.inference_mode()
 def logprobs(model, answers: list[tuple[list[int], list[int]]], pad: int) -> list[float]:
-    """The log-probability (natural, summed over tokens) of each answer after its prompt, both as token ids."""
+    """The log-probability (natural, summed over tokens) of each answer after its prompt, both as token ids.
+
+    In the number format of the model's weights: for figures of loop.in_float32().
+    """
     model.eval()
     ids, mask = (tensor.to(model.device) for tensor in tokens.padded([prompt for prompt, _ in answers], pad))
     said, real = (tensor.to(model.device) for tensor in tokens.padded([answer for _, answer in answers], pad))
-    with autocast(model.device):
-        # the model shifts its labels right by its own start token, as the sampling engine does
-        logits = model(input_ids=ids, attention_mask=mask, labels=said.masked_fill(real == 0, IGNORED)).logits
+    # the model shifts its labels right by its own start token, as the sampling engine does
+    logits = model(input_ids=ids, attention_mask=mask, labels=said.masked_fill(real == 0, IGNORED)).logits
     each = logits.float().log_softmax(-1).gather(2, said[..., None])[..., 0]
     return (each * real.bool()).sum(1).tolist()

@@ -13,9 +13,10 @@ if __name__ == "__main__":
     run = runs.begin("sft")  # before the imports below, see there
 
 import json
+from functools import partial
 
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, set_seed
+from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
 from trl import SFTConfig, SFTTrainer, pack_dataset
 
 from modelops import rows
@@ -51,14 +52,17 @@ def train(run: runs.Run) -> None:
     if model is None:
         return  # the first process goes on by itself
 
-    # 4. The figures, of the first dataset, and the result.
-    read = seq2seq.logprobs if encoder_decoder else loop.logprobs
-    logprobs = [
-        sum(read(model, [piece], tokenizer.pad_token_id)[0] for piece in pieces)
-        for pieces in loop.told(cut[0], "Reads the answers")
-    ]
-    result = losses(parts[0], logprobs, [sum(len(answer) for _, answer in pieces) for pieces in cut[0]])
-    run.publish(lambda folder: loop.save(model, tokenizer, run, folder), result)
+    # 4. The result, and its figures, of the first dataset.
+    read = seq2seq.logprobs if encoder_decoder else partial(loop.logprobs, exact=True)
+
+    def measure(published: PreTrainedModel) -> list[dict]:
+        logprobs = [
+            sum(read(published, [piece], tokenizer.pad_token_id)[0] for piece in pieces)
+            for pieces in loop.told(cut[0], "Reads the answers")
+        ]
+        return losses(parts[0], logprobs, [sum(len(answer) for _, answer in pieces) for pieces in cut[0]])
+
+    loop.publish(model, tokenizer, run, measure)
 
 
 def mix(run: runs.Run) -> list[dict]:
