@@ -10,7 +10,7 @@ import torch
 
 from tests.workers import test_trainers_run, tiny
 from workers.engines import weights
-from workers.trainers import figures, loop, packed, reward, runs, sft, tokens
+from workers.trainers import checkpoint, figures, loop, packed, reward, runs, sft, tokens
 from workers.trainers.events import Stop
 
 pytestmark = [pytest.mark.torch, pytest.mark.bf16]
@@ -282,6 +282,47 @@ def test_the_share_that_bfloat16_keeps_is_counted_in_the_weights(tmp_path):
     assert share(half, half.float() * (1 + 2**-10)) == 0  # a quarter of the distance to the next number
     assert share(half, half.float() + change) == pytest.approx(1, abs=1e-3)
     assert share(exact, exact + 2**-9 * change) == pytest.approx(1, abs=0.05)  # rounded up as often as down
+
+
+# --- no numbers any more ----------------------------------------------------------------------------------------------
+
+
+def lose_weights(parameter):
+    parameter.data.fill_(math.nan)
+
+
+def lose_gradients(parameter):
+    parameter.register_hook(lambda gradient: gradient * math.inf)
+
+
+CASES = [(kind, lose_weights) for kind in ("sft", "dpo", "kto", "reward")] + [("sft", lose_gradients)]
+
+
+@pytest.mark.parametrize(("kind", "lose"), CASES, ids=lambda value: getattr(value, "__name__", value))
+def test_a_loss_that_is_no_number_stops_a_job_and_the_last_good_checkpoint_stays(place, monkeypatch, kind, lose):
+    from safetensors.torch import load_file
+
+    class Planted(loop.Progress):
+        def on_step_begin(self, args, state, control, model=None, **_):
+            if state.global_step == 2:
+                lose(next(parameter for parameter in model.parameters() if parameter.requires_grad))
+
+    monkeypatch.setenv("PODIUM_DTYPE", "float32")
+    monkeypatch.setattr(loop, "Progress", Planted)
+    run = make_run(place, f"lost-{kind}-{lose.__name__}", kind, max_steps=4, save_steps=1)
+
+    with pytest.raises(Stop) as stopped:
+        importlib.import_module(f"workers.trainers.{kind}").train(run)
+
+    name = "gradient norm" if lose is lose_gradients else "loss"
+    assert str(stopped.value) == (
+        f"The {name} of step 3 is not a finite number: lower the learning rate, or choose float32 as the number "
+        "format, and start a new job; the checkpoint of step 2 is kept."
+    )
+    last = checkpoint.newest(run.checkpoints)
+    assert last.name == "checkpoint-2"
+    assert all(weight.isfinite().all() for weight in load_file(last / "adapter_model.safetensors").values())
+    assert not run.out.exists()
 
 
 def test_a_model_whose_figures_are_no_numbers_is_not_published(place):

@@ -47,10 +47,29 @@ class Progress(TrainerCallback):
         if logs and "loss" in logs:
             metrics = {name: value for name, value in logs.items() if isinstance(value, int | float)}
             events.emit("step", step=state.global_step, total=state.max_steps, metrics=metrics)
+            # With float16 a step of infinite gradients is left out and the scale of the loss halved: no fault.
+            watched = ("loss",) if args.fp16 else ("loss", "grad_norm")
+            refuse_nan(state.global_step, {name: metrics.get(name, 0.0) for name in watched}, Path(args.output_dir))
             self.silence = Silence()
 
     def on_substep_end(self, args, state, control, **_):
         self.silence.end(f"Still in step {state.global_step + 1}.")
+
+
+def refuse_nan(step: int, metrics: dict[str, float], checkpoints: Path) -> None:
+    """Raises Stop where one of the metrics of a step is NaN or infinite: the weights are lost, or will be.
+
+    Call it before a checkpoint of the step is written, so that the newest one is from before.
+    """
+    bad = [name.replace("grad_norm", "gradient norm") for name, value in metrics.items() if not math.isfinite(value)]
+    if not bad:
+        return
+    last = checkpoint.newest(checkpoints)
+    kept = f"the checkpoint of step {last.name.split('-')[1]} is kept" if last else "there is no checkpoint yet"
+    raise Stop(
+        f"The {bad[0].replace('_', ' ')} of step {step} is not a finite number: lower the learning rate, or choose "
+        f"float32 as the number format, and start a new job; {kept}."
+    )
 
 
 class Silence:
