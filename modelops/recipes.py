@@ -19,13 +19,22 @@ def setting(
     high: float | None = None,
     choices: tuple = (),
     pattern: tuple[str, str] | None = None,
+    usual: tuple[float, float] | None = None,
 ) -> Any:
     """A field of a recipe: its default, its one sentence, and the values it may take.
 
     Bounds are inclusive. `pattern` is a regular expression for the whole of a text, and what it allows in words.
+    `usual` is what the default of a training recipe stands for: with an adapter, and where all weights are trained.
     """
-    about = {"help": help, "low": low, "high": high, "choices": choices, "pattern": pattern}
+    about = {"help": help, "low": low, "high": high, "choices": choices, "pattern": pattern, "usual": usual}
     return dataclasses.field(default=default, metadata=about)
+
+
+def rate(adapter: float, whole: float, help: str = "") -> Any:
+    """A learning rate whose default follows the switch `lora`: one that suits an adapter ruins a whole model."""
+    help = help or "Peak learning rate; it warms up for a tenth of the steps, then falls to a tenth along a cosine."
+    words = f"{help} 0 takes {adapter:g} for an adapter, {whole:g} for all weights."
+    return setting(0.0, words, low=0, high=1, usual=(adapter, whole))
 
 
 class InvalidRecipe(ValueError):
@@ -188,15 +197,15 @@ class RenderRecipe:
 
 @dataclasses.dataclass(frozen=True)
 class TrainRecipe:
-    """What every trainer can be told."""
+    """What every trainer can be told.
+
+    The rates for an adapter are about ten times those for all weights, or more where the loss compares two models. For
+    all weights they are those of the papers: Touvron et al. 2023 (SFT, 2e-5; reward model, 1e-5), Rafailov et al. 2023
+    (DPO, 1e-6), Ethayarajh et al. 2024 (KTO, 5e-7 to 5e-6), Ouyang et al. 2022 (PPO, about 1e-5).
+    """
 
     epochs: float = setting(1.0, "Passes over the training split.", low=0.01, high=100)
-    learning_rate: float = setting(
-        1e-4,
-        "Peak learning rate; it warms up for a tenth of the steps, then falls to a tenth along a cosine.",
-        low=0,
-        high=1,
-    )
+    learning_rate: float = rate(1e-4, 2e-5)
     batch: int = setting(4, "Rows in one optimiser step.", low=1, high=1024)
     max_length: int = setting(
         512, "Longest prompt and answer together, in tokens; longer prompts lose their start.", low=16, high=32768
@@ -241,10 +250,18 @@ class TrainRecipe:
         choices=("auto", "on", "off"),
     )
 
+    def __post_init__(self):
+        """A default that follows the switch becomes the number it stands for: the job's page shows what was used."""
+        for field in dataclasses.fields(self):
+            usual = field.metadata["usual"]
+            if usual and getattr(self, field.name) == field.default:
+                object.__setattr__(self, field.name, usual[0] if self.lora else usual[1])
+
 
 @dataclasses.dataclass(frozen=True)
 class RewardRecipe(TrainRecipe):
     spread: str = setting("copies", "Each device holds the whole model.", choices=("copies",))
+    learning_rate: float = rate(1e-4, 1e-5)
     preset: str = setting(
         "own",
         "paper: one epoch, 64 prompts a step, all weights, the learning rate of Ouyang et al. 2022 scaled to the model's size.",
@@ -292,6 +309,7 @@ class SFTRecipe(TrainRecipe):
 
 @dataclasses.dataclass(frozen=True)
 class DPORecipe(TrainRecipe):
+    learning_rate: float = rate(1e-4, 1e-6)
     beta: float = setting(
         0.1, "How strongly the fine-tuned model is held near the one it starts from.", low=0.001, high=10
     )
@@ -307,6 +325,7 @@ class DPORecipe(TrainRecipe):
 
 @dataclasses.dataclass(frozen=True)
 class KTORecipe(TrainRecipe):
+    learning_rate: float = rate(1e-4, 1e-6)
     batch: int = setting(8, "Rows in one optimiser step.", low=2, high=1024)
     beta: float = setting(
         0.1, "How strongly the fine-tuned model is held near the one it starts from.", low=0.001, high=10
@@ -322,14 +341,13 @@ class KTORecipe(TrainRecipe):
 @dataclasses.dataclass(frozen=True)
 class PPORecipe(TrainRecipe):
     epochs: float = setting(8.0, "Passes over the training prompts.", low=0.01, high=1000)
-    learning_rate: float = setting(
+    learning_rate: float = rate(
         1e-4,
+        1e-5,
         "Learning rate of the policy; it warms up from a tenth of it over ten rounds, or a quarter of them if that is "
         "fewer, then stays.",
-        low=0,
-        high=1,
     )
-    value_learning_rate: float = setting(1e-4, "The same of the value model.", low=0, high=1)
+    value_learning_rate: float = rate(1e-4, 1e-5, "The same of the value model.")
     rollouts: int = setting(64, "Answers drawn, scored and learned from in one round.", low=2, high=4096)
     batch: int = setting(8, "Answers in one optimiser step.", low=1, high=1024)
     inner_epochs: int = setting(1, "Passes over the answers of a round.", low=1, high=16)
