@@ -213,7 +213,16 @@ class TrainRecipe:
     lora: bool = setting(True, "Train a small adapter and merge it at the end, in place of all weights.")
     lora_rank: int = setting(16, "Rank of the adapter.", low=1, high=256)
     max_steps: int = setting(0, "Stop after this many optimiser steps; 0 goes on to the end.", low=0, high=10**7)
-    save_steps: int = setting(20, "Optimiser steps between two checkpoints.", low=1, high=10**6)
+    save_steps: int = setting(
+        0, "Optimiser steps between two checkpoints; 0 goes by the time instead.", low=0, high=10**6
+    )
+    save_minutes: float = setting(
+        10.0,
+        "Minutes between two checkpoints where save_steps is 0: so much work may be lost. More where writing them would "
+        "take over a tenth of the time.",
+        low=0,
+        high=1440,
+    )
     devices: str = setting(
         "1",
         "GPUs that train together, each on `batch` rows of a step: a number, or all.",
@@ -360,7 +369,7 @@ class PPORecipe(TrainRecipe):
         "How attention is computed; auto: sdpa where the model has it.",
         choices=("auto", "sdpa", "eager"),
     )
-    save_steps: int = setting(5, "Rounds between two checkpoints.", low=1, high=10**6)
+    save_steps: int = setting(0, "Rounds between two checkpoints; 0 goes by the time instead.", low=0, high=10**6)
     beta: float = setting(
         0.02, "What a nat of divergence from the model it starts from costs, in units of the reward.", low=0, high=100
     )

@@ -330,3 +330,56 @@ def test_a_model_whose_figures_are_no_numbers_is_not_published(place):
     with pytest.raises(Stop, match="loss is not a number, so it is not published"):
         run.publish(lambda _folder: [figures.plain("loss", "train", math.nan)])
     assert not run.out.exists()
+
+
+# --- checkpoints ------------------------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_under_an_adapter_holds_the_adapter_and_its_optimiser_alone(place):
+    """Twice the adapter for Adam's two numbers a weight; the base's weights would be ten times as much."""
+
+    class Kept(runs.Run):
+        def publish(self, write):
+            """Nothing, so that the checkpoints stay."""
+
+    run = make_run(place, "small", "sft", max_steps=1, lora_rank=1)
+    sft.train(Kept(**vars(run)))
+
+    last = checkpoint.newest(run.checkpoints)
+    adapter = (last / "adapter_model.safetensors").stat().st_size
+    assert not list(last.glob("model*.safetensors"))
+    assert (last / "optimizer.pt").stat().st_size < 2 * adapter + 20_000  # names and settings
+    assert adapter + 20_000 < (place / "model" / "model.safetensors").stat().st_size / 4
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time that a schedule sees, in seconds, set by the test."""
+
+    class Clock:
+        seconds = 1000.0
+
+        def monotonic(self):
+            return self.seconds
+
+    clock = Clock()
+    monkeypatch.setattr(checkpoint, "time", clock)
+    return clock
+
+
+def test_a_checkpoint_is_due_by_the_time_and_writing_takes_at_most_a_tenth_of_it(clock):
+    schedule, written = checkpoint.Schedule(0, minutes=10), []
+    for step in range(1, 2001):  # of ten seconds each; a checkpoint takes five minutes
+        clock.seconds += 10
+        if schedule.is_due(step):
+            written.append(step)
+            clock.seconds += 300
+            schedule.wrote()
+
+    assert written[0] == 60  # ten minutes
+    assert {later - step for step, later in zip(written, written[1:])} == {300}  # fifty minutes
+
+
+def test_a_checkpoint_is_due_by_steps_where_a_recipe_names_them(clock):
+    schedule = checkpoint.Schedule(20, minutes=10)
+    assert [step for step in range(1, 61) if schedule.is_due(step)] == [20, 40, 60]

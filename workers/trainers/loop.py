@@ -182,7 +182,7 @@ def arguments(kind: type[TrainingArguments], run: Run, rows: int, at_once: int, 
         warmup_steps=0.1,
         logging_steps=1,
         logging_nan_inf_filter=False,
-        save_steps=recipe.save_steps,
+        save_steps=recipe.save_steps or 10**9,  # 0: as checkpoint.SaveOnSchedule says; the last step's comes anyway
         save_total_limit=2,
         bf16=dtype == torch.bfloat16,
         fp16=dtype == torch.float16,
@@ -222,6 +222,8 @@ def train(trainer: Trainer, run: Run) -> None:
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Progress)
     trainer.add_callback(checkpoint.MarkComplete)
+    schedule = checkpoint.Schedule(run.recipe.save_steps, run.recipe.save_minutes)
+    trainer.add_callback(checkpoint.SaveOnSchedule(schedule))
     with trainer.args.main_process_first(local=False):  # it deletes the incomplete ones
         last = checkpoint.newest(run.checkpoints)
     if last:

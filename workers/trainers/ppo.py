@@ -72,6 +72,7 @@ def train(run: runs.Run) -> None:
     choice.announce()
     done = last = resume(run, learner, choice, watch)
     events.emit("start", total=total)
+    schedule = checkpoint.Schedule(recipe.save_steps, recipe.save_minutes)
     if done == 0 and choice.prompts:
         choice.evaluate(0)
 
@@ -94,8 +95,9 @@ def train(run: runs.Run) -> None:
             with learner.as_published():
                 told |= choice.evaluate(number)
         events.emit("step", step=number, total=total, metrics=told)
-        if number % recipe.save_steps == 0 or number == total:
+        if schedule.is_due(number) or number == total:
             save(run, number, learner, choice, watch)
+            schedule.wrote()
 
     # 4. The best policy, its figures, and the result.
     learner.settle()
