@@ -17,7 +17,7 @@ NAMES = {
     "pairs": gettext_lazy("pairs"),
     "prompts": gettext_lazy("prompts"),
     "reward_shift": gettext_lazy("reward shift"),
-    "reward_std": gettext_lazy("disagreement of the heads"),
+    "reward_std": gettext_lazy("spread of the heads (their random starts)"),
     "bfloat16_share": gettext_lazy("share of the change that bfloat16 keeps"),
     "learning_rate": gettext_lazy("learning rate"),
     "grad_norm": gettext_lazy("gradient norm"),

@@ -277,7 +277,11 @@ class RewardRecipe(TrainRecipe):
         choices=("own", "paper"),
     )
     heads: int = setting(
-        1, "Scoring heads: the reward is their mean, and how far they differ says how unsure it is.", low=1, high=64
+        1,
+        "Scoring heads on the same body, data and loss: the reward is their mean, and how far they differ comes from "
+        "their random starts alone; it does not say how unsure the model is.",
+        low=1,
+        high=64,
     )
     ties: str = setting(
         "dropped",

@@ -288,11 +288,11 @@ def test_prompts_share_a_pass_as_long_as_the_budget_holds_them():
 # --- heads and the shift ----------------------------------------------------------------------------------------------
 
 
-def test_an_ensemble_is_a_classifier_whose_mean_is_the_reward_and_whose_spread_says_how_unsure_it_is(dropping):
+def test_several_heads_are_a_classifier_whose_mean_is_the_reward_and_whose_spread_is_a_figure(dropping):
     model, inputs = dropping
     model.eval()
     answers = [ids[: int(mask.sum())].tolist() for ids, mask in zip(inputs["ids"], inputs["mask"])]
-    values, unsure = reward.by_prompt([answers[:4], answers[4:]], model, tiny.tokenizer().pad_token_id)
+    values, spreads = reward.by_prompt([answers[:4], answers[4:]], model, tiny.tokenizer().pad_token_id)
 
     with torch.inference_mode():
         each = model(input_ids=inputs["ids"], attention_mask=inputs["mask"]).logits
@@ -302,7 +302,7 @@ def test_an_ensemble_is_a_classifier_whose_mean_is_the_reward_and_whose_spread_s
     assert ours.tolist() == pytest.approx(each.mean(1).tolist(), abs=1e-5)
     assert values[0] + values[1] == pytest.approx(each.mean(1).tolist(), abs=1e-4)
     spread = [abs(one - other) / 2 for one, other in each.tolist()]
-    assert unsure[0] + unsure[1] == pytest.approx(spread, abs=1e-4)
+    assert spreads[0] + spreads[1] == pytest.approx(spread, abs=1e-4)
 
 
 def test_the_shift_is_the_mean_training_demonstration(dropping):

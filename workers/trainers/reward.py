@@ -10,7 +10,8 @@ margins and smoothing are in ranking_loss.py.
 
 The saved model is transformers' sequence classifier with one label for each head. The heads have no bias, so the shift
 after which the mean demonstration (without any, the mean training answer) scores 0 is stored as `reward_shift` in its
-config.json: a reward is the mean of the logits minus that shift. Their standard deviation says how unsure it is.
+config.json: a reward is the mean of the logits minus that shift. Their standard deviation comes from the heads' random
+starts alone: body, data and loss are the same. It is not how unsure the model is.
 """
 
 from __future__ import annotations
@@ -297,7 +298,10 @@ def results(found: list[Group], scores: list[list[float]]) -> list[dict]:
 
 
 def spread_of_heads(found: list[Group], spreads: list[list[float]], heads: int) -> list[dict]:
-    """The mean over answers of the heads' standard deviation, for each slice; nothing where there is but one head."""
+    """The mean over answers of the heads' standard deviation, for each slice; nothing where there is but one head.
+
+    It comes from the heads' random starts alone.
+    """
     if heads == 1:
         return []
     parts = figures.sliced(groups.splits(found), [(sum(values), len(values)) for values in spreads])
