@@ -52,8 +52,8 @@ SETTINGS = {
     "save_steps": 1000,
 }
 FREE = {"max_steps": 32, "beta": 0.0, "kl_target": 0.0, "kl_stop": 40.0}
-QUICK = {"max_steps": 6, "rollouts": 16, "max_tokens": 8, "learning_rate": 0.01, "lora": False}
-QUICK_FREE = {"max_steps": 8}
+QUICK = {"max_steps": 16, "rollouts": 48, "max_tokens": 12, "learning_rate": 0.01, "lora": False, "eval_steps": 4}
+QUICK_FREE = {"max_steps": 32}
 SIDES = ("planted", "shuffled", "free")
 BOUND = 12.0  # nats of an answer: twice the target
 K = 4  # answers to a prompt, for the reward model
@@ -270,7 +270,8 @@ class Told(io.StringIO):
     def write(self, text: str) -> int:
         if text.startswith('{"event": "step"'):
             step = json.loads(text)
-            few = {name: round(step["metrics"][name], 3) for name in self.shown}
+            # A round that passes the stop teaches nothing, and has no such figures.
+            few = {name: round(step["metrics"][name], 3) for name in self.shown if name in step["metrics"]}
             print(f"{self.side} {step['step']} of {step['total']}: {few}", file=sys.stderr, flush=True)
         if text.startswith('{"event": "log"'):
             print(f"{self.side}: {json.loads(text)['text']}", file=sys.stderr, flush=True)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.torch
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tokens-at-once")
     tiny.save(folder / "model")
-    write_dataset(folder / "dataset", prompts=10)
+    write_dataset(folder / "dataset", prompts=6)
     return folder
 
 
