@@ -22,6 +22,7 @@ from modelops.api.jobs import JobBody
 from modelops.api.shared import filled, recipe_field, started, under_way
 from modelops.models import Dataset
 from people.access import ADMINS, READERS, Refused, Role
+from people.api import strict
 from people.api.base import Act, Answer, DetailEndpoint, Endpoint, Listing, Verb
 from people.models import Project
 
@@ -245,13 +246,15 @@ class Download(OfDataset):
 
     roles = {"GET": READERS}
     serializer_class, sends = FileInput, "*/*"
-    also, refuses = {"GET": {202: JobBody}}, {"GET": (409, 410, 416, 422, 503)}
+    also, refuses = {"GET": {202: JobBody}}, {"GET": (409, 410, 416, 503)}
+
+    def parameters(self) -> set[str]:
+        return set(FileInput().fields)
 
     @extend_schema(parameters=[FileInput])
     def get(self, request, *args, **kwargs) -> HttpResponse | Response:
-        given = FileInput(data=request.query_params.dict())
-        given.is_valid(raise_exception=True)
-        recipe = chosen(self.dataset, given.validated_data)
+        given = strict.read(FileInput(data=request.query_params.dict()))
+        recipe = chosen(self.dataset, given)
         if render.path(self.dataset, recipe).exists() or render.is_small(self.dataset):
             return self.file(recipe)
         datasets.refuse_withdrawn(self.dataset)

@@ -14,13 +14,15 @@ from rest_framework import exceptions, serializers
 
 from labeling import imports, order
 from labeling.api.shared import Apart, Turn
+from labeling.imports.formats import plain
 from labeling.models import Candidate, Prompt, RankingTask
 from labeling.prompts import as_stored
 from labeling.upload import CLEANING
 from modelops import recipes
 from people.access import READERS
+from people.api import strict
 from people.api.base import EditEndpoint, Endpoint, ListEndpoint, Listing
-from people.api.filters import IdFilter
+from people.api.filters import BooleanFilter, IdFilter
 from people.bodies import takes_upload
 from people.models import Project
 
@@ -88,6 +90,17 @@ class PromptsInput(serializers.Serializer):
     split = serializers.ChoiceField(Prompt.Split.choices, required=False, help_text="Of the prompts that name none.")
     cleaning = CleaningInput(required=False)
 
+    def validate_prompts(self, rows: list[dict]) -> list[dict]:
+        """Raises ValidationError at the names that are not read; a bad value is told with its row."""
+        unread = {
+            f"{place}.{name}": [strict.unknown(known)]
+            for place, row in enumerate(rows)
+            for name, known in plain.unread(row)
+        }
+        if unread:
+            raise serializers.ValidationError(unread)
+        return rows
+
 
 class RefusedPrompt(serializers.Serializer):
     """A prompt that can't come in."""
@@ -116,7 +129,7 @@ class PromptFilter(filters.FilterSet):
     split = filters.ChoiceFilter(choices=Prompt.Split.choices)
     use_case = filters.CharFilter()
     language = filters.CharFilter()
-    sensitive = filters.BooleanFilter()
+    sensitive = BooleanFilter()
     source = filters.CharFilter()
     job = IdFilter(label="The import that brought it.")
     template = IdFilter(field_name="filled__template", label="Of which it was made.")
@@ -144,8 +157,8 @@ class CandidateFilter(filters.FilterSet):
     """What answers may be chosen by."""
 
     prompt, model_version, job = IdFilter(), IdFilter(), IdFilter()
-    duplicate = filters.BooleanFilter()
-    ranked = filters.BooleanFilter(method="in_task", label="Whether it is in a ranking task.")
+    duplicate = BooleanFilter()
+    ranked = BooleanFilter(method="in_task", label="Whether it is in a ranking task.")
 
     def in_task(self, found: QuerySet, name: str, ranked: bool) -> QuerySet:
         held = RankingTask.candidates.through.objects.filter(candidate=OuterRef("pk"))

@@ -18,8 +18,8 @@ from labeling.api.shared import ShownAnswer, Turn
 from labeling.models import Assignment, Prompt, RankedCandidate, Ranking, RankingTask
 from labeling.prompts import as_stored
 from people.access import RANKERS, READERS, Role
-from people.api.base import MOST_ID, Answer, DetailEndpoint, ListEndpoint, Verb
-from people.api.filters import IdFilter
+from people.api.base import Answer, DetailEndpoint, ListEndpoint, Verb
+from people.api.filters import MOST_ID, BooleanFilter, IdFilter
 from people.models import Membership
 
 LETTERS = ranking.LETTERS.upper()
@@ -107,11 +107,11 @@ def with_texts(one: Ranking, eyes: Membership) -> dict[str, Any]:
 class RankingFilter(filters.FilterSet):
     """What rankings may be chosen by; for who must not know what a task or an answer is, by nothing that tells it."""
 
-    current = filters.BooleanFilter()
+    current = BooleanFilter()
     verdict = filters.ChoiceFilter(field_name="outcome", choices=Ranking.Outcome.choices)
     since = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
-    mine = filters.BooleanFilter(method="of_mine", label="One's own, or the others'.")
+    mine = BooleanFilter(method="of_mine", label="One's own, or the others'.")
     search = filters.CharFilter(method="said", label="In the prompt or the note of one's own.")
     task = IdFilter()
     prompt = IdFilter(field_name="task__prompt")

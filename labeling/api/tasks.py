@@ -17,7 +17,7 @@ from labeling.api import judging
 from labeling.models import Assignment, Candidate, Ranking, RankingTask
 from people.access import ADMINS, READERS, Refused
 from people.api.base import DetailEndpoint, ListEndpoint, Verb
-from people.api.filters import IdFilter
+from people.api.filters import BooleanFilter, IdFilter
 from people.models import Project
 
 State = Assignment.State
@@ -91,7 +91,7 @@ class TaskFilter(filters.FilterSet):
     state = filters.ChoiceFilter(choices=RankingTask.State.choices)
     purpose = filters.ChoiceFilter(choices=RankingTask.Purpose.choices)
     prompt, job = IdFilter(), IdFilter()
-    free = filters.BooleanFilter(method="with_places", label="Whether a place is free.")
+    free = BooleanFilter(method="with_places", label="Whether a place is free.")
 
     def with_places(self, found: QuerySet, name: str, free: bool) -> QuerySet:
         return found.filter(free_places__gt=0) if free else found.filter(free_places=0)

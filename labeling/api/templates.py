@@ -14,6 +14,7 @@ from labeling.api.prompts import RefusedPrompt
 from labeling.api.shared import Apart
 from labeling.models import Prompt, PromptTemplate
 from people.access import ADMINS
+from people.api import strict
 from people.api.base import Act, Answer, Detail, Endpoint, Listing
 
 
@@ -97,11 +98,24 @@ class Fill(Apart, Endpoint):
 
     input, output, status = FillInput, FilledBody, 201
 
+    def refuse_unread(self, rows: list[dict]) -> None:
+        """Raises ValidationError at the names that are neither slots nor columns of a prompt."""
+        known = (*filling.slots(self.template.text), *filling.KNOWN)
+        unread = {
+            f"{place}.{name}": [strict.unknown(known)]
+            for place, row in enumerate(rows)
+            for name in row
+            if name not in known
+        }
+        if unread:
+            raise serializers.ValidationError({"rows": unread})
+
     @cached_property
     def template(self) -> PromptTemplate:
         return get_object_or_404(visible(self), pk=self.kwargs["pk"])
 
     def act(self, data):
+        self.refuse_unread(data["rows"])
         found = filling.make(self.actor, self.template, data["rows"], data.get("split", ""))
         refused = [{"row": place - 1, "detail": why} for place, why in sorted(found.refused)]
         return {"added": found.new, "refused": refused}

@@ -7,14 +7,17 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from people.nested import too_deep
+
 LONGEST_ROW = 8 * 2**20  # bytes
 PACKED = 100  # times that a file may grow when it is unpacked
+ENDLESS = 1_000  # lists and objects inside each other, where the rest of a file is not read
 PARQUET = 500  # rows read together
 
 
@@ -51,7 +54,10 @@ def _file(path: Path, name: str) -> Iterator[Row]:
     try:
         for row in _rows(path):
             place = row.place
-            yield Row(row.place, row.value, row.error, name)
+            if too_deep(row.value):
+                yield Row(row.place, None, "nested too deeply", name)
+            else:
+                yield Row(row.place, row.value, row.error, name)
     except (Unreadable, EOFError, OSError, UnicodeDecodeError, csv.Error, zlib.error) as error:
         if isinstance(error, FileNotFoundError):
             raise
@@ -104,7 +110,7 @@ def _is_a_line(begin: bytes) -> bool:
     first, newline, rest = begin.partition(b"\n")
     try:
         return isinstance(json.loads(first), list) and bool(rest.strip())
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -148,11 +154,28 @@ def _json_list(stream: BinaryIO) -> Iterator[Row]:
     """The members of one list, as tools export it; a row's number is its place in the list."""
     import ijson
 
+    events = ijson.parse(_shallow(ijson.basic_parse(stream, use_float=True)))
     try:
-        for number, value in enumerate(ijson.items(stream, "item", use_float=True), start=1):
+        for number, value in enumerate(ijson.items(events, "item"), start=1):
             yield Row(number, value)
     except ijson.JSONError as error:
         raise Unreadable(f"not JSON: {error}") from error
+
+
+def _shallow(events: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The events as they come. Raises Unreadable where they nest beyond ENDLESS.
+
+    ijson keeps the whole path of each event: 100,000 brackets would take 50 GB.
+    """
+    depth = 0
+    for event, value in events:
+        if event in ("start_map", "start_array"):
+            depth += 1
+            if depth > ENDLESS:
+                raise Unreadable("nested too deeply")
+        elif event in ("end_map", "end_array"):
+            depth -= 1
+        yield event, value
 
 
 def _table(stream: BinaryIO) -> Iterator[Row]:

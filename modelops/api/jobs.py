@@ -17,7 +17,7 @@ from modelops.api.shared import Setting, filled, started
 from modelops.models import Job, LogLine, Metric
 from people.access import READERS, Role
 from people.api.base import Act, DetailEndpoint, Endpoint, ListEndpoint, Listing, SiteEndpoint, Verb
-from people.api.filters import IdFilter
+from people.api.filters import MOST_ID, BooleanFilter, IdFilter
 from people.models import Membership
 
 KINDS = [kind for kind in forms.STARTABLE if kind != Job.Kind.FREEZE]  # a freeze is asked for at datasets
@@ -47,6 +47,10 @@ class JobBody(serializers.ModelSerializer):
         return job.result.get("dataset")
 
 
+def of_id(help: str) -> serializers.IntegerField:
+    return serializers.IntegerField(required=False, min_value=1, max_value=MOST_ID, help_text=help)
+
+
 class JobInput(serializers.Serializer):
     """A job to start. What is left out is as the start page has it at first: the champion, the newest dataset."""
 
@@ -54,12 +58,10 @@ class JobInput(serializers.Serializer):
     recipe = serializers.DictField(
         child=Setting(), required=False, help_text="Settings of the kind; /api/v1/recipes lists them."
     )
-    model_version = serializers.IntegerField(required=False, help_text="Which answers, or is trained further.")
-    dataset = serializers.IntegerField(required=False, help_text="Which is learned from.")
-    reward_model = serializers.IntegerField(
-        required=False, help_text="Which scores a PPO's answers, or a sampling's draws."
-    )
-    rehearsal = serializers.IntegerField(required=False, help_text="A dataset that a PPO keeps in mind.")
+    model_version = of_id("Which answers, or is trained further.")
+    dataset = of_id("Which is learned from.")
+    reward_model = of_id("Which scores a PPO's answers, or a sampling's draws.")
+    rehearsal = of_id("A dataset that a PPO keeps in mind.")
 
 
 class Figure(serializers.FloatField):
@@ -249,7 +251,7 @@ class MetricFilter(filters.FilterSet):
     """What figures may be chosen by."""
 
     name, slice = filters.CharFilter(), filters.CharFilter()
-    final = filters.BooleanFilter(field_name="step", lookup_expr="isnull", label="Of the result, or step by step.")
+    final = BooleanFilter(field_name="step", lookup_expr="isnull", label="Of the result, or step by step.")
 
 
 class Metrics(OfJob):

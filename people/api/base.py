@@ -25,10 +25,10 @@ from rest_framework.response import Response
 
 from people import receipts
 from people.access import ADMINS, ANYONE, membership_or_404, refuse_archived
-from people.api import problems
+from people.api import problems, strict
+from people.api.filters import MOST_ID
 from people.models import Membership, Project, User
 
-MOST_ID = 2**63 - 1
 LONGEST_KEY = 200
 
 
@@ -54,6 +54,13 @@ class SiteEndpoint(GenericAPIView):
 
     def initial(self, request: Request, *args, **kwargs) -> None:
         super().initial(request, *args, **kwargs)
+        self.admit(request, **kwargs)
+        strict.refuse_parameters(request, self.parameters())
+        if request.method == "DELETE":
+            strict.read(strict.Nothing(data=request.data))
+
+    def admit(self, request: Request, **kwargs) -> None:
+        """Raises PermissionDenied or Http404 for whoever may not ask."""
         if any(isinstance(value, int) and value > MOST_ID for value in kwargs.values()):
             raise Http404
         scope = self.scopes.get(request.method, "read" if request.method in SAFE_METHODS else "admin")
@@ -61,6 +68,10 @@ class SiteEndpoint(GenericAPIView):
             raise PermissionDenied(f"This token does not reach “{scope}”: make one that does.")
         if self.staff and not request.user.is_staff:
             raise PermissionDenied("Only administrators of this site may do this.")
+
+    def parameters(self) -> set[str]:
+        """The names that may stand in the query; any other is refused."""
+        return set()
 
     @property
     def actor(self) -> User:
@@ -73,8 +84,8 @@ class Endpoint(SiteEndpoint):
     roles: dict[str, tuple[str, ...]] = {}
     archived = False  # may change an archived project
 
-    def initial(self, request: Request, *args, **kwargs) -> None:
-        super().initial(request, *args, **kwargs)
+    def admit(self, request: Request, **kwargs) -> None:
+        super().admit(request, **kwargs)
         safe = request.method in SAFE_METHODS
         method = "GET" if request.method == "HEAD" else request.method
         roles = self.roles.get(method, ANYONE if safe else ADMINS)
@@ -98,6 +109,15 @@ class Listing:
     def represent(self, found: list) -> list[Any]:
         """The rows of a page as they are told."""
         return self.get_serializer(found, many=True).data
+
+    def parameters(self) -> set[str]:
+        if self.request.method not in SAFE_METHODS:
+            return set()
+        names = {self.paginator.cursor_query_param, self.paginator.page_size_query_param}
+        for backend in self.filter_backends:
+            chosen = backend().get_filterset(self.request, self.get_queryset(), self)
+            names |= set(chosen.filters) if chosen else set()
+        return names
 
     def get(self, request: Request, *args, **kwargs) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
@@ -129,8 +149,7 @@ class Editing(Detail):
             one = self.locked()
             self.must_match(one)
             given = self.get_serializer(one, data=request.data, partial=True)
-            given.is_valid(raise_exception=True)
-            changes = dict(given.validated_data)
+            changes = dict(strict.read(given))
         self.edit(one, changes)
         body = self.represent(self.get_object())
         return Response(body, headers={"ETag": etag(body)})
@@ -180,11 +199,8 @@ class Act:
         return once(request, lambda: self.answer(self.act(data)))
 
     def given(self, request: Request) -> dict[str, Any]:
-        if self.input is None:
-            return {}
-        given = self.input(data=request.data, context=self.get_serializer_context())
-        given.is_valid(raise_exception=True)
-        return given.validated_data
+        kind = self.input or strict.Nothing
+        return strict.read(kind(data=request.data, context=self.get_serializer_context()))
 
     def answer(self, done: Any) -> Answer:
         if isinstance(done, Answer):
@@ -211,7 +227,7 @@ class SiteVerb(Act, SiteEndpoint):
 def once(request: Request, verb: Callable[[], Answer]) -> Response:
     """Run the verb, or answer what it answered when this Idempotency-Key came with the same request before.
 
-    Raises ValidationError (422) when the key came with another one.
+    Raises Unprocessable (422) when the key came with another one.
     """
     key = request.headers.get("Idempotency-Key", "")
     if len(key) > LONGEST_KEY:
@@ -224,7 +240,8 @@ def once(request: Request, verb: Callable[[], Answer]) -> Response:
 
     kept, new = receipts.once(request.user, uuid5(NAMESPACE_URL, key) if key else uuid4(), run)
     if kept.get("asked") != asked:
-        raise ValidationError({"Idempotency-Key": ["This key came with another request: use a new one."]})
+        reused = "This key came with another request: use a new one."
+        raise problems.Unprocessable({"Idempotency-Key": [reused]})
     headers = {"Location": kept["location"]} if kept["location"] else {}
     headers |= {} if new else {"Idempotent-Replayed": "true"}
     secret = answers[0].secret if new else {}

@@ -34,6 +34,12 @@ class Problem(serializers.Serializer):
     errors = FieldProblem(many=True, required=False)
 
 
+class Unprocessable(exceptions.ValidationError):
+    """The request can be read, and a rule refuses it as things stand: 422 in place of 400."""
+
+    status_code = 422
+
+
 class MustMatch(exceptions.APIException):
     status_code = 412
     default_detail = "It has changed since you read it: read it again, then send your change with its new ETag."
@@ -84,11 +90,11 @@ def _known(error: Exception) -> tuple[int, str, str, list[dict]] | None:
             return status, code, str(error), [{"field": field, "detail": str(error)}] if field else []
     match error:
         case exceptions.ValidationError():
-            return _invalid(list(_flat(error.detail)))
+            return _invalid(list(_flat(error.detail)), error.status_code)
         case Invalid():
             return _invalid(list(_flat(error.message_dict if hasattr(error, "error_dict") else error.messages)))
         case Refused(field=str(field)):
-            return _invalid([{"field": field, "detail": str(error)}])
+            return _invalid([{"field": field, "detail": str(error)}], 422)
         case Refused():
             return 409, "refused", str(error), []
         case Http404():
@@ -100,8 +106,9 @@ def _known(error: Exception) -> tuple[int, str, str, list[dict]] | None:
     return None
 
 
-def _invalid(errors: list[dict]) -> tuple[int, str, str, list[dict]]:
-    return 422, "invalid", " ".join(one["detail"] for one in errors[:3]), errors
+def _invalid(errors: list[dict], status: int = 400) -> tuple[int, str, str, list[dict]]:
+    """400 for what the request alone makes wrong; 422 for what a rule refuses as things stand."""
+    return status, "invalid", " ".join(one["detail"] for one in errors[:3]), errors
 
 
 def _flat(detail: Any, at: str = "") -> Iterator[dict]:

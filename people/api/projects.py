@@ -12,7 +12,6 @@ from rest_framework.response import Response
 from people import projects
 from people.access import ADMINS, ANYONE, Role
 from people.api.base import (
-    MOST_ID,
     Act,
     Answer,
     EditEndpoint,
@@ -23,6 +22,7 @@ from people.api.base import (
     SiteEndpoint,
     Verb,
 )
+from people.api.filters import IdFilter
 from people.forms import LONGEST_FLAG, MOST_FLAGS
 from people.models import AuditEvent, Membership, Project, known_zone
 
@@ -186,7 +186,7 @@ class EventBody(serializers.ModelSerializer):
 
 class EventFilter(filters.FilterSet):
     verb = filters.CharFilter(max_length=40)
-    actor = filters.NumberFilter(max_value=MOST_ID, help_text="An account's id.")
+    actor = IdFilter(help_text="An account's id.")
     since = filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt")
 

@@ -75,20 +75,20 @@ def test_a_delivery_is_sent_again_unless_its_webhook_is_off(script, hook, carol,
 
 
 @pytest.mark.parametrize(
-    ("asked", "field"),
+    ("asked", "field", "status"),
     [
-        ({"url": "ftp://example.org"}, "url"),
-        ({"url": "https://nowhere.invalid"}, "url"),
-        ({"url": "https://127.0.0.1"}, "url"),
-        ({}, "url"),
-        ({"url": "https://127.0.0.1", "events": []}, "events"),
-        ({"url": "https://127.0.0.1", "events": ["all"]}, "events.0"),
+        ({"url": "ftp://example.org"}, "url", 400),
+        ({"url": "https://nowhere.invalid"}, "url", 422),
+        ({"url": "https://127.0.0.1"}, "url", 422),
+        ({}, "url", 400),
+        ({"url": "https://127.0.0.1", "events": []}, "events", 400),
+        ({"url": "https://127.0.0.1", "events": ["all"]}, "events.0", 400),
     ],
 )
-def test_what_is_wrong_is_refused_at_its_field(script, project, settings, asked, field):
+def test_what_is_wrong_is_refused_at_its_field(script, project, settings, asked, field, status):
     settings.WEBHOOK_PRIVATE = False
     answer = post(script, HOOKS, asked)
-    assert (answer.status_code, [one["field"] for one in answer.json()["errors"]]) == (422, [field])
+    assert (answer.status_code, [one["field"] for one in answer.json()["errors"]]) == (status, [field])
 
 
 def test_an_address_that_is_private_is_refused_in_a_change_too(script, hook, settings):

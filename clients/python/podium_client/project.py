@@ -166,9 +166,10 @@ class Work(Part):
     def give_back(self, assignment: int) -> Body:
         return self.post(f"assignments/{assignment}/return")
 
-    def undo(self) -> Body:
-        """Take the last submit back; its task is at hand again."""
-        return self.post("rankings/undo")
+    def undo(self, ranking: int | None = None) -> Body:
+        """Take the last submit back (it may be named); its task is at hand again."""
+        last = ranking or self.get("assignments/pace")["undo"]
+        return self.post("rankings/undo", {"ranking": last})
 
     def revise(self, ranking: int, order: str = "", **said: Any) -> Body:
         return self.post(f"rankings/{ranking}/revise", ({"order": order} if order else {}) | said)

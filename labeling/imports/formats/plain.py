@@ -12,6 +12,26 @@ from labeling.imports.formats.base import MOST_ANSWERS, Format, answer, long_tex
 from labeling.models import Prompt
 from labeling.prompts import BadPrompt, Entry
 
+COLUMNS = re.compile(r"(answer|model|rank)_\d{1,3}")
+FIELDS = ("prompt", "messages", "author", "use_case", "language", "split", "source", "sensitive")
+FIELDS += ("demonstration", "answers", "judgments", "labeler")
+INSIDE = {
+    "messages": ("role", "content"),
+    "answers": ("text", "model", "rank"),
+    "judgments": ("labeler", "ranks"),
+}
+
+
+def unread(value: dict) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(name, names known there) of all that read_prompt does not read; with dots, if it lies deeper."""
+    for name, inner in value.items():
+        if name not in FIELDS and not COLUMNS.fullmatch(name):
+            yield name, FIELDS
+        elif name in INSIDE and isinstance(inner, list):
+            for place, part in enumerate(inner):
+                strange = set(part) - set(INSIDE[name]) if isinstance(part, dict) else ()
+                yield from ((f"{name}.{place}.{key}", INSIDE[name]) for key in sorted(strange))
+
 
 def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
     """{"prompt": …} or {"messages": […]}, and optionally author, use_case, language, split, demonstration, sensitive.

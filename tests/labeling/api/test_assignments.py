@@ -113,7 +113,7 @@ def test_another_request_for_a_submitted_task_is_told_so(labeler, sheet):
 def test_what_can_not_be_said_is_refused_at_its_field(labeler, sheet, said, field):
     response = labeler.post(f"assignments/{sheet['id']}/submit", said)
 
-    assert response.status_code == 422
+    assert response.status_code == 400
     assert fields_of(response) == {field}
     assert not Ranking.objects.exists()
 
@@ -127,7 +127,7 @@ def test_an_incomplete_ranking_is_kept_as_a_draft(labeler, sheet):
 def test_ties_can_be_ruled_out(labeler, carol, project, sheet):
     projects.change(carol, project, ties=False)
 
-    assert labeler.post(f"assignments/{sheet['id']}/submit", RANKS).status_code == 422
+    assert labeler.post(f"assignments/{sheet['id']}/submit", RANKS).status_code == 400
 
 
 def test_what_the_project_does_not_ask_can_not_be_said(labeler, carol, project, sheet):
@@ -283,8 +283,10 @@ def test_guidelines_have_a_version_that_changes_with_them(labeler, carol, projec
 
 
 def test_another_s_assignment_is_not_found(hands_of, bob, sheet):
+    said = {"draft": RANKS, "submit": RANKS, "skip": {"reason": "other"}}
     for verb in ("draft", "heartbeat", "submit", "skip", "return", "ahead"):
-        assert hands_of(bob).post(f"assignments/{sheet['id']}/{verb}", RANKS | {"reason": "other"}).status_code == 404
+        answer = hands_of(bob).post(f"assignments/{sheet['id']}/{verb}", said.get(verb))
+        assert answer.status_code == 404
 
 
 def test_researchers_and_strangers_rank_nothing(hands_of, project, stranger, task):

@@ -10,7 +10,7 @@ from labeling import assignment, gold, ranking, writing
 from labeling.models import Assignment, Candidate, Prompt, Ranking, RankingTask
 from people.models import User
 from tests.factories import make_job, make_model, make_person, make_prompt, make_task
-from tests.labeling.api.hands import AT, RANKS
+from tests.labeling.api.hands import AT, RANKS, fields_of
 
 pytestmark = pytest.mark.django_db
 
@@ -197,7 +197,8 @@ def test_a_lead_sees_judgments_without_names_prompts_or_answers(hands_of, bob, p
     assert not set(seen) & {"messages", "candidates", "prompt", "answers"}
     assert "answers" not in lead.get(f"rankings/{seen['id']}").json()
     assert str(User.objects.get(name="Bob").uuid) not in str(seen)
-    assert lead.get("rankings", kind="gold", model_version=1).json()["results"] == [seen], "no such filter for a lead"
+    asked = lead.get("rankings", kind="gold", model_version=1)
+    assert fields_of(asked) == {"kind", "model_version"}, "no such filter for a lead"
 
 
 def test_prompts_that_are_not_published_are_nobody_s_to_see(admin, telltale):

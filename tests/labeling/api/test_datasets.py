@@ -69,7 +69,7 @@ def test_a_freeze_is_a_job_whose_result_names_the_dataset(researcher, project, a
 def test_a_choice_that_is_none_is_told_at_its_field(researcher, project, said, field):
     response = researcher.post("datasets", said)
 
-    assert (response.status_code, fields_of(response)) == (422, {field})
+    assert (response.status_code, fields_of(response)) == (400, {field})
 
 
 def test_a_preview_counts_and_freezes_nothing(researcher, dataset):
@@ -108,7 +108,7 @@ def test_the_rows_come_as_they_were_frozen_and_in_ranges(researcher, dataset):
 def test_a_file_that_there_is_not_is_told_at_its_field(researcher, dataset):
     response = researcher.get(f"datasets/{dataset.pk}/download", format="prompt-only", file="csv")
 
-    assert (response.status_code, fields_of(response)) == (422, {"format"})
+    assert (response.status_code, fields_of(response)) == (400, {"format"})
 
 
 def test_a_large_file_is_made_by_a_job_and_waited_for(researcher, dataset, large):

@@ -62,7 +62,7 @@ def test_the_same_upload_twice_is_checked_once_and_kept_once(admin, settings):
 def test_an_upload_that_is_none_is_told_at_its_field(admin, said, field):
     response = admin.client.post(f"{AT}imports", {"file": SimpleUploadedFile("a", b"{}")} | said)
 
-    assert (response.status_code, fields_of(response)) == (422, {field})
+    assert (response.status_code, fields_of(response)) == (400, {field})
     assert not Job.objects.exists()
 
 

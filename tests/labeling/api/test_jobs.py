@@ -57,7 +57,7 @@ def test_a_request_that_arrives_twice_starts_one_job(admin, base):
 def test_what_is_wrong_is_told_at_its_field(admin, base, said, field):
     response = admin.post("jobs", said)
 
-    assert response.status_code == 422
+    assert response.status_code == 400
     assert fields_of(response) == {field}
     assert not Job.objects.exists()
 

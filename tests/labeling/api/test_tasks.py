@@ -70,7 +70,7 @@ def test_an_answer_key_makes_a_task_gold(admin, task):
 
 @pytest.mark.parametrize("said", [{"order": "A=B=C=D"}, {"order": "A>B"}, {"verdict": "all_bad"}])
 def test_a_key_that_says_nothing_is_refused(admin, task, said):
-    assert admin.post(f"tasks/{task.pk}/gold", said).status_code == 422
+    assert admin.post(f"tasks/{task.pk}/gold", said).status_code == 400
     assert RankingTask.objects.get().purpose == "training"
 
 

@@ -6,7 +6,7 @@ from labeling.models import PromptTemplate
 from tests.labeling.api.hands import code_of, fields_of
 
 pytestmark = pytest.mark.django_db
-ROWS = [{"title": "Snow", "year": 1900}, {"title": ""}, {"title": "Sea", "split": "test"}]
+ROWS = [{"title": "Snow", "language": "en"}, {"title": ""}, {"title": "Sea", "split": "test"}]
 
 
 @pytest.fixture

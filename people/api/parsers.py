@@ -1,0 +1,28 @@
+"""Bodies of requests, as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import JSONParser
+
+from people.nested import DEEPEST, too_deep
+
+
+class Json(JSONParser):
+    """JSON that nests no deeper than anything here reads: no body ends in a RecursionError."""
+
+    def parse(self, stream, media_type=None, parser_context=None) -> Any:
+        try:
+            body = super().parse(stream, media_type, parser_context)
+        except RecursionError:
+            raise ParseError(_too_deep()) from None
+        if too_deep(body):
+            raise ParseError(_too_deep())
+        return body
+
+
+def _too_deep() -> str:
+    return _("The body nests deeper than %(n)s lists and objects.") % {"n": DEEPEST}
