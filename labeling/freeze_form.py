@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from dataclasses import dataclass, field
 
 from django import forms
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.db.models.functions import TruncDate
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from labeling import export, selection
+from labeling import export, leaks, selection
+from labeling.imports.reading import chunks
 from labeling.models import Prompt, Ranking
 from labeling.portrait import Portrait, share
 from modelops import figures, recipes, registry
@@ -19,7 +22,8 @@ from modelops.models import Dataset, Job
 from modelops.recipes import FreezeRecipe
 from people.models import Project, User
 
-SAMPLE = 500  # rankings that are looked at closely: those of the newest tasks
+EXACT = 2_000  # judgments, or texts, that are counted one by one
+SAMPLE = 500  # tasks that are drawn where there are more judgments
 BARS = 8
 LABELS = {
     "kind": gettext_lazy("A row is"),
@@ -83,70 +87,107 @@ def people(project: Project, names: bool) -> list[tuple[str, str]]:
 
 @dataclass
 class Preview:
+    """What would be frozen: rows, judgments and pairs after all that the recipe leaves out.
+
+    Counted one by one, but where `sampled`: then estimated from tasks that are drawn at random.
+    """
+
     rows: int = 0
     judgments: int = 0
-    portrait: Portrait = field(default_factory=Portrait)
-    looked_at: int = 0
+    pairs: int = 0
+    sampled: bool = False
+    looked_at: int = 0  # judgments that were chosen and read, and of them those that stay
     kept: int = 0
+    apart: bool = False  # whether training rows nearly like a held-out one are left out
+    near: int | None = None  # how many; None: not counted
+    portrait: Portrait = field(default_factory=Portrait)
     first_wins: float | None = None
     splits: list[tuple[str, int]] = field(default_factory=list)
     charts: list = field(default_factory=list)
     bars: list = field(default_factory=list)
 
-    @property
-    def sampled(self) -> bool:
-        """Whether the closer figures are of the newest tasks only."""
-        return self.judgments > SAMPLE
-
-    @property
-    def pairs(self) -> int:
-        """Of all, at the rate of those that were looked at."""
-        return round(self.portrait.pairs * (self.judgments / self.looked_at)) if self.looked_at else 0
-
 
 def preview(project: Project, recipe: FreezeRecipe, names: bool) -> Preview:
-    """Counts of all that the recipe chooses, and figures of its newest part, in a constant number of queries."""
+    """What a freeze would hold, in a number of queries that stops growing at EXACT judgments."""
     if recipe.kind != Dataset.Kind.JUDGMENTS:
         return _of_texts(project, recipe)
     chosen = selection.rankings(project, recipe)
-    counted = chosen.aggregate(rows=Count("task", distinct=True), judgments=Count("pk"))
-    found = Preview(**counted)
-    _look_closely(found, chosen, recipe)
-    days = chosen.annotate(day=TruncDate("created_at")).values_list("day").annotate(n=Count("pk")).order_by("day")
-    by_day = figures.chart(_("judgments a day"), list(enumerate((n for _day, n in days), start=1)))
-    found.charts = [by_day] if by_day else []
+    found = _of_judgments(chosen, recipe)
+    days = chosen.annotate(day=TruncDate("created_at")).values_list("day").annotate(n=Count("pk"))
+    by_day = list(enumerate((n for _day, n in days.order_by("day")), start=1))
+    chart = figures.chart(_("judgments a day"), by_day)
+    found.charts = [chart] if chart else []
+    total, models = sum(n for _day, n in by_day), found.portrait.models
     found.bars = [
-        figures.bars(_("judgments by labeler"), _by_labeler(chosen, found.judgments, names)),
-        figures.bars(
-            _("answers by model"), with_others(found.portrait.models.most_common(BARS), found.portrait.models.total())
-        ),
+        figures.bars(_("judgments by labeler"), _by_labeler(chosen, total, names)),
+        figures.bars(_("answers by model"), with_others(models.most_common(BARS), models.total())),
     ]
     return found
 
 
-def _of_texts(project: Project, recipe: FreezeRecipe) -> Preview:
-    """Written answers, or prompts, by split; a text is made of each prompt, more where there are several answers."""
-    if recipe.kind == Dataset.Kind.DEMONSTRATIONS:
-        found, split = selection.demonstrations(project, recipe), "prompt__split"
-    else:
-        found, split = selection.prompts(project, recipe), "split"
-    splits = list(found.order_by(split).values_list(split).annotate(n=Count("pk")))
-    return Preview(rows=sum(n for _split, n in splits), splits=splits)
-
-
-def _look_closely(found: Preview, chosen, recipe: FreezeRecipe) -> None:
-    newest = list(chosen.order_by("-task").values_list("task", flat=True)[:SAMPLE])
+def _of_judgments(chosen: QuerySet[Ranking], recipe: FreezeRecipe) -> Preview:
+    """Up to EXACT judgments, or those of up to SAMPLE tasks, are all read; of more SAMPLE tasks."""
+    counted = chosen.aggregate(judgments=Count("pk"), tasks=Count("task", distinct=True))
+    sampled = counted["judgments"] > EXACT and counted["tasks"] > SAMPLE
+    found = Preview(apart=recipe.apart, sampled=sampled)
+    tasks = list(chosen.order_by("task").values_list("task", flat=True).distinct())
+    if found.sampled:
+        tasks = sorted(random.Random(0).sample(tasks, SAMPLE))
+    kept = _kept(found, chosen, recipe, tasks)
+    if recipe.apart and not found.sampled:
+        near = leaks.near_held_out(lambda: (row for row, _task, _judged in kept))
+        found.near = len(near)
+        kept = [part for place, part in enumerate(kept) if place not in near]
     earlier = shown = 0
-    for task, judged in export.with_judgments(chosen, sorted(set(newest))):
-        found.looked_at += len(judged)
-        judged = selection.keep(judged, recipe)
-        found.kept += len(judged)
-        if judged:
-            found.portrait.add(export.as_row(task, judged))
+    for row, task, judged in kept:
+        found.portrait.add(row)
         for ranking, ranks in judged:
-            won, n = first_wins(ranking, ranks, task.answers)
-            earlier, shown = earlier + won, shown + n
+            won, pairs = first_wins(ranking, ranks, task.answers)
+            earlier, shown = earlier + won, shown + pairs
     found.first_wins = share(earlier, shown)
+    of_tasks = counted["tasks"] / len(tasks) if tasks else 0
+    of_judgments = counted["judgments"] / found.looked_at if found.looked_at else 0
+    found.rows = round(len(kept) * of_tasks)
+    found.judgments = round(sum(len(judged) for _row, _task, judged in kept) * of_judgments)
+    found.pairs = round(found.portrait.pairs * of_judgments)
+    return found
+
+
+def _kept(found: Preview, chosen, recipe: FreezeRecipe, tasks: list[int]) -> list[tuple]:
+    """(row, task, its rankings) of the tasks of which the recipe keeps something."""
+    kept = []
+    for some in chunks(tasks, export.BATCH):
+        for task, judged in export.with_judgments(chosen, some):
+            found.looked_at += len(judged)
+            judged = selection.keep(judged, recipe)
+            found.kept += len(judged)
+            if judged:
+                kept.append((export.as_row(task, judged), task, judged))
+    return kept
+
+
+def _of_texts(project: Project, recipe: FreezeRecipe) -> Preview:
+    """Written answers, prompts, or texts of both, by split."""
+    prompts = selection.prompts(project, recipe)
+    answers = selection.demonstrations(project, recipe)
+    splits = Counter()
+    if recipe.kind == Dataset.Kind.TEXT:  # a prompt with each of its answers, or alone
+        prompts = prompts.exclude(pk__in=answers.values("prompt"))
+    if recipe.kind != Dataset.Kind.DEMONSTRATIONS:
+        splits.update(dict(_by_split(prompts, "split")))
+    if recipe.kind != Dataset.Kind.PROMPTS:
+        splits.update(dict(_by_split(answers, "prompt__split")))
+    found = Preview(apart=recipe.apart, rows=splits.total())
+    if recipe.apart and found.rows <= EXACT:
+        found.near = len(leaks.near_held_out(lambda: export.WRITTEN[recipe.kind](project, recipe)))
+        splits["train"] -= found.near
+        found.rows -= found.near
+    found.splits = [(split, splits[split]) for split in Prompt.Split.values if splits[split]]
+    return found
+
+
+def _by_split(chosen: QuerySet, split: str) -> QuerySet:
+    return chosen.order_by(split).values_list(split).annotate(n=Count("pk"))
 
 
 def first_wins(ranking: Ranking, ranks: list[int], answers: list) -> tuple[int, int]:

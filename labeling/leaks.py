@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -12,16 +12,25 @@ from modelops.rows import HELD_OUT
 
 
 def drop(frozen: Sorter, row_of: Callable[[Any], dict]) -> int:
-    """Take them out of what was sorted; returns how many. A prompt of less than ten words is nobody's likeness."""
-    if not {"train"} < {row["split"] for row in map(row_of, frozen)}:
-        return 0
-    held = Scratch()
-    for row in map(row_of, frozen):
-        if row["split"] in HELD_OUT and (sketch := _sketch(_said(row))) is not None:
-            held.add_sketch(_bands(sketch), sketch)
-    near = {place for place, row in enumerate(map(row_of, frozen)) if row["split"] == "train" and _known(held, row)}
+    """Take them out of what was sorted; returns how many."""
+    near = near_held_out(lambda: map(row_of, frozen))
     frozen.drop(near)
     return len(near)
+
+
+def near_held_out(rows: Callable[[], Iterable[dict]]) -> set[int]:
+    """The places of those rows, of all that `rows` gives, as often as it is asked.
+
+    A prompt of less than ten words is nobody's likeness.
+    """
+    if not {"train"} < {row["split"] for row in rows()}:
+        return set()
+    held = Scratch()
+    for row in rows():
+        if row["split"] in HELD_OUT and (sketch := _sketch(_said(row))) is not None:
+            held.add_sketch(_bands(sketch), sketch)
+    numbered = enumerate(rows())
+    return {place for place, row in numbered if row["split"] == "train" and _known(held, row)}
 
 
 def _known(held: Scratch, row: dict) -> bool:
@@ -38,7 +47,7 @@ def _known(held: Scratch, row: dict) -> bool:
 
 @lru_cache(1000)  # tasks of one prompt stand beside each other
 def _sketch(said: str) -> bytes | None:
-    from labeling.imports import similar  # brings 70 MB along, which no web process needs
+    from labeling.imports import similar  # brings 70 MB along, which few web processes need
 
     found = similar.sketch(said)
     return None if found is None else found.tobytes()

@@ -110,10 +110,14 @@ class Shares(serializers.Serializer):
 
 
 class PreviewBody(serializers.Serializer):
-    """What would come of a freeze. Shares and pairs are those of the newest 500 rankings where there are more."""
+    """What would come of a freeze: counted, or, where that is said, estimated."""
 
     rows, judgments, pairs = serializers.IntegerField(), serializers.IntegerField(), serializers.IntegerField()
-    sampled = serializers.BooleanField(help_text="Whether shares and pairs are of the newest rankings only.")
+    sampled = serializers.BooleanField(help_text="Whether it is estimated from tasks drawn at random.")
+    near_held_out = serializers.IntegerField(
+        allow_null=True,
+        help_text="Training rows left out, nearly like a held-out one; null: not counted yet.",
+    )
     ties, agreement, longer_wins, first_wins = (serializers.FloatField(allow_null=True) for _ in range(4))
     splits = Shares(many=True)
 
@@ -186,6 +190,7 @@ class Preview(Verb):
         found = freeze_form.preview(self.project, recipe, names=False)
         of_each = {name: getattr(found.portrait, name) for name in ("ties", "agreement", "longer_wins")}
         plain = {name: getattr(found, name) for name in ("rows", "judgments", "pairs", "sampled", "first_wins")}
+        plain["near_held_out"] = found.near
         return plain | of_each | {"splits": [{"split": split, "rows": rows} for split, rows in found.splits]}
 
 

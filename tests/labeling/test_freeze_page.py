@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from labeling import export
+from labeling import export, freeze_form
 from labeling.models import Demonstration, Ranking
-from modelops import datasets, rows
+from modelops import datasets, recipes, rows
 from modelops.jobs import JobFailed
 from modelops.models import Dataset, Job
 from modelops.recipes import InvalidRecipe
@@ -178,3 +178,92 @@ def test_a_researcher_learns_no_labelers_name(client_for, project, judged, alice
     assert "What would be frozen" in text
     assert alice.name not in text
     assert alice.email not in text
+
+
+# What is shown is what is frozen
+
+
+@pytest.fixture
+def shown(project):
+    """The preview of a freeze, and the counts of the freeze itself."""
+
+    def compare(**chosen):
+        recipe = recipes.read("freeze", {"kind": "judgments"} | chosen)
+        return freeze_form.preview(project, recipe, names=True), export.freeze_now(None, project, **chosen).counts
+
+    return compare
+
+
+@pytest.fixture
+def ordered(project, alice):
+    """What an ordered import leaves: the earlier half of the tasks is tied, the newer one is not."""
+    for n in range(60):
+        make_ranking(make_task(project), alice, (1, 1, 1, 1) if n < 30 else (1, 2, 3, 4))
+
+
+def figures_of(preview):
+    return preview.rows, preview.judgments, preview.pairs, preview.portrait.ties
+
+
+@pytest.mark.parametrize("chosen", [{}, {"ties": False}, {"agreement": 0.5}])
+def test_the_preview_counts_what_the_freeze_will_hold(shown, judged, chosen):
+    preview, counts = shown(**chosen)
+
+    assert figures_of(preview)[:3] == (counts["rows"], counts["judgments"], counts["pairs"])
+    assert round(preview.portrait.ties, 4) == counts["ties"]
+    assert not preview.sampled
+
+
+def test_the_order_of_an_import_changes_no_figure_of_the_preview(shown, ordered, monkeypatch):
+    monkeypatch.setattr(freeze_form, "SAMPLE", 10)
+    preview, counts = shown()
+
+    assert figures_of(preview) == (60, 60, 180, 0.5)
+    assert (counts["pairs"], counts["ties"], preview.sampled) == (180, 0.5, False)
+
+
+def test_beyond_what_is_counted_tasks_are_drawn_at_random(shown, ordered, monkeypatch, client_for, carol):
+    """The newest 30 of 60 tasks have no tie: of 30 drawn ones about half have, and the page says that they are drawn."""
+    monkeypatch.setattr(freeze_form, "EXACT", 10)
+    monkeypatch.setattr(freeze_form, "SAMPLE", 30)
+    preview, _counts = shown()
+    page = client_for(carol).get("/p/demo/datasets/freeze/preview", FORM).content.decode()
+
+    assert (preview.sampled, preview.looked_at, preview.rows) == (True, 30, 60)
+    assert 0.3 < preview.portrait.ties < 0.7
+    assert 108 < preview.pairs < 252
+    assert "estimates from 30 judgments of tasks drawn at random" in page
+    assert figures_of(shown()[0]) == figures_of(preview), "the same tasks are drawn again"
+
+
+LONG = "Please explain to me in a few short sentences why it is that the sky looks blue at noon and red at dusk"
+
+
+@pytest.mark.parametrize("kind", ["judgments", "prompts", "text"])
+@pytest.mark.parametrize(("apart", "near", "rows_left"), [(True, 1, 2), (False, None, 3)])
+def test_the_preview_keeps_the_splits_apart(project, alice, shown, kind, apart, near, rows_left):
+    for text, split in ((f"{LONG}.", "test"), (f"{LONG}, please.", "train"), ("Hi", "train")):
+        make_ranking(make_task(project, prompt=make_prompt(project, text, split=split)), alice)
+    preview, counts = shown(kind=kind, apart=apart)
+
+    assert (preview.near, preview.rows) == (near, rows_left)
+    assert (counts.get("near_held_out"), counts["rows"]) == (near, rows_left)
+    assert preview.pairs == counts["pairs"]
+
+
+def test_the_page_says_what_is_left_out_to_keep_the_splits_apart(project, alice, client_for, carol):
+    for text, split in ((f"{LONG}.", "test"), (f"{LONG}, please.", "train")):
+        make_ranking(make_task(project, prompt=make_prompt(project, text, split=split)), alice)
+    page = client_for(carol).get("/p/demo/datasets/freeze/preview", FORM | {"apart": "on"})
+
+    assert "keep the splits apart: 1 training row" in page.content.decode()
+
+
+def test_the_preview_of_texts_counts_each_answer(project, alice, shown):
+    first, _second = make_prompt(project), make_prompt(project, split="test")
+    for text in ("One.", "Two."):
+        Demonstration.objects.create(prompt=first, labeler=alice, text=text)
+    preview, counts = shown(kind="text")
+
+    assert (preview.rows, preview.splits) == (3, [("train", 2), ("test", 1)])
+    assert counts["rows"] == 3
