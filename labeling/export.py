@@ -44,7 +44,8 @@ def freeze_now(actor: User | None, project: Project, kind: str = "judgments", no
 def run(job: Job, beat=lambda done: None) -> Dataset:
     """What a freeze job asks for; its result says which dataset that is."""
     dataset = freeze(job, beat)
-    job.result = {"dataset": dataset.pk, "rows": dataset.counts["rows"], "pairs": dataset.counts["pairs"]}
+    figures = {name: dataset.counts[name] for name in ("rows", "pairs")}
+    job.result = job.result | {"dataset": dataset.pk} | figures
     return dataset
 
 
@@ -69,7 +70,17 @@ def _register(job: Job, recipe: FreezeRecipe, lines: Iterable[str], near: int) -
     query = {name: value for name, value in vars(recipe).items() if value != getattr(FreezeRecipe, name)}
     about = {"job": job, "note": recipe.note, "licence": recipe.licence, "query": query}
     dataset, _new = datasets.register(job.project, recipe.kind, digest, folder, figures, **about)
+    if dataset.job_id != job.pk:
+        job.result = {"same": True, "changed": _relabel(job, recipe, dataset)}
     return dataset
+
+
+def _relabel(job: Job, recipe: FreezeRecipe, dataset: Dataset) -> list[str]:
+    """Give the same rows their new words; an erasure, which repeats old ones, changes none."""
+    if recipe.replaces:
+        return []
+    words = {"note": recipe.note, "licence": recipe.licence}
+    return datasets.relabel(job.requested_by, dataset, **words)
 
 
 # Judgments

@@ -63,7 +63,10 @@ def name_of(dataset: Dataset, recipe: RenderRecipe) -> str:
 
 
 def path(dataset: Dataset, recipe: RenderRecipe) -> Path:
-    return datasets.renders(dataset) / f"{rows.digest([EDITION, vars(recipe)])[:32]}.{recipe.file}"
+    made_of = [EDITION, vars(recipe)]
+    if recipe.format == "folder":  # its README says what may change while the rows stay
+        made_of += [dataset.note, dataset.licence]
+    return datasets.renders(dataset) / f"{rows.digest(made_of)[:32]}.{recipe.file}"
 
 
 def is_small(dataset: Dataset) -> bool:

@@ -100,6 +100,24 @@ def register(project, kind: str, digest: str, folder: Path, figures: dict | None
     return dataset, new
 
 
+@transaction.atomic
+def relabel(actor: User | None, dataset: Dataset, **told: str) -> list[str]:
+    """Give a dataset that exists another note or licence; returns the names of what changed.
+
+    What is left empty stays as it is. Rows and id never change.
+    """
+    stands = {name: getattr(dataset, name) for name in told}
+    changed = {name: text for name, text in told.items() if text and text != stands[name]}
+    if not changed:
+        return []
+    for name, text in changed.items():
+        setattr(dataset, name, text)
+    dataset.save(update_fields=list(changed))
+    change = {name: {"from": stands[name], "to": text} for name, text in changed.items()}
+    audit.record(actor, "relabel dataset", dataset, dataset.project, digest=dataset.digest, **change)
+    return list(changed)
+
+
 def _tell(dataset: Dataset) -> None:
     project = Project.objects.get(pk=dataset.project_id)  # as it is now: freezing takes its time
     about = {"dataset": dataset.pk, "digest": dataset.digest, "kind": dataset.kind}

@@ -36,6 +36,8 @@ def freeze(
         dataset, new = datasets.register(project, Dataset.Kind.TEXT, digest, folder, note=note)
         if new:
             audit.record(actor, "freeze text", dataset, project)
+        else:
+            datasets.relabel(actor, dataset, note=note)
     return dataset
 
 

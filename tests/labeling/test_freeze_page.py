@@ -1,15 +1,18 @@
 """Choosing what to freeze: what each choice lets in, and the page that shows it beforehand."""
 
+import zipfile
 from datetime import UTC, datetime
 
 import pytest
+from django.core.management import call_command
 
-from labeling import export, freeze_form
+from labeling import export, freeze_form, render
 from labeling.models import Demonstration, Ranking
 from modelops import datasets, recipes, rows
 from modelops.jobs import JobFailed
 from modelops.models import Dataset, Job
 from modelops.recipes import InvalidRecipe
+from people.models import AuditEvent
 from tests.factories import make_model, make_person, make_prompt, make_ranking, make_task
 
 pytestmark = pytest.mark.django_db
@@ -267,3 +270,56 @@ def test_the_preview_of_texts_counts_each_answer(project, alice, shown):
 
     assert (preview.rows, preview.splits) == (3, [("train", 2), ("test", 1)])
     assert counts["rows"] == 3
+
+
+# The same rows, frozen again
+
+
+def test_the_same_rows_take_another_licence_and_note_and_stay_the_same_dataset(project, judged, carol, client_for):
+    first = export.freeze_now(carol, project, note="round 1", licence="mit")
+    again = export.freeze_now(carol, project, note="round one", licence="cc-by-4.0")
+    job = Job.objects.filter(kind="freeze").order_by("-pk").first()
+
+    assert (again.pk, again.digest, again.note, again.licence) == (first.pk, first.digest, "round one", "cc-by-4.0")
+    assert job.result | {"same": True, "changed": ["note", "licence"]} == job.result
+    [event] = AuditEvent.objects.filter(verb="relabel dataset")
+    assert (event.actor, event.data["licence"]) == (carol, {"from": "mit", "to": "cc-by-4.0"})
+    page = client_for(carol).get(f"/p/demo/jobs/{job.pk}/").content.decode()
+    assert "it is the same dataset" in page
+    assert "Its licence is now the one given here" in page
+
+
+def test_what_is_left_empty_stays_and_is_no_event(project, judged, carol):
+    export.freeze_now(carol, project, note="round 1", licence="mit")
+    again = export.freeze_now(carol, project)
+    job = Job.objects.filter(kind="freeze").order_by("-pk").first()
+
+    assert (again.note, again.licence, job.result["changed"]) == ("round 1", "mit", [])
+    assert not AuditEvent.objects.filter(verb="relabel dataset").exists()
+
+
+def test_a_new_dataset_is_not_the_same_as_any(project, judged, carol):
+    export.freeze_now(carol, project)
+
+    assert "same" not in Job.objects.get(kind="freeze").result
+
+
+def test_the_card_of_a_folder_follows_the_licence(project, judged, carol):
+    def card_of(dataset):
+        recipe = render.choose(dataset, "folder")
+        with zipfile.ZipFile(render.make(dataset, recipe)) as folder:
+            return folder.read("README.md").decode()
+
+    before = card_of(export.freeze_now(carol, project, licence="mit"))
+    after = card_of(export.freeze_now(carol, project, licence="cc-by-4.0"))
+
+    assert 'license: "mit"' in before
+    assert 'license: "cc-by-4.0"' in after
+
+
+def test_the_command_says_that_the_rows_were_frozen_before(project, judged, capsys):
+    call_command("freeze", "--project", "demo", "--licence", "mit")
+    assert "frozen before" not in capsys.readouterr().err
+    call_command("freeze", "--project", "demo", "--note", "again")
+
+    assert "it is the same dataset. Note: again. Licence: mit." in capsys.readouterr().err

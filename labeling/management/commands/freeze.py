@@ -3,6 +3,7 @@
 import dataclasses
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.timezone import now
 
 from labeling import export
 from labeling.management.project import project_or_error
@@ -28,12 +29,18 @@ class Command(BaseCommand):
         }
         chosen["models"] = "\n".join(chosen["models"])
         chosen["without"] = "\n".join(str(account(email).pk) for email in chosen["without"])
+        started = now()
         try:
             dataset = export.freeze_now(None, project_or_error(project), **chosen)
         except (JobFailed, InvalidRecipe) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(dataset.digest)
         self.stderr.write(f"{dataset.counts['rows']} rows, {dataset.counts['pairs']} pairs.")
+        if dataset.created_at < started:
+            self.stderr.write(
+                f"The same rows were frozen before ({dataset.created_at:%Y-%m-%d}): it is the same "
+                f"dataset. Note: {dataset.note or 'none'}. Licence: {dataset.licence or 'none'}."
+            )
 
 
 def option(field: dataclasses.Field) -> str:
