@@ -32,12 +32,23 @@ NOTHING = {
 }
 
 
+NOTHING_CHOSEN = "Nothing matches what was chosen: choose less narrowly."
+CHOICES = ("since", "until", "use_case", "language", "models", "without", "agreement", "ties")
+CHOICES += ("adjudicated", "purpose")
+
+
+def nothing(recipe: FreezeRecipe) -> NothingToFreeze:
+    """Why there is nothing: because of what was chosen, or because nothing is there."""
+    chosen = any(getattr(recipe, name) != getattr(FreezeRecipe, name) for name in CHOICES)
+    return NothingToFreeze(NOTHING_CHOSEN if chosen else NOTHING[recipe.kind])
+
+
 def freeze_now(actor: User | None, project: Project, kind: str = "judgments", note: str = "", **chosen) -> Dataset:
     """Freeze here and now, as a job that this process runs. Raises jobs.JobFailed, or recipes.InvalidRecipe."""
     with jobs.inline(actor, project, Job.Kind.FREEZE, {"kind": kind, "note": note} | chosen) as job:
         try:
             return run(job)
-        except NothingToFreeze as error:
+        except (NothingToFreeze, recipes.InvalidRecipe) as error:
             raise jobs.JobFailed(str(error)) from error
 
 
@@ -95,7 +106,7 @@ def _judgments(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
             beat(BATCH * done)
         numbers: dict[str, int] = {}
         if next(iter(frozen), None) is None:
-            raise NothingToFreeze(NOTHING[recipe.kind])
+            raise nothing(recipe)
         near = leaks.drop(frozen, lambda item: item[0]) if recipe.apart else 0
         dataset = _register(job, recipe, _numbered(frozen, numbers), near)
         _remember(dataset, frozen, numbers)
@@ -234,7 +245,7 @@ def _written(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
             if done % BATCH == 0:
                 beat(done)
         if next(iter(frozen), None) is None:
-            raise NothingToFreeze(NOTHING[recipe.kind])
+            raise nothing(recipe)
         near = leaks.drop(frozen, json.loads) if recipe.apart else 0
         return _register(job, recipe, frozen, near)
 

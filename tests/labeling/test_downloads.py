@@ -19,7 +19,7 @@ from labeling.views import downloads
 from modelops import datasets, jobs
 from modelops.models import Dataset, Job
 from people.models import AuditEvent
-from tests.factories import make_job, make_model, make_person, make_prompt, make_ranking, make_task
+from tests.factories import make_job, make_model, make_person, make_project, make_prompt, make_ranking, make_task
 from workers import data
 
 pytestmark = pytest.mark.django_db
@@ -315,7 +315,7 @@ def test_a_freeze_command_takes_what_the_page_takes(project, dataset, alice, cap
     one = Dataset.objects.get(digest=capsys.readouterr().out.strip())
 
     assert (one.counts["rows"], one.licence, one.query) == (1, "mit", {"ties": False, "licence": "mit"})
-    with pytest.raises(CommandError, match="No task has been ranked yet"):
+    with pytest.raises(CommandError, match="Nothing matches what was chosen"):
         call_command("freeze", "--project", "demo", "--without", alice.email)
 
 
@@ -327,3 +327,14 @@ def test_freezing_nothing_says_so(project):
 def test_exporting_what_is_not_there_says_so(db):
     with pytest.raises(CommandError, match="No dataset begins with ffff"):
         call_command("export", "ffff")
+
+
+def test_a_dataset_that_two_projects_hold_is_named_with_one_of_them(dataset, tmp_path):
+    twin = Dataset.objects.get(pk=dataset.pk)
+    twin.pk, twin.project = None, make_project(slug="twin")
+    twin.save()
+    with pytest.raises(CommandError, match="add --project, one of demo, twin"):
+        call_command("export", dataset.digest)
+
+    call_command("export", dataset.digest, project="demo", format="rows", output=tmp_path / "rows")
+    assert hashlib.sha256((tmp_path / "rows").read_bytes()).hexdigest() == dataset.digest

@@ -4,14 +4,13 @@ import zipfile
 from datetime import UTC, datetime
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from labeling import export, freeze_form, render
 from labeling.models import Demonstration, Ranking
 from modelops import datasets, recipes, rows
 from modelops.jobs import JobFailed
 from modelops.models import Dataset, Job
-from modelops.recipes import InvalidRecipe
 from people.models import AuditEvent
 from tests.factories import make_model, make_person, make_prompt, make_ranking, make_task
 
@@ -64,18 +63,29 @@ def test_days_are_the_projects(project, judged):
     Ranking.objects.filter(task=judged[0]).update(created_at=datetime(2026, 3, 1, 23, 30, tzinfo=UTC))
 
     assert counts(project, since="2026-03-02", until="2026-03-02") == (1, 2)
-    with pytest.raises(JobFailed, match="No task"):
+    with pytest.raises(JobFailed, match="Nothing matches what was chosen"):
         export.freeze_now(None, project, since="2026-03-01", until="2026-03-01")
 
 
 def test_a_day_that_is_none_is_refused(project, judged):
-    with pytest.raises((InvalidRecipe, JobFailed), match="since: must be a day"):
+    with pytest.raises(JobFailed, match="since: must be a day"):
         export.freeze_now(None, project, since="yesterday")
 
 
+def test_a_mistake_on_the_command_line_is_one_line_and_no_traceback(project, judged, caplog):
+    with pytest.raises(CommandError, match="since: must be a day"):
+        call_command("freeze", "--project", "demo", "--since", "05/01/2026")
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_nothing_is_adjudicated_yet(project, judged):
-    with pytest.raises(JobFailed, match="No task"):
+    with pytest.raises(JobFailed, match="Nothing matches what was chosen"):
         export.freeze_now(None, project, adjudicated=True)
+
+
+def test_where_nothing_is_ranked_that_is_said(project):
+    with pytest.raises(JobFailed, match="No task has been ranked yet"):
+        export.freeze_now(None, project)
 
 
 def test_the_same_judgments_chosen_otherwise_are_the_same_dataset(project, judged):

@@ -6,6 +6,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from labeling import formats, render
+from labeling.management.project import project_or_error
 from labeling.models import Prompt
 from modelops import datasets
 from modelops.models import Dataset
@@ -19,6 +20,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("dataset", help="the dataset's id, or how it begins")
+        parser.add_argument("--project", default="", metavar="SLUG", help="where several hold it")
         parser.add_argument(
             "--format", choices=formats.FORMATS, default="conversational", help="how an example is written"
         )
@@ -31,8 +33,8 @@ class Command(BaseCommand):
             ".parquet, .csv, .json, .zip. Without it, the standard output",
         )  # fmt: skip
 
-    def handle(self, *, dataset: str, format: str, output: Path | None, **options):
-        found = one(dataset)
+    def handle(self, *, dataset: str, project: str, format: str, output: Path | None, **options):
+        found = one(dataset, project)
         chosen = {name: options[name] for name in ("split", "pairs", "judged", "metadata") if options[name]}
         try:
             recipe = render.choose(found, format, ending(output), **chosen)
@@ -56,8 +58,17 @@ def ending(output: Path | None) -> str:
     )
 
 
-def one(start: str) -> Dataset:
-    found = list(Dataset.objects.filter(digest__startswith=start).select_related("project")[:2])
-    if len(found) != 1:
-        raise CommandError(f"{'Several datasets begin' if found else 'No dataset begins'} with {start}.")
+def one(start: str, project: str = "") -> Dataset:
+    """The dataset whose id begins so. Raises CommandError for none, and for several."""
+    found = Dataset.objects.filter(digest__startswith=start).select_related("project")
+    if project:
+        found = found.filter(project=project_or_error(project))
+    found = list(found.order_by("project__slug"))
+    if not found:
+        raise CommandError(f"No dataset begins with {start}.")
+    if len({dataset.digest for dataset in found}) > 1:
+        raise CommandError(f"Several datasets begin with {start}: write more of the id.")
+    if len(found) > 1:
+        slugs = ", ".join(dataset.project.slug for dataset in found)
+        raise CommandError(f"Several projects hold this dataset: add --project, one of {slugs}.")
     return found[0]
