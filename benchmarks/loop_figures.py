@@ -7,6 +7,7 @@ import random
 
 from benchmarks import hidden_rule
 from benchmarks.hidden_rule import score
+from labeling import agreement as stats
 from labeling.agreement import interval, task_agreement
 
 NOISE = 0.25  # of the scripted labeler, in spreads of the rule within a task
@@ -62,11 +63,17 @@ def metric(job: dict, name: str) -> dict:
 
 def agreement(rows: list[dict]) -> dict:
     """Agreement between two judges where two judged; otherwise of one judge with the rule without its noise."""
-    counts = [task_agreement([judgment["ranks"] for judgment in row["judgments"]]) for row in rows]
+    compared = (
+        (row["prompt_id"], task_agreement([judgment["ranks"] for judgment in row["judgments"]])) for row in rows
+    )
+    counts = stats.by_prompt(compared)
     what = "between_judges"
-    if not any(compared for _, compared in counts):
+    if not counts:
         what = "with_the_rule"
-        counts = [task_agreement([row["judgments"][0]["ranks"], exact_ranks(row)]) for row in rows]
+        with_rule = (
+            (row["prompt_id"], task_agreement([row["judgments"][0]["ranks"], exact_ranks(row)])) for row in rows
+        )
+        counts = stats.by_prompt(with_rule)
     low, high = interval(counts)
     agreed, compared = (sum(column) for column in zip(*counts, strict=True))
     return {f"agreement_{what}": agreed / compared, "agreement_low": low, "agreement_high": high}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import combinations
 
 
@@ -25,6 +26,35 @@ def task_agreement(rankings: Iterable[Sequence[int]]) -> tuple[int, int]:
     """(agreed, compared) summed over all pairs of judges of one task."""
     totals = [pair_agreement(a, b) for a, b in combinations([ranks for ranks in rankings if ranks], 2)]
     return sum(agreed for agreed, _ in totals), sum(compared for _, compared in totals)
+
+
+def by_prompt(counted: Iterable[tuple[Hashable, tuple[int, int]]]) -> list[tuple[int, int]]:
+    """(agreed, compared) of each prompt, summed over its tasks, where anything was compared.
+
+    `counted` holds (prompt, (agreed, compared)). An interval draws prompts: two tasks of one prompt
+    are no more independent than two pairs of it.
+    """
+    summed: dict[Hashable, tuple[int, int]] = {}
+    for prompt, (agreed, compared) in counted:
+        before = summed.get(prompt, (0, 0))
+        summed[prompt] = before[0] + agreed, before[1] + compared
+    return [(agreed, compared) for agreed, compared in summed.values() if compared]
+
+
+def by_judge(
+    tasks: Iterable[tuple[Hashable, dict[Hashable, Sequence[int]]]],
+) -> dict[Hashable, list[tuple[int, int]]]:
+    """Of each judge (agreed, compared) with every other one on the same task, by prompt.
+
+    `tasks` holds (prompt, {judge: ranks}). A pair counts once for each other judge who ordered it.
+    """
+    counted: dict[Hashable, list] = defaultdict(list)
+    for prompt, ranks in tasks:
+        for first, second in combinations([judge for judge in ranks if ranks[judge]], 2):
+            both = prompt, pair_agreement(ranks[first], ranks[second])
+            counted[first].append(both)
+            counted[second].append(both)
+    return {judge: by_prompt(counts) for judge, counts in counted.items()}
 
 
 def ratio(counts: Sequence[tuple[float, float]]) -> float:

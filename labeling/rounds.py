@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 
 from django.db.models import Count, F, Q, Sum
 
-from labeling import agreement
+from labeling import agreement, peers
 from labeling.models import Candidate, Demonstration, Prompt, RankedCandidate, Ranking, RankingTask
 from modelops import registry
 from modelops.models import Dataset, Job, Metric, ModelVersion
 from people.models import Project
 
 NEWEST = 2000  # rankings that agreement and ties are measured on
-DRAWS = 500  # of the interval: enough for one decimal, quick enough for a page
 ENOUGH = 200  # pairs from which freezing is worth it while tasks are still open
 MOST_PAIRS = 2000  # rankings whose pairs are counted one by one; beyond, the page says "more than"
 
@@ -142,28 +141,16 @@ def count_rankings(project: Project) -> Rankings:
     open_to_people = RankingTask.objects.filter(project=project, sort_key__isnull=False)
     places = open_to_people.aggregate(tasks=Count("pk"), places=Sum("overlap"), free=Sum("free_places"))
     found = Rankings(**counted, **{name: value or 0 for name, value in places.items()})
-    measure(
-        found, list(current.filter(outcome=Ranking.Outcome.RANKED).order_by("-pk").values_list("pk", "task")[:NEWEST])
-    )
+    measure(found, peers.newest(project, NEWEST))
     return found
 
 
-def measure(found: Rankings, newest: list[tuple[int, int]]) -> None:
-    """Agreement and ties of the newest rankings: [(ranking, task)]."""
-    if not newest:
-        return
-    ranks: dict[int, list[int]] = {}
-    ranked = RankedCandidate.objects.filter(ranking__in=[pk for pk, _task in newest]).order_by("candidate_id")
-    for ranking, rank in ranked.values_list("ranking_id", "rank"):
-        ranks.setdefault(ranking, []).append(rank)
-    found.ties = share_of_ties(ranks.values())
-    by_task: dict[int, list[list[int]]] = {}
-    for ranking, task in newest:
-        by_task.setdefault(task, []).append(ranks.get(ranking, []))
-    counts = [agreement.task_agreement(judged) for judged in by_task.values() if len(judged) > 1]
-    counts = [(agreed, compared) for agreed, compared in counts if compared]
-    if counts:
-        low, high = agreement.interval(counts, draws=DRAWS)
+def measure(found: Rankings, tasks: list[peers.Task]) -> None:
+    """Agreement and ties of the newest rankings; the interval draws prompts."""
+    found.ties = share_of_ties(ranks for task in tasks for ranks in task.ranks.values())
+    compared = ((task.prompt, agreement.task_agreement(task.ranks.values())) for task in tasks)
+    if counts := agreement.by_prompt(compared):
+        low, high = agreement.interval(counts, draws=peers.DRAWS)
         found.agreement, found.plus_minus = 100 * agreement.ratio(counts), 50 * (high - low)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Max
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -10,19 +11,27 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from labeling import gold
+from labeling import gold, peers
 from labeling.models import Ranking, RankingTask
 from people import invitations, projects, receipts
-from people.access import ADMINS, Refused, Role, member
+from people.access import ADMINS, LEADS, Refused, Role, member
 from people.entrance import show_link
 from people.forms import MemberForm, SettingsForm
 from people.models import Invitation, Membership, Project, User
 
 
-@member(*ADMINS)
+@member(*LEADS)
 @never_cache
 def members(request: HttpRequest) -> HttpResponse:
-    """Who is in the project and what they have done, and who is invited; the form lets one more in."""
+    """Who is in the project, what they have done and how they agree with each other.
+
+    An admin sees who is invited, too, and lets one more in by the form; a lead changes nothing.
+    """
+    if request.membership.role == Role.LEAD:
+        if request.method != "GET":
+            raise PermissionDenied
+        context = {"people": with_work(request.project), "newest": peers.NEWEST}
+        return render(request, "labeling/members.html", context)
     form = MemberForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -35,6 +44,7 @@ def members(request: HttpRequest) -> HttpResponse:
         "gold_tasks": RankingTask.objects.filter(project=request.project, purpose=RankingTask.Purpose.GOLD).count(),
         "invitations": invitations.open_to(request.project),
         "roles": Role.choices,
+        "newest": peers.NEWEST,
     }
     return render(request, "labeling/members.html", context, status=422 if form.errors else 200)
 
@@ -58,14 +68,18 @@ def let_in(request: HttpRequest, form: MemberForm) -> HttpResponse:
 
 
 def with_work(project: Project) -> list[Membership]:
-    """The memberships, each with how many rankings, when the last, and how they agree with the answer keys."""
+    """The memberships, each with how many rankings, when the last, and how they agree.
+
+    That is with the answer keys and with the others, in a constant number of queries.
+    """
     done = Ranking.objects.filter(task__project=project, current=True, labeler__isnull=False).values("labeler")
     work = {row["labeler"]: row for row in done.annotate(count=Count("pk"), last=Max("created_at"))}
-    against_keys = gold.figures(project)
+    against_keys, with_others = gold.figures(project), peers.figures(project)
     people = list(project.memberships.select_related("user").order_by("role", "user__email"))
     for one in people:
         one.work = work.get(one.user_id, {"count": 0, "last": None})
         one.gold = against_keys.get(one.user_id)
+        one.peers = with_others.get(one.user.uuid)
     return people
 
 

@@ -17,7 +17,7 @@ READER = (200, 200, 403, 403, 404)
 RANKER = (200, 403, 200, 200, 404)
 LEAD = (200, 403, 200, 403, 404)
 GET = {
-    "ring": ADMIN, "members": ADMIN, "settings": ADMIN, "prompts": ADMIN, "prompts-upload": ADMIN, "prompts-confirm": ADMIN, "prompt": ADMIN, "set-aside": ADMIN,
+    "ring": ADMIN, "members": (200, 403, 200, 403, 404), "settings": ADMIN, "prompts": ADMIN, "prompts-upload": ADMIN, "prompts-confirm": ADMIN, "prompt": ADMIN, "set-aside": ADMIN,
     "task-gold": ADMIN, "prompts-bad-rows": ADMIN, "templates": ADMIN, "template": ADMIN,
     "jobs": ADMIN, "jobs-live": (286, 403, 403, 403, 404), "job": ADMIN, "job-json": ADMIN, "job-log": ADMIN,
     "job-new": ADMIN, "job-answers": ADMIN, "models": ADMIN, "model": ADMIN, "model-register": ADMIN, "model-serve": ADMIN,

@@ -291,5 +291,5 @@ def test_the_people_page_costs_the_same_however_many_are_invited(
     invitations.invite(carol, DORA, make_project())
     browser = client_for(carol)
 
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         browser.get("/p/demo/people/")

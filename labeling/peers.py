@@ -1,0 +1,60 @@
+"""How people agree with each other in one project, by the newest of what they ranked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from labeling import agreement
+from labeling.models import RankedCandidate, Ranking, RankingTask
+from people.models import Project
+
+NEWEST = 5_000  # rankings that each labeler's agreement is measured on
+DRAWS = 500  # of an interval: enough for whole percents, quick enough for a page
+
+
+@dataclass
+class Task:
+    """What was said of one task: the ranks of its answers, in the order of their ids."""
+
+    prompt: int
+    ranks: dict[UUID, list[int]]  # by judge
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One judge's agreement with the others who ranked the same tasks."""
+
+    share: float  # of the pairs that both put in an order
+    pairs: int  # times the other judges who ordered them
+    prompts: int
+    low: float | None = None  # the 95 % interval; none of a single prompt
+    high: float | None = None
+
+
+def newest(project: Project, most: int) -> list[Task]:
+    """The newest `most` current rankings of training tasks, by task: one query."""
+    current = Ranking.objects.filter(task__project=project, current=True).of_judges()
+    training = current.filter(task__purpose=RankingTask.Purpose.TRAINING)
+    ranked = training.filter(outcome=Ranking.Outcome.RANKED)
+    said = RankedCandidate.objects.filter(ranking__in=ranked.order_by("-pk").values("pk")[:most])
+    about = ("ranking__task", "ranking__task__prompt", "ranking__judge", "rank")
+    tasks: dict[int, Task] = {}
+    for task, prompt, judge, rank in said.order_by("candidate").values_list(*about):
+        of_task = tasks.setdefault(task, Task(prompt, {}))
+        of_task.ranks.setdefault(judge, []).append(rank)
+    return list(tasks.values())
+
+
+def figures(project: Project) -> dict[UUID, Peer]:
+    """Of each judge whose rankings can be held against somebody else's: one query."""
+    tasks = ((task.prompt, task.ranks) for task in newest(project, NEWEST))
+    return {judge: _peer(counts) for judge, counts in agreement.by_judge(tasks).items() if counts}
+
+
+def _peer(counts: list[tuple[int, int]]) -> Peer:
+    pairs = sum(compared for _agreed, compared in counts)
+    low = high = None
+    if len(counts) > 1:
+        low, high = agreement.interval(counts, draws=DRAWS)
+    return Peer(agreement.ratio(counts), pairs, len(counts), low, high)
