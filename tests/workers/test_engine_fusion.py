@@ -58,9 +58,8 @@ def save(folder, family, **more):
     return folder
 
 
-def untouched(folder):
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    return model.eval()
+def untouched(folder, dtype=torch.float32):
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
 
 
 def recognised(model):
@@ -78,11 +77,34 @@ def test_the_answers_are_those_of_an_untouched_model(folder):
     engine, model = LocalEngine(folder), untouched(folder)
 
     for messages, sample in zip(TALKS, engine.sample(TALKS, [1, 2, 3], max_tokens=16)):
-        ids, _ = tokens.prompt_ids(engine.tokenizer, messages, 200)
-        with torch.inference_mode():
-            logits = model(torch.tensor([ids + list(sample.ids)])).logits[0, len(ids) - 1 : -1]
-        expected = logits.log_softmax(-1).gather(1, torch.tensor(sample.ids)[:, None])[:, 0]
-        assert sample.logprobs == pytest.approx(expected.tolist(), abs=2e-5)
+        assert sample.logprobs == pytest.approx(said_by(model, engine, messages, sample), abs=2e-5)
+
+
+@torch.inference_mode()
+def said_by(model, engine, messages, sample):
+    """The log-probabilities that a model gives an answer's tokens, read at once."""
+    ids, _ = tokens.prompt_ids(engine.tokenizer, messages, 200)
+    logits = model(torch.tensor([ids + list(sample.ids)])).logits[0, len(ids) - 1 : -1]
+    answer = torch.tensor(sample.ids)[:, None]
+    return logits.float().log_softmax(-1).gather(1, answer)[:, 0].tolist()
+
+
+@pytest.mark.bf16
+def test_the_answers_in_bfloat16_are_those_of_an_untouched_model_in_it(folder):
+    engine, model = LocalEngine(folder, dtype="bfloat16"), untouched(folder, torch.bfloat16)
+
+    for messages, sample in zip(TALKS, engine.sample(TALKS, [1, 2, 3], max_tokens=16)):
+        assert sample.logprobs == pytest.approx(said_by(model, engine, messages, sample), abs=0.1)
+
+
+@pytest.mark.bf16
+def test_a_weight_in_bfloat16_keeps_its_name_and_value_in_another_order(folder):
+    engine, model = LocalEngine(folder, dtype="bfloat16"), untouched(folder, torch.bfloat16)
+
+    kept, expected = engine.model.state_dict(), model.state_dict()
+    assert kept.keys() == expected.keys()
+    assert all(torch.equal(kept[name].to_dense(), expected[name]) for name in expected)
+    assert fusion.packs_bfloat16() == any(weight.is_mkldnn for weight in kept.values())
 
 
 def test_no_weight_is_in_memory_twice_and_each_keeps_its_name_and_value(folder):

@@ -1,7 +1,8 @@
 """Fewer, larger and better shaped operations for a model that answers and does not learn.
 
 Each part applies where a module's structure is recognised; elsewhere transformers' own forward stays. Parameters keep
-their names, shapes and values, but become views of larger ones, so that nothing is in memory twice.
+their names, shapes and values, but become views of larger ones, or are stored in another order; nothing is in memory
+twice.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from transformers.masking_utils import sdpa_mask
 logger = logging.getLogger(__name__)
 
 SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))  # names of a module's linear layers
+ROWS = 64  # for which a packed weight is laid out best; any other number is as right
 ONE_QUERY = "sdpa_one_query"  # the attention below, as transformers knows it
 
 
@@ -29,10 +31,14 @@ def prepare(model: PreTrainedModel) -> None:
     """
     if model.config.is_encoder_decoder:
         return
-    products = [SharedProduct(layers) for module in model.modules() for layers in alike(module)]
     norms = sum(fuse_norm(module) for module in model.modules())
-    if model.device.type == "cpu" and model.dtype == torch.float32:
-        store_columns(model, products)
+    on_cpu = model.device.type == "cpu"
+    if on_cpu and model.dtype == torch.bfloat16 and packs_bfloat16():
+        products = pack(model)
+    else:
+        products = [SharedProduct(layers) for part in model.modules() for layers in alike(part)]
+        if on_cpu and model.dtype == torch.float32:
+            store_columns(model, products)
     if model.config._attn_implementation == "sdpa":
         model.set_attn_implementation(ONE_QUERY)
     if not products or not norms:
@@ -117,6 +123,31 @@ def store_columns(model: PreTrainedModel, products: list[SharedProduct]) -> None
 def by_columns(weight: torch.Tensor) -> torch.Tensor:
     """The same matrix, a column beside the next in memory."""
     return weight.t().contiguous().t()
+
+
+def pack(model: PreTrainedModel) -> list[nn.Linear]:
+    """Store the weights of linear layers in bfloat16 as oneDNN reads them; returns these layers.
+
+    It would otherwise bring each weight into that order at each product. Layers that are joined gain nothing more. A
+    head that is tied to the embedding stays: it would be in memory twice.
+    """
+    embedding = model.get_input_embeddings().weight
+    layers = [layer for layer in model.modules() if type(layer) is nn.Linear]
+    layers = [layer for layer in layers if layer.weight is not embedding]
+    for layer in layers:
+        weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.data, ROWS)
+        layer.weight = nn.Parameter(weight, requires_grad=False)
+        layer.forward = partial(packed_product, layer)
+    return layers
+
+
+def packs_bfloat16() -> bool:
+    """Whether oneDNN is there and computes in bfloat16 on this processor."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def packed_product(layer: nn.Linear, hidden: torch.Tensor) -> torch.Tensor:
+    return torch.ops.mkldnn._linear_pointwise(hidden, layer.weight, layer.bias, "none", [], "")
 
 
 # --- norms ------------------------------------------------------------------------------------------------------------
