@@ -88,7 +88,8 @@ class Gateway:
     async def read(self, environ: Environ, receive: Receive) -> None:
         body, clock = environ["wsgi.input"], asyncio.get_running_loop().time
         until = clock() + BODY_SECONDS
-        limit = await self.limit(environ, int(environ.get("CONTENT_LENGTH") or 0))
+        announced = int(environ.get("CONTENT_LENGTH") or -1)  # -1: it ends when its sender says so
+        limit = await self.limit(environ, announced)
         try:
             async with asyncio.timeout_at(until) as timer:
                 while True:
@@ -99,7 +100,7 @@ class Gateway:
                     if size > limit:
                         limit = await self.limit(environ, size)
                     body.write(message["body"])
-                    if not message["more_body"]:
+                    if not message["more_body"] or size == announced:
                         return
                     timer.reschedule(until + size / SLOWEST)
         except TimeoutError:

@@ -90,6 +90,13 @@ def test_a_body_arrives_whole():
     assert application.environs[0]["CONTENT_LENGTH"] == "7"
 
 
+def test_a_body_is_not_waited_for_beyond_its_length():
+    """The server says only by a message of its own that a body has ended: one turn of the loop."""
+    client = ask(Client(b"one ", b"two", end=False, content_length="7"), Echo())
+
+    assert (client.status, client.body) == (200, b"one two")
+
+
 def test_a_body_of_unknown_length_has_one_for_the_application():
     application = Echo()
 
