@@ -5,6 +5,11 @@ adapter, rates and number format; TRL's trainer runs with gradient checkpointing
 Each run is a process of its own, so that its peak memory is its own. Then both train a tiny model to the end on planted
 preferences.
 
+Last, the race to an equal accuracy: who trains on pairs seldom takes all of a ranking, so TRL's trainer also learns from
+one, two and three pairs of each prompt, drawn once, and from all. An answer is the better, the more words it has of a few
+that are liked. All take as many prompts a step; every few steps the held-out pairs are ordered, off the clock, until
+ACCURACY is reached.
+
     python benchmarks/reward.py --model var/models/smollm2-135m-instruct --json figures.json
 """
 
@@ -27,22 +32,31 @@ SIDES = ("ours", "trl", "trl-checkpointing")
 PROMPTS = {4: 2, 9: 1}  # of one step, for each K
 PAIRS_AT_ONCE = 4  # of TRL's trainer in one forward pass; more is no faster here and takes more memory
 STEPS = 3  # that are timed, after one that is not
+ACCURACY = 0.9  # of the held-out pairs: where the race ends; chosen before it was run
+RACERS = ("ours", "trl-1", "trl-2", "trl-3", "trl-all")  # TRL with so many pairs of each prompt
+RACE = {"prompts": 360, "k": 4, "batch": 4, "epochs": 2.0, "learning_rate": 3e-4}
+ASKED = 5  # steps between two looks at the held-out pairs
+LIKED = ["flowers", "music"]
 WORDS = ["sea", "sky", "sun", "moon", "bird", "bread", "music", "flowers", "people", "clock", "poem", "mother"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", type=Path, default=ROOT / "var" / "models" / "smollm2-135m-instruct")
-    parser.add_argument("--quick", action="store_true", help="one timed step, and answers a quarter as long")
+    parser.add_argument("--quick", action="store_true", help="one timed step, answers a quarter as long, no race")
+    parser.add_argument("--race-only", action="store_true", help="only the race to an equal accuracy")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # one side of one comparison, in this process
     options = parser.parse_args()
     if options.one:
         side, k = options.one.split(":")
-        return print(json.dumps(one(side, int(k), options.model, options.quick)))
-    figures = compare(options)
+        figures = raced(side, options.model) if k == "race" else one(side, int(k), options.model, options.quick)
+        return print(json.dumps(figures))
+    figures = {} if options.race_only else compare(options)
+    if not options.quick:
+        figures |= race(options)
     for name, value in figures.items():
-        print(f"{name:28}{value:10.2f}")
+        print(f"{name:36}{value:10.2f}" if value is not None else f"{name:36}not reached")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))
 
@@ -60,6 +74,16 @@ def compare(options: argparse.Namespace) -> dict[str, float]:
         figures[f"memory_ratio_k{k}"] = ours["peak_mb"] / fastest["peak_mb"]
     # No K: to the end, on the tiny model
     return figures | {f"accuracy_{side}": apart(f"{side}:0", options)["accuracy"] for side in ("ours", "trl")}
+
+
+def race(options: argparse.Namespace) -> dict[str, float | None]:
+    """Seconds and steps to the accuracy, None where it was not reached, and how many times faster ours was."""
+    found = {side: apart(f"{side}:race", options) for side in RACERS}
+    figures = {f"{name}_to_accuracy_{side}": run[name] for side, run in found.items() for name in ("seconds", "steps")}
+    figures |= {f"best_accuracy_{side}": run["best_accuracy"] for side, run in found.items()}
+    ours, *theirs = (found[side]["seconds"] for side in RACERS)
+    arrived = [seconds for seconds in theirs if seconds is not None]
+    return figures | {"speedup_to_accuracy": min(arrived) / ours if arrived and ours is not None else None}
 
 
 def apart(one: str, options: argparse.Namespace) -> dict[str, float]:
@@ -113,22 +137,68 @@ def row(number: int, prompt: str, answers: list[str], ranks) -> dict:
     }
 
 
+def raced(side: str, model: Path) -> dict[str, float | None]:
+    """Seconds and steps that one of RACERS took to ACCURACY, and the best accuracy that was seen."""
+    rows = liked_rows(RACE["prompts"], RACE["k"])
+    settings = {name: RACE[name] for name in ("batch", "epochs", "learning_rate")}
+    seen: list[float] = []
+
+    def ask(trainer, clock) -> bool:
+        if len(clock.seconds) % ASKED == 0:
+            seen.append(held_out_accuracy(trainer.model, trainer.processing_class, rows))
+            print(f"{side}: {sum(clock.seconds):.0f} s, {seen[-1]:.3f}", file=sys.stderr, flush=True)
+        return bool(seen) and seen[-1] >= ACCURACY
+
+    with tempfile.TemporaryDirectory() as folder:
+        clock = trained(side, model, Path(folder), rows, until=ask, **settings)[1]
+    arrived = seen[-1] >= ACCURACY
+    return {
+        "seconds": sum(clock.seconds) if arrived else None,
+        "steps": len(clock.seconds) if arrived else None,
+        "best_accuracy": max(seen),
+    }
+
+
+def liked_rows(prompts: int, k: int) -> list[dict]:
+    """Answers of 24 words, of which 0 to 7 are liked, in each answer to a prompt another number; more is better."""
+    draw, found = random.Random(1), []
+    others = [word for word in WORDS if word not in LIKED]
+    for number in range(prompts):
+        counts = draw.sample(range(8), k)
+        texts = [draw.choices(LIKED, k=count) + draw.choices(others, k=24 - count) for count in counts]
+        for words in texts:
+            draw.shuffle(words)
+        ranks = [1 + sum(other > count for other in counts) for count in counts]
+        prompt = f"Tell me about the {draw.choice(WORDS)}."
+        found.append(row(number, prompt, [" ".join(words) + "." for words in texts], ranks))
+    return found
+
+
 def learned(side: str, folder: Path) -> float:
     """Held-out accuracy of a tiny model trained to the end on the planted rule."""
     from tests.workers import tiny
-    from workers.trainers import groups, reward, tokens
+    from workers.trainers import tokens
 
     rows = planted_rows()
     model = trained(side, tiny.save(folder / "tiny"), folder, rows, batch=4, learning_rate=5e-3, epochs=2.0)[0]
-    tokenizer = tokens.load_tokenizer(folder / "tiny")
-    found = groups.of_rows(rows)
+    return held_out_accuracy(model, tokens.load_tokenizer(folder / "tiny"), rows)
+
+
+def held_out_accuracy(model, tokenizer, rows: list[dict]) -> float:
+    """The share of the held-out pairs that the model puts in the right order."""
+    from workers.trainers import groups, reward
+
+    found = [group for group in groups.of_rows(rows) if group.split != "train"]
     answers = [[prompt + answer for prompt, answer in group.answers(tokenizer, 512)] for group in found]
     scores = [reward.score(model, part, tokenizer.pad_token_id) for part in answers]
     return next(figure["value"] for figure in groups.accuracy(found, scores) if figure["slice"] == "held-out")
 
 
-def trained(side: str, model: Path, folder: Path, rows: list[dict], **settings) -> tuple:
-    """(model, clock) after one of the trainers has learned from the rows' training split, or all rows in the timed steps."""
+def trained(side: str, model: Path, folder: Path, rows: list[dict], until=None, **settings) -> tuple:
+    """(model, clock) after one of the trainers has learned from the rows' training split, or all rows in the timed steps.
+
+    `until` is called with the trainer and its clock after each step, and says whether it ends there.
+    """
     from peft import get_peft_model
     from transformers import AutoModelForSequenceClassification, set_seed
 
@@ -146,11 +216,20 @@ def trained(side: str, model: Path, folder: Path, rows: list[dict], **settings) 
     scorer = get_peft_model(scorer, loop.adapter(recipe, "SEQ_CLS", modules_to_save=["score"]))
     make = ours if side == "ours" else theirs
     examples = [reward.example(group, tokenizer, recipe) for group in found]
+    part = side.removeprefix("trl-")
+    if part.isdigit():
+        examples = [some_pairs(example, int(part), number) for number, example in enumerate(examples)]
     trainer = make(scorer, tokenizer, run, examples, checkpointing=side.endswith("checkpointing"))
     trainer.args.train_sampling_strategy = "random" if "epochs" in settings else "sequential"  # timed: the same prompts
-    clock = clocked(trainer)
+    clock = clocked(trainer, until)
     trainer.train()
     return trainer.model, clock
+
+
+def some_pairs(example: dict, count: int, seed: int) -> dict:
+    """The example with so many of its pairs, drawn at random."""
+    pairs = random.Random(seed).sample(example["pairs"], min(count, len(example["pairs"])))
+    return example | {"pairs": pairs}
 
 
 def ours(model, tokenizer, run, examples: list[dict], checkpointing: bool):
@@ -191,8 +270,8 @@ def theirs(model, tokenizer, run, examples: list[dict], checkpointing: bool):
     )
 
 
-def clocked(trainer):
-    """A callback of the trainer that keeps the seconds of each step."""
+def clocked(trainer, until=None):
+    """A callback of the trainer that keeps the seconds of each step, and ends where `until` says so."""
     from transformers import PrinterCallback, TrainerCallback
 
     class Clock(TrainerCallback):
@@ -202,8 +281,10 @@ def clocked(trainer):
         def on_step_begin(self, *_, **__):
             self.started = time.perf_counter()
 
-        def on_step_end(self, *_, **__):
+        def on_step_end(self, _arguments, _state, control, **__):
             self.seconds.append(time.perf_counter() - self.started)
+            if until is not None and until(trainer, self):
+                control.should_training_stop = True
 
     clock = Clock()
     trainer.remove_callback(PrinterCallback)
