@@ -21,6 +21,7 @@ NAMES = {
     "bfloat16_share": gettext_lazy("share of the change that bfloat16 keeps"),
     "learning_rate": gettext_lazy("learning rate"),
     "grad_norm": gettext_lazy("gradient norm"),
+    "value_grad_norm": gettext_lazy("gradient norm of the value model"),
     "reward": gettext_lazy("reward"),
     "start_reward": gettext_lazy("reward before"),
     "reward_spread": gettext_lazy("spread of the reward"),

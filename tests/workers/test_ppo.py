@@ -162,8 +162,9 @@ def test_the_curves_start_where_the_policy_is_the_reference(place, tmp_path):
     assert first["kl"] == pytest.approx(0, abs=1e-5)
     assert first["entropy"] == pytest.approx(math.log(479), abs=0.1)
     expected = "reward reward_spread kl beta entropy explained_variance answer_tokens cut_share policy_loss value_loss"
-    repeated = "commonest_share distinct_1 distinct_2"
-    assert set(first) == {*expected.split(), *repeated.split(), "clip_fraction", "held_out_reward", "held_out_kl"}
+    repeated, lengths = "commonest_share distinct_1 distinct_2", "grad_norm value_grad_norm"
+    held_out = "held_out_reward held_out_kl"
+    assert set(first) == {"clip_fraction", *f"{expected} {repeated} {lengths} {held_out}".split()}
 
 
 def test_texts_are_rehearsed(place, tmp_path):

@@ -1,5 +1,6 @@
 """Whatever number format a model learns in: scores, losses and figures are float32, and a figure is its model's."""
 
+import dataclasses
 import importlib
 import json
 import math
@@ -323,6 +324,69 @@ def test_a_loss_that_is_no_number_stops_a_job_and_the_last_good_checkpoint_stays
     assert last.name == "checkpoint-2"
     assert all(weight.isfinite().all() for weight in load_file(last / "adapter_model.safetensors").values())
     assert not run.out.exists()
+
+
+def test_ppo_stops_too_and_keeps_the_round_before(place, monkeypatch):
+    from workers.trainers import ppo
+
+    turns = iter(range(100))
+
+    def step(learner, found, rows):
+        losses = original(learner, found, rows)
+        if next(turns) == 3:  # the second step of the second round
+            next(iter(ppo.trained(learner.models.policy).values())).grad.fill_(math.nan)
+        return losses
+
+    original = ppo.Learner.step
+    monkeypatch.setattr(ppo.Learner, "step", step)
+    run = make_ppo_run(place, "lost-ppo", max_steps=3, eval_steps=0)
+
+    with pytest.raises(Stop, match="gradient norm of step 2 .* the checkpoint of step 1 is kept"):
+        ppo.train(run)
+
+    state = torch.load(checkpoint.newest(run.checkpoints) / "state.pt", weights_only=True)
+    assert all(weight.isfinite().all() for weight in state["policy"].values())
+    assert not run.out.exists()
+
+
+def make_ppo_run(place: Path, name: str, **settings) -> runs.Run:
+    """On a reward model made by hand, with rounds of two steps."""
+    judge = place / "judge"
+    if not judge.exists():
+        tiny.save_reward(judge)
+    sizes = {"rollouts": 8, "batch": 4, "max_tokens": 4, "max_length": 64, "save_steps": 1}
+    run = make_run(place, name, "ppo", **sizes, penalise_cut=False, **settings)
+    return dataclasses.replace(run, others={"reward_model": judge})
+
+
+def test_the_figures_of_ppo_are_those_of_what_it_published(place, monkeypatch):
+    """Read while bfloat16 is asked for: the policy that is measured lies in the folder, and nothing is in bfloat16."""
+    from workers.engines.device import best_dtype
+    from workers.trainers import ppo
+
+    seen = []
+
+    def results(models, *rest):
+        seen.append((models.policy, models.reference, best_dtype()))
+        return original(models, *rest)
+
+    original = ppo.results
+    monkeypatch.setattr(ppo, "results", results)
+    run = make_ppo_run(place, "measured-ppo", max_steps=2, learning_rate=0.01)
+    ppo.train(run)
+
+    policy, start, dtype = seen[0]
+    assert dtype == torch.float32
+    for model, folder in ((policy, run.out), (start, run.model)):
+        stored = load_weights(folder)
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        assert all(torch.equal(parameter.cpu(), stored[name]) for name, parameter in model.named_parameters())
+
+
+def load_weights(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
 
 
 def test_a_model_whose_figures_are_no_numbers_is_not_published(place):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -41,6 +43,19 @@ def best_dtype(device: torch.device | None = None, asked: str = "auto") -> torch
     if asked not in NAMED:
         raise ValueError(f"PODIUM_DTYPE: {asked} is none of auto, {', '.join(NAMED)}")
     return NAMED[asked]
+
+
+@contextmanager
+def computing_in(name: str) -> Iterator[None]:
+    """Meanwhile "auto" means the number format `name`, one of NAMED."""
+    before = os.environ.get("PODIUM_DTYPE")
+    os.environ["PODIUM_DTYPE"] = name
+    try:
+        yield
+    finally:
+        os.environ.pop("PODIUM_DTYPE")
+        if before is not None:
+            os.environ["PODIUM_DTYPE"] = before
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:

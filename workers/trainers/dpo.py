@@ -107,7 +107,7 @@ def implicit_rewards(
     most = run.recipe.tokens_at_once
 
     def read(model: PreTrainedModel, doing: str) -> list[list[float]]:
-        return [loop.logprobs(model, part, pad, most, exact=True) for part in loop.told(answers, doing)]
+        return [loop.logprobs(model, part, pad, most) for part in loop.told(answers, doing)]
 
     after = read(published, "Reads the prompts again")
     published.to("cpu")  # one at a time on the device

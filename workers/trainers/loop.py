@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import time
@@ -24,7 +23,7 @@ from transformers import (
 
 from modelops.recipes import TrainRecipe
 from workers.engines import weights
-from workers.engines.device import autocast, best_device, best_dtype
+from workers.engines.device import autocast, best_device, best_dtype, computing_in
 from workers.engines.local import auto_class
 from workers.trainers import checkpoint, events, figures, fit, tokens
 from workers.trainers.events import Stop
@@ -254,18 +253,16 @@ def logprobs(
     answers: list[tuple[list[int], list[int]]],
     pad: int,
     at_once: int = 0,
-    exact: bool = False,
 ) -> list[float]:
     """The log-probability (natural, summed over tokens) of each answer after its prompt, both as token ids.
 
-    As training computes it, or, `exact`, in the number format of the model's weights: for figures of in_float32(). One
-    forward pass reads `at_once` tokens, or what is usual on the model's device.
+    One forward pass reads `at_once` tokens, or what is usual on the model's device.
     """
     model.eval()
     longest = max(len(prompt) + len(answer) for prompt, answer in answers)
     size = max(1, (at_once or TOKENS_AT_ONCE[model.device.type]) // longest)
     parts = [answers[i : i + size] for i in range(0, len(answers), size)]
-    with contextlib.nullcontext() if exact else autocast(model.device):
+    with autocast(model.device):
         return [value for part in parts for value in _logprobs(model, part, pad)]
 
 
@@ -287,8 +284,8 @@ def publish(
 ) -> None:
     """Write the trained model, read what was written, and publish it with the figures that `measure` takes of that.
 
-    What `measure` gets is in_float32(): no figure depends on the format that training computed in, or on an adapter
-    that was not merged yet. What it sets in that model's config is written too. Of several processes that train
+    What `measure` gets is in_float32(), and it computes in float32: no figure depends on the format of the training, or
+    on an adapter that was not merged yet. What it sets in that model's config is written too. Of several processes that train
     together the first alone measures and publishes.
     """
     if not is_first():
@@ -302,7 +299,8 @@ def publish(
         share = weights.share_kept(run.model, folder, lambda: silence.end("Still compares the weights."))
         events.log(f"Stored in float32; bfloat16 would keep {share:.0%} of what training changed.")
         published = in_float32(kind, folder)
-        found = [*measure(published), figures.plain("bfloat16_share", "weights", share)]
+        with computing_in("float32"):
+            found = [*measure(published), figures.plain("bfloat16_share", "weights", share)]
         published.config.save_pretrained(folder)
         return found
 

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from transformers import AutoConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from modelops.recipes import PPORecipe
 from workers.engines.answers import Sample, row_seed
@@ -52,6 +52,9 @@ from workers.trainers.ppo_models import (
     values_of,
     write,
 )
+
+# Where one of these is no number, the weights are lost.
+LEARNED = ("policy_loss", "value_loss", "grad_norm", "value_grad_norm")
 
 
 def train(run: runs.Run) -> None:
@@ -90,6 +93,7 @@ def train(run: runs.Run) -> None:
             events.emit("step", step=number, total=total, metrics=found.figures)
             break
         told = found.figures | learner.learn(found, rehearsed, number)
+        loop.refuse_nan(number, {name: told[name] for name in LEARNED}, run.checkpoints)
         last = number
         if choice.due(number, total):
             with learner.as_published():
@@ -101,9 +105,14 @@ def train(run: runs.Run) -> None:
 
     # 4. The best policy, its figures, and the result.
     learner.settle()
-    published = choice.settle(last)
-    result = [*results(models, prompts, recipe), figures.plain("published_round", "", published)]
-    loop.publish(models.policy, models.tokenizer, run, lambda _published: result)
+    chosen = choice.settle(last)
+
+    def measure(policy: PreTrainedModel) -> list[dict]:
+        start = loop.in_float32(type(policy), run.model)
+        measured = dataclasses.replace(models, policy=policy, reference=start)
+        return [*results(measured, prompts, recipe), figures.plain("published_round", "", chosen)]
+
+    loop.publish(models.policy, models.tokenizer, run, measure)
 
 
 # --- What there is to do ----------------------------------------------------------------------------------------------
@@ -264,7 +273,7 @@ class Learner:
         batches = list(self.batches(len(found.answers), number))
         for place, rows in enumerate(loop.told(batches, "Learns from the answers, step")):
             sums.update(self.step(found, rows))
-            self.hold()
+            sums.update(self.hold())
             if rehearsed:
                 count = self.recipe.batch
                 first = ((number - 1) * len(batches) + place) * count
@@ -340,10 +349,11 @@ class Learner:
             told += loss.item()
         return {"rehearsal_loss": told}
 
-    def hold(self) -> None:
-        """Hold the gradients of each model to length 1."""
-        for group in self.optimizer.param_groups:
-            torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
+    def hold(self) -> dict[str, float]:
+        """Hold the gradients of each model to length 1; how long they were."""
+        groups = (group["params"] for group in self.optimizer.param_groups)
+        lengths = [torch.nn.utils.clip_grad_norm_(parameters, 1.0).item() for parameters in groups]
+        return dict(zip(("grad_norm", "value_grad_norm"), lengths))
 
     @contextmanager
     def beside(self) -> Iterator[None]:

@@ -49,7 +49,7 @@ def trainer(run: Run, pieces: list[tuple[list[int], list[int]]], tokenizer, at_o
 def logprobs(model, answers: list[tuple[list[int], list[int]]], pad: int) -> list[float]:
     """The log-probability (natural, summed over tokens) of each answer after its prompt, both as token ids.
 
-    In the number format of the model's weights: for figures of loop.in_float32().
+    In the number format of the model's weights.
     """
     model.eval()
     ids, mask = (tensor.to(model.device) for tensor in tokens.padded([prompt for prompt, _ in answers], pad))

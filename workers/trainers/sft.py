@@ -13,7 +13,6 @@ if __name__ == "__main__":
     run = runs.begin("sft")  # before the imports below, see there
 
 import json
-from functools import partial
 
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
@@ -53,7 +52,7 @@ def train(run: runs.Run) -> None:
         return  # the first process goes on by itself
 
     # 4. The result, and its figures, of the first dataset.
-    read = seq2seq.logprobs if encoder_decoder else partial(loop.logprobs, exact=True)
+    read = seq2seq.logprobs if encoder_decoder else loop.logprobs
 
     def measure(published: PreTrainedModel) -> list[dict]:
         logprobs = [
