@@ -8,6 +8,7 @@ from labeling.api import (
     erasure,
     imports,
     models,
+    peers,
     prompts,
     rankings,
     ring,
@@ -19,6 +20,7 @@ from labeling.api import (
 
 WORK = [
     path("ring", ring.RingView.as_view()),
+    path("agreement", peers.Peers.as_view()),
     path("guidelines", assignments.GuidelinesView.as_view()),
     path("prompts", prompts.Prompts.as_view()),
     path("prompts/<int:pk>", prompts.PromptView.as_view()),

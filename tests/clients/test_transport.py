@@ -165,3 +165,14 @@ def test_a_withdrawn_dataset_leaves_no_file(server, podium, tmp_path):
     with pytest.raises(Refused, match="a labeler asked"):
         podium.project("demo").datasets.download(1, "rows", tmp_path / "rows.jsonl")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_undo_names_the_last_ranking(server, podium):
+    server.plan = [says(200, {"undo": 7}), says(200, {"ranking": None})]
+    podium.project("demo").work.undo()
+
+    assert [path for _method, path, _headers, _body in server.asked] == [
+        "/api/v1/projects/demo/assignments/pace",
+        "/api/v1/projects/demo/rankings/undo",
+    ]
+    assert json.loads(server.asked[-1][3]) == {"ranking": 7}

@@ -113,3 +113,15 @@ def test_the_page_takes_a_constant_number_of_queries(client_for, project, carol,
             make_ranking(task, person)
     with django_assert_num_queries(9):
         assert b"pairs" in browser.get(PAGE).content
+
+
+@pytest.mark.parametrize(("role", "status"), [("admin", 200), ("lead", 200), ("labeler", 403), ("researcher", 403)])
+def test_scripts_read_the_same_as_the_page(client_for, project, alice, rounds_of_two, role, status):
+    answer = client_for(make_person(project, role, "reader")).get("/api/v1/projects/demo/agreement")
+    assert answer.status_code == status
+    if status == 200:
+        first, second = answer.json()["results"]
+        assert (first["name"], first["member"]) == ("Alice", project.memberships.get(user=alice).pk)
+        assert first["share"] == second["share"] == 0.5
+        assert first["low"] < 0.5 < first["high"]
+        assert (first["pairs"], first["prompts"]) == (240, 20)

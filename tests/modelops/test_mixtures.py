@@ -58,6 +58,8 @@ def test_texts_become_a_dataset_once(project, tmp_path, client_for, carol):
     dataset = Dataset.objects.get()
     assert [row["text"] for row in rows.read(path(dataset))] == ["The sea.", "The sky."]
     assert (dataset.kind, dataset.note, dataset.counts["rows"]) == ("text", "nature", 2)
+    call_command("freeze_text", str(file), project="demo", note="the outdoors")
+    assert Dataset.objects.get().note == "the outdoors"
     assert AuditEvent.objects.filter(verb="freeze text").count() == 1
     assert client_for(carol).get(f"/p/demo/datasets/{dataset.pk}/").status_code == 200
 

@@ -85,6 +85,10 @@ class Members(Part):
     def remove(self, member: int) -> None:
         self.transport.delete(self.at(f"members/{member}"))
 
+    def agreement(self) -> list[Body]:
+        """How each agrees with the others who ranked the same tasks; for leads and admins."""
+        return self.get("agreement")["results"]
+
 
 class Prompts(Part):
     def __call__(self, **filters: Any) -> Iterator[Body]:

@@ -1,0 +1,46 @@
+"""How people agree with each other, for who leads a project: as on its page of people."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from labeling import peers
+from people.access import LEADS
+from people.api.base import Endpoint
+
+
+class PeerBody(serializers.Serializer):
+    """One member's agreement with the others who ranked the same tasks."""
+
+    member = serializers.IntegerField()
+    name = serializers.CharField(allow_blank=True)
+    share = serializers.FloatField(help_text="Of the pairs that both put in an order, those alike.")
+    low = serializers.FloatField(
+        allow_null=True, help_text="Of the 95 % interval, which draws prompts; null of one prompt."
+    )
+    high = serializers.FloatField(allow_null=True)
+    pairs = serializers.IntegerField(help_text="Once for each other person who ordered them.")
+    prompts = serializers.IntegerField()
+
+
+class PeersBody(serializers.Serializer):
+    """The members who ranked what somebody else ranked, by the project's newest rankings."""
+
+    results = PeerBody(many=True)
+
+
+class Peers(Endpoint):
+    """How each member agrees with the others, for leads and admins."""
+
+    roles, serializer_class = {"GET": LEADS}, PeersBody
+
+    def get(self, request, *args, **kwargs) -> Response:
+        figures = peers.figures(self.project)
+        members = self.project.memberships.select_related("user").order_by("pk")
+        rows = [
+            {"member": one.pk, "name": one.user.name} | vars(figures[one.user.uuid])
+            for one in members
+            if one.user.uuid in figures
+        ]
+        return Response(PeersBody({"results": rows}).data)
