@@ -1,6 +1,8 @@
 """Which of PPO's rounds is published, when a run ends early, and what its log says of a collapse."""
 
 import json
+import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from modelops import recipes
 from tests.workers import tiny
 from tests.workers.test_ppo import QUICK, figures, log, make_run, play, prompt, steps, write_rows
 from workers.engines.answers import Sample
-from workers.trainers import checkpoint, ppo, ppo_choice, ppo_collapse, ppo_models
+from workers.trainers import checkpoint, loop, ppo, ppo_choice, ppo_collapse, ppo_models
+from workers.trainers.events import Stop
 
 pytestmark = pytest.mark.torch
 
@@ -159,6 +162,38 @@ def test_what_is_evaluated_is_the_average_where_one_is_asked_for(place, tmp_path
     play(plain)
     moved = [sum((weights[4][name] - weights[0][name]).norm() for name in weights[4]) for weights in (averaged, last)]
     assert moved[0] < moved[1] / 2
+
+
+# --- What is published is what was measured ---------------------------------------------------------------------------
+
+
+def test_the_figures_are_those_of_what_was_written(place, tmp_path, monkeypatch):
+    """What is written here is, by mistake, the model of the start: no figure may tell of another."""
+    save = loop.save
+
+    def mistaken(model, tokenizer, run, folder):
+        save(model, tokenizer, run, folder)
+        shutil.copy(run.model / "model.safetensors", folder / "model.safetensors")
+
+    monkeypatch.setattr(loop, "save", mistaken)
+    found = figures(play(make_run(place, tmp_path, **RUN | {"learning_rate": 0.05})))
+    assert found["kl", "train"] == 0
+    assert found["reward", "train"] == found["start_reward", "train"]
+    assert found["bfloat16_share", "weights"] is not None
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint_before_it(place, tmp_path, monkeypatch):
+    learn = ppo.Learner.learn
+
+    def breaks(learner, found, rehearsed, number):
+        told = learn(learner, found, rehearsed, number)
+        return told | {"value_loss": math.nan} if number == 3 else told
+
+    monkeypatch.setattr(ppo.Learner, "learn", breaks)
+    run = make_run(place, tmp_path, **RUN)
+    with pytest.raises(Stop, match="The value loss of step 3 is not a finite number: .* checkpoint of step 2 is kept"):
+        play(run)
+    assert checkpoint.newest(run.checkpoints).name == "checkpoint-2"
 
 
 # --- The stop ---------------------------------------------------------------------------------------------------------
