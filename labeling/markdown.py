@@ -79,4 +79,9 @@ def render(text: str) -> SafeString:
 
 
 def plain(text: str) -> SafeString:
-    return format_html("<pre>{}</pre>", text)
+    return format_html("<pre>{}{}</pre>", lost_break(text), text)
+
+
+def lost_break(text: str) -> str:
+    """What stands before a text in <pre>: browsers drop a line break there, and would drop the text's own."""
+    return "\n" if text.startswith("\n") else ""

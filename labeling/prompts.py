@@ -35,6 +35,7 @@ class Entry:
     demonstration: str = ""
     sensitive: bool = False
     line: int | str = 0  # of the file, from 1
+    lead: str = ""  # what the form of the file puts before each answer, none of its text
     answers: list[dict] = field(default_factory=list)  # {"text", "model"}
     judgments: list[dict] = field(default_factory=list)  # {"judge", "ranks"}: one of each answer; None: all bad
 

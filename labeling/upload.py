@@ -31,6 +31,7 @@ LABELS = {
     "controls": gettext_lazy("Control characters"),
     "spaces": gettext_lazy("Spaces"),
     "personal": gettext_lazy("Personal data"),
+    "answers": gettext_lazy("Answers too"),
     "prefixes": gettext_lazy("Same beginnings"),
     "near": gettext_lazy("Near duplicates"),
     "languages": gettext_lazy("Languages"),

@@ -73,6 +73,9 @@ class ImportRecipe:
     controls: bool = setting(True, "Remove control characters and invisible ones.")
     spaces: bool = setting(True, "Remove spaces and empty lines around texts.")
     personal: bool = setting(True, "Mask e-mail addresses, phone, card and ID numbers, and keys in the training split.")
+    answers: bool = setting(
+        False, "Do all this to answers too: what people judge is then no longer what the model wrote."
+    )
     prefixes: bool = setting(True, "Leave out prompts that begin like an earlier one, for 160 characters.")
     near: bool = setting(True, "Leave out prompts that are nearly like an earlier one.")
     languages: bool = setting(True, "Tell the language of prompts that name none.")

@@ -1,6 +1,7 @@
 """What is done to a file's entries between reading and writing, each step counted, with examples, and switchable.
 
-Only bare prompts are ever left out: a row that brings answers, judgments or a demonstration is people's work.
+Prompts and demonstrations are cleaned. An answer is what people judge: it stays as its model wrote it, unless that is
+asked for. Only bare prompts are ever left out: a row that brings answers, judgments or a demonstration is people's work.
 """
 
 from __future__ import annotations
@@ -91,15 +92,31 @@ class Cleaner:
     # One entry by itself
 
     def _cleaned(self, entry: Entry, row: str) -> Clean | None:
+        entry = _without_lead(entry)
         for name, step in self.steps:
             entry = self._step(name, step, entry)
         if not all(turn["content"] for turn in entry.messages):
             self.tally.count("empty", entry, "")
             return None
         entry = replace(entry, split=self.reading.split(entry))
-        if self.recipe.personal and entry.split == Prompt.Split.TRAIN:
+        masks = self.recipe.personal and entry.split == Prompt.Split.TRAIN
+        if masks:
             entry = self._step("personal", personal.mask, entry)
+        if self.recipe.answers:
+            entry = replace(entry, answers=[self._clean_answer(answer, masks, entry) for answer in entry.answers])
         return Clean(entry, row, entry.digest)
+
+    def _clean_answer(self, answer: dict, masks: bool, entry: Entry) -> dict:
+        """The answer after the steps that are on, counted once where they change it."""
+        before = answer["text"]
+        after = before
+        for _name, step in self.steps:
+            after = step(after)
+        masked = personal.mask(after) if masks else after
+        if masked != before:
+            shown = _around(before, masked) if masked == after else ""  # a mask hides what it covers here too
+            self.tally.count("answers", entry, shown, _around(masked, before))
+        return answer | {"text": masked}
 
     def _step(self, name: str, step: Callable[[str], str], entry: Entry) -> Entry:
         before, after = _texts(entry), [step(text) for text in _texts(entry)]
@@ -241,19 +258,20 @@ def _steps(recipe: ImportRecipe) -> list[tuple[str, Callable[[str], str]]]:
     return [(name, step) for name, step in known.items() if getattr(recipe, name)]
 
 
+def _without_lead(entry: Entry) -> Entry:
+    """Here, and not as the row is read: the row's digest has counted that space since before."""
+    bare = [answer | {"text": answer["text"].removeprefix(entry.lead)} for answer in entry.answers]
+    return replace(entry, answers=bare)
+
+
 def _texts(entry: Entry) -> list[str]:
-    said = [turn["content"] for turn in entry.messages]
-    return [*said, entry.demonstration, *(answer["text"] for answer in entry.answers)]
+    return [*(turn["content"] for turn in entry.messages), entry.demonstration]
 
 
 def _with_texts(entry: Entry, said: list[str]) -> Entry:
-    turns, after = said[: len(entry.messages)], said[len(entry.messages) + 1 :]
-    return replace(
-        entry,
-        messages=[turn | {"content": text} for turn, text in zip(entry.messages, turns, strict=True)],
-        demonstration=said[len(entry.messages)],
-        answers=[answer | {"text": text} for answer, text in zip(entry.answers, after, strict=True)],
-    )
+    *turns, demonstration = said
+    messages = [turn | {"content": text} for turn, text in zip(entry.messages, turns, strict=True)]
+    return replace(entry, messages=messages, demonstration=demonstration)
 
 
 def _around(text: str, other: str) -> str:

@@ -16,11 +16,13 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from labeling import markdown
+
 register = template.Library()
 HERE = "<!-- the text -->"
 TURN = '<div class="turn {}"><h2>{}</h2><p dir="auto">{}</p></div>'
 TEXT = '<div class="text" dir="auto" tabindex="0" role="group" aria-labelledby="title-{}">{}</div>'
-WRITTEN = '<pre class="text written" dir="auto" tabindex="0" role="group" aria-labelledby="title-{}">{}</pre>'
+WRITTEN = '<pre class="text written" dir="auto" tabindex="0" role="group" aria-labelledby="title-{}">{}{}</pre>'
 EMPTY = '<p class="hint">{}</p>'
 
 
@@ -45,7 +47,9 @@ def answer_card(context: template.Context, answer) -> SafeString:
 
 def _text(answer) -> SafeString:
     set_ = format_html(TEXT, answer.letter, answer.html or format_html(EMPTY, _("This answer is empty.")))
-    return set_ + format_html(WRITTEN, answer.letter, answer.source) if answer.source else set_
+    if not answer.source:
+        return set_
+    return set_ + format_html(WRITTEN, answer.letter, markdown.lost_break(answer.source), answer.source)
 
 
 @lru_cache(maxsize=2000)

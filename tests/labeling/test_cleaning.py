@@ -96,12 +96,59 @@ def test_one_author_has_at_most_so_many_prompts(tmp_path):
 def test_personal_data_are_masked_in_the_training_split_only(tmp_path):
     mail = "Write to ann@example.org, "
     rows = [{"prompt": f"{mail} {split}", "split": split} for split in ("train", "test")]
-    rows += [{"prompt": "Whose?", "split": "train", "answers": ["ann@example.org", "+49 30 1234567"]}]
+    rows += [{"prompt": "Whose?", "split": "train", "demonstration": "ann@example.org"}]
     found = bring(tmp_path, rows)
 
     assert turns()[:2] == ["Write to [e-mail],  train", "Write to ann@example.org,  test"]
-    assert set(Candidate.objects.values_list("text", flat=True)) == {"[e-mail]", "[phone]"}
+    assert Demonstration.objects.get().text == "[e-mail]"
     assert found.cleaned["personal"] == 2
+
+
+AS_WRITTEN = [
+    "    indented = True  # ann@example.org\n",
+    "\n👩\u200d🔬 wo\u2060rd\u200b, schÃ¶n, +49 30 1234567 \r\n",
+    "\ufeffCafe\u0301\u0007",
+]
+
+
+def test_an_answer_stays_as_its_model_wrote_it(tmp_path):
+    row = {"prompt": " Whose? ann@example.org", "split": "train", "answers": AS_WRITTEN}
+    found = bring(tmp_path, [row])
+
+    assert list(Candidate.objects.order_by("slot").values_list("text", flat=True)) == AS_WRITTEN
+    assert turns() == ["Whose? [e-mail]"]
+    assert found.cleaned == {"spaces": 1, "personal": 1}
+
+
+def test_answers_are_cleaned_where_that_is_asked_for_and_counted(tmp_path):
+    project = make_project()
+    row = {"prompt": "Whose?", "split": "train", "answers": [*AS_WRITTEN, "Nobody's."]}
+    found = bring(tmp_path, [row], project, answers=True)
+
+    cleaned = [
+        "indented = True  # [e-mail]",
+        "👩\u200d🔬 word, schön, [phone]",
+        "Café",
+        "Nobody's.",
+    ]
+    assert list(Candidate.objects.order_by("slot").values_list("text", flat=True)) == cleaned
+    assert found.cleaned == {"answers": 3}
+    assert [one["before"] for one in found.examples["answers"]] == ["", "", AS_WRITTEN[2]]  # a mask hides it here too
+    assert [one["after"] for one in found.examples["answers"]] == cleaned[:3]
+
+    again = bring(tmp_path, [row], project)  # the same row, however it is cleaned
+    assert (again.known, again.answers) == (1, 0)
+
+
+def test_only_the_steps_that_are_on_are_done_to_answers(tmp_path):
+    row = {"prompt": "Whose?", "split": "test", "answers": AS_WRITTEN}
+    bring(tmp_path, [row], answers=True, repair=False, controls=False)
+
+    assert list(Candidate.objects.order_by("slot").values_list("text", flat=True)) == [
+        "indented = True  # ann@example.org",
+        "👩\u200d🔬 wo\u2060rd\u200b, schÃ¶n, +49 30 1234567",
+        "\ufeffCafe\u0301\u0007",
+    ]
 
 
 @pytest.mark.parametrize(

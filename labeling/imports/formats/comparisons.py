@@ -26,7 +26,7 @@ def read_summaries(value: object, file: str = "") -> Iterator[Entry]:
         use_case="summarization",
         split=split,
         source="summarize-from-feedback",
-        answers=[answer(one["text"].strip(), text(one, "policy")) for one in value["summaries"]],
+        answers=[answer(one["text"].removeprefix(" "), text(one, "policy")) for one in value["summaries"]],
         judgments=[ranking(f"summarize-from-feedback {value.get('worker', '')}".strip(), _choice(value["choice"]))],
     )
 

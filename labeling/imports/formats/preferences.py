@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import takewhile
 
 from django.utils.translation import gettext_lazy as _
@@ -92,7 +93,8 @@ def read_implicit(value: object, file: str = "") -> Iterator[Entry]:
     else:
         shared = shared_start(long_text(chosen, "chosen"), long_text(rejected, "rejected"))
         cut = len(shared.rstrip(" ")) if shared.endswith(" ") else len(shared)
-        yield _comparison(user(shared[:cut]), chosen[cut:], rejected[cut:])
+        lead = " " if shared[cut:] == " " and not shared[:cut].endswith("\n") else ""  # else it is indentation
+        yield replace(_comparison(user(shared[:cut]), chosen[cut:], rejected[cut:]), lead=lead)
 
 
 def read_unpaired(value: object, file: str = "") -> Iterator[Entry]:

@@ -31,6 +31,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-cleaning", action="store_true", help="take every text as it is")
         for name in SWITCHES:
             parser.add_argument(f"--no-{name}", dest=name, action="store_false", help=f"not: {helps[name]}")
+        parser.add_argument("--clean-answers", dest="answers", action="store_true", help=helps["answers"])
         for name in LIMITS:
             parser.add_argument(f"--{name.replace('_', '-')}", type=int, help=helps[name])
 
@@ -75,4 +76,4 @@ def chosen(options: dict) -> dict:
     else:
         said = {name: options[name] for name in SWITCHES if options.get(name) is False}
     limits = {name: options[name] for name in LIMITS if options.get(name) is not None}
-    return said | limits | {"split": options.get("split") or ""}
+    return said | limits | {"split": options.get("split") or "", "answers": bool(options.get("answers"))}
