@@ -25,13 +25,15 @@ class Verb:
 
 VERBS = {
     "tie": Verb("=", gettext_lazy("the next letter ties with the last")),
-    "back": Verb("backspace", gettext_lazy("take the last letter back")),
+    "back": Verb(
+        "backspace", gettext_lazy("take the last letter back; on an answer just rated or moved to, its rating")
+    ),
     "flags": Verb("x", gettext_lazy("flags of the answer")),
     "prompt": Verb("p", gettext_lazy("about this prompt")),
     "note": Verb("n", gettext_lazy("note")),
     "compare": Verb("v", gettext_lazy("compare the answer with another one, side by side")),
     "differences": Verb("m", gettext_lazy("mark what the others have that this answer has not")),
-    "source": Verb("o", gettext_lazy("show answers as they were written, or set")),
+    "source": Verb("o", gettext_lazy("switch between source and formatted")),
     "layout": Verb("l", gettext_lazy("columns, or one below the other")),
     "skip": Verb("s", gettext_lazy("skip")),
     "undo": Verb("u", gettext_lazy("undo the last submit")),

@@ -60,8 +60,15 @@ def card(
     } | form(request.project, assignment, typed, wrong)
     if ahead:
         return render(request, "labeling/_task.html", around(request) | context)
-    context["undo"] = getattr(ranking.last_of(request.project, request.user), "pk", None)
+    context["undo"] = undoable(request)
     return page(request, "labeling/_task.html", context | more, status)
+
+
+def undoable(request: HttpRequest) -> int | None:
+    """The key of this person's last ranking, while they can undo it."""
+    if request.membership.paused or request.project.state == Project.State.ARCHIVED:
+        return None
+    return getattr(ranking.last_of(request.project, request.user), "pk", None)
 
 
 def form(

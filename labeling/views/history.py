@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET
 from labeling import forms, ranking
 from labeling.models import Assignment, RankedCandidate, Ranking
 from labeling.prompts import as_stored
-from labeling.views.card import card
+from labeling.views.card import around, card, undoable
 from labeling.views.rank import own_or_404
 from people import receipts
 from people.access import RANKERS, member
@@ -31,10 +31,13 @@ def history(request: HttpRequest) -> HttpResponse:
     asked = request.GET.get("q", "").strip()
     page = Paginator(found(request, asked), PER_PAGE).get_page(request.GET.get("page"))
     for one in page.object_list:
-        one.ranking = next(iter(one.rankings.all()), None)
+        rankings = one.rankings.all()
+        one.ranking = next((ranking for ranking in rankings if ranking.current), None)
         one.says = said(one.ranking) if one.ranking else ""
+        one.revisions = max(len(rankings) - 1, 0)  # what was undone is no revision
     query = urlencode({"q": asked}) + "&" if asked else ""
-    return render(request, "labeling/history.html", {"page": page, "asked": asked, "query": query})
+    context = around(request) | {"page": page, "asked": asked, "query": query, "undo": undoable(request)}
+    return render(request, "labeling/history.html", context)
 
 
 def found(request: HttpRequest, asked: str) -> QuerySet[Assignment]:
@@ -44,10 +47,10 @@ def found(request: HttpRequest, asked: str) -> QuerySet[Assignment]:
     if asked:
         in_note = Q(rankings__note__icontains=asked, rankings__current=True)
         own = own.filter(Q(task__prompt__messages__icontains=as_stored(asked)) | in_note).distinct()
-    current = Ranking.objects.filter(current=True).prefetch_related(
+    standing = Ranking.objects.filter(undone_at=None).prefetch_related(
         Prefetch("ranked", RankedCandidate.objects.order_by("rank", "shown"))
     )
-    return own.select_related("task__prompt").prefetch_related(Prefetch("rankings", current))
+    return own.select_related("task__prompt").prefetch_related(Prefetch("rankings", standing))
 
 
 def said(one: Ranking) -> str:

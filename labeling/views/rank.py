@@ -16,7 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 from labeling import assignment as assignments
 from labeling import forms, markdown, ranking
 from labeling.models import Assignment
-from labeling.views.card import after, card, page
+from labeling.views.card import after, card, page, undoable
 from labeling.views.frame import fresh
 from labeling.working import NotWorking
 from people import receipts
@@ -115,7 +115,7 @@ def rank_undo(request: HttpRequest) -> HttpResponse:
         return go_on(request)
     if assignment.state == Assignment.State.SUBMITTED:
         messages.info(request, _("Your revision is undone: the ranking before it counts."))
-        return go_on(request)
+        return go_on(request) if request.htmx else redirect("history", request.project.slug)
     if not request.htmx:
         return redirect("rank", request.project.slug)
     return card(request, assignment, assignment.draft)
@@ -154,9 +154,10 @@ def _next(request: HttpRequest) -> HttpResponse:
     try:
         assignment = assignments.next_for(request.membership)
     except NotWorking as why:
-        return page(request, "labeling/_empty.html", {"paused": str(why)})
+        return page(request, "labeling/_empty.html", {"paused": str(why), "undo": undoable(request)})
     if assignment is None:
-        return page(request, "labeling/_empty.html", assignments.what_else(request.membership))
+        nothing = assignments.what_else(request.membership) | {"undo": undoable(request)}
+        return page(request, "labeling/_empty.html", nothing)
     return card(request, assignment, assignment.draft)
 
 

@@ -7,7 +7,7 @@ const BEAT = 60_000;      // ms between two renewals of the lease
 const IDLE = 60_000;      // ms without a sign of life: no longer counted as work
 const AWAY = 600_000;     // ms without a sign of life: the lease may run out, others wait
 
-const task = () => document.querySelector("#task");
+const task = () => document.querySelector("#task:not([inert])");   // an inert one is submitted (send.js)
 let timer, dirty = false;
 
 function changed() {
@@ -56,12 +56,22 @@ function beat() {
   if (dirty) save();
 }
 
+// `undone`: what was asked for, a skip or an undo, is not sent again by itself.
 function failed(how) {
-  if (!task()) return;
   say(how);
+  if (!task() || how === "undone") return;
   dirty = true;
   if (how === "offline") later(RETRY);
 }
+
+// What the browser itself sends (not send.js) goes once its draft is saved: without a connection the page stays as it is.
+document.addEventListener("submit", async (event) => {
+  const form = event.target, { submitter } = event;
+  if (form !== task() || form.dataset.ahead || !dirty) return;
+  event.preventDefault();
+  await save();
+  if (form === task() && !dirty) form.requestSubmit(submitter);
+});
 
 // On leaving, the last changes are sent, and kept in this tab too: a reload may overtake what was sent.
 function leave() {
@@ -115,8 +125,8 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   event.detail.shouldSwap = false;                // sent elsewhere: to the log-in page
   failed("out");
 });
-document.addEventListener("htmx:responseError", (event) => failed(event.detail.xhr.status < 500 ? "out" : "offline"));
-document.addEventListener("htmx:sendError", () => failed("offline"));
+document.addEventListener("htmx:responseError", (event) => failed(event.detail.xhr.status < 500 ? "out" : "undone"));
+document.addEventListener("htmx:sendError", () => failed("undone"));
 document.addEventListener("htmx:afterSwap", (event) => { if (event.target.id === "card") start(); });
 
 function start() {

@@ -1,6 +1,6 @@
 // The ranking widget. The form's own fields hold the state (a <select> for each answer, and the order of placing), so that
 // typing, dragging, tapping, a saved draft (draft.js), a reload and a browser without JavaScript all agree. Every listener
-// sits on the document and survives htmx's swaps.
+// sits on the document and survives htmx's swaps. One long file, for all of it reads and writes those fields.
 
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -15,6 +15,8 @@ const inSight = () => cards().filter((card) => card.checkVisibility());
 const body = (card) => $$(".text", card).find((text) => text.checkVisibility());
 
 let tieNext = false;
+let answer = null;        // the one that has the focus
+let rankedLast = false;   // whether a letter was ranked since the focus came there: Backspace takes it back
 
 // ---- The ranking: read from the fields, written back to them ----
 
@@ -39,6 +41,7 @@ function write(tiers, order) {
   }
   task().elements.order.value = order.join("");
   tieNext = false;
+  rankedLast = true;
   tell(task().elements.order);
 }
 
@@ -55,6 +58,7 @@ function lean(letter) {
 
 function choose(input) {
   for (const step of $$(".strength input")) step.checked = step === input;
+  rankedLast = true;
   tell(task().elements.order);
 }
 
@@ -81,8 +85,11 @@ function unplace(letter) {
   write(read().map((group) => group.filter((other) => other !== letter)), order);
 }
 
+// The last letter; on an answer that was moved to or rated since, its rating.
 function takeBack() {
-  if (byStrength()) choose(null);
+  const card = cards()[focused()], onScale = document.activeElement.matches(".scale input");
+  if (card && rating(card) && (onScale || !rankedLast)) unrate(card);
+  else if (byStrength()) choose(null);
   else if (tieNext) tieNext = false, draw();
   else if (placed().length) unplace(placed().at(-1));
 }
@@ -99,6 +106,7 @@ function tieWithLast() {
 function draw() {
   if (byStrength()) drawStrength();
   else drawTiers();
+  for (const card of cards()) card.dataset.rating = rating(card)?.value ?? "";
   for (const card of cards().filter((one) => $(".flags", one))) {
     const flags = $$(".flags :checked", card).length, count = $(".flags b", card);
     count.hidden = !flags;
@@ -158,7 +166,7 @@ function say(tiers) {
 
 const focused = () => cards().findIndex((card) => card.contains(document.activeElement));
 
-const focus = (card) => body(card).focus();
+const focus = (card, how) => body(card).focus(how);
 
 function moveFocus(step) {
   const all = inSight(), at = all.indexOf(cards()[focused()]);
@@ -172,14 +180,32 @@ function scrollOrMove(step) {
   else moveFocus(step);
 }
 
+const rating = (card) => $(".scale :checked", card);
+
+// The same digit again clears the rating, and the focus stays to see it.
 function rate(value) {
-  const all = cards(), unrated = all.findIndex((card) => !$(".scale :checked", card));
+  const all = cards(), unrated = all.findIndex((card) => !rating(card));
   const at = focused() >= 0 ? focused() : Math.max(unrated, 0);
   const input = $(`.scale [value="${value}"]`, all[at]);
   if (!input) return;                     // this project asks for no rating
+  if (input.checked) return unrate(all[at]);
   input.checked = true;
   tell(input);
+  rankedLast = false;
   focus(all[Math.min(at + 1, all.length - 1)]);
+}
+
+// A radio button that was checked before it was clicked: as it was when the card was drawn last.
+function secondClick(input) {
+  const card = input.closest(".answer");
+  if (card.dataset.rating === input.value) unrate(card);
+}
+
+function unrate(card) {
+  const given = rating(card);
+  given.checked = false;
+  tell(given);
+  if (focused() !== cards().indexOf(card)) focus(card);
 }
 
 function open(details) {
@@ -211,38 +237,109 @@ const moves = {
   arrowup: () => scrollOrMove(-1),
 };
 
+const isEnter = (key) => key === "enter", isEscape = (key) => key === "escape";
+const MODIFIERS = ["Shift", "Control", "Alt", "AltGraph", "Meta", "CapsLock"];
+const FIELDS = "textarea, select, input:not([type=checkbox], [type=radio])";
+
+const ready = () => task() && !task().inert;                   // inert: submitted, the server has not answered yet
+const owner = () => (task() ?? $("#undo[data-keys]"))?.dataset;   // says which keys this person has
+const sheet = () => $("dialog[open], #skip[open], :popover-open");
+
 document.addEventListener("keydown", (event) => {
-  const { target } = event, key = event.key.toLowerCase();
-  if (!task() || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || $("dialog[open]")) return;
-  if (key === "escape") return shut(target);
-  if (target.matches("textarea, select, [type=text]")) return;
-  if (key === "enter") return enter(event);
-  const verb = (target.type === "radio" ? null : moves[key]) ?? (task().dataset.shortcuts === "on" ? typed(key) : null);
-  if (!verb) return;
-  event.preventDefault();
-  if (!event.repeat || key in moves) verb();
+  if (MODIFIERS.includes(event.key) || event.isComposing || !owner()) return;
+  const names = namesOf(event), left = leaveWhatWasPressed(event), target = document.activeElement;
+  if (names.some(isEnter) && (event.ctrlKey || event.metaKey)) return enter(event);
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (names.some(isEscape) && !$("dialog[open]")) return shut(target);
+  if (sheet() || target.matches(FIELDS)) return;               // what is open over the page owns the keyboard
+  if (names.some(isEnter) && !target.closest(PRESSED)) return enter(event);
+  const verb = names.map((key) => verbOf(key, target)).find(Boolean);
+  if (verb || (left && event.key === " ")) event.preventDefault();
+  if (verb && (!event.repeat || names.some((key) => key in moves))) verb();
 });
 
-function typed(key) {
+function verbOf(key, target) {
+  const { keys, shortcuts } = owner(), verb = shortcuts === "on" ? JSON.parse(keys)[key] : null;
+  if (!ready()) return verb === "undo" ? verbs.undo : null;
+  if (key in moves) return target.type === "radio" ? null : moves[key];
+  if (shortcuts !== "on") return null;
   if (letters().includes(key)) return () => place(key, null, tieNext);
   if (/^[1-7]$/.test(key)) return () => rate(key);
   if (key === "?") return () => $("#shortcuts").showModal();
-  return verbs[JSON.parse(task().dataset.keys)[key]];
+  return verbs[verb];
 }
 
 function enter(event) {
-  if (event.target.closest("button, summary, a, .verdict form")) return;
+  if (sheet() || !ready()) return;
   event.preventDefault();
   if (!event.repeat && !$("#submit").disabled) task().requestSubmit($("#submit"));
 }
 
-// Close what lies over the page, and leave what is part of it; the focus goes back to the answer, or to the prompt.
-function shut(target) {
-  const card = target.closest(".answer");
-  for (const over of [...$$("#skip"), ...$$(".flags", card ?? task())]) over.open = false;
-  if (card) focus(card);
+// ---- Keyboard layouts ----
+
+// What a key is called: by what it writes, and by its place where that counts too. A full-width letter is the letter.
+function namesOf(event) {
+  const written = event.key.replace(/^[！-～]$/, (wide) => String.fromCharCode(wide.charCodeAt() - 0xfee0));
+  return [written.toLowerCase(), placeOf(event)].filter(Boolean);
+}
+
+// The name on a US keyboard of the key at this place. It counts where a layout writes neither a Latin letter nor a digit
+// there (Cyrillic, Greek, Arabic, Korean, the top row of AZERTY) or an input method swallows the key; but a sign that a
+// layout does write, such as AZERTY's comma where others have M, is that sign.
+function placeOf(event) {
+  const { key, code, shiftKey } = event, ascii = /^[ -~]*$/.test(key);
+  const named = key.length > 1 && ascii, swallowed = ["", "Process", "Unidentified", "Dead"].includes(key);
+  if (/^[a-z0-9]$/i.test(key) || (named && !swallowed) || event.getModifierState("AltGraph")) return null;
+  const [, kind, name] = /^(Key|Digit|Numpad)(\w)$/.exec(code) ?? [];
+  if (kind === "Digit" || kind === "Numpad") return shiftKey ? null : name;
+  if (ascii && !swallowed) return null;
+  if (code === "Slash") return shiftKey ? "?" : null;
+  return { Equal: "=" }[code] ?? (name ?? code).toLowerCase();
+}
+
+// ---- Enter and Space ----
+
+// They act on the control that has the focus, which is right where Tab brought it there. What a pointer pressed has the
+// focus too, and Enter would press it again in place of Submit. So the first key after a pointer leaves such a control, for
+// its answer or for the prompt.
+const PRESSED = "button, summary, a";
+const CONTROLS = `${PRESSED}, select, [type=checkbox], [type=radio]`;
+let pointed = false;      // a pointer was used since the last key
+
+document.addEventListener("pointerdown", () => { pointed = true; }, true);
+
+function leaveWhatWasPressed(event) {
+  const control = pointed && event.key !== "Tab" && ready() && !sheet() && document.activeElement.closest(CONTROLS);
+  pointed = false;
+  if (control) goHome(control);
+  return Boolean(control);
+}
+
+function goHome(from) {
+  const card = from.closest(".answer");
+  if (card) focus(card, { preventScroll: true });
   else $("#prompt-title").focus({ preventScroll: true });
 }
+
+// ---- What lies over the page ----
+
+// Close it, and leave what is part of the page; the focus goes back to the answer, or to the prompt.
+function shut(target) {
+  if (!ready()) return;
+  for (const over of [...$$("#skip"), ...$$(".flags", target.closest(".answer") ?? task())]) over.open = false;
+  goHome(target);
+}
+
+document.addEventListener("toggle", ({ target }) => {
+  if (target.id === "skip" && target.open && !target.contains(document.activeElement.closest("form"))) open(target);
+}, true);
+
+document.addEventListener("focusin", ({ target }) => {
+  if (!target.closest("#skip")) $("#skip")?.removeAttribute("open");
+  if (target.closest(".answer") === answer) return;
+  answer = target.closest(".answer");
+  rankedLast = false;
+});
 
 // ---- Pointer: drag a letter into a tier, between two, or off the board; a click ranks it next ----
 
@@ -305,6 +402,7 @@ function mark(spot) {
 document.addEventListener("click", (event) => {
   const letter = event.target.closest(".letter"), opens = event.target.closest("[data-opens]");
   if (opens) $(`#${opens.dataset.opens}`).showModal();
+  if (event.target.matches(".scale input")) secondClick(event.target);
   if (!letter || (dragged && event.detail)) return;   // a click that ends a drag; a key on a letter has no detail
   if (letter.closest(".tiers")) unplace(letter.dataset.letter);
   else place(letter.dataset.letter, null, tieNext);
@@ -320,8 +418,10 @@ document.addEventListener("htmx:afterSwap", (event) => {
 });
 
 function start() {
-  tieNext = false;
-  if (task()) draw();
+  tieNext = rankedLast = false;
+  if (!task()) return;
+  $("#last-letter").textContent = letters().at(-1);
+  draw();
 }
 
 document.documentElement.classList.add("js");

@@ -9,7 +9,7 @@ const HERE = performance.timeOrigin;      // this page, as it was loaded
 const task = () => document.querySelector("#task");
 const action = () => new URL(task().action).pathname;
 const say = (word) => document.dispatchEvent(new CustomEvent("podium:say", { detail: word }));
-let next = null, busy = false, undoing = false, timer;
+let next = null, busy = false, undoing = false, sent = [], timer;
 
 // ---- The card after this one ----
 
@@ -26,15 +26,21 @@ async function fetchNext() {
 }
 
 document.addEventListener("submit", (event) => {
-  if (event.target !== task() || !next || next.address !== task().dataset.ahead) return;   // htmx or the browser sends it
+  if (event.target !== task() || !task().dataset.ahead) return;    // the browser sends it
   event.preventDefault();
   event.stopImmediatePropagation();
-  const { id, html } = next;
+  const following = next?.address === task().dataset.ahead ? next : null;
   next = null;                                    // after an undo it is fetched anew, with what was typed into it
-  put({ action: action(), next: id, data: [...new FormData(task())] });
-  show(html);
+  put({ action: action(), next: following?.id ?? "", data: [...new FormData(task())] });
+  if (following) show(following.html);
+  else wait();
   flush();
 }, true);
+
+// No next card is at hand: this one stays in sight until the server has answered, and what was sent can't be changed any more.
+function wait() {
+  for (const part of document.querySelectorAll("#task, .verdict > :not(#undo, .status, .saved)")) part.inert = true;
+}
 
 function show(html) {
   htmx.swap("#card", html, { swapStyle: "innerHTML" });
@@ -55,13 +61,16 @@ async function flush() {
   clearTimeout(timer);
   while (entries().length && await send(entries()[0])) store(entries().slice(1));
   busy = false;
-  if (entries().length) undoing = false;
-  else settled();
+  if (!entries().length) return settled();
+  if (undoing) say("undone");
+  undoing = false;
 }
 
 function settled() {
   if (undoing) document.querySelector("#undo")?.requestSubmit();
+  else if (task() && sent.includes(action())) htmx.ajax("GET", location.pathname, "#card");   // loaded before the server had it
   undoing = false;
+  sent = [];
   ahead();
 }
 
@@ -91,9 +100,10 @@ async function send(entry) {
 
 // The answer tells what changed around the card; it is a card itself where the one that is shown is not ours any more.
 function taken(entry, html) {
-  const stale = task()?.action.endsWith(entry.action);      // a page that was loaded before the server had this
+  const waitedFor = task() && action() === entry.action;
   const whole = html.includes('id="task"') || html.includes('class="page empty"');
-  if (stale) htmx.ajax("GET", location.pathname, "#card");
+  sent.push(entry.action);
+  if (whole && waitedFor) show(html);
   else if (whole) htmx.swap("#card", html, { swapStyle: "innerHTML" });
   else htmx.swap(document.body, html, { swapStyle: "none" });      // not the card: what is typed into it goes on
   say("sent");

@@ -91,6 +91,47 @@ def identify(page, person):
     page.keyboard.press("Enter")
 
 
+def tab_to(page, target):
+    """Press Tab until the control has the focus."""
+    for _press in range(200):
+        page.keyboard.press("Tab")
+        if page.evaluate("target => document.activeElement.matches(target)", target):
+            return
+    raise AssertionError(f"Tab does not reach {target}")
+
+
+def press(page, target, how):
+    """Press a control with the mouse ("click"), a finger ("tap"), or "Enter" or "Space" where Tab has reached it."""
+    if how in ("click", "tap"):
+        getattr(page, how)(target)
+    else:
+        tab_to(page, target)
+        page.keyboard.press(how)
+
+
+def key(page, written, code, shift=False):
+    """Press the key at the place `code` of a keyboard whose layout writes something else there."""
+    session = page.context.new_cdp_session(page)
+    named = len(written) > 1 and written.isascii()
+    said = {"key": written, "code": code, "modifiers": 8 if shift else 0}
+    said["windowsVirtualKeyCode"] = 229 if written == "Process" else ord(code[-1])
+    session.send(
+        "Input.dispatchKeyEvent",
+        said | {"type": "rawKeyDown" if named else "keyDown", "text": "" if named else written},
+    )
+    session.send("Input.dispatchKeyEvent", said | {"type": "keyUp"})
+    session.detach()
+
+
+CYRILLIC = dict(zip("abcdefghijklmnopqrstuvwxyz", "фисвуапршолдьтщзйкыегмцчня", strict=True))
+
+
+def in_cyrillic(page, letters):
+    """Press the keys of these Latin letters while the layout is the Russian one."""
+    for name in letters:
+        key(page, CYRILLIC[name], f"Key{name.upper()}")
+
+
 def letter(name):
     return f"#answer-{name} .letter"
 

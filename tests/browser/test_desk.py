@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from labeling.models import Ranking
-from tests.browser.hands import PHONE, ranks, submit
+from tests.browser.hands import PHONE, in_cyrillic, ranks, submit
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -185,3 +185,16 @@ def test_a_note_left_half_written_waits_in_another_browser(desk, window, log_in,
     log_in(elsewhere, alice)
     elsewhere.goto("/p/demo/rank/")
     expect(elsewhere.locator("[name=note]")).to_have_value("The second one forgets the blood test, and")
+
+
+def test_the_source_is_the_answer_to_the_last_space(desk, picture):
+    """By the mouse, and the key on a Cyrillic layout: what is indented, invisible or on a first empty line is there."""
+    texts = ["    indented = True\n", "\n\n  👩\u200d🔬 ann@example.org  "]
+    page = desk(texts=texts)
+    page.click("[data-verb=source]")
+    written = page.locator(".written:visible")
+    assert sorted(written.evaluate_all("all => all.map(one => one.textContent)")) == sorted(texts)
+    assert "model wrote" not in page.locator("[data-verb=source]").get_attribute("title")
+    picture(page, "desk-1440-light-source")
+    in_cyrillic(page, "o")
+    expect(written).to_have_count(0)

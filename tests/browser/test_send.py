@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from labeling.models import Assignment, Ranking
-from tests.browser.hands import identify, ranks, submit
+from tests.browser.hands import PHONE, identify, press, ranks, submit
 from tests.factories import make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -106,7 +106,7 @@ def test_a_submit_without_a_connection_is_sent_when_it_is_back(at_work):
     page.keyboard.type("cab")
     page.keyboard.press("Enter")
     expect(prompt(page)).to_contain_text("(2)")
-    expect(page.locator(".saved")).to_contain_text("kept here and sent again")
+    expect(page.locator(".saved")).to_contain_text("stored here and will be sent automatically")
     page.keyboard.type("dc")
     page.context.set_offline(False)
     assert recorded(1)
@@ -225,3 +225,82 @@ def test_undo_with_nothing_to_undo_says_so(at_work):
     page.keyboard.press("u")
     expect(page.locator("body")).to_contain_text("There is nothing to undo")
     expect(prompt(page)).to_contain_text("(1)")
+
+
+# Where no next card is at hand
+
+
+@pytest.mark.parametrize("how", ["Enter", "click", "tap", "Tab", "after a click"])
+def test_without_a_connection_the_last_card_is_queued_too(desk, picture, how):
+    phone = how == "tap"
+    page = desk(**(PHONE if phone else {}))
+    page.context.set_offline(True)
+    page.keyboard.type("cab")
+    if how == "after a click":
+        page.click("[data-verb=source]")
+    if how == "Tab":
+        press(page, "#submit", "Space")
+    elif how in ("click", "tap"):
+        press(page, "#submit", how)
+    else:
+        page.keyboard.press("Enter")
+    expect(page.locator(".saved")).to_contain_text("will be sent automatically")
+    picture(page, f"send-{390 if phone else 1440}-light-queued")
+    page.keyboard.type("=d5s")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Enter")
+    expect(page.locator(".status")).to_have_text("C > A > B > D")
+    expect(page.locator("#skip[open], .scale :checked")).to_have_count(0)
+
+    page.context.set_offline(False)
+    expect(page.locator("h1")).to_have_text("Nothing to rank just now")
+    assert ranks() == {"c": 1, "a": 2, "b": 3, "d": 4}
+    assert Ranking.objects.count() == 1
+
+
+def test_without_a_connection_two_cards_are_queued_and_the_third_follows(at_work):
+    page = at_work(count=3)
+    page.context.set_offline(True)
+    for letters in ("cab", "dcb"):
+        page.keyboard.type(letters)
+        page.keyboard.press("Enter")
+    expect(prompt(page)).to_contain_text("(2)")
+    expect(page.locator("#task[inert]")).to_have_count(1)
+    page.context.set_offline(False)
+    expect(prompt(page)).to_contain_text("(3)")
+    assert recorded(2)
+    assert ranks() == {"d": 1, "c": 2, "b": 3, "a": 4}
+    page.keyboard.type("abc")
+    submit(page)
+    assert recorded(3)
+
+
+def test_what_is_queued_can_be_undone_once_it_is_sent(desk):
+    page = desk()
+    page.context.set_offline(True)
+    page.keyboard.type("cab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".saved")).to_contain_text("will be sent automatically")
+    page.keyboard.press("u")
+    expect(page.locator(".saved")).to_contain_text("Nothing was changed")
+    page.context.set_offline(False)
+    expect(page.locator("h1")).to_have_text("Nothing to rank just now")
+    page.keyboard.press("u")
+    expect(page.locator(".status")).to_have_text("C > A > B > D")
+    expect(page.locator("#task[inert]")).to_have_count(0)
+    assert Ranking.objects.get().current is False
+
+
+def test_a_page_loaded_before_the_queue_was_sent_does_not_keep_its_card(desk):
+    page = desk()
+    page.context.set_offline(True)
+    page.keyboard.type("cab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".saved")).to_contain_text("will be sent automatically")
+    context = page.context
+    page.close()
+    context.set_offline(False)
+    again = context.new_page()
+    again.goto("/p/demo/rank/")
+    expect(again.locator("h1")).to_have_text("Nothing to rank just now")
+    assert ranks() == {"c": 1, "a": 2, "b": 3, "d": 4}

@@ -7,6 +7,7 @@ from django.utils.timezone import now
 
 from labeling import export
 from labeling.models import Assignment, DatasetRanking, Ranking
+from people.models import Membership
 from tests.factories import make_prompt, make_task
 
 pytestmark = pytest.mark.django_db
@@ -67,11 +68,11 @@ def test_history_is_ones_own(client_for, bob, done):
 def test_history_takes_the_same_queries_for_one_and_for_many(page, project, django_assert_num_queries):
     rank_one(page, project)
     page.get(HISTORY)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         page.get(HISTORY)
     for number in range(5):
         rank_one(page, project, text=f"Question {number}")
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         page.get(HISTORY)
 
 
@@ -123,6 +124,33 @@ def test_after_both_are_undone_the_task_is_open_again(page, done):
     done.refresh_from_db()
     assert done.state == "leased"
     assert page.get(revise(page, done)).url == HISTORY
+
+
+def test_an_undo_and_another_submit_are_no_revision(page, done):
+    for _ in range(2):
+        page.post(f"{RANK}undo", {"ranking": current().pk})
+        page.post(f"{RANK}{done.pk}/submit", ORDER)
+    assert current().revision == 3
+    assert [one.revisions for one in page.get(HISTORY).context["page"]] == [0]
+    page.post(revise(page, done), OTHER)
+    assert [one.revisions for one in page.get(HISTORY).context["page"]] == [1]
+
+
+def test_undo_is_offered_to_who_may_undo(page, project, done, alice):
+    def offered(address):
+        return f'name="ranking" value="{current().pk}"' in page.get(address).content.decode()
+
+    assert (offered(HISTORY), offered(RANK)) == (True, True)
+    Membership.objects.filter(user=alice).update(paused=True)
+    assert (offered(HISTORY), offered(RANK)) == (False, False)
+    Membership.objects.filter(user=alice).update(paused=False)
+    project.state = "archived"
+    project.save()
+    assert (offered(HISTORY), offered(RANK)) == (False, False)
+    project.state = "open"
+    project.save()
+    Ranking.objects.update(created_at=now() - timedelta(minutes=11))
+    assert (offered(HISTORY), offered(RANK)) == (False, False)
 
 
 def test_an_old_ranking_may_be_revised(page, done):

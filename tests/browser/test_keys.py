@@ -1,0 +1,355 @@
+"""What the keys do, and to what: after a pointer, on a control that Tab reached, in an open sheet, on any layout."""
+
+import pytest
+from playwright.sync_api import expect
+
+from labeling.models import Assignment, RankedCandidate, Ranking
+from tests.browser.hands import PHONE, drag, in_cyrillic, key, letter, press, ranks, slot, submit, tab_to
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+POINTERS = {"click": {}, "tap": PHONE}
+
+
+def status(page):
+    return page.locator(".status")
+
+
+def ratings():
+    """The ratings of the newest ranking, by the letter shown."""
+    rated = RankedCandidate.objects.filter(ranking=Ranking.objects.latest("pk"))
+    return {"abcdefghi"[one.shown]: one.rating for one in rated if one.rating}
+
+
+# Enter and Space after a pointer
+
+
+def test_enter_submits_what_was_typed_and_then_dragged(desk):
+    page = desk(count=2)
+    page.keyboard.type("abc")
+    drag(page, ".tiers [data-letter=d]", slot(1), share=0.05)
+    expect(status(page)).to_have_text("D > A > B > C")
+    submit(page, "Enter")
+    assert ranks() == {"d": 1, "a": 2, "b": 3, "c": 4}
+
+
+@pytest.mark.parametrize("how", POINTERS)
+def test_enter_submits_what_letters_were_pressed_for(desk, how):
+    page = desk(count=2, **POINTERS[how])
+    for name in "bca":
+        getattr(page, how)(letter(name))
+    expect(status(page)).to_have_text("B > C > A > D")
+    submit(page, "Enter")
+    assert ranks() == {"b": 1, "c": 2, "a": 3, "d": 4}
+
+
+@pytest.mark.parametrize("how", POINTERS)
+def test_enter_says_nothing_stronger_than_what_was_pressed(desk, project, how):
+    type(project).objects.update(strength=True)
+    page = desk(count=2, texts=["A fine answer.", "Another answer."], **POINTERS[how])
+    getattr(page, how)(letter("b"))
+    expect(status(page)).to_have_text("B is slightly better")
+    submit(page, "Enter")
+    assert Ranking.objects.get().strength == -1
+
+
+PRESSED = {
+    "[data-verb=differences]": "[data-verb=differences][aria-pressed=true]",
+    "[data-verb=source]": "#task[data-source=on]",
+    "#answer-b [data-verb=compare]": "#answer-b.compared",
+    "#answer-b .flags summary": "#answer-b .flags[open]",
+    letter("c"): "#answer-c[data-place='1']",
+}
+CHOSEN = {
+    "#labels [value=ambiguous]": "#labels [value=ambiguous]:checked",
+    "#answer-b .scale [value='5']": "#answer-b .scale [value='5']:checked",
+}
+
+
+@pytest.mark.parametrize("how", POINTERS)
+def test_after_a_pointer_no_key_presses_the_same_again(desk, how):
+    page = desk(**POINTERS[how])
+    page.evaluate("document.querySelector('#labels').open = true")
+    for target, state in (CHOSEN | PRESSED).items():
+        for key_name in ("Enter", "Space"):
+            if page.locator(state).count() == 0:
+                getattr(page, how)(target)
+            else:
+                page.locator(target).focus()
+                page.mouse.click(2, 2) if how == "click" else page.touchscreen.tap(2, 2)
+                page.locator(target).focus()  # where the pointer leaves it
+            page.keyboard.press(key_name)
+            expect(page.locator(state)).to_have_count(1)
+    expect(status(page)).to_have_text("C. 3 to go.")
+    assert not Ranking.objects.exists()
+
+
+def test_enter_submits_after_any_press_of_the_mouse_even_where_tab_was_before(desk):
+    page = desk(count=2)
+    tab_to(page, "[data-verb=differences]")
+    page.keyboard.type("dcb")
+    page.click("[data-verb=source]", button="right")
+    page.mouse.move(700, 300)
+    submit(page, "Enter")
+    assert ranks() == {"d": 1, "c": 2, "b": 3, "a": 4}
+
+
+def test_a_verdict_that_the_mouse_chose_is_submitted_by_enter(desk):
+    page = desk(count=2)
+    page.mouse.click(2, 2)
+    page.focus("[name=outcome]")
+    page.select_option("[name=outcome]", "all_bad")
+    submit(page, "Enter")
+    assert Ranking.objects.get().outcome == "all_bad"
+
+
+def test_arrows_after_a_press_move_on_and_leave_the_rating(desk):
+    page = desk()
+    page.click("#answer-a .scale label:has([value='5'])")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#answer-a .scale :checked")).to_have_value("5")
+    assert page.evaluate("document.activeElement.closest('.answer').dataset.letter") == "b"
+
+
+# A control that Tab reached
+
+
+def test_on_a_control_that_tab_reached_a_key_presses_it(desk):
+    page = desk()
+    page.mouse.click(700, 300)
+    for target, state in PRESSED.items():
+        press(page, target, "Enter")
+        expect(page.locator(state)).to_have_count(1)
+        if target != letter("c"):
+            press(page, target, "Space")
+            expect(page.locator(state)).to_have_count(0)
+    press(page, letter("a"), "Space")
+    expect(status(page)).to_have_text("C > A. 2 to go.")
+
+
+def test_tab_goes_on_from_where_the_mouse_was(desk):
+    page = desk()
+    page.click(letter("b"))
+    page.keyboard.press("Tab")
+    expect(page.locator("#answer-b [data-verb=compare]")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#answer-b.compared")).to_have_count(1)
+    expect(status(page)).to_have_text("Choose the other answer to compare with B.")
+
+
+def test_a_whole_ranking_by_tab(desk):
+    page = desk(count=2)
+    for name in "dab":
+        press(page, letter(name), "Space")
+    expect(status(page)).to_have_text("D > A > B > C")
+    with page.expect_response("**/submit"):
+        press(page, "#submit", "Enter")
+    expect(page.locator(".turn.user")).to_contain_text("(2)")
+    assert ranks() == {"d": 1, "a": 2, "b": 3, "c": 4}
+
+
+# An open sheet
+
+
+@pytest.mark.parametrize("pointer", POINTERS)
+def test_an_open_sheet_owns_the_keyboard(desk, pointer):
+    page = desk(**POINTERS[pointer])
+    page.keyboard.type("ab")
+    ways = {
+        pointer: lambda: press(page, "#skip summary", pointer),
+        "key": lambda: page.keyboard.press("s"),
+        "Cyrillic": lambda: in_cyrillic(page, "s"),
+        "Enter": lambda: press(page, "#skip summary", "Enter"),
+        "Space": lambda: press(page, "#skip summary", "Space"),
+    }
+    for opens in ways.values():
+        opens()
+        expect(page.locator("#skip [name=reason]").first).to_be_focused()
+        page.keyboard.type("1c=x")
+        in_cyrillic(page, "cn")
+        page.keyboard.press("Backspace")
+        page.keyboard.press("Enter")
+        expect(status(page)).to_have_text("A > B. 2 to go.")
+        expect(page.locator(".scale :checked, .flags[open], #note[open]")).to_have_count(0)
+        expect(page.locator("#skip[open]")).to_have_count(1)
+        page.keyboard.press("Escape")
+        expect(page.locator("#skip[open]")).to_have_count(0)
+    page.keyboard.type("c")
+    expect(status(page)).to_have_text("A > B > C > D")
+    assert not Ranking.objects.exists()
+
+
+def test_a_sheet_that_tab_leaves_is_closed_and_the_keys_are_the_pages_again(desk):
+    page = desk()
+    page.keyboard.press("s")
+    page.keyboard.press("Shift+Tab")
+    expect(page.locator("#skip summary")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(page.locator("#skip[open]")).to_have_count(0)
+    page.keyboard.press("Escape")
+    page.keyboard.type("a")
+    expect(status(page)).to_have_text("A. 3 to go.")
+
+
+def test_a_skip_without_a_reason_is_refused_by_enter_and_takes_none_of_the_ranking(desk):
+    page = desk(count=2)
+    page.keyboard.type("abc")
+    page.click("#skip summary")
+    page.keyboard.press("Enter")
+    assert not Ranking.objects.exists()
+    assert not Assignment.objects.filter(state="skipped").exists()
+    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    expect(page.locator(".turn.user")).to_contain_text("(2)")
+    assert Assignment.objects.get(state="skipped").skip_reason == "language"
+
+
+# Layouts
+
+ABC = ("KeyA", "KeyB", "KeyC")
+LAYOUTS = {
+    "Cyrillic": "фис",
+    "Cyrillic capitals": "ФИС",
+    "Greek": "αβψ",
+    "Arabic": "شﻻؤ",
+    "Hebrew": "שנב",
+    "Korean": "ㅁㅠㅊ",
+    "full width": "ａｂｃ",
+    "input method": ["Process"] * 3,
+}
+
+
+def test_letters_rank_on_a_layout_that_writes_others(desk):
+    page = desk(count=2)
+    for writes in LAYOUTS.values():
+        for written, code in zip(writes, ABC, strict=True):
+            key(page, written, code)
+        expect(status(page)).to_have_text("A > B > C > D")
+        for _letter in "abcd":
+            page.keyboard.press("Backspace")
+        expect(status(page)).to_have_text("Best first: type a letter, or drag one here.")
+    page.evaluate("document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'لا', code: 'KeyB', bubbles: true}))")
+    in_cyrillic(page, "ac")
+    submit(page, "Enter")
+    assert ranks() == {"b": 1, "a": 2, "c": 3, "d": 4}
+
+
+TOP_ROWS = {"AZERTY": "é\"'(-è_", "Arabic": "٢٣٤٥٦", "full width": "２３４５６", "input method": ["Process"] * 5}
+
+
+def test_the_top_row_rates_whatever_it_writes(desk):
+    page = desk()
+    for begins, writes in enumerate(TOP_ROWS.values()):
+        page.locator("#answer-a .text:visible").focus()
+        for digit in (2 + begins, 3 + begins):
+            key(page, writes[digit - 2], f"Digit{digit}")
+        expect(page.locator("#answer-a .scale :checked")).to_have_value(str(2 + begins))
+        expect(page.locator("#answer-b .scale :checked")).to_have_value(str(3 + begins))
+
+
+def test_all_of_a_task_on_a_cyrillic_layout(desk):
+    page = desk(count=2)
+    in_cyrillic(page, "x")
+    page.keyboard.press("Space")
+    in_cyrillic(page, "m")
+    expect(page.locator("[data-verb=differences]")).to_have_attribute("aria-pressed", "true")
+    in_cyrillic(page, "d")
+    page.keyboard.press("=")
+    in_cyrillic(page, "ab")
+    expect(status(page)).to_have_text("D = A > B > C")
+    submit(page, "Enter")
+    assert ranks() == {"d": 1, "a": 1, "b": 2, "c": 3}
+    in_cyrillic(page, "u")
+    expect(page.locator(".turn.user")).to_contain_text("(1)")
+    expect(status(page)).to_have_text("D = A > B > C")
+    key(page, "?", "Digit7", shift=True)  # where it is on the Russian layout
+    expect(page.locator("#shortcuts")).to_be_visible()
+    expect(page.locator(".scale :checked")).to_have_count(0)
+
+
+def test_a_latin_layout_is_taken_at_its_word(desk):
+    page = desk()
+    key(page, "q", "KeyA")  # AZERTY, where Q and A change places
+    key(page, ",", "KeyM")
+    key(page, "!", "Digit1", shift=True)
+    key(page, "№", "Digit3", shift=True)
+    expect(status(page)).to_have_text("Best first: type a letter, or drag one here.")
+    expect(page.locator("[data-verb=differences]")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator(".scale :checked")).to_have_count(0)
+    key(page, "a", "KeyQ")
+    expect(status(page)).to_have_text("A. 3 to go.")
+
+
+def test_nothing_is_ranked_by_what_is_composed(desk):
+    page = desk()
+    page.keyboard.press("n")
+    typing = page.context.new_cdp_session(page)
+    typing.send("Input.imeSetComposition", {"text": "か", "selectionStart": 1, "selectionEnd": 1})
+    key(page, "Process", "KeyA")
+    typing.send("Input.insertText", {"text": "蚊"})
+    expect(page.locator("[name=note]")).to_have_value("蚊")
+    page.keyboard.press("Escape")
+    page.evaluate(
+        "document.body.dispatchEvent(new KeyboardEvent('keydown', "
+        "{key: 'Process', code: 'KeyA', isComposing: true, bubbles: true}))"
+    )
+    expect(status(page)).to_have_text("Best first: type a letter, or drag one here.")
+    in_cyrillic(page, "a")
+    expect(status(page)).to_have_text("A. 3 to go.")
+
+
+# A rating that is taken back
+
+
+@pytest.mark.parametrize("pointer", POINTERS)
+def test_a_rating_can_be_cleared(desk, pointer):
+    page = desk(count=2, **POINTERS[pointer])
+    target, given = "#answer-b .scale [value='5']", page.locator("#answer-b .scale :checked")
+    ways = {
+        "the same digit": lambda: (page.keyboard.press("ArrowLeft"), page.keyboard.press("5")),
+        "on AZERTY": lambda: (page.keyboard.press("ArrowLeft"), key(page, "(", "Digit5")),
+        "Backspace": lambda: (page.keyboard.press("ArrowLeft"), page.keyboard.press("Backspace")),
+        "Tab and Backspace": lambda: (page.keyboard.type("a"), tab_to(page, target), page.keyboard.press("Backspace")),
+    }
+    for clear in ways.values():
+        page.locator("#answer-b .text:visible").focus()
+        page.keyboard.press("5")
+        expect(given).to_have_value("5")
+        clear()
+        expect(given).to_have_count(0)
+
+    getattr(page, pointer)(target)
+    expect(given).to_have_value("5")
+    with page.expect_response("**/draft"):
+        getattr(page, pointer)(target)
+    expect(given).to_have_count(0)
+    page.reload()
+    expect(given).to_have_count(0)
+    page.keyboard.type("bc")
+    submit(page)
+    assert ratings() == {}
+
+
+def test_backspace_takes_back_what_was_typed_last(desk):
+    page = desk()
+    page.keyboard.type("3512")
+    page.keyboard.press("Backspace")  # the last rating
+    expect(page.locator("#answer-d .scale :checked")).to_have_count(0)
+    page.keyboard.type("2ab")
+    page.keyboard.press("Backspace")  # the last letter
+    expect(status(page)).to_have_text("A. 3 to go.")
+    expect(page.locator("#answer-d .scale :checked")).to_have_value("2")
+    page.keyboard.press("ArrowLeft")  # moved to another answer: its rating
+    page.keyboard.press("Backspace")
+    expect(page.locator("#answer-c .scale :checked")).to_have_count(0)
+    page.keyboard.press("Backspace")  # it has none any more: the last letter
+    expect(status(page)).to_have_text("Best first: type a letter, or drag one here.")
+    expect(page.locator(".scale :checked")).to_have_count(3)
+
+
+def test_another_digit_and_another_click_change_a_rating(desk):
+    page = desk()
+    page.click("#answer-a .scale [value='5']")
+    page.click("#answer-a .scale [value='6']")
+    expect(page.locator("#answer-a .scale :checked")).to_have_value("6")
+    page.keyboard.type("2")
+    expect(page.locator("#answer-a .scale :checked")).to_have_value("2")
