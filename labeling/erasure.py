@@ -9,7 +9,7 @@ from django.db.models import F, Min, QuerySet
 from django.utils.timezone import now
 
 from labeling import order
-from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
+from labeling.models import Assignment, DatasetRanking, FormDraft, Ranking, RankingTask
 from modelops import datasets, jobs
 from modelops.models import Dataset, Job, ModelVersion
 from people import audit
@@ -59,6 +59,7 @@ def _announce(actor: User, project: Project, user: User, why: str) -> Erasure:
     digests = [dataset.digest for dataset in found.datasets]
     names = [version.name for version in found.models]
     undone = of(project, user).exclude(undone_at=None).count()
+    FormDraft.objects.filter(task__project=project, person=user).delete()
     about = {"rankings": found.rankings, "undone": undone, "datasets": digests, "models": names, "why": why}
     audit.record(actor, "erase judgments", user, project, **about)
     return found

@@ -98,6 +98,24 @@ class RankedCandidate(models.Model):
         return f"{self.candidate_id}: {self.rank}"
 
 
+class FormDraft(models.Model):
+    """What one person has typed into the ranking form of an answer key or an adjudication, which is nobody's place."""
+
+    task = models.ForeignKey(RankingTask, models.CASCADE, related_name="+")
+    person = models.ForeignKey(User, models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=12, choices=Ranking.Kind, help_text=_("What the form makes."))
+    draft = models.JSONField(default=dict)
+    saved_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["task", "person", "kind"], name="a_person_has_one_draft_of_a_form")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person} on {self.task_id}: {self.kind}"
+
+
 class DatasetRanking(models.Model):
     """Which rankings a dataset was frozen from: the way back from a model to the people behind it."""
 

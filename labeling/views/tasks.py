@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Prefetch
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling import forms, gold, ranking, set_aside, settling
+from labeling import drafts, forms, gold, ranking, set_aside, settling
 from labeling.models import Assignment, Ranking, RankingTask
 from labeling.views import card
 from people import receipts
 from people.access import ADMINS, LEADS, Refused, member
+from people.models import User
 
 PER_PAGE = 50
 
@@ -60,6 +65,7 @@ class Sheet:
     """The ranking form for who says more than a judgment: what stands above it, and what its button says."""
 
     paper: Assignment
+    kind: Ranking.Kind  # of what it makes
     before: Ranking | None
     lede: str
     go: str
@@ -70,6 +76,15 @@ class Sheet:
     def task(self) -> RankingTask:
         return self.paper.task
 
+    @property
+    def person(self) -> User:
+        return self.paper.labeler
+
+    @property
+    def draft_url(self) -> str:
+        name = "task-gold-draft" if self.kind == Ranking.Kind.GOLD else "task-settle-draft"
+        return reverse(name, args=[self.task.project.slug, self.task.pk])
+
 
 @member(*ADMINS)
 @never_cache
@@ -77,11 +92,17 @@ def task_gold(request: HttpRequest, pk: int) -> HttpResponse:
     """The ranking form once more: what an admin says in it is the task's answer key."""
     task = task_or_404(request, pk)
     paper = ranking.sheet(task, request.user)
-    sheet = Sheet(paper, gold.key_of(task), "labeling/_gives_key.html", _("Save the key"))
+    sheet = Sheet(paper, Ranking.Kind.GOLD, gold.key_of(task), "labeling/_gives_key.html", _("Save the key"))
     if to_fill_in := unsaved(request, sheet, gold.make):
         return to_fill_in
     messages.success(request, _("The answer key is saved: the task is gold."))
     return redirect("prompt", request.project.slug, task.prompt_id)
+
+
+@member(*ADMINS)
+@require_POST
+def task_gold_draft(request: HttpRequest, pk: int) -> JsonResponse:
+    return _keep_draft(request, task_or_404(request, pk), Ranking.Kind.GOLD)
 
 
 @member(*ADMINS)
@@ -111,7 +132,15 @@ def task_settle(request: HttpRequest, pk: int) -> HttpResponse:
     """The ranking form, with what people said: what a lead says in it settles the task."""
     task = disputed_or_404(request, pk)
     paper, before = ranking.sheet(task, request.user), settling.settled(task)
-    sheet = Sheet(paper, before, "labeling/_settles.html", _("Settle it"), settling.judged(paper), verdicts=True)
+    sheet = Sheet(
+        paper,
+        Ranking.Kind.ADJUDICATED,
+        before,
+        "labeling/_settles.html",
+        _("Settle it"),
+        settling.judged(paper),
+        verdicts=True,
+    )
     try:
         if to_fill_in := unsaved(request, sheet, settling.settle):
             return to_fill_in
@@ -123,16 +152,36 @@ def task_settle(request: HttpRequest, pk: int) -> HttpResponse:
 
 @member(*LEADS)
 @require_POST
+def task_settle_draft(request: HttpRequest, pk: int) -> JsonResponse:
+    """409 where somebody is at the task again, or it is hidden: a missing page would read as a log-out."""
+    try:
+        task = disputed_or_404(request, pk)
+    except Http404:
+        return JsonResponse({"error": "not open"}, status=409)
+    return _keep_draft(request, task, Ranking.Kind.ADJUDICATED)
+
+
+@member(*LEADS)
+@require_POST
 def task_unsettle(request: HttpRequest, pk: int) -> HttpResponse:
     settling.unsettle(request.user, disputed_or_404(request, pk))
     return redirect("disputes", request.project.slug)
 
 
-def unsaved(request: HttpRequest, sheet: Sheet, verb) -> HttpResponse | None:
-    """The form, as it was saved before or with what is wrong; None once `verb` has done what it says."""
+def _keep_draft(request: HttpRequest, task: RankingTask, kind: str) -> JsonResponse:
+    """Keep what is typed so far. Nobody waits for the task, so there is no lease to renew."""
+    if "renew" in request.POST:
+        return JsonResponse({"renewed": True})
+    drafts.save(task, request.user, kind, forms.typed(request.POST, ranking.sheet(task, request.user)))
+    return JsonResponse({"saved": now().isoformat()})
+
+
+def unsaved(request: HttpRequest, sheet: Sheet, verb: Callable) -> HttpResponse | None:
+    """The form, as it was typed or saved before or with what is wrong; None once `verb` has done what it says."""
     if request.method != "POST":
-        return _shown(request, sheet, forms.typed_of(sheet.before) if sheet.before else {})
+        return _shown(request, sheet, _typed_before(sheet))
     typed = forms.typed(request.POST, sheet.paper)
+    drafts.save(sheet.task, sheet.person, sheet.kind, typed)  # whatever becomes of it
 
     def once() -> dict:
         return {"ranking": verb(request.user, sheet.task, forms.judgment(typed)).pk}
@@ -141,7 +190,16 @@ def unsaved(request: HttpRequest, sheet: Sheet, verb) -> HttpResponse | None:
         receipts.once(request.user, forms.key(request.POST), once)
     except ranking.InvalidRanking as wrong:
         return _shown(request, sheet, typed, wrong)
+    drafts.discard(sheet.task, sheet.person, sheet.kind)
     return None
+
+
+def _typed_before(sheet: Sheet) -> dict[str, Any]:
+    """What was typed since, if anything was; else what is saved."""
+    draft = drafts.newer_than(sheet.before, sheet.task, sheet.person, sheet.kind)
+    if draft is not None:
+        return draft
+    return forms.typed_of(sheet.before) if sheet.before else {}
 
 
 def _shown(request: HttpRequest, sheet: Sheet, typed: dict, wrong=None) -> HttpResponse:

@@ -37,7 +37,8 @@ POST = {
     "webhook-switch": POST_ADMIN, "webhook-ping": POST_ADMIN, "webhook-remove": POST_ADMIN, "delivery-again": POST_ADMIN,
     "webhook-renew": (200, 403, 403, 403, 404),
 }  # fmt: skip
-ELSEWHERE = {"rank-submit", "rank-draft", "rank-skip", "rank-undo", "rank-ahead", "rank-revise", "rank-desk"}
+ELSEWHERE = {"task-gold-draft", "task-settle-draft"}  # test_form_drafts.py
+ELSEWHERE |= {"rank-submit", "rank-draft", "rank-skip", "rank-undo", "rank-ahead", "rank-revise", "rank-desk"}
 WRITING = {"write-save", "write-submit", "write-back"}  # test_writing.py
 ENTRANCE = {"join", "invitation-renew", "invitation-withdraw"}  # people/test_invitations.py
 SITE = {"home", "login", "logout", "account", "password_change", "password_changed", "components"}
