@@ -203,6 +203,7 @@ def trained(side: str, model: Path, folder: Path, rows: list[dict], until=None, 
     from transformers import AutoModelForSequenceClassification, set_seed
 
     from modelops import recipes
+    from workers.engines.weights import use_float32_head
     from workers.trainers import groups, loop, reward, runs, tokens
 
     recipe = recipes.read("reward", settings | {"save_steps": 10**6})
@@ -212,7 +213,7 @@ def trained(side: str, model: Path, folder: Path, rows: list[dict], until=None, 
     set_seed(recipe.seed)
     scorer = loop.load(AutoModelForSequenceClassification, run, num_labels=1)
     scorer.config.pad_token_id = tokenizer.pad_token_id
-    scorer.score.float()
+    use_float32_head(scorer)
     scorer = get_peft_model(scorer, loop.adapter(recipe, "SEQ_CLS", modules_to_save=["score"]))
     make = ours if side == "ours" else theirs
     examples = [reward.example(group, tokenizer, recipe) for group in found]
