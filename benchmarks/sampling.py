@@ -138,7 +138,14 @@ def peer_environment(python: Path, threads: int) -> dict[str, str]:
     files = [next((folder / name for folder in folders if (folder / name).exists()), None) for name in PRELOADED]
     preloaded = ":".join(str(file.resolve()) for file in files if file)
     print(f"vLLM is started with {preloaded or 'nothing preloaded'}", file=sys.stderr, flush=True)
-    return os.environ | {"OMP_NUM_THREADS": str(threads), "LD_PRELOAD": preloaded}
+    cores = ",".join(
+        map(str, sorted(os.sched_getaffinity(0))[:threads])
+    )  # it starts a thread for each that it is given
+    return os.environ | {
+        "OMP_NUM_THREADS": str(threads),
+        "VLLM_CPU_OMP_THREADS_BIND": cores,
+        "LD_PRELOAD": preloaded,
+    }
 
 
 def prompts(data: Path | None) -> list[list[dict]]:

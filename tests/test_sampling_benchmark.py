@@ -66,12 +66,15 @@ def test_each_request_is_answered_with_all_tokens_and_nothing_remembered(asked):
     assert all(reply["seconds"] >= 0 for reply in replies)
 
 
-def test_vllm_gets_as_many_threads_and_the_libraries_beside_its_python(tmp_path):
+def test_vllm_gets_as_many_threads_and_the_libraries_beside_its_python(tmp_path, monkeypatch):
     python = tmp_path / "bin" / "python"
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "libiomp5.so").touch()
 
+    monkeypatch.setattr(sampling.os, "sched_getaffinity", lambda process: {1, 4, 6, 9})
+
     found = sampling.peer_environment(python, threads=3)
 
     assert found["OMP_NUM_THREADS"] == "3"
+    assert found["VLLM_CPU_OMP_THREADS_BIND"] == "1,4,6"
     assert str((tmp_path / "lib" / "libiomp5.so").resolve()) in found["LD_PRELOAD"].split(":")
