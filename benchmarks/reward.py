@@ -216,7 +216,8 @@ def trained(side: str, model: Path, folder: Path, rows: list[dict], until=None, 
     use_float32_head(scorer)
     scorer = get_peft_model(scorer, loop.adapter(recipe, "SEQ_CLS", modules_to_save=["score"]))
     make = ours if side == "ours" else theirs
-    examples = [reward.example(group, tokenizer, recipe) for group in found]
+    pad = tokenizer.pad_token_id
+    examples = [reward.example(group, group.answers(tokenizer, recipe.max_length), pad, recipe) for group in found]
     part = side.removeprefix("trl-")
     if part.isdigit():
         examples = [some_pairs(example, int(part), number) for number, example in enumerate(examples)]

@@ -32,6 +32,9 @@ NAMES = {
     "explained_variance": gettext_lazy("explained variance"),
     "cut_share": gettext_lazy("answers without an end"),
     "answer_tokens": gettext_lazy("tokens an answer"),
+    "prompts_cut": gettext_lazy("prompts cut to fit"),
+    "answers_cut": gettext_lazy("answers cut to fit"),
+    "left_out": gettext_lazy("left out: made equal by the cut"),
     "rehearsal_loss": gettext_lazy("loss on the rehearsal dataset"),
     "held_out_reward": gettext_lazy("reward on held-out prompts"),
     "held_out_kl": gettext_lazy("divergence (KL) on held-out prompts, nats an answer"),
@@ -40,7 +43,8 @@ NAMES = {
     "distinct_1": gettext_lazy("distinct tokens, as a share"),
     "distinct_2": gettext_lazy("distinct pairs of tokens, as a share"),
 }
-COUNTS = ("pairs", "prompts", "rows", "tokens", "published_round")
+COUNTS = ("pairs", "prompts", "rows", "tokens", "good", "bad", "published_round")
+COUNTS += ("prompts_cut", "answers_cut", "left_out")
 
 
 def name_of(name: str) -> str:

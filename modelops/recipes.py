@@ -103,6 +103,13 @@ class SampleRecipe:
         1.0, "Makes tokens that stand in the prompt or the answer already less likely; 1 does nothing.", low=1, high=2
     )
     max_tokens: int = setting(128, "Longest answer, in tokens.", low=1, high=4096)
+    least_prompt: float = setting(
+        0.5,
+        "Least share of a prompt that must remain where the model's context is too short for it and the longest answer; "
+        "a job that would keep less is refused.",
+        low=0,
+        high=1,
+    )
     stop: str = setting("", "Texts that end an answer before them, one a line; \\n in one stands for a line break.")
     seed: int = setting(
         1,
@@ -211,7 +218,16 @@ class TrainRecipe:
     learning_rate: float = rate(1e-4, 2e-5)
     batch: int = setting(4, "Rows in one optimiser step.", low=1, high=1024)
     max_length: int = setting(
-        512, "Longest prompt and answer together, in tokens; longer prompts lose their start.", low=16, high=32768
+        512,
+        "Longest prompt and answer together, in tokens; longer prompts lose the start of what follows their system turn.",
+        low=16,
+        high=32768,
+    )
+    least_prompt: float = setting(
+        0.5,
+        "Least share of a prompt that must remain where it is cut; a job that would keep less is refused.",
+        low=0,
+        high=1,
     )
     lora: bool = setting(True, "Train a small adapter and merge it at the end, in place of all weights.")
     lora_rank: int = setting(16, "Rank of the adapter.", low=1, high=256)

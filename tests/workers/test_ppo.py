@@ -403,11 +403,12 @@ def test_rounds_are_counted_over_the_prompts():
     assert ppo.rounds(recipe, 100) == 13
 
 
-def test_a_text_is_rehearsed_after_its_first_token_and_a_demonstration_after_its_prompt(models):
-    words = models.tokenizer
-    start, rest = ppo.rehearsed({"text": "Tell me about"}, words, 64)
+def test_a_text_is_rehearsed_after_its_first_token_and_a_demonstration_after_its_prompt(models, place, tmp_path):
+    words, rows = models.tokenizer, tmp_path / "mixed"
+    write_rows(rows, [{"text": "Tell me about"}, {"messages": TURN["messages"], "text": "So!", "split": "train"}])
+    run = make_run(place, tmp_path, {"rehearsal": rows})
+    (start, rest), (asked, answer) = ppo.rehearsal(run, words)
     assert (words.decode(start + rest), len(start)) == ("Tell me about<|im_end|>", 1)
-    asked, answer = ppo.rehearsed({"messages": TURN["messages"], "text": "So!", "split": "train"}, words, 64)
     assert (words.decode(asked)[-10:], words.decode(answer)) == ("assistant\n", "So!<|im_end|>\n")
 
 

@@ -7,7 +7,6 @@ import pytest
 from tests.workers import tiny
 from workers.trainers import imitation
 from workers.trainers.events import Stop
-from workers.trainers.imitation import Example
 
 pytestmark = pytest.mark.torch
 
@@ -59,7 +58,7 @@ def test_a_row_that_does_not_fit_its_source_is_named(row, source):
 def test_a_long_text_is_cut_into_parts_and_every_token_but_the_first_is_learned_once():
     words = tiny.tokenizer()
     text = "Tell me about the sea and the sky. " * 20
-    parts = imitation.pieces(words, Example([], text, "train"), 16)
+    parts = imitation.pieces(words, text, 16)
 
     assert words.decode(parts[0][0] + [token for _, learned in parts for token in learned]) == text + words.eos_token
     assert [read for read, _ in parts[1:]] == [learned[-1:] for _, learned in parts[:-1]]

@@ -63,13 +63,15 @@ def test_a_prompt_and_its_answer_are_the_whole_conversation(tokenizer):
     assert tokenizer.decode(answer) == "Because.<|im_end|>\n"
 
 
-def test_a_long_prompt_loses_its_start_and_a_long_answer_its_end(tokenizer):
+def test_a_long_prompt_loses_its_start_after_its_header_and_a_long_answer_its_end(tokenizer):
     messages = [{"role": "user", "content": "sea " * 50}]
+    header = tokens.ids_of(tokenizer, "<|im_start|>user\n")
     whole_prompt, whole_answer = tokens.answered(tokenizer, messages, "sky " * 20, 1000)
     prompt, answer = tokens.answered(tokenizer, messages, "sky " * 20, 40)
-    assert (prompt + answer, len(answer)) == ((whole_prompt + whole_answer)[-40:], len(whole_answer))
-    prompt, answer = tokens.answered(tokenizer, messages, "sky " * 20, 10)
-    assert (prompt, answer) == (whole_prompt[-1:], whole_answer[:9])
+    assert answer == whole_answer
+    assert prompt == header + whole_prompt[-(40 - len(answer) - len(header)) :]
+    prompt, answer = tokens.answered(tokenizer, messages, "sky " * 20, 20)
+    assert (prompt, answer) == (whole_prompt[-5:], whole_answer[:15])
 
 
 @pytest.mark.parametrize(
@@ -144,6 +146,10 @@ def naive_loss(scores, batch):
     return total / len(batch)
 
 
+def example(group, tokenizer):
+    return reward.example(group, group.answers(tokenizer, 512), tokenizer.pad_token_id, recipe())
+
+
 def alike(*pairs):
     """A prompt's pairs, each of the same weight."""
     return [(w, l, 1 / len(pairs), 0.0, False) for w, l in pairs]
@@ -176,7 +182,7 @@ def scorer(folder):
 def test_each_distinct_answer_is_forwarded_once(scorer, tokenizer, monkeypatch):
     monkeypatch.setattr(reward.packed, "FAMILIES", set())
     group = groups.of_row(row([[1, 2, 2, 3], [1, 1, 2, 3], [2, 1, 3, 4]], texts=["Yes", "No", "No", "Why?"]))
-    inputs = reward.collate([reward.example(group, tokenizer, recipe())], tokenizer.pad_token_id, of=1)
+    inputs = reward.collate([example(group, tokenizer)], tokenizer.pad_token_id, of=1)
     seen = []
     scorer.register_forward_hook(lambda *call: seen.append(call[2].logits.shape[0]))
 
@@ -190,7 +196,7 @@ def test_each_distinct_answer_is_forwarded_once(scorer, tokenizer, monkeypatch):
 def test_the_head_reads_the_last_real_token(scorer, tokenizer):
     texts = ["Yes", "No, I am sorry, I can't help with that.", "ends in a pad<|endoftext|>"]
     group = groups.of_row(row([1, 2, 3], texts=texts))
-    ids, mask = tokens.padded(reward.example(group, tokenizer, recipe())["answers"], tokenizer.pad_token_id)
+    ids, mask = tokens.padded(example(group, tokenizer)["answers"], tokenizer.pad_token_id)
 
     hidden = scorer.model(ids, attention_mask=mask).last_hidden_state
     expected = scorer.score(hidden[torch.arange(3), tokens.last_token(mask)])[:, 0]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -91,7 +92,12 @@ def judged(*judgments, texts="ab"):
 
 def pairs(row, **settings):
     group = groups.of_row(row, ties=settings.get("ties", "dropped") != "dropped")
-    return reward.example(group, tiny.tokenizer(), recipe(**settings))["pairs"]
+    return example(group, **settings)["pairs"]
+
+
+def example(group, **settings):
+    words = tiny.tokenizer()
+    return reward.example(group, group.answers(words, 512), words.pad_token_id, recipe(**settings))
 
 
 def test_a_judgment_counts_by_its_weight_unless_told_otherwise():
@@ -152,8 +158,7 @@ def dropping(tmp_path_factory):
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2).train()
     texts = ["the sea and the sky " * i for i in range(1, 10)]
     group = groups.of_row(row([3, 1, 2, 2, 5, 4, 6, 7, 3], texts=texts))
-    example = reward.example(group, tiny.tokenizer(), recipe())
-    return model, reward.collate([example], tiny.tokenizer().pad_token_id, of=1)
+    return model, reward.collate([example(group)], tiny.tokenizer().pad_token_id, of=1)
 
 
 @pytest.fixture
@@ -309,9 +314,12 @@ def test_the_shift_is_the_mean_training_demonstration(dropping):
     model, _ = dropping
     words, turn = tiny.tokenizer(), [{"role": "user", "content": "Why?"}]
     rows = [{"messages": turn, "text": text, "split": split} for text, split in [("a", "train"), ("b", "test")]]
-    shift = reward.demonstrated(rows, model, words, 64)
-    assert shift == pytest.approx(reward.demonstrated(rows[:1], model, words, 64))
-    assert reward.demonstrated(rows[1:], model, words, 64) is None
+    run = SimpleNamespace(demonstrations=lambda: rows, recipe=recipe(max_length=64))
+    read = reward.demonstrated_rows(run, words)
+    assert read == [sum(tokens.answered(words, turn, "a", 64), [])]
+    [alone] = reward.score(model, read, words.pad_token_id)
+    assert reward.demonstrated(read, model, words.pad_token_id) == pytest.approx(alone)
+    assert reward.demonstrated([], model, words.pad_token_id) is None
 
 
 def test_of_many_training_prompts_only_some_are_scored_but_every_held_out_one(monkeypatch):

@@ -170,7 +170,8 @@ def test_a_reward_model_loads_and_its_mean_training_answer_scores_zero(place, un
     tokenizer = tokens.load_tokenizer(out)
     found = [group for group in groups.of_rows(list(rows.read(place / "dataset"))) if group.split == "train"]
     recipe = recipes.read("reward", {})
-    answers = [reward.example(group, tokenizer, recipe)["answers"] for group in found]
+    pad = tokenizer.pad_token_id
+    answers = [reward.example(group, group.answers(tokenizer, 512), pad, recipe)["answers"] for group in found]
     with torch.inference_mode():
         scores = [reward.score(model, group, tokenizer.pad_token_id) for group in answers]
 

@@ -5,6 +5,7 @@ Best-of-n, or rejection sampling, as in Nakano et al. 2021 (WebGPT), section 3.2
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -39,14 +40,19 @@ class Scorer:
     def rewards(self, conversations: list[list[dict]], samples: list[Sample]) -> list[float]:
         """The reward of each answer to its conversation, shifted as the model was when it was trained.
 
-        An answer that was cut at its longest length is read without an end.
+        Answers to one conversation are read after the same prompt. One that was cut at its longest length is read
+        without an end.
         """
-        read, pad = self.tokenizer, self.tokenizer.pad_token_id
-        both = [
-            tokens.answered(read, messages, sample.text, self.longest, ended=sample.ended)
-            for messages, sample in zip(conversations, samples)
-        ]
-        rows = [tokens.without_end_pads(prompt + answer, pad) for prompt, answer in both]
+        pad = self.tokenizer.pad_token_id
+        places = defaultdict(list)
+        for place, messages in enumerate(conversations):
+            places[json.dumps(messages)].append(place)
+        rows = [[] for _ in samples]
+        for mine in places.values():
+            texts, ended = [samples[place].text for place in mine], [samples[place].ended for place in mine]
+            fitted = tokens.fitted(self.tokenizer, conversations[mine[0]], texts, self.longest, ended)
+            for place, (prompt, answer) in zip(mine, fitted.rows):
+                rows[place] = tokens.without_end_pads(prompt + answer, pad)
         shift = getattr(self.model.config, "reward_shift", 0.0)
         return [score - shift for score in reward.score(self.model, rows, pad)]
 

@@ -8,7 +8,7 @@ Each prompt is read once, whatever its number of answers; rows that end leave th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -27,7 +27,7 @@ from workers.engines.decoders import decoder_of
 from workers.engines.device import best_device, best_dtype
 from workers.engines.draws import Sampler
 from workers.engines.endings import Endings
-from workers.trainers import tokens
+from workers.trainers import fitting, tokens
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +54,13 @@ class LocalEngine:
         engine._take(model, tokenizer, context)
         return engine
 
-    def _take(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: int = 2**31) -> None:
+    def _take(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: int = fitting.NO_LIMIT
+    ) -> None:
         self.model, self.tokenizer, self.device = model, tokenizer, model.device
-        self.context = min(context, getattr(model.config, "max_position_embeddings", None) or 2**31)
+        self.context = min(context, fitting.context(model.config))
         self.decoder = decoder_of(model)
-        self.ends = end_tokens(model, tokenizer)
+        self.ends = tokens.all_end_ids(model, tokenizer)
 
     def close(self) -> None:
         """Release the model's memory; the engine is of no use afterwards."""
@@ -92,11 +94,12 @@ class LocalEngine:
         An answer depends on its own seed and not on the rows beside it, as far as rounding allows: in float32 it is
         the same in any batch, in bfloat16 two tokens that are nearly as likely may change places. Temperature 0 always
         takes the likeliest token and ignores the seeds; what the other settings do says `draws.Sampler`. An answer ends
-        before the first string of `stop`. A prompt that leaves no room for `max_tokens` loses its start. At most
-        `batch` answers are drawn together. `tick` is called at every step; what it raises ends the stream.
+        before the first string of `stop`. A prompt that leaves no room for `max_tokens` loses what follows its system
+        turn first, see tokens.shortened(), and the sample says so. At most `batch` answers are drawn together. `tick` is
+        called at every step; what it raises ends the stream. Raises ValueError where `max_tokens` fills the context.
         """
         sampler = Sampler(temperature, top_p, top_k, min_p, repetition_penalty)
-        max_tokens, longest = self._room(max_tokens)
+        longest = room(self.context, max_tokens, self.model.config.is_encoder_decoder)
         endings = Endings(self.tokenizer, self.ends, stop, max_tokens)
         prompts = self._prompts(conversations, longest)
         rows = [Row(number, ids, seed) for number, ((ids, _), seed) in enumerate(zip(prompts, seeds, strict=True))]
@@ -105,16 +108,11 @@ class LocalEngine:
         for row in Batch(decoder, sampler, rows, size, max_tokens, endings.reached).run(tick):
             yield row.number, finished(row, endings, prompts[row.number][1])
 
-    def _room(self, max_tokens: int) -> tuple[int, int]:
-        """The longest answer and the longest prompt that fit the model's context; an encoder has one of its own."""
-        max_tokens = min(max_tokens, self.context - 1)
-        return max_tokens, self.context if self.model.config.is_encoder_decoder else self.context - max_tokens
-
     def _prompts(self, conversations: list[list[dict]], longest: int) -> list[tuple[list[int], bool]]:
-        """Each conversation's token ids, and whether they lost their start."""
+        """Each conversation's token ids, and whether they were cut."""
         prompts = [tokens.prompt_ids(self.tokenizer, messages, longest) for messages in conversations]
         if cut := sum(truncated for _, truncated in prompts):
-            logger.warning("%d of %d prompts lost their start to fit %d tokens", cut, len(prompts), longest)
+            logger.warning("%d of %d prompts were cut to fit %d tokens", cut, len(prompts), longest)
         return prompts
 
 
@@ -137,8 +135,25 @@ def auto_class(folder: str | Path) -> type:
     return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
 
 
-def end_tokens(model, tokenizer) -> list[int]:
-    """The ids that end an answer: the model's own and the tokenizer's, which need not agree."""
-    ids = model.generation_config.eos_token_id
-    ids = set(ids) if isinstance(ids, list) else {ids}
-    return sorted((ids | {tokenizer.eos_token_id}) - {None})
+def room(context: int, max_tokens: int, encoder_decoder: bool) -> int:
+    """The longest prompt beside an answer of `max_tokens`; an encoder has a context of its own.
+
+    Raises ValueError where such an answer leaves no room for any.
+    """
+    if max_tokens >= context:
+        raise ValueError(f"an answer of {max_tokens} tokens fills the model's context of {context}: lower max_tokens")
+    return context if encoder_decoder else context - max_tokens
+
+
+def examine(folder: str | Path, conversations: Iterable[list[dict]], max_tokens: int, least_prompt: float) -> list[str]:
+    """What there is to say, before the model in `folder` is loaded, of how it would read these conversations.
+
+    Raises ValueError where `max_tokens` fills the model's context, or events.Stop where its chat template does not take a
+    conversation, or a prompt would keep less than the share `least_prompt` of its tokens.
+    """
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    longest = room(fitting.context(config), max_tokens, config.is_encoder_decoder)
+    tokenizer = tokens.load_tokenizer(folder)
+    fitted = fitting.read(tokenizer, ((messages, []) for messages in conversations), longest)
+    fitting.refuse(fitted, least_prompt, "lower max_tokens")
+    return fitting.sentences(fitted, longest)

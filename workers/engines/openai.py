@@ -76,7 +76,8 @@ class OpenAIEngine:
         """Each conversation's number and answer, a conversation's answers together (repeat it for several).
 
         They share the first one's seed. How far a server repeats an answer is its own affair. `batch` is: the server
-        fills its batches itself. `tick` is called twice a second; what it raises ends the stream. Raises Unanswered.
+        fills its batches itself. A prompt that does not fit the model is refused by the server (vLLM answers 400), so
+        that no sample is `truncated`. `tick` is called twice a second; what it raises ends the stream. Raises Unanswered.
         """
         told = {"model": self.model, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
         extra = {"top_k": top_k, "min_p": min_p, "repetition_penalty": repetition_penalty}

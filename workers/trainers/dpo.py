@@ -20,7 +20,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
 from trl import DPOConfig, DPOTrainer
 
-from workers.trainers import events, groups, loop, seq2seq, tokens
+from workers.trainers import events, fitting, groups, loop, seq2seq, tokens
 from workers.trainers.groups import Group
 
 Answer = tuple[list[int], list[int]]  # token ids of a prompt and of what follows it
@@ -30,11 +30,12 @@ def train(run: runs.Run) -> None:
     """Everything from the frozen rows to the published model."""
     # 1. The data: token ids of each prompt's distinct answers.
     seq2seq.refuse(run)
+    run = fitting.within_context(run)
     recipe = run.recipe
-    found = groups.of_rows(run.rows(), recipe.pairs)
     tokenizer = tokens.load_tokenizer(run.model)
     pad = tokenizer.pad_token_id
-    answers = [group.answers(tokenizer, recipe.max_length) for group in found]
+    found, fitted, lost = groups.fit(run, groups.of_rows(run.rows(), recipe.pairs), tokenizer)
+    answers = [part.rows for part in fitted]
 
     # 2. The model, and what it thinks of every answer before it learns: TRL would ask again for each pair.
     set_seed(recipe.seed)
@@ -57,7 +58,7 @@ def train(run: runs.Run) -> None:
             at_once=loop.rows_at_once(recipe.batch, longest, recipe.tokens_at_once),
             beta=recipe.beta,
             **mixture(recipe.alpha),
-            max_length=None,  # tokens.answered() has cut them
+            max_length=None,  # groups.fit() has cut them
             precompute_ref_log_probs=True,
         ),
         train_dataset=Dataset.from_list(pairs),
@@ -72,7 +73,7 @@ def train(run: runs.Run) -> None:
     # 4. The result, and its figures.
     def measure(published: PreTrainedModel) -> list[dict]:
         rewards = implicit_rewards(run, published, answers, pad)
-        return [*groups.accuracy(found, rewards), *groups.loss(found, rewards), *groups.counts(found)]
+        return [*groups.accuracy(found, rewards), *groups.loss(found, rewards), *groups.counts(found), *lost]
 
     loop.publish(model, tokenizer, run, measure)
 
@@ -81,8 +82,7 @@ def lessons(group: Group, answers: list[tuple[list[int], list[int]]], reference:
     """A training prompt's pairs in the columns that TRL's collator reads; none of a held-out prompt."""
     return [
         {
-            # The longer answer may have cost the prompt more of its start: both get the shorter prompt.
-            "prompt_ids": min(answers[w][0], answers[l][0], key=len),
+            "prompt_ids": answers[w][0],  # which is that of all answers of the group
             "chosen_ids": answers[w][1],
             "rejected_ids": answers[l][1],
             "ref_chosen_logps": reference[w],

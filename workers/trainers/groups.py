@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
 
 from modelops import rows
-from workers.trainers import figures, tokens
+from workers.trainers import events, figures, fitting, tokens
 from workers.trainers.events import Stop
+from workers.trainers.runs import Run
+from workers.trainers.tokens import Fitted
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Group:
     verdicts: list[Verdict]
 
     def answers(self, tokenizer: PreTrainedTokenizerBase, longest: int) -> list[tuple[list[int], list[int]]]:
-        """(prompt, answer) token ids of each text; see tokens.answered()."""
-        return [tokens.answered(tokenizer, self.messages, text, longest) for text in self.texts]
+        """(prompt, answer) token ids of each text, all after the same prompt; see tokens.fitted()."""
+        return tokens.fitted(tokenizer, self.messages, self.texts, longest).rows
 
     def lengths(self) -> list[int]:
         """Characters of each text."""
@@ -88,6 +90,35 @@ def of_rows(found: list[dict], which: str = "all", ties: bool = False) -> list[G
     if not any(group.split == "train" and group.lessons for group in groups):
         raise Stop("No pair to learn from in the training split: collect rankings without ties, then freeze again.")
     return [group for group in groups if group.pairs or group.verdicts]
+
+
+def apart(group: Group, answers: list[list[int]]) -> Group:
+    """The group without the pairs whose answers, token ids in the order of its texts, have become equal by a cut."""
+    differ = lambda pair: answers[pair[0]] != answers[pair[1]]  # noqa: E731
+    return replace(
+        group,
+        pairs=list(filter(differ, group.pairs)),
+        lessons=list(filter(differ, group.lessons)),
+        verdicts=[verdict for verdict in group.verdicts if differ((verdict.winner, verdict.loser))],
+    )
+
+
+def fit(
+    run: Run, found: list[Group], tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[Group], list[Fitted], list[dict]]:
+    """The groups whose answers still differ once they fit the recipe's longest length, their token ids, and what was lost.
+
+    Raises Stop where the cut leaves too little of a prompt, or nothing to learn from.
+    """
+    fitted = fitting.fit(run, tokenizer, ((group.messages, group.texts) for group in found))
+    differing = [apart(group, part.answers) for group, part in zip(found, fitted)]
+    equal = [len(before.pairs) - len(after.pairs) for before, after in zip(found, differing)]
+    if sum(equal):
+        events.log(f"Leaves out {sum(equal)} pairs whose answers are the same once they are cut.")
+    if not any(group.split == "train" and group.lessons for group in differing):
+        raise Stop("No pair of the training split differs once its answers are cut: raise max_length.")
+    kept = [(group, part) for group, part in zip(differing, fitted) if group.pairs or group.verdicts]
+    return *map(list, zip(*kept)), fitting.counts(splits(found), fitted, equal)
 
 
 def accuracy(groups: list[Group], scores: list[list[float]], name: str = "accuracy") -> list[dict]:

@@ -9,8 +9,9 @@ from datasets import Dataset, interleave_datasets
 from transformers import PreTrainedTokenizerBase
 
 from modelops import rows
-from workers.trainers import tokens
+from workers.trainers import fitting, tokens
 from workers.trainers.events import Stop
+from workers.trainers.runs import Run
 
 Pieces = list[tuple[list[int], list[int]]]  # (read, learned) token ids
 
@@ -74,14 +75,31 @@ SOURCES: dict[str, Callable[[dict], Iterator[str]]] = {
 }
 
 
-def pieces(tokenizer: PreTrainedTokenizerBase, example: Example, longest: int) -> Pieces:
-    """An example as one (prompt, answer); a plain text as many parts of `longest` tokens as it takes.
+def fit(
+    run: Run, tokenizer: PreTrainedTokenizerBase, parts: list[list[Example]]
+) -> tuple[list[list[Pieces]], list[dict]]:
+    """Each dataset's examples as pieces that fit the recipe's longest length, and what was lost of answers and prompts.
+
+    An example is one (prompt, answer), a plain text as many parts as it takes. Raises Stop, see fitting.fit().
+    """
+    examples = [example for part in parts for example in part]
+    answers = [example for example in examples if example.messages]
+    fitted = fitting.fit(run, tokenizer, ((example.messages, [example.text]) for example in answers))
+    lost = fitting.counts([example.split for example in answers], fitted)
+    rows = iter(fitted)
+    longest = run.recipe.max_length
+    return [
+        [next(rows).rows if example.messages else pieces(tokenizer, example.text, longest) for example in part]
+        for part in parts
+    ], lost
+
+
+def pieces(tokenizer: PreTrainedTokenizerBase, text: str, longest: int) -> Pieces:
+    """A plain text in as many parts of `longest` tokens as it takes, its begin and end tokens included.
 
     Each part reads the last token of the part before it, so that every token but the first is learned, and once.
     """
-    if example.messages:
-        return [tokens.answered(tokenizer, example.messages, example.text, longest)]
-    ids = tokenizer(example.text + (tokenizer.eos_token or ""), add_special_tokens=False)["input_ids"]
+    ids = tokens.begun(tokenizer, text + (tokenizer.eos_token or ""))
     parts = [ids[start : start + longest] for start in range(0, len(ids) - 1, longest - 1)]
     return [(part[:1], part[1:]) for part in parts]
 

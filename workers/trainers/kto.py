@@ -19,7 +19,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
 from trl import KTOConfig, KTOTrainer
 
-from workers.trainers import events, figures, loop, seq2seq, tokens
+from workers.trainers import events, figures, fitting, loop, seq2seq, tokens, verdicts
 from workers.trainers.dpo import implicit_rewards
 from workers.trainers.events import Stop
 from workers.trainers.verdicts import Labelled, of_rows
@@ -29,13 +29,14 @@ def train(run: runs.Run) -> None:
     """Everything from the frozen rows to the published model."""
     # 1. The data: token ids of each prompt's good and bad answers.
     seq2seq.refuse(run)
+    run = fitting.within_context(run)
     recipe = run.recipe
     if recipe.batch < 2:
         raise Stop("KTO compares the answers of a batch with each other: choose a batch of at least 2.")
-    found = of_rows(run.rows(), recipe.labels)
     tokenizer = tokens.load_tokenizer(run.model)
     pad = tokenizer.pad_token_id
-    answers = [[tokens.answered(tokenizer, f.messages, t, recipe.max_length) for t in f.texts] for f in found]
+    found, fitted, lost = verdicts.fit(run, of_rows(run.rows(), recipe.labels), tokenizer)
+    answers = [part.rows for part in fitted]
 
     # 2. The model, and what it thinks of every answer before it learns.
     set_seed(recipe.seed)
@@ -49,7 +50,7 @@ def train(run: runs.Run) -> None:
     random.Random(recipe.seed).shuffle(lessons)  # TRL takes them in their order, which makes the mismatched ones
     longest = 2 * max(len(lesson["prompt_ids"]) + len(lesson["completion_ids"]) for lesson in lessons)
     at_once = several_at_once(recipe.batch, longest, recipe.tokens_at_once)
-    lessons = mismatched(lessons, at_once)
+    lessons = mismatched(lessons, at_once, recipe.max_length)
     events.log(f"Reads {len(lessons)} answers with the model it starts from.")
     for lesson in loop.told(lessons, "Reads the answers"):
         pair = [(lesson["prompt_ids"], lesson[name]) for name in ("completion_ids", "KL_completion_ids")]
@@ -69,7 +70,7 @@ def train(run: runs.Run) -> None:
             beta=recipe.beta,
             desirable_weight=max(1.0, bad / max(good, 1)),
             undesirable_weight=max(1.0, good / max(bad, 1)),
-            max_length=None,  # tokens.answered() has cut them
+            max_length=None,  # verdicts.fit() and mismatched() have cut them
             precompute_ref_log_probs=True,
         ),
         train_dataset=Dataset.from_list(lessons),
@@ -84,7 +85,7 @@ def train(run: runs.Run) -> None:
     # 4. The result, and its figures.
     def measure(published: PreTrainedModel) -> list[dict]:
         rewards = implicit_rewards(run, published, answers, pad)
-        return [*accuracy(found, rewards), *counts(found)]
+        return [*accuracy(found, rewards), *counts(found), *lost]
 
     loop.publish(model, tokenizer, run, measure)
 
@@ -95,14 +96,24 @@ def several_at_once(batch: int, tokens_each: int, at_once: int = 0) -> int:
     return max(smallest, loop.rows_at_once(batch, tokens_each, at_once))
 
 
-def mismatched(lessons: list[dict], at_once: int) -> list[dict]:
-    """The lessons, each with the answer of the one before it in its batch as its mismatched answer."""
-    batches = [lessons[start : start + at_once] for start in range(0, len(lessons), at_once)]
-    return [
-        lesson | {"KL_completion_ids": batch[place - 1]["completion_ids"]}
-        for batch in batches
-        for place, lesson in enumerate(batch)
-    ]
+def mismatched(lessons: list[dict], at_once: int, longest: int) -> list[dict]:
+    """The lessons, each with the answer to another prompt of its batch as its mismatched answer: the nearest one before it.
+
+    The answer loses its end where prompt and answer have more than `longest` tokens. A last batch of one looks to the
+    lesson before it. Only where its whole batch has the same prompt does a lesson take another answer to it.
+    """
+    result, cut = [], 0
+    for place, lesson in enumerate(lessons):
+        start = min(place - place % at_once, len(lessons) - 2)
+        batch = lessons[start : start + at_once]
+        before = batch[place - start + 1 :] + batch[: place - start]  # in a circle, the nearest one last
+        others = [other for other in before if other["prompt_ids"] != lesson["prompt_ids"]] or before
+        answer, room = others[-1]["completion_ids"], longest - len(lesson["prompt_ids"])
+        result.append(lesson | {"KL_completion_ids": answer[:room]})
+        cut += len(answer) > room
+    if cut:
+        events.log(f"{cut} mismatched answers lost their end to fit {longest} tokens.")
+    return result
 
 
 def accuracy(found: list[Labelled], rewards: list[list[float]]) -> list[dict]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -69,6 +70,18 @@ def refuse_nan(step: int, metrics: dict[str, float], checkpoints: Path) -> None:
         f"The {bad[0].replace('_', ' ')} of step {step} is not a finite number: lower the learning rate, or choose "
         f"float32 as the number format, and start a new job; {kept}."
     )
+
+
+class AlreadyTrained(Exception):
+    """A run was stopped after its last step: what it trained lies in its last checkpoint."""
+
+
+class StopBeforeStep(TrainerCallback):
+    """Ends a training that has all its steps behind it: transformers would take one more before it looks."""
+
+    def on_train_begin(self, args, state, control, **_):
+        if state.global_step >= state.max_steps:
+            raise AlreadyTrained
 
 
 class Silence:
@@ -223,11 +236,13 @@ def train(trainer: Trainer, run: Run) -> None:
     trainer.add_callback(checkpoint.MarkComplete)
     schedule = checkpoint.Schedule(run.recipe.save_steps, run.recipe.save_minutes)
     trainer.add_callback(checkpoint.SaveOnSchedule(schedule))
+    trainer.add_callback(StopBeforeStep)
     with trainer.args.main_process_first(local=False):  # it deletes the incomplete ones
         last = checkpoint.newest(run.checkpoints)
     if last:
         events.log(f"Goes on from step {last.name.split('-')[1]}.")
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    with contextlib.suppress(AlreadyTrained):  # by then the checkpoint's weights are loaded
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
 
 
 def whole(trainer: Trainer, run: Run) -> PreTrainedModel | PeftModel | None:
@@ -330,6 +345,8 @@ def save(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase,
         model.save_pretrained(folder / "adapter")
         (folder / "adapter" / "README.md").unlink(missing_ok=True)  # a form to fill in, with this machine's paths
         model = merged(model.get_base_model(), run.model, folder / "adapter")
+    if model.can_generate():
+        model.generation_config.eos_token_id = tokens.all_end_ids(model, tokenizer)  # so that every server knows them
     model.float().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

@@ -32,8 +32,9 @@ from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from modelops.recipes import PPORecipe
 from workers.engines.answers import Sample, row_seed
-from workers.trainers import checkpoint, events, figures, loop, ppo_choice, ppo_math, tokens
+from workers.trainers import checkpoint, events, figures, fitting, imitation, loop, ppo_choice, ppo_math, tokens
 from workers.trainers.events import Stop
+from workers.trainers.imitation import Example
 from workers.trainers.ppo_choice import Choice
 from workers.trainers.ppo_collapse import Watch, repetition
 from workers.trainers.ppo_models import (
@@ -60,14 +61,16 @@ LEARNED = ("policy_loss", "value_loss", "grad_norm", "value_grad_norm")
 def train(run: runs.Run) -> None:
     """Everything from the frozen rows to the published model."""
     # 1. The prompts, and what is rehearsed.
+    run = fitting.within_context(run)
     recipe = checked(run)
     prompts = prompts_of(run.rows())
     to_answer = [prompt for prompt in prompts if prompt["split"] == "train"]
     if not to_answer:
         raise Stop("No prompt in the training split: freeze a dataset that has some.")
+    lost = fitting.fit_prompts(run, prompts)
+    rehearsed = rehearsal(run, tokens.load_tokenizer(run.model))
     models = load(run)
     events.log(f"Computes in {str(loop.best_dtype()).removeprefix('torch.')} on {loop.best_device()}.")
-    rehearsed = rehearsal(run, models.tokenizer)
 
     # 2. What learns and what was said of it, as it was when the last complete checkpoint was written.
     total = rounds(recipe, len(to_answer))
@@ -110,7 +113,7 @@ def train(run: runs.Run) -> None:
     def measure(policy: PreTrainedModel) -> list[dict]:
         start = loop.in_float32(type(policy), run.model)
         measured = dataclasses.replace(models, policy=policy, reference=start)
-        return [*results(measured, prompts, recipe), figures.plain("published_round", "", chosen)]
+        return [*results(measured, prompts, recipe), figures.plain("published_round", "", chosen), *lost]
 
     loop.publish(models.policy, models.tokenizer, run, measure)
 
@@ -149,23 +152,16 @@ def rehearsal(run: runs.Run, tokenizer: PreTrainedTokenizerBase) -> list[Answer]
     folder = run.others.get("rehearsal")
     if folder is None or run.recipe.gamma == 0:
         return []
-    found = []
+    texts = []
     for number, row in enumerate(dataclasses.replace(run, dataset=folder).rows(), start=1):
         try:
             if row.get("split", "train") == "train":
-                found.append(rehearsed(row, tokenizer, run.recipe.max_length))
+                texts.append(Example(row.get("messages", []), row["text"], "train"))
         except (KeyError, TypeError, AttributeError):
             raise Stop(f"Row {number} of the rehearsal dataset holds no text: choose another dataset.") from None
-    events.log(f"Rehearses {len(found)} texts.")
-    return [text for text in found if text[1]]
-
-
-def rehearsed(row: dict, tokenizer: PreTrainedTokenizerBase, longest: int) -> Answer:
-    """A demonstration after its prompt, or a plain text after its first token."""
-    if "messages" in row:
-        return tokens.answered(tokenizer, row["messages"], row["text"], longest)
-    ids = tokenizer(row["text"] + (tokenizer.eos_token or ""), add_special_tokens=False)["input_ids"][:longest]
-    return ids[:1], ids[1:]
+    [parts], _ = imitation.fit(run, tokenizer, [texts])
+    events.log(f"Rehearses {len(texts)} texts.")
+    return [piece for pieces in parts for piece in pieces if piece[1]]
 
 
 def rounds(recipe: PPORecipe, prompts: int) -> int:

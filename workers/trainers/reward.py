@@ -38,7 +38,7 @@ from transformers import (
 from modelops.recipes import RewardRecipe
 from workers.engines.device import autocast
 from workers.engines.weights import use_float32_head
-from workers.trainers import events, figures, groups, loop, packed, passes, tokens
+from workers.trainers import events, figures, fitting, groups, loop, packed, passes, tokens
 from workers.trainers.events import Stop
 from workers.trainers.groups import Group
 from workers.trainers.ranking_loss import ranking_loss
@@ -56,12 +56,12 @@ def train(run: runs.Run) -> None:
         raise Stop("The reward trainer does not run under FSDP: launch it with processes.yaml, a copy in each process.")
 
     # 1. The data: one example a prompt.
-    run = dataclasses.replace(run, recipe=preset(run.recipe))
-    found = groups.of_rows(run.rows(), ties=run.recipe.ties != "dropped")
-    demonstrations = run.demonstrations()
+    run = fitting.within_context(dataclasses.replace(run, recipe=preset(run.recipe)))
     tokenizer = tokens.load_tokenizer(run.model)
+    demonstrations = demonstrated_rows(run, tokenizer)
     pad = tokenizer.pad_token_id
-    examples = [example(group, tokenizer, run.recipe) for group in found]
+    found, fitted, lost = groups.fit(run, groups.of_rows(run.rows(), ties=run.recipe.ties != "dropped"), tokenizer)
+    examples = [example(group, part.rows, pad, run.recipe) for group, part in zip(found, fitted)]
     to_learn = [e for e, group in zip(examples, found) if group.split == "train" and e["pairs"]]
     if not to_learn:
         raise Stop("Every judgment of the training split weighs nothing: freeze again, or train without weights.")
@@ -96,12 +96,13 @@ def train(run: runs.Run) -> None:
 
     def measure(published: PreTrainedModel) -> list[dict]:
         values, spreads = by_prompt([examples[place]["answers"] for place in shown], published, pad, at_once)
-        demonstrated_mean = demonstrated(demonstrations, published, tokenizer, run.recipe.max_length)
+        demonstrated_mean = demonstrated(demonstrations, published, pad)
         source = "train" if demonstrated_mean is None else "demonstrations"
         shift = train_mean(found, values) if demonstrated_mean is None else demonstrated_mean
         published.config.reward_shift = shift
         return [
             *results(found, values),
+            *lost,
             *spread_of_heads(found, spreads, run.recipe.heads),
             figures.plain("reward_shift", source, shift),
         ]
@@ -120,13 +121,12 @@ def at_size(recipe: RewardRecipe, parameters: int) -> RewardRecipe:
     return dataclasses.replace(recipe, learning_rate=rate) if recipe.preset == "paper" else recipe
 
 
-def example(group: Group, tokenizer, recipe: RewardRecipe) -> dict:
+def example(group: Group, both: list[tuple[list[int], list[int]]], pad: int, recipe: RewardRecipe) -> dict:
     """A prompt as the trainer's dataset holds it: the token ids of each distinct answer after the prompt, and the pairs.
 
+    `both` are the prompt's and each answer's token ids.
     A pair is (winner, loser, weight, margin, tied), the first two positions in the answers; weights sum to one.
     """
-    pad = tokenizer.pad_token_id
-    both = group.answers(tokenizer, recipe.max_length)
     answers = [tokens.without_end_pads(prompt + answer, pad) for prompt, answer in both]
     weights = [verdict.weight if recipe.weighted else 1.0 for verdict in group.verdicts]
     pairs = [
@@ -308,12 +308,17 @@ def spread_of_heads(found: list[Group], spreads: list[list[float]], heads: int) 
     return [figures.share("reward_std", slice, *zip(*part)) for slice, part in parts]
 
 
-def demonstrated(found: list[dict], model, tokenizer, longest: int) -> float | None:
-    """The unshifted reward of the mean demonstration of the training split; None without any."""
-    pad = tokenizer.pad_token_id
-    mine = [row for row in found if row["split"] == "train"][:TRAIN_PROMPTS_SCORED]
-    both = [tokens.answered(tokenizer, row["messages"], row["text"], longest) for row in mine]
-    values = score(model, [tokens.without_end_pads(prompt + answer, pad) for prompt, answer in both], pad)
+def demonstrated_rows(run: runs.Run, tokenizer) -> list[list[int]]:
+    """Token ids of the training split's demonstrations, prompts included; none where the run has none. Raises Stop."""
+    mine = [row for row in run.demonstrations() if row["split"] == "train"][:TRAIN_PROMPTS_SCORED]
+    fitted = fitting.fit(run, tokenizer, ((row["messages"], [row["text"]]) for row in mine))
+    both = [row for part in fitted for row in part.rows]
+    return [tokens.without_end_pads(prompt + answer, tokenizer.pad_token_id) for prompt, answer in both]
+
+
+def demonstrated(demonstrations: list[list[int]], model, pad: int) -> float | None:
+    """The unshifted reward of the mean demonstration; None without any."""
+    values = score(model, demonstrations, pad) if demonstrations else []
     return sum(values) / len(values) if values else None
 
 

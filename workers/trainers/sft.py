@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
 from trl import SFTConfig, SFTTrainer, pack_dataset
 
 from modelops import rows
-from workers.trainers import events, figures, imitation, loop, seq2seq, tokens
+from workers.trainers import events, figures, fitting, imitation, loop, seq2seq, tokens
 from workers.trainers.events import Stop
 from workers.trainers.imitation import Example, Pieces
 
@@ -27,12 +27,13 @@ from workers.trainers.imitation import Example, Pieces
 def train(run: runs.Run) -> None:
     """Everything from the frozen rows to the published model."""
     # 1. The data: what there is to imitate, as token ids.
-    recipe, encoder_decoder = run.recipe, seq2seq.asked(run)
+    run, encoder_decoder = fitting.within_context(run), seq2seq.asked(run)
+    recipe = run.recipe
     parts = [imitation.examples(run.rows(), recipe.source), *others(run)]
     if encoder_decoder and (recipe.packing or any(not example.messages for part in parts for example in part)):
         raise Stop("Packing and plain text need a causal model: choose one, or other examples without packing.")
     tokenizer = tokens.load_tokenizer(run.model)
-    cut = [[imitation.pieces(tokenizer, example, recipe.max_length) for example in part] for part in parts]
+    cut, lost = imitation.fit(run, tokenizer, parts)
     to_learn = imitation.mixed([trained(*part) for part in zip(parts, cut)], weights(run), recipe.seed)
     if not to_learn:
         raise Stop("No answer to imitate in the training split: collect more, then freeze again.")
@@ -59,7 +60,8 @@ def train(run: runs.Run) -> None:
             sum(read(published, [piece], tokenizer.pad_token_id)[0] for piece in pieces)
             for pieces in loop.told(cut[0], "Reads the answers")
         ]
-        return losses(parts[0], logprobs, [sum(len(answer) for _, answer in pieces) for pieces in cut[0]])
+        lengths = [sum(len(answer) for _, answer in pieces) for pieces in cut[0]]
+        return [*losses(parts[0], logprobs, lengths), *lost]
 
     loop.publish(model, tokenizer, run, measure)
 
@@ -96,7 +98,7 @@ def answer_trainer(run: runs.Run, to_learn: Pieces, tokenizer, at_once: int) -> 
             run,
             rows=len(dataset),
             at_once=at_once,
-            max_length=None,  # imitation.pieces() has cut them
+            max_length=None,  # imitation.fit() has cut them
         ),
         train_dataset=dataset,
         processing_class=tokenizer,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from jinja2 import TemplateError
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 # For a base model that brings no template of its own.
 PLAIN_TEMPLATE = (
@@ -13,35 +17,227 @@ PLAIN_TEMPLATE = (
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
+MARK = "\u241fpodium\u241f"  # stands in for a text whose place in the template's output is looked for
+
+
+class RefusedByTemplate(ValueError):
+    """A chat template does not take a conversation; the text says why."""
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer saved in `folder`, with a chat template and a pad token whatever it came with.
 
-    Its pad token differs from its end token wherever the vocabulary has another special token to spare: whoever
-    masks padding by token id would otherwise mask the end of every answer too.
+    Its pad token differs from every token that the template writes wherever the vocabulary has another special token
+    to spare: whoever masks padding by token id would otherwise mask the end of every answer too.
     """
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     tokenizer.chat_template = tokenizer.chat_template or PLAIN_TEMPLATE
-    if tokenizer.pad_token_id in (None, tokenizer.eos_token_id):
+    if tokenizer.pad_token_id in (None, *written_tokens(tokenizer)):
         tokenizer.pad_token = spare_token(tokenizer)
     return tokenizer
 
 
 def spare_token(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A special token that ends and begins nothing, preferably one made for padding; the end token if none is left."""
-    taken = {tokenizer.eos_token, tokenizer.bos_token}
-    spare = [token for token in tokenizer.all_special_tokens if token not in taken]
-    added = [t.content for t in tokenizer.added_tokens_decoder.values() if t.special and t.content not in taken]
-    names = spare + [token for token in added if "pad" in token.lower() or token == "<|endoftext|>"]
-    return names[0] if names else tokenizer.eos_token
+    """A special token that conversations don't hold, preferably one made for padding; the end token if none is left."""
+    taken = written_tokens(tokenizer)
+    spare = [name for name, id in special_tokens(tokenizer).items() if id not in taken]
+    for_padding = [name for name in spare if "pad" in name.lower() or name == "<|endoftext|>"]
+    unknown = [name for name in spare if name == tokenizer.unk_token]
+    return next(iter(for_padding + unknown + spare), tokenizer.eos_token)
+
+
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """The ids of all special tokens, named ones and others."""
+    added = {token.content: id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids)) | added
+
+
+def written_tokens(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Ids of the special tokens that a conversation holds: begin, end, and those of the template."""
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    text = tokenizer.apply_chat_template(turns, tokenize=False)
+    special = set(special_tokens(tokenizer).values())
+    return (special & set(ids_of(tokenizer, text))) | {tokenizer.bos_token_id} | end_ids(tokenizer)
+
+
+def ids_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """The token ids of a text as it stands: nothing is put before or after it."""
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+# Where a conversation begins and an answer ends
+
+
+def begun(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """The token ids of a text from its start, with the begin token where the tokenizer puts one, and never with two."""
+    ids, begin = ids_of(tokenizer, text), tokenizer.bos_token_id
+    puts_one = begin is not None and tokenizer("a")["input_ids"][0] == begin
+    return [begin, *ids] if puts_one and ids[:1] != [begin] else ids
+
+
+def ending(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What follows an answer: what the template writes there, with the end token where that holds no special token."""
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": MARK}]
+    after = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(MARK)[2]
+    ends = special_tokens(tokenizer).keys()
+    return after if any(name in after for name in ends) else after + (tokenizer.eos_token or "")
+
+
+def end_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """The ids that end an answer: the first special token that the template writes after one, and the end token.
+
+    They need not agree: a base model's end token ends a document, its chat template's a turn.
+    """
+    special = set(special_tokens(tokenizer).values())
+    after = [id for id in ids_of(tokenizer, ending(tokenizer)) if id in special]
+    return {*after[:1], tokenizer.eos_token_id} - {None}
+
+
+def all_end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The ids that end a model's answer: those of its tokenizer, of its config and of how it was told to generate."""
+    named = [model.config.get_text_config().eos_token_id, model.generation_config.eos_token_id]
+    lists = [ids if isinstance(ids, list) else [ids] for ids in named]
+    return sorted(end_ids(tokenizer).union(*lists) - {None})
+
+
+# Conversations
+
+
+def rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict], **how) -> str:
+    """A conversation as the chat template writes it. Raises RefusedByTemplate.
+
+    It is refused too where the template leaves a turn out without a word, as some do with a system turn or a tool's.
+    """
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, **how)
+    except TemplateError as error:
+        raise RefusedByTemplate(f"the model's chat template does not take it ({error})") from error
+    for turn in messages:
+        if turn["role"] in ("system", "tool") and not holds(text, turn["content"].strip()):
+            raise RefusedByTemplate(f"the model's chat template leaves out its {turn['role']} turn")
+    return text
+
+
+def holds(text: str, words: str) -> bool:
+    """Whether a rendered conversation has these words, as they are or, as some templates write what tools say, as JSON."""
+    return words in text or json.dumps(words, ensure_ascii=False)[1:-1] in text
+
+
+def folded(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[dict]:
+    """The conversation as the template takes it: where that has no system turn, it begins the first user turn.
+
+    Raises RefusedByTemplate.
+    """
+    try:
+        rendered(tokenizer, messages, add_generation_prompt=True)
+        return messages
+    except RefusedByTemplate:
+        roles = [turn["role"] for turn in messages[:2]]
+        if roles != ["system", "user"]:
+            raise
+    both = "\n\n".join(turn["content"] for turn in messages[:2])
+    messages = [{"role": "user", "content": both}, *messages[2:]]
+    rendered(tokenizer, messages, add_generation_prompt=True)
+    return messages
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, messages: list[dict], longest: int) -> tuple[list[int], bool]:
-    """A conversation as token ids that ask for the next answer, and whether its start was cut to fit `longest`."""
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return ids[-longest:], len(ids) > longest
+    """A conversation as token ids that ask for the next answer, and whether it was cut to fit `longest`; see shortened().
+
+    Raises RefusedByTemplate.
+    """
+    text = rendered(tokenizer, folded(tokenizer, messages), add_generation_prompt=True)
+    ids = begun(tokenizer, text)
+    return shortened(tokenizer, messages, ids, longest), len(ids) > longest
+
+
+def shortened(tokenizer: PreTrainedTokenizerBase, messages: list[dict], ids: list[int], longest: int) -> list[int]:
+    """A conversation's ids cut to `longest`: begin token, system turn and first header stay, the earliest words go.
+
+    Where what frames the words fills `longest` by itself, the last ids stay.
+    """
+    if len(ids) <= longest:
+        return ids
+    head, tail = frame(tokenizer, messages, ids)
+    return ids[:head] + ids[head - longest :] if head + tail < longest else ids[-longest:]
+
+
+def frame(tokenizer: PreTrainedTokenizerBase, messages: list[dict], ids: list[int]) -> tuple[int, int]:
+    """How many of a conversation's ids stand before the words of its first turn, and how many after those of its last.
+
+    Before them are begin token, system turn and the turn's header, after them what asks for an answer.
+    """
+    first = 1 if messages[0]["role"] == "system" and len(messages) > 1 else 0
+    outer = {first, len(messages) - 1}
+    marked = [turn | {"content": MARK} if place in outer else turn for place, turn in enumerate(messages)]
+    text = rendered(tokenizer, folded(tokenizer, marked), add_generation_prompt=True)
+    before = begun(tokenizer, text.partition(MARK)[0])
+    head = next((place for place, pair in enumerate(zip(before, ids)) if pair[0] != pair[1]), len(before))
+    return head, len(ids_of(tokenizer, text.rpartition(MARK)[2]))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A prompt and each of its answers as token ids; the prompt with any one of the answers fits a limit.
+
+    `whole` is the number of the prompt's tokens before it was cut, `answers_cut` that of answers that lost their end,
+    `folded` whether the system turn became part of the first user turn.
+    """
+
+    prompt: list[int]
+    answers: list[list[int]]
+    whole: int
+    answers_cut: int = 0
+    folded: bool = False
+
+    @property
+    def kept(self) -> float:
+        """The share of the prompt's tokens that is left."""
+        return len(self.prompt) / self.whole
+
+    @property
+    def rows(self) -> list[tuple[list[int], list[int]]]:
+        """(prompt, answer) of each answer."""
+        return [(self.prompt, answer) for answer in self.answers]
+
+
+def fitted(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: list[dict],
+    answers: Sequence[str],
+    longest: int,
+    ended: Sequence[bool] | None = None,
+) -> Fitted:
+    """A prompt and its answers in at most `longest` tokens each pair, under one and the same prompt.
+
+    The prompt is cut once, by the longest answer, so that log-probabilities and scores of the answers compare. An answer
+    loses its end only where it would leave the prompt less than a quarter of the limit. An answer that has not `ended`,
+    because it was cut when it was drawn, gets no end of its turn. Raises RefusedByTemplate.
+    """
+    turns = folded(tokenizer, messages)
+    text = rendered(tokenizer, turns, add_generation_prompt=True)
+    prompt, end = begun(tokenizer, text), ending(tokenizer)
+    ended = ended or [True] * len(answers)
+    whole = [answer_ids(tokenizer, turns, text, answer, end, whether) for answer, whether in zip(answers, ended)]
+    most = longest - min(len(prompt), max(1, longest // 4))
+    cut = [ids[:most] for ids in whole]
+    room = longest - max(map(len, cut), default=0)
+    lost = sum(len(ids) > most for ids in whole)
+    prompt, length = shortened(tokenizer, messages, prompt, room), len(prompt)
+    return Fitted(prompt, cut, length, lost, turns is not messages)
+
+
+def answer_ids(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict], prompt: str, answer: str, end: str, ended: bool = True
+) -> list[int]:
+    """An answer's token ids after the rendered `prompt`, with `end`, which is ending(), where it has ended."""
+    turns = [*messages, {"role": "assistant", "content": answer}]
+    whole = tokenizer.apply_chat_template(turns, tokenize=False)
+    # Templates that rewrite earlier turns break the prefix; an answer is then appended as it is.
+    tail = whole[len(prompt) :] if whole.startswith(prompt) else answer + end
+    if not ended:
+        return ids_of(tokenizer, without_end(tail, answer))
+    return ids_of(tokenizer, tail if tail.endswith(end) else tail + (tokenizer.eos_token or ""))
 
 
 def answered(
@@ -51,21 +247,9 @@ def answered(
     longest: int,
     ended: bool = True,
 ) -> tuple[list[int], list[int]]:
-    """A conversation's and its answer's token ids, together at most `longest`.
-
-    The prompt loses its start first; an answer that alone is too long loses its end. An answer that
-    has not `ended`, because it was cut at the longest length, gets no end of its turn.
-    """
-    prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    turns = [*messages, {"role": "assistant", "content": answer}]
-    whole = tokenizer.apply_chat_template(turns, tokenize=False)
-    # Templates that rewrite earlier turns break the prefix; an answer is then appended as it is.
-    kept = whole.startswith(prompt)
-    tail = whole[len(prompt) :] if kept else answer + (tokenizer.eos_token or "")
-    if not ended:
-        tail = without_end(tail, answer)
-    ids = tokenizer(tail, add_special_tokens=False)["input_ids"][: longest - 1]
-    return prompt_ids(tokenizer, messages, longest - len(ids))[0], ids
+    """A conversation's and its one answer's token ids, together at most `longest`; see fitted()."""
+    [row] = fitted(tokenizer, messages, [answer], longest, [ended]).rows
+    return row
 
 
 def without_end(turn: str, answer: str) -> str:
