@@ -95,6 +95,8 @@ class Preview:
     rows: int = 0
     judgments: int = 0
     pairs: int = 0
+    good: int = 0  # answers with such a label, as KTO learns them
+    bad: int = 0
     sampled: bool = False
     looked_at: int = 0  # judgments that were chosen and read, and of them those that stay
     kept: int = 0
@@ -149,7 +151,8 @@ def _of_judgments(chosen: QuerySet[Ranking], recipe: FreezeRecipe) -> Preview:
     of_judgments = counted["judgments"] / found.looked_at if found.looked_at else 0
     found.rows = round(len(kept) * of_tasks)
     found.judgments = round(sum(len(judged) for _row, _task, judged in kept) * of_judgments)
-    found.pairs = round(found.portrait.pairs * of_judgments)
+    for name in ("pairs", "good", "bad"):
+        setattr(found, name, round(getattr(found.portrait, name) * of_judgments))
     return found
 
 

@@ -8,12 +8,14 @@ from itertools import combinations
 import orjson
 
 from labeling.agreement import task_agreement
+from labeling.shapes import View, labelled
 
 
 class Portrait:
     """Show it rows of any kind; `figures` is what a dataset keeps beside its counts, and its card tells."""
 
     def __init__(self):
+        self.good = self.bad = self.truncated = 0
         self.rows = self.pairs = self.tied = self.longer = self.agreed = self.compared = 0
         self.labelers, self.models, self.outcomes, self.use_cases, self.languages = (Counter() for _ in range(5))
         self.lengths: Counter[int] = Counter()
@@ -26,11 +28,14 @@ class Portrait:
         self.rows += 1
         self.use_cases[row.get("use_case", "")] += 1
         self.languages[row.get("language", "")] += 1
+        self.truncated += sum(answer.get("truncated", False) for answer in row.get("answers", ()))
         self.models.update(answer["model"] for answer in row.get("answers", ()))
         for judgment in row.get("judgments", ()):
             self.labelers[judgment["labeler"]] += 1
             self.outcomes[judgment["outcome"]] += 1
             self._compare(judgment["ranks"], [len(answer["text"]) for answer in row["answers"]])
+        for _position, good, _judgment in labelled(row, View()) if "judgments" in row else ():
+            self.good, self.bad = self.good + good, self.bad + (not good)
         agreed, compared = task_agreement(judgment["ranks"] for judgment in row.get("judgments", ()))
         self.agreed, self.compared = self.agreed + agreed, self.compared + compared
 
@@ -61,6 +66,8 @@ class Portrait:
         found = {name: round(value, 4) for name, value in shares.items() if value is not None}
         counted = {"models": self.models, "outcomes": self.outcomes, "languages": self.languages}
         counted |= {"use_cases": self.use_cases, "labelers": {str(n): c for n, c in self.labelers.most_common(MOST)}}
+        found |= {"good": self.good, "bad": self.bad} if self.good or self.bad else {}
+        found |= {"truncated": self.truncated} if self.truncated else {}
         return found | {"judges": len(self.labelers)} | {name: most(counter) for name, counter in counted.items()}
 
 

@@ -17,7 +17,7 @@ from modelops.recipes import RenderRecipe
 from people.models import User
 
 SMALL = 20_000  # rows and pairs that are written while somebody waits: about a second
-EDITION = 2  # counts on when a format changes, so that files of the old one are not handed out as the new
+EDITION = 3  # counts on when a format changes, so that files of the old one are not handed out as the new
 
 
 class NotOffered(ValueError):

@@ -54,14 +54,30 @@ def pairs(row: dict, view: View) -> Iterator[tuple[int, int, dict]]:
 def labelled(row: dict, view: View) -> Iterator[tuple[int, bool, dict]]:
     """(answer, whether it is good, judgment): those ranked first are, those ranked last are not, the rest is left out.
 
-    Where all are bad, all are; where all are tied, none is either.
+    Where all are bad, all are, and a lone answer that is ranked is good; where several are all tied, none is either. The
+    consensus is that all are bad where more weight says so than ranks them.
     """
-    for judgment in judgments(row, view):
+    for judgment in _verdicts(row, view):
         ranks = judgment["ranks"] or [2 for _ in row["answers"] if judgment["outcome"] == "all_bad"]
         last = max(ranks, default=1)
         for position, rank in enumerate(ranks):
-            if last > 1 and rank in (1, last):
+            if (last > 1 or len(ranks) == 1) and rank in (1, last):
                 yield position, rank == 1, judgment
+
+
+def _verdicts(row: dict, view: View) -> list[dict]:
+    """The judgments that examples are made of, also where the consensus is that all are bad."""
+    made = judgments(row, view)
+    if view.judged == "each":
+        return made
+    bad = [judgment for judgment in row["judgments"] if judgment["outcome"] == "all_bad"]
+    weight = sum(judgment["weight"] for judgment in bad)
+    if weight <= sum(judgment["weight"] for judgment in made):
+        return made
+    nothing = {"labeler": None, "kind": "consensus", "outcome": "all_bad", "ranks": [], "strength": None}
+    seconds = round(sum(judgment["seconds"] for judgment in bad), 1)
+    of_each = {"ratings": [None for _ in row["answers"]], "flags": [[] for _ in row["answers"]]}
+    return [nothing | of_each | {"weight": weight, "seconds": seconds}]
 
 
 def beside(row: dict, judgment: dict | None, dataset: str) -> dict:

@@ -33,7 +33,9 @@ class DatasetBody(serializers.ModelSerializer):
     """Frozen rows: they never change, and `digest` is made of them alone."""
 
     query = serializers.SerializerMethodField(help_text="What was chosen when it was frozen.")
-    counts = serializers.DictField(help_text="Rows by split, pairs, agreement, ties, models, languages.")
+    counts = serializers.DictField(
+        help_text="Rows by split, pairs, good and bad answers, agreement, ties, models, languages."
+    )
 
     class Meta:
         model = Dataset
@@ -113,6 +115,7 @@ class PreviewBody(serializers.Serializer):
     """What would come of a freeze: counted, or, where that is said, estimated."""
 
     rows, judgments, pairs = serializers.IntegerField(), serializers.IntegerField(), serializers.IntegerField()
+    good, bad = (serializers.IntegerField(help_text="Answers with such a label, as KTO learns them.") for _ in range(2))
     sampled = serializers.BooleanField(help_text="Whether it is estimated from tasks drawn at random.")
     near_held_out = serializers.IntegerField(
         allow_null=True,
@@ -190,7 +193,7 @@ class Preview(Verb):
         found = freeze_form.preview(self.project, recipe, names=False)
         of_each = {name: getattr(found.portrait, name) for name in ("ties", "agreement", "longer_wins")}
         plain = {name: getattr(found, name) for name in ("rows", "judgments", "pairs", "sampled", "first_wins")}
-        plain["near_held_out"] = found.near
+        plain |= {"good": found.good, "bad": found.bad, "near_held_out": found.near}
         return plain | of_each | {"splits": [{"split": split, "rows": rows} for split, rows in found.splits]}
 
 
