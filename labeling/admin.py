@@ -32,8 +32,8 @@ class DemonstrationAdmin(ReadOnly):
 
 @admin.register(Candidate)
 class CandidateAdmin(ReadOnly):
-    list_display = ["__str__", "model_version", "job", "slot", "tokens", "finish_reason"]
-    list_filter = ["finish_reason"]
+    list_display = ["__str__", "model_version", "job", "slot", "tokens", "finish_reason", "truncated"]
+    list_filter = ["finish_reason", "truncated"]
     list_select_related = ["model_version", "job"]
     search_fields = ["text", "=job__id"]
 

@@ -34,6 +34,7 @@ class Answer:
     seed: int
     reward: float | None = None
     duplicate: bool = False
+    truncated: bool = False
 
 
 def prompts_of(job: Job):

@@ -31,7 +31,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a .zip can say: a file's own 
 
 def write_folder(dataset: Dataset, out: BinaryIO) -> None:
     """README.md, and Parquet files by split: examples ready for TRL first, then the frozen rows."""
-    folder, schema = datasets.path(dataset), tables.schema_of_rows(dataset.kind)
+    folder, schema = datasets.path(dataset), tables.schema_of_rows(dataset.kind, "truncated" in dataset.counts)
     configs: dict[str, list[str]] = {}
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as packed:  # Parquet is compressed already
         for split in splits(dataset):

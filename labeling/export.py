@@ -207,7 +207,7 @@ def _answer(position: int, candidate) -> dict:
         "model": candidate.model_version.name,
         "finish_reason": candidate.finish_reason,
         "tokens": candidate.tokens,
-    }
+    } | ({"truncated": True} if candidate.truncated else {})  # only then: rows without it keep their digests
 
 
 def _judgment(ranking: Ranking, ranks: list[int], answers: list) -> dict:

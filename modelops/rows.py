@@ -3,7 +3,8 @@
 A row of a judgments dataset is one ranking task, listwise:
 
     prompt_id, messages, split, use_case, language,
-    answers   [{id, text, model, finish_reason, tokens}]          an answer's id is its position
+    answers   [{id, text, model, finish_reason, tokens}]          an answer's id is its position; `truncated`, true, is
+                                                                  there only where its model read the prompt in part
     judgments [{labeler, kind, outcome, ranks, ratings, flags, strength, seconds, weight}]   ranks[i] is of answers[i]
 
 Ranks are dense, 1 is best, equal ranks are a tie; `ranks` is empty where nothing was ranked (all bad, cannot judge).

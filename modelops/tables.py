@@ -11,13 +11,17 @@ from typing import Any
 GROUP = 2000  # rows in memory at once; the footer, kept to the end, grows with each group
 
 
-def schema_of_rows(kind: str) -> Any:
-    """The Arrow schema of a dataset's frozen rows. pyarrow takes a while to import, and only files need it."""
+def schema_of_rows(kind: str, truncated: bool = False) -> Any:
+    """The Arrow schema of a dataset's frozen rows; `truncated`: whether answers have that key.
+
+    pyarrow takes a while to import, and only files need it.
+    """
     import pyarrow as pa
 
     text, number, real = pa.string(), pa.int64(), pa.float64()
     prompt = [("prompt_id", text), ("messages", turns()), ("split", text), ("use_case", text), ("language", text)]
     answer = [("id", number), ("text", text), ("model", text), ("finish_reason", text), ("tokens", number)]
+    answer += [("truncated", pa.bool_())] if truncated else []
     judgment = [("labeler", number), ("kind", text), ("outcome", text)]
     judgment += [("ranks", pa.list_(number)), ("ratings", pa.list_(number)), ("flags", pa.list_(pa.list_(text)))]
     judgment += [("strength", number), ("seconds", real), ("weight", real)]
@@ -54,12 +58,12 @@ def write(items: Iterable[dict], schema: Any, out: Any) -> None:
             writer.write_table(pa.Table.from_pylist(group, schema))
 
 
-def by_split(rows: Iterable[dict], kind: str, folder: Path) -> None:
-    """One Parquet file a split."""
+def by_split(rows: Iterable[dict], kind: str, folder: Path, truncated: bool = False) -> None:
+    """One Parquet file a split; `truncated` as in schema_of_rows()."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    schema, writers = schema_of_rows(kind), {}
+    schema, writers = schema_of_rows(kind, truncated), {}
     with ExitStack() as stack:
         for group in groups(rows):
             for split in sorted({row["split"] for row in group}):

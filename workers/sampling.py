@@ -36,6 +36,9 @@ def run(job: Job) -> None:
         versions = candidates.versions(job)
     except ModelVersion.DoesNotExist as error:
         raise JobFailed(f"{error}: start a new sampling job with versions that are here.") from error
+    judge = [job.reward_model] if recipe.best_of > 1 else []
+    for version in [*versions, *judge]:  # all of them before the first answers
+        refuse_unreadable(job, version)
     for version in versions:
         answer_all(job, version, recipe)
 
@@ -80,6 +83,28 @@ def choose_device(job: Job) -> None:
         from workers.engines import device
 
         device.use(names.index(job.devices))
+
+
+def refuse_unreadable(job: Job, version: ModelVersion) -> None:
+    """Raises JobFailed where a model here could not read the job's prompts; the log is told what it will read in part.
+
+    A model's absence is its loader's business, and what a server can read is the server's.
+    """
+    if version is None or version.external:
+        return
+    choose_device(job)  # before torch is imported
+    from workers.engines.local import examine
+    from workers.trainers.events import Stop
+
+    recipe = SampleRecipe(**job.recipe)
+    conversations = candidates.prompts_of(job).values_list("messages", flat=True).iterator(chunk_size=500)
+    try:
+        told = examine(registry.path(version), conversations, recipe.max_tokens, recipe.least_prompt)
+    except OSError as error:
+        raise JobFailed(f"{version.name} can't be loaded: {error}") from error
+    except (ValueError, Stop) as error:
+        raise JobFailed(f"{version.name}: {error}") from error
+    jobs.write_log(job, [f"{version.name}: {sentence}" for sentence in told])
 
 
 def best_of(job: Job, engine):
@@ -138,7 +163,8 @@ def draw(job: Job, engine, slots: list[Slot], recipe: SampleRecipe, attempt: int
         tick=Tick(job),
     )
     for number, one in stream:
-        yield slots[number], Answer(one.text, one.tokens, one.finish_reason, one.logprob, seeds[number], one.reward)
+        drawn = (one.text, one.tokens, one.finish_reason, one.logprob, seeds[number], one.reward)
+        yield slots[number], Answer(*drawn, truncated=one.truncated)
 
 
 def whole_prompts(drawn: Iterable[tuple[Slot, Answer]], slots: list[Slot]) -> Iterator[list[tuple[Slot, Answer]]]:

@@ -64,7 +64,7 @@ class CandidateBody(serializers.ModelSerializer):
             "seed",
             "reward",
         ]
-        fields += ["duplicate", "created_at"]
+        fields += ["duplicate", "truncated", "created_at"]
         read_only_fields = fields
 
 

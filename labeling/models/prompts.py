@@ -162,6 +162,9 @@ class Candidate(models.Model):
     duplicate = models.BooleanField(
         default=False, help_text=_("Word for word another answer of its job; no model learns from it by RL.")
     )
+    truncated = models.BooleanField(
+        default=False, help_text=_("The model read only a part of the prompt: all of it did not fit its context.")
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -161,4 +161,5 @@ def answers(job: Job) -> Iterator[dict]:
             "finish_reason": one.finish_reason,
             "tokens": one.tokens,
             "duplicate": one.duplicate,
+            "truncated": one.truncated,
         }

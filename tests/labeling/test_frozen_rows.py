@@ -161,3 +161,19 @@ def test_the_parquet_files_hold_the_rows_by_split():
     ]
 
     assert sorted(map(rows.canonical, found)) == sorted(map(rows.canonical, rows.read(folder)))
+
+
+def test_an_answer_whose_model_read_a_part_of_the_prompt_says_so_and_no_other_does():
+    project = judged_project(random.Random(1))
+    whole = freeze(project)
+    assert whole.digest == DIGEST
+    Candidate.objects.filter(slot=0).update(truncated=True)
+
+    cut = freeze(project)
+
+    assert cut.digest != whole.digest
+    answers = [answer for row in rows.read(datasets.path(cut)) for answer in row["answers"]]
+    assert {answer.get("truncated") for answer in answers} == {True, None}
+    assert sum("truncated" in answer for answer in answers) == cut.counts["truncated"] == 12
+    table = parquet.read_table(datasets.path(cut) / "train.parquet").to_pylist()
+    assert {answer["truncated"] for row in table for answer in row["answers"]} == {True, None}

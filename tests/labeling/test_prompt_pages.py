@@ -65,3 +65,15 @@ def test_an_answer_is_shown_as_text_whatever_it_holds(browser, project):
 
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
+
+
+def test_an_answer_whose_model_read_a_part_of_the_prompt_is_marked(browser, project):
+    task = make_task(project)
+    page = f"/p/demo/prompts/{task.prompt_id}/"
+    assert "prompt cut" not in browser.get(page).content.decode()
+
+    answer = task.candidates.first()
+    answer.truncated = True
+    answer.save(update_fields=["truncated"])
+
+    assert browser.get(page).content.decode().count(">prompt cut<") == 1

@@ -48,6 +48,7 @@ def play(monkeypatch):
     def run(job, engine=None):
         engine = engine or Engine()
         monkeypatch.setattr(sampling, "load", lambda job, version: engine)
+        monkeypatch.setattr(sampling, "refuse_unreadable", lambda job, version: None)
         Job.objects.filter(pk=job.pk).update(state="queued", claim=None)
         mine = jobs.claim(job.pk, {"sample"})
         try:
@@ -229,6 +230,7 @@ def test_one_model_is_in_memory_at_a_time_and_tasks_wait_for_the_last(project, m
         return loaded[-1]
 
     monkeypatch.setattr(sampling, "load", load)
+    monkeypatch.setattr(sampling, "refuse_unreadable", lambda job, version: None)
     sampling.run(jobs.claim(job.pk, {"sample"}))
 
     assert (len(loaded), tasks, RankingTask.objects.count()) == (2, [0, 0], 3)
@@ -294,6 +296,72 @@ def test_a_real_model_answers_the_same_whoever_is_killed(project, play, tmp_path
 
     assert said(job) == said(undisturbed)
     assert job.done == 15
+
+
+# What a model can't read
+
+
+@pytest.fixture
+def tiny_job(project, tmp_path):
+    """Asks a tiny model, whose context is 512 tokens, for answers to a prompt that it must read in part and to a short one."""
+    from tests.workers import tiny
+
+    version = make_model(project, folder=str(tiny.save(tmp_path / "tiny")), sha256="0" * 64)
+    make_prompt(project, "Why?")
+    make_prompt(project, "sea " * 600 + "Why?")
+
+    def ask(**settings):
+        return jobs.request(None, project, "sample", {"k": 2} | settings, model_version=version)
+
+    return ask
+
+
+def run(job):
+    sampling.run(jobs.claim(job.pk, {"sample"}))
+
+
+@pytest.mark.torch
+def test_an_answer_to_a_prompt_that_was_cut_says_so(tiny_job):
+    job = tiny_job(max_tokens=4)
+    run(job)
+
+    cut = Candidate.objects.filter(job=job).values_list("prompt__messages__0__content", "truncated")
+    assert {(content == "Why?", truncated) for content, truncated in cut} == {(True, False), (False, True)}
+    [line] = [line.text for line in job.log.all() if "To fit" in line.text]
+    assert "To fit 508 tokens, 1 of 2 prompts lost the start of what follows their system turn." in line
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"max_tokens": 512}, "an answer of 512 tokens fills the model's context of 512: lower max_tokens"),
+        ({"max_tokens": 300}, "1 of 2 prompts would lose more than 50% of their tokens: lower max_tokens"),
+        ({"max_tokens": 4, "least_prompt": 0.9}, "1 of 2 prompts would lose more than 10% of their tokens"),
+    ],
+)
+def test_what_leaves_too_little_of_a_prompt_is_refused_before_any_answer_is_drawn(tiny_job, asked, words):
+    with pytest.raises(jobs.JobFailed, match=words):
+        run(tiny_job(**asked))
+    assert not Candidate.objects.exists()
+
+
+@pytest.mark.torch
+def test_a_conversation_that_the_template_does_not_take_is_refused_before_the_model_is_loaded(
+    project, tmp_path, monkeypatch
+):
+    from tests.workers import tiny
+    from tests.workers.families import FAMILIES, save_tokenizer
+
+    folder = tiny.save(tmp_path / "gemma")
+    save_tokenizer(FAMILIES["Gemma 2"], folder)
+    make_prompt(project, messages=[{"role": "user", "content": "Why?"}] * 2)
+    make_prompt(project, messages=[{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Why?"}])
+    version = make_model(project, folder=str(folder), sha256="0" * 64)
+    monkeypatch.setattr(sampling, "load", lambda job, version: pytest.fail("the model is loaded"))
+
+    with pytest.raises(jobs.JobFailed, match="1 of 2 conversations can't be read by this model.*must alternate"):
+        run(jobs.request(None, project, "sample", {"max_tokens": 4}, model_version=version))
 
 
 # A server
