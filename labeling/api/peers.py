@@ -34,6 +34,7 @@ class Peers(Endpoint):
     """How each member agrees with the others, for leads and admins."""
 
     roles, serializer_class = {"GET": LEADS}, PeersBody
+    group = "members"
 
     def get(self, request, *args, **kwargs) -> Response:
         figures = peers.figures(self.project)
