@@ -110,9 +110,9 @@ def statements(size: int, project: int, version: int, job: int):
     for slot in range(K):
         yield (
             "INSERT INTO labeling_candidate (id, prompt_id, model_version_id, job_id, slot, text, finish_reason, "
-            "duplicate, created_at) "
+            "duplicate, truncated, created_at) "
             + numbers
-            + "SELECT i * %s + %s, i, %s, %s, %s, text, 'stop', false, CURRENT_TIMESTAMP "
+            + "SELECT i * %s + %s, i, %s, %s, %s, text, 'stop', false, false, CURRENT_TIMESTAMP "
             "FROM n JOIN paragraph ON number = (i + %s) %% %s",
             [size, K, slot, version, job, slot, slot, PARAGRAPHS],
         )
