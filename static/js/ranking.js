@@ -208,8 +208,11 @@ function unrate(card) {
   if (focused() !== cards().indexOf(card)) focus(card);
 }
 
+let entered = null;       // what a key opened, and gave the focus
+
 function open(details) {
   if (!details) return;                   // this project asks for none
+  entered = details;
   details.open = true;
   $("textarea, input:not([type=hidden])", details).focus();
 }
@@ -331,7 +334,9 @@ function shut(target) {
 }
 
 document.addEventListener("toggle", ({ target }) => {
-  if (target.id === "skip" && target.open && !target.contains(document.activeElement.closest("form"))) open(target);
+  if (target.id !== "skip") return;
+  if (target.open && entered !== target) open(target);   // by its summary: the event comes a moment after it opened
+  if (!target.open) entered = null;
 }, true);
 
 document.addEventListener("focusin", ({ target }) => {

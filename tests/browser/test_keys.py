@@ -194,6 +194,7 @@ def test_a_skip_without_a_reason_is_refused_by_enter_and_takes_none_of_the_ranki
     page = desk(count=2)
     page.keyboard.type("abc")
     page.click("#skip summary")
+    expect(page.locator("#skip form :focus")).to_have_count(1)
     page.keyboard.press("Enter")
     assert not Ranking.objects.exists()
     assert not Assignment.objects.filter(state="skipped").exists()
