@@ -132,9 +132,8 @@ def _of_judgments(chosen: QuerySet[Ranking], recipe: FreezeRecipe) -> Preview:
     counted = chosen.aggregate(judgments=Count("pk"), tasks=Count("task", distinct=True))
     sampled = counted["judgments"] > EXACT and counted["tasks"] > SAMPLE
     found = Preview(apart=recipe.apart, sampled=sampled)
-    tasks = list(chosen.order_by("task").values_list("task", flat=True).distinct())
-    if found.sampled:
-        tasks = sorted(random.Random(0).sample(tasks, SAMPLE))
+    every = chosen.order_by("task").values_list("task", flat=True).distinct()
+    tasks = drawn(every, counted["tasks"]) if sampled else list(every)
     kept = _kept(found, chosen, recipe, tasks)
     if recipe.apart and not found.sampled:
         near = leaks.near_held_out(lambda: (row for row, _task, _judged in kept))
@@ -154,6 +153,12 @@ def _of_judgments(chosen: QuerySet[Ranking], recipe: FreezeRecipe) -> Preview:
     for name in ("pairs", "good", "bad"):
         setattr(found, name, round(getattr(found.portrait, name) * of_judgments))
     return found
+
+
+def drawn(tasks: QuerySet, count: int) -> list[int]:
+    """SAMPLE of the `count` tasks at random, in their order; a million of them are never in memory at once."""
+    places = set(random.Random(0).sample(range(count), SAMPLE))
+    return [task for place, task in enumerate(tasks.iterator()) if place in places]
 
 
 def _kept(found: Preview, chosen, recipe: FreezeRecipe, tasks: list[int]) -> list[tuple]:
