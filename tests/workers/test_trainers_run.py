@@ -182,6 +182,7 @@ def test_a_reward_model_loads_and_its_mean_training_answer_scores_zero(place, un
     assert "| accuracy | held-out | " in card
     assert "| learning_rate | 0.005 |" in card
     assert str(place) not in card
+    assert str(place) not in (out / "adapter" / "adapter_config.json").read_text()
 
 
 def test_two_processes_learn_what_one_learns_from_steps_twice_as_large(place, undisturbed):

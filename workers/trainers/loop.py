@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import time
@@ -343,12 +344,19 @@ def save(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase,
     """
     if isinstance(model, PeftModel):
         model.save_pretrained(folder / "adapter")
+        name_base(folder / "adapter" / "adapter_config.json", run.model.name)
         (folder / "adapter" / "README.md").unlink(missing_ok=True)  # a form to fill in, with this machine's paths
         model = merged(model.get_base_model(), run.model, folder / "adapter")
     if model.can_generate():
         model.generation_config.eos_token_id = tokens.all_end_ids(model, tokenizer)  # so that every server knows them
     model.float().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def name_base(config: Path, name: str) -> None:
+    """Let an adapter's config name its base, where PEFT writes the path that it has on this machine."""
+    settings = json.loads(config.read_text())
+    config.write_text(json.dumps(settings | {"base_model_name_or_path": name}, indent=2))
 
 
 def merged(like: PreTrainedModel, base: Path, adapter: Path) -> PreTrainedModel:
