@@ -63,9 +63,13 @@ def submit(page, how="click"):
     assert page.evaluate("window.kept") is True, "the page was loaded anew"
 
 
-def swipe(page, start, end):
-    """Put a finger on `start`, move it, and lift it over `end`, as slowly as people do: a fling eats the next tap."""
-    one, other = (middle(page.locator(which).bounding_box()) for which in (start, end))
+def swipe(page, start, end, share=0.5):
+    """Put a finger on `start`, move it, and lift it over `end`, at this share of its width.
+
+    As slowly as people do: a fling eats the next tap.
+    """
+    one, other = (page.locator(which).bounding_box() for which in (start, end))
+    one, other = middle(one), (other["x"] + other["width"] * share, other["y"] + other["height"] / 2)
     finger, begun = page.context.new_cdp_session(page), time.time() - 1
 
     def touch(kind, tenths, *points):
@@ -130,6 +134,13 @@ def in_cyrillic(page, letters):
     """Press the keys of these Latin letters while the layout is the Russian one."""
     for name in letters:
         key(page, CYRILLIC[name], f"Key{name.upper()}")
+
+
+def in_latin(page, letters):
+    page.keyboard.type(letters)
+
+
+LAYOUTS = {"Latin": in_latin, "Cyrillic": in_cyrillic}  # how the keys of these Latin letters are pressed there
 
 
 def letter(name):

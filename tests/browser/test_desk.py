@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from labeling.models import Ranking
-from tests.browser.hands import PHONE, in_cyrillic, ranks, submit
+from tests.browser.hands import PHONE, in_cyrillic, press, ranks, submit
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -187,14 +187,34 @@ def test_a_note_left_half_written_waits_in_another_browser(desk, window, log_in,
     expect(elsewhere.locator("[name=note]")).to_have_value("The second one forgets the blood test, and")
 
 
-def test_the_source_is_the_answer_to_the_last_space(desk, picture):
-    """By the mouse, and the key on a Cyrillic layout: what is indented, invisible or on a first empty line is there."""
+SOURCE = "[data-verb=source]"
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [("click", "o", "щ", "Enter", "Space"), ("tap",)],
+    ids=["desk", "phone"],
+)
+def test_the_source_is_the_answer_to_the_last_space(desk, picture, ways):
+    """What is indented, invisible or on a first empty line is there, however it is asked for."""
     texts = ["    indented = True\n", "\n\n  👩\u200d🔬 ann@example.org  "]
-    page = desk(texts=texts)
-    page.click("[data-verb=source]")
+    phone = "tap" in ways
+    page = desk(texts=texts, **(PHONE if phone else {}))
     written = page.locator(".written:visible")
-    assert sorted(written.evaluate_all("all => all.map(one => one.textContent)")) == sorted(texts)
-    assert "model wrote" not in page.locator("[data-verb=source]").get_attribute("title")
-    picture(page, "desk-1440-light-source")
-    in_cyrillic(page, "o")
-    expect(written).to_have_count(0)
+    for how in ways:
+        ask_for_source(page, how)
+        expect(written).to_have_count(2)
+        assert sorted(written.evaluate_all("all => all.map(one => one.textContent)")) == sorted(texts)
+        picture(page, f"desk-{390 if phone else 1440}-light-source")
+        ask_for_source(page, how)
+        expect(written).to_have_count(0)
+    assert "model wrote" not in page.locator(SOURCE).get_attribute("title")
+
+
+def ask_for_source(page, how):
+    if how == "o":
+        page.keyboard.press("o")
+    elif how == "щ":
+        in_cyrillic(page, "o")
+    else:
+        press(page, SOURCE, how)

@@ -4,10 +4,24 @@ import pytest
 from playwright.sync_api import expect
 
 from labeling.models import Assignment, RankedCandidate, Ranking
-from tests.browser.hands import PHONE, drag, in_cyrillic, key, letter, press, ranks, slot, submit, tab_to
+from tests.browser.hands import (
+    LAYOUTS,
+    PHONE,
+    drag,
+    in_cyrillic,
+    key,
+    letter,
+    press,
+    ranks,
+    slot,
+    submit,
+    swipe,
+    tab_to,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 POINTERS = {"click": {}, "tap": PHONE}
+DRAGS = {"click": drag, "tap": swipe}
 
 
 def status(page):
@@ -23,10 +37,11 @@ def ratings():
 # Enter and Space after a pointer
 
 
-def test_enter_submits_what_was_typed_and_then_dragged(desk):
-    page = desk(count=2)
-    page.keyboard.type("abc")
-    drag(page, ".tiers [data-letter=d]", slot(1), share=0.05)
+@pytest.mark.parametrize(("how", "layout"), [("click", "Latin"), ("click", "Cyrillic"), ("tap", "Latin")])
+def test_enter_submits_what_was_typed_and_then_dragged(desk, how, layout):
+    page = desk(count=2, **POINTERS[how])
+    LAYOUTS[layout](page, "abc")
+    DRAGS[how](page, ".tiers [data-letter=d]", slot(1), share=0.05)
     expect(status(page)).to_have_text("D > A > B > C")
     submit(page, "Enter")
     assert ranks() == {"d": 1, "a": 2, "b": 3, "c": 4}
@@ -42,14 +57,40 @@ def test_enter_submits_what_letters_were_pressed_for(desk, how):
     assert ranks() == {"b": 1, "c": 2, "a": 3, "d": 4}
 
 
-@pytest.mark.parametrize("how", POINTERS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_letters_are_pressed_and_typed_by_turns(desk, layout):
+    page = desk(count=2)
+    page.click(letter("b"))
+    LAYOUTS[layout](page, "c")
+    page.click(letter("d"))
+    expect(status(page)).to_have_text("B > C > D > A")
+    submit(page, "Enter")
+    assert ranks() == {"b": 1, "c": 2, "d": 3, "a": 4}
+
+
+@pytest.mark.parametrize("how", [*POINTERS, *LAYOUTS])
 def test_enter_says_nothing_stronger_than_what_was_pressed(desk, project, how):
     type(project).objects.update(strength=True)
-    page = desk(count=2, texts=["A fine answer.", "Another answer."], **POINTERS[how])
-    getattr(page, how)(letter("b"))
+    page = desk(count=2, texts=["A fine answer.", "Another answer."], **POINTERS.get(how, {}))
+    if how in POINTERS:
+        getattr(page, how)(letter("b"))
+    else:
+        LAYOUTS[how](page, "b")
     expect(status(page)).to_have_text("B is slightly better")
     submit(page, "Enter")
     assert Ranking.objects.get().strength == -1
+
+
+def test_enter_on_a_letter_that_tab_reached_says_it_is_better_still(desk, project):
+    type(project).objects.update(strength=True)
+    page = desk(count=2, texts=["A fine answer.", "Another answer."])
+    press(page, letter("b"), "Enter")
+    page.keyboard.press("Enter")
+    expect(status(page)).to_have_text("B is better")
+    with page.expect_response("**/submit"):
+        press(page, "#submit", "Space")
+    expect(page.locator(".turn.user")).to_contain_text("(2)")
+    assert Ranking.objects.get().strength == -2
 
 
 PRESSED = {
@@ -178,6 +219,40 @@ def test_an_open_sheet_owns_the_keyboard(desk, pointer):
     assert not Ranking.objects.exists()
 
 
+DIALOGS = {
+    "guidelines": {
+        "click": lambda page: page.click("#read"),
+        "key": lambda page: page.keyboard.press("r"),
+        "Cyrillic": lambda page: in_cyrillic(page, "r"),
+        "Enter": lambda page: press(page, "#read", "Enter"),
+    },
+    "shortcuts": {
+        "click": lambda page: page.click("[data-opens=shortcuts]"),
+        "key": lambda page: page.keyboard.press("?"),
+        "Cyrillic": lambda page: key(page, "?", "Digit7", shift=True),
+        "Enter": lambda page: press(page, "[data-opens=shortcuts]", "Enter"),
+        "Space": lambda page: press(page, "[data-opens=shortcuts]", "Space"),
+    },
+}
+
+
+@pytest.mark.parametrize("dialog", DIALOGS)
+def test_an_open_dialog_owns_the_keyboard(desk, dialog):
+    page = desk()
+    page.keyboard.type("ab")
+    for opens in DIALOGS[dialog].values():
+        opens(page)
+        expect(page.locator(f"#{dialog}[open]")).to_have_count(1)
+        page.keyboard.type("1c=xu")
+        in_cyrillic(page, "cnu")
+        page.keyboard.press("Backspace")
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog[open], .scale :checked, .flags[open], #note[open]")).to_have_count(0)
+        expect(status(page)).to_have_text("A > B. 2 to go.")
+    page.keyboard.type("c")
+    expect(status(page)).to_have_text("A > B > C > D")
+
+
 def test_a_sheet_that_tab_leaves_is_closed_and_the_keys_are_the_pages_again(desk):
     page = desk()
     page.keyboard.press("s")
@@ -207,7 +282,7 @@ def test_a_skip_without_a_reason_is_refused_by_enter_and_takes_none_of_the_ranki
 # Layouts
 
 ABC = ("KeyA", "KeyB", "KeyC")
-LAYOUTS = {
+WRITTEN = {
     "Cyrillic": "фис",
     "Cyrillic capitals": "ФИС",
     "Greek": "αβψ",
@@ -221,7 +296,7 @@ LAYOUTS = {
 
 def test_letters_rank_on_a_layout_that_writes_others(desk):
     page = desk(count=2)
-    for writes in LAYOUTS.values():
+    for writes in WRITTEN.values():
         for written, code in zip(writes, ABC, strict=True):
             key(page, written, code)
         expect(status(page)).to_have_text("A > B > C > D")
@@ -308,6 +383,11 @@ def test_a_rating_can_be_cleared(desk, pointer):
     ways = {
         "the same digit": lambda: (page.keyboard.press("ArrowLeft"), page.keyboard.press("5")),
         "on AZERTY": lambda: (page.keyboard.press("ArrowLeft"), key(page, "(", "Digit5")),
+        "on a Cyrillic layout": lambda: (
+            in_cyrillic(page, "b"),
+            page.keyboard.press("ArrowLeft"),
+            key(page, "5", "Digit5"),
+        ),
         "Backspace": lambda: (page.keyboard.press("ArrowLeft"), page.keyboard.press("Backspace")),
         "Tab and Backspace": lambda: (page.keyboard.type("a"), tab_to(page, target), page.keyboard.press("Backspace")),
     }

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from labeling.models import Assignment, Ranking
-from tests.browser.hands import PHONE, identify, press, ranks, submit
+from tests.browser.hands import PHONE, identify, in_cyrillic, press, ranks, submit
 from tests.factories import make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -230,12 +230,15 @@ def test_undo_with_nothing_to_undo_says_so(at_work):
 # Where no next card is at hand
 
 
-@pytest.mark.parametrize("how", ["Enter", "click", "tap", "Tab", "after a click"])
+@pytest.mark.parametrize("how", ["Enter", "click", "tap", "Tab", "after a click", "Cyrillic"])
 def test_without_a_connection_the_last_card_is_queued_too(desk, picture, how):
     phone = how == "tap"
     page = desk(**(PHONE if phone else {}))
     page.context.set_offline(True)
-    page.keyboard.type("cab")
+    if how == "Cyrillic":
+        in_cyrillic(page, "cab")
+    else:
+        page.keyboard.type("cab")
     if how == "after a click":
         page.click("[data-verb=source]")
     if how == "Tab":

@@ -37,20 +37,22 @@ def test_undo_where_nothing_is_left_to_rank(desk, picture, how):
     assert ranks() == {"d": 1, "a": 2, "b": 3, "c": 4}
 
 
-@pytest.mark.parametrize("how", ["click", "u"])
-def test_undo_at_the_limit_of_the_day(desk, project, picture, how):
+@pytest.mark.parametrize("ways", [("click", "Enter", "u", "г"), ("tap",)], ids=["desk", "phone"])
+def test_undo_at_the_limit_of_the_day(desk, project, picture, ways):
     type(project).objects.update(daily_limit=1)
-    page = desk(count=2, color_scheme="dark")
+    page = open_at(desk, ways[0], count=2, color_scheme="dark")
     page.keyboard.type("dab")
-    submit(page)
-    expect(page.locator("h1")).to_have_text("No new tasks for now")
-    picture(page, "undo-1440-dark-limit")
-    undo(page, how)
-    expect(page.locator(".status")).to_have_text("D > A > B > C")
+    for how in ways:
+        submit(page)
+        expect(page.locator("h1")).to_have_text("No new tasks for now")
+        undo(page, how)
+        expect(page.locator(".status")).to_have_text("D > A > B > C")
+        assert not Ranking.objects.filter(current=True).exists()
     page.keyboard.press("Backspace")
     page.keyboard.press("Backspace")
     page.keyboard.type("c")
     submit(page)
+    picture(page, f"undo-{'390' if 'tap' in ways else '1440'}-dark-limit")
     assert ranks() == {"d": 1, "a": 2, "c": 3, "b": 4}
 
 
@@ -83,10 +85,10 @@ def revise(page, assignment):
 
 def test_an_undo_and_another_submit_are_no_revision(desk):
     page = desk()
-    for letters in ("dab", "abc", "cab"):
+    for letters, how in (("dab", "click"), ("abc", "Enter"), ("cab", "г")):
         page.keyboard.type(letters)
         submit(page)
-        page.keyboard.press("u")
+        undo(page, how)
         expect(page.locator("#submit")).to_be_enabled()
         for _letter in "abcd":
             page.keyboard.press("Backspace")
