@@ -88,6 +88,12 @@ def middle(box):
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
+def bare_numbers(page):
+    """The numbers of a table whose columns have no titles on a phone, and that stand there without a word."""
+    cells = page.locator(".stack td.num:not([data-unit]):visible")
+    return [text for text in cells.all_inner_texts() if text.strip().isdecimal()]
+
+
 def identify(page, person):
     """Fill in the log-in form that is open."""
     page.fill("[name=username]", person.email)

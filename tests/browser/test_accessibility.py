@@ -4,6 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.urls import reverse
+from django.utils.timezone import now
 
 from labeling import export, filling, imports
 from labeling.models import Prompt, PromptTemplate, RankingTask
@@ -11,8 +12,8 @@ from labeling.views.components import CARDS
 from modelops import recipes
 from modelops.models import Dataset, Job, ModelVersion
 from people import webhooks
-from people.models import Delivery, Membership, User, Webhook
-from tests.browser.hands import make_tasks
+from people.models import Delivery, Letter, Membership, User, Webhook
+from tests.browser.hands import bare_numbers, make_tasks
 from tests.factories import make_job, make_model, make_person, make_ranking, make_task
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -41,6 +42,7 @@ def admin(project):
     export.freeze_now(None, project)
     filling.create(person, project, "stories", "A story titled {title}.")
     make_webhook(project, person)
+    Letter.objects.create(to="bob@example.org", subject="Hello", useful_until=now(), state="failed", attempts=2)
     return person
 
 
@@ -86,7 +88,7 @@ def test_no_page_has_a_barrier(window, log_in, admin, picture, width, scheme):
     for address in addresses():
         page.goto(address)
         picture(page, f"page{address.replace('/', '-')}{width}-{scheme}", full_page=True)
-        if found := objections(page):
+        if found := objections(page) + bare_numbers(page):
             barriers[address] = found
     assert not barriers, "\n".join(f"{place}: {one}" for place, found in barriers.items() for one in found)
 

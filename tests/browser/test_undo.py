@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from labeling.models import Assignment, Ranking
-from tests.browser.hands import PHONE, in_cyrillic, press, ranks, submit
+from tests.browser.hands import PHONE, bare_numbers, in_cyrillic, press, ranks, submit
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 WAYS = ("click", "tap", "Enter", "u", "г")  # the mouse, a finger, Tab, the key, and the key on a Cyrillic layout
@@ -64,6 +64,7 @@ def test_undo_after_a_revision(desk, picture, how):
     revise(page, Assignment.objects.get())
     assert ranks() == {"a": 1, "b": 2, "c": 3, "d": 4}
     expect(page.locator("td.num")).to_have_text("1")
+    assert bare_numbers(page) == []
     picture(page, f"undo-{'390' if how == 'tap' else '1440'}-light-revision")
 
     undo(page, how)
