@@ -9,6 +9,7 @@ import orjson
 
 from labeling.agreement import task_agreement
 from labeling.shapes import View, labelled
+from modelops import rows
 
 
 class Portrait:
@@ -16,6 +17,7 @@ class Portrait:
 
     def __init__(self):
         self.good = self.bad = self.truncated = 0
+        self.verdicts = {which: Counter() for which in rows.VOTES}
         self.rows = self.pairs = self.tied = self.longer = self.agreed = self.compared = 0
         self.labelers, self.models, self.outcomes, self.use_cases, self.languages = (Counter() for _ in range(5))
         self.lengths: Counter[int] = Counter()
@@ -36,6 +38,9 @@ class Portrait:
             self._compare(judgment["ranks"], [len(answer["text"]) for answer in row["answers"]])
         for _position, good, _judgment in labelled(row, View()) if "judgments" in row else ():
             self.good, self.bad = self.good + good, self.bad + (not good)
+        if "judgments" in row and row["split"] == "train":
+            for which, verdicts in self.verdicts.items():
+                verdicts.update(rows.labels(row, which).values())
         agreed, compared = task_agreement(judgment["ranks"] for judgment in row.get("judgments", ()))
         self.agreed, self.compared = self.agreed + agreed, self.compared + compared
 
@@ -68,7 +73,12 @@ class Portrait:
         counted |= {"use_cases": self.use_cases, "labelers": {str(n): c for n, c in self.labelers.most_common(MOST)}}
         found |= {"good": self.good, "bad": self.bad} if self.good or self.bad else {}
         found |= {"truncated": self.truncated} if self.truncated else {}
+        found |= {"kto": self.kto()} if self.outcomes else {}
         return found | {"judges": len(self.labelers)} | {name: most(counter) for name, counter in counted.items()}
+
+    def kto(self) -> dict[str, dict[str, int]]:
+        """The training split's good and bad answers, by each of KTO's ways to tell them apart."""
+        return {which: {"good": said[True], "bad": said[False]} for which, said in self.verdicts.items()}
 
 
 MOST = 100

@@ -137,6 +137,9 @@ class JobForm(Keyed):
         dataset = cleaned.get("dataset")
         if self.kind == Kind.SAMPLE and cleaned.get("best_of", 1) > 1 and not cleaned.get("reward_model"):
             self.add_error("reward_model", _("Which reward model is to choose among the draws?"))
+        missing = lacks(dataset, cleaned.get("labels", "")) if self.kind == Kind.KTO and dataset else ""
+        if missing:
+            self.add_error("dataset", missing)
         if self.kind != Kind.SFT:
             return cleaned
         if dataset and cleaned.get("source") not in mixtures.SOURCES.get(dataset.kind, ()):
@@ -163,6 +166,20 @@ class JobForm(Keyed):
     def request(self, actor: User) -> Job:
         """The job that was asked for. Raises recipes.InvalidRecipe."""
         return jobs.request(actor, self.project, self.kind, self.recipe(), **self.links())
+
+
+def lacks(dataset: Dataset, labels: str) -> str:
+    """What KTO misses in a dataset whose training split lacks good or bad answers; else empty.
+
+    Empty too where the dataset is older than these counts: its trainer says so then.
+    """
+    counts = dataset.counts.get("kto", {}).get(labels)
+    if counts is None or (counts["good"] and counts["bad"]):
+        return ""
+    return _(
+        "Its training split has %(good)s good and %(bad)s bad answers, told apart by “%(labels)s”, "
+        "and KTO takes both: choose another dataset, or other labels."
+    ) % (counts | {"labels": labels})
 
 
 class DatasetField(forms.ModelChoiceField):

@@ -88,6 +88,61 @@ def best(row: dict) -> int | None:
     return means.index(min(means)) if means else None
 
 
+# Good and bad answers
+
+
+def half(judgment: dict) -> list[int]:
+    """+1 for an answer with more below than above it in the order, −1 for the reverse, 0 between."""
+    ranks = judgment["ranks"]
+    return [sign(sum((other > rank) - (other < rank) for other in ranks)) for rank in ranks]
+
+
+def first(judgment: dict) -> list[int]:
+    """+1 for the first, −1 for all others; nothing where all are equal."""
+    ranks = judgment["ranks"]
+    return [0 if len(set(ranks)) == 1 else 1 if rank == 1 else -1 for rank in ranks]
+
+
+def rated(judgment: dict) -> list[int]:
+    """+1 for a rating above 4, the middle of the scale, −1 for one below."""
+    return [sign(rating - 4) if rating is not None else 0 for rating in judgment.get("ratings") or []]
+
+
+VOTES = {"half": half, "best": first, "ratings": rated}
+
+
+def votes(judgment: dict, which: str, answers: int) -> list[int]:
+    """What a judgment says of each of so many answers: +1 good, −1 bad, 0 neither.
+
+    Where it compares no answers it says so outright: the only answer, ranked first, is good, and *all bad* are bad. Where
+    ratings are asked for, those that were given decide.
+    """
+    if which == "ratings" and any(rating is not None for rating in judgment.get("ratings") or []):
+        return rated(judgment)
+    if judgment.get("outcome") == "all_bad":
+        return [-1] * answers
+    return [1] if judgment["ranks"] == [1] else VOTES[which](judgment)
+
+
+def sign(number: int) -> int:
+    return (number > 0) - (number < 0)
+
+
+def labels(row: dict, which: str) -> dict[str, bool]:
+    """The distinct texts of a row that most of its judgments find good (True) or bad; see votes().
+
+    Texts with as many votes for them as against them are left out.
+    """
+    balance: dict[str, int] = {}
+    for judgment in row["judgments"]:
+        for answer, vote in zip(row["answers"], votes(judgment, which, len(row["answers"]))):
+            balance[answer["text"]] = balance.get(answer["text"], 0) + vote
+    return {text: vote > 0 for text, vote in balance.items() if vote}
+
+
+# Splits
+
+
 def split_of(key: str) -> str:
     """The split where none is given, by the sha256 of `key`: 80 % train, 10 % each held-out one.
 

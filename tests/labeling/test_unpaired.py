@@ -59,6 +59,19 @@ def test_kto_learns_from_all_of_them(imported):
     assert (whole.count(True), whole.count(False)) == (150, 150)
 
 
+@pytest.mark.torch
+@pytest.mark.parametrize("which", ["half", "best", "ratings"])
+def test_the_dataset_counts_what_kto_would_learn_from(imported, which):
+    from workers.trainers import verdicts
+
+    dataset, _ = labels(imported)
+    found = verdicts.of_rows(list(rows.read(datasets.path(dataset))), which)
+    trained = [label for of in found if of.split == "train" for label in of.labels]
+    right = {"good": trained.count(True), "bad": trained.count(False)}
+    assert dataset.counts["kto"][which] == right
+    assert 0 < sum(right.values()) < 300
+
+
 def judged(*judgments, answers=1):
     made = [{"weight": 1.0, "seconds": 1.0, "strength": None} | judgment for judgment in judgments]
     return {"answers": [{"text": str(n)} for n in range(answers)], "judgments": made}

@@ -222,3 +222,53 @@ def test_only_a_reward_model_may_go_on_from_an_earlier_one(project):
     assert set(forms.JobForm(project, "reward").fields["model_version"].queryset) == {base, earlier}
     assert forms.JobForm(project, "reward").fields["model_version"].initial == base
     assert set(forms.JobForm(project, "dpo").fields["model_version"].queryset) == {base}
+
+
+def counted(project, **counts):
+    """A frozen dataset whose training split has these good and bad answers, by each way to tell them apart."""
+    dataset = frozen(project)
+    told = {which: {"good": good, "bad": bad} for which, (good, bad) in counts.items()}
+    Dataset.objects.filter(pk=dataset.pk).update(counts=dataset.counts | {"kto": told})
+    return dataset
+
+
+@pytest.mark.parametrize("numbers", [(0, 37), (12, 0), (0, 0)])
+def test_kto_is_refused_at_its_dataset_without_good_or_without_bad_answers(client_for, project, carol, numbers):
+    weights(project)
+    counted(project, half=numbers)
+    response = client_for(carol).post("/p/demo/jobs/new/kto/", filled_in(project, "kto"))
+
+    assert response.status_code == 422
+    assert dict(response.context["form"].errors) == {
+        "dataset": [
+            f"Its training split has {numbers[0]} good and {numbers[1]} bad answers, told apart by “half”, and KTO "
+            "takes both: choose another dataset, or other labels."
+        ]
+    }
+    assert f"{numbers[0]} good and {numbers[1]} bad answers" in response.content.decode()
+    assert not Job.objects.exists()
+
+
+def test_kto_starts_by_labels_that_give_both(client_for, project, carol):
+    weights(project)
+    counted(project, half=(0, 3), ratings=(1, 2))
+    browser = client_for(carol)
+
+    assert browser.post("/p/demo/jobs/new/kto/", filled_in(project, "kto")).status_code == 422
+    assert browser.post("/p/demo/jobs/new/kto/", filled_in(project, "kto", labels="ratings")).status_code == 302
+    assert Job.objects.get().recipe["labels"] == "ratings"
+
+
+def test_a_wrong_choice_of_labels_is_told_at_the_labels(client_for, project, carol):
+    weights(project)
+    counted(project, half=(0, 3))
+    response = client_for(carol).post("/p/demo/jobs/new/kto/", filled_in(project, "kto", labels="none"))
+
+    assert list(response.context["form"].errors) == ["labels"]
+
+
+def test_other_trainers_take_a_dataset_without_bad_answers(client_for, project, carol):
+    weights(project)
+    counted(project, half=(3, 0))
+
+    assert client_for(carol).post("/p/demo/jobs/new/dpo/", filled_in(project, "dpo")).status_code == 302

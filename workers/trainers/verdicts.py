@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
 
+from modelops import rows
 from workers.trainers import events, fitting
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run
@@ -28,51 +29,10 @@ class Labelled:
         return [(i, j) for i in places for j in places if self.labels[i] and not self.labels[j]]
 
 
-def half(judgment: dict) -> list[int]:
-    """+1 for an answer with more below than above it in the order, −1 for the reverse, 0 between."""
-    ranks = judgment["ranks"]
-    return [sign(sum((other > rank) - (other < rank) for other in ranks)) for rank in ranks]
-
-
-def first(judgment: dict) -> list[int]:
-    """+1 for the first, −1 for all others; nothing where all are equal."""
-    ranks = judgment["ranks"]
-    return [0 if len(set(ranks)) == 1 else 1 if rank == 1 else -1 for rank in ranks]
-
-
-def rated(judgment: dict) -> list[int]:
-    """+1 for a rating above 4, the middle of the scale, −1 for one below."""
-    return [sign(rating - 4) if rating is not None else 0 for rating in judgment.get("ratings") or []]
-
-
-VOTES = {"half": half, "best": first, "ratings": rated}
-
-
-def votes(judgment: dict, which: str, answers: int) -> list[int]:
-    """What a judgment says of each of so many answers: +1 good, −1 bad, 0 neither.
-
-    Where it compares no answers it says so outright: the only answer, ranked first, is good, and *all bad* are bad. Where
-    ratings are asked for, those that were given decide.
-    """
-    if which == "ratings" and any(rating is not None for rating in judgment.get("ratings") or []):
-        return rated(judgment)
-    if judgment.get("outcome") == "all_bad":
-        return [-1] * answers
-    return [1] if judgment["ranks"] == [1] else VOTES[which](judgment)
-
-
-def sign(number: int) -> int:
-    return (number > 0) - (number < 0)
-
-
 def of_row(row: dict, which: str) -> Labelled:
     """A row's answers by the majority of its judgments; those without one are left out, and each text counts once."""
-    balance: dict[str, int] = {}
-    for judgment in row["judgments"]:
-        for answer, vote in zip(row["answers"], votes(judgment, which, len(row["answers"]))):
-            balance[answer["text"]] = balance.get(answer["text"], 0) + vote
-    clear = {text: vote > 0 for text, vote in balance.items() if vote}
-    return Labelled(row["split"], row["messages"], list(clear), list(clear.values()))
+    labels = rows.labels(row, which)
+    return Labelled(row["split"], row["messages"], list(labels), list(labels.values()))
 
 
 def of_rows(found: list[dict], which: str) -> list[Labelled]:
@@ -98,6 +58,12 @@ def refuse_one_sided(found: list[Labelled]) -> None:
         )
 
 
+def only(of: Labelled, places: list[int]) -> Labelled:
+    """The answers at these places alone."""
+    columns = {name: getattr(of, name) for name in ("texts", "labels")}
+    return replace(of, **{name: [column[place] for place in places] for name, column in columns.items()})
+
+
 def contradicted(labels: list[bool], answers: list[list[int]]) -> set[int]:
     """Places of the answers, token ids, that are good at one place and bad at another: a cut made them equal."""
     places = range(len(answers))
@@ -118,9 +84,7 @@ def fit(
         events.log(f"Leaves out {sum(map(len, out))} answers that are the same, good and bad, once they are cut.")
     lost = fitting.counts([of.split for of in found], fitted, [len(places) for places in out])
     kept = [[place for place in range(len(of.texts)) if place not in places] for of, places in zip(found, out)]
-    found = [
-        replace(of, texts=[of.texts[i] for i in at], labels=[of.labels[i] for i in at]) for of, at in zip(found, kept)
-    ]
+    found = [only(of, at) for of, at in zip(found, kept)]
     fitted = [replace(part, answers=[part.answers[i] for i in at]) for part, at in zip(fitted, kept)]
     refuse_one_sided(found)
     whole = [(of, part) for of, part in zip(found, fitted) if of.labels]

@@ -4,9 +4,11 @@ import math
 
 import pytest
 
+from labeling import export
+from labeling.models import Ranking
 from modelops import recipes
 from modelops.models import Job, LogLine, Metric
-from tests.factories import make_job, make_model, make_person
+from tests.factories import make_job, make_model, make_person, make_ranking, make_task
 from tests.labeling.api.hands import code_of, fields_of
 
 pytestmark = pytest.mark.django_db
@@ -60,6 +62,26 @@ def test_what_is_wrong_is_told_at_its_field(admin, base, said, field):
     assert response.status_code == 400
     assert fields_of(response) == {field}
     assert not Job.objects.exists()
+
+
+def test_kto_is_refused_where_every_answer_is_bad(admin, base, project, alice):
+    """As on the page, by what was counted when it was frozen."""
+    ranking = make_ranking(make_task(project), alice)
+    Ranking.objects.filter(pk=ranking.pk).update(outcome="all_bad")
+    export.freeze_now(None, project)
+    response = admin.post("jobs", {"kind": "kto"})
+
+    assert response.status_code == 400
+    assert fields_of(response) == {"dataset"}
+    assert "0 good and 4 bad answers" in response.content.decode()
+    assert not Job.objects.filter(kind="kto").exists()
+
+
+def test_kto_starts_where_answers_were_ranked(admin, base, project, alice):
+    make_ranking(make_task(project), alice)
+    export.freeze_now(None, project)
+
+    assert admin.post("jobs", {"kind": "kto"}).status_code == 202
 
 
 def test_several_models_answer(admin, base, project):
