@@ -26,12 +26,15 @@ SAID = {
     "prompt-completion": "TRL's prompt-completion format: `prompt`, `completion`",
     "prompt-only": "TRL's prompt-only format: `prompt`",
 }
+# Keys of tables.RARE, and the count that a dataset has where some rows have them.
+RARE = {"truncated": "truncated", "finish_reason": "cut"}
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a .zip can say: a file's own time would differ from copy to copy
 
 
 def write_folder(dataset: Dataset, out: BinaryIO) -> None:
     """README.md, and Parquet files by split: examples ready for TRL first, then the frozen rows."""
-    folder, schema = datasets.path(dataset), tables.schema_of_rows(dataset.kind, "truncated" in dataset.counts)
+    rare = [name for name, count in RARE.items() if count in dataset.counts]
+    folder, schema = datasets.path(dataset), tables.schema_of_rows(dataset.kind, rare)
     configs: dict[str, list[str]] = {}
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as packed:  # Parquet is compressed already
         for split in splits(dataset):

@@ -9,7 +9,15 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from labeling import leaks, selection
-from labeling.models import DatasetLabeler, DatasetRanking, RankedCandidate, Ranking, RankingTask
+from labeling.models import (
+    Candidate,
+    DatasetLabeler,
+    DatasetRanking,
+    Demonstration,
+    RankedCandidate,
+    Ranking,
+    RankingTask,
+)
 from labeling.portrait import Portrait
 from labeling.sorting import Sorter
 from modelops import datasets, jobs, recipes, rows
@@ -253,7 +261,13 @@ def _written(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
 def demonstrations(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
     written = selection.demonstrations(project, recipe).select_related("prompt")
     for one in written.iterator(chunk_size=BATCH):
-        yield _prompt_fields(one.prompt) | {"text": one.text}
+        yield _prompt_fields(one.prompt) | {"text": one.text} | _cut(one)
+
+
+def _cut(written: Demonstration | Candidate) -> dict:
+    """Says of an answer that the sampler cut that it was; rows without it keep their digests."""
+    was_cut = getattr(written, "finish_reason", "") == rows.CUT
+    return {"finish_reason": rows.CUT} if was_cut else {}
 
 
 def prompts(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
@@ -264,7 +278,7 @@ def texts(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
     """What was written to a prompt, after the prompt; a prompt to which nothing was written stands alone."""
     answered = selection.demonstrations(project, recipe)
     for one in answered.select_related("prompt").iterator(chunk_size=BATCH):
-        yield _text(one.prompt, one.text)
+        yield _text(one.prompt, one.text) | _cut(one)
     for prompt in selection.prompts(project, recipe).exclude(pk__in=answered.values("prompt")).iterator(BATCH):
         yield _text(prompt)
 

@@ -16,7 +16,7 @@ class Portrait:
     """Show it rows of any kind; `figures` is what a dataset keeps beside its counts, and its card tells."""
 
     def __init__(self):
-        self.good = self.bad = self.truncated = 0
+        self.good = self.bad = self.truncated = self.cut = 0
         self.verdicts = {which: Counter() for which in rows.VOTES}
         self.rows = self.pairs = self.tied = self.longer = self.agreed = self.compared = 0
         self.labelers, self.models, self.outcomes, self.use_cases, self.languages = (Counter() for _ in range(5))
@@ -31,6 +31,7 @@ class Portrait:
         self.use_cases[row.get("use_case", "")] += 1
         self.languages[row.get("language", "")] += 1
         self.truncated += sum(answer.get("truncated", False) for answer in row.get("answers", ()))
+        self.cut += sum(not rows.has_ended(answer) for answer in (row, *row.get("answers", ())))
         self.models.update(answer["model"] for answer in row.get("answers", ()))
         for judgment in row.get("judgments", ()):
             self.labelers[judgment["labeler"]] += 1
@@ -73,6 +74,7 @@ class Portrait:
         counted |= {"use_cases": self.use_cases, "labelers": {str(n): c for n, c in self.labelers.most_common(MOST)}}
         found |= {"good": self.good, "bad": self.bad} if self.good or self.bad else {}
         found |= {"truncated": self.truncated} if self.truncated else {}
+        found |= {"cut": self.cut} if self.cut else {}
         found |= {"kto": self.kto()} if self.outcomes else {}
         return found | {"judges": len(self.labelers)} | {name: most(counter) for name, counter in counted.items()}
 

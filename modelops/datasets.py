@@ -41,8 +41,6 @@ def renders(dataset: Dataset) -> Path:
 
 # Writing
 
-TRUNCATED = '"truncated":true'  # in a canonical line it is a key: within texts its quotes are escaped
-
 
 def write(lines: Iterable[str], kind: str = Dataset.Kind.JUDGMENTS) -> tuple[str, Path]:
     """Write canonical lines below the data folder; returns their sha256 and the folder, named by it.
@@ -52,16 +50,16 @@ def write(lines: Iterable[str], kind: str = Dataset.Kind.JUDGMENTS) -> tuple[str
     base = settings.VAR / "datasets"
     base.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=base, prefix=".new-"))
-    sha, truncated = hashlib.sha256(), False
+    sha, rare = hashlib.sha256(), set()
     try:
         with open(scratch / "rows.jsonl", "w", encoding="utf-8", newline="\n") as out:
             for line in lines:
-                truncated = truncated or TRUNCATED in line
+                rare.update(name for name, mark in tables.RARE.items() if mark in line)
                 out.write(line + "\n")
                 sha.update(line.encode() + b"\n")
             out.flush()
             os.fsync(out.fileno())
-        tables.by_split(rows.read(scratch), kind, scratch, truncated)
+        tables.by_split(rows.read(scratch), kind, scratch, rare)
         return sha.hexdigest(), _in_place(scratch, base / sha.hexdigest())
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -34,6 +34,7 @@ NAMES = {
     "answer_tokens": gettext_lazy("tokens an answer"),
     "prompts_cut": gettext_lazy("prompts cut to fit"),
     "answers_cut": gettext_lazy("answers cut to fit"),
+    "sampler_cut": gettext_lazy("answers cut by the sampler: no end taught"),
     "left_out": gettext_lazy("left out: made equal by the cut"),
     "rehearsal_loss": gettext_lazy("loss on the rehearsal dataset"),
     "held_out_reward": gettext_lazy("reward on held-out prompts"),
@@ -44,7 +45,7 @@ NAMES = {
     "distinct_2": gettext_lazy("distinct pairs of tokens, as a share"),
 }
 COUNTS = ("pairs", "prompts", "rows", "tokens", "good", "bad", "published_round")
-COUNTS += ("prompts_cut", "answers_cut", "left_out")
+COUNTS += ("prompts_cut", "answers_cut", "sampler_cut", "left_out")
 
 
 def name_of(name: str) -> str:

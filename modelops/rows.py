@@ -5,10 +5,12 @@ A row of a judgments dataset is one ranking task, listwise:
     prompt_id, messages, split, use_case, language,
     answers   [{id, text, model, finish_reason, tokens}]          an answer's id is its position; `truncated`, true, is
                                                                   there only where its model read the prompt in part
+                                                                  `finish_reason` "length": the sampler cut it
     judgments [{labeler, kind, outcome, ranks, ratings, flags, strength, seconds, weight}]   ranks[i] is of answers[i]
 
 Ranks are dense, 1 is best, equal ranks are a tie; `ranks` is empty where nothing was ranked (all bad, cannot judge).
-An answer may carry the `score` that a reward model gave it. A row of a text dataset is {text, split}.
+An answer may carry the `score` that a reward model gave it. A row of a text dataset is {text, split}. A row of a
+demonstrations or text dataset whose answer the sampler cut has `finish_reason` "length" too; no other one has the key.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 HELD_OUT = ("validation", "test")
+CUT = "length"  # the finish_reason of an answer that the sampler cut at its longest length
 
 
 def canonical(value: Any) -> str:
@@ -86,6 +89,25 @@ def best(row: dict) -> int | None:
     """Position of the answer with the smallest mean rank over the judgments, the first of equals; None without any."""
     means = mean_ranks(row)
     return means.index(min(means)) if means else None
+
+
+# Answers that were cut
+
+
+def has_ended(answer: dict) -> bool:
+    """Whether an answer of a judgments row, or the text of a row of another kind, came to its end.
+
+    One without a finish_reason, such as a person's or an imported one, has.
+    """
+    return answer.get("finish_reason") != CUT
+
+
+def ended(row: dict) -> dict[str, bool]:
+    """Whether each distinct text of a row came to its own end; of equal texts one is enough."""
+    result: dict[str, bool] = {}
+    for answer in row["answers"]:
+        result[answer["text"]] = result.get(answer["text"], False) or has_ended(answer)
+    return result
 
 
 # Good and bad answers

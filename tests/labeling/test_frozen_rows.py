@@ -3,11 +3,12 @@
 import json
 import random
 import uuid
+import zipfile
 
 import pytest
 from pyarrow import parquet
 
-from labeling import export, selection
+from labeling import card, export, selection
 from labeling.models import Candidate, DatasetLabeler, DatasetRanking, Prompt, RankedCandidate, Ranking, RankingTask
 from labeling.sorting import Sorter
 from modelops import datasets, jobs, recipes, rows
@@ -177,3 +178,53 @@ def test_an_answer_whose_model_read_a_part_of_the_prompt_says_so_and_no_other_do
     assert sum("truncated" in answer for answer in answers) == cut.counts["truncated"] == 12
     table = parquet.read_table(datasets.path(cut) / "train.parquet").to_pylist()
     assert {answer["truncated"] for row in table for answer in row["answers"]} == {True, None}
+
+
+def frozen_of_chosen(project, kind):
+    job = jobs.request(None, project, "freeze", {"kind": kind, "answers": "chosen", "apart": False})
+    dataset = export.freeze(job)
+    return dataset, list(rows.read(datasets.path(dataset)))
+
+
+@pytest.mark.parametrize("kind", ["demonstrations", "text"])
+def test_a_chosen_answer_that_the_sampler_cut_says_so_and_no_other_row_changes(kind):
+    project = judged_project(random.Random(1))
+    Candidate.objects.update(reward=1.0, finish_reason="stop")
+    whole, lines = frozen_of_chosen(project, kind)
+    keys = {"demonstrations": {"messages", "use_case", "language"}, "text": set()}[kind]
+    assert {frozenset(line) for line in lines} == {frozenset(keys | {"prompt_id", "split", "text"})}
+    assert "cut" not in whole.counts
+
+    Candidate.objects.filter(slot=0).update(finish_reason="length")
+    cut, found = frozen_of_chosen(project, kind)
+
+    assert cut.digest != whole.digest
+    assert {line.get("finish_reason") for line in found} == {"length", None}
+    assert sum("finish_reason" in line for line in found) == cut.counts["cut"] == 12
+    for line in found:
+        line.pop("finish_reason", None)
+    assert sorted(map(rows.canonical, found)) == sorted(map(rows.canonical, lines))
+    table = parquet.read_table(datasets.path(cut) / "train.parquet").to_pylist()
+    assert {line["finish_reason"] for line in table} == {"length", None}
+
+
+def test_the_folder_for_download_says_which_chosen_answers_were_cut(tmp_path):
+    project = judged_project(random.Random(1))
+    Candidate.objects.update(reward=1.0, finish_reason="length")
+    dataset, lines = frozen_of_chosen(project, "demonstrations")
+    with open(tmp_path / "folder.zip", "wb") as out:
+        card.write_folder(dataset, out)
+    with zipfile.ZipFile(tmp_path / "folder.zip") as packed, packed.open("rows/train.parquet") as file:
+        found = parquet.read_table(file).to_pylist()
+
+    assert sorted(map(rows.canonical, found)) == sorted(
+        rows.canonical(line) for line in lines if line["split"] == "train"
+    )
+
+
+def test_a_judgments_row_holds_the_reason_as_it_always_did():
+    project = judged_project(random.Random(1))
+    assert freeze(project).digest == DIGEST
+    Candidate.objects.filter(slot=0).update(finish_reason="length")
+
+    assert freeze(project).counts["cut"] == 12

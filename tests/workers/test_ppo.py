@@ -407,7 +407,8 @@ def test_a_text_is_rehearsed_after_its_first_token_and_a_demonstration_after_its
     words, rows = models.tokenizer, tmp_path / "mixed"
     write_rows(rows, [{"text": "Tell me about"}, {"messages": TURN["messages"], "text": "So!", "split": "train"}])
     run = make_run(place, tmp_path, {"rehearsal": rows})
-    (start, rest), (asked, answer) = ppo.rehearsal(run, words)
+    [(start, rest), (asked, answer)], cut = ppo.rehearsal(run, words)
+    assert cut == []
     assert (words.decode(start + rest), len(start)) == ("Tell me about<|im_end|>", 1)
     assert (words.decode(asked)[-10:], words.decode(answer)) == ("assistant\n", "So!<|im_end|>\n")
 

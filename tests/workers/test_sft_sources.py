@@ -24,7 +24,9 @@ def judged(*rankings, texts="abcd"):
 
 
 def texts(row, source):
-    return [example.text for example in imitation.examples([row], source)]
+    found = imitation.examples([row], source)
+    assert all(example.ended for example in found), "no finish_reason says that it was cut"
+    return [example.text for example in found]
 
 
 def test_the_best_answer_is_imitated_or_the_better_half_of_them():

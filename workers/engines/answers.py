@@ -6,6 +6,8 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from modelops.rows import CUT
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -31,7 +33,7 @@ class Sample:
     @property
     def ended(self) -> bool:
         """Whether the answer came to its own end, in place of being cut at its longest length."""
-        return self.finish_reason != "length"
+        return self.finish_reason != CUT
 
 
 def row_seed(seed: int, prompt_id: str, slot: int, attempt: int = 0) -> int:

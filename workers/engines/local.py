@@ -154,6 +154,6 @@ def examine(folder: str | Path, conversations: Iterable[list[dict]], max_tokens:
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     longest = room(fitting.context(config), max_tokens, config.is_encoder_decoder)
     tokenizer = tokens.load_tokenizer(folder)
-    fitted = fitting.read(tokenizer, ((messages, []) for messages in conversations), longest)
+    fitted = fitting.read(tokenizer, ((messages, [], []) for messages in conversations), longest)
     fitting.refuse(fitted, least_prompt, "lower max_tokens")
     return fitting.sentences(fitted, longest)

@@ -79,7 +79,10 @@ def train(run: runs.Run) -> None:
 
 
 def lessons(group: Group, answers: list[tuple[list[int], list[int]]], reference: list[float]) -> list[dict]:
-    """A training prompt's pairs in the columns that TRL's collator reads; none of a held-out prompt."""
+    """A training prompt's pairs in the columns that TRL's collator reads; none of a held-out prompt.
+
+    A winner that was cut before its first word has nothing to learn: its mean loss is no number.
+    """
     return [
         {
             "prompt_ids": answers[w][0],  # which is that of all answers of the group
@@ -89,7 +92,7 @@ def lessons(group: Group, answers: list[tuple[list[int], list[int]]], reference:
             "ref_rejected_logps": reference[l],
         }
         for w, l in group.lessons
-        if group.split == "train"
+        if group.split == "train" and answers[w][1]
     ]
 
 

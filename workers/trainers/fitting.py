@@ -12,7 +12,8 @@ from workers.trainers.events import Stop
 from workers.trainers.runs import Run
 from workers.trainers.tokens import Fitted
 
-Conversation = tuple[list[dict], list[str]]  # messages, and the answers that are read after them
+# Messages, the answers that are read after them, and whether each came to its own end
+Conversation = tuple[list[dict], list[str], list[bool]]
 NO_LIMIT = 2**31
 
 
@@ -54,7 +55,7 @@ def fit_prompts(run: Run, prompts: list[dict]) -> list[dict]:
     room = recipe.max_length - recipe.max_tokens
     folders = [run.others.get("reward_model"), run.model]
     for folder in (folder for folder in folders if folder and (folder / "config.json").is_file()):
-        conversations = ((prompt["messages"], []) for prompt in prompts)
+        conversations = ((prompt["messages"], [], []) for prompt in prompts)
         fitted = read(tokens.load_tokenizer(folder), conversations, room)
         refuse(fitted, recipe.least_prompt, "raise max_length, lower max_tokens")
         for sentence in sentences(fitted, room):
@@ -66,9 +67,9 @@ def fit_prompts(run: Run, prompts: list[dict]) -> list[dict]:
 def read(tokenizer: PreTrainedTokenizerBase, conversations: Iterable[Conversation], longest: int) -> list[Fitted]:
     """The conversations as token ids. Raises Stop where the model's chat template does not take some of them."""
     result, refused, why = [], 0, ""
-    for messages, answers in conversations:
+    for messages, answers, ended in conversations:
         try:
-            result.append(tokens.fitted(tokenizer, messages, answers, longest))
+            result.append(tokens.fitted(tokenizer, messages, answers, longest, ended))
         except tokens.RefusedByTemplate as error:
             refused, why = refused + 1, str(error)
     if refused:
@@ -121,3 +122,15 @@ def counts(splits: list[str], fitted: list[Fitted], left_out: list[int] | None =
         for slice, part in figures.sliced(splits, column)
         if sum(part)
     ]
+
+
+def cut_by_sampler(splits: list[str], ended: list[list[bool]], what: str = "answers") -> list[dict]:
+    """How many answers of each slice the sampler cut, which get no end; nothing of a slice without.
+
+    `ended` says of each prompt's answers whether they came to their own end. The log is told too.
+    """
+    cut = [sum(not whole for whole in answers) for answers in ended]
+    if total := sum(cut):
+        events.log(f"{total} {what} were cut by the sampler: no end is taught.")
+    slices = [(slice, sum(part)) for slice, part in figures.sliced(splits, cut)]
+    return [figures.plain("sampler_cut", slice, count) for slice, count in slices if count]

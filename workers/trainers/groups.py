@@ -28,6 +28,7 @@ class Verdict:
 class Group:
     """One prompt. `pairs` are (winner, loser) positions in `texts`, repeated where labelers agree.
 
+    `ended` is False for a text that the sampler cut.
     `lessons` are those of the pairs that a recipe wants to learn from; figures count them all. `verdicts` are the pairs
     with their weights and, where asked for, the ties.
     """
@@ -36,13 +37,14 @@ class Group:
     split: str
     messages: list[dict]
     texts: list[str]
+    ended: list[bool]
     pairs: list[tuple[int, int]]
     lessons: list[tuple[int, int]]
     verdicts: list[Verdict]
 
     def answers(self, tokenizer: PreTrainedTokenizerBase, longest: int) -> list[tuple[list[int], list[int]]]:
         """(prompt, answer) token ids of each text, all after the same prompt; see tokens.fitted()."""
-        return tokens.fitted(tokenizer, self.messages, self.texts, longest).rows
+        return tokens.fitted(tokenizer, self.messages, self.texts, longest, self.ended).rows
 
     def lengths(self) -> list[int]:
         """Characters of each text."""
@@ -62,7 +64,10 @@ def of_row(row: dict, which: str = "all", ties: bool = False) -> Group:
     place = {text: i for i, text in enumerate(distinct)}
     pairs, lessons = ([(place[w], place[l]) for w, l in kind] for kind in (pairs, lessons))
     verdicts = [Verdict(place[w], place[l], *how) for w, l, *how in told]
-    return Group(row["prompt_id"], row["split"], row["messages"], distinct, pairs, lessons, verdicts)
+    of_text = rows.ended(row)
+    ended = [of_text[text] for text in distinct]
+    of_prompt = row["prompt_id"], row["split"], row["messages"]
+    return Group(*of_prompt, distinct, ended, pairs, lessons, verdicts)
 
 
 def _verdicts(judgment: dict, texts: list[str], ties: bool) -> list[tuple[str, str, bool, float, int]]:
@@ -110,7 +115,8 @@ def fit(
 
     Raises Stop where the cut leaves too little of a prompt, or nothing to learn from.
     """
-    fitted = fitting.fit(run, tokenizer, ((group.messages, group.texts) for group in found))
+    asked = ((group.messages, group.texts, group.ended) for group in found)
+    fitted = fitting.fit(run, tokenizer, asked)
     differing = [apart(group, part.answers) for group, part in zip(found, fitted)]
     equal = [len(before.pairs) - len(after.pairs) for before, after in zip(found, differing)]
     if sum(equal):
@@ -118,7 +124,9 @@ def fit(
     if not any(group.split == "train" and group.lessons for group in differing):
         raise Stop("No pair of the training split differs once its answers are cut: raise max_length.")
     kept = [(group, part) for group, part in zip(differing, fitted) if group.pairs or group.verdicts]
-    return *map(list, zip(*kept)), fitting.counts(splits(found), fitted, equal)
+    lost = fitting.counts(splits(found), fitted, equal)
+    lost += fitting.cut_by_sampler(splits(found), [group.ended for group in found])
+    return *map(list, zip(*kept)), lost
 
 
 def accuracy(groups: list[Group], scores: list[list[float]], name: str = "accuracy") -> list[dict]:

@@ -9,65 +9,79 @@ from datasets import Dataset, interleave_datasets
 from transformers import PreTrainedTokenizerBase
 
 from modelops import rows
-from workers.trainers import fitting, tokens
+from workers.trainers import events, fitting, tokens
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run
 
+Chosen = tuple[str, bool]  # a text, and whether it came to its own end
 Pieces = list[tuple[list[int], list[int]]]  # (read, learned) token ids
 
 
 @dataclass(frozen=True)
 class Example:
-    """An answer to a conversation; without `messages`, a plain text."""
+    """An answer to a conversation; without `messages`, a plain text. `ended`: the sampler did not cut it."""
 
     messages: list[dict]
     text: str
     split: str
+    ended: bool = True
 
 
 def examples(found: list[dict], source: str) -> list[Example]:
-    """What `source` finds to imitate in the rows. Raises Stop at a broken row."""
+    """What `source` finds to imitate in the rows. Raises Stop at a broken row.
+
+    An answer that the sampler cut before its first word has nothing to imitate, neither a word nor an end.
+    """
     result = []
     for number, row in enumerate(found, start=1):
         try:
-            result += [Example(row.get("messages", []), text, row["split"]) for text in SOURCES[source](row)]
+            messages, chosen = row.get("messages", []), SOURCES[source](row)
+            result += [Example(messages, text, row["split"], ended) for text, ended in chosen]
         except (KeyError, IndexError, TypeError, AttributeError):
             raise Stop(
                 f"Row {number} of the dataset does not fit the source {source!r}: choose the other source, or freeze again."
             ) from None
-    return result
+    empty = sum(not (example.text or example.ended) for example in result)
+    if empty:
+        events.log(f"Leaves out {empty} answers that were cut before their first word.")
+    return [example for example in result if example.text or example.ended]
 
 
-def best(row: dict) -> Iterator[str]:
+# Each source yields texts, and whether they came to their own end.
+
+
+def best(row: dict) -> Iterator[Chosen]:
     """The answer of a judgments row with the best mean rank; none where nothing was ranked."""
     place = rows.best(row)
     if place is not None:
-        yield row["answers"][place]["text"]
+        text = row["answers"][place]["text"]
+        yield text, rows.ended(row)[text]
 
 
-def better_half(row: dict) -> Iterator[str]:
+def better_half(row: dict) -> Iterator[Chosen]:
     """Each distinct answer of a judgments row ranked in its better half: what comes second is kept for its variety."""
     means = rows.mean_ranks(row)
     middle = sum(means) / len(means) if means else 0
-    chosen = [answer["text"] for answer, mean in zip(row["answers"], means) if mean < middle]
-    yield from dict.fromkeys(chosen or best(row))
+    ended = rows.ended(row)
+    texts = [answer["text"] for answer, mean in zip(row["answers"], means) if mean < middle]
+    yield from dict.fromkeys([(text, ended[text]) for text in texts] or best(row))
 
 
-def written(row: dict) -> Iterator[str]:
+def written(row: dict) -> Iterator[Chosen]:
     """The one text of a demonstrations row."""
     if not row["messages"]:
         raise KeyError("messages")
-    yield row["text"]
+    yield row["text"], rows.has_ended(row)
 
 
-def plain(row: dict) -> Iterator[str]:
+def plain(row: dict) -> Iterator[Chosen]:
     """The one text of a text row."""
     if "messages" in row:
         raise KeyError("messages")
-    yield row["text"]
+    yield row["text"], rows.has_ended(row)
 
 
-SOURCES: dict[str, Callable[[dict], Iterator[str]]] = {
+SOURCES: dict[str, Callable[[dict], Iterator[Chosen]]] = {
     "best": best,
     "better-half": better_half,
     "demonstrations": written,
@@ -84,22 +98,27 @@ def fit(
     """
     examples = [example for part in parts for example in part]
     answers = [example for example in examples if example.messages]
-    fitted = fitting.fit(run, tokenizer, ((example.messages, [example.text]) for example in answers))
+    fitted = fitting.fit(run, tokenizer, ((one.messages, [one.text], [one.ended]) for one in answers))
     lost = fitting.counts([example.split for example in answers], fitted)
-    rows = iter(fitted)
-    longest = run.recipe.max_length
-    return [
-        [next(rows).rows if example.messages else pieces(tokenizer, example.text, longest) for example in part]
-        for part in parts
-    ], lost
+    lost += fitting.cut_by_sampler([one.split for one in examples], [[one.ended] for one in examples])
+    conversations = iter(fitted)
+
+    def cut(example: Example) -> Pieces:
+        if example.messages:
+            return next(conversations).rows
+        return pieces(tokenizer, example.text, run.recipe.max_length, example.ended)
+
+    return [[cut(example) for example in part] for part in parts], lost
 
 
-def pieces(tokenizer: PreTrainedTokenizerBase, text: str, longest: int) -> Pieces:
+def pieces(tokenizer: PreTrainedTokenizerBase, text: str, longest: int, ended: bool = True) -> Pieces:
     """A plain text in as many parts of `longest` tokens as it takes, its begin and end tokens included.
 
+    One that has not `ended`, because it was cut when it was drawn, has no end token.
     Each part reads the last token of the part before it, so that every token but the first is learned, and once.
     """
-    ids = tokens.begun(tokenizer, text + (tokenizer.eos_token or ""))
+    end = tokenizer.eos_token if ended else None
+    ids = tokens.begun(tokenizer, text + (end or ""))
     parts = [ids[start : start + longest] for start in range(0, len(ids) - 1, longest - 1)]
     return [(part[:1], part[1:]) for part in parts]
 

@@ -31,6 +31,7 @@ import torch
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from modelops.recipes import PPORecipe
+from modelops.rows import has_ended
 from workers.engines.answers import Sample, row_seed
 from workers.trainers import checkpoint, events, figures, fitting, imitation, loop, ppo_choice, ppo_math, tokens
 from workers.trainers.events import Stop
@@ -68,7 +69,7 @@ def train(run: runs.Run) -> None:
     if not to_answer:
         raise Stop("No prompt in the training split: freeze a dataset that has some.")
     lost = fitting.fit_prompts(run, prompts)
-    rehearsed = rehearsal(run, tokens.load_tokenizer(run.model))
+    rehearsed, cut = rehearsal(run, tokens.load_tokenizer(run.model))
     models = load(run)
     events.log(f"Computes in {str(loop.best_dtype()).removeprefix('torch.')} on {loop.best_device()}.")
 
@@ -113,7 +114,7 @@ def train(run: runs.Run) -> None:
     def measure(policy: PreTrainedModel) -> list[dict]:
         start = loop.in_float32(type(policy), run.model)
         measured = dataclasses.replace(models, policy=policy, reference=start)
-        return [*results(measured, prompts, recipe), figures.plain("published_round", "", chosen), *lost]
+        return [*results(measured, prompts, recipe), figures.plain("published_round", "", chosen), *lost, *cut]
 
     loop.publish(models.policy, models.tokenizer, run, measure)
 
@@ -147,21 +148,25 @@ def prompts_of(rows: list[dict]) -> list[dict]:
     return list(found.values())
 
 
-def rehearsal(run: runs.Run, tokenizer: PreTrainedTokenizerBase) -> list[Answer]:
-    """The training split of the rehearsal dataset, texts or demonstrations; none without one, or with γ = 0."""
+def rehearsal(run: runs.Run, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Answer], list[dict]]:
+    """The training split of the rehearsal dataset, texts or demonstrations; none without one, or with γ = 0.
+
+    With them the figures of the answers that the sampler had cut.
+    """
     folder = run.others.get("rehearsal")
     if folder is None or run.recipe.gamma == 0:
-        return []
+        return [], []
     texts = []
     for number, row in enumerate(dataclasses.replace(run, dataset=folder).rows(), start=1):
         try:
             if row.get("split", "train") == "train":
-                texts.append(Example(row.get("messages", []), row["text"], "train"))
+                texts.append(Example(row.get("messages", []), row["text"], "train", has_ended(row)))
         except (KeyError, TypeError, AttributeError):
             raise Stop(f"Row {number} of the rehearsal dataset holds no text: choose another dataset.") from None
-    [parts], _ = imitation.fit(run, tokenizer, [texts])
+    [parts], lost = imitation.fit(run, tokenizer, [texts])
     events.log(f"Rehearses {len(texts)} texts.")
-    return [piece for pieces in parts for piece in pieces if piece[1]]
+    cut = [figure for figure in lost if figure["name"] == "sampler_cut"]
+    return [piece for pieces in parts for piece in pieces if piece[1]], cut
 
 
 def rounds(recipe: PPORecipe, prompts: int) -> int:

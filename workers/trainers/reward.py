@@ -36,6 +36,7 @@ from transformers import (
 )
 
 from modelops.recipes import RewardRecipe
+from modelops.rows import has_ended
 from workers.engines.device import autocast
 from workers.engines.weights import use_float32_head
 from workers.trainers import events, figures, fitting, groups, loop, packed, passes, tokens
@@ -311,7 +312,9 @@ def spread_of_heads(found: list[Group], spreads: list[list[float]], heads: int) 
 def demonstrated_rows(run: runs.Run, tokenizer) -> list[list[int]]:
     """Token ids of the training split's demonstrations, prompts included; none where the run has none. Raises Stop."""
     mine = [row for row in run.demonstrations() if row["split"] == "train"][:TRAIN_PROMPTS_SCORED]
-    fitted = fitting.fit(run, tokenizer, ((row["messages"], [row["text"]]) for row in mine))
+    asked = [(row["messages"], [row["text"]], [has_ended(row)]) for row in mine]
+    fitted = fitting.fit(run, tokenizer, asked)
+    fitting.cut_by_sampler([row["split"] for row in mine], [ended for *_, ended in asked], "demonstrations")
     both = [row for part in fitted for row in part.rows]
     return [tokens.without_end_pads(prompt + answer, tokenizer.pad_token_id) for prompt, answer in both]
 

@@ -21,6 +21,7 @@ class Labelled:
     messages: list[dict]
     texts: list[str]
     labels: list[bool]
+    ended: list[bool]  # False for a text that the sampler cut
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -31,8 +32,10 @@ class Labelled:
 
 def of_row(row: dict, which: str) -> Labelled:
     """A row's answers by the majority of its judgments; those without one are left out, and each text counts once."""
-    labels = rows.labels(row, which)
-    return Labelled(row["split"], row["messages"], list(labels), list(labels.values()))
+    labels, ended = rows.labels(row, which), rows.ended(row)
+    return Labelled(
+        row["split"], row["messages"], list(labels), list(labels.values()), [ended[text] for text in labels]
+    )
 
 
 def of_rows(found: list[dict], which: str) -> list[Labelled]:
@@ -60,7 +63,7 @@ def refuse_one_sided(found: list[Labelled]) -> None:
 
 def only(of: Labelled, places: list[int]) -> Labelled:
     """The answers at these places alone."""
-    columns = {name: getattr(of, name) for name in ("texts", "labels")}
+    columns = {name: getattr(of, name) for name in ("texts", "labels", "ended")}
     return replace(of, **{name: [column[place] for place in places] for name, column in columns.items()})
 
 
@@ -78,11 +81,13 @@ def fit(
     Answers that the cut made both good and bad are left out. Raises Stop where it leaves too little of a prompt, or no
     good or no bad answer to learn from.
     """
-    fitted = fitting.fit(run, tokenizer, ((of.messages, of.texts) for of in found))
+    fitted = fitting.fit(run, tokenizer, ((of.messages, of.texts, of.ended) for of in found))
     out = [contradicted(of.labels, part.answers) for of, part in zip(found, fitted)]
     if any(out):
         events.log(f"Leaves out {sum(map(len, out))} answers that are the same, good and bad, once they are cut.")
-    lost = fitting.counts([of.split for of in found], fitted, [len(places) for places in out])
+    splits = [of.split for of in found]
+    lost = fitting.counts(splits, fitted, [len(places) for places in out])
+    lost += fitting.cut_by_sampler(splits, [of.ended for of in found])
     kept = [[place for place in range(len(of.texts)) if place not in places] for of, places in zip(found, out)]
     found = [only(of, at) for of, at in zip(found, kept)]
     fitted = [replace(part, answers=[part.answers[i] for i in at]) for part, at in zip(fitted, kept)]
