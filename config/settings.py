@@ -277,13 +277,13 @@ SPECTACULAR_SETTINGS = {
 
 SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA cache_size=-32000;PRAGMA mmap_size=268435456"
 if DATABASE_URL:
-    DATABASES = {"default": env.db_url("DATABASE_URL", engine="people.postgresql")}
+    DATABASES = {"default": env.db_url("DATABASE_URL", engine="people.db.postgresql")}
     DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("prepare_threshold", 2)  # what is asked a third time
 else:
     DATABASES = {
         "default": {
-            "ENGINE": "people.sqlite",
+            "ENGINE": "people.db.sqlite",
             "NAME": VAR / "podium.sqlite3",
             "CONN_MAX_AGE": None,
             "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": SQLITE_PRAGMAS},

@@ -28,7 +28,7 @@ from labeling.working import (
     refuse_who_is_paused,
 )
 from people import audit
-from people.composed import composed, insert, update
+from people.db.compiled import composed, insert, update
 from people.models import Membership, Project, User
 
 State, Purpose = Assignment.State, RankingTask.Purpose

@@ -9,7 +9,7 @@ from django.db.models import Avg, Count, Q, Sum
 from django.utils.timezone import localtime
 
 from labeling.models import Assignment, RankingTask
-from people.composed import composed
+from people.db.compiled import composed
 from people.models import Project, User
 
 PROGRESS_SECONDS = 15  # counting a million tasks takes a while, and nobody needs it to the second

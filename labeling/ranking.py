@@ -19,9 +19,9 @@ from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking
 from labeling.working import NotWorking
 from modelops import rows
 from people import audit
-from people.composed import composed, insert, insert_all, together, update
+from people.db.compiled import composed, insert, insert_all, together, update
+from people.db.transactions import within_one
 from people.models import Project, User
-from people.transactions import within_one
 
 LETTERS = "abcdefghi"
 UNDO = timedelta(minutes=10)

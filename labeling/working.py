@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from labeling.models import Assignment
-from people.composed import composed
+from people.db.compiled import composed
 from people.models import Membership, Project, User
 
 GONE = gettext_noop("You are not in this project any more.")

@@ -7,7 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
-from people.composed import composed
+from people.db.compiled import composed
 from people.models import Invitation, Membership, Project, User
 
 Role = Membership.Role

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from people.composed import insert_all
+from people.db.compiled import insert_all
 from people.models import AuditEvent, Project, User
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from people.composed import composed, insert_once, update
+from people.db.compiled import composed, insert_once, update
 from people.models import Receipt, User
 
 

@@ -5,7 +5,7 @@ from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
 from django.utils.timezone import now
 
-from people.composed import composed
+from people.db.compiled import composed
 from people.models import User
 
 

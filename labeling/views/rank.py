@@ -21,7 +21,7 @@ from labeling.views.frame import fresh
 from labeling.working import NotWorking
 from people import receipts
 from people.access import RANKERS, member
-from people.composed import composed
+from people.db.compiled import composed
 
 
 @member(*RANKERS)

@@ -1,4 +1,4 @@
-"""Django's PostgreSQL backend, with prepared statements for queries that are composed once (`people/composed.py`).
+"""Django's PostgreSQL backend, with prepared statements for queries that are composed once (`people/db/compiled.py`).
 
 The server reads and plans such a query once for each connection; other queries go the way that Django sends them. (To
 bind all of them at the server is Django's option; it then cuts a number that is too large for its field to its last

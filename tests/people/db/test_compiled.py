@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.models import F
 from django.utils.timezone import now
 
-from people.composed import composed, insert, insert_all, insert_once, together, update
+from people.db.compiled import composed, insert, insert_all, insert_once, together, update
 from people.models import AuditEvent, Membership, Project, Receipt, User
 from tests.factories import make_person, make_project
 

@@ -7,8 +7,8 @@ import threading
 import pytest
 from django.db import OperationalError, connection, transaction
 
+from people.db.sqlite import base
 from people.models import Project
-from people.sqlite import base
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

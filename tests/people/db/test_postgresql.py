@@ -6,7 +6,7 @@ import pytest
 from django.db import DataError, connection
 from psycopg.types.numeric import Int2
 
-from people.composed import composed, insert
+from people.db.compiled import composed, insert
 from people.models import Project, Receipt
 from tests.factories import make_person, make_project
 
