@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from labeling import order, pseudonyms
 from labeling.models import Assignment, Ranking, RankingTask
-from people import webhooks
 from people.models import Project, Webhook
+from people.webhooks import registry
 
 Event = Webhook.Event
 
@@ -16,7 +16,7 @@ def submitted(project: Project, ranking: Ranking) -> None:
         return
     about = {"ranking": ranking.pk, "task": ranking.task_id, "kind": ranking.kind, "revision": ranking.revision}
     about |= {"judge": pseudonyms.of(project, ranking.judge)}
-    webhooks.tell(project, Event.RANKING_SUBMITTED, f"rankings/{ranking.pk}", **about)
+    registry.tell(project, Event.RANKING_SUBMITTED, f"rankings/{ranking.pk}", **about)
 
 
 def take_turns(assignment: Assignment) -> None:
@@ -33,4 +33,4 @@ def if_complete(assignment: Assignment) -> None:
     task = RankingTask.objects.get(pk=pk)
     filled = task.assignments.filter(state=Assignment.State.SUBMITTED).count()
     if filled >= task.overlap and task.purpose != RankingTask.Purpose.GOLD:
-        webhooks.tell(project, Event.TASK_COMPLETE, f"tasks/{pk}", task=pk, rankings=filled)
+        registry.tell(project, Event.TASK_COMPLETE, f"tasks/{pk}", task=pk, rankings=filled)

@@ -17,7 +17,7 @@ from labeling.views import (
     templates,
     writing,
 )
-from people import webhook_pages
+from people.webhooks import views
 
 urlpatterns = [
     path("", ring.project, name="project"),
@@ -53,13 +53,13 @@ urlpatterns = [
     path("people/<int:pk>/erase", erasure.erase, name="member-erase"),
     path("leave", people.leave, name="leave"),
     path("settings/", people.settings, name="settings"),
-    path("webhooks/", webhook_pages.webhook_list, name="webhooks"),
-    path("webhooks/<int:pk>/", webhook_pages.webhook, name="webhook"),
-    path("webhooks/<int:pk>/switch", webhook_pages.webhook_switch, name="webhook-switch"),
-    path("webhooks/<int:pk>/renew", webhook_pages.webhook_renew, name="webhook-renew"),
-    path("webhooks/<int:pk>/ping", webhook_pages.webhook_ping, name="webhook-ping"),
-    path("webhooks/<int:pk>/remove", webhook_pages.webhook_remove, name="webhook-remove"),
-    path("webhooks/deliveries/<int:pk>/again", webhook_pages.delivery_again, name="delivery-again"),
+    path("webhooks/", views.webhook_list, name="webhooks"),
+    path("webhooks/<int:pk>/", views.webhook, name="webhook"),
+    path("webhooks/<int:pk>/switch", views.webhook_switch, name="webhook-switch"),
+    path("webhooks/<int:pk>/renew", views.webhook_renew, name="webhook-renew"),
+    path("webhooks/<int:pk>/ping", views.webhook_ping, name="webhook-ping"),
+    path("webhooks/<int:pk>/remove", views.webhook_remove, name="webhook-remove"),
+    path("webhooks/deliveries/<int:pk>/again", views.delivery_again, name="delivery-again"),
     # Prompts
     path("prompts/", prompts.prompt_list, name="prompts"),
     path("prompts/upload", prompts.upload, name="prompts-upload"),

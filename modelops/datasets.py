@@ -18,8 +18,9 @@ from django.utils.translation import gettext as _
 
 from modelops import jobs, rows, tables
 from modelops.models import Dataset, Job, ModelVersion
-from people import audit, webhooks
+from people import audit
 from people.models import Project, User, Webhook
+from people.webhooks import registry
 
 
 class Withheld(Exception):
@@ -122,7 +123,7 @@ def relabel(actor: User | None, dataset: Dataset, **told: str) -> list[str]:
 def _tell(dataset: Dataset) -> None:
     project = Project.objects.get(pk=dataset.project_id)  # as it is now: freezing takes its time
     about = {"dataset": dataset.pk, "digest": dataset.digest, "kind": dataset.kind}
-    webhooks.tell(project, Webhook.Event.DATASET_FROZEN, f"datasets/{dataset.pk}", **about)
+    registry.tell(project, Webhook.Event.DATASET_FROZEN, f"datasets/{dataset.pk}", **about)
 
 
 # Reading

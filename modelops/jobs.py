@@ -23,8 +23,9 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from modelops import recipes
 from modelops.models import Job, LogLine, Metric
-from people import audit, webhooks
+from people import audit
 from people.models import Project, User, Webhook
+from people.webhooks import registry
 
 log = logging.getLogger(__name__)
 State, Kind = Job.State, Job.Kind
@@ -255,7 +256,7 @@ def end(job: Job, state: State, error: str = "") -> None:
 
 def _tell(job: Job, state: State) -> None:
     project = Project.objects.get(pk=job.project_id)  # as it is now: the job may have run for hours
-    webhooks.tell(project, Webhook.Event.JOB_FINISHED, f"jobs/{job.pk}", job=job.pk, kind=job.kind, state=state)
+    registry.tell(project, Webhook.Event.JOB_FINISHED, f"jobs/{job.pk}", job=job.pk, kind=job.kind, state=state)
 
 
 def retry(job: Job, error: str) -> None:

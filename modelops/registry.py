@@ -12,8 +12,9 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from modelops.models import Alias, Job, Metric, ModelVersion
-from people import audit, webhooks
+from people import audit
 from people.models import Project, User, Webhook
+from people.webhooks import registry
 
 
 class NotRegistered(Exception):
@@ -163,7 +164,7 @@ def promote(actor: User, project: Project, version: ModelVersion, name: str = "c
     alias, _new = Alias.objects.update_or_create(project=project, name=name, defaults={"model_version": version})
     audit.record(actor, "promote", version, project, alias=name, version=version.name, before=before)
     about = {"model": version.pk, "name": version.name, "alias": name}
-    webhooks.tell(project, Webhook.Event.VERSION_PROMOTED, f"models/{version.pk}", **about)
+    registry.tell(project, Webhook.Event.VERSION_PROMOTED, f"models/{version.pk}", **about)
     return alias
 
 

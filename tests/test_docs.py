@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from labeling import keys
-from people import deliveries
 from people.models import Webhook
+from people.webhooks import delivery
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/*.md"))
@@ -87,5 +87,5 @@ def test_every_event_of_webhooks_is_documented_and_how_often_it_is_tried():
 
     assert documented == Webhook.Event.values
     assert "5 seconds, 5 minutes, 30 minutes, 2, 5, 10, 14, 20 and 24 hours" in admin
-    assert [pause / 3600 for pause in deliveries.LATER[3:]] == [2, 5, 10, 14, 20, 24]
-    assert deliveries.LATER[:3] == (5, 300, 1800)
+    assert [pause / 3600 for pause in delivery.LATER[3:]] == [2, 5, 10, 14, 20, 24]
+    assert delivery.LATER[:3] == (5, 300, 1800)

@@ -6,7 +6,8 @@ from celery.signals import worker_ready
 from labeling import assignment, tidying
 from modelops import jobs
 from modelops.models import Job
-from people import deliveries, housekeeping, mail
+from people import housekeeping, mail
+from people.webhooks import delivery
 from workers import data, machine, pulse, sampling, training  # noqa: F401  (pulse connects its signals)
 
 
@@ -29,7 +30,7 @@ def training_work() -> None:
 
 @shared_task(name="webhooks.deliver")
 def deliver() -> None:
-    deliveries.deliver()
+    delivery.deliver()
 
 
 @shared_task(name="mail.deliver")
@@ -42,7 +43,7 @@ def sweep() -> None:
     """What makes up for lost messages, dead workers and closed laptops."""
     assignment.expire()
     jobs.wake_waiting()
-    deliveries.wake_waiting()
+    delivery.wake_waiting()
     mail.wake_waiting()
 
 

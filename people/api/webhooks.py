@@ -10,10 +10,10 @@ from django.shortcuts import get_object_or_404
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from people import webhooks
 from people.access import ADMINS
 from people.api.base import Act, Answer, EditEndpoint, Endpoint, ListEndpoint, Listing, Verb
 from people.models import Delivery, Webhook
+from people.webhooks import registry
 
 
 class Events(serializers.ListField):
@@ -67,7 +67,7 @@ class DeliveryBody(serializers.ModelSerializer):
 
 class DeliveryFilter(filters.FilterSet):
     state = filters.ChoiceFilter(choices=Delivery.State.choices)
-    event = filters.ChoiceFilter(choices=[*Webhook.Event.choices, (webhooks.PING, webhooks.PING)])
+    event = filters.ChoiceFilter(choices=[*Webhook.Event.choices, (registry.PING, registry.PING)])
     since = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
 
@@ -94,11 +94,11 @@ class Webhooks(OfProject, Listing, Act, Endpoint):
 
     def given(self, request) -> dict[str, Any]:
         data = super().given(request)
-        webhooks.look_up(data["url"])  # it asks the net: before the transaction that holds the key
+        registry.look_up(data["url"])  # it asks the net: before the transaction that holds the key
         return data
 
     def act(self, data: dict[str, Any]) -> Answer:
-        webhook, secret = webhooks.make(self.actor, self.project, **data)
+        webhook, secret = registry.make(self.actor, self.project, **data)
         location = f"/api/v1/projects/{self.project.slug}/webhooks/{webhook.pk}"
         return Answer(WebhookBody(webhook).data, location=location, secret={"secret": secret})
 
@@ -111,14 +111,14 @@ class OneWebhook(OfProject, EditEndpoint):
     def edit(self, one: Webhook, changes: dict[str, Any]) -> None:
         active = changes.pop("active", None)
         if changes.get("url", one.url) != one.url:
-            webhooks.look_up(changes["url"])
-        webhooks.change(self.actor, one, **changes)
+            registry.look_up(changes["url"])
+        registry.change(self.actor, one, **changes)
         if active is not None:
-            (webhooks.switch_on if active else webhooks.switch_off)(self.actor, one)
+            (registry.switch_on if active else registry.switch_off)(self.actor, one)
 
     def delete(self, request, *args, **kwargs) -> Response:
         """Remove it, and its log."""
-        webhooks.remove(self.actor, self.get_object())
+        registry.remove(self.actor, self.get_object())
         return Response(status=204)
 
 
@@ -134,7 +134,7 @@ class RenewSecret(OfProject, Verb):
     output = Secret
 
     def act(self, data: dict[str, Any]) -> Answer:
-        return Answer({}, status=200, secret={"secret": webhooks.renew_secret(self.actor, self.get_object())})
+        return Answer({}, status=200, secret={"secret": registry.renew_secret(self.actor, self.get_object())})
 
 
 class Test(OfProject, Verb):
@@ -143,7 +143,7 @@ class Test(OfProject, Verb):
     output, status = DeliveryBody, 202
 
     def act(self, data: dict[str, Any]) -> Delivery:
-        return webhooks.ping(self.actor, self.get_object())
+        return registry.ping(self.actor, self.get_object())
 
 
 class Deliveries(ListEndpoint):
@@ -170,5 +170,5 @@ class Redeliver(Verb):
 
     def act(self, data: dict[str, Any]) -> Delivery:
         delivery = self.get_object()
-        webhooks.redeliver(self.actor, delivery)
+        registry.redeliver(self.actor, delivery)
         return delivery

@@ -11,8 +11,8 @@ from labeling.models import Prompt, PromptTemplate, RankingTask
 from labeling.views.components import CARDS
 from modelops import recipes
 from modelops.models import Dataset, Job, ModelVersion
-from people import webhooks
 from people.models import Delivery, Letter, Membership, User, Webhook
+from people.webhooks import registry
 from tests.browser.hands import bare_numbers, make_tasks
 from tests.factories import make_job, make_model, make_person, make_ranking, make_task
 
@@ -56,14 +56,14 @@ def make_dispute(project):
 
 def make_webhook(project, admin):
     """A webhook with a delivery in each state."""
-    hook, _secret = webhooks.make(admin, project, "https://example.org/hooks", ["job.finished", "task.complete"])
+    hook, _secret = registry.make(admin, project, "https://example.org/hooks", ["job.finished", "task.complete"])
     for state, fields in {
         "waiting": {},
         "delivered": {"next_at": None, "status": 200, "response": "ok", "seconds": 0.1},
         "failed": {"error": "It answered 500.", "status": 500, "seconds": 0.2},
         "given_up": {"next_at": None, "error": "No such host."},
     }.items():
-        Delivery.objects.filter(pk=webhooks.ping(admin, hook).pk).update(state=state, **fields)
+        Delivery.objects.filter(pk=registry.ping(admin, hook).pk).update(state=state, **fields)
 
 
 def make_upload(project):

@@ -7,7 +7,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from labeling import imports
 from labeling.models import PromptTemplate, Writing
 from modelops.models import Dataset, Job
-from people import projects, webhooks
+from people import projects
+from people.webhooks import registry
 from tests.factories import make_model, make_person, make_task
 
 pytestmark = pytest.mark.django_db
@@ -100,9 +101,9 @@ def arguments(project, people, settings):
     about |= dict.fromkeys(["prompts-confirm", "prompts-bad-rows"], upload.pk)
     template = PromptTemplate.objects.create(project=project, name="stories", text="A story for {audience}.")
     about |= dict.fromkeys(["template", "template-delete"], template.pk)
-    hook, _secret = webhooks.make(people["admin"], project, "https://example.org", ["job.finished"])
+    hook, _secret = registry.make(people["admin"], project, "https://example.org", ["job.finished"])
     about |= dict.fromkeys(["webhook", "webhook-switch", "webhook-ping", "webhook-remove", "webhook-renew"], hook.pk)
-    about |= {"delivery-again": webhooks.ping(people["admin"], hook).pk}
+    about |= {"delivery-again": registry.ping(people["admin"], hook).pk}
     member = people["labeler"].memberships.get().pk
     about |= dict.fromkeys(["member-role", "member-pause", "member-unpause", "member-remove", "member-erase"], member)
     return {name: {"pk": pk} for name, pk in about.items()} | {"job-new": {"kind": "sample"}}

@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from labeling import assignment, export, gold, ranking, telling
 from modelops import jobs, registry
 from modelops.models import Job
-from people import webhooks
 from people.models import Delivery, Membership, Project, Webhook
+from people.webhooks import registry as webhooks
 from tests.factories import make_job, make_model, make_person, make_task
 
 pytestmark = pytest.mark.django_db

@@ -2,11 +2,12 @@
 
 import pytest
 
-from people import deliveries, webhooks
 from people.models import Delivery, Webhook
+from people.webhooks import delivery as deliveries
+from people.webhooks import registry
 from tests.factories import make_person, make_project
-from tests.people.receiver import Receiver
 from tests.people.test_api import api, patch, post
+from tests.people.webhooks.receiver import Receiver
 
 pytestmark = pytest.mark.django_db
 ANY = {"If-Match": "*"}
@@ -25,7 +26,7 @@ def script(carol):
 
 @pytest.fixture
 def hook(project, carol):
-    return webhooks.make(carol, project, "http://127.0.0.1:9/", ["job.finished"])[0]
+    return registry.make(carol, project, "http://127.0.0.1:9/", ["job.finished"])[0]
 
 
 def test_a_webhook_is_made_tested_and_its_secret_told_once(script, project):
@@ -59,17 +60,17 @@ def test_a_webhook_is_changed_switched_and_removed(script, hook):
 def test_a_renewed_secret_is_told_once(script, hook):
     told, again = (post(script, f"{HOOKS}/{hook.pk}/renew-secret", {}, **{"Idempotency-Key": "one"}) for _ in "12")
     hook.refresh_from_db()
-    assert told.json() == {"secret": webhooks.secrets(hook)[0]}
+    assert told.json() == {"secret": registry.secrets(hook)[0]}
     assert again.json() == {}
 
 
 def test_a_delivery_is_sent_again_unless_its_webhook_is_off(script, hook, carol, project):
-    webhooks.tell(project, "job.finished", "jobs/1", job=1)
+    registry.tell(project, "job.finished", "jobs/1", job=1)
     path = f"projects/demo/deliveries/{Delivery.objects.get().pk}/redeliver"
     Delivery.objects.update(state="given_up", next_at=None)
 
     assert post(script, path, {}).json()["state"] == "waiting"
-    webhooks.switch_off(carol, hook)
+    registry.switch_off(carol, hook)
     refused = post(script, path, {})
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:podium:refused")
 
@@ -103,7 +104,7 @@ def test_an_address_that_is_private_is_refused_in_a_change_too(script, hook, set
 def test_webhooks_are_for_the_projects_admins(project, carol, hook, role, status):
     into = {"stranger": None, "elsewhere": make_project()}.get(role, project)
     person = make_person(into, "admin" if role == "elsewhere" else role)
-    delivery = webhooks.ping(carol, hook)
+    delivery = registry.ping(carol, hook)
     script = api(person)
 
     assert script.get(f"/api/v1/{HOOKS}").status_code == status
@@ -116,8 +117,8 @@ def test_webhooks_are_for_the_projects_admins(project, carol, hook, role, status
 
 def test_another_projects_webhooks_are_not_found(script, carol):
     other = make_project(slug="other")
-    theirs = webhooks.make(make_person(other, "admin"), other, "https://example.org", ["job.finished"])[0]
-    delivery = webhooks.ping(carol, theirs)
+    theirs = registry.make(make_person(other, "admin"), other, "https://example.org", ["job.finished"])[0]
+    delivery = registry.ping(carol, theirs)
     for path in (f"{HOOKS}/{theirs.pk}", f"{HOOKS}/{theirs.pk}/deliveries"):
         assert script.get(f"/api/v1/{path}").status_code == 404
     assert post(script, f"projects/demo/deliveries/{delivery.pk}/redeliver", {}).status_code == 404
@@ -131,5 +132,5 @@ def test_lists_take_as_many_queries_for_many_as_for_one(script, project, carol, 
         with django_assert_num_queries(4):
             script.get(f"/api/v1/{HOOKS}/{hook.pk}/deliveries")
         for _ in range(4):
-            webhooks.make(carol, project, "https://example.org", ["job.finished"])
-            webhooks.ping(carol, hook)
+            registry.make(carol, project, "https://example.org", ["job.finished"])
+            registry.ping(carol, hook)

@@ -5,10 +5,11 @@ from uuid import uuid4
 
 import pytest
 
-from people import deliveries, webhooks
 from people.models import Delivery, Webhook
+from people.webhooks import delivery as deliveries
+from people.webhooks import registry
 from tests.factories import make_project
-from tests.people.receiver import Receiver, says
+from tests.people.webhooks.receiver import Receiver, says
 
 pytestmark = pytest.mark.django_db
 LIST = "/p/demo/webhooks/"
@@ -26,7 +27,7 @@ def browser(client_for, carol):
 
 @pytest.fixture
 def hook(project, carol):
-    return webhooks.make(carol, project, "http://127.0.0.1:9/", ["job.finished"])[0]
+    return registry.make(carol, project, "http://127.0.0.1:9/", ["job.finished"])[0]
 
 
 def page(browser, hook, query="", **headers) -> str:
@@ -49,7 +50,7 @@ def test_a_webhook_is_made_and_its_secret_shown_once(browser, project):
     first, again = (browser.post(LIST, form).content.decode() for _ in "12")
 
     hook = Webhook.objects.get()
-    assert secret_in(first) == webhooks.secrets(hook)[0]
+    assert secret_in(first) == registry.secrets(hook)[0]
     assert secret_in(again) == ""
     assert secret_in(page(browser, hook)) == ""
     assert hook.events == ["ranking.submitted", "job.finished"]
@@ -81,7 +82,7 @@ def test_a_webhook_is_changed(browser, hook, settings):
 def test_a_test_is_seen_on_its_way_and_when_it_has_arrived(browser, project, carol):
     with Receiver() as receiver:
         receiver.plan = [says(200, b"<b>thanks</b>")]
-        hook, _secret = webhooks.make(carol, project, receiver.url, ["job.finished"])
+        hook, _secret = registry.make(carol, project, receiver.url, ["job.finished"])
         waiting = browser.post(f"{LIST}{hook.pk}/ping", follow=True).content.decode()
         deliveries.deliver()
 
@@ -93,7 +94,7 @@ def test_a_test_is_seen_on_its_way_and_when_it_has_arrived(browser, project, car
 
 
 def test_a_delivery_is_sent_again_by_hand(browser, hook, carol, project):
-    delivery = webhooks.ping(carol, hook)
+    delivery = registry.ping(carol, hook)
     Delivery.objects.update(state="given_up", next_at=None)
     assert "given up" in page(browser, hook, "?state=given_up")
     assert "Nothing is in this state" in page(browser, hook, "?state=failed")
@@ -103,7 +104,7 @@ def test_a_delivery_is_sent_again_by_hand(browser, hook, carol, project):
 
 
 def test_of_a_webhook_that_is_off_nothing_is_sent_again(browser, hook, carol, project):
-    webhooks.tell(project, "job.finished", "jobs/1", job=1)
+    registry.tell(project, "job.finished", "jobs/1", job=1)
     browser.post(f"{LIST}{hook.pk}/switch", {"to": "off"})
     told = browser.post(f"{LIST}deliveries/{Delivery.objects.get().pk}/again", follow=True).content.decode()
     assert "switch it on first" in told
@@ -116,7 +117,7 @@ def test_who_sends_the_form_twice_renews_the_secret_once(browser, hook):
     form = {"key": re.search(r'renew".*?name="key" value="([^"]+)"', page(browser, hook), re.S).group(1)}
     first, again = (browser.post(f"{LIST}{hook.pk}/renew", form).content.decode() for _ in "12")
     hook.refresh_from_db()
-    assert secret_in(first) == webhooks.secrets(hook)[0]
+    assert secret_in(first) == registry.secrets(hook)[0]
     assert secret_in(again) == ""
 
 
@@ -127,24 +128,24 @@ def test_the_page_says_why_a_webhook_was_switched_off(browser, hook, state, said
 
 
 def test_a_removed_webhook_is_gone_with_its_log(browser, hook, carol):
-    webhooks.ping(carol, hook)
+    registry.ping(carol, hook)
     assert "is removed" in browser.post(f"{LIST}{hook.pk}/remove", follow=True).content.decode()
     assert not Delivery.objects.exists()
 
 
 def test_another_projects_delivery_is_not_found(browser, hook, carol):
     other = make_project(slug="other")
-    theirs = webhooks.ping(carol, webhooks.make(carol, other, "https://example.org", ["job.finished"])[0])
+    theirs = registry.ping(carol, registry.make(carol, other, "https://example.org", ["job.finished"])[0])
     assert browser.post(f"{LIST}deliveries/{theirs.pk}/again").status_code == 404
 
 
 def test_the_pages_take_a_constant_number_of_queries(browser, hook, project, carol, django_assert_num_queries):
-    webhooks.ping(carol, hook)
+    registry.ping(carol, hook)
     for _ in range(2):
         with django_assert_num_queries(4):
             browser.get(LIST)
         with django_assert_num_queries(6):
             browser.get(f"{LIST}{hook.pk}/")
         for _ in range(5):
-            webhooks.make(carol, project, "https://example.org", ["job.finished"])
-            webhooks.ping(carol, hook)
+            registry.make(carol, project, "https://example.org", ["job.finished"])
+            registry.ping(carol, hook)

@@ -15,10 +15,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from people import receipts, webhooks
+from people import receipts
 from people.access import ADMINS, Refused, member
 from people.forms import Keyed, WebhookForm
 from people.models import Delivery, Webhook
+from people.webhooks import registry
 
 PER_PAGE = 50
 
@@ -51,11 +52,11 @@ def _made(request: HttpRequest, form: WebhookForm) -> HttpResponse:
     shown = []
 
     def make() -> dict[str, int]:
-        webhook, secret = webhooks.make(request.user, request.project, **form.values())
+        webhook, secret = registry.make(request.user, request.project, **form.values())
         shown.append(secret)
         return {"webhook": webhook.pk}
 
-    webhooks.look_up(form.cleaned_data["url"])  # it asks the net: before the transaction
+    registry.look_up(form.cleaned_data["url"])  # it asks the net: before the transaction
     result, _new = receipts.once(request.user, form.cleaned_data["key"], make)
     return _page(request, webhook_or_404(request, result["webhook"]), shown="".join(shown))
 
@@ -70,8 +71,8 @@ def webhook(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             if "url" in form.changed_data:
-                webhooks.look_up(form.cleaned_data["url"])
-            webhooks.change(request.user, one, **form.values())
+                registry.look_up(form.cleaned_data["url"])
+            registry.change(request.user, one, **form.values())
             messages.success(request, _("The webhook is saved."))
             return redirect("webhook", request.project.slug, pk)
         except Refused as error:
@@ -104,7 +105,7 @@ def log(request: HttpRequest, one: Webhook) -> dict[str, Any]:
 @require_POST
 def webhook_switch(request: HttpRequest, pk: int) -> HttpResponse:
     """On or off, as the button said."""
-    verb = webhooks.switch_on if request.POST.get("to") == "on" else webhooks.switch_off
+    verb = registry.switch_on if request.POST.get("to") == "on" else registry.switch_off
     verb(request.user, webhook_or_404(request, pk))
     return redirect("webhook", request.project.slug, pk)
 
@@ -117,7 +118,7 @@ def webhook_renew(request: HttpRequest, pk: int) -> HttpResponse:
     one, form, shown = webhook_or_404(request, pk), Keyed(request.POST), []
 
     def renew() -> dict:
-        shown.append(webhooks.renew_secret(request.user, one))
+        shown.append(registry.renew_secret(request.user, one))
         return {}
 
     if form.is_valid():
@@ -128,7 +129,7 @@ def webhook_renew(request: HttpRequest, pk: int) -> HttpResponse:
 @member(*ADMINS)
 @require_POST
 def webhook_ping(request: HttpRequest, pk: int) -> HttpResponse:
-    webhooks.ping(request.user, webhook_or_404(request, pk))
+    registry.ping(request.user, webhook_or_404(request, pk))
     return redirect("webhook", request.project.slug, pk)
 
 
@@ -136,7 +137,7 @@ def webhook_ping(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def webhook_remove(request: HttpRequest, pk: int) -> HttpResponse:
     one = webhook_or_404(request, pk)
-    webhooks.remove(request.user, one)
+    registry.remove(request.user, one)
     messages.success(request, _("The webhook to %(url)s is removed.") % {"url": one.url})
     return redirect("webhooks", request.project.slug)
 
@@ -148,7 +149,7 @@ def delivery_again(request: HttpRequest, pk: int) -> HttpResponse:
     found = Delivery.objects.select_related("webhook__project").filter(webhook__project=request.project)
     delivery = get_object_or_404(found, pk=pk)
     try:
-        webhooks.redeliver(request.user, delivery)
+        registry.redeliver(request.user, delivery)
     except Refused as error:
         messages.error(request, str(error))
     return redirect("webhook", request.project.slug, delivery.webhook_id)

@@ -20,8 +20,9 @@ from django.db.models import QuerySet
 from django.utils.timezone import now
 from standardwebhooks import Webhook as Signer
 
-from people import outbox, outward, webhooks
+from people import outbox, outward
 from people.models import Delivery, Webhook
+from people.webhooks import registry
 
 State = Delivery.State
 MINUTE, HOUR = 60, 3600
@@ -77,7 +78,7 @@ def deliver() -> None:
 
 def send_some() -> None:
     taken = claim_some()
-    wanted = [one for one in taken if one.webhook.active or one.event == webhooks.PING]
+    wanted = [one for one in taken if one.webhook.active or one.event == registry.PING]
     for delivery in taken:
         if delivery not in wanted:
             end(delivery, Outcome(error="Its webhook was switched off."))
@@ -97,7 +98,7 @@ class Parcel:
 
 def parcel(delivery: Delivery) -> Parcel:
     body, at = json.dumps(delivery.payload, separators=(",", ":")), datetime.now(UTC)
-    signed = [Signer(one).sign(delivery.event_id, at, body) for one in webhooks.secrets(delivery.webhook)]
+    signed = [Signer(one).sign(delivery.event_id, at, body) for one in registry.secrets(delivery.webhook)]
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "Podium",
@@ -162,7 +163,7 @@ def conclude(delivery: Delivery, outcome: Outcome) -> None:
     webhook, gone = delivery.webhook, outcome.status == 410
     if not outcome.error:
         kept = end(delivery, outcome, State.DELIVERED)
-    elif delivery.event == webhooks.PING or delivery.attempts > len(LATER) or gone:
+    elif delivery.event == registry.PING or delivery.attempts > len(LATER) or gone:
         kept = end(delivery, outcome)
     else:
         kept = write(delivery, outcome, state=State.FAILED, next_at=now() + later(delivery.attempts))
@@ -171,9 +172,9 @@ def conclude(delivery: Delivery, outcome: Outcome) -> None:
     if not outcome.error:
         Webhook.objects.filter(pk=webhook.pk, failing_since__isnull=False).update(failing_since=None)
     elif gone:
-        webhooks.switch_off(None, webhook, Webhook.State.GONE)
+        registry.switch_off(None, webhook, Webhook.State.GONE)
     elif has_failed_for_long(webhook):
-        webhooks.switch_off(None, webhook, Webhook.State.FAILING)
+        registry.switch_off(None, webhook, Webhook.State.FAILING)
 
 
 def has_failed_for_long(webhook: Webhook) -> bool:
@@ -198,4 +199,4 @@ def write(delivery: Delivery, outcome: Outcome, **fields) -> bool:
 def wake_waiting() -> None:
     """Have sent what is due; the sweep calls this."""
     if due().exists():
-        webhooks.wake()
+        registry.wake()

@@ -9,11 +9,12 @@ from django.db import transaction
 from django.utils.timezone import now
 from standardwebhooks import WebhookVerificationError
 
-from people import deliveries, outward, webhooks
+from people import outward
 from people.access import Refused
 from people.models import AuditEvent, Delivery, Project, Webhook
+from people.webhooks import delivery, registry
 from tests.factories import make_project
-from tests.people.receiver import Receiver, drips, hangs, says
+from tests.people.webhooks.receiver import Receiver, drips, hangs, says
 from workers.queues import sweep, tidy
 
 pytestmark = pytest.mark.django_db
@@ -39,12 +40,12 @@ def hook(project, carol, receiver):
 
 
 def make(project, carol, url="https://example.org/", events=(FROZEN,)) -> Webhook:
-    webhook, webhook.secret = webhooks.make(carol, project, url, list(events))
+    webhook, webhook.secret = registry.make(carol, project, url, list(events))
     return webhook
 
 
 def happens(project, event=FROZEN) -> None:
-    webhooks.tell(Project.objects.get(pk=project.pk), event, "datasets/7", dataset=7)
+    registry.tell(Project.objects.get(pk=project.pk), event, "datasets/7", dataset=7)
 
 
 def only(hook) -> Delivery:
@@ -62,7 +63,7 @@ def let_pass(hook, **time) -> None:
 
 def test_an_event_arrives_signed_and_says_where_to_read_more(hook, project, receiver):
     happens(project)
-    deliveries.deliver()
+    delivery.deliver()
 
     [event] = receiver.events(hook.secret)
     assert event["type"] == "dataset.frozen"
@@ -73,9 +74,9 @@ def test_an_event_arrives_signed_and_says_where_to_read_more(hook, project, rece
 
 def test_the_wrong_secret_verifies_nothing(hook, project, receiver):
     happens(project)
-    deliveries.deliver()
+    delivery.deliver()
     with pytest.raises(WebhookVerificationError):
-        receiver.events(webhooks.secret(hook.pk))
+        receiver.events(registry.secret(hook.pk))
 
 
 def test_an_event_is_told_to_each_webhook_that_waits_for_it_and_to_no_other(hook, project, carol):
@@ -97,7 +98,7 @@ def test_a_deed_that_is_taken_back_is_told_to_nobody(hook, project):
 def test_where_nobody_waits_telling_asks_the_database_nothing(hook, project, django_assert_num_queries):
     fresh = Project.objects.get(pk=project.pk)
     with django_assert_num_queries(0):
-        webhooks.tell(fresh, "job.finished", "jobs/1", job=1)
+        registry.tell(fresh, "job.finished", "jobs/1", job=1)
 
 
 def test_a_project_knows_what_its_webhooks_wait_for(project, carol):
@@ -106,22 +107,22 @@ def test_a_project_knows_what_its_webhooks_wait_for(project, carol):
 
     first, second = make(project, carol, events=["job.finished", FROZEN]), make(project, carol)
     assert awaited() == ["job.finished", FROZEN]
-    webhooks.change(carol, first, events=["ranking.submitted"])
+    registry.change(carol, first, events=["ranking.submitted"])
     assert awaited() == ["ranking.submitted", FROZEN]
-    webhooks.switch_off(carol, second)
+    registry.switch_off(carol, second)
     assert awaited() == ["ranking.submitted"]
-    webhooks.switch_on(carol, second)
-    webhooks.remove(carol, first)
+    registry.switch_on(carol, second)
+    registry.remove(carol, first)
     assert awaited() == [FROZEN]
 
 
 def test_every_verb_leaves_an_event(project, carol):
     hook = make(project, carol)
-    webhooks.change(carol, hook, url="https://example.org/other")
-    webhooks.change(carol, hook, url="https://example.org/other")
-    webhooks.renew_secret(carol, hook)
-    webhooks.redeliver(carol, webhooks.ping(carol, hook))
-    for verb in (webhooks.switch_off, webhooks.switch_off, webhooks.switch_on, webhooks.remove):
+    registry.change(carol, hook, url="https://example.org/other")
+    registry.change(carol, hook, url="https://example.org/other")
+    registry.renew_secret(carol, hook)
+    registry.redeliver(carol, registry.ping(carol, hook))
+    for verb in (registry.switch_off, registry.switch_off, registry.switch_on, registry.remove):
         verb(carol, hook)
 
     verbs = [verb.split(" webhook")[0] for verb in AuditEvent.objects.order_by("pk").values_list("verb", flat=True)]
@@ -129,7 +130,7 @@ def test_every_verb_leaves_an_event(project, carol):
 
 
 def test_one_too_many_is_refused_in_words(project, carol, monkeypatch):
-    monkeypatch.setattr(webhooks, "MOST", 0)
+    monkeypatch.setattr(registry, "MOST", 0)
     with pytest.raises(Refused, match="remove one first"):
         make(project, carol)
 
@@ -140,16 +141,16 @@ def test_one_too_many_is_refused_in_words(project, carol, monkeypatch):
 def test_what_fails_is_sent_again_later_under_the_same_id(hook, project, receiver):
     receiver.plan = [says(500, b"out of \0 order"), says(200, b"ok")]
     happens(project)
-    deliveries.deliver()
+    delivery.deliver()
     failed = only(hook)
     assert (failed.state, failed.status, failed.error) == ("failed", 500, "It answered 500.")
     assert failed.response == "out of  order"
     assert timedelta(seconds=2) < failed.next_at - now() < timedelta(seconds=7)
 
-    deliveries.deliver()
+    delivery.deliver()
     assert len(receiver.got) == 1
     let_pass(hook, seconds=7)
-    deliveries.deliver()
+    delivery.deliver()
 
     assert (only(hook).state, only(hook).response, only(hook).attempts) == ("delivered", "ok", 2)
     assert len(set(receiver.ids())) == 1
@@ -162,22 +163,22 @@ def test_it_waits_longer_each_time_and_gives_up_in_the_end(hook, project, receiv
     pauses = []
     while only(hook).state != "given_up":
         let_pass(hook, days=2)
-        deliveries.deliver()
+        delivery.deliver()
         pauses.append(only(hook).next_at and (only(hook).next_at - now()).total_seconds())
 
-    assert len(receiver.got) == len(deliveries.LATER) + 1
+    assert len(receiver.got) == len(delivery.LATER) + 1
     *waited, last = pauses
     assert last is None
-    assert all(0.75 * pause < seconds < 1.25 * pause for seconds, pause in zip(waited, deliveries.LATER, strict=True))
+    assert all(0.75 * pause < seconds < 1.25 * pause for seconds, pause in zip(waited, delivery.LATER, strict=True))
 
 
 @pytest.mark.parametrize("server", [hangs, drips])
 def test_a_server_that_does_not_get_done_is_left(hook, project, receiver, server, monkeypatch):
-    monkeypatch.setattr(deliveries, "TIMEOUT", 0.2)
-    monkeypatch.setattr(deliveries, "WHOLE", 0.4)
+    monkeypatch.setattr(delivery, "TIMEOUT", 0.2)
+    monkeypatch.setattr(delivery, "WHOLE", 0.4)
     receiver.plan = [server]
     happens(project)
-    deliveries.deliver()
+    delivery.deliver()
 
     assert only(hook).state == "failed"
     assert only(hook).error in ("It was silent for 0.2 seconds.", "It did not answer within 0.4 seconds.")
@@ -187,14 +188,14 @@ def test_a_server_that_does_not_get_done_is_left(hook, project, receiver, server
 def test_a_redirect_is_not_followed(hook, project, receiver):
     receiver.plan = [says(302, Location=receiver.url), says(200)]
     happens(project)
-    deliveries.deliver()
+    delivery.deliver()
     assert (only(hook).state, only(hook).status, len(receiver.got)) == ("failed", 302, 1)
 
 
 def test_of_a_long_answer_the_beginning_is_kept(hook, project, receiver):
     receiver.plan = [says(200, "ä".encode() * 100_000)]
     happens(project)
-    deliveries.deliver()
+    delivery.deliver()
     assert (only(hook).state, only(hook).response) == ("delivered", "ä" * 1000)
 
 
@@ -202,7 +203,7 @@ def test_a_server_that_is_not_there_fails_the_delivery(project, carol, receiver)
     hook = make(project, carol, f"http://127.0.0.1:{receiver.server_port}/")
     receiver.__exit__()
     happens(project)
-    deliveries.deliver()
+    delivery.deliver()
     assert (only(hook).state, only(hook).status) == ("failed", None)
     assert only(hook).error
 
@@ -210,7 +211,7 @@ def test_a_server_that_is_not_there_fails_the_delivery(project, carol, receiver)
 def test_a_server_that_is_gone_ends_its_webhook(hook, project, receiver):
     receiver.plan = [says(410)]
     happens(project)
-    deliveries.deliver()
+    delivery.deliver()
 
     hook.refresh_from_db()
     assert (hook.state, only(hook).state) == ("gone", "given_up")
@@ -224,7 +225,7 @@ def test_a_webhook_that_failed_for_five_days_is_switched_off(hook, project, rece
     for days, state in ((0, "active"), (4, "active"), (6, "failing")):
         Webhook.objects.filter(failing_since__isnull=False).update(failing_since=now() - timedelta(days=days))
         let_pass(hook, days=1)
-        deliveries.deliver()
+        delivery.deliver()
         hook.refresh_from_db()
         assert hook.state == state
     assert Project.objects.get(pk=project.pk).awaited == []
@@ -235,36 +236,36 @@ def test_what_arrives_ends_the_failing(hook, project, receiver):
     happens(project)
     for failing in (True, False):
         let_pass(hook, days=1)
-        deliveries.deliver()
+        delivery.deliver()
         hook.refresh_from_db()
         assert (hook.failing_since is not None) == failing
 
 
 def test_what_waits_for_a_webhook_that_is_off_is_given_up_but_a_ping_arrives(hook, project, carol, receiver):
     happens(project)
-    webhooks.switch_off(carol, hook)
-    webhooks.ping(carol, hook)
-    deliveries.deliver()
+    registry.switch_off(carol, hook)
+    registry.ping(carol, hook)
+    delivery.deliver()
 
     assert [event["type"] for event in receiver.events(hook.secret)] == ["webhook.ping"]
     assert hook.deliveries.get(event=FROZEN).error == "Its webhook was switched off."
     with pytest.raises(Refused, match="switch it on"):
-        webhooks.redeliver(carol, hook.deliveries.get(event=FROZEN))
+        registry.redeliver(carol, hook.deliveries.get(event=FROZEN))
 
 
 def test_a_ping_is_tried_once(hook, carol, receiver):
     receiver.plan = [says(500)]
-    webhooks.ping(carol, hook)
-    deliveries.deliver()
+    registry.ping(carol, hook)
+    delivery.deliver()
     assert (only(hook).state, only(hook).next_at) == ("given_up", None)
 
 
 def test_what_was_delivered_is_sent_again_by_hand_under_its_id(hook, project, carol, receiver):
     happens(project)
-    deliveries.deliver()
-    webhooks.redeliver(carol, only(hook))
+    delivery.deliver()
+    registry.redeliver(carol, only(hook))
     assert (only(hook).state, only(hook).delivered_at) == ("waiting", None)
-    deliveries.deliver()
+    delivery.deliver()
 
     assert receiver.ids() == [only(hook).event_id] * 2
     assert only(hook).state == "delivered"
@@ -276,40 +277,40 @@ def test_what_was_delivered_is_sent_again_by_hand_under_its_id(hook, project, ca
 def test_two_workers_never_send_the_same_at_once(hook, project):
     happens(project)
     pk = only(hook).pk
-    assert deliveries.claim(pk).pk == pk
-    assert deliveries.claim(pk) is None
-    assert deliveries.claim_some() == []
+    assert delivery.claim(pk).pk == pk
+    assert delivery.claim(pk) is None
+    assert delivery.claim_some() == []
 
 
 def test_what_a_killed_worker_held_is_sent_when_its_lease_is_over(hook, project, receiver):
     happens(project)
-    held = deliveries.claim(only(hook).pk)  # and dies
+    held = delivery.claim(only(hook).pk)  # and dies
     sweep()
-    deliveries.deliver()
+    delivery.deliver()
     assert receiver.got == []
     Delivery.objects.update(leased_until=now() - timedelta(seconds=1))
-    deliveries.deliver()
+    delivery.deliver()
     assert receiver.ids() == [held.event_id]
 
 
 def test_who_was_slow_writes_nothing_over_what_another_one_found(hook, project):
     happens(project)
-    slow = deliveries.claim(only(hook).pk)
+    slow = delivery.claim(only(hook).pk)
     Delivery.objects.update(leased_until=now() - timedelta(seconds=1))
-    deliveries.conclude(deliveries.claim(slow.pk), deliveries.Outcome(status=200))
-    deliveries.conclude(slow, deliveries.Outcome(status=500, error="It answered 500."))
+    delivery.conclude(delivery.claim(slow.pk), delivery.Outcome(status=200))
+    delivery.conclude(slow, delivery.Outcome(status=500, error="It answered 500."))
     assert (only(hook).state, only(hook).status) == ("delivered", 200)
     assert Webhook.objects.get().failing_since is None
 
 
 def test_a_webhook_that_has_missed_much_does_not_hold_up_another(hook, project, carol):
-    for _ in range(deliveries.AT_ONCE + 3):
+    for _ in range(delivery.AT_ONCE + 3):
         happens(project)
     late = make(project, carol)
     happens(project)
 
-    taken = deliveries.claim_some()
-    assert len(taken) == deliveries.AT_ONCE + 1
+    taken = delivery.claim_some()
+    assert len(taken) == delivery.AT_ONCE + 1
     assert [one.webhook for one in taken].count(late) == 1
 
 
@@ -317,14 +318,14 @@ def test_a_webhook_that_fails_is_tried_with_one_alone(hook, project):
     for _ in range(3):
         happens(project)
     Webhook.objects.update(failing_since=now())
-    assert len(deliveries.claim_some()) == 1
+    assert len(delivery.claim_some()) == 1
 
 
 def test_a_webhook_removed_while_something_is_on_its_way_is_no_fault(hook, project, carol, receiver):
     happens(project)
-    taken = deliveries.claim(only(hook).pk)
-    webhooks.remove(carol, Webhook.objects.get())
-    deliveries.conclude(taken, deliveries.Outcome(status=410, error="It answered 410."))
+    taken = delivery.claim(only(hook).pk)
+    registry.remove(carol, Webhook.objects.get())
+    delivery.conclude(taken, delivery.Outcome(status=410, error="It answered 410."))
     assert not Webhook.objects.exists()
 
 
@@ -343,15 +344,15 @@ def test_the_log_is_tidied(hook, project):
 
 def test_no_table_holds_the_secret_and_the_former_one_signs_for_a_day(hook, project, carol, receiver):
     former = hook.secret
-    renewed = webhooks.renew_secret(carol, hook)
+    renewed = registry.renew_secret(carol, hook)
     happens(project)
-    deliveries.deliver()
+    delivery.deliver()
 
     assert renewed != former
     assert receiver.events(renewed) == receiver.events(former)
     assert former.removeprefix("whsec_") not in str(list(Webhook.objects.values()))
     Webhook.objects.update(renewed_at=now() - timedelta(days=2))
-    assert webhooks.secrets(Webhook.objects.get()) == [renewed]
+    assert registry.secrets(Webhook.objects.get()) == [renewed]
 
 
 # Where nothing is sent
@@ -374,20 +375,20 @@ def test_an_address_that_is_none_is_refused(url, settings):
 def test_a_private_address_is_refused_when_a_webhook_is_made(host, settings):
     settings.WEBHOOK_PRIVATE = False
     with pytest.raises(Refused, match="private address") as caught:
-        webhooks.look_up(f"https://{host}/hooks")
+        registry.look_up(f"https://{host}/hooks")
     assert caught.value.field == "url"
 
 
 def test_an_unknown_host_is_refused():
     with pytest.raises(Refused, match="no such host"):
-        webhooks.look_up("https://nowhere.invalid/")
+        registry.look_up("https://nowhere.invalid/")
 
 
 def test_a_name_that_has_become_private_is_not_called(project, carol, receiver, settings):
     settings.WEBHOOK_PRIVATE = False
     hook = make(project, carol, f"https://localhost:{urlsplit(receiver.url).port}/")
     happens(project)
-    deliveries.deliver()
+    delivery.deliver()
 
     assert receiver.got == []
     assert "private address" in only(hook).error
