@@ -8,12 +8,12 @@ from typing import Any
 from django.db import close_old_connections
 
 from config.gateway import Gateway
-from people import bodies
+from people import request_limits
 
 
 def largest(environ: dict[str, Any]) -> int:
     close_old_connections()  # as each request begins; this comes before
-    return bodies.largest(environ)
+    return request_limits.largest(environ)
 
 
 application = Gateway(wsgi, largest)

@@ -11,7 +11,7 @@ import socket
 import tempfile
 from pathlib import Path
 
-from people.private import make_private
+from people.file_permissions import make_private
 
 DISK_NEEDED = 2 * 2**30
 

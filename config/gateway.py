@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
-from people import bodies
+from people import request_limits
 
 THREADS = 8
 IN_MEMORY = 2**18  # bytes of a body; what is longer lies in a temporary file
@@ -78,7 +78,7 @@ class Gateway:
         try:
             await self.read(environ, receive)
         except Refused as refusal:
-            environ[bodies.REFUSED] = refusal.status
+            environ[request_limits.REFUSED] = refusal.status
             body.seek(0)
             body.truncate()
         # also of a chunked body, whose length nobody knew
@@ -111,8 +111,8 @@ class Gateway:
 
         Who sends a large body is looked up first.
         """
-        if size <= bodies.SMALL:
-            return bodies.SMALL
+        if size <= request_limits.SMALL:
+            return request_limits.SMALL
         limit = await self.in_thread(self.largest, environ)
         if size > limit:
             raise Refused(413)
@@ -134,7 +134,7 @@ class Gateway:
         """
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info=None) -> None:
-            closing = [("connection", "close")] if bodies.REFUSED in environ else []
+            closing = [("connection", "close")] if request_limits.REFUSED in environ else []
             sender.start(int(status[:3]), headers + closing)
 
         response = self.wsgi(environ, start_response)

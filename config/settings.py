@@ -207,16 +207,16 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 PASSWORD_RESET_TIMEOUT = 60 * 60 * 2
 
-# django-axes counts failed log-ins; people/throttle.py says what a lock means here.
+# django-axes counts failed log-ins; people/login_lockout.py says what a lock means here.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "people.sessions.Accounts"]
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = LOGIN_FAILURES
 AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_LOCK_MINUTES)
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # who waits gets in, however often they tried meanwhile
-AXES_USERNAME_CALLABLE = "people.throttle.email"
-AXES_CLIENT_IP_CALLABLE = "people.throttle.address"
-AXES_LOCKOUT_CALLABLE = "people.throttle.respond"
+AXES_USERNAME_CALLABLE = "people.login_lockout.email"
+AXES_CLIENT_IP_CALLABLE = "people.login_lockout.address"
+AXES_LOCKOUT_CALLABLE = "people.login_lockout.respond"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False  # people/admin.py shows its rows like all others
 AXES_VERBOSE = False

@@ -6,7 +6,7 @@ from django.conf import settings
 
 from labeling import upload
 from modelops.models import Job
-from people.housekeeping import long_ago
+from people.retention import long_ago
 
 
 def forget() -> None:

@@ -17,7 +17,7 @@ from django.views.decorators.vary import vary_on_headers
 from modelops import forms, jobs, recipes, registry
 from modelops.models import Job, ModelVersion
 from modelops.results import charts, final_table, recipe_rows
-from people import receipts
+from people import idempotency
 from people.access import ADMINS, READERS, member
 from people.models import Project
 
@@ -136,7 +136,7 @@ def job_new(request: HttpRequest, kind: str) -> HttpResponse:
     form = forms.JobForm(request.project, kind, request.POST or None, initial=asked(request))
     if request.method == "POST" and form.is_valid():
         try:
-            result, _new = receipts.once(
+            result, _new = idempotency.once(
                 request.user, form.cleaned_data["key"], lambda: {"job": form.request(request.user).pk}
             )
             return after_start(request, result["job"])
@@ -197,7 +197,7 @@ def model_register(request: HttpRequest) -> HttpResponse:
     form = forms.RegisterForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            result, _new = receipts.once(
+            result, _new = idempotency.once(
                 request.user, form.cleaned_data["key"], lambda: {"model": register(request, form).pk}
             )
             return redirect("model", request.project.slug, result["model"])
@@ -212,7 +212,7 @@ def model_serve(request: HttpRequest) -> HttpResponse:
     form = forms.ServedForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            result, _new = receipts.once(
+            result, _new = idempotency.once(
                 request.user, form.cleaned_data["key"], lambda: {"model": serve(request, form).pk}
             )
             return redirect("model", request.project.slug, result["model"])

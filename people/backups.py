@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from django.conf import settings
 from django.db import connection
 
-from people.private import make_private
+from people.file_permissions import make_private
 
 FOLDERS = ("datasets", "models", "uploads")
 FILES = ("secret", "demo-accounts.txt")

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from people import accounts, audit, mail, throttle
+from people import accounts, audit, login_lockout, mail
 from people.models import FLAGS, Membership, Project, Token, User, Webhook
 
 
@@ -51,7 +51,7 @@ class LoginForm(AuthenticationForm):
     }
 
     def get_invalid_login_error(self) -> ValidationError:
-        locked = throttle.message(self.request)
+        locked = login_lockout.message(self.request)
         return ValidationError(locked, code="locked") if locked else super().get_invalid_login_error()
 
 
@@ -88,7 +88,7 @@ class NewPasswordForm(SetPasswordForm):
     @transaction.atomic
     def save(self, commit: bool = True) -> User:
         audit.record(self.user, "reset password", self.user)
-        throttle.lift(self.user, self.user)
+        login_lockout.lift(self.user, self.user)
         return super().save(commit)
 
 

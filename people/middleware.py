@@ -6,7 +6,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from people import bodies
+from people import request_limits
 from people.api import problems
 
 
@@ -31,16 +31,16 @@ class LimitBodies:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        status = request.META.get(bodies.REFUSED)
+        status = request.META.get(request_limits.REFUSED)
         if status == 408:
             return refuse(
                 request,
                 408,
                 _("The request took too long to arrive. Try again, or send less at once."),
             )
-        length = bodies.announced(request)
-        if status == 413 or (length > bodies.SMALL and length > bodies.limit(request)):
-            size = filesizeformat(bodies.limit(request))
+        length = request_limits.announced(request)
+        if status == 413 or (length > request_limits.SMALL and length > request_limits.limit(request)):
+            size = filesizeformat(request_limits.limit(request))
             return refuse(
                 request,
                 413,

@@ -13,7 +13,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from people.outward import proper_address
+from people.public_urls import proper_address
 
 
 def known_zone(name: str) -> None:

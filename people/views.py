@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
-from people import accounts, forms, invitations, mail, projects, receipts, throttle, tokens
+from people import accounts, forms, idempotency, invitations, login_lockout, mail, projects, tokens
 from people.access import Refused, site_admin
 from people.models import Membership, Project, Token, User
 
@@ -82,7 +82,7 @@ def _new_token(request: HttpRequest, form: forms.TokenForm) -> str:
         shown.append(text)
         return {"token": token.pk}
 
-    receipts.once(request.user, form.cleaned_data["key"], make)
+    idempotency.once(request.user, form.cleaned_data["key"], make)
     return "".join(shown)
 
 
@@ -103,7 +103,7 @@ def project_new(request: HttpRequest) -> HttpResponse:
     form = forms.ProjectForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            result, _new = receipts.once(
+            result, _new = idempotency.once(
                 request.user,
                 form.cleaned_data["key"],
                 lambda: {"slug": projects.create(request.user, **form.values()).slug},
@@ -147,7 +147,7 @@ def _created(request: HttpRequest, form: forms.NewAccountForm) -> HttpResponse:
         shown.append(password)
         return {"account": person.pk}
 
-    result, _new = receipts.once(request.user, form.cleaned_data["key"], create)
+    result, _new = idempotency.once(request.user, form.cleaned_data["key"], create)
     person = User.objects.get(pk=result["account"])
     return render(
         request, "people/account_password.html", {"person": person, "password": "".join(shown), "fresh": True}
@@ -165,7 +165,7 @@ def account_edit(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect("accounts")
         except Refused as error:
             form.add_error(error.field, str(error))
-    memberships, locks = person.memberships.select_related("project"), throttle.locks(person.email)
+    memberships, locks = person.memberships.select_related("project"), login_lockout.locks(person.email)
     context = {"form": form, "person": person, "memberships": memberships, "locks": locks}
     return render(request, "people/account_edit.html", context, status=422 if form.errors else 200)
 
@@ -206,6 +206,6 @@ def account_password(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def account_unlock(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
-    throttle.lift(request.user, person)
+    login_lockout.lift(request.user, person)
     messages.success(request, _("%(person)s may try to log in again.") % {"person": person})
     return redirect("account-edit", pk)

@@ -6,7 +6,7 @@ from celery.signals import worker_ready
 from labeling import assignment, tidying
 from modelops import jobs
 from modelops.models import Job
-from people import housekeeping, mail
+from people import mail, retention
 from people.webhooks import delivery
 from workers import data, machine, pulse, sampling, training  # noqa: F401  (pulse connects its signals)
 
@@ -50,7 +50,7 @@ def sweep() -> None:
 @shared_task(name="tidy")
 def tidy() -> None:
     """What would fill the disk and the tables in the course of months."""
-    housekeeping.forget()
+    retention.forget()
     tidying.forget()
 
 

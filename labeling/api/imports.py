@@ -22,8 +22,8 @@ from modelops.api.shared import filled, recipe_field, started, under_way
 from modelops.models import Job
 from people.access import ADMINS
 from people.api.base import Act, Detail, Endpoint, Verb, once
-from people.bodies import takes_upload
 from people.models import Project
+from people.request_limits import takes_upload
 
 
 class UploadInput(serializers.Serializer):

@@ -23,8 +23,8 @@ from people.access import READERS
 from people.api import strict
 from people.api.base import EditEndpoint, Endpoint, ListEndpoint, Listing
 from people.api.filters import BooleanFilter, IdFilter
-from people.bodies import takes_upload
 from people.models import Project
+from people.request_limits import takes_upload
 
 MOST = 10_000  # prompts in one request
 

@@ -11,12 +11,13 @@ from django.utils.functional import cached_property
 from rest_framework import serializers
 
 from labeling import assignment as assignments
-from labeling import forms, pseudonyms, ranking
+from labeling import forms, ranking
 from labeling.api import judging
 from labeling.api.assignments import AssignmentBody, OwnVerb, Sheet, own_or_404, sheet
 from labeling.api.shared import ShownAnswer, Turn
 from labeling.models import Assignment, Prompt, RankedCandidate, Ranking, RankingTask
 from labeling.prompts import as_stored
+from people import pseudonyms
 from people.access import RANKERS, READERS, Role
 from people.api.base import Answer, DetailEndpoint, ListEndpoint, Verb
 from people.api.filters import MOST_ID, BooleanFilter, IdFilter

@@ -8,9 +8,10 @@ from django.utils.functional import cached_property
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from labeling import pseudonyms, writing
+from labeling import writing
 from labeling.api.shared import Turn
 from labeling.models import Demonstration, Prompt, Writing
+from people import pseudonyms
 from people.access import ADMINS, LEADS, RANKERS, READERS, Refused
 from people.api.base import Endpoint, ListEndpoint, Verb
 from people.api.filters import IdFilter

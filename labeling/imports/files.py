@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from people.nested import too_deep
+from people.json_depth import too_deep
 
 LONGEST_ROW = 8 * 2**20  # bytes
 PACKED = 100  # times that a file may grow when it is unpacked

@@ -16,7 +16,7 @@ from labeling.models import DatasetRanking
 from modelops import datasets, recipes
 from modelops.models import Dataset, Job
 from modelops.views import after_start
-from people import receipts
+from people import idempotency
 from people.access import ADMINS, READERS, Role, member
 from people.models import Project
 
@@ -78,7 +78,7 @@ def freeze(request: HttpRequest) -> HttpResponse:
     form = FreezeForm(request.project, request.POST or None, names=names)
     if request.method == "POST" and form.is_valid() and "look" not in request.POST:
         key = form.cleaned_data["key"]
-        result, _new = receipts.once(request.user, key, lambda: {"job": form.request(request.user).pk})
+        result, _new = idempotency.once(request.user, key, lambda: {"job": form.request(request.user).pk})
         return after_start(request, result["job"])
     shown = freeze_form.preview(request.project, freeze_form.recipe_of(form), names)
     status = 422 if form.errors else 200

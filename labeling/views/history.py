@@ -17,7 +17,7 @@ from labeling.models import Assignment, RankedCandidate, Ranking
 from labeling.prompts import as_stored
 from labeling.views.card import around, card, undoable
 from labeling.views.rank import own_or_404
-from people import receipts
+from people import idempotency
 from people.access import RANKERS, member
 
 PER_PAGE = 30
@@ -75,7 +75,7 @@ def revise(request: HttpRequest, assignment_id: int) -> HttpResponse:
 def _save(request: HttpRequest, assignment: Assignment, revisions: list[Ranking]) -> HttpResponse:
     typed = forms.typed(request.POST, assignment)
     try:
-        receipts.once(request.user, forms.key(request.POST), lambda: _revise(assignment, typed))
+        idempotency.once(request.user, forms.key(request.POST), lambda: _revise(assignment, typed))
     except ranking.InvalidRanking as wrong:
         ranking.save_revision_draft(assignment, typed)
         return _card(request, assignment, typed, revisions, wrong=wrong, status=422)

@@ -13,11 +13,11 @@ from django.views.decorators.http import require_POST
 
 from labeling import gold, peers
 from labeling.models import Ranking, RankingTask
-from people import invitations, projects, receipts
+from people import idempotency, invitations, projects
 from people.access import ADMINS, LEADS, Refused, Role, member
-from people.entrance import show_link
 from people.forms import MemberForm, SettingsForm
 from people.models import Invitation, Membership, Project, User
+from people.signup import show_link
 
 
 @member(*LEADS)
@@ -61,7 +61,7 @@ def let_in(request: HttpRequest, form: MemberForm) -> HttpResponse:
         shown.append(token)
         return {"invitation": invitation.pk}
 
-    result, _new = receipts.once(request.user, form.cleaned_data["key"], verb)
+    result, _new = idempotency.once(request.user, form.cleaned_data["key"], verb)
     if "invitation" in result:
         return show_link(request, Invitation.objects.get(pk=result["invitation"]), "".join(shown))
     return redirect("members", request.project.slug)

@@ -16,9 +16,9 @@ from labeling.prompts import as_stored
 from labeling.upload import LABELS, ConfirmForm, UploadForm, discard
 from labeling.views.tasks import with_skips
 from modelops.models import Job
-from people import receipts
+from people import idempotency
 from people.access import ADMINS, member
-from people.bodies import takes_upload
+from people.request_limits import takes_upload
 
 PER_PAGE = 50
 
@@ -127,7 +127,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     form = UploadForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         key = form.cleaned_data["key"]
-        result, new = receipts.once(
+        result, new = idempotency.once(
             request.user, key, lambda: {"job": form.request_check(request.user, request.project).pk}
         )
         if not new:
@@ -144,7 +144,9 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         again = "check" in request.POST
         key = form.cleaned_data["key"]
-        result, _new = receipts.once(request.user, key, lambda: {"job": form.request(request.user, dry_run=again).pk})
+        result, _new = idempotency.once(
+            request.user, key, lambda: {"job": form.request(request.user, dry_run=again).pk}
+        )
         return redirect("prompts-confirm" if again else "job", request.project.slug, result["job"])
     context = looked_at(job) | {"form": form}
     return render(request, "labeling/confirm.html", context, status=422 if form.errors else 200)

@@ -19,7 +19,7 @@ from labeling.models import Assignment
 from labeling.views.card import after, card, page, undoable
 from labeling.views.frame import fresh
 from labeling.working import NotWorking
-from people import receipts
+from people import idempotency
 from people.access import RANKERS, member
 from people.db.compiled import composed
 
@@ -48,7 +48,7 @@ def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
         return {}
 
     try:
-        _result, new = receipts.once(request.user, forms.key(request.POST), submit)
+        _result, new = idempotency.once(request.user, forms.key(request.POST), submit)
     except ranking.InvalidRanking as wrong:
         assignments.save_draft(assignment, typed)
         return card(request, assignment, typed, wrong, status=422)

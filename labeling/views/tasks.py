@@ -20,7 +20,7 @@ from django.views.decorators.http import require_GET, require_POST
 from labeling import drafts, forms, gold, ranking, set_aside, settling
 from labeling.models import Assignment, Ranking, RankingTask
 from labeling.views import card
-from people import receipts
+from people import idempotency
 from people.access import ADMINS, LEADS, Refused, member
 from people.models import User
 
@@ -187,7 +187,7 @@ def unsaved(request: HttpRequest, sheet: Sheet, verb: Callable) -> HttpResponse 
         return {"ranking": verb(request.user, sheet.task, forms.judgment(typed)).pk}
 
     try:
-        receipts.once(request.user, forms.key(request.POST), once)
+        idempotency.once(request.user, forms.key(request.POST), once)
     except ranking.InvalidRanking as wrong:
         return _shown(request, sheet, typed, wrong)
     drafts.discard(sheet.task, sheet.person, sheet.kind)

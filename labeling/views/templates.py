@@ -15,10 +15,10 @@ from django.views.decorators.http import require_POST
 
 from labeling import filling
 from labeling.models import Prompt, PromptTemplate
-from people import receipts
+from people import idempotency
 from people.access import ADMINS, Refused, member
-from people.bodies import takes_upload
 from people.forms import Keyed
+from people.request_limits import takes_upload
 
 SHOWN = 5
 SPLITS = [("", gettext_lazy("by author or conversation")), *Prompt.Split.choices]
@@ -73,7 +73,7 @@ def templates(request: HttpRequest) -> HttpResponse:
     form = TemplateForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            result, _new = receipts.once(
+            result, _new = idempotency.once(
                 request.user, form.cleaned_data["key"], lambda: {"template": create(request, form).pk}
             )
             return redirect("template", request.project.slug, result["template"])

@@ -21,7 +21,7 @@ from labeling.forms import seconds_of
 from labeling.models import Prompt, Writing
 from labeling.views.card import ROLES
 from labeling.working import NotWorking
-from people import receipts
+from people import idempotency
 from people.access import ADMINS, LEADS, RANKERS, Refused, member
 from people.forms import Keyed
 
@@ -185,7 +185,7 @@ def ask(request: HttpRequest, kind: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         verb = writing.ask_demonstrations if kind == "demonstration" else writing.ask_prompts
         key, values = form.cleaned_data["key"], form.values()
-        result, _new = receipts.once(
+        result, _new = idempotency.once(
             request.user, key, lambda: {"count": verb(request.user, request.project, **values)}
         )
         tell(request, result["count"])

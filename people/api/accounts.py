@@ -10,7 +10,7 @@ from django.utils.timezone import now
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from people import accounts, throttle, tokens
+from people import accounts, login_lockout, tokens
 from people.api.base import Act, Answer, Editing, Listing, SiteEndpoint, SiteVerb
 from people.models import Token, User, known_zone
 
@@ -194,7 +194,7 @@ class UnlockAccount(AccountVerb):
     """Lift the lock that failed log-ins led to."""
 
     def deed(self, user: User) -> None:
-        throttle.lift(self.actor, user)
+        login_lockout.lift(self.actor, user)
 
 
 class Password(serializers.Serializer):

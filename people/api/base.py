@@ -23,7 +23,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from people import receipts
+from people import idempotency
 from people.access import ADMINS, ANYONE, membership_or_404, refuse_archived
 from people.api import problems, strict
 from people.api.filters import MOST_ID
@@ -238,7 +238,7 @@ def once(request: Request, verb: Callable[[], Answer]) -> Response:
         answers[:] = [verb()]
         return _kept(asked, answers[0])
 
-    kept, new = receipts.once(request.user, uuid5(NAMESPACE_URL, key) if key else uuid4(), run)
+    kept, new = idempotency.once(request.user, uuid5(NAMESPACE_URL, key) if key else uuid4(), run)
     if kept.get("asked") != asked:
         reused = "This key came with another request: use a new one."
         raise problems.Unprocessable({"Idempotency-Key": [reused]})

@@ -9,7 +9,7 @@ from django.urls import reverse
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from people import entrance, invitations
+from people import invitations, signup
 from people.access import ADMINS, Role, invitation_or_404
 from people.api.base import Act, Answer, Endpoint, Listing, SiteEndpoint, SiteVerb
 from people.models import Invitation, Project
@@ -43,7 +43,7 @@ class ToProject(ToSite):
 def made(request, invitation: Invitation, token: str) -> Answer:
     """The invitation, mailed, with its link."""
     link = request.build_absolute_uri(reverse("join", args=[token]))
-    entrance.mail_link(request, invitation, link)
+    signup.mail_link(request, invitation, link)
     return Answer(
         InvitationBody(invitation).data, location=f"/api/v1/invitations/{invitation.pk}", secret={"link": link}
     )

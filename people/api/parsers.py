@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 
-from people.nested import DEEPEST, too_deep
+from people.json_depth import DEEPEST, too_deep
 
 
 class Json(JSONParser):

@@ -2,7 +2,7 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import people.outward
+import people.public_urls
 import uuid
 from django.conf import settings
 from django.db import migrations, models
@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
             name='Webhook',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('url', models.CharField(max_length=500, validators=[people.outward.proper_address], verbose_name='address')),
+                ('url', models.CharField(max_length=500, validators=[people.public_urls.proper_address], verbose_name='address')),
                 ('events', models.JSONField(verbose_name='events')),
                 ('state', models.CharField(choices=[('active', 'active: is told of its events'), ('off', 'off: an admin switched it off'), ('gone', 'off: its server answered that it is gone (410)'), ('failing', 'off: nothing had arrived there for five days')], default='active', max_length=10, verbose_name='state')),
                 ('failing_since', models.DateTimeField(help_text='The first failure since something last arrived.', null=True)),

@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 from django.utils.timezone import now
 from standardwebhooks import Webhook as Signer
 
-from people import outbox, outward
+from people import outbox, public_urls
 from people.models import Delivery, Webhook
 from people.webhooks import registry
 
@@ -115,7 +115,7 @@ class Looked(httpx.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         request.extensions = {**request.extensions, "sni_hostname": request.url.raw_host.decode("ascii")}
-        request.url = request.url.copy_with(host=await asyncio.to_thread(outward.reached, request.url))
+        request.url = request.url.copy_with(host=await asyncio.to_thread(public_urls.reached, request.url))
         return await super().handle_async_request(request)
 
 

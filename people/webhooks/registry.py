@@ -19,7 +19,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from people import audit, housekeeping, outbox, outward
+from people import audit, outbox, public_urls, retention
 from people.access import Refused
 from people.models import Delivery, Project, User, Webhook
 
@@ -89,8 +89,8 @@ def wake() -> None:
 def look_up(url: str) -> None:
     """Raises Refused for the address of a host that is private, or unknown. It asks the net: before any transaction."""
     try:
-        outward.reached(httpx.URL(url))
-    except outward.NotPublic as error:
+        public_urls.reached(httpx.URL(url))
+    except public_urls.NotPublic as error:
         raise Refused(str(error), "url") from error
     except OSError as error:
         raise Refused(_("There is no such host."), "url") from error
@@ -157,7 +157,7 @@ def renew_secret(actor: User, webhook: Webhook) -> str:
 def remove(actor: User, webhook: Webhook) -> None:
     """It goes, and its log with it."""
     switch_off(actor, webhook)
-    housekeeping.delete(webhook.deliveries.all())
+    retention.delete(webhook.deliveries.all())
     with transaction.atomic():
         audit.record(actor, "remove webhook", webhook, webhook.project, url=webhook.url)
         webhook.delete()

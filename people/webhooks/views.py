@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from people import receipts
+from people import idempotency
 from people.access import ADMINS, Refused, member
 from people.forms import Keyed, WebhookForm
 from people.models import Delivery, Webhook
@@ -57,7 +57,7 @@ def _made(request: HttpRequest, form: WebhookForm) -> HttpResponse:
         return {"webhook": webhook.pk}
 
     registry.look_up(form.cleaned_data["url"])  # it asks the net: before the transaction
-    result, _new = receipts.once(request.user, form.cleaned_data["key"], make)
+    result, _new = idempotency.once(request.user, form.cleaned_data["key"], make)
     return _page(request, webhook_or_404(request, result["webhook"]), shown="".join(shown))
 
 
@@ -122,7 +122,7 @@ def webhook_renew(request: HttpRequest, pk: int) -> HttpResponse:
         return {}
 
     if form.is_valid():
-        receipts.once(request.user, form.cleaned_data["key"], renew)
+        idempotency.once(request.user, form.cleaned_data["key"], renew)
     return _page(request, one, shown="".join(shown))
 
 

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils.timezone import now
 
-from people import housekeeping, mail, outbox
+from people import mail, outbox, retention
 from people.models import Letter
 from tests.factories import make_person
 
@@ -247,6 +247,6 @@ def test_old_letters_are_forgotten(ann, settings):
     ask()
     Letter.objects.update(created_at=now() - timedelta(days=settings.KEEP_DAYS + 1))
 
-    housekeeping.forget()
+    retention.forget()
 
     assert not Letter.objects.exists()

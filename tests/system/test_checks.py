@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from config import broker, checks
-from people.private import make_private
+from people.file_permissions import make_private
 from tests.system.podium import ROOT
 
 

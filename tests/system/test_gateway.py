@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from config import gateway
-from people import bodies
+from people import request_limits
 
-LARGE = 2 * bodies.SMALL
+LARGE = 2 * request_limits.SMALL
 SCOPE = {
     "type": "http", "method": "POST", "path": "/", "query_string": b"", "http_version": "1.1", "scheme": "http",
     "server": ("127.0.0.1", 8000), "client": ("192.0.2.7", 4711),
@@ -32,7 +32,7 @@ class Echo:
         self.threads.add(threading.current_thread().name)
         body = environ["wsgi.input"].read()
         self.sizes.append(len(body))
-        start_response(f"{environ.get(bodies.REFUSED, 200)} said", [("Content-Type", "text/plain")])
+        start_response(f"{environ.get(request_limits.REFUSED, 200)} said", [("Content-Type", "text/plain")])
         return Whole([body[:100]])
 
 

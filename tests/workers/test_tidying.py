@@ -35,7 +35,7 @@ def test_receipts_are_kept_for_as_long_as_the_setting_says(carol, settings):
 
 
 def test_many_old_receipts_go_in_several_writes(carol, monkeypatch):
-    monkeypatch.setattr("people.housekeeping.BATCH", 2)
+    monkeypatch.setattr("people.retention.BATCH", 2)
     old = now() - timedelta(days=400)
     Receipt.objects.bulk_create(Receipt(user=carol, key=uuid4(), created_at=old) for _ in range(5))
     tidy()

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils.timezone import now
 from standardwebhooks import WebhookVerificationError
 
-from people import outward
+from people import public_urls
 from people.access import Refused
 from people.models import AuditEvent, Delivery, Project, Webhook
 from people.webhooks import delivery, registry
@@ -365,7 +365,7 @@ def test_no_table_holds_the_secret_and_the_former_one_signs_for_a_day(hook, proj
 def test_an_address_that_is_none_is_refused(url, settings):
     settings.WEBHOOK_PRIVATE = False
     with pytest.raises(ValidationError):
-        outward.proper_address(url)
+        public_urls.proper_address(url)
 
 
 @pytest.mark.parametrize(

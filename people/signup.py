@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
-from people import access, forms, invitations, mail, receipts
+from people import access, forms, idempotency, invitations, mail
 from people.access import Refused, site_admin
 from people.models import Invitation, User
 
@@ -144,7 +144,7 @@ def _invited(request: HttpRequest, form: forms.InviteForm) -> HttpResponse:
         shown.append(token)
         return {"invitation": invitation.pk}
 
-    result, _new = receipts.once(request.user, form.cleaned_data["key"], verb)
+    result, _new = idempotency.once(request.user, form.cleaned_data["key"], verb)
     return show_link(request, Invitation.objects.get(pk=result["invitation"]), "".join(shown))
 
 

@@ -9,7 +9,7 @@ from django.utils.timezone import now
 from granian.utils.proxies import wrap_wsgi_with_proxy_headers
 
 from config import settings as config
-from people import throttle
+from people import login_lockout
 from people.models import AuditEvent, User
 from tests.factories import PASSWORD, make_person
 
@@ -110,8 +110,8 @@ def test_an_administrator_lifts_a_lock_on_the_account_s_page(client_for, ann):
 def test_a_lock_and_its_end_are_remembered(ann):
     fail(LIMIT + 3)
     root = make_person(is_staff=True)
-    throttle.lift(root, ann)
-    throttle.lift(root, ann)
+    login_lockout.lift(root, ann)
+    login_lockout.lift(root, ann)
 
     events = AuditEvent.objects.order_by("pk").values_list("verb", "actor", "thing")
     assert list(events) == [

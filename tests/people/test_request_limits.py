@@ -4,7 +4,7 @@ import pytest
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
-from people import bodies, tokens
+from people import request_limits, tokens
 
 pytestmark = pytest.mark.django_db
 HUGE = "1500000000"
@@ -46,7 +46,7 @@ def test_a_large_body_is_refused_to_a_script_as_a_problem():
 
 
 def test_what_is_small_goes_on():
-    assert announce(Client(), "/login/", bodies.SMALL).status_code == 200
+    assert announce(Client(), "/login/", request_limits.SMALL).status_code == 200
 
 
 @pytest.mark.parametrize("path", UPLOADS)
@@ -74,24 +74,24 @@ def test_a_template_s_table_may_be_a_large_file(client_for, carol, project):
 
 def test_the_server_is_told_the_same_before_it_reads(client_for, carol, settings):
     """By the head alone: the session and the token are looked up, and a paused person is nobody."""
-    path, large = UPLOADS[0], settings.UPLOAD_LIMIT + bodies.AROUND
+    path, large = UPLOADS[0], settings.UPLOAD_LIMIT + request_limits.AROUND
     cookie = f"sessionid={client_for(carol).cookies['sessionid'].value}"
 
     def largest(path, **headers):
-        return bodies.largest(RequestFactory().generic("POST", path, **headers).environ)
+        return request_limits.largest(RequestFactory().generic("POST", path, **headers).environ)
 
-    assert largest(path) == largest(path, HTTP_COOKIE="sessionid=invented") == bodies.SMALL
-    assert largest("/login/", HTTP_COOKIE=cookie) == bodies.SMALL
+    assert largest(path) == largest(path, HTTP_COOKIE="sessionid=invented") == request_limits.SMALL
+    assert largest("/login/", HTTP_COOKIE=cookie) == request_limits.SMALL
     assert largest(path, HTTP_COOKIE=cookie) == largest(path, **bearer(carol)) == large
 
     carol.state = "paused"
     carol.save()
-    assert largest(path, HTTP_COOKIE=cookie) == bodies.SMALL
+    assert largest(path, HTTP_COOKIE=cookie) == request_limits.SMALL
 
 
 @pytest.mark.parametrize(("status", "says"), [(408, "took too long to arrive"), (413, "can be sent here")])
 def test_what_the_server_refused_is_put_in_words(status, says):
-    response = Client().generic("POST", "/login/", **{bodies.REFUSED: status})
+    response = Client().generic("POST", "/login/", **{request_limits.REFUSED: status})
 
     assert response.status_code == status
     assert says in response.content.decode()
