@@ -19,7 +19,7 @@ from labeling import imports
 from labeling.imports import files
 from labeling.imports.reading import chunks
 from labeling.models import Prompt, PromptTemplate, TemplateRow
-from labeling.prompts import clean, storable
+from labeling.text.conversations import clean, storable
 from modelops import rows as frozen
 from people import audit
 from people.access import Refused

@@ -11,8 +11,8 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Assignment, Ranking
-from labeling.prompts import clean
 from labeling.ranking import LABELS, LETTERS, Judgment, Verdict
+from labeling.text.conversations import clean
 
 RATINGS = range(1, 8)
 STRENGTHS = {str(value): value for value in range(3, -4, -1)}  # 3: the first answer is much better

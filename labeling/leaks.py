@@ -36,29 +36,29 @@ def near_held_out(rows: Callable[[], Iterable[dict]]) -> set[int]:
 def _known(held: Scratch, row: dict) -> bool:
     import numpy as np
 
-    from labeling.imports import similar
+    from labeling.text import similarity
 
     sketch = _sketch(_said(row))
     if sketch is None:
         return False
     near = (np.frombuffer(other, np.uint32) for other in held.sharing(_bands(sketch)))
-    return any(similar.alike(np.frombuffer(sketch, np.uint32), other) for other in near)
+    return any(similarity.alike(np.frombuffer(sketch, np.uint32), other) for other in near)
 
 
 @lru_cache(1000)  # tasks of one prompt stand beside each other
 def _sketch(said: str) -> bytes | None:
-    from labeling.imports import similar  # brings 70 MB along, which few web processes need
+    from labeling.text import similarity  # brings 70 MB along, which few web processes need
 
-    found = similar.sketch(said)
+    found = similarity.sketch(said)
     return None if found is None else found.tobytes()
 
 
 def _bands(sketch: bytes) -> list[int]:
     import numpy as np
 
-    from labeling.imports import similar
+    from labeling.text import similarity
 
-    return similar.bands(np.frombuffer(sketch, np.uint32))
+    return similarity.bands(np.frombuffer(sketch, np.uint32))
 
 
 def _said(row: dict) -> str:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 
 from labeling.models import Prompt
-from labeling.prompts import clean
+from labeling.text.conversations import clean
 from modelops import rows
 from people.models import Project
 

@@ -14,9 +14,9 @@ from django.db.models import Avg, Count, Q, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from labeling import prompts
 from labeling.models import Candidate, Demonstration, Prompt, Ranking, RankingTask, Writing
-from labeling.prompts import Entry
+from labeling.text import conversations
+from labeling.text.conversations import Entry
 from labeling.working import refuse_unless_working
 from people import audit
 from people.access import Refused
@@ -140,7 +140,7 @@ def _hand_in(writing: Writing) -> Writing:
 
 
 def check(writing: Writing, text: str) -> str:
-    text = prompts.clean(text)
+    text = conversations.clean(text)
     if not text:
         raise Refused(_("Write something first."), "text")
     if len(text) > LONGEST:
@@ -213,9 +213,9 @@ def accept(reviewer: User, writing: Writing, text: str) -> None:
 
 def _new_prompt(writing: Writing, text: str) -> Prompt:
     entry = _entry(text, str(writing.labeler.uuid))
-    author = prompts.author_key(entry.author)
+    author = conversations.author_key(entry.author)
     of_author = Prompt.objects.filter(project=writing.project, author=author, published=True)
-    split = of_author.values_list("split", flat=True).first() or prompts.split_of(entry)
+    split = of_author.values_list("split", flat=True).first() or conversations.split_of(entry)
     return Prompt.objects.create(
         project=writing.project, messages=entry.messages, digest=entry.digest, source="written here",
         author=author, split=split, published=True,

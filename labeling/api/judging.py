@@ -12,7 +12,7 @@ from rest_framework import serializers
 
 from labeling import forms, ranking
 from labeling.models import Assignment, Ranking
-from labeling.prompts import clean
+from labeling.text.conversations import clean
 from people.models import Project
 
 MOST = len(ranking.LETTERS)

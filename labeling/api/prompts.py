@@ -16,7 +16,7 @@ from labeling import imports, order
 from labeling.api.shared import Apart, Turn
 from labeling.imports.formats import plain
 from labeling.models import Candidate, Prompt, RankingTask
-from labeling.prompts import as_stored
+from labeling.text.conversations import as_stored
 from labeling.upload import CLEANING
 from modelops import recipes
 from people.access import READERS

@@ -16,7 +16,7 @@ from labeling.api import judging
 from labeling.api.assignments import AssignmentBody, OwnVerb, Sheet, own_or_404, sheet
 from labeling.api.shared import ShownAnswer, Turn
 from labeling.models import Assignment, Prompt, RankedCandidate, Ranking, RankingTask
-from labeling.prompts import as_stored
+from labeling.text.conversations import as_stored
 from people import pseudonyms
 from people.access import RANKERS, READERS, Role
 from people.api.base import Answer, DetailEndpoint, ListEndpoint, Verb

@@ -20,7 +20,7 @@ from labeling.imports.cleaning import Cleaner, Tally
 from labeling.imports.files import Row
 from labeling.imports.formats import FORMATS, recognise
 from labeling.imports.reading import BadFile, Beat
-from labeling.prompts import Entry
+from labeling.text.conversations import Entry
 from modelops import jobs, recipes
 from modelops.models import Job
 from people.models import Project, User

@@ -12,11 +12,10 @@ from functools import cache
 
 from django.db.models import Count, QuerySet
 
-from labeling import prompts
-from labeling.imports import personal, texts
 from labeling.imports.reading import BATCH, Reading, chunks
 from labeling.models import ImportedRow, Prompt, PromptBand
-from labeling.prompts import Entry
+from labeling.text import conversations, personal_data, repair
+from labeling.text.conversations import Entry
 from modelops.models import Job
 from modelops.recipes import ImportRecipe
 from people.models import Project
@@ -101,7 +100,7 @@ class Cleaner:
         entry = replace(entry, split=self.reading.split(entry))
         masks = self.recipe.personal and entry.split == Prompt.Split.TRAIN
         if masks:
-            entry = self._step("personal", personal.mask, entry)
+            entry = self._step("personal", personal_data.mask, entry)
         if self.recipe.answers:
             entry = replace(entry, answers=[self._clean_answer(answer, masks, entry) for answer in entry.answers])
         return Clean(entry, row, entry.digest)
@@ -112,7 +111,7 @@ class Cleaner:
         after = before
         for _name, step in self.steps:
             after = step(after)
-        masked = personal.mask(after) if masks else after
+        masked = personal_data.mask(after) if masks else after
         if masked != before:
             shown = _around(before, masked) if masked == after else ""  # a mask hides what it covers here too
             self.tally.count("answers", entry, shown, _around(masked, before))
@@ -144,7 +143,7 @@ class Cleaner:
         return found.exclude(job=self.job) if self.job else found
 
     def _count_authors(self, ours, authors: set[str]) -> None:
-        new = {prompts.author_key(one): one for one in authors if self.scratch.get("authored", one) is None}
+        new = {conversations.author_key(one): one for one in authors if self.scratch.get("authored", one) is None}
         counts = dict(
             ours.filter(author__in=new)
             .order_by()
@@ -158,12 +157,12 @@ class Cleaner:
     def _marks(self, entry: Entry) -> Marks:
         if not (self.recipe.near or self.recipe.prefixes):
             return Marks()
-        from labeling.imports import similar  # brings 70 MB along, which no web process needs
+        from labeling.text import similarity  # brings 70 MB along, which no web process needs
 
         said = [turn["content"] for turn in entry.messages if turn["role"] != "system"]
-        sketch = similar.sketch("\n".join(said)) if self.recipe.near else None
-        prefix = similar.beginning(said[0]) if self.recipe.prefixes and len(said) == 1 else None
-        return Marks(prefix, sketch, [] if sketch is None else similar.bands(sketch))
+        sketch = similarity.sketch("\n".join(said)) if self.recipe.near else None
+        prefix = similarity.beginning(said[0]) if self.recipe.prefixes and len(said) == 1 else None
+        return Marks(prefix, sketch, [] if sketch is None else similarity.bands(sketch))
 
     def _like_ours(self, marks: list[Marks]) -> dict[int, list]:
         """By mark, the sketches of the project's prompts that share it."""
@@ -204,7 +203,7 @@ class Cleaner:
     def _wrong_length(self, entry: Entry) -> str:
         if not (self.recipe.fewest_tokens or self.recipe.most_tokens):
             return ""
-        count = sum(texts.tokens(turn["content"]) for turn in entry.messages)
+        count = sum(repair.tokens(turn["content"]) for turn in entry.messages)
         if count < self.recipe.fewest_tokens:
             return "fewest_tokens"
         return "most_tokens" if self.recipe.most_tokens and count > self.recipe.most_tokens else ""
@@ -216,11 +215,11 @@ class Cleaner:
             return ""
         import numpy as np
 
-        from labeling.imports import similar
+        from labeling.text import similarity
 
         ours = [sketch for band in marks.bands for sketch in there.get(band, []) if sketch is not None]
         own = [np.frombuffer(sketch, np.uint32) for sketch in self.scratch.sharing(marks.bands)]
-        return "near" if any(similar.alike(marks.sketch, sketch) for sketch in ours + own) else ""
+        return "near" if any(similarity.alike(marks.sketch, sketch) for sketch in ours + own) else ""
 
     def _too_many(self, author: str) -> str:
         most = self.recipe.per_author
@@ -228,7 +227,7 @@ class Cleaner:
 
     def _with_language(self, entry: Entry) -> Entry:
         said = entry.messages[-1]["content"]
-        code = texts.language(said)
+        code = repair.language(said)
         if code:
             self.tally.count("languages", entry, said, code)
         return replace(entry, language=code)
@@ -254,7 +253,7 @@ class Cleaner:
 
 
 def _steps(recipe: ImportRecipe) -> list[tuple[str, Callable[[str], str]]]:
-    known = {"repair": texts.repair, "controls": texts.without_controls, "spaces": texts.tidy}
+    known = {"repair": repair.repair, "controls": repair.without_controls, "spaces": repair.tidy}
     return [(name, step) for name, step in known.items() if getattr(recipe, name)]
 
 
@@ -281,6 +280,6 @@ def _around(text: str, other: str) -> str:
 
 
 def _sketch_of(prompt: Prompt) -> object:
-    from labeling.imports import similar
+    from labeling.text import similarity
 
-    return similar.sketch("\n".join(turn["content"] for turn in prompt.messages if turn["role"] != "system"))
+    return similarity.sketch("\n".join(turn["content"] for turn in prompt.messages if turn["role"] != "system"))

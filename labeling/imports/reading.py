@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
-from labeling import prompts
 from labeling.imports import files
 from labeling.imports.files import Row
 from labeling.imports.formats import FORMATS
 from labeling.imports.scratch import Scratch, Spool
 from labeling.models import Prompt
-from labeling.prompts import BadPrompt, Entry
+from labeling.text import conversations
+from labeling.text.conversations import BadPrompt, Entry
 from modelops import rows
 from people.models import Project
 
@@ -55,7 +55,7 @@ class Reading:
     def split(self, entry: Entry) -> str:
         """The one that the file or the project knows the author by, else that of the hash."""
         known = entry.split or (entry.author and self.scratch.get("split", entry.author))
-        return known or prompts.split_of(entry)
+        return known or conversations.split_of(entry)
 
 
 def _told(bad: dict) -> str:
@@ -123,7 +123,7 @@ def entries_of(row: Row, format: str, split: str = "") -> tuple[list[Entry], str
 def _know_authors(scratch: Scratch, project: Project | None, entries: list[Entry]) -> None:
     """Look up once in which split the project has an author already."""
     new = {entry.author for entry in entries if entry.author and scratch.get("looked up", entry.author) is None}
-    keys = {prompts.author_key(author): author for author in new}
+    keys = {conversations.author_key(author): author for author in new}
     there = (
         Prompt.objects.filter(project=project, published=True, author__in=keys) if project else Prompt.objects.none()
     )

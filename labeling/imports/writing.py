@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from django.db import connection, transaction
 from django.db.models import Count, Q
 
-from labeling import order, prompts
+from labeling import order
 from labeling.imports.cleaning import Clean, Cleaner, Tally
 from labeling.imports.reading import Beat
 from labeling.models import (
@@ -22,6 +22,7 @@ from labeling.models import (
     RankingTask,
     imported_judge,
 )
+from labeling.text import conversations
 from modelops import registry, rows
 from modelops.models import Job, ModelVersion
 from people import audit
@@ -83,7 +84,7 @@ class Writer:
             messages=entry.messages,
             digest=one.digest,
             source=entry.source or self.job.recipe.get("filename", "")[:100],
-            author=prompts.author_key(entry.author),
+            author=conversations.author_key(entry.author),
             use_case=entry.use_case,
             language=entry.language,
             split=entry.split,

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from labeling import markdown
+from labeling.text import markdown
 
 register = template.Library()
 HERE = "<!-- the text -->"

@@ -15,8 +15,9 @@ from django.shortcuts import render
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from labeling import forms, keys, markdown, pace, ranking
+from labeling import forms, keys, pace, ranking
 from labeling.models import Assignment, Ranking
+from labeling.text import markdown
 from people.models import FLAGS, Project
 
 ROLES = {"system": gettext_lazy("System"), "user": gettext_lazy("User"), "assistant": gettext_lazy("Assistant")}

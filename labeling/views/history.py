@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 
 from labeling import forms, ranking
 from labeling.models import Assignment, RankedCandidate, Ranking
-from labeling.prompts import as_stored
+from labeling.text.conversations import as_stored
 from labeling.views.card import around, card, undoable
 from labeling.views.rank import own_or_404
 from people import idempotency

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from labeling import imports, order
 from labeling.models import Candidate, ExternalLabeler, Prompt, Ranking, RankingTask, TemplateRow
-from labeling.prompts import as_stored
+from labeling.text.conversations import as_stored
 from labeling.upload import LABELS, ConfirmForm, UploadForm, discard
 from labeling.views.tasks import with_skips
 from modelops.models import Job

@@ -14,8 +14,9 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from labeling import assignment as assignments
-from labeling import forms, markdown, ranking
+from labeling import forms, ranking
 from labeling.models import Assignment
+from labeling.text import markdown
 from labeling.views.card import after, card, page, undoable
 from labeling.views.frame import fresh
 from labeling.working import NotWorking

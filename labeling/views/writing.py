@@ -16,9 +16,10 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling import markdown, writing
+from labeling import writing
 from labeling.forms import seconds_of
 from labeling.models import Prompt, Writing
+from labeling.text import markdown
 from labeling.views.card import ROLES
 from labeling.working import NotWorking
 from people import idempotency

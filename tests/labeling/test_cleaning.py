@@ -5,8 +5,8 @@ import json
 import pytest
 
 from labeling import imports
-from labeling.imports import personal, texts
 from labeling.models import Candidate, Demonstration, Prompt, PromptBand
+from labeling.text import personal_data, repair
 from tests.factories import make_project
 
 pytestmark = pytest.mark.django_db
@@ -166,7 +166,7 @@ def test_only_the_steps_that_are_on_are_done_to_answers(tmp_path):
     ],
 )
 def test_what_counts_as_personal(text, masked):
-    assert personal.mask(text) == (masked or text)
+    assert personal_data.mask(text) == (masked or text)
 
 
 def test_the_language_of_a_prompt_is_told_where_it_is_certain(tmp_path):
@@ -184,7 +184,7 @@ def test_prompts_outside_the_limits_of_length_are_left_out(tmp_path):
     found = bring(tmp_path, ["Hi", "What is yeast, and what is it for?", LONG * 3], fewest_tokens=3, most_tokens=60)
 
     assert (found.prompts, found.cleaned["fewest_tokens"], found.cleaned["most_tokens"]) == (1, 1, 1)
-    assert texts.tokens("four words, five tokens") == 5
+    assert repair.tokens("four words, five tokens") == 5
 
 
 def test_the_marks_of_a_prompt_lie_in_a_table_and_go_with_it(tmp_path):

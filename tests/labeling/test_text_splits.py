@@ -5,9 +5,9 @@ import json
 import pytest
 from django.core.management import call_command
 
-from labeling import prompts
 from labeling.models import Prompt
-from labeling.prompts import Entry
+from labeling.text import conversations
+from labeling.text.conversations import Entry
 from labeling.text_splits import TextSplits
 from modelops import rows
 from modelops.datasets import path
@@ -126,5 +126,5 @@ def test_an_unchanged_corpus_is_the_same_dataset_and_nothing_is_said(project, co
 def test_prompts_and_keys_share_one_rule():
     entry = Entry([{"role": "user", "content": "Why?"}])
 
-    assert prompts.split_of(entry) == rows.split_of(entry.digest)
-    assert prompts.split_of(Entry(entry.messages, author="ann")) == rows.split_of("ann")
+    assert conversations.split_of(entry) == rows.split_of(entry.digest)
+    assert conversations.split_of(Entry(entry.messages, author="ann")) == rows.split_of("ann")

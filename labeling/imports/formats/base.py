@@ -8,8 +8,8 @@ from typing import Any
 
 from django.utils.functional import Promise
 
-from labeling import prompts
-from labeling.prompts import BadPrompt, Entry
+from labeling.text import conversations
+from labeling.text.conversations import BadPrompt, Entry
 
 MOST_ANSWERS = 100
 
@@ -33,18 +33,18 @@ def text(value: dict, name: str, longest: int = 100) -> str:
     found = value.get(name) or ""
     if not isinstance(found, str) or len(found) > longest:
         raise BadPrompt(f"{name} must be a text of at most {longest} characters")
-    return prompts.clean(found)
+    return conversations.clean(found)
 
 
 def long_text(value: object, name: str) -> str:
     """An answer or a prompt, as it is."""
-    if not isinstance(value, str) or len(value) > prompts.LONGEST:
-        raise BadPrompt(f"{name} must be a text of at most {prompts.LONGEST:,} characters")
-    return prompts.storable(value)
+    if not isinstance(value, str) or len(value) > conversations.LONGEST:
+        raise BadPrompt(f"{name} must be a text of at most {conversations.LONGEST:,} characters")
+    return conversations.storable(value)
 
 
 def user(content: str) -> list[dict]:
-    return prompts.turns([{"role": "user", "content": content}])
+    return conversations.turns([{"role": "user", "content": content}])
 
 
 def answer(said: object, model: str = "", name: str = "an answer") -> dict:
@@ -52,11 +52,11 @@ def answer(said: object, model: str = "", name: str = "an answer") -> dict:
 
 
 def ranking(judge: str, ranks: Iterable[int]) -> dict:
-    return {"judge": prompts.clean(judge)[:200], "ranks": list(ranks)}
+    return {"judge": conversations.clean(judge)[:200], "ranks": list(ranks)}
 
 
 def all_bad(judge: str) -> dict:
-    return {"judge": prompts.clean(judge)[:200], "ranks": None}
+    return {"judge": conversations.clean(judge)[:200], "ranks": None}
 
 
 def better(chosen: dict, rejected: dict) -> list[dict]:

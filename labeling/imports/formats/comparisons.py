@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext_lazy as _
 
-from labeling import prompts
 from labeling.imports.formats.base import Format, answer, has, long_text, ranking, text, user
-from labeling.prompts import BadPrompt, Entry
+from labeling.text import conversations
+from labeling.text.conversations import BadPrompt, Entry
 
 UNPLACED = "_"  # the tool's own name for what was put in no bucket
 
@@ -114,7 +114,7 @@ def read_argilla(value: object, file: str = "") -> Iterator[Entry]:
     items = {name: answer(_field(said)) for name, said in value["fields"].items() if name in named}
     others = {name: said for name, said in value["fields"].items() if name not in named and name not in items}
     chat = next((said for said in others.values() if isinstance(said, list)), None)
-    messages = prompts.turns(chat) if chat else user(_asked(others))
+    messages = conversations.turns(chat) if chat else user(_asked(others))
     yield from _by_answers(messages, "argilla", items, judged)
 
 

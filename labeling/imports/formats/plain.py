@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext_lazy as _
 
-from labeling import prompts
 from labeling.imports.formats.base import MOST_ANSWERS, Format, answer, long_text, ranking, text
 from labeling.models import Prompt
-from labeling.prompts import BadPrompt, Entry
+from labeling.text import conversations
+from labeling.text.conversations import BadPrompt, Entry
 
 COLUMNS = re.compile(r"(answer|model|rank)_\d{1,3}")
 FIELDS = ("prompt", "messages", "author", "use_case", "language", "split", "source", "sensitive")
@@ -48,7 +48,7 @@ def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
     given = value.get("answers") or list(_columns(value))
     answers = _answers(given)
     yield Entry(
-        messages=prompts.turns(messages),
+        messages=conversations.turns(messages),
         author=text(value, "author", 200),
         use_case=text(value, "use_case", 40),
         language=text(value, "language", 10),

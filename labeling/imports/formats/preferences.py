@@ -9,9 +9,9 @@ from itertools import takewhile
 
 from django.utils.translation import gettext_lazy as _
 
-from labeling import prompts
 from labeling.imports.formats.base import Format, all_bad, answer, better, has, long_text, ranking, text, user
-from labeling.prompts import BadPrompt, Entry
+from labeling.text import conversations
+from labeling.text.conversations import BadPrompt, Entry
 
 TURN = re.compile(r"\n\n(Human|Assistant):")
 ANSWER = "\n\nAssistant:"
@@ -31,7 +31,7 @@ def read_transcripts(value: object, file: str = "") -> Iterator[Entry]:
     cut = _where_they_part(chosen, rejected)
     said = [answer(_without_space(whole[cut + len(ANSWER) :])) for whole in (chosen, rejected)]
     yield Entry(
-        prompts.turns(_turns(chosen[:cut])),
+        conversations.turns(_turns(chosen[:cut])),
         source="hh-rlhf",
         answers=better(*said),
         judgments=[ranking("hh-rlhf", (1, 2))],
@@ -89,7 +89,7 @@ def read_implicit(value: object, file: str = "") -> Iterator[Entry]:
         shared = [a for a, _b in takewhile(lambda both: both[0] == both[1], zip(chosen, rejected))]
         while shared and shared[-1].get("role") != "user":
             shared.pop()
-        yield _comparison(prompts.turns(shared), chosen[len(shared) :], rejected[len(shared) :])
+        yield _comparison(conversations.turns(shared), chosen[len(shared) :], rejected[len(shared) :])
     else:
         shared = shared_start(long_text(chosen, "chosen"), long_text(rejected, "rejected"))
         cut = len(shared.rstrip(" ")) if shared.endswith(" ") else len(shared)
@@ -117,7 +117,7 @@ def _comparison(messages: list[dict], chosen: object, rejected: object) -> Entry
 
 
 def _prompt(value: object) -> list[dict]:
-    return prompts.turns(value) if isinstance(value, list) else user(long_text(value, "prompt"))
+    return conversations.turns(value) if isinstance(value, list) else user(long_text(value, "prompt"))
 
 
 def _completion(value: object, model: str = "") -> dict:

@@ -8,7 +8,7 @@ from pathlib import Path
 from django.utils.translation import gettext_lazy as _
 
 from labeling.imports.formats.base import Format, answer, has, long_text, text, user
-from labeling.prompts import BadPrompt, Entry
+from labeling.text.conversations import BadPrompt, Entry
 
 
 def read_task(value: object, file: str = "") -> Iterator[Entry]:

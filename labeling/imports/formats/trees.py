@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext_lazy as _
 
-from labeling import prompts
 from labeling.imports.formats.base import Format, answer, has, ranking, text
-from labeling.prompts import BadPrompt, Entry
+from labeling.text import conversations
+from labeling.text.conversations import BadPrompt, Entry
 
 PEOPLE = "open-assistant people"
 
@@ -29,7 +29,7 @@ def _branches(message: dict, before: list[dict], author: str) -> Iterator[Entry]
     role = {"prompter": "user", "assistant": "assistant"}.get(message.get("role"))
     if role is None or not isinstance(message.get("text"), str):
         raise BadPrompt('each message of a tree needs a role ("prompter" or "assistant") and a text')
-    if not prompts.clean(message["text"]):
+    if not conversations.clean(message["text"]):
         return  # an empty message, and what hangs on it, has nothing to rank
     turns = [*before, {"role": role, "content": message["text"]}]
     replies = message.get("replies") or []
@@ -42,7 +42,7 @@ def _branches(message: dict, before: list[dict], author: str) -> Iterator[Entry]
 
 def _entry(message: dict, turns: list[dict], ranked: list[dict], author: str) -> Entry:
     return Entry(
-        prompts.turns(turns),
+        conversations.turns(turns),
         author=author,
         language=text(message, "lang")[:10],
         source="open-assistant",

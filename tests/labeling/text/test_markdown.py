@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from labeling import markdown
+from labeling.text import markdown
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -1,0 +1,1 @@
+"""Texts: conversations, Markdown, repair, personal data and similarity. Knows no table."""
