@@ -9,8 +9,9 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from labeling import order, quality, ranking
+from labeling import order, ranking
 from labeling.models import ANSWER_KEY, Assignment, RankedCandidate, Ranking, RankingTask
+from labeling.stats import gold_accuracy
 from people import audit
 from people.models import Project, User
 
@@ -69,8 +70,8 @@ def _close_up(task: RankingTask) -> int:
     return len(taken)
 
 
-def figures(project: Project) -> dict[int, quality.Gold]:
+def figures(project: Project) -> dict[int, gold_accuracy.Gold]:
     """How each labeler's judgments of the project's gold tasks agree with the keys: one query."""
     said = RankedCandidate.objects.filter(ranking__task__project=project, ranking__task__purpose=Purpose.GOLD)
     said = said.filter(ranking__current=True).exclude(ranking__kind=Ranking.Kind.IMPORTED)
-    return quality.by_labeler(said.values_list("ranking__task", "ranking__labeler", "candidate", "rank"))
+    return gold_accuracy.by_labeler(said.values_list("ranking__task", "ranking__labeler", "candidate", "rank"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from labeling import agreement
 from labeling.models import RankedCandidate, Ranking, RankingTask
+from labeling.stats import agreement
 from people.models import Project
 
 NEWEST = 5_000  # rankings that each labeler's agreement is measured on

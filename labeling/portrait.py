@@ -7,8 +7,8 @@ from itertools import combinations
 
 import orjson
 
-from labeling.agreement import task_agreement
 from labeling.shapes import View, labelled
+from labeling.stats.agreement import task_agreement
 from modelops import rows
 
 

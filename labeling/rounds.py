@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from django.db.models import Count, F, Q, Sum
 
-from labeling import agreement, peers
+from labeling import peers
 from labeling.models import Candidate, Demonstration, Prompt, RankedCandidate, Ranking, RankingTask
+from labeling.stats import agreement
 from modelops import registry
 from modelops.models import Dataset, Job, Metric, ModelVersion
 from people.models import Project

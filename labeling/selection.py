@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from labeling import agreement
 from labeling.models import Candidate, DatasetRanking, Demonstration, Prompt, Ranking
+from labeling.stats import agreement
 from modelops.models import Dataset
 from modelops.recipes import FreezeRecipe, InvalidRecipe
 from people.models import Project

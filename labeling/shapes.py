@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labeling.agreement import task_agreement
+from labeling.stats.agreement import task_agreement
 from modelops import rows
 
 

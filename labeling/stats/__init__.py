@@ -1,0 +1,1 @@
+"""Statistics of judgments, as pure functions: agreement, accuracy on gold tasks, intervals."""
