@@ -68,7 +68,7 @@ def make(size: int) -> None:
     from django.db import connection, transaction
 
     from labeling.models import RankingTask
-    from labeling.order import publish
+    from labeling.queue.order import publish
     from modelops.models import Job, ModelVersion
 
     project = people()

@@ -8,8 +8,8 @@ from django.db import transaction
 from django.db.models import F, Min, QuerySet
 from django.utils.timezone import now
 
-from labeling import order
 from labeling.models import Assignment, DatasetRanking, FormDraft, Ranking, RankingTask
+from labeling.queue import order
 from modelops import datasets, jobs
 from modelops.models import Dataset, Job, ModelVersion
 from people import audit

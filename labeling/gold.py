@@ -9,8 +9,9 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from labeling import order, ranking
+from labeling import ranking
 from labeling.models import ANSWER_KEY, Assignment, RankedCandidate, Ranking, RankingTask
+from labeling.queue import order
 from labeling.stats import gold_accuracy
 from people import audit
 from people.models import Project, User

@@ -13,10 +13,10 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from labeling import assignment as assignments
 from labeling import telling
 from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking, RankingTask
-from labeling.working import NotWorking
+from labeling.queue import claims
+from labeling.queue.eligibility import NotWorking
 from modelops import rows
 from people import audit
 from people.db.compiled import composed, insert, insert_all, together, update
@@ -134,7 +134,7 @@ def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None
         assignment = _locked(assignment)
         if assignment.state == Assignment.State.SUBMITTED:
             raise AlreadySubmitted
-        assignments.reclaim(assignment)
+        claims.reclaim(assignment)
         _hand_in(assignment, draft)
     with together():
         ranking = _write(assignment, judgment, ranks)
@@ -295,7 +295,7 @@ def undo(ranking: Ranking) -> Assignment:
 
 def _open_again(assignment: Assignment) -> None:
     try:
-        assignments.take_back(assignment)
+        claims.take_back(assignment)
     except NotWorking as why:
         raise TooLate(str(why)) from why
 

@@ -2,8 +2,9 @@
 
 from django.dispatch import receiver
 
-from labeling import assignment, writing
+from labeling import writing
 from labeling.models import Assignment, QueuePosition, Writing
+from labeling.queue import claims
 from people.signals import archived, paused, reordered, willing
 
 
@@ -34,4 +35,4 @@ def look_at_what_was_kept_from_them(sender, user, **_) -> None:
 
 def give_back_all(held) -> None:
     for one in held.select_related("labeler", "project"):
-        assignment.give_back(one)
+        claims.give_back(one)

@@ -12,8 +12,9 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
-from labeling import order, ranking
+from labeling import ranking
 from labeling.models import SETTLEMENT, Assignment, RankedCandidate, Ranking, RankingTask
+from labeling.queue import order
 from labeling.stats import agreement
 from people import audit
 from people.access import Refused

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from labeling import order
 from labeling.models import Assignment, Ranking, RankingTask
+from labeling.queue import order
 from people import pseudonyms
 from people.models import Project, Webhook
 from people.webhooks import registry

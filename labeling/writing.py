@@ -15,9 +15,9 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from labeling.models import Candidate, Demonstration, Prompt, Ranking, RankingTask, Writing
+from labeling.queue.eligibility import refuse_unless_working
 from labeling.text import conversations
 from labeling.text.conversations import Entry
-from labeling.working import refuse_unless_working
 from people import audit
 from people.access import Refused
 from people.models import Membership, Project, User

@@ -3,8 +3,8 @@
 from itertools import count
 from uuid import uuid4
 
-from labeling import candidates
 from labeling.models import Candidate, Prompt, RankedCandidate, Ranking, RankingTask
+from labeling.queue import candidates
 from modelops import rows
 from modelops.models import Job, ModelVersion
 from people.models import Membership, Project, User

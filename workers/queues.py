@@ -3,7 +3,8 @@
 from celery import shared_task
 from celery.signals import worker_ready
 
-from labeling import assignment, tidying
+from labeling import tidying
+from labeling.queue import claims
 from modelops import jobs
 from modelops.models import Job
 from people import mail, retention
@@ -41,7 +42,7 @@ def deliver_mail() -> None:
 @shared_task(name="sweep")
 def sweep() -> None:
     """What makes up for lost messages, dead workers and closed laptops."""
-    assignment.expire()
+    claims.expire()
     jobs.wake_waiting()
     delivery.wake_waiting()
     mail.wake_waiting()

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from labeling import candidates
-from labeling.candidates import Answer, Slot
+from labeling.queue import candidates
+from labeling.queue.candidates import Answer, Slot
 from modelops import jobs, registry
 from modelops.jobs import JobFailed
 from modelops.models import Job, ModelVersion

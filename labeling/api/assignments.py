@@ -10,11 +10,11 @@ from django.utils.functional import cached_property
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from labeling import assignment as assignments
 from labeling import forms, pace, ranking
 from labeling.api.judging import JudgmentInput, as_said, typed
 from labeling.api.shared import Apart, ShownAnswer, Turn
 from labeling.models import Assignment, Ranking
+from labeling.queue import claims
 from people.access import RANKERS
 from people.api.base import Detail, Endpoint, Verb
 from people.models import FLAGS, Membership, Project
@@ -138,7 +138,7 @@ def own_or_404(membership: Membership, pk: int) -> Assignment:
 
 def nothing(membership: Membership) -> Response:
     """No task is open to this person: how many others hold, and when the first of those may come back."""
-    held = assignments.held_by_others(membership)
+    held = claims.held_by_others(membership)
     told = {"Podium-Others": held["others"], "Podium-Next-At": held["free_at"] and held["free_at"].isoformat()}
     return Response(status=204, headers={name: str(value) for name, value in told.items() if value is not None})
 
@@ -160,7 +160,7 @@ class Assignments(Apart, Endpoint):
         return response if response.data else nothing(self.membership)
 
     def act(self, data):
-        found = assignments.next_for(self.membership)
+        found = claims.next_for(self.membership)
         return found and sheet(found)
 
 
@@ -170,7 +170,7 @@ class Current(Endpoint):
     roles, serializer_class, may_be_empty = {"GET": RANKERS}, Sheet, ("GET",)
 
     def get(self, request, *args, **kwargs):
-        found = assignments.current(self.project, self.actor)
+        found = claims.current(self.project, self.actor)
         return Response(sheet(found)) if found else nothing(self.membership)
 
 
@@ -187,7 +187,7 @@ class OwnVerb(Verb):
         """Raises AlreadySubmitted or LeaseLost where it stands otherwise than wanted."""
         self.own.refresh_from_db(fields=AssignmentBody.Meta.fields)
         if wanted and self.own.state != wanted:
-            raise ranking.AlreadySubmitted if self.own.state == State.SUBMITTED else assignments.LeaseLost
+            raise ranking.AlreadySubmitted if self.own.state == State.SUBMITTED else claims.LeaseLost
         return self.own
 
 
@@ -197,7 +197,7 @@ class Ahead(OwnVerb):
     output, may_be_empty = Sheet, ("POST",)
 
     def act(self, data):
-        found = assignments.lease_ahead(self.membership, self.own.pk)
+        found = claims.lease_ahead(self.membership, self.own.pk)
         return found and sheet(found)
 
 
@@ -207,7 +207,7 @@ class Draft(OwnVerb):
     input = JudgmentInput
 
     def act(self, data):
-        if not assignments.save_draft(self.own, typed(data, self.own)):
+        if not claims.save_draft(self.own, typed(data, self.own)):
             raise ranking.AlreadySubmitted
         return self.as_it_stands()
 
@@ -216,7 +216,7 @@ class Heartbeat(OwnVerb):
     """Still at it: the lease runs from now, and that of the task after this one."""
 
     def act(self, data):
-        assignments.renew(self.own)
+        claims.renew(self.own)
         return self.as_it_stands(State.LEASED)
 
 
@@ -226,7 +226,7 @@ class Skip(OwnVerb):
     input = SkipInput
 
     def act(self, data):
-        assignments.skip(self.own, forms.skip_reason(data))
+        claims.skip(self.own, forms.skip_reason(data))
         return self.as_it_stands(State.SKIPPED)
 
 
@@ -234,7 +234,7 @@ class Return(OwnVerb):
     """Give the place back without a judgment; the draft stays, and the task may come again."""
 
     def act(self, data):
-        assignments.give_back(self.own, self.actor)
+        claims.give_back(self.own, self.actor)
         return self.as_it_stands(State.RETURNED)
 
 

@@ -12,10 +12,11 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, serializers
 
-from labeling import imports, order
+from labeling import imports
 from labeling.api.shared import Apart, Turn
 from labeling.imports.formats import plain
 from labeling.models import Candidate, Prompt, RankingTask
+from labeling.queue import order
 from labeling.text.conversations import as_stored
 from labeling.upload import CLEANING
 from modelops import recipes

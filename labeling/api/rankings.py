@@ -10,12 +10,12 @@ from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from rest_framework import serializers
 
-from labeling import assignment as assignments
 from labeling import forms, ranking
 from labeling.api import judging
 from labeling.api.assignments import AssignmentBody, OwnVerb, Sheet, own_or_404, sheet
 from labeling.api.shared import ShownAnswer, Turn
 from labeling.models import Assignment, Prompt, RankedCandidate, Ranking, RankingTask
+from labeling.queue import claims
 from labeling.text.conversations import as_stored
 from people import pseudonyms
 from people.access import RANKERS, READERS, Role
@@ -181,9 +181,9 @@ class Submit(OwnVerb):
     def post(self, request, *args, **kwargs):
         try:
             return super().post(request, *args, **kwargs)
-        except (serializers.ValidationError, assignments.LeaseLost):
+        except (serializers.ValidationError, claims.LeaseLost):
             if self.typed:
-                assignments.save_draft(self.own, self.typed)
+                claims.save_draft(self.own, self.typed)
             raise
 
     def act(self, data):

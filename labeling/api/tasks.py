@@ -12,9 +12,10 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
-from labeling import forms, gold, ranking, set_aside
+from labeling import forms, gold, ranking
 from labeling.api import judging
 from labeling.models import Assignment, Candidate, Ranking, RankingTask
+from labeling.queue import set_aside
 from people.access import ADMINS, READERS, Refused
 from people.api.base import DetailEndpoint, ListEndpoint, Verb
 from people.api.filters import BooleanFilter, IdFilter

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from django.db import connection, transaction
 from django.db.models import Count, Q
 
-from labeling import order
 from labeling.imports.cleaning import Clean, Cleaner, Tally
 from labeling.imports.reading import Beat
 from labeling.models import (
@@ -22,6 +21,7 @@ from labeling.models import (
     RankingTask,
     imported_judge,
 )
+from labeling.queue import order
 from labeling.text import conversations
 from modelops import registry, rows
 from modelops.models import Job, ModelVersion

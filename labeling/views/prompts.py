@@ -10,8 +10,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling import imports, order
+from labeling import imports
 from labeling.models import Candidate, ExternalLabeler, Prompt, Ranking, RankingTask, TemplateRow
+from labeling.queue import order
 from labeling.text.conversations import as_stored
 from labeling.upload import LABELS, ConfirmForm, UploadForm, discard
 from labeling.views.tasks import with_skips

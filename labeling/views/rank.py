@@ -13,13 +13,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from labeling import assignment as assignments
 from labeling import forms, ranking
 from labeling.models import Assignment
+from labeling.queue import claims
+from labeling.queue.eligibility import NotWorking
 from labeling.text import markdown
 from labeling.views.card import after, card, page, undoable
 from labeling.views.frame import fresh
-from labeling.working import NotWorking
 from people import idempotency
 from people.access import RANKERS, member
 from people.db.compiled import composed
@@ -45,21 +45,21 @@ def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
     def submit() -> dict:
         """The ranking, and whether the labeler looks at the place ahead, in one transaction; its receipt says no more."""
         done["ranking"] = ranking.submit(assignment, forms.judgment(typed), draft=typed).pk
-        done["opened"] = assignments.open_ahead(request.membership, following)
+        done["opened"] = claims.open_ahead(request.membership, following)
         return {}
 
     try:
         _result, new = idempotency.once(request.user, forms.key(request.POST), submit)
     except ranking.InvalidRanking as wrong:
-        assignments.save_draft(assignment, typed)
+        claims.save_draft(assignment, typed)
         return card(request, assignment, typed, wrong, status=422)
     except ranking.AlreadySubmitted:
         messages.info(request, _("That task was submitted already; here is the next one."))
-    except assignments.LeaseLost:
-        assignments.save_draft(assignment, typed)
+    except claims.LeaseLost:
+        claims.save_draft(assignment, typed)
         return _lost(request)
     else:
-        if done["opened"] if new else assignments.open_ahead(request.membership, following):
+        if done["opened"] if new else claims.open_ahead(request.membership, following):
             return after(request, done["ranking"] if new else ranking.of_place(assignment))
     return go_on(request)
 
@@ -70,7 +70,7 @@ def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
 def rank_ahead(request: HttpRequest, assignment_id: int) -> HttpResponse:
     """The card after this one, leased now so that nobody waits for it; 204 while there is none."""
     try:
-        ahead = assignments.lease_ahead(request.membership, assignment_id)
+        ahead = claims.lease_ahead(request.membership, assignment_id)
     except NotWorking:
         ahead = None
     if ahead is None:
@@ -86,9 +86,9 @@ def rank_draft(request: HttpRequest, assignment_id: int) -> JsonResponse:
     """Keep what is typed so far; this also tells that the labeler is still at it."""
     assignment = own_or_404(request, assignment_id)
     if "renew" in request.POST:  # nothing was typed: an older window must not write over a newer one's draft
-        assignments.renew(assignment)
+        claims.renew(assignment)
         return JsonResponse({"renewed": True})
-    save = ranking.save_revision_draft if "revises" in request.POST else assignments.save_draft
+    save = ranking.save_revision_draft if "revises" in request.POST else claims.save_draft
     kept = save(assignment, forms.typed(request.POST, assignment))
     return JsonResponse({"saved": now().isoformat()} if kept else {"error": "submitted"}, status=200 if kept else 409)
 
@@ -100,7 +100,7 @@ def rank_skip(request: HttpRequest, assignment_id: int) -> HttpResponse:
     reason = forms.skip_reason(request.POST)
     if not reason:
         return card(request, assignment, assignment.draft, unskipped=_("Say why you skip it."), status=422)
-    assignments.skip(assignment, reason)
+    claims.skip(assignment, reason)
     return go_on(request)
 
 
@@ -153,11 +153,11 @@ def go_on(request: HttpRequest) -> HttpResponse:
 
 def _next(request: HttpRequest) -> HttpResponse:
     try:
-        assignment = assignments.next_for(request.membership)
+        assignment = claims.next_for(request.membership)
     except NotWorking as why:
         return page(request, "labeling/_empty.html", {"paused": str(why), "undo": undoable(request)})
     if assignment is None:
-        nothing = assignments.what_else(request.membership) | {"undo": undoable(request)}
+        nothing = claims.what_else(request.membership) | {"undo": undoable(request)}
         return page(request, "labeling/_empty.html", nothing)
     return card(request, assignment, assignment.draft)
 

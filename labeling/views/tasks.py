@@ -17,8 +17,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling import drafts, forms, gold, ranking, set_aside, settling
+from labeling import drafts, forms, gold, ranking, settling
 from labeling.models import Assignment, Ranking, RankingTask
+from labeling.queue import set_aside
 from labeling.views import card
 from people import idempotency
 from people.access import ADMINS, LEADS, Refused, member

@@ -19,9 +19,9 @@ from django.views.decorators.http import require_GET, require_POST
 from labeling import writing
 from labeling.forms import seconds_of
 from labeling.models import Prompt, Writing
+from labeling.queue.eligibility import NotWorking
 from labeling.text import markdown
 from labeling.views.card import ROLES
-from labeling.working import NotWorking
 from people import idempotency
 from people.access import ADMINS, LEADS, RANKERS, Refused, member
 from people.forms import Keyed

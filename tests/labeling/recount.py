@@ -2,8 +2,8 @@
 
 from collections import Counter, defaultdict
 
-from labeling import order
 from labeling.models import Assignment, QueuePosition, Ranking, RankingTask
+from labeling.queue import order
 from people.models import AuditEvent, Membership, Project, User
 
 HOLDING, OVER = Assignment.HOLDING, Assignment.OVER

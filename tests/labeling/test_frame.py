@@ -6,7 +6,7 @@ import pytest
 from django.test import RequestFactory
 from django.utils import translation
 
-from labeling import assignment as assignments
+from labeling.queue import claims
 from labeling.views import frame
 from labeling.views.card import card
 from people.models import Membership
@@ -33,7 +33,7 @@ TEXTS = ["*good* {{ key }}", "fair\n\n    code", "poor"]
 
 def lease(alice, project, k=3):
     make_task(project, texts=TEXTS[:k])
-    return assignments.next_for(Membership.objects.get(user=alice, project=project))
+    return claims.next_for(Membership.objects.get(user=alice, project=project))
 
 
 def text(response):
@@ -64,7 +64,7 @@ def test_each_fact_that_a_card_is_kept_by_is_changed_above():
 def test_the_next_task_is_made_of_the_same_piece(alice, project, request_of):
     first = lease(alice, project)
     make_task(project, texts=["quite", "other", "texts"])
-    second = assignments.lease_ahead(Membership.objects.get(user=alice, project=project), first.pk)
+    second = claims.lease_ahead(Membership.objects.get(user=alice, project=project), first.pk)
     frame._frame.cache_clear()
     cards = [frame.fresh(request_of(), place).content.decode() for place in (first, second)]
     assert frame._frame.cache_info().misses == 1

@@ -5,9 +5,10 @@ import re
 import pytest
 from django.db import connection
 
-from labeling import assignment, export, gold, ranking, rounds, writing
+from labeling import export, gold, ranking, rounds, writing
 from labeling.models import Candidate, Prompt, Ranking, RankingTask
 from labeling.pace import count_progress
+from labeling.queue import claims
 from people import projects
 from people.models import AuditEvent, Membership
 from tests.factories import make_model, make_person, make_ranking, make_task
@@ -28,7 +29,7 @@ def of(person) -> Membership:
 
 
 def next_for(person):
-    return assignment.next_for(of(person))
+    return claims.next_for(of(person))
 
 
 def rank_next(person, best="good"):
@@ -52,7 +53,7 @@ def fresh(task) -> RankingTask:
 @pytest.fixture
 def project(project, monkeypatch):
     """Whenever gold may be drawn, it is."""
-    monkeypatch.setattr(assignment, "drawn", lambda percent: True)
+    monkeypatch.setattr(claims, "drawn", lambda percent: True)
     project.gold_share = 10
     project.save()
     return project
@@ -143,7 +144,7 @@ def test_the_task_ahead_may_be_gold(project, alice, carol):
     make_task(project, texts=["good", "poor"])
     golden = make_gold(project, carol)
 
-    assert assignment.lease_ahead(of(alice), at_hand.pk).task == golden
+    assert claims.lease_ahead(of(alice), at_hand.pk).task == golden
 
 
 def test_an_empty_queue_gives_no_gold_for_looking_again(project, alice, carol):
@@ -168,10 +169,10 @@ def test_who_knows_the_keys_is_given_none(project, carol):
 
 
 def test_the_share_is_drawn_with_the_chance_that_the_project_says():
-    drawn = sum(assignment.drawn(20) for _ in range(10_000))
+    drawn = sum(claims.drawn(20) for _ in range(10_000))
 
     assert 1_800 < drawn < 2_200, "five standard deviations either way"
-    assert not any(assignment.drawn(0) for _ in range(1_000))
+    assert not any(claims.drawn(0) for _ in range(1_000))
 
 
 def test_a_gold_task_that_several_people_skip_is_set_aside_and_put_back_as_gold(project, alice, bob, carol, client_for):
@@ -179,7 +180,7 @@ def test_a_gold_task_that_several_people_skip_is_set_aside_and_put_back_as_gold(
     golden = make_gold(project, carol)
     plain = make_task(project, texts=["good", "poor"])
     for person in (alice, bob):
-        assignment.skip(next_for(person), "broken")
+        claims.skip(next_for(person), "broken")
     dana = make_person(project)
     assert fresh(golden).state == "set_aside"
     assert next_for(dana).task == plain
@@ -208,7 +209,7 @@ def test_the_claim_of_a_gold_task_uses_its_index(project, alice, carol):
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL enable_seqscan = off")  # a handful of rows would be scanned faster
             cursor.execute("SET LOCAL enable_sort = off")
-        sql, params = assignment._gold_for(alice, project)[:1].query.sql_with_params()
+        sql, params = claims._gold_for(alice, project)[:1].query.sql_with_params()
         cursor.execute(("EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN ") + sql, params)
         plan = str(cursor.fetchall())
 
@@ -232,7 +233,7 @@ def test_no_response_tells_a_gold_task_from_another(client_for, project, carol):
         projects.change(carol, project, gold_share=0)
         at_hand = next_for(person)
         projects.change(carol, project, gold_share=share)
-        ahead = assignment.lease_ahead(of(person), at_hand.pk)
+        ahead = claims.lease_ahead(of(person), at_hand.pk)
         seen.append((ahead.task, [plain(one, person) for one in responses(client_for(person), at_hand, ahead)]))
 
     (first, as_plain), (second, as_gold) = seen

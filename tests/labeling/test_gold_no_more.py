@@ -6,8 +6,9 @@ import threading
 import pytest
 from django.db import connection
 
-from labeling import assignment, export, gold, ranking
+from labeling import export, gold, ranking
 from labeling.models import Ranking, RankingTask
+from labeling.queue import claims
 from people.models import AuditEvent
 from tests.factories import make_person, make_project, make_ranking, make_task
 from tests.labeling import recount
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def project(project, monkeypatch):
     """Whenever gold may be drawn, it is."""
-    monkeypatch.setattr(assignment, "drawn", lambda percent: True)
+    monkeypatch.setattr(claims, "drawn", lambda percent: True)
     project.gold_share = 10
     project.save()
     return project
@@ -55,7 +56,7 @@ def test_who_holds_a_place_beyond_the_overlap_keeps_one(project, carol):
     golden = make_gold(project, carol, overlap=1)
     make_task(project, texts=["good", "poor"], overlap=9)
     held = [next_for(make_person(project)) for _ in range(3)]
-    assignment.give_back(held[0])
+    claims.give_back(held[0])
     gold.unmake(carol, golden)
 
     assert sorted(golden.assignments.exclude(pk=held[0].pk).values_list("place", flat=True)) == [0, 1]
@@ -88,7 +89,7 @@ def test_a_task_that_came_ranked_is_offered_to_nobody_afterwards(project, alice,
 
 @pytest.mark.django_db(transaction=True)
 def test_a_task_may_turn_gold_and_back_while_people_come_and_go(monkeypatch):
-    monkeypatch.setattr(assignment, "drawn", lambda percent: True)
+    monkeypatch.setattr(claims, "drawn", lambda percent: True)
     project = make_project(gold_share=50, skips_to_set_aside=100)
     admin = make_person(project, "admin")
     people = [of(make_person(project)) for _ in range(4)]
@@ -107,11 +108,11 @@ def test_a_task_may_turn_gold_and_back_while_people_come_and_go(monkeypatch):
 
     def come_and_go(member):
         def deed(number):
-            held = assignment.next_for(member)
+            held = claims.next_for(member)
             if held and number == 11:
                 ranking.submit(held, ranks(1, 2))
             elif held:
-                assignment.give_back(held)
+                claims.give_back(held)
 
         return deed
 
@@ -129,4 +130,4 @@ def test_a_task_may_turn_gold_and_back_while_people_come_and_go(monkeypatch):
     recount.check(project)
     for member in people:
         is_open = bool(recount.Rows(project).open_to(member.user_id))
-        assert bool(assignment.next_for(member)) == is_open, "what is open is found"
+        assert bool(claims.next_for(member)) == is_open, "what is open is found"

@@ -22,10 +22,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from labeling import assignment as assignments
-from labeling import candidates, erasure, export, gold, ranking, set_aside
+from labeling import erasure, export, gold, ranking
 from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
-from labeling.working import NotWorking
+from labeling.queue import candidates, claims, set_aside
+from labeling.queue.eligibility import NotWorking
 from people import accounts, projects
 from people.models import Membership
 from tests.factories import make_job, make_model, make_person, make_project, make_prompt
@@ -51,7 +51,7 @@ class Storm(RuleBasedStateMachine):
         self.model = make_model(self.project)
         self.state, self.published = "open", 0
         self.lucky = False  # the draw for gold
-        self.draw = mock.patch.object(assignments, "drawn", side_effect=lambda percent: self.lucky)
+        self.draw = mock.patch.object(claims, "drawn", side_effect=lambda percent: self.lucky)
         self.draw.start()
 
     def teardown(self):
@@ -150,7 +150,7 @@ class Storm(RuleBasedStateMachine):
             self.sweep()
 
     def sweep(self):
-        assignments.expire()
+        claims.expire()
         assert not Assignment.objects.filter(state="leased", leased_until__lt=now()).exists()
 
     @rule(verb=st.sampled_from([set_aside.put_back, set_aside.put_back, set_aside.retire]))
@@ -195,7 +195,7 @@ class Storm(RuleBasedStateMachine):
         working = self.working(member)
         held = [one.pk for one in before.assignments if one.labeler_id == member.user_id and lasts(one)]
         try:
-            given = assignments.next_for(member)
+            given = claims.next_for(member)
         except NotWorking:
             assert not held
             assert not working
@@ -234,7 +234,7 @@ class Storm(RuleBasedStateMachine):
             ranking.submit(one, TWO)
         except ranking.AlreadySubmitted:
             assert one.state == "submitted"
-        except assignments.LeaseLost:
+        except claims.LeaseLost:
             assert one.state not in Assignment.HOLDING
             assert free == 0
             assert one.task.purpose != "gold", "which has a place for everybody"
@@ -256,42 +256,42 @@ class Storm(RuleBasedStateMachine):
     def look_ahead(self, person):
         """The next task is leased while one is at hand, which stays the one that is shown."""
         member = self.membership(person)
-        at_hand = assignments.current(self.project, member.user)
+        at_hand = claims.current(self.project, member.user)
         if at_hand is None:
             return
         rows = recount.Rows(self.project)
-        others = assignments.held_by(self.project, member.user, now()).exclude(pk=at_hand.pk)
+        others = claims.held_by(self.project, member.user, now()).exclude(pk=at_hand.pk)
         had = [one.pk for one in others]
         try:
-            ahead = assignments.lease_ahead(member, at_hand.pk)
+            ahead = claims.lease_ahead(member, at_hand.pk)
         except NotWorking:
             return
         if had:
             assert ahead.pk == had[0]
         else:
             assert (ahead and ahead.task_id) == self.due(rows, member, rows.open_to(member.user))
-        assert assignments.next_for(member) == at_hand
+        assert claims.next_for(member) == at_hand
 
     @precondition(is_writable)
     @rule(number=any_number)
     def skip(self, number):
         if one := self.assignment(number):
-            assignments.skip(one, "not my subject")
+            claims.skip(one, "not my subject")
             assert Assignment.objects.get(pk=one.pk).state == ("submitted" if one.state == "submitted" else "skipped")
 
     @precondition(is_writable)
     @rule(number=any_number)
     def give_back(self, number):
         if one := self.assignment(number):
-            assignments.give_back(one, one.labeler)
+            claims.give_back(one, one.labeler)
             assert Assignment.objects.get(pk=one.pk).state == ("returned" if one.state == "leased" else one.state)
 
     @precondition(is_writable)
     @rule(number=any_number)
     def draft(self, number):
         if one := self.assignment(number):
-            assert assignments.save_draft(one, {"note": str(number)}) == (one.state != "submitted")
-            assignments.renew(one)
+            assert claims.save_draft(one, {"note": str(number)}) == (one.state != "submitted")
+            claims.renew(one)
 
     @precondition(is_writable)
     @rule(person=people)
@@ -309,7 +309,7 @@ class Storm(RuleBasedStateMachine):
             assert undone.rankings.filter(current=True).exists(), "the ranking before the revision counts"
             return
         assert undone.state == "leased"
-        assert assignments.next_for(self.membership(person)) == undone, "what was undone is shown at once"
+        assert claims.next_for(self.membership(person)) == undone, "what was undone is shown at once"
 
     @rule(person=people, count=st.sampled_from([1, 2, TASKS]))
     def work(self, person, count):

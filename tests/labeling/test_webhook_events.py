@@ -7,7 +7,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from labeling import assignment, export, gold, ranking, telling
+from labeling import export, gold, ranking, telling
+from labeling.queue import claims
 from modelops import jobs, registry
 from modelops.models import Job
 from people.models import Delivery, Membership, Project, Webhook
@@ -26,7 +27,7 @@ def told(project, carol):
 
 
 def lease(person):
-    return assignment.next_for(Membership.objects.select_related("project", "user").get(user=person))
+    return claims.next_for(Membership.objects.select_related("project", "user").get(user=person))
 
 
 def rank(person):
@@ -56,7 +57,7 @@ def test_a_task_is_complete_with_its_last_place(project, alice, bob, told):
 
 
 def test_a_gold_task_is_never_complete(project, alice, carol, told, monkeypatch):
-    monkeypatch.setattr(assignment, "drawn", lambda percent: True)
+    monkeypatch.setattr(claims, "drawn", lambda percent: True)
     Project.objects.update(gold_share=10)
     gold.make(carol, make_task(project), VERDICTS)
     make_task(project)

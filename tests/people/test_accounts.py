@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from labeling import assignment
 from labeling.models import Assignment
+from labeling.queue import claims
 from people import accounts
 from people.access import Refused
 from people.models import AuditEvent, Membership, User
@@ -60,7 +60,7 @@ def test_pausing_ends_every_session_at_once(client_for, root):
 
 def test_pausing_returns_leases(client_for, root, project, alice):
     make_task(project)
-    held = assignment.next_for(Membership.objects.select_related("project", "user").get(user=alice))
+    held = claims.next_for(Membership.objects.select_related("project", "user").get(user=alice))
     accounts.pause(root, alice)
 
     held.refresh_from_db()

@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from labeling import assignment
 from labeling.models import Assignment, Ranking
+from labeling.queue import claims
 from modelops import jobs
 from people import projects
 from people.access import Refused
@@ -64,7 +64,7 @@ def test_a_project_keeps_its_last_admin(carol):
 
 def test_a_paused_member_gives_back_what_they_hold(client_for, project, carol, alice):
     make_task(project)
-    held = assignment.next_for(of(alice))
+    held = claims.next_for(of(alice))
     client_for(carol).post(f"/p/demo/people/{of(alice).pk}/pause")
 
     held.refresh_from_db()
@@ -76,7 +76,7 @@ def test_a_pause_in_one_project_leaves_the_others_alone(carol, alice, project):
     other = make_project()
     Membership.objects.create(project=other, user=alice)
     make_task(other)
-    held = assignment.next_for(Membership.objects.select_related("project", "user").get(user=alice, project=other))
+    held = claims.next_for(Membership.objects.select_related("project", "user").get(user=alice, project=other))
     projects.pause(carol, Membership.objects.get(user=alice, project=project))
 
     held.refresh_from_db()
@@ -86,7 +86,7 @@ def test_a_pause_in_one_project_leaves_the_others_alone(carol, alice, project):
 def test_a_removed_member_gives_back_what_they_hold_and_their_work_stays(client_for, project, carol, alice):
     make_ranking(make_task(project), alice)
     make_task(project)
-    held = assignment.next_for(of(alice))
+    held = claims.next_for(of(alice))
     client_for(carol).post(f"/p/demo/people/{of(alice).pk}/remove")
 
     held.refresh_from_db()
@@ -116,7 +116,7 @@ def test_an_admin_who_goes_is_sent_home(client_for, project, carol):
 
 def test_a_member_leaves_by_themselves_and_can_be_added_again(client_for, project, carol, alice):
     make_task(project)
-    held = assignment.next_for(of(alice))
+    held = claims.next_for(of(alice))
     browser = client_for(alice)
     assert "/p/demo/leave" in browser.get("/account/").content.decode()
     page = browser.post("/p/demo/leave", follow=True).content.decode()
@@ -129,7 +129,7 @@ def test_a_member_leaves_by_themselves_and_can_be_added_again(client_for, projec
     assert AuditEvent.objects.get(verb="leave project").actor == alice
 
     projects.add_member(carol, project, alice.email, "labeler")
-    assert assignment.next_for(of(alice)) == held
+    assert claims.next_for(of(alice)) == held
 
 
 def test_the_last_admin_does_not_leave(client_for, project, carol):
@@ -148,7 +148,7 @@ def test_an_archived_project_can_be_left(client_for, project, carol, alice):
 
 def test_archiving_returns_leases_and_cancels_waiting_jobs(carol, alice, project):
     make_task(project)
-    held, job = assignment.next_for(of(alice)), jobs.request(carol, project, "freeze")
+    held, job = claims.next_for(of(alice)), jobs.request(carol, project, "freeze")
     projects.change(carol, project, state="archived")
 
     held.refresh_from_db()

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from labeling import candidates
 from labeling.models import Candidate, RankingTask
+from labeling.queue import candidates
 from modelops import jobs, registry
 from modelops.models import Job
 from tests.factories import make_model, make_prompt

@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from labeling import assignment, gold, ranking, writing
+from labeling import gold, ranking, writing
 from labeling.models import Assignment, Candidate, Prompt, Ranking, RankingTask
+from labeling.queue import claims
 from people.models import User
 from tests.factories import make_job, make_model, make_person, make_prompt, make_task
 from tests.labeling.api.hands import AT, RANKS, fields_of
@@ -117,7 +118,7 @@ def refused(hands):
 @pytest.fixture
 def day(labeler, hands_of, bob, alice, carol, project, telltale, monkeypatch):
     """All of it, the gold task first, after a colleague has judged and said so."""
-    monkeypatch.setattr(assignment, "drawn", lambda percent: True)
+    monkeypatch.setattr(claims, "drawn", lambda percent: True)
     other = hands_of(bob)
     other.rank(note="bob thinks so", ratings={"A": 7})
     project.gold_share = 50

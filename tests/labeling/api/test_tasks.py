@@ -2,8 +2,8 @@
 
 import pytest
 
-from labeling import set_aside
 from labeling.models import Assignment, Ranking, RankingTask
+from labeling.queue import set_aside
 from people import projects
 from tests.factories import make_person, make_prompt, make_task
 from tests.labeling.api.hands import fields_of

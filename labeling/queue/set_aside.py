@@ -6,8 +6,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.timezone import now
 
-from labeling import order
 from labeling.models import Assignment, RankingTask
+from labeling.queue import order
 from people import audit
 from people.models import User
 

@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 
 from benchmarks import queue_fixture
-from labeling import assignment
 from labeling.models import Candidate, RankingTask
+from labeling.queue import claims
 from people.models import Membership
 
 pytestmark = pytest.mark.django_db
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 def test_the_benchmarks_queue_is_one_that_people_can_work(client_for):
     queue_fixture.make(6)
     membership = Membership.objects.first()
-    held = assignment.next_for(membership)
+    held = claims.next_for(membership)
 
     assert (RankingTask.objects.count(), Candidate.objects.count()) == (6, 6 * queue_fixture.K)
     assert len(held.order) == queue_fixture.K
@@ -31,15 +31,15 @@ def test_no_claim_reads_a_whole_table(completion, willing):
     queue_fixture.make(2000)
     membership = Membership.objects.first()
     membership.user.sensitive, membership.project.completion = willing, completion
-    assignment.next_for(membership)
-    held, asked = assignment.next_for(membership), []
+    claims.next_for(membership)
+    held, asked = claims.next_for(membership), []
 
     def listen(execute, sql, params, many, context):
         asked.append((sql, params))
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(listen):
-        ahead = assignment.lease_ahead(membership, held.pk)
+        ahead = claims.lease_ahead(membership, held.pk)
 
     assert ahead is not None
     searches = [query for query in asked if query[0].startswith("SELECT") and "rankingtask" in query[0]]

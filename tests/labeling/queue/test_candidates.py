@@ -5,9 +5,9 @@ import threading
 import pytest
 from django.db import connection
 
-from labeling import candidates
-from labeling.candidates import Answer
 from labeling.models import Candidate, RankingTask
+from labeling.queue import candidates
+from labeling.queue.candidates import Answer
 from modelops import jobs
 from people.models import Project
 from tests.factories import make_job, make_model, make_project, make_prompt

@@ -7,9 +7,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
-from labeling import assignment, gold, ranking
+from labeling import gold, ranking
 from labeling.models import Assignment, QueuePosition
-from labeling.working import NotWorking
+from labeling.queue import claims
+from labeling.queue.eligibility import NotWorking
 from people import accounts, projects
 from people.models import Membership
 from tests.factories import make_task
@@ -27,7 +28,7 @@ def tasks(project, count=1, **fields):
 
 
 def rank_next(person):
-    held = assignment.next_for(of(person))
+    held = claims.next_for(of(person))
     return held and ranking.submit(held, JUDGMENT)
 
 
@@ -36,25 +37,25 @@ def test_an_urgent_task_is_next_for_those_who_had_passed_its_place(project, alic
     rank_next(alice)
     (urgent,) = tasks(project, priority=-1)
 
-    assert assignment.next_for(of(alice)).task == urgent
+    assert claims.next_for(of(alice)).task == urgent
     assert QueuePosition.objects.get().sort_key == urgent.sort_key
 
 
 def test_an_undone_task_is_shown_before_the_one_that_was_opened_since(project, alice):
     first, second = tasks(project, 2)
-    assignment.give_back(assignment.next_for(of(alice)))  # the first task's row is older than the second's
+    claims.give_back(claims.next_for(of(alice)))  # the first task's row is older than the second's
     Assignment.objects.update(state="skipped")
     submitted = rank_next(alice)
     Assignment.objects.filter(task=first).update(state="returned")
-    opened_since = assignment.next_for(of(alice))
+    opened_since = claims.next_for(of(alice))
     assert opened_since.task == first
 
     undone = ranking.undo(submitted)
 
     assert undone.task == second
-    assert assignment.next_for(of(alice)) == undone
+    assert claims.next_for(of(alice)) == undone
     ranking.submit(undone, JUDGMENT)
-    assert assignment.next_for(of(alice)) == opened_since, "the other lease is kept meanwhile"
+    assert claims.next_for(of(alice)) == opened_since, "the other lease is kept meanwhile"
 
 
 @pytest.mark.parametrize("what", ["member", "account"])
@@ -73,16 +74,16 @@ def test_a_request_on_its_way_while_the_account_is_paused_gets_nothing(project, 
     accounts.pause(carol, alice)
 
     with pytest.raises(NotWorking):
-        assignment.next_for(of(alice))
+        claims.next_for(of(alice))
     assert not Assignment.objects.exists()
 
 
 def test_a_claim_that_finds_a_task_submitted_meanwhile_leaves_it_so(project, alice):
     """Two windows: one submits late while the other one waits for the same task."""
     (task,) = tasks(project, overlap=2)
-    ranking.submit(assignment.next_for(of(alice)), JUDGMENT)
+    ranking.submit(claims.next_for(of(alice)), JUDGMENT)
 
-    assert assignment._lease(task.pk, project, alice) is None
+    assert claims._lease(task.pk, project, alice) is None
     assert Assignment.objects.get().state == "submitted"
 
 
@@ -90,21 +91,21 @@ def test_a_claim_takes_few_statements(project, alice):
     tasks(project, 3)
     rank_next(alice)
     with CaptureQueriesContext(connection) as ran:
-        assert assignment.claim(of(alice))
+        assert claims.claim(of(alice))
     assert len(ran) <= 15, [query["sql"] for query in ran.captured_queries]
 
 
 def test_gold_costs_a_claim_nothing_where_none_is_wanted_and_one_query_where_it_is_drawn(
     project, alice, carol, monkeypatch
 ):
-    monkeypatch.setattr(assignment, "drawn", lambda percent: True)
+    monkeypatch.setattr(claims, "drawn", lambda percent: True)
     tasks(project, 3)
     rank_next(alice)
 
     def queries(share) -> int:
         projects.change(carol, project, gold_share=share)
         with CaptureQueriesContext(connection) as ran:
-            assignment.give_back(assignment.claim(of(alice)))
+            claims.give_back(claims.claim(of(alice)))
         return len(ran)
 
     queries(0)  # from now on it is always the same task, with its row
@@ -118,10 +119,10 @@ def test_gold_costs_a_claim_nothing_where_none_is_wanted_and_one_query_where_it_
 
 def test_a_lease_that_ran_out_is_freed_by_who_finds_nothing_else(project, alice, bob):
     (task,) = tasks(project)
-    held = assignment.next_for(of(bob))
+    held = claims.next_for(of(bob))
     Assignment.objects.filter(pk=held.pk).update(leased_until=now() - timedelta(seconds=1))
 
-    assert assignment.next_for(of(alice)).task == task
+    assert claims.next_for(of(alice)).task == task
 
 
 def places_taken(project) -> list[int]:
@@ -160,11 +161,11 @@ def test_an_urgent_task_gets_all_its_labelers_first_also_where_breadth_comes_fir
 def test_a_place_that_reopens_is_back_in_its_round(project, alice, bob, carol):
     projects.change(carol, project, completion="breadth")
     first, *_others = tasks(project, 3, overlap=2)
-    held = assignment.next_for(of(alice))
+    held = claims.next_for(of(alice))
     rank_next(bob)
-    assignment.skip(held, "not mine")
+    claims.skip(held, "not mine")
 
-    assert assignment.next_for(of(bob)).task == first
+    assert claims.next_for(of(bob)).task == first
 
 
 def test_the_order_can_change_at_any_time(project, alice, bob, carol):

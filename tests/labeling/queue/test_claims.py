@@ -9,9 +9,10 @@ import pytest
 from django.db import connection, connections
 from django.utils.timezone import now
 
-from labeling import assignment, candidates, order, ranking
+from labeling import ranking
 from labeling.models import Assignment, Prompt, RankingTask
-from labeling.working import NotWorking
+from labeling.queue import candidates, claims, order
+from labeling.queue.eligibility import NotWorking
 from people.models import Membership, Project
 from tests.factories import make_person, make_project, make_task
 
@@ -32,7 +33,7 @@ def claim_all(membership_pk):
     """What a labeler's browser does all day: claim, submit, claim. Returns the tasks it was given."""
     membership = Membership.objects.select_related("project", "user").get(pk=membership_pk)
     given = []
-    while (held := assignment.claim(membership)) is not None:
+    while (held := claims.claim(membership)) is not None:
         given.append(held.task_id)
         Assignment.objects.filter(pk=held.pk).update(state="submitted", leased_until=None)
     return given
@@ -115,12 +116,12 @@ def test_an_expired_lease_is_given_to_someone_else():
     project = make_project()
     alice, bob = (Membership.objects.get(user=make_person(project)) for _ in range(2))
     task = make_task(project, texts=["a", "b"])
-    held = assignment.claim(alice)
-    assert assignment.claim(bob) is None
+    held = claims.claim(alice)
+    assert claims.claim(bob) is None
 
     Assignment.objects.filter(pk=held.pk).update(leased_until=now() - timedelta(seconds=1))
 
-    assert assignment.claim(bob).task_id == task.pk
+    assert claims.claim(bob).task_id == task.pk
     assert Assignment.objects.get(pk=held.pk).state == "expired"
 
 
@@ -129,16 +130,16 @@ def test_a_reopened_place_is_found_by_those_who_had_passed_it():
     project = make_project()
     alice, bob = (Membership.objects.get(user=make_person(project)) for _ in range(2))
     first, second = (make_task(project, texts=["a", "b"]) for _ in range(2))
-    held = assignment.claim(alice)
+    held = claims.claim(alice)
     assert held.task_id == first.pk
-    passed = assignment.claim(bob)
+    passed = claims.claim(bob)
     assert passed.task_id == second.pk
     Assignment.objects.filter(pk=passed.pk).update(state="submitted", leased_until=None)
 
-    assignment.skip(held, "not my subject")
+    claims.skip(held, "not my subject")
 
-    assert assignment.claim(bob).task_id == first.pk
-    assert assignment.claim(alice) is None, "a skipped task does not come back to who skipped it"
+    assert claims.claim(bob).task_id == first.pk
+    assert claims.claim(alice) is None, "a skipped task does not come back to who skipped it"
     assert Assignment.objects.get(pk=held.pk).skip_reason == "not my subject"
 
 
@@ -147,11 +148,11 @@ def test_a_returned_task_may_come_back_with_its_order_and_draft():
     project = make_project()
     alice = Membership.objects.get(user=make_person(project))
     make_task(project, texts=["a", "b", "c", "d"])
-    held = assignment.claim(alice)
-    assignment.save_draft(held, {"note": "half a thought"})
-    assignment.give_back(held)
+    held = claims.claim(alice)
+    claims.save_draft(held, {"note": "half a thought"})
+    claims.give_back(held)
 
-    again = assignment.claim(alice)
+    again = claims.claim(alice)
 
     assert (again.pk, again.order, again.draft) == (held.pk, held.order, {"note": "half a thought"})
 
@@ -163,7 +164,7 @@ def test_two_tabs_of_one_labeler_get_the_one_lease():
     for _ in range(2):
         make_task(project, texts=["a", "b"])
 
-    assert assignment.claim(alice) == assignment.claim(alice)
+    assert claims.claim(alice) == claims.claim(alice)
 
 
 @pytest.mark.django_db
@@ -173,7 +174,7 @@ def test_pausing_stops_new_tasks():
     make_task(project, texts=["a", "b"])
 
     with pytest.raises(NotWorking):
-        assignment.next_for(alice)
+        claims.next_for(alice)
 
 
 @pytest.mark.django_db
@@ -184,7 +185,7 @@ def test_who_was_paused_while_asking_gets_nothing():
     Membership.objects.filter(pk=alice.pk).update(paused=True)  # after the page had read it
 
     with pytest.raises(NotWorking):
-        assignment.claim(alice)
+        claims.claim(alice)
 
 
 @pytest.mark.django_db
@@ -195,7 +196,7 @@ def test_who_was_removed_while_asking_gets_nothing():
     Membership.objects.filter(pk=alice.pk).delete()  # after the page had read it
 
     with pytest.raises(NotWorking, match="not in this project any more"):
-        assignment.next_for(alice)
+        claims.next_for(alice)
 
 
 @pytest.mark.django_db
@@ -204,7 +205,7 @@ def test_who_was_removed_while_undoing_takes_nothing_back():
     alice = Membership.objects.select_related("project", "user").get(user=make_person(project))
     make_task(project, texts=["a", "b"])
     verdicts = {"a": ranking.Verdict(rank=1), "b": ranking.Verdict(rank=2)}
-    submitted = ranking.submit(assignment.claim(alice), ranking.Judgment(verdicts))
+    submitted = ranking.submit(claims.claim(alice), ranking.Judgment(verdicts))
     Membership.objects.filter(pk=alice.pk).delete()
 
     with pytest.raises(ranking.TooLate, match="not in this project any more"):
@@ -217,13 +218,13 @@ def test_a_skip_after_the_lease_ran_out_counts():
     project = make_project()
     alice = Membership.objects.get(user=make_person(project))
     make_task(project, texts=["a", "b"])
-    held = assignment.claim(alice)
+    held = claims.claim(alice)
     Assignment.objects.filter(pk=held.pk).update(leased_until=now() - timedelta(seconds=1))
-    assignment.expire()
+    claims.expire()
 
-    assignment.skip(held, "too long")
+    claims.skip(held, "too long")
 
-    assert assignment.claim(alice) is None
+    assert claims.claim(alice) is None
     assert RankingTask.objects.get().free_places == 1
 
 
@@ -232,12 +233,12 @@ def test_an_expired_lease_does_not_hide_a_live_one():
     project = make_project()
     alice = Membership.objects.get(user=make_person(project))
     first, second = (make_task(project, texts=["a", "b"]) for _ in range(2))
-    old = assignment.claim(alice)
+    old = claims.claim(alice)
     Assignment.objects.filter(pk=old.pk).update(leased_until=now() - timedelta(seconds=1))
-    live = assignment.claim(alice)
+    live = claims.claim(alice)
     assert live.task_id == second.pk
 
-    assert assignment.current(project, alice.user) == live
+    assert claims.current(project, alice.user) == live
 
 
 @pytest.mark.django_db
@@ -247,7 +248,7 @@ def test_the_claim_query_uses_the_index_of_open_tasks(completion, index, willing
     project = make_project(completion=completion)
     many_tasks(project, 200)
     connection.cursor().execute("ANALYZE")
-    query = assignment._open_to(make_person(project), project, 5, order.key(project), willing)[:1]
+    query = claims._open_to(make_person(project), project, 5, order.key(project), willing)[:1]
 
     with connection.cursor() as cursor:
         explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "

@@ -18,15 +18,15 @@ from django.db.models.lookups import Exact
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from labeling import set_aside
 from labeling.models import Assignment, Candidate, Prompt, QueuePosition, RankingTask
-from labeling.order import key, locked, reopen
-from labeling.working import (
+from labeling.queue import set_aside
+from labeling.queue.eligibility import (
     lock_if_working,
     locked_membership,
     refuse_beyond_daily_limit,
     refuse_who_is_paused,
 )
+from labeling.queue.order import key, locked, reopen
 from people import audit
 from people.db.compiled import composed, insert, update
 from people.models import Membership, Project, User

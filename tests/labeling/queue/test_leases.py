@@ -6,8 +6,8 @@ import pytest
 from django.urls import reverse
 from django.utils.timezone import now
 
-from labeling import assignment
 from labeling.models import Assignment
+from labeling.queue import claims
 from people.models import Membership
 from tests.factories import make_person, make_project, make_task
 
@@ -18,8 +18,8 @@ def test_a_renewal_leaves_the_draft_of_another_window_alone(client_for):
     project = make_project()
     alice = make_person(project)
     make_task(project, texts=["a", "b"])
-    held = assignment.claim(Membership.objects.get(user=alice))
-    assignment.save_draft(held, {"note": "newer"})
+    held = claims.claim(Membership.objects.get(user=alice))
+    claims.save_draft(held, {"note": "newer"})
     Assignment.objects.filter(pk=held.pk).update(leased_until=now() + timedelta(seconds=5))
 
     answer = client_for(alice).post(reverse("rank-draft", args=[project.slug, held.pk]), {"renew": "1"})

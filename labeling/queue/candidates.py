@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 
 from labeling.models import Candidate, Prompt, RankingTask
-from labeling.order import publish
+from labeling.queue.order import publish
 from modelops import registry, rows
 from modelops.models import Job, ModelVersion
 

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from labeling import assignment, ranking
+from labeling import ranking
 from labeling.models import Assignment
-from labeling.working import NotWorking
+from labeling.queue import claims
+from labeling.queue.eligibility import NotWorking
 from people.models import Membership
 from tests.factories import make_project, make_task
 
@@ -26,7 +27,7 @@ def project(project):
 
 
 def next_for(person):
-    return assignment.next_for(Membership.objects.select_related("project", "user").get(user=person))
+    return claims.next_for(Membership.objects.select_related("project", "user").get(user=person))
 
 
 def rank_two(person):

@@ -2,9 +2,10 @@
 
 import pytest
 
-from labeling import assignment, ranking, set_aside
+from labeling import ranking
 from labeling.models import RankingTask
 from labeling.pace import count_progress
+from labeling.queue import claims, set_aside
 from people import projects
 from people.models import AuditEvent, Membership
 from tests.factories import make_person, make_task
@@ -25,11 +26,11 @@ def task(project):
 
 
 def next_for(person):
-    return assignment.next_for(Membership.objects.select_related("project", "user").get(user=person))
+    return claims.next_for(Membership.objects.select_related("project", "user").get(user=person))
 
 
 def skip(person, reason="not my subject"):
-    assignment.skip(next_for(person), reason)
+    claims.skip(next_for(person), reason)
 
 
 def state(task) -> str:
@@ -48,9 +49,9 @@ def test_a_task_that_enough_people_skip_is_offered_no_more(project, task, alice,
 
 def test_a_late_skip_counts_too(project, task, alice, bob):
     held = next_for(alice)
-    assignment.give_back(held)
+    claims.give_back(held)
     skip(bob)
-    assignment.skip(held, "too long")
+    claims.skip(held, "too long")
 
     assert state(task) == "set_aside"
 

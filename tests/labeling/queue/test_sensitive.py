@@ -2,8 +2,9 @@
 
 import pytest
 
-from labeling import assignment, gold, imports, order, ranking, writing
+from labeling import gold, imports, ranking, writing
 from labeling.models import Prompt
+from labeling.queue import claims, order
 from people import accounts
 from people.models import AuditEvent, Membership
 from tests.factories import make_prompt, make_task
@@ -24,7 +25,7 @@ def mild(project, harsh):
 
 
 def given(person):
-    held = assignment.next_for(Membership.objects.select_related("project", "user").get(user=person))
+    held = claims.next_for(Membership.objects.select_related("project", "user").get(user=person))
     return held and held.task
 
 
@@ -60,7 +61,7 @@ def test_what_is_sensitive_no_more_is_offered_to_who_had_passed_it(project, caro
     harsh = make_task(project, prompt=make_prompt(project, sensitive=True))
     mild = make_task(project)
     assert given(alice) == mild
-    ranking.submit(assignment.next_for(Membership.objects.get(user=alice)), KEY)
+    ranking.submit(claims.next_for(Membership.objects.get(user=alice)), KEY)
     assert given(alice) is None
 
     order.mark_sensitive(carol, harsh.prompt, False)
@@ -71,7 +72,7 @@ def test_gold_tasks_are_no_way_round(project, harsh, carol, alice, monkeypatch):
     gold.make(carol, harsh, KEY)
     project.gold_share = 50
     project.save()
-    monkeypatch.setattr(assignment, "drawn", lambda percent: True)
+    monkeypatch.setattr(claims, "drawn", lambda percent: True)
     mild = make_task(project)
 
     assert given(alice) == mild

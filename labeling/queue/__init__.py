@@ -1,0 +1,1 @@
+"""The assignment queue: which task a labeler is given next, and for how long."""
