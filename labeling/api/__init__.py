@@ -1,12 +1,14 @@
 """Prompts, tasks, judgments and datasets, for scripts: the verbs of the pages, and as blind."""
 
-from labeling import ranking, writing
-from labeling.queue import claims, eligibility
+from labeling.queue.claims import LeaseLost
+from labeling.queue.eligibility import NotWorking
+from labeling.ranking import AlreadySubmitted, NothingToRevise, TooLate
+from labeling.writing import Gone
 from people.api import problems
 
-problems.register(eligibility.NotWorking, 409, "not-working")
-problems.register(claims.LeaseLost, 409, "lease-lost")
-problems.register(ranking.AlreadySubmitted, 409, "already-submitted")
-problems.register(ranking.NothingToRevise, 409, "nothing-to-revise")
-problems.register(ranking.TooLate, 409, "too-late")
-problems.register(writing.Gone, 409, "gone")
+problems.register(NotWorking, 409, "not-working")
+problems.register(LeaseLost, 409, "lease-lost")
+problems.register(AlreadySubmitted, 409, "already-submitted")
+problems.register(NothingToRevise, 409, "nothing-to-revise")
+problems.register(TooLate, 409, "too-late")
+problems.register(Gone, 409, "gone")
