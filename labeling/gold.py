@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from labeling import ranking
+from labeling.judging import rankings
 from labeling.models import ANSWER_KEY, Assignment, RankedCandidate, Ranking, RankingTask
 from labeling.queue import order
 from labeling.stats import gold_accuracy
@@ -25,17 +25,17 @@ def key_of(task: RankingTask) -> Ranking | None:
 
 
 @transaction.atomic
-def make(actor: User, task: RankingTask, judgment: ranking.Judgment) -> Ranking:
+def make(actor: User, task: RankingTask, judgment: rankings.Judgment) -> Ranking:
     """Give the task its answer key, or another one: it is gold from now on. Raises InvalidRanking.
 
     Who holds it goes on; what people said of it so far is held against the key too.
     """
-    paper = ranking.sheet(task, actor)
-    ranks = ranking.check(judgment, len(paper.order), task.project)
+    paper = rankings.sheet(task, actor)
+    ranks = rankings.check(judgment, len(paper.order), task.project)
     if len(set(ranks)) < 2:
-        raise ranking.InvalidRanking(_("A key says of at least one answer that it is better than another."))
+        raise rankings.InvalidRanking(_("A key says of at least one answer that it is better than another."))
     order.locked(task.pk)
-    key = ranking.write(paper, judgment, ranks, ANSWER_KEY, kind=Ranking.Kind.GOLD)
+    key = rankings.write(paper, judgment, ranks, ANSWER_KEY, kind=Ranking.Kind.GOLD)
     RankingTask.objects.filter(pk=task.pk).update(purpose=Purpose.GOLD, sort_key=None, free_places=0)
     audit.record(actor, "make gold", task, task.project, revision=key.revision)
     return key

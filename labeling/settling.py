@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
-from labeling import ranking
+from labeling.judging import rankings
 from labeling.models import SETTLEMENT, Assignment, RankedCandidate, Ranking, RankingTask
 from labeling.queue import order
 from labeling.stats import agreement
@@ -89,24 +89,24 @@ def settled(task: RankingTask) -> Ranking | None:
 
 def judged(paper: Assignment) -> list[str]:
     """What each judge said, in the letters of the form, best first: "B > A = C". Nobody is named."""
-    letters = dict(zip(paper.order, ranking.LETTERS))
+    letters = dict(zip(paper.order, rankings.LETTERS))
     found = paper.task.rankings.of_judges().filter(current=True).order_by("pk").prefetch_related("ranked")
-    return [ranking.in_letters(one, lambda answer: letters[answer.candidate_id]) for one in found]
+    return [rankings.in_letters(one, lambda answer: letters[answer.candidate_id]) for one in found]
 
 
 @transaction.atomic
-def settle(actor: User, task: RankingTask, judgment: ranking.Judgment) -> Ranking:
+def settle(actor: User, task: RankingTask, judgment: rankings.Judgment) -> Ranking:
     """Say how the task's answers stand; once more is a revision. Raises InvalidRanking, or Refused where there is nothing
     to settle.
     """
-    paper = ranking.sheet(task, actor)
-    ranks = ranking.check(judgment, len(paper.order), task.project)
+    paper = rankings.sheet(task, actor)
+    ranks = rankings.check(judgment, len(paper.order), task.project)
     task = order.locked(task.pk)
     if not open_to(task.project, actor).filter(pk=task.pk).exists():
         raise Refused(_("Only a task that is ranked to the end can be settled, and no gold one."))
     if task.rankings.of_judges().filter(current=True).count() < 2:
         raise Refused(_("Fewer than two people judged this task: there is nothing to settle."))
-    made = ranking.write(paper, judgment, ranks, SETTLEMENT, kind=Ranking.Kind.ADJUDICATED)
+    made = rankings.write(paper, judgment, ranks, SETTLEMENT, kind=Ranking.Kind.ADJUDICATED)
     audit.record(actor, "settle", task, task.project, revision=made.revision)
     return made
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labeling import keys
+from labeling.judging import shortcuts
 from people.models import Webhook
 from people.webhooks import delivery
 
@@ -70,13 +70,13 @@ def test_the_labelers_keys_are_the_page_s():
         re.search(rf"^const {name} = {{(.*?)^}};", script, re.M | re.S).group(1) for name in ("moves", "verbs")
     )
     handled = set(re.findall(r"^  (\w+): ", moves, re.M)) | set(re.findall(r'key === "([\w?]+)"', script))
-    handled |= {verb.key for verb in keys.VERBS.values()}
+    handled |= {verb.key for verb in shortcuts.VERBS.values()}
     table = (ROOT / "docs/labeler.md").read_text(encoding="utf-8").split("## Keys")[1].split("\n## ")[0]
     cells = "".join(re.findall(r"^\| (`.*?) \|", table, re.M))
     names = {"←": "arrowleft", "→": "arrowright", "↑": "arrowup", "↓": "arrowdown", "Esc": "escape"}
     documented = {names.get(key, key.lower()) for key in re.findall(r"`([^`]+)`", cells)}
 
-    assert set(re.findall(r"^  (\w+)[:,]", verbs, re.M)) == set(keys.VERBS)
+    assert set(re.findall(r"^  (\w+)[:,]", verbs, re.M)) == set(shortcuts.VERBS)
     assert documented - set("ai17") == handled
     assert documented >= set("ai17"), "letters and ratings"
 

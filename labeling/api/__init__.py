@@ -1,8 +1,8 @@
 """Prompts, tasks, judgments and datasets, for scripts: the verbs of the pages, and as blind."""
 
+from labeling.judging.rankings import AlreadySubmitted, NothingToRevise, TooLate
 from labeling.queue.claims import LeaseLost
 from labeling.queue.eligibility import NotWorking
-from labeling.ranking import AlreadySubmitted, NothingToRevise, TooLate
 from labeling.writing import Gone
 from people.api import problems
 

@@ -10,9 +10,10 @@ from django.utils.functional import cached_property
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from labeling import forms, pace, ranking
 from labeling.api.judging import JudgmentInput, as_said, typed
 from labeling.api.shared import Apart, ShownAnswer, Turn
+from labeling.judging import form, rankings
+from labeling.judging import progress as pace
 from labeling.models import Assignment, Ranking
 from labeling.queue import claims
 from people.access import RANKERS
@@ -70,7 +71,7 @@ class Sheet(AssignmentBody):
 class SkipInput(serializers.Serializer):
     """Why a labeler skips a task."""
 
-    reason = serializers.ChoiceField(list(forms.SKIP_REASONS.items()))
+    reason = serializers.ChoiceField(list(form.SKIP_REASONS.items()))
     detail = serializers.CharField(required=False, allow_blank=True, max_length=200, help_text="In one's own words.")
 
 
@@ -110,19 +111,19 @@ def sheet(one: Assignment) -> dict[str, Any]:
 
 def shown(one: Assignment) -> list[dict[str, str]]:
     texts = [one.texts[candidate] for candidate in one.order]
-    return [{"letter": letter, "text": text} for letter, text in zip(ranking.LETTERS.upper(), texts)]
+    return [{"letter": letter, "text": text} for letter, text in zip(rankings.LETTERS.upper(), texts)]
 
 
 def asks(project: Project, k: int) -> dict[str, Any]:
     return {
         "ties": project.ties,
         "ratings": project.rating,
-        "strength": ranking.by_strength(project, k),
+        "strength": rankings.by_strength(project, k),
         "notes": project.notes,
         "flags": words((flag, FLAGS.get(flag, flag)) for flag in project.flags),
-        "labels": words(ranking.LABELS.items()),
+        "labels": words(rankings.LABELS.items()),
         "verdicts": words(Ranking.Outcome.choices),
-        "skip_reasons": words(forms.SKIP_REASONS.items()),
+        "skip_reasons": words(form.SKIP_REASONS.items()),
     }
 
 
@@ -187,7 +188,7 @@ class OwnVerb(Verb):
         """Raises AlreadySubmitted or LeaseLost where it stands otherwise than wanted."""
         self.own.refresh_from_db(fields=AssignmentBody.Meta.fields)
         if wanted and self.own.state != wanted:
-            raise ranking.AlreadySubmitted if self.own.state == State.SUBMITTED else claims.LeaseLost
+            raise rankings.AlreadySubmitted if self.own.state == State.SUBMITTED else claims.LeaseLost
         return self.own
 
 
@@ -208,7 +209,7 @@ class Draft(OwnVerb):
 
     def act(self, data):
         if not claims.save_draft(self.own, typed(data, self.own)):
-            raise ranking.AlreadySubmitted
+            raise rankings.AlreadySubmitted
         return self.as_it_stands()
 
 
@@ -226,7 +227,7 @@ class Skip(OwnVerb):
     input = SkipInput
 
     def act(self, data):
-        claims.skip(self.own, forms.skip_reason(data))
+        claims.skip(self.own, form.skip_reason(data))
         return self.as_it_stands(State.SKIPPED)
 
 
@@ -244,7 +245,7 @@ class PaceView(Endpoint):
     roles, serializer_class = {"GET": RANKERS}, Pace
 
     def get(self, request, *args, **kwargs):
-        last = ranking.last_of(self.project, self.actor)
+        last = rankings.last_of(self.project, self.actor)
         done = pace.today(self.actor, self.project) | {"progress": pace.progress(self.project)}
         return Response(done | {"undo": last and last.pk})
 

@@ -10,13 +10,13 @@ from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from labeling import forms, ranking
+from labeling.judging import form, rankings
 from labeling.models import Assignment, Ranking
 from labeling.text.conversations import clean
 from people.models import Project
 
-MOST = len(ranking.LETTERS)
-LETTERS = ranking.LETTERS.upper()
+MOST = len(rankings.LETTERS)
+LETTERS = rankings.LETTERS.upper()
 EXAMPLE = {
     "order": "B=A>C>D",
     "ratings": {"A": 6, "B": 6, "C": 4, "D": 1},
@@ -53,7 +53,7 @@ class JudgmentInput(serializers.Serializer):
         help_text='1 is best, equal ones are a tie: `{"A": 1, "B": 1, "C": 2}`. In place of `order`.',
     )
     ratings = ByLetter(
-        child=serializers.IntegerField(min_value=min(forms.RATINGS), max_value=max(forms.RATINGS)),
+        child=serializers.IntegerField(min_value=min(form.RATINGS), max_value=max(form.RATINGS)),
         required=False,
         help_text="Overall quality of each answer, 1 to 7, where the project asks for it.",
     )
@@ -63,11 +63,11 @@ class JudgmentInput(serializers.Serializer):
         help_text="What is said of each answer, in the project's words.",
     )
     labels = serializers.ListField(
-        child=serializers.ChoiceField(list(ranking.LABELS.items())), max_length=len(ranking.LABELS), required=False,
+        child=serializers.ChoiceField(list(rankings.LABELS.items())), max_length=len(rankings.LABELS), required=False,
         help_text="What is said of the prompt.",
     )  # fmt: skip
     note = serializers.CharField(
-        required=False, allow_blank=True, max_length=forms.LONGEST_NOTE, help_text="In the labeler's words."
+        required=False, allow_blank=True, max_length=form.LONGEST_NOTE, help_text="In the labeler's words."
     )
     strength = serializers.IntegerField(
         required=False, allow_null=True, min_value=-3, max_value=3,
@@ -80,7 +80,7 @@ class JudgmentInput(serializers.Serializer):
 
 def typed(said: dict[str, Any], sheet: Assignment) -> dict[str, Any]:
     """The judgment as the page's form says it, complete or not. Raises ValidationError for what this task doesn't ask."""
-    letters = ranking.LETTERS[: len(sheet.order)]
+    letters = rankings.LETTERS[: len(sheet.order)]
     ranks = _ranks(said)
     wrong = dict(_wrong(said | {"ranks": ranks}, sheet.project, letters))
     if wrong:
@@ -90,7 +90,7 @@ def typed(said: dict[str, Any], sheet: Assignment) -> dict[str, Any]:
         "rank": known,
         "rating": _small(said.get("ratings", {})),
         "flags": _small(said.get("flags", {})),
-        "labels": [label for label in ranking.LABELS if label in said.get("labels", ())],
+        "labels": [label for label in rankings.LABELS if label in said.get("labels", ())],
         "note": clean(said.get("note", "")),
         "outcome": said.get("verdict", Ranking.Outcome.RANKED),
         "order": "".join(sorted(known, key=lambda letter: (known[letter], letter))),
@@ -118,7 +118,7 @@ def ranks_of(order: str) -> dict[str, int]:
             if letter not in LETTERS or not letter or letter in ranks:
                 raise serializers.ValidationError({"order": [_("Name each answer once, best first: B=A>C.")]})
             ranks[letter] = rank
-    return forms.sport(ranks)
+    return form.sport(ranks)
 
 
 def _wrong(said: dict[str, Any], project: Project, letters: str) -> Iterator[tuple[str, Any]]:
@@ -134,7 +134,7 @@ def _wrong(said: dict[str, Any], project: Project, letters: str) -> Iterator[tup
         yield "ratings", [_("This project asks for no ratings.")]
     if said.get("note") and not project.notes:
         yield "note", [_("This project asks for no notes.")]
-    if said.get("strength") is not None and not ranking.by_strength(project, len(letters)):
+    if said.get("strength") is not None and not rankings.by_strength(project, len(letters)):
         yield "strength", [_("This task is judged by ranks.")]
 
 
@@ -168,6 +168,6 @@ def at_its_answer() -> Iterator[None]:
     """What is wrong with the judgment is said at the answer that it concerns."""
     try:
         yield
-    except ranking.InvalidRanking as wrong:
+    except rankings.InvalidRanking as wrong:
         said = [str(wrong)]
         raise serializers.ValidationError({"ranks": {wrong.letter.upper(): said} if wrong.letter else said}) from wrong

@@ -10,10 +10,10 @@ from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from rest_framework import serializers
 
-from labeling import forms, ranking
 from labeling.api import judging
 from labeling.api.assignments import AssignmentBody, OwnVerb, Sheet, own_or_404, sheet
 from labeling.api.shared import ShownAnswer, Turn
+from labeling.judging import form, rankings
 from labeling.models import Assignment, Prompt, RankedCandidate, Ranking, RankingTask
 from labeling.queue import claims
 from labeling.text.conversations import as_stored
@@ -23,7 +23,7 @@ from people.api.base import Answer, DetailEndpoint, ListEndpoint, Verb
 from people.api.filters import MOST_ID, BooleanFilter, IdFilter
 from people.models import Membership
 
-LETTERS = ranking.LETTERS.upper()
+LETTERS = rankings.LETTERS.upper()
 
 
 class RankingBody(serializers.Serializer):
@@ -69,7 +69,7 @@ def told(one: Ranking, eyes: Membership) -> dict[str, Any]:
         "ranks": {letter: answer.rank for letter, answer in said.items() if answer.rank},
         "ratings": {letter: answer.rating for letter, answer in said.items() if answer.rating},
         "flags": {letter: answer.flags for letter, answer in said.items() if answer.flags},
-        "undo_until": one.created_at + ranking.UNDO,
+        "undo_until": one.created_at + rankings.UNDO,
     }
     told["order"] = judging.order_of(told["ranks"])
     if one.labeler_id == eyes.user_id:
@@ -189,7 +189,7 @@ class Submit(OwnVerb):
     def act(self, data):
         self.typed = judging.typed(data, self.own)
         with judging.at_its_answer():
-            done = ranking.submit(self.own, forms.judgment(self.typed), draft=self.typed)
+            done = rankings.submit(self.own, form.judgment(self.typed), draft=self.typed)
         return made(self.membership, done)
 
 
@@ -203,7 +203,7 @@ class RevisionVerb(Verb):
         mine = Ranking.objects.filter(labeler=self.actor, task__project=self.project, undone_at=None)
         one = get_object_or_404(mine, pk=self.kwargs["pk"])
         if not one.current:
-            raise ranking.NothingToRevise
+            raise rankings.NothingToRevise
         return own_or_404(self.membership, one.assignment_id)
 
 
@@ -213,8 +213,8 @@ class RevisionDraft(RevisionVerb):
     output = AssignmentBody
 
     def act(self, data):
-        if not ranking.save_revision_draft(self.own, judging.typed(data, self.own)):
-            raise ranking.NothingToRevise
+        if not rankings.save_revision_draft(self.own, judging.typed(data, self.own)):
+            raise rankings.NothingToRevise
         self.own.refresh_from_db(fields=AssignmentBody.Meta.fields)
         return self.own
 
@@ -226,9 +226,9 @@ class Revise(RevisionVerb):
 
     def act(self, data):
         typed = judging.typed(data, self.own)
-        ranking.save_revision_draft(self.own, typed)
+        rankings.save_revision_draft(self.own, typed)
         with judging.at_its_answer():
-            done = ranking.revise(self.own, forms.judgment(typed))
+            done = rankings.revise(self.own, form.judgment(typed))
         return made(self.membership, done)
 
 
@@ -251,7 +251,7 @@ class Undo(Verb):
     roles, scopes, input, output = {"POST": RANKERS}, {"POST": "label"}, UndoInput, Undone
 
     def act(self, data):
-        one = ranking.undo(ranking.named_last(self.project, self.actor, data["ranking"]))
+        one = rankings.undo(rankings.named_last(self.project, self.actor, data["ranking"]))
         if one.state != Assignment.State.SUBMITTED:
             return {"assignment": sheet(one), "ranking": None}
         before = Ranking.objects.get(assignment=one, current=True)

@@ -9,9 +9,10 @@ from django.utils.functional import cached_property
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from labeling import forms, ranking, settling
+from labeling import settling
 from labeling.api import assignments, judging
 from labeling.api.shared import ShownAnswer, Turn
+from labeling.judging import form, rankings
 from labeling.models import Assignment, RankingTask
 from people.access import LEADS
 from people.api.base import Endpoint, Verb
@@ -54,7 +55,7 @@ def sheet(paper: Assignment) -> dict[str, Any]:
         "answers": assignments.shown(paper),
         "asks": assignments.asks(paper.project, len(paper.order)),
         "judged": settling.judged(paper),
-        "settled": judging.as_said(forms.typed_of(before)) if before else None,
+        "settled": judging.as_said(form.typed_of(before)) if before else None,
     }
 
 
@@ -75,7 +76,7 @@ class Settling(Verb):
     @cached_property
     def paper(self) -> Assignment:
         found: RankingTask = get_object_or_404(settling.open_to(self.project, self.actor), pk=self.kwargs["pk"])
-        return ranking.sheet(found, self.actor)
+        return rankings.sheet(found, self.actor)
 
 
 class Settle(Settling):
@@ -92,7 +93,7 @@ class Settle(Settling):
     def act(self, data):
         typed = judging.typed(data, self.paper)
         with judging.at_its_answer():
-            settling.settle(self.actor, self.paper.task, forms.judgment(typed))
+            settling.settle(self.actor, self.paper.task, form.judgment(typed))
         return sheet(self.paper)
 
 

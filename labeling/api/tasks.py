@@ -12,8 +12,10 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
-from labeling import forms, gold, ranking
+from labeling import gold
 from labeling.api import judging
+from labeling.judging import form
+from labeling.judging import rankings as ranking
 from labeling.models import Assignment, Candidate, Ranking, RankingTask
 from labeling.queue import set_aside
 from people.access import ADMINS, READERS, Refused
@@ -75,7 +77,7 @@ class TaskDetail(TaskBody):
 
     def to_representation(self, task: RankingTask) -> dict:
         key = gold.key_of(task) if task.purpose == RankingTask.Purpose.GOLD else None
-        task.said = judging.as_said(forms.typed_of(key)) if key else None
+        task.said = judging.as_said(form.typed_of(key)) if key else None
         task.lettered = list(lettered(task))
         return super().to_representation(task)
 
@@ -172,7 +174,7 @@ class Gold(TaskVerb):
     def act(self, data):
         typed = judging.typed(data, ranking.sheet(self.task, self.actor))
         with judging.at_its_answer():
-            gold.make(self.actor, self.task, forms.judgment(typed))
+            gold.make(self.actor, self.task, form.judgment(typed))
         return self.as_it_stands()
 
 

@@ -15,7 +15,8 @@ from django.shortcuts import render
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from labeling import forms, keys, pace, ranking
+from labeling.judging import form as forms
+from labeling.judging import progress, rankings, shortcuts
 from labeling.models import Assignment, Ranking
 from labeling.text import markdown
 from people.models import FLAGS, Project
@@ -48,7 +49,7 @@ class Shown:
 
 def card(
     request: HttpRequest, assignment: Assignment, typed: dict[str, Any],
-    wrong: ranking.InvalidRanking | None = None, unskipped: str = "", status: int = 200, ahead: bool = False, **more,
+    wrong: rankings.InvalidRanking | None = None, unskipped: str = "", status: int = 200, ahead: bool = False, **more,
 ) -> HttpResponse:  # fmt: skip
     """The task with what was typed so far; `wrong` is shown at the answer that it concerns.
 
@@ -69,11 +70,11 @@ def undoable(request: HttpRequest) -> int | None:
     """The key of this person's last ranking, while they can undo it."""
     if request.membership.paused or request.project.state == Project.State.ARCHIVED:
         return None
-    return getattr(ranking.last_of(request.project, request.user), "pk", None)
+    return getattr(rankings.last_of(request.project, request.user), "pk", None)
 
 
 def form(
-    project: Project, sheet: Assignment, typed: dict[str, Any], wrong: ranking.InvalidRanking | None = None
+    project: Project, sheet: Assignment, typed: dict[str, Any], wrong: rankings.InvalidRanking | None = None
 ) -> dict[str, Any]:
     """What the ranking form shows: the prompt, the answers, and what can be said of them."""
     context = {
@@ -91,8 +92,8 @@ def vocabulary(project: Project, k: int) -> dict[str, Any]:
     strengths = [(value, name) for value, name in STRENGTHS.items() if value or project.ties]
     return {
         "ordinals": list(enumerate(map(str, ORDINALS[:k]), 1)),
-        "strengths": strengths if ranking.by_strength(project, k) else None,
-        "labels": ranking.LABELS.items(),
+        "strengths": strengths if rankings.by_strength(project, k) else None,
+        "labels": rankings.LABELS.items(),
         "flags": [(flag, str(FLAGS.get(flag, flag))) for flag in project.flags],
         "ratings": forms.RATINGS,
         "outcomes": Ranking.Outcome.choices,
@@ -104,12 +105,12 @@ def turns(assignment: Assignment) -> list[tuple[str, str, str]]:
     return [(turn["role"], ROLES[turn["role"]], turn["content"]) for turn in assignment.messages]
 
 
-def answers(assignment: Assignment, typed: dict, wrong: ranking.InvalidRanking | None = None) -> list[Shown]:
+def answers(assignment: Assignment, typed: dict, wrong: rankings.InvalidRanking | None = None) -> list[Shown]:
     texts = [assignment.texts[candidate] for candidate in assignment.order]
-    return [shown(letter, text, typed, wrong) for letter, text in zip(ranking.LETTERS, texts)]
+    return [shown(letter, text, typed, wrong) for letter, text in zip(rankings.LETTERS, texts)]
 
 
-def shown(letter: str, text: str, typed: dict, wrong: ranking.InvalidRanking | None) -> Shown:
+def shown(letter: str, text: str, typed: dict, wrong: rankings.InvalidRanking | None) -> Shown:
     html = markdown.render(text)
     return Shown(
         letter,
@@ -124,25 +125,25 @@ def shown(letter: str, text: str, typed: dict, wrong: ranking.InvalidRanking | N
 
 def page(request: HttpRequest, fragment: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     """The fragment alone when htmx asks, else the whole page around it."""
-    context |= around(request) | {"fragment": fragment, "progress": pace.progress(request.project)}
-    context |= pace.today(request.user, request.project)
+    context |= around(request) | {"fragment": fragment, "progress": progress.progress(request.project)}
+    context |= progress.today(request.user, request.project)
     return render(request, fragment if request.htmx else "labeling/rank.html", context, status=status)
 
 
 def after(request: HttpRequest, undo: int | None) -> HttpResponse:
     """What a submit changes around the card that the browser has already; `undo` is the ranking that can be undone."""
-    caps = {"undo": keys.shown(keys.of(request.user)["undo"])}
-    context = {"project": request.project, "keys": caps, "undo": undo, "progress": pace.progress(request.project)}
-    return render(request, "labeling/_after.html", context | pace.today(request.user, request.project))
+    caps = {"undo": shortcuts.shown(shortcuts.of(request.user)["undo"])}
+    context = {"project": request.project, "keys": caps, "undo": undo, "progress": progress.progress(request.project)}
+    return render(request, "labeling/_after.html", context | progress.today(request.user, request.project))
 
 
 def around(request: HttpRequest) -> dict[str, Any]:
     """This person's keys, for the caps in the page, the help, and the script; and how they like their desk."""
-    own = keys.of(request.user)
+    own = shortcuts.of(request.user)
     return {
         "project": request.project,
-        "keys": {verb: keys.shown(key) for verb, key in own.items()},
-        "deeds": [(keys.shown(own[name]), verb.says) for name, verb in keys.VERBS.items()],
+        "keys": {verb: shortcuts.shown(key) for verb, key in own.items()},
+        "deeds": [(shortcuts.shown(own[name]), verb.says) for name, verb in shortcuts.VERBS.items()],
         "verbs": json.dumps({key: verb for verb, key in own.items()}),
         "desk": request.user.desk,
     }

@@ -18,7 +18,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
-from labeling import ranking, rounds
+from labeling import rounds
+from labeling.judging import rankings
 from labeling.views.card import ROLES, around, shown, vocabulary
 from modelops import figures
 from modelops.models import Dataset, Job, Metric, ModelVersion
@@ -133,7 +134,7 @@ class Specimen(forms.Form):
 
 def ranking_page(chosen: str | None, of: Project) -> dict:
     answers = ANSWERS[:2] if of.strength else ANSWERS
-    wrong = ranking.InvalidRanking(_("Answer %(letter)s has no rank yet.") % {"letter": "F"}, "f")
+    wrong = rankings.InvalidRanking(_("Answer %(letter)s has no rank yet.") % {"letter": "F"}, "f")
     empty = chosen in ("nothing", "lost", "paused")
     return vocabulary(of, len(answers)) | {
         "fragment": "labeling/_empty.html" if empty else "labeling/_task.html",
@@ -143,7 +144,7 @@ def ranking_page(chosen: str | None, of: Project) -> dict:
         "free_at": now() + timedelta(minutes=8, seconds=30),
         "assignment_id": 0,
         "turns": [(role, ROLES[role], content) for role, content in TURNS],
-        "answers": [shown(letter, text, TYPED, wrong) for letter, text in zip(ranking.LETTERS, answers)],
+        "answers": [shown(letter, text, TYPED, wrong) for letter, text in zip(rankings.LETTERS, answers)],
         "typed": TYPED,
         "undo": 0,
     }

@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from labeling import keys
+from labeling.judging import shortcuts
 from people import accounts
 from people.access import RANKERS, member
 from people.models import User
@@ -30,15 +30,17 @@ def rank_desk(request: HttpRequest) -> HttpResponse:
 @member(*RANKERS, archived=True)
 def rank_keys(request: HttpRequest) -> HttpResponse:
     """Choose the key of each verb; an empty field is the standard one."""
-    chosen = keys.of(request.user)
+    chosen = shortcuts.of(request.user)
     problems = {}
     if request.method == "POST":
-        chosen = {name: request.POST.get(name, "").strip().lower() or verb.key for name, verb in keys.VERBS.items()}
-        problems = keys.problems(chosen)
+        chosen = {
+            name: request.POST.get(name, "").strip().lower() or verb.key for name, verb in shortcuts.VERBS.items()
+        }
+        problems = shortcuts.problems(chosen)
         if not problems:
-            own = {name: key for name, key in chosen.items() if key != keys.VERBS[name].key}
+            own = {name: key for name, key in chosen.items() if key != shortcuts.VERBS[name].key}
             accounts.change(request.user, request.user, keys=own)
             messages.success(request, _("Your keys are saved."))
             return redirect("rank", request.project.slug)
-    fields = [(name, verb, chosen[name], problems.get(name)) for name, verb in keys.VERBS.items()]
+    fields = [(name, verb, chosen[name], problems.get(name)) for name, verb in shortcuts.VERBS.items()]
     return render(request, "labeling/keys.html", {"fields": fields}, status=422 if problems else 200)

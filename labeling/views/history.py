@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from labeling import forms, ranking
+from labeling.judging import form
+from labeling.judging import rankings as ranking
 from labeling.models import Assignment, RankedCandidate, Ranking
 from labeling.text.conversations import as_stored
 from labeling.views.card import around, card, undoable
@@ -73,9 +74,9 @@ def revise(request: HttpRequest, assignment_id: int) -> HttpResponse:
 
 
 def _save(request: HttpRequest, assignment: Assignment, revisions: list[Ranking]) -> HttpResponse:
-    typed = forms.typed(request.POST, assignment)
+    typed = form.typed(request.POST, assignment)
     try:
-        idempotency.once(request.user, forms.key(request.POST), lambda: _revise(assignment, typed))
+        idempotency.once(request.user, form.key(request.POST), lambda: _revise(assignment, typed))
     except ranking.InvalidRanking as wrong:
         ranking.save_revision_draft(assignment, typed)
         return _card(request, assignment, typed, revisions, wrong=wrong, status=422)
@@ -88,13 +89,13 @@ def _save(request: HttpRequest, assignment: Assignment, revisions: list[Ranking]
 
 def _revise(assignment: Assignment, typed: dict) -> dict:
     ranking.save_revision_draft(assignment, typed)
-    return {"ranking": ranking.revise(assignment, forms.judgment(typed)).pk}
+    return {"ranking": ranking.revise(assignment, form.judgment(typed)).pk}
 
 
 def _draft(assignment: Assignment, current: Ranking) -> dict:
     """What was typed since, if anything was; else the ranking as it stands."""
     newer = assignment.draft_at is not None and assignment.draft_at > current.created_at
-    return assignment.draft if newer else forms.typed_of(current)
+    return assignment.draft if newer else form.typed_of(current)
 
 
 def _card(request: HttpRequest, assignment: Assignment, typed: dict, revisions: list[Ranking], **more) -> HttpResponse:

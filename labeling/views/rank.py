@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from labeling import forms, ranking
+from labeling.judging import form, rankings
 from labeling.models import Assignment
 from labeling.queue import claims
 from labeling.queue.eligibility import NotWorking
@@ -39,28 +39,28 @@ def rank(request: HttpRequest) -> HttpResponse:
 def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
     """Record the judgment once, however often the form arrives. What was typed is kept whatever happens."""
     assignment = own_or_404(request, assignment_id)
-    typed, following = forms.typed(request.POST, assignment), request.headers.get("Podium-Next", "")
+    typed, following = form.typed(request.POST, assignment), request.headers.get("Podium-Next", "")
     done: dict[str, Any] = {}
 
     def submit() -> dict:
         """The ranking, and whether the labeler looks at the place ahead, in one transaction; its receipt says no more."""
-        done["ranking"] = ranking.submit(assignment, forms.judgment(typed), draft=typed).pk
+        done["ranking"] = rankings.submit(assignment, form.judgment(typed), draft=typed).pk
         done["opened"] = claims.open_ahead(request.membership, following)
         return {}
 
     try:
-        _result, new = idempotency.once(request.user, forms.key(request.POST), submit)
-    except ranking.InvalidRanking as wrong:
+        _result, new = idempotency.once(request.user, form.key(request.POST), submit)
+    except rankings.InvalidRanking as wrong:
         claims.save_draft(assignment, typed)
         return card(request, assignment, typed, wrong, status=422)
-    except ranking.AlreadySubmitted:
+    except rankings.AlreadySubmitted:
         messages.info(request, _("That task was submitted already; here is the next one."))
     except claims.LeaseLost:
         claims.save_draft(assignment, typed)
         return _lost(request)
     else:
         if done["opened"] if new else claims.open_ahead(request.membership, following):
-            return after(request, done["ranking"] if new else ranking.of_place(assignment))
+            return after(request, done["ranking"] if new else rankings.of_place(assignment))
     return go_on(request)
 
 
@@ -88,8 +88,8 @@ def rank_draft(request: HttpRequest, assignment_id: int) -> JsonResponse:
     if "renew" in request.POST:  # nothing was typed: an older window must not write over a newer one's draft
         claims.renew(assignment)
         return JsonResponse({"renewed": True})
-    save = ranking.save_revision_draft if "revises" in request.POST else claims.save_draft
-    kept = save(assignment, forms.typed(request.POST, assignment))
+    save = rankings.save_revision_draft if "revises" in request.POST else claims.save_draft
+    kept = save(assignment, form.typed(request.POST, assignment))
     return JsonResponse({"saved": now().isoformat()} if kept else {"error": "submitted"}, status=200 if kept else 409)
 
 
@@ -97,7 +97,7 @@ def rank_draft(request: HttpRequest, assignment_id: int) -> JsonResponse:
 @require_POST
 def rank_skip(request: HttpRequest, assignment_id: int) -> HttpResponse:
     assignment = own_or_404(request, assignment_id)
-    reason = forms.skip_reason(request.POST)
+    reason = form.skip_reason(request.POST)
     if not reason:
         return card(request, assignment, assignment.draft, unskipped=_("Say why you skip it."), status=422)
     claims.skip(assignment, reason)
@@ -109,9 +109,9 @@ def rank_skip(request: HttpRequest, assignment_id: int) -> HttpResponse:
 def rank_undo(request: HttpRequest) -> HttpResponse:
     """Take the last submit back. The form names its ranking, so that a second press doesn't undo the one before."""
     try:
-        last = ranking.named_last(request.project, request.user, request.POST.get("ranking"))
-        assignment = ranking.undo(last)
-    except ranking.TooLate as why:
+        last = rankings.named_last(request.project, request.user, request.POST.get("ranking"))
+        assignment = rankings.undo(last)
+    except rankings.TooLate as why:
         messages.warning(request, str(why))
         return go_on(request)
     if assignment.state == Assignment.State.SUBMITTED:

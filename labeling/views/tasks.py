@@ -17,7 +17,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling import drafts, forms, gold, ranking, settling
+from labeling import gold, settling
+from labeling.judging import form, form_drafts, rankings
 from labeling.models import Assignment, Ranking, RankingTask
 from labeling.queue import set_aside
 from labeling.views import card
@@ -92,7 +93,7 @@ class Sheet:
 def task_gold(request: HttpRequest, pk: int) -> HttpResponse:
     """The ranking form once more: what an admin says in it is the task's answer key."""
     task = task_or_404(request, pk)
-    paper = ranking.sheet(task, request.user)
+    paper = rankings.sheet(task, request.user)
     sheet = Sheet(paper, Ranking.Kind.GOLD, gold.key_of(task), "labeling/_gives_key.html", _("Save the key"))
     if to_fill_in := unsaved(request, sheet, gold.make):
         return to_fill_in
@@ -132,7 +133,7 @@ def disputed_or_404(request: HttpRequest, pk: int) -> RankingTask:
 def task_settle(request: HttpRequest, pk: int) -> HttpResponse:
     """The ranking form, with what people said: what a lead says in it settles the task."""
     task = disputed_or_404(request, pk)
-    paper, before = ranking.sheet(task, request.user), settling.settled(task)
+    paper, before = rankings.sheet(task, request.user), settling.settled(task)
     sheet = Sheet(
         paper,
         Ranking.Kind.ADJUDICATED,
@@ -173,7 +174,7 @@ def _keep_draft(request: HttpRequest, task: RankingTask, kind: str) -> JsonRespo
     """Keep what is typed so far. Nobody waits for the task, so there is no lease to renew."""
     if "renew" in request.POST:
         return JsonResponse({"renewed": True})
-    drafts.save(task, request.user, kind, forms.typed(request.POST, ranking.sheet(task, request.user)))
+    form_drafts.save(task, request.user, kind, form.typed(request.POST, rankings.sheet(task, request.user)))
     return JsonResponse({"saved": now().isoformat()})
 
 
@@ -181,26 +182,26 @@ def unsaved(request: HttpRequest, sheet: Sheet, verb: Callable) -> HttpResponse 
     """The form, as it was typed or saved before or with what is wrong; None once `verb` has done what it says."""
     if request.method != "POST":
         return _shown(request, sheet, _typed_before(sheet))
-    typed = forms.typed(request.POST, sheet.paper)
-    drafts.save(sheet.task, sheet.person, sheet.kind, typed)  # whatever becomes of it
+    typed = form.typed(request.POST, sheet.paper)
+    form_drafts.save(sheet.task, sheet.person, sheet.kind, typed)  # whatever becomes of it
 
     def once() -> dict:
-        return {"ranking": verb(request.user, sheet.task, forms.judgment(typed)).pk}
+        return {"ranking": verb(request.user, sheet.task, form.judgment(typed)).pk}
 
     try:
-        idempotency.once(request.user, forms.key(request.POST), once)
-    except ranking.InvalidRanking as wrong:
+        idempotency.once(request.user, form.key(request.POST), once)
+    except rankings.InvalidRanking as wrong:
         return _shown(request, sheet, typed, wrong)
-    drafts.discard(sheet.task, sheet.person, sheet.kind)
+    form_drafts.discard(sheet.task, sheet.person, sheet.kind)
     return None
 
 
 def _typed_before(sheet: Sheet) -> dict[str, Any]:
     """What was typed since, if anything was; else what is saved."""
-    draft = drafts.newer_than(sheet.before, sheet.task, sheet.person, sheet.kind)
+    draft = form_drafts.newer_than(sheet.before, sheet.task, sheet.person, sheet.kind)
     if draft is not None:
         return draft
-    return forms.typed_of(sheet.before) if sheet.before else {}
+    return form.typed_of(sheet.before) if sheet.before else {}
 
 
 def _shown(request: HttpRequest, sheet: Sheet, typed: dict, wrong=None) -> HttpResponse:

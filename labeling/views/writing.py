@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling import writing
-from labeling.forms import seconds_of
+from labeling.judging.form import seconds_of
 from labeling.models import Prompt, Writing
 from labeling.queue.eligibility import NotWorking
 from labeling.text import markdown

@@ -2,7 +2,8 @@
 
 import pytest
 
-from labeling import export, keys
+from labeling import export
+from labeling.judging import shortcuts
 from labeling.models import Assignment, RankedCandidate, Ranking
 from modelops import datasets, rows
 from tests.factories import make_task
@@ -42,11 +43,11 @@ def test_an_empty_field_is_the_standard_key(page, alice):
     page.post(KEYS, {"skip": "k"})
     page.post(KEYS, {"skip": ""})
     alice.refresh_from_db()
-    assert keys.of(alice)["skip"] == "s"
+    assert shortcuts.of(alice)["skip"] == "s"
 
 
 def test_the_standard_keys_have_no_problems():
-    assert keys.problems({name: verb.key for name, verb in keys.VERBS.items()}) == {}
+    assert shortcuts.problems({name: verb.key for name, verb in shortcuts.VERBS.items()}) == {}
 
 
 def test_a_layout_is_remembered_for_the_person(page, alice):

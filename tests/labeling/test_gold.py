@@ -5,9 +5,10 @@ import re
 import pytest
 from django.db import connection
 
-from labeling import export, gold, ranking, rounds, writing
+from labeling import export, gold, rounds, writing
+from labeling.judging import rankings
+from labeling.judging.progress import count_progress
 from labeling.models import Candidate, Prompt, Ranking, RankingTask
-from labeling.pace import count_progress
 from labeling.queue import claims
 from people import projects
 from people.models import AuditEvent, Membership
@@ -20,8 +21,8 @@ HTMX = {"HX-Request": "true"}
 RANK = "/p/demo/rank/"
 
 
-def ranks(a, b) -> ranking.Judgment:
-    return ranking.Judgment({"a": ranking.Verdict(rank=a), "b": ranking.Verdict(rank=b)})
+def ranks(a, b) -> rankings.Judgment:
+    return rankings.Judgment({"a": rankings.Verdict(rank=a), "b": rankings.Verdict(rank=b)})
 
 
 def of(person) -> Membership:
@@ -36,7 +37,7 @@ def rank_next(person, best="good"):
     """This person is given a task, puts that answer first, and returns the task."""
     held = next_for(person)
     first = Candidate.objects.get(pk=held.order[0]).text == best
-    ranking.submit(held, ranks(1, 2) if first else ranks(2, 1))
+    rankings.submit(held, ranks(1, 2) if first else ranks(2, 1))
     return held.task
 
 
@@ -196,10 +197,10 @@ def test_undo_and_revision_of_gold_are_like_any_other(project, alice, carol):
     make_task(project, texts=["good", "poor"])
     rank_next(alice)
 
-    undone = ranking.undo(ranking.last_of(project, alice))
+    undone = rankings.undo(rankings.last_of(project, alice))
     assert next_for(alice) == undone
-    ranking.submit(undone, ranks(1, 1))
-    assert ranking.revise(undone, ranks(1, 2)).task == golden
+    rankings.submit(undone, ranks(1, 1))
+    assert rankings.revise(undone, ranks(1, 2)).task == golden
 
 
 @pytest.mark.django_db
@@ -226,7 +227,7 @@ def test_no_response_tells_a_gold_task_from_another(client_for, project, carol):
     make_task(project, overlap=2)
     same, _after, twin = (make_task(project, texts, model=model) for _ in range(3))
     Prompt.objects.update(messages=same.prompt.messages)
-    gold.make(carol, twin, ranking.Judgment({letter: ranking.Verdict(rank=n) for n, letter in enumerate("abcd", 1)}))
+    gold.make(carol, twin, rankings.Judgment({letter: rankings.Verdict(rank=n) for n, letter in enumerate("abcd", 1)}))
     seen = []
     for share in (0, 10):
         person = make_person(project, name=f"twin-{share}")

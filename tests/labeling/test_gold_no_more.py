@@ -6,7 +6,8 @@ import threading
 import pytest
 from django.db import connection
 
-from labeling import export, gold, ranking
+from labeling import export, gold
+from labeling.judging import rankings
 from labeling.models import Ranking, RankingTask
 from labeling.queue import claims
 from people.models import AuditEvent
@@ -61,7 +62,7 @@ def test_who_holds_a_place_beyond_the_overlap_keeps_one(project, carol):
 
     assert sorted(golden.assignments.exclude(pk=held[0].pk).values_list("place", flat=True)) == [0, 1]
     assert (fresh(golden).overlap, fresh(golden).free_places) == (2, 0)
-    ranking.submit(held[2], ranks(1, 2))
+    rankings.submit(held[2], ranks(1, 2))
     recount.check(project)
 
 
@@ -110,7 +111,7 @@ def test_a_task_may_turn_gold_and_back_while_people_come_and_go(monkeypatch):
         def deed(number):
             held = claims.next_for(member)
             if held and number == 11:
-                ranking.submit(held, ranks(1, 2))
+                rankings.submit(held, ranks(1, 2))
             elif held:
                 claims.give_back(held)
 

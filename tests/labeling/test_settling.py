@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from labeling import export, gold, ranking, rounds, settling
+from labeling import export, gold, rounds, settling
+from labeling.judging import rankings
 from labeling.models import Assignment, Ranking, RankingTask
 from modelops import datasets, rows
 from people.access import Refused
@@ -33,8 +34,8 @@ def ranked(project, alice, bob):
     return make
 
 
-def judgment(*ranks) -> ranking.Judgment:
-    return ranking.Judgment({letter: ranking.Verdict(rank=rank) for letter, rank in zip("abcd", ranks)})
+def judgment(*ranks) -> rankings.Judgment:
+    return rankings.Judgment({letter: rankings.Verdict(rank=rank) for letter, rank in zip("abcd", ranks)})
 
 
 def disputed(project, person):

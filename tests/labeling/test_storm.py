@@ -22,7 +22,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from labeling import erasure, export, gold, ranking
+from labeling import erasure, export, gold
+from labeling.judging import rankings
 from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
 from labeling.queue import candidates, claims, set_aside
 from labeling.queue.eligibility import NotWorking
@@ -35,7 +36,7 @@ RANDOM = int(os.environ.get("PODIUM_STORMS", 0))
 PEOPLE, TASKS = 3, 8  # few of each, so that they meet
 people = st.integers(0, PEOPLE - 1)
 any_number = st.integers(0, 1000)  # of a row: taken modulo how many there are
-TWO = ranking.Judgment({"a": ranking.Verdict(rank=1), "b": ranking.Verdict(rank=2)})
+TWO = rankings.Judgment({"a": rankings.Verdict(rank=1), "b": rankings.Verdict(rank=2)})
 
 
 class Storm(RuleBasedStateMachine):
@@ -231,8 +232,8 @@ class Storm(RuleBasedStateMachine):
             return
         free = one.task.free_places
         try:
-            ranking.submit(one, TWO)
-        except ranking.AlreadySubmitted:
+            rankings.submit(one, TWO)
+        except rankings.AlreadySubmitted:
             assert one.state == "submitted"
         except claims.LeaseLost:
             assert one.state not in Assignment.HOLDING
@@ -246,8 +247,8 @@ class Storm(RuleBasedStateMachine):
         if one is None:
             return
         try:
-            ranking.revise(one, TWO)
-        except ranking.NothingToRevise:
+            rankings.revise(one, TWO)
+        except rankings.NothingToRevise:
             assert one.state != "submitted"
         else:
             assert one.state == "submitted"
@@ -296,12 +297,12 @@ class Storm(RuleBasedStateMachine):
     @precondition(is_writable)
     @rule(person=people)
     def undo(self, person):
-        last = ranking.last_of(self.project, self.people[person])
+        last = rankings.last_of(self.project, self.people[person])
         if last is None:
             return
         try:
-            undone = ranking.undo(last)
-        except ranking.TooLate:
+            undone = rankings.undo(last)
+        except rankings.TooLate:
             away = not self.working(self.membership(person))
             assert away or last.datasets.exists()
             return
@@ -318,7 +319,7 @@ class Storm(RuleBasedStateMachine):
             given = self.ask(person)
             if given is None:
                 break
-            ranking.submit(given, TWO)
+            rankings.submit(given, TWO)
 
     @invariant()
     def every_count_is_what_the_rows_say(self):

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from labeling import gold, ranking, writing
+from labeling import gold, writing
+from labeling.judging import rankings
 from labeling.models import Assignment, Candidate, Prompt, Ranking, RankingTask
 from labeling.queue import claims
 from people.models import User
@@ -16,7 +17,7 @@ from tests.labeling.api.hands import AT, RANKS, fields_of
 pytestmark = pytest.mark.django_db
 
 TELLS = r"zebra|giraffe|tiger|77\.77|stop77|7700\d\d|bob|p-secret"
-KEY = ranking.Judgment({letter: ranking.Verdict(rank=place) for place, letter in enumerate("abcd", 1)})
+KEY = rankings.Judgment({letter: rankings.Verdict(rank=place) for place, letter in enumerate("abcd", 1)})
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from labeling import ranking
+from labeling.judging import rankings
 from labeling.models import Assignment
 from labeling.queue import claims
 from labeling.queue.eligibility import NotWorking
@@ -13,7 +13,7 @@ from people.models import Membership
 from tests.factories import make_project, make_task
 
 pytestmark = pytest.mark.django_db
-JUDGMENT = ranking.Judgment({"a": ranking.Verdict(rank=1), "b": ranking.Verdict(rank=2)})
+JUDGMENT = rankings.Judgment({"a": rankings.Verdict(rank=1), "b": rankings.Verdict(rank=2)})
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def next_for(person):
 
 
 def rank_two(person):
-    return [ranking.submit(next_for(person), JUDGMENT) for _ in range(2)]
+    return [rankings.submit(next_for(person), JUDGMENT) for _ in range(2)]
 
 
 def test_a_claim_beyond_the_limit_is_told_when_it_goes_on(project, alice, client_for):
@@ -63,22 +63,22 @@ def test_a_day_begins_at_midnight_of_the_project_s_zone(project, alice):
 def test_undo_gives_one_back_and_what_is_held_can_be_submitted(project, alice):
     _first, second = rank_two(alice)
 
-    undone = ranking.undo(second)
+    undone = rankings.undo(second)
 
     assert next_for(alice) == undone
-    assert ranking.submit(undone, JUDGMENT).current
+    assert rankings.submit(undone, JUDGMENT).current
     with pytest.raises(NotWorking):
         next_for(alice)
 
 
 def test_a_limit_lowered_meanwhile_leaves_an_open_task_alone(project, alice):
-    ranking.submit(next_for(alice), JUDGMENT)
+    rankings.submit(next_for(alice), JUDGMENT)
     held = next_for(alice)
     project.daily_limit = 1
     project.save()
 
     assert next_for(alice) == held
-    assert ranking.submit(held, JUDGMENT).current
+    assert rankings.submit(held, JUDGMENT).current
 
 
 def test_a_day_lasts_as_long_as_the_clock_says(db):

@@ -7,7 +7,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
-from labeling import gold, ranking
+from labeling import gold
+from labeling.judging import rankings
 from labeling.models import Assignment, QueuePosition
 from labeling.queue import claims
 from labeling.queue.eligibility import NotWorking
@@ -16,7 +17,7 @@ from people.models import Membership
 from tests.factories import make_task
 
 pytestmark = pytest.mark.django_db
-JUDGMENT = ranking.Judgment({"a": ranking.Verdict(rank=1), "b": ranking.Verdict(rank=2)})
+JUDGMENT = rankings.Judgment({"a": rankings.Verdict(rank=1), "b": rankings.Verdict(rank=2)})
 
 
 def of(person) -> Membership:
@@ -29,7 +30,7 @@ def tasks(project, count=1, **fields):
 
 def rank_next(person):
     held = claims.next_for(of(person))
-    return held and ranking.submit(held, JUDGMENT)
+    return held and rankings.submit(held, JUDGMENT)
 
 
 def test_an_urgent_task_is_next_for_those_who_had_passed_its_place(project, alice):
@@ -50,11 +51,11 @@ def test_an_undone_task_is_shown_before_the_one_that_was_opened_since(project, a
     opened_since = claims.next_for(of(alice))
     assert opened_since.task == first
 
-    undone = ranking.undo(submitted)
+    undone = rankings.undo(submitted)
 
     assert undone.task == second
     assert claims.next_for(of(alice)) == undone
-    ranking.submit(undone, JUDGMENT)
+    rankings.submit(undone, JUDGMENT)
     assert claims.next_for(of(alice)) == opened_since, "the other lease is kept meanwhile"
 
 
@@ -64,8 +65,8 @@ def test_who_is_paused_can_not_undo_and_so_hold_a_task(project, alice, carol, wh
     submitted = rank_next(alice)
     projects.pause(carol, of(alice)) if what == "member" else accounts.pause(carol, alice)
 
-    with pytest.raises(ranking.TooLate, match="paused"):
-        ranking.undo(submitted)
+    with pytest.raises(rankings.TooLate, match="paused"):
+        rankings.undo(submitted)
     assert Assignment.objects.get().state == "submitted"
 
 
@@ -81,7 +82,7 @@ def test_a_request_on_its_way_while_the_account_is_paused_gets_nothing(project, 
 def test_a_claim_that_finds_a_task_submitted_meanwhile_leaves_it_so(project, alice):
     """Two windows: one submits late while the other one waits for the same task."""
     (task,) = tasks(project, overlap=2)
-    ranking.submit(claims.next_for(of(alice)), JUDGMENT)
+    rankings.submit(claims.next_for(of(alice)), JUDGMENT)
 
     assert claims._lease(task.pk, project, alice) is None
     assert Assignment.objects.get().state == "submitted"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from labeling import gold, imports, ranking, writing
+from labeling import gold, imports, writing
+from labeling.judging import rankings
 from labeling.models import Prompt
 from labeling.queue import claims, order
 from people import accounts
@@ -10,7 +11,7 @@ from people.models import AuditEvent, Membership
 from tests.factories import make_prompt, make_task
 
 pytestmark = pytest.mark.django_db
-KEY = ranking.Judgment({letter: ranking.Verdict(rank=place) for place, letter in enumerate("abcd", 1)})
+KEY = rankings.Judgment({letter: rankings.Verdict(rank=place) for place, letter in enumerate("abcd", 1)})
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_what_is_sensitive_no_more_is_offered_to_who_had_passed_it(project, caro
     harsh = make_task(project, prompt=make_prompt(project, sensitive=True))
     mild = make_task(project)
     assert given(alice) == mild
-    ranking.submit(claims.next_for(Membership.objects.get(user=alice)), KEY)
+    rankings.submit(claims.next_for(Membership.objects.get(user=alice)), KEY)
     assert given(alice) is None
 
     order.mark_sensitive(carol, harsh.prompt, False)

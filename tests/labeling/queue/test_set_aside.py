@@ -2,9 +2,9 @@
 
 import pytest
 
-from labeling import ranking
+from labeling.judging import rankings
+from labeling.judging.progress import count_progress
 from labeling.models import RankingTask
-from labeling.pace import count_progress
 from labeling.queue import claims, set_aside
 from people import projects
 from people.models import AuditEvent, Membership
@@ -61,8 +61,8 @@ def test_who_holds_a_task_that_is_set_aside_may_still_submit(project, alice, bob
     held = next_for(dana := make_person(project))
     skip(alice)
     skip(bob)
-    verdicts = {"a": ranking.Verdict(rank=1), "b": ranking.Verdict(rank=2)}
-    ranking.submit(held, ranking.Judgment(verdicts))
+    verdicts = {"a": rankings.Verdict(rank=1), "b": rankings.Verdict(rank=2)}
+    rankings.submit(held, rankings.Judgment(verdicts))
 
     assert (state(task), task.rankings.get().labeler) == ("set_aside", dana)
 
@@ -135,7 +135,7 @@ def test_progress_leaves_out_what_is_set_aside(project, alice, bob):
     skip(alice)
     skip(bob)
     make_task(project, texts=["a", "b"])
-    verdicts = {"a": ranking.Verdict(rank=1), "b": ranking.Verdict(rank=2)}
-    ranking.submit(next_for(alice), ranking.Judgment(verdicts))
+    verdicts = {"a": rankings.Verdict(rank=1), "b": rankings.Verdict(rank=2)}
+    rankings.submit(next_for(alice), rankings.Judgment(verdicts))
 
     assert count_progress(project) == 100

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from labeling import drafts, erasure
+from labeling import erasure
+from labeling.judging import form_drafts
 from labeling.models import Assignment, FormDraft, Ranking, RankingTask
 from tests.factories import make_job, make_person, make_ranking, make_task
 
@@ -115,7 +116,7 @@ def test_what_cannot_be_settled_any_more_is_not_lost(client_for, carol, task):
 
 def test_an_erasure_takes_the_persons_drafts(project, carol, dave, task):
     for person in (carol, dave):
-        drafts.save(task, person, Ranking.Kind.GOLD, {"note": "x"})
+        form_drafts.save(task, person, Ranking.Kind.GOLD, {"note": "x"})
     erasure.erase(carol, project, dave, "asked for")
     assert FormDraft.objects.get().person == carol
     assert RankingTask.objects.filter(pk=task.pk).exists()

@@ -13,7 +13,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from labeling import telling
+from labeling.judging import events
 from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking, RankingTask
 from labeling.queue import claims
 from labeling.queue.eligibility import NotWorking
@@ -129,7 +129,7 @@ def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None
     Raises InvalidRanking, AlreadySubmitted, or assignments.LeaseLost when the place went to someone else.
     """
     ranks = check(judgment, len(assignment.order), assignment.project)
-    telling.take_turns(assignment)
+    events.take_turns(assignment)
     if not _hand_in(assignment, draft):
         assignment = _locked(assignment)
         if assignment.state == Assignment.State.SUBMITTED:
@@ -139,8 +139,8 @@ def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None
     with together():
         ranking = _write(assignment, judgment, ranks)
         audit.record(assignment.labeler, "rank", ranking, assignment.project, revision=ranking.revision)
-    telling.submitted(assignment.project, ranking)
-    telling.if_complete(assignment)
+    events.submitted(assignment.project, ranking)
+    events.if_complete(assignment)
     return ranking
 
 
@@ -178,7 +178,7 @@ def revise(assignment: Assignment, judgment: Judgment) -> Ranking:
         raise NothingToRevise
     ranking = _write(assignment, judgment, ranks)
     audit.record(assignment.labeler, "revise", ranking, assignment.project, revision=ranking.revision)
-    telling.submitted(assignment.project, ranking)
+    events.submitted(assignment.project, ranking)
     return ranking
 
 

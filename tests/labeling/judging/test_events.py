@@ -7,7 +7,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from labeling import export, gold, ranking, telling
+from labeling import export, gold
+from labeling.judging import events as telling
+from labeling.judging import rankings as ranking
 from labeling.queue import claims
 from modelops import jobs, registry
 from modelops.models import Job

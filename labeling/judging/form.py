@@ -10,8 +10,8 @@ from typing import Any
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from labeling.judging.rankings import LABELS, LETTERS, Judgment, Verdict
 from labeling.models import Assignment, Ranking
-from labeling.ranking import LABELS, LETTERS, Judgment, Verdict
 from labeling.text.conversations import clean
 
 RATINGS = range(1, 8)

@@ -6,9 +6,9 @@ from uuid import UUID
 import pytest
 from django.http import QueryDict
 
-from labeling import forms
+from labeling.judging import form as forms
+from labeling.judging.rankings import Judgment, Verdict
 from labeling.models import Assignment
-from labeling.ranking import Judgment, Verdict
 from people.models import Project
 
 FULL = (
