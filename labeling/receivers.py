@@ -2,9 +2,9 @@
 
 from django.dispatch import receiver
 
-from labeling import writing
 from labeling.models import Assignment, QueuePosition, Writing
 from labeling.queue import claims
+from labeling.writing import drafts
 from people.signals import archived, paused, reordered, willing
 
 
@@ -14,7 +14,7 @@ def return_what_they_hold(sender, user, project=None, **_) -> None:
     give_back_all(held.filter(project=project) if project else held)
     texts = Writing.objects.filter(labeler=user, state=Writing.State.WRITING)
     for one in texts.filter(project=project) if project else texts:
-        writing.give_back(one)
+        drafts.give_back(one)
 
 
 @receiver(archived)

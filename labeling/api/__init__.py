@@ -3,7 +3,7 @@
 from labeling.judging.rankings import AlreadySubmitted, NothingToRevise, TooLate
 from labeling.queue.claims import LeaseLost
 from labeling.queue.eligibility import NotWorking
-from labeling.writing import Gone
+from labeling.writing.drafts import Gone
 from people.api import problems
 
 problems.register(NotWorking, 409, "not-working")

@@ -8,9 +8,9 @@ from django.utils.functional import cached_property
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from labeling import writing
 from labeling.api.shared import Turn
 from labeling.models import Demonstration, Prompt, Writing
+from labeling.writing import drafts
 from people import pseudonyms
 from people.access import ADMINS, LEADS, RANKERS, READERS, Refused
 from people.api.base import Endpoint, ListEndpoint, Verb
@@ -20,14 +20,14 @@ from people.api.filters import IdFilter
 class TextInput(serializers.Serializer):
     """What was written, and the seconds that it took so far."""
 
-    text = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=2 * writing.LONGEST)
+    text = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=2 * drafts.LONGEST)
     seconds = serializers.FloatField(default=0, min_value=0, max_value=10**8)
 
 
 class AskDemonstrationsInput(serializers.Serializer):
     """Ideal answers to prompts that have none."""
 
-    count = serializers.IntegerField(min_value=1, max_value=writing.AT_ONCE)
+    count = serializers.IntegerField(min_value=1, max_value=drafts.AT_ONCE)
     split = serializers.ChoiceField(Prompt.Split.choices, default=Prompt.Split.TRAIN)
     from_best = serializers.BooleanField(
         default=False, help_text="Where people have ranked answers, the writer finds the best one to improve."
@@ -37,7 +37,7 @@ class AskDemonstrationsInput(serializers.Serializer):
 class AskPromptsInput(serializers.Serializer):
     """Prompts in the labelers' own words."""
 
-    count = serializers.IntegerField(min_value=1, max_value=writing.AT_ONCE)
+    count = serializers.IntegerField(min_value=1, max_value=drafts.AT_ONCE)
     brief = serializers.CharField(max_length=2000, help_text="What the writers are told: a subject, a kind of task.")
 
 
@@ -89,7 +89,7 @@ class ReviewBody(WritingBody):
 class AcceptInput(serializers.Serializer):
     """The text as the reviewer leaves it."""
 
-    text = serializers.CharField(required=False, trim_whitespace=False, max_length=2 * writing.LONGEST)
+    text = serializers.CharField(required=False, trim_whitespace=False, max_length=2 * drafts.LONGEST)
 
 
 class ReturnInput(serializers.Serializer):
@@ -134,7 +134,7 @@ class AskDemonstrations(Verb):
     roles, input, output, status = {"POST": ADMINS}, AskDemonstrationsInput, WishCount, 201
 
     def act(self, data):
-        return {"count": writing.ask_demonstrations(self.actor, self.project, **data)}
+        return {"count": drafts.ask_demonstrations(self.actor, self.project, **data)}
 
 
 class AskPrompts(Verb):
@@ -143,7 +143,7 @@ class AskPrompts(Verb):
     roles, input, output, status = {"POST": ADMINS}, AskPromptsInput, WishCount, 201
 
     def act(self, data):
-        return {"count": writing.ask_prompts(self.actor, self.project, **data)}
+        return {"count": drafts.ask_prompts(self.actor, self.project, **data)}
 
 
 class Withdraw(Verb):
@@ -152,7 +152,7 @@ class Withdraw(Verb):
     roles, output = {"POST": ADMINS}, WishCount
 
     def act(self, data):
-        return {"count": writing.withdraw(self.actor, self.project)}
+        return {"count": drafts.withdraw(self.actor, self.project)}
 
 
 # For who writes
@@ -164,7 +164,7 @@ class Take(Verb):
     roles, scopes, output, may_be_empty = {"POST": RANKERS}, {"POST": "label"}, WritingBody, ("POST",)
 
     def act(self, data):
-        return writing.next_for(self.membership)
+        return drafts.next_for(self.membership)
 
 
 class OwnWriting(Verb):
@@ -188,8 +188,8 @@ class Save(OwnWriting):
     input = TextInput
 
     def act(self, data):
-        if not writing.save(self.own, **data):
-            raise writing.Gone
+        if not drafts.save(self.own, **data):
+            raise drafts.Gone
         return self.as_it_stands()
 
 
@@ -197,7 +197,7 @@ class Heartbeat(OwnWriting):
     """Still at it."""
 
     def act(self, data):
-        writing.renew(self.own)
+        drafts.renew(self.own)
         return self.as_it_stands()
 
 
@@ -209,13 +209,13 @@ class HandIn(OwnWriting):
     def post(self, request, *args, **kwargs):
         try:
             return super().post(request, *args, **kwargs)
-        except (Refused, writing.Gone):
-            writing.save(self.own, self.said["text"], self.said["seconds"])
+        except (Refused, drafts.Gone):
+            drafts.save(self.own, self.said["text"], self.said["seconds"])
             raise
 
     def act(self, data):
         self.said = data
-        handed_in = writing.submit(self.own, **data)
+        handed_in = drafts.submit(self.own, **data)
         handed_in.refresh_from_db()
         return handed_in
 
@@ -224,7 +224,7 @@ class Back(OwnWriting):
     """Somebody else may write it; what is there so far is kept."""
 
     def act(self, data):
-        writing.give_back(self.own)
+        drafts.give_back(self.own)
         return self.as_it_stands()
 
 
@@ -259,7 +259,7 @@ class Counts(Endpoint):
     roles, serializer_class = {"GET": LEADS}, WritingCounts
 
     def get(self, request, *args, **kwargs):
-        return Response(writing.counts(self.project))
+        return Response(drafts.counts(self.project))
 
 
 class Review(Verb):
@@ -283,7 +283,7 @@ class Accept(Review):
     input = AcceptInput
 
     def act(self, data):
-        writing.accept(self.actor, self.text, data.get("text", self.text.text))
+        drafts.accept(self.actor, self.text, data.get("text", self.text.text))
         return self.as_it_stands()
 
 
@@ -293,7 +293,7 @@ class Return(Review):
     input = ReturnInput
 
     def act(self, data):
-        writing.return_(self.actor, self.text, data["comment"])
+        drafts.return_(self.actor, self.text, data["comment"])
         return self.as_it_stands()
 
 
@@ -303,7 +303,7 @@ class Reject(Review):
     input = RejectInput
 
     def act(self, data):
-        writing.reject(self.actor, self.text, data.get("comment", ""))
+        drafts.reject(self.actor, self.text, data.get("comment", ""))
         return self.as_it_stands()
 
 

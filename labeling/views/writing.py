@@ -16,12 +16,12 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling import writing
 from labeling.judging.form import seconds_of
 from labeling.models import Prompt, Writing
 from labeling.queue.eligibility import NotWorking
 from labeling.text import markdown
 from labeling.views.card import ROLES
+from labeling.writing import drafts
 from people import idempotency
 from people.access import ADMINS, LEADS, RANKERS, Refused, member
 from people.forms import Keyed
@@ -33,7 +33,7 @@ class DemonstrationsForm(Keyed):
     """Ideal answers to prompts that have none."""
 
     split = forms.ChoiceField(label=gettext_lazy("Split"), choices=Prompt.Split, initial=Prompt.Split.TRAIN)
-    count = forms.IntegerField(label=gettext_lazy("How many"), min_value=1, max_value=writing.AT_ONCE, initial=50)
+    count = forms.IntegerField(label=gettext_lazy("How many"), min_value=1, max_value=drafts.AT_ONCE, initial=50)
     from_best = forms.BooleanField(
         label=gettext_lazy("Start from the answer ranked best"), required=False,
         help_text=gettext_lazy("Where people have ranked answers, the writer finds the best one to improve."),
@@ -47,7 +47,7 @@ class PromptsForm(Keyed):
         label=gettext_lazy("What about"), max_length=2000, widget=forms.Textarea(attrs={"rows": 3}),
         help_text=gettext_lazy("What the writers are told: a subject, a kind of task, a length."),
     )  # fmt: skip
-    count = forms.IntegerField(label=gettext_lazy("How many"), min_value=1, max_value=writing.AT_ONCE, initial=20)
+    count = forms.IntegerField(label=gettext_lazy("How many"), min_value=1, max_value=drafts.AT_ONCE, initial=20)
 
 
 # For who writes
@@ -59,7 +59,7 @@ class PromptsForm(Keyed):
 def write(request: HttpRequest) -> HttpResponse:
     """The text at hand, or the next one that is wanted."""
     try:
-        one = writing.next_for(request.membership)
+        one = drafts.next_for(request.membership)
     except NotWorking:
         return render(request, "labeling/write_none.html", {"paused": True})
     if one is None:
@@ -73,9 +73,9 @@ def write_save(request: HttpRequest, pk: int) -> JsonResponse:
     """Keep what is written so far."""
     one = own_or_404(request, pk)
     if "renew" in request.POST:
-        writing.renew(one)
+        drafts.renew(one)
         return JsonResponse({"renewed": True})
-    kept = writing.save(one, request.POST.get("text", ""), seconds_of(request.POST.get("seconds")))
+    kept = drafts.save(one, request.POST.get("text", ""), seconds_of(request.POST.get("seconds")))
     return JsonResponse({"saved": now().isoformat()} if kept else {"error": "submitted"}, status=200 if kept else 409)
 
 
@@ -84,11 +84,11 @@ def write_save(request: HttpRequest, pk: int) -> JsonResponse:
 def write_submit(request: HttpRequest, pk: int) -> HttpResponse:
     one, text = own_or_404(request, pk), request.POST.get("text", "")
     try:
-        writing.submit(one, text, seconds_of(request.POST.get("seconds")))
+        drafts.submit(one, text, seconds_of(request.POST.get("seconds")))
     except Refused as wrong:
-        writing.save(one, text)
+        drafts.save(one, text)
         return _desk(request, one, text, error=str(wrong), status=422)
-    except writing.Gone:
+    except drafts.Gone:
         messages.warning(request, _("This was handed in already, or someone else writes it now; your text is kept."))
     else:
         messages.success(request, _("Handed in. Thank you."))
@@ -99,8 +99,8 @@ def write_submit(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def write_back(request: HttpRequest, pk: int) -> HttpResponse:
     one = own_or_404(request, pk)
-    writing.save(one, request.POST.get("text", one.text))
-    writing.give_back(one)
+    drafts.save(one, request.POST.get("text", one.text))
+    drafts.give_back(one)
     messages.info(request, _("Somebody else may write it now; what you wrote so far is kept."))
     return redirect("project", request.project.slug)
 
@@ -111,7 +111,7 @@ def own_or_404(request: HttpRequest, pk: int) -> Writing:
 
 
 def _desk(request: HttpRequest, one: Writing, text: str, error: str = "", status: int = 200) -> HttpResponse:
-    context = {"one": one, "text": text, "error": error, "turns": turns(one), "longest": writing.LONGEST}
+    context = {"one": one, "text": text, "error": error, "turns": turns(one), "longest": drafts.LONGEST}
     return render(request, "labeling/write.html", context, status=status)
 
 
@@ -128,7 +128,7 @@ def turns(one: Writing) -> list[tuple[str, str, str]]:
 def reviews(request: HttpRequest) -> HttpResponse:
     """What waits for review, and how much is wanted, being written and done."""
     page = Paginator(waiting(request), PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "labeling/reviews.html", {"page": page, "counts": table(writing.counts(request.project))})
+    return render(request, "labeling/reviews.html", {"page": page, "counts": table(drafts.counts(request.project))})
 
 
 def waiting(request: HttpRequest) -> QuerySet[Writing]:
@@ -162,15 +162,15 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
 
 def settle(request: HttpRequest, one: Writing, text: str, comment: str) -> None:
     deeds = {
-        "accept": lambda: writing.accept(request.user, one, text),
-        "return": lambda: writing.return_(request.user, one, comment),
-        "reject": lambda: writing.reject(request.user, one, comment),
+        "accept": lambda: drafts.accept(request.user, one, text),
+        "return": lambda: drafts.return_(request.user, one, comment),
+        "reject": lambda: drafts.reject(request.user, one, comment),
     }
     if request.POST.get("deed") not in deeds:
         raise Refused(_("Choose what becomes of this text."))
     try:
         deeds[request.POST["deed"]]()
-    except writing.Gone:
+    except drafts.Gone:
         messages.info(request, _("This was settled by someone else meanwhile."))
     else:
         messages.success(request, _("Settled."))
@@ -184,7 +184,7 @@ def ask(request: HttpRequest, kind: str) -> HttpResponse:
     """Wish for more demonstrations, or more prompts."""
     form = {"demonstration": DemonstrationsForm, "prompt": PromptsForm}[kind](request.POST or None)
     if request.method == "POST" and form.is_valid():
-        verb = writing.ask_demonstrations if kind == "demonstration" else writing.ask_prompts
+        verb = drafts.ask_demonstrations if kind == "demonstration" else drafts.ask_prompts
         key, values = form.cleaned_data["key"], form.values()
         result, _new = idempotency.once(
             request.user, key, lambda: {"count": verb(request.user, request.project, **values)}
@@ -205,7 +205,7 @@ def tell(request: HttpRequest, count: int) -> None:
 @member(*ADMINS)
 @require_POST
 def withdraw(request: HttpRequest) -> HttpResponse:
-    count = writing.withdraw(request.user, request.project)
+    count = drafts.withdraw(request.user, request.project)
     taken = ngettext("%(n)s wish is taken back.", "%(n)s wishes are taken back.", count) % {"n": count}
     messages.info(request, taken + " " + _("What is being written goes on."))
     return redirect("reviews", request.project.slug)

@@ -5,11 +5,12 @@ import re
 import pytest
 from django.db import connection
 
-from labeling import export, gold, rounds, writing
+from labeling import export, gold, rounds
 from labeling.judging import rankings
 from labeling.judging.progress import count_progress
 from labeling.models import Candidate, Prompt, Ranking, RankingTask
 from labeling.queue import claims
+from labeling.writing import drafts
 from people import projects
 from people.models import AuditEvent, Membership
 from tests.factories import make_model, make_person, make_ranking, make_task
@@ -295,7 +296,7 @@ def test_gold_counts_in_one_s_own_day(client_for, project, alice, carol):
 
 def test_what_is_written_from_the_best_answer_tells_no_key(project, carol):
     golden = make_gold(project, carol)
-    assert writing.best_answer(golden.prompt_id) == ""
+    assert drafts.best_answer(golden.prompt_id) == ""
 
 
 def test_a_gold_task_with_others_is_none_that_may_come_back(client_for, project, alice, bob, carol):

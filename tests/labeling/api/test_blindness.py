@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from labeling import gold, writing
+from labeling import gold
 from labeling.judging import rankings
 from labeling.models import Assignment, Candidate, Prompt, Ranking, RankingTask
 from labeling.queue import claims
+from labeling.writing import drafts
 from people.models import User
 from tests.factories import make_job, make_model, make_person, make_prompt, make_task
 from tests.labeling.api.hands import AT, RANKS, fields_of
@@ -124,7 +125,7 @@ def day(labeler, hands_of, bob, alice, carol, project, telltale, monkeypatch):
     other.rank(note="bob thinks so", ratings={"A": 7})
     project.gold_share = 50
     project.save()
-    writing.ask_demonstrations(carol, project, 1, "train")
+    drafts.ask_demonstrations(carol, project, 1, "train")
     return list(responses(labeler, alice))
 
 

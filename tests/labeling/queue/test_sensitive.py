@@ -2,10 +2,11 @@
 
 import pytest
 
-from labeling import gold, imports, writing
+from labeling import gold, imports
 from labeling.judging import rankings
 from labeling.models import Prompt
 from labeling.queue import claims, order
+from labeling.writing import drafts
 from people import accounts
 from people.models import AuditEvent, Membership
 from tests.factories import make_prompt, make_task
@@ -83,10 +84,10 @@ def test_nobody_unwilling_is_asked_to_answer_one(project, carol, alice, bob):
     make_prompt(project, sensitive=True)
     bob.sensitive = True
     bob.save()
-    writing.ask_demonstrations(carol, project, 1, "train")
+    drafts.ask_demonstrations(carol, project, 1, "train")
 
-    assert writing.next_for(Membership.objects.get(user=alice)) is None
-    assert writing.next_for(Membership.objects.get(user=bob)).prompt.sensitive
+    assert drafts.next_for(Membership.objects.get(user=alice)) is None
+    assert drafts.next_for(Membership.objects.get(user=bob)).prompt.sensitive
 
 
 @pytest.mark.parametrize(("said", "kept"), [(True, True), ("yes", True), ("false", False), (None, False)])

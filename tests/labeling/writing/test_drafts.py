@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from labeling import writing
 from labeling.models import Demonstration, Prompt, Writing
+from labeling.writing import drafts
 from people import projects
 from people.models import Membership
 from tests.factories import make_person, make_prompt, make_ranking, make_task
@@ -185,21 +185,21 @@ def test_a_text_given_back_goes_to_someone_else_without_what_was_written(page, w
 
 
 def test_a_text_long_not_touched_is_open_again(page, wish, client_for, bob):
-    Writing.objects.update(saved_at=now() - writing.LEASE - timedelta(minutes=1))
+    Writing.objects.update(saved_at=now() - drafts.LEASE - timedelta(minutes=1))
     client_for(bob).get(WRITE)
     assert states() == ["abandoned", "writing"]
 
 
 def test_a_late_text_counts_while_nobody_else_writes(page, wish, project):
-    Writing.objects.update(saved_at=now() - writing.LEASE - timedelta(minutes=1))
-    writing.expire(project)
+    Writing.objects.update(saved_at=now() - drafts.LEASE - timedelta(minutes=1))
+    drafts.expire(project)
     hand_in(page, wish)
     assert states() == ["submitted"]
     assert Writing.objects.get().text == "Because of Rayleigh scattering."
 
 
 def test_a_late_text_is_kept_when_somebody_else_writes(page, wish, client_for, bob):
-    Writing.objects.update(saved_at=now() - writing.LEASE - timedelta(minutes=1))
+    Writing.objects.update(saved_at=now() - drafts.LEASE - timedelta(minutes=1))
     client_for(bob).get(WRITE)
     hand_in(page, wish)
     assert states() == ["abandoned", "writing"]

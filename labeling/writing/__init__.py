@@ -1,0 +1,1 @@
+"""Demonstrations and prompts that people are asked to write, and their review."""
