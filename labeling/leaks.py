@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-from labeling.imports.scratch import Scratch
+from labeling.imports.spool import Scratch
 from labeling.sorting import Sorter
 from modelops.rows import HELD_OUT
 

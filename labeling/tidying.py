@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from labeling import upload
+from labeling.imports import forms
 from modelops.models import Job
 from people.retention import long_ago
 
@@ -17,7 +17,7 @@ def forget() -> None:
     awaited = _awaited()
     for kept in _old(settings.VAR / "uploads", "*"):
         if not kept.name.startswith(awaited):  # what an import left out lies beside it, under a longer name
-            upload.discard(kept)
+            forms.discard(kept)
     for made in _old(settings.VAR / "renders", "*/*"):
         made.unlink(missing_ok=True)
 

@@ -8,8 +8,7 @@ import json
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 
-from labeling import filling
-from labeling.imports import files
+from labeling.imports import files, prompt_templates
 from people.models import Membership, Webhook
 from tests.factories import make_job, make_person, make_prompt
 
@@ -219,7 +218,7 @@ def test_a_misspelt_word_of_a_prompt_brings_nothing_in(ask, project, row, field)
 
 
 def test_what_no_slot_takes_is_refused(ask, project):
-    template = filling.create(None, project, "stories", "Write a story titled {title}.")
+    template = prompt_templates.create(None, project, "stories", "Write a story titled {title}.")
     path = f"/api/v1/projects/demo/templates/{template.pk}/fill"
 
     assert fields(ask(path, "POST", body={"rows": [{"title": "Sea", "titel": "Sky"}]})) == {"rows.0.titel"}

@@ -15,10 +15,10 @@ from rest_framework import exceptions, serializers
 from labeling import imports
 from labeling.api.shared import Apart, Turn
 from labeling.imports.formats import plain
+from labeling.imports.forms import CLEANING
 from labeling.models import Candidate, Prompt, RankingTask
 from labeling.queue import order
 from labeling.text.conversations import as_stored
-from labeling.upload import CLEANING
 from modelops import recipes
 from people.access import READERS
 from people.api import strict

@@ -9,9 +9,9 @@ from django.shortcuts import get_object_or_404
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from labeling import filling
 from labeling.api.prompts import RefusedPrompt
 from labeling.api.shared import Apart
+from labeling.imports import prompt_templates
 from labeling.models import Prompt, PromptTemplate
 from people.access import ADMINS
 from people.api import strict
@@ -36,13 +36,13 @@ class TemplateBody(serializers.ModelSerializer):
         read_only_fields = fields
 
     def get_slots(self, template: PromptTemplate) -> list[str]:
-        return filling.slots(template.text)
+        return prompt_templates.slots(template.text)
 
 
 class FillInput(serializers.Serializer):
     """Rows that fill the slots by name; `author`, `use_case`, `language` and `split` say something of the prompt."""
 
-    rows = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=filling.MOST)
+    rows = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=prompt_templates.MOST)
     split = serializers.ChoiceField(Prompt.Split.choices, required=False, help_text="Of the rows that name none.")
 
 
@@ -74,7 +74,7 @@ class Templates(Listing, Act, Endpoint):
         return visible(self)
 
     def act(self, data):
-        made = filling.create(self.actor, self.project, **data)
+        made = prompt_templates.create(self.actor, self.project, **data)
         return Answer(made, location=f"/api/v1/projects/{self.project.slug}/templates/{made.pk}")
 
 
@@ -89,7 +89,7 @@ class TemplateView(Detail, Endpoint):
 
     def delete(self, request, *args, **kwargs) -> Response:
         """Remove it. Refused (409) once prompts were made of it."""
-        filling.delete(self.actor, self.get_object())
+        prompt_templates.delete(self.actor, self.get_object())
         return Response(status=204)
 
 
@@ -100,7 +100,7 @@ class Fill(Apart, Endpoint):
 
     def refuse_unread(self, rows: list[dict]) -> None:
         """Raises ValidationError at the names that are neither slots nor columns of a prompt."""
-        known = (*filling.slots(self.template.text), *filling.KNOWN)
+        known = (*prompt_templates.slots(self.template.text), *prompt_templates.KNOWN)
         unread = {
             f"{place}.{name}": [strict.unknown(known)]
             for place, row in enumerate(rows)
@@ -116,6 +116,6 @@ class Fill(Apart, Endpoint):
 
     def act(self, data):
         self.refuse_unread(data["rows"])
-        found = filling.make(self.actor, self.template, data["rows"], data.get("split", ""))
+        found = prompt_templates.make(self.actor, self.template, data["rows"], data.get("split", ""))
         refused = [{"row": place - 1, "detail": why} for place, why in sorted(found.refused)]
         return {"added": found.new, "refused": refused}

@@ -2,7 +2,7 @@
 
 files.py     rows of a file of any kind         formats/     rows to entries, one module a family of formats
 reading.py   all of it checked, set down        cleaning.py  what comes in, and how
-writing.py   into the database                  scratch.py   what has to be remembered meanwhile, on disk
+store.py     into the database                  spool.py     what has to be remembered meanwhile, on disk
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from labeling.imports import files, reading, writing
+from labeling.imports import files, reading, store
 from labeling.imports.cleaning import Cleaner, Tally
 from labeling.imports.files import Row
 from labeling.imports.formats import FORMATS, recognise
@@ -34,7 +34,7 @@ def run(job: Job, path: Path, beat: Beat = lambda done, total: None) -> Tally:
     recipe = recipes.read(Job.Kind.IMPORT, job.recipe)
     cleaner = _read(job.project, path, recipe, beat, bad_rows_of(path, job.pk) if recipe.skip_bad else None)
     cleaner.job = job
-    return writing.write(job, cleaner, beat)
+    return store.write(job, cleaner, beat)
 
 
 def check(
@@ -76,7 +76,7 @@ def import_file(
     cleaner = _read(project, path, recipe, lambda done, total: None, skip_bad)
     with jobs.inline(actor, project, Job.Kind.IMPORT, vars(recipe)) as job:
         cleaner.job = job
-        tally = writing.write(job, cleaner, beat=lambda done, total: jobs.beat(job, done=done, total=total))
+        tally = store.write(job, cleaner, beat=lambda done, total: jobs.beat(job, done=done, total=total))
         job.result = vars(tally)
     return tally
 

@@ -11,7 +11,7 @@ from typing import TextIO
 from labeling.imports import files
 from labeling.imports.files import Row
 from labeling.imports.formats import FORMATS
-from labeling.imports.scratch import Scratch, Spool
+from labeling.imports.spool import Scratch, Spool
 from labeling.models import Prompt
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry

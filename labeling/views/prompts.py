@@ -11,10 +11,10 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling import imports
+from labeling.imports.forms import LABELS, ConfirmForm, UploadForm, discard
 from labeling.models import Candidate, ExternalLabeler, Prompt, Ranking, RankingTask, TemplateRow
 from labeling.queue import order
 from labeling.text.conversations import as_stored
-from labeling.upload import LABELS, ConfirmForm, UploadForm, discard
 from labeling.views.tasks import with_skips
 from modelops.models import Job
 from people import idempotency

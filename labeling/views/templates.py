@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
-from labeling import filling
+from labeling.imports import prompt_templates
 from labeling.models import Prompt, PromptTemplate
 from people import idempotency
 from people.access import ADMINS, Refused, member
@@ -61,7 +61,7 @@ class FillForm(forms.Form):
             return cleaned
         content = cleaned["file"].read() if cleaned["file"] else cleaned["table"].strip().encode(errors="replace")
         try:
-            cleaned["rows"] = filling.table(content)
+            cleaned["rows"] = prompt_templates.table(content)
         except Refused as why:
             self.add_error("file" if cleaned["file"] else "table", str(why))
         return cleaned
@@ -85,7 +85,7 @@ def templates(request: HttpRequest) -> HttpResponse:
 
 
 def create(request: HttpRequest, form: TemplateForm) -> PromptTemplate:
-    return filling.create(request.user, request.project, **form.values())
+    return prompt_templates.create(request.user, request.project, **form.values())
 
 
 @takes_upload
@@ -96,16 +96,18 @@ def template(request: HttpRequest, pk: int) -> HttpResponse:
     form = FillForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid() and "make" in request.POST:
         # outside a receipt, whose transaction would hold up everybody else: the same rows again add nothing
-        return told(request, filling.make(request.user, one, form.cleaned_data["rows"], form.cleaned_data["split"]))
+        return told(
+            request, prompt_templates.make(request.user, one, form.cleaned_data["rows"], form.cleaned_data["split"])
+        )
     rows = form.cleaned_data.get("rows") if form.is_bound and form.is_valid() else None
-    found = filling.fill(one, rows) if rows else None
-    slots = filling.slots(one.text)
+    found = prompt_templates.fill(one, rows) if rows else None
+    slots = prompt_templates.slots(one.text)
     context = {"template": one, "slots": slots, "form": form, "found": found, "shown": SHOWN}
     context |= {"made": one.rows.count(), "kept": bool(found) and not form.cleaned_data["file"]}
     return render(request, "labeling/template.html", context, status=422 if form.errors else 200)
 
 
-def told(request: HttpRequest, found: filling.Filled) -> HttpResponse:
+def told(request: HttpRequest, found: prompt_templates.Filled) -> HttpResponse:
     made = ngettext("%(n)s prompt is made.", "%(n)s prompts are made.", found.new) % {"n": found.new}
     messages.success(request, made)
     if found.refused:
@@ -119,7 +121,7 @@ def told(request: HttpRequest, found: filling.Filled) -> HttpResponse:
 def template_delete(request: HttpRequest, pk: int) -> HttpResponse:
     one = template_or_404(request, pk)
     try:
-        filling.delete(request.user, one)
+        prompt_templates.delete(request.user, one)
     except Refused as why:
         messages.error(request, str(why))
         return redirect("template", request.project.slug, pk)

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from modelops.models import Job
 from tests.browser.hands import PHONE, press
-from tests.labeling.test_upload import work
+from tests.labeling.imports.test_forms import work
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 DROP = """() => {

@@ -65,9 +65,9 @@ def test_an_upload_has_its_own_limit(client_for, carol, settings, path):
 
 
 def test_a_template_s_table_may_be_a_large_file(client_for, carol, project):
-    from labeling import filling
+    from labeling.imports import prompt_templates
 
-    template = filling.create(carol, project, name="t", text="Say {word}")
+    template = prompt_templates.create(carol, project, name="t", text="Say {word}")
 
     assert announce(client_for(carol), reverse("template", args=["demo", template.pk]), 10 * 2**20).status_code != 413
 

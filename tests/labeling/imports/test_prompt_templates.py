@@ -3,7 +3,7 @@
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from labeling import filling
+from labeling.imports import prompt_templates
 from labeling.models import Prompt, PromptTemplate, TemplateRow
 from people.access import Refused
 from people.models import AuditEvent
@@ -15,7 +15,7 @@ CSV = 'title,audience,author\n"Snow, again",children,ann\nThe Sea,sailors,ben\nH
 
 @pytest.fixture
 def template(project, carol):
-    return filling.create(carol, project, "stories", TEXT)
+    return prompt_templates.create(carol, project, "stories", TEXT)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def page(admin, template, **said):
 
 
 def test_slots_are_named_once_in_their_order():
-    assert filling.slots("{b} and {a} and {b}, not {{c}}") == ["b", "a"]
+    assert prompt_templates.slots("{b} and {a} and {b}, not {{c}}") == ["b", "a"]
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_slots_are_named_once_in_their_order():
 )
 def test_what_is_no_template_is_refused_at_its_text(project, carol, text):
     with pytest.raises(Refused) as refused:
-        filling.create(carol, project, "bad", text)
+        prompt_templates.create(carol, project, "bad", text)
 
     assert refused.value.field == "text"
     assert not PromptTemplate.objects.exists()
@@ -44,7 +44,7 @@ def test_what_is_no_template_is_refused_at_its_text(project, carol, text):
 
 def test_a_name_is_taken_once(template, project, carol):
     with pytest.raises(Refused, match="already"):
-        filling.create(carol, project, "stories", TEXT)
+        prompt_templates.create(carol, project, "stories", TEXT)
 
 
 def test_each_row_becomes_a_prompt_that_is_led_back_to_it(admin, template):
@@ -108,7 +108,7 @@ def test_a_table_that_is_none_is_told_at_its_field(admin, template, table, why):
 
 
 def test_more_rows_than_fit_are_refused(admin, template, monkeypatch):
-    monkeypatch.setattr(filling, "MOST", 1)
+    monkeypatch.setattr(prompt_templates, "MOST", 1)
 
     assert page(admin, template, table=CSV, split="", make="1").status_code == 422
 
