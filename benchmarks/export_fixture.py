@@ -48,7 +48,7 @@ def real(data: Path) -> list[tuple[str, list[str]]]:
 
 def register(project, answered: list, comparisons: int, tasks: int):
     """Rows as a freeze would leave them; not by way of the database, which is not what is measured here."""
-    from labeling.portrait import Portrait
+    from labeling.exports.statistics import Portrait
     from modelops import datasets, rows
 
     portrait = Portrait()
@@ -91,7 +91,7 @@ def judgment(shuffle: random.Random, number: int, k: int) -> dict:
 
 def render(what: str) -> dict:
     """Seconds of one rendering, and this process's memory: the most that it held before, and in the end."""
-    from labeling import render as downloads
+    from labeling.exports import downloads
     from modelops.models import Dataset
 
     format, _dot, file = what.partition(".")
@@ -114,7 +114,7 @@ def peak() -> int:
 
 def tasks() -> dict:
     """Where the file for Label Studio lies."""
-    from labeling import render as downloads
+    from labeling.exports import downloads
     from modelops.models import Dataset
 
     large = Dataset.objects.get(pk=DATASETS[1])

@@ -46,7 +46,8 @@ def freeze(var: Path, trees: Path) -> tuple[Path, dict]:
     django.setup()
     from django.core.management import call_command
 
-    from labeling import export, imports
+    from labeling import imports
+    from labeling.exports import freeze as export
     from modelops import datasets
     from people.models import Project
 

@@ -75,12 +75,12 @@ def through(format: str, file: Path):
     """The file imported as it is into a project of its own, all of it into one split, and frozen."""
     from django.core.management import call_command
 
-    from labeling import export
+    from labeling.exports import freeze
     from people.models import Project
 
     project = Project.objects.create(slug=format, name=format)
     call_command("import", str(file), project=format, format=format, split="test", no_cleaning=True, verbosity=0)
-    return export.freeze_now(None, project)
+    return freeze.freeze_now(None, project)
 
 
 def exported(dataset, format: str) -> Iterator[dict]:

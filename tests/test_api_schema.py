@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from labeling import export
+from labeling.exports import freeze
 from people import tokens
 from people.models import Membership, Project, Token, User
 from tests.factories import make_job, make_model, make_person, make_ranking, make_task
@@ -53,7 +53,7 @@ def world(project, alice, carol):
         task.refresh_from_db()
         make_ranking(task, carol, (4, 3, 2, 1))
     make_task(project, model=tuned)
-    export.freeze_now(None, project)
+    freeze.freeze_now(None, project)
     make_job(project, "import", recipe={"path": "gone", "format": "prompts", "filename": "prompts.jsonl"})
     return project
 

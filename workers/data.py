@@ -2,7 +2,8 @@
 
 from django.conf import settings
 
-from labeling import export, imports, render
+from labeling import imports
+from labeling.exports import downloads, freeze
 from modelops import datasets, jobs, recipes
 from modelops.models import Job
 
@@ -11,7 +12,7 @@ def run(job: Job) -> None:
     """Run an import, freeze or render job. Raises JobFailed with what to do."""
     try:
         RUN[job.kind](job)
-    except (imports.BadFile, export.NothingToFreeze, datasets.Withheld, recipes.InvalidRecipe) as error:
+    except (imports.BadFile, freeze.NothingToFreeze, datasets.Withheld, recipes.InvalidRecipe) as error:
         raise jobs.JobFailed(str(error)) from error
     except FileNotFoundError as error:
         raise jobs.JobFailed(f"{error.filename} is gone: upload it again.") from error
@@ -31,11 +32,11 @@ def run_import(job: Job) -> None:
 
 
 def run_freeze(job: Job) -> None:
-    export.run(job, beat=lambda done: jobs.beat(job, done=done))
+    freeze.run(job, beat=lambda done: jobs.beat(job, done=done))
 
 
 def run_render(job: Job) -> None:
-    render.run(job, beat=lambda done: jobs.beat(job, done=done))
+    downloads.run(job, beat=lambda done: jobs.beat(job, done=done))
 
 
 RUN = {Job.Kind.IMPORT: run_import, Job.Kind.FREEZE: run_freeze, Job.Kind.RENDER: run_render}

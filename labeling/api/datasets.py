@@ -14,8 +14,9 @@ from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
-from labeling import card, freeze_form, key_of_labelers, render
-from labeling.formats import CONTENT_TYPES, Format
+from labeling.exports import dataset_card, forms, labeler_key
+from labeling.exports import downloads as render
+from labeling.exports.formats import CONTENT_TYPES, Format
 from labeling.views import downloads
 from modelops import datasets, recipes
 from modelops.api.jobs import JobBody
@@ -44,7 +45,7 @@ class DatasetBody(serializers.ModelSerializer):
         read_only_fields = fields
 
     def get_query(self, one: Dataset) -> dict[str, Any]:
-        return {name: value for name, value in one.query.items() if name not in card.HIDDEN}
+        return {name: value for name, value in one.query.items() if name not in dataset_card.HIDDEN}
 
 
 class FormatBody(serializers.Serializer):
@@ -75,7 +76,7 @@ class DatasetDetail(DatasetBody):
         return [as_told(one, name, format) for name, format in render.offered(one).items()]
 
     def get_load(self, one: Dataset) -> str:
-        return "\n".join(card.snippet(one, "FOLDER"))
+        return "\n".join(dataset_card.snippet(one, "FOLDER"))
 
 
 def as_told(one: Dataset, name: str, format: Format) -> dict[str, Any]:
@@ -156,10 +157,10 @@ def visible(project: Project) -> QuerySet[Dataset]:
     return Dataset.objects.filter(project=project).select_related("project")
 
 
-def freeze_form_of(endpoint: Endpoint, data: dict[str, Any]) -> freeze_form.FreezeForm:
+def freeze_form_of(endpoint: Endpoint, data: dict[str, Any]) -> forms.FreezeForm:
     """The page's form as this member may fill it in. Raises ValidationError at its fields."""
     shown = endpoint.membership.role == Role.ADMIN
-    return filled(lambda given: freeze_form.FreezeForm(endpoint.project, given, names=shown), data)
+    return filled(lambda given: forms.FreezeForm(endpoint.project, given, names=shown), data)
 
 
 # The endpoints
@@ -189,8 +190,8 @@ class Preview(Verb):
     input, output = FreezeInput, PreviewBody
 
     def act(self, data):
-        recipe = freeze_form.recipe_of(freeze_form_of(self, data))
-        found = freeze_form.preview(self.project, recipe, names=False)
+        recipe = forms.recipe_of(freeze_form_of(self, data))
+        found = forms.preview(self.project, recipe, names=False)
         of_each = {name: getattr(found.portrait, name) for name in ("ties", "agreement", "longer_wins")}
         plain = {name: getattr(found, name) for name in ("rows", "judgments", "pairs", "sampled", "first_wins")}
         plain |= {"good": found.good, "bad": found.bad, "near_held_out": found.near}
@@ -291,6 +292,6 @@ class LabelersKey(Act, OfDataset):
     output = KeyBody
 
     def act(self, data):
-        rows = key_of_labelers.export(self.actor, self.dataset)
+        rows = labeler_key.export(self.actor, self.dataset)
         people = [{"number": number, "name": name, "email": email} for number, name, email in rows]
         return Answer({}, 200, secret={"labelers": people})

@@ -9,9 +9,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling import card, freeze_form
-from labeling import render as downloads
-from labeling.freeze_form import FreezeForm
+from labeling.exports import dataset_card, downloads, forms
+from labeling.exports.forms import FreezeForm
 from labeling.models import DatasetRanking
 from modelops import datasets, recipes
 from modelops.models import Dataset, Job
@@ -46,11 +45,11 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
         "rankings": DatasetRanking.objects.filter(dataset=one).count(),
         "models": datasets.learned_from(one).select_related("job"),
         "formats": downloads.offered(one),
-        "splits": [(split, one.counts["splits"][split]) for split in card.splits(one)],
+        "splits": [(split, one.counts["splits"][split]) for split in dataset_card.splits(one)],
         "figures": [(name, one.counts[name]) for name in ("agreement", "ties", "longer_wins") if name in one.counts],
-        "plots": card.plots(one).values(),
-        "query": [(name, value) for name, value in one.query.items() if name not in card.HIDDEN],
-        "snippet": "\n".join(card.snippet(one, f"{request.project.slug}-{one.short}-folder")),
+        "plots": dataset_card.plots(one).values(),
+        "query": [(name, value) for name, value in one.query.items() if name not in dataset_card.HIDDEN],
+        "snippet": "\n".join(dataset_card.snippet(one, f"{request.project.slug}-{one.short}-folder")),
     }
     return render(request, "labeling/dataset.html", context)
 
@@ -80,7 +79,7 @@ def freeze(request: HttpRequest) -> HttpResponse:
         key = form.cleaned_data["key"]
         result, _new = idempotency.once(request.user, key, lambda: {"job": form.request(request.user).pk})
         return after_start(request, result["job"])
-    shown = freeze_form.preview(request.project, freeze_form.recipe_of(form), names)
+    shown = forms.preview(request.project, forms.recipe_of(form), names)
     status = 422 if form.errors else 200
     return render(request, "labeling/freeze.html", {"form": form, "preview": shown}, status=status)
 
@@ -93,5 +92,5 @@ def freeze_preview(request: HttpRequest) -> HttpResponse:
     form = FreezeForm(request.project, request.GET, names=names)
     if not form.is_valid():
         return HttpResponse(status=204)
-    shown = freeze_form.preview(request.project, recipes.read(Job.Kind.FREEZE, form.recipe()), names)
+    shown = forms.preview(request.project, recipes.read(Job.Kind.FREEZE, form.recipe()), names)
     return render(request, "labeling/_freeze_preview.html", {"preview": shown})

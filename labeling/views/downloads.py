@@ -16,11 +16,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from whitenoise.middleware import WhiteNoiseMiddleware
 from whitenoise.responders import StaticFile
 
-from labeling import key_of_labelers
-from labeling import render as downloads
-from labeling.formats import CONTENT_TYPES, cell, json_lines
+from labeling.exports import downloads, labeler_key
+from labeling.exports.downloads import NotOffered
+from labeling.exports.formats import CONTENT_TYPES, cell, json_lines
 from labeling.models import Candidate
-from labeling.render import NotOffered
 from labeling.views.datasets import of_project
 from modelops import datasets
 from modelops.models import Dataset, Job
@@ -127,7 +126,7 @@ def dataset_key(request: HttpRequest, pk: int) -> HttpResponse:
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(["labeler", "name", "e-mail"])
-    table.writerows([cell(value) for value in row] for row in key_of_labelers.export(request.user, one))
+    table.writerows([cell(value) for value in row] for row in labeler_key.export(request.user, one))
     headers = {"Content-Disposition": f'attachment; filename="{request.project.slug}-{one.short}-labelers.csv"'}
     return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)
 

@@ -6,7 +6,8 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.timezone import now
 
-from labeling import export, imports
+from labeling import imports
+from labeling.exports import freeze
 from labeling.imports import prompt_templates
 from labeling.models import Prompt, PromptTemplate, RankingTask
 from labeling.views.components import CARDS
@@ -40,7 +41,7 @@ def admin(project):
     make_upload(project)
     make_ranking(make_task(project), person, ranks=[1, 2, 2, 3])
     make_dispute(project)
-    export.freeze_now(None, project)
+    freeze.freeze_now(None, project)
     prompt_templates.create(person, project, "stories", "A story titled {title}.")
     make_webhook(project, person)
     Letter.objects.create(to="bob@example.org", subject="Hello", useful_until=now(), state="failed", attempts=2)

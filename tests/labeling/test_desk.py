@@ -2,7 +2,7 @@
 
 import pytest
 
-from labeling import export
+from labeling.exports import freeze
 from labeling.judging import shortcuts
 from labeling.models import Assignment, RankedCandidate, Ranking
 from modelops import datasets, rows
@@ -101,7 +101,7 @@ def test_a_frozen_strength_is_that_of_the_first_answer_of_the_row(pair, project,
     settings.VAR = tmp_path
     submit(pair, strength=3)
     preferred = Ranking.objects.get().ranked.get(rank=1).candidate.text
-    row = next(rows.read(datasets.path(export.freeze_now(None, project))))
+    row = next(rows.read(datasets.path(freeze.freeze_now(None, project))))
     assert row["judgments"][0]["strength"] == (3 if row["answers"][0]["text"] == preferred else -3)
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from labeling import erasure, export
+from labeling import erasure
+from labeling.exports import freeze
 from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking, RankingTask
 from modelops import datasets, rows
 from modelops.models import Dataset, Job, ModelVersion
@@ -21,7 +22,7 @@ def frozen(project, alice, bob) -> Dataset:
     make_ranking(both, bob)
     make_ranking(make_task(project), bob)
     make_ranking(make_task(project), alice)
-    return export.freeze_now(None, project, note="round 1")
+    return freeze.freeze_now(None, project, note="round 1")
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def learned(project, frozen) -> ModelVersion:
 
 def freeze_again():
     job = Job.objects.get(kind="freeze", state="queued")
-    return export.freeze(job)
+    return freeze.freeze(job)
 
 
 def test_the_rankings_are_gone_and_the_others_stay(project, alice, bob, carol, frozen):

@@ -5,7 +5,8 @@ import re
 import pytest
 from django.db import connection
 
-from labeling import export, gold, rounds
+from labeling import gold, rounds
+from labeling.exports import freeze
 from labeling.judging import rankings
 from labeling.judging.progress import count_progress
 from labeling.models import Candidate, Prompt, Ranking, RankingTask
@@ -282,7 +283,7 @@ def test_gold_enters_no_dataset_and_no_figure_of_the_project(project, alice, bob
     assert (found.total, found.people, found.places, found.free) == (2, 2, 2, 0)
     assert count_progress(project) == 100
     assert rounds.count_unfrozen(project).rankings == 2
-    counts = export.freeze_now(carol, project).counts
+    counts = freeze.freeze_now(carol, project).counts
     assert (counts["rows"], counts["pairs"]) == (1, 2)
 
 

@@ -6,7 +6,8 @@ import threading
 import pytest
 from django.db import connection
 
-from labeling import export, gold
+from labeling import gold
+from labeling.exports import freeze
 from labeling.judging import rankings
 from labeling.models import Ranking, RankingTask
 from labeling.queue import claims
@@ -36,7 +37,7 @@ def test_a_task_that_is_gold_no_more_counts_with_all_that_was_said_of_it(client_
 
     task = fresh(golden)
     assert (task.purpose, task.overlap, task.free_places) == ("training", 2, 0)
-    assert export.freeze_now(carol, project).counts["pairs"] == 2, "both judgments, and not the key"
+    assert freeze.freeze_now(carol, project).counts["pairs"] == 2, "both judgments, and not the key"
     assert gold.figures(project) == {}
     recount.check(project)
 

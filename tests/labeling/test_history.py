@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from labeling import export
+from labeling.exports import freeze
 from labeling.models import Assignment, DatasetRanking, Ranking
 from people.models import Membership
 from tests.factories import make_prompt, make_task
@@ -161,9 +161,9 @@ def test_an_old_ranking_may_be_revised(page, done):
 
 def test_a_frozen_dataset_keeps_what_it_had(page, project, done, settings, tmp_path):
     settings.VAR = tmp_path
-    before = export.freeze_now(None, project)
+    before = freeze.freeze_now(None, project)
     page.post(revise(page, done), OTHER)
-    after = export.freeze_now(None, project)
+    after = freeze.freeze_now(None, project)
     assert [DatasetRanking.objects.get(dataset=one).ranking.revision for one in (before, after)] == [1, 2]
     assert before.digest != after.digest
 

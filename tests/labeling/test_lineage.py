@@ -2,7 +2,7 @@
 
 import pytest
 
-from labeling import export
+from labeling.exports import freeze
 from modelops.models import ModelVersion
 from tests.factories import make_job, make_model, make_ranking, make_task
 
@@ -20,9 +20,9 @@ def line(project, alice, carol):
     """A base, a model of the first round and one of the second."""
     base = make_model(None, "Base", folder="models/base", sha256="0" * 64)
     make_ranking(make_task(project), alice)
-    first = made(project, "assistant 1", base, export.freeze_now(carol, project))
+    first = made(project, "assistant 1", base, freeze.freeze_now(carol, project))
     make_ranking(make_task(project), alice)
-    return base, first, made(project, "assistant 2", first, export.freeze_now(carol, project))
+    return base, first, made(project, "assistant 2", first, freeze.freeze_now(carol, project))
 
 
 def test_a_model_leads_back_to_its_base_its_datasets_and_jobs(client_for, carol, line):

@@ -5,7 +5,8 @@ from uuid import uuid4
 import pytest
 from django.utils.timezone import now
 
-from labeling import export, rounds
+from labeling import rounds
+from labeling.exports import freeze
 from modelops.models import Metric, ModelVersion
 from tests.factories import make_job, make_model, make_person, make_prompt, make_ranking, make_task
 
@@ -36,7 +37,7 @@ def test_the_loop_lights_its_stations_one_after_the_other(project, alice, carol)
     assert following() == "rankings"
     make_ranking(task, alice)
     assert following() == "dataset"
-    dataset = export.freeze_now(carol, project)
+    dataset = freeze.freeze_now(carol, project)
     assert following() == "reward"
     train(project, dataset, "reward", "reward 1")
     assert following() == "policy"
@@ -50,7 +51,7 @@ def test_the_loop_lights_its_stations_one_after_the_other(project, alice, carol)
 def test_a_model_tuned_on_a_reward_model_comes_from_what_this_one_learned(project, alice, carol, state):
     base()
     make_ranking(make_task(project), alice)
-    judge = train(project, export.freeze_now(carol, project), "reward", "reward 1")
+    judge = train(project, freeze.freeze_now(carol, project), "reward", "reward 1")
     assert rounds.ring(project).next == "policy"
 
     claim = {"claim": uuid4(), "heartbeat_at": now()} if state == "running" else {}
@@ -84,7 +85,7 @@ def test_frozen_pairs_are_not_counted_again(project, alice, carol):
     make_ranking(make_task(project), alice, ranks=[1, 2, 2, 3])
     assert rounds.ring(project).unfrozen.pairs == 5
 
-    export.freeze_now(carol, project)
+    freeze.freeze_now(carol, project)
     assert rounds.ring(project).unfrozen.pairs == 0
 
 

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from labeling import export, gold, rounds, settling
+from labeling import gold, rounds, settling
+from labeling.exports import freeze
 from labeling.judging import rankings
 from labeling.models import Assignment, Ranking, RankingTask
 from modelops import datasets, rows
@@ -189,7 +190,7 @@ def test_a_freeze_takes_what_people_said_or_what_was_settled(project, lead, rank
     settling.settle(lead, task, judgment(2, 1, 3, 4))
 
     def frozen(**chosen):
-        folder = datasets.path(export.freeze_now(None, project, **chosen))
+        folder = datasets.path(freeze.freeze_now(None, project, **chosen))
         return [[one["kind"] for one in row["judgments"]] for row in rows.read(folder)]
 
     assert sorted(frozen()) == [["labeler", "labeler"]] * 2

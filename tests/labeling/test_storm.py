@@ -22,7 +22,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from labeling import erasure, export, gold
+from labeling import erasure, gold
+from labeling.exports import freeze as export
 from labeling.judging import rankings
 from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
 from labeling.queue import candidates, claims, set_aside

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from labeling import export, freeze_form, imports
-from labeling.shapes import View, labelled
+from labeling import imports
+from labeling.exports import forms, freeze
+from labeling.exports.examples import View, labelled
 from modelops import datasets, jobs, recipes, rows
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +32,7 @@ def imported(project, tmp_path):
 
 
 def labels(project, **view):
-    dataset = export.freeze_now(None, project, apart=False)
+    dataset = freeze.freeze_now(None, project, apart=False)
     frozen = list(rows.read(datasets.path(dataset)))
     return dataset, [label for row in frozen for _, label, _ in labelled(row, View(**view))]
 
@@ -43,7 +44,7 @@ def test_300_labelled_answers_come_out_as_they_came_in(imported, judged):
 
 
 def test_the_dataset_and_the_preview_count_them(imported):
-    preview = freeze_form.preview(imported, recipes.read("freeze", {}), names=False)
+    preview = forms.preview(imported, recipes.read("freeze", {}), names=False)
     assert (preview.good, preview.bad) == (150, 150)
     dataset, _ = labels(imported)
     assert (dataset.counts["good"], dataset.counts["bad"]) == (150, 150)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from labeling import export
+from labeling.exports import freeze
 from labeling.models import Candidate, RankingTask
 from modelops import datasets, jobs, registry, rows
 from modelops.models import ModelVersion
@@ -192,10 +192,10 @@ def test_without_a_reward_model_nothing_is_chosen(project, ask):
 def test_what_was_chosen_is_frozen_to_be_imitated(project, ask):
     prompt = make_prompt(project)
     ask(1), ask(4)
-    frozen = export.freeze_now(None, project, "demonstrations", answers="chosen")
+    frozen = freeze.freeze_now(None, project, "demonstrations", answers="chosen")
 
     texts = sorted(row["text"] for row in rows.read(datasets.path(frozen)))
     best = Candidate.objects.filter(prompt=prompt, duplicate=False).exclude(reward=None)
     assert texts == sorted(best.values_list("text", flat=True))
     with pytest.raises(jobs.JobFailed):
-        export.freeze_now(None, project, "demonstrations")
+        freeze.freeze_now(None, project, "demonstrations")

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from labeling import formats
-from labeling.shapes import View
+from labeling.exports import formats
+from labeling.exports.examples import View
 from modelops import rows
 from tests.workers import tiny
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
-from labeling import formats, render
+from labeling.exports import downloads, formats
 from labeling.management.project import project_or_error
 from labeling.models import Prompt
 from modelops import datasets
@@ -37,17 +37,17 @@ class Command(BaseCommand):
         found = one(dataset, project)
         chosen = {name: options[name] for name in ("split", "pairs", "judged", "metadata") if options[name]}
         try:
-            recipe = render.choose(found, format, ending(output), **chosen)
+            recipe = downloads.choose(found, format, ending(output), **chosen)
             datasets.verify(found)
-        except (render.NotOffered, datasets.Withheld) as error:
+        except (downloads.NotOffered, datasets.Withheld) as error:
             raise CommandError(str(error)) from None
-        if render.loses_ties(found, recipe):
+        if downloads.loses_ties(found, recipe):
             self.stderr.write("Rankings tie answers of which this format says nothing; listwise keeps them.")
         if output is None:
-            render.write(found, recipe, sys.stdout.buffer)
+            downloads.write(found, recipe, sys.stdout.buffer)
         else:
             with open(output, "wb") as out:
-                render.write(found, recipe, out)
+                downloads.write(found, recipe, out)
 
 
 def ending(output: Path | None) -> str:

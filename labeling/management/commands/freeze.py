@@ -5,7 +5,7 @@ import dataclasses
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.timezone import now
 
-from labeling import export
+from labeling.exports import freeze
 from labeling.management.project import project_or_error
 from modelops.jobs import JobFailed
 from modelops.recipes import FreezeRecipe, InvalidRecipe
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         chosen["without"] = "\n".join(str(account(email).pk) for email in chosen["without"])
         started = now()
         try:
-            dataset = export.freeze_now(None, project_or_error(project), **chosen)
+            dataset = freeze.freeze_now(None, project_or_error(project), **chosen)
         except (JobFailed, InvalidRecipe) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(dataset.digest)

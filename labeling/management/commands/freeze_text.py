@@ -4,8 +4,8 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
+from labeling.exports.text_splits import TextSplits
 from labeling.management.project import project_or_error
-from labeling.text_splits import TextSplits
 from modelops import texts
 
 

@@ -4,7 +4,8 @@ import hashlib
 
 import pytest
 
-from labeling import export, render
+from labeling.exports import downloads as render
+from labeling.exports import freeze
 from labeling.views import downloads
 from modelops import datasets, jobs
 from modelops.models import Dataset, Job
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.django_db
 def dataset(project, alice) -> Dataset:
     make_ranking(make_task(project), alice)
     make_ranking(make_task(project), alice, ranks=[1, 2, 2, 3])
-    return export.freeze_now(None, project, note="round 1", without="999")
+    return freeze.freeze_now(None, project, note="round 1", without="999")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from labeling import export
+from labeling.exports import freeze
 from labeling.models import Prompt, Ranking
 from modelops import jobs
 from modelops.models import Dataset, Job
@@ -92,7 +92,7 @@ def test_uploads_are_for_admins(labeler):
 
 def test_what_would_go_is_told_before_it_goes(admin, project, alice):
     make_ranking(make_task(project), alice)
-    frozen = export.freeze_now(None, project)
+    frozen = freeze.freeze_now(None, project)
     at = f"members/{alice.memberships.get().pk}/erase"
 
     assert admin.get(at).json() == {"rankings": 1, "datasets": [frozen.pk], "models": []}

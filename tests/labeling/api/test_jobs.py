@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from labeling import export
+from labeling.exports import freeze
 from labeling.models import Ranking
 from modelops import recipes
 from modelops.models import Job, LogLine, Metric
@@ -68,7 +68,7 @@ def test_kto_is_refused_where_every_answer_is_bad(admin, base, project, alice):
     """As on the page, by what was counted when it was frozen."""
     ranking = make_ranking(make_task(project), alice)
     Ranking.objects.filter(pk=ranking.pk).update(outcome="all_bad")
-    export.freeze_now(None, project)
+    freeze.freeze_now(None, project)
     response = admin.post("jobs", {"kind": "kto"})
 
     assert response.status_code == 400
@@ -79,7 +79,7 @@ def test_kto_is_refused_where_every_answer_is_bad(admin, base, project, alice):
 
 def test_kto_starts_where_answers_were_ranked(admin, base, project, alice):
     make_ranking(make_task(project), alice)
-    export.freeze_now(None, project)
+    freeze.freeze_now(None, project)
 
     assert admin.post("jobs", {"kind": "kto"}).status_code == 202
 

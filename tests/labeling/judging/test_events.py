@@ -7,7 +7,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from labeling import export, gold
+from labeling import gold
+from labeling.exports import freeze
 from labeling.judging import events as telling
 from labeling.judging import rankings as ranking
 from labeling.queue import claims
@@ -139,7 +140,7 @@ def test_a_promotion_and_a_new_dataset_are_told_once(project, alice, carol, told
     registry.promote(carol, Project.objects.get(pk=project.pk), version)
     make_task(project)
     rank(alice)
-    frozen = [export.freeze_now(None, project) for _ in range(2)][0]
+    frozen = [freeze.freeze_now(None, project) for _ in range(2)][0]
 
     events = dict(told())
     assert events["version.promoted"]["model"] == version.pk
@@ -152,7 +153,7 @@ def test_every_address_that_is_told_leads_to_the_thing(project, alice, carol, to
     registry.promote(carol, Project.objects.get(pk=project.pk), make_model(project, folder="m", sha256="0" * 64))
     make_task(project)
     rank(alice)
-    export.freeze_now(None, project)
+    freeze.freeze_now(None, project)
     webhooks.ping(carol, Webhook.objects.get())
 
     assert {event for event, _data in told()} == {*Webhook.Event.values, webhooks.PING}

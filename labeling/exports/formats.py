@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import orjson
 from django.utils.translation import gettext_lazy as _
 
-from labeling import shapes
-from labeling.shapes import View
+from labeling.exports import examples as shapes
+from labeling.exports.examples import View
 from modelops import tables
 
 Examples = Iterator[dict]

@@ -14,7 +14,8 @@ from datasets import load_dataset
 from django.core.management import CommandError, call_command
 from pyarrow import parquet
 
-from labeling import export, render
+from labeling.exports import downloads as render
+from labeling.exports import freeze
 from labeling.views import downloads
 from modelops import datasets, jobs
 from modelops.models import Dataset, Job
@@ -30,7 +31,7 @@ def dataset(project, alice) -> Dataset:
     """Two tasks: six pairs in the training split, five (a tie) in the test split."""
     make_ranking(make_task(project, prompt=make_prompt(project, "Eins, 二?")), alice)
     make_ranking(make_task(project, prompt=make_prompt(project, split="test")), alice, ranks=[1, 2, 2, 3])
-    return export.freeze_now(None, project, note="round 1", licence="cc-by-4.0")
+    return freeze.freeze_now(None, project, note="round 1", licence="cc-by-4.0")
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def test_two_downloads_are_the_same_bytes_whatever_happened_between(researcher, 
         make_ranking(task, bob)
     make_ranking(make_task(project), alice, ranks=[4, 3, 2, 1])
     make_model(project, "learned", dataset=dataset, folder="m", sha256="0" * 64)
-    export.freeze_now(carol, project, note="round 2")
+    freeze.freeze_now(carol, project, note="round 2")
     project.name, alice.name = "Another name", "Another name"
     project.save()
     alice.save()

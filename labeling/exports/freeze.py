@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator
 from django.conf import settings
 from django.db.models import QuerySet
 
-from labeling import leaks, selection
+from labeling.exports import contamination, selection
+from labeling.exports.external_sort import Sorter
+from labeling.exports.statistics import Portrait
 from labeling.models import (
     Candidate,
     DatasetLabeler,
@@ -18,8 +20,6 @@ from labeling.models import (
     Ranking,
     RankingTask,
 )
-from labeling.portrait import Portrait
-from labeling.sorting import Sorter
 from modelops import datasets, jobs, recipes, rows
 from modelops.models import Dataset, Job
 from modelops.recipes import FreezeRecipe
@@ -115,7 +115,7 @@ def _judgments(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
         numbers: dict[str, int] = {}
         if next(iter(frozen), None) is None:
             raise nothing(recipe)
-        near = leaks.drop(frozen, lambda item: item[0]) if recipe.apart else 0
+        near = contamination.drop(frozen, lambda item: item[0]) if recipe.apart else 0
         dataset = _register(job, recipe, _numbered(frozen, numbers), near)
         _remember(dataset, frozen, numbers)
     return dataset
@@ -254,7 +254,7 @@ def _written(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
                 beat(done)
         if next(iter(frozen), None) is None:
             raise nothing(recipe)
-        near = leaks.drop(frozen, json.loads) if recipe.apart else 0
+        near = contamination.drop(frozen, json.loads) if recipe.apart else 0
         return _register(job, recipe, frozen, near)
 
 

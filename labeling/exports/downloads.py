@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlencode
 
-from labeling import card, formats
-from labeling.shapes import View
+from labeling.exports import dataset_card, formats
+from labeling.exports.examples import View
 from modelops import datasets, jobs, recipes, rows
 from modelops.models import Dataset, Job
 from modelops.recipes import RenderRecipe
@@ -95,7 +95,7 @@ def make(dataset: Dataset, recipe: RenderRecipe, beat=lambda done: None) -> Path
 def write(dataset: Dataset, recipe: RenderRecipe, out: BinaryIO, beat=lambda done: None) -> None:
     """The same dataset and the same recipe are the same bytes."""
     if recipe.format == "folder":
-        card.write_folder(dataset, out)
+        dataset_card.write_folder(dataset, out)
         return
     view = View(recipe.pairs, recipe.judged, recipe.metadata)
     found = formats.examples(datasets.path(dataset), recipe.format, recipe.split, view, dataset.digest)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labeling import export
+from labeling.exports import freeze
 from labeling.models import DatasetRanking
 from modelops import datasets, rows
 from tests.factories import make_prompt, make_ranking, make_task
@@ -33,7 +33,7 @@ def said(dataset):
 
 
 def test_they_are_left_out_and_counted_and_none_of_their_rankings_is_held(project, ranked):
-    frozen = export.freeze_now(None, project)
+    frozen = freeze.freeze_now(None, project)
 
     assert said(frozen) == {ASKED + ".", OTHER, "Hi"}
     assert frozen.counts["near_held_out"] == 1
@@ -41,14 +41,14 @@ def test_they_are_left_out_and_counted_and_none_of_their_rankings_is_held(projec
 
 
 def test_the_dataset_is_the_one_that_never_had_them(project, ranked):
-    whole = export.freeze_now(None, project)
+    whole = freeze.freeze_now(None, project)
     ranked[1].delete()
 
-    assert export.freeze_now(None, project).digest == whole.digest
+    assert freeze.freeze_now(None, project).digest == whole.digest
 
 
 def test_whoever_wants_them_keeps_them(project, ranked):
-    frozen = export.freeze_now(None, project, apart=False)
+    frozen = freeze.freeze_now(None, project, apart=False)
 
     assert ASKED + ", please." in said(frozen)
     assert "near_held_out" not in frozen.counts
@@ -56,12 +56,12 @@ def test_whoever_wants_them_keeps_them(project, ranked):
 
 @pytest.mark.parametrize("kind", ["prompts", "text"])
 def test_the_same_goes_for_other_kinds(project, ranked, kind):
-    frozen = export.freeze_now(None, project, kind=kind)
+    frozen = freeze.freeze_now(None, project, kind=kind)
 
     assert (frozen.counts["rows"], frozen.counts["near_held_out"]) == (3, 1)
 
 
 def test_the_page_tells(project, ranked, client_for, carol):
-    frozen = export.freeze_now(None, project)
+    frozen = freeze.freeze_now(None, project)
 
     assert "Left out, near the held-out" in client_for(carol).get(f"/p/demo/datasets/{frozen.pk}/").content.decode()

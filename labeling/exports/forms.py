@@ -12,10 +12,10 @@ from django.db.models.functions import TruncDate
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from labeling import export, leaks, selection
+from labeling.exports import contamination, freeze, selection
+from labeling.exports.statistics import Portrait, share
 from labeling.imports.reading import chunks
 from labeling.models import Prompt, Ranking
-from labeling.portrait import Portrait, share
 from modelops import figures, recipes, registry
 from modelops.forms import JobForm
 from modelops.models import Dataset, Job
@@ -136,7 +136,7 @@ def _of_judgments(chosen: QuerySet[Ranking], recipe: FreezeRecipe) -> Preview:
     tasks = drawn(every, counted["tasks"]) if sampled else list(every)
     kept = _kept(found, chosen, recipe, tasks)
     if recipe.apart and not found.sampled:
-        near = leaks.near_held_out(lambda: (row for row, _task, _judged in kept))
+        near = contamination.near_held_out(lambda: (row for row, _task, _judged in kept))
         found.near = len(near)
         kept = [part for place, part in enumerate(kept) if place not in near]
     earlier = shown = 0
@@ -164,13 +164,13 @@ def drawn(tasks: QuerySet, count: int) -> list[int]:
 def _kept(found: Preview, chosen, recipe: FreezeRecipe, tasks: list[int]) -> list[tuple]:
     """(row, task, its rankings) of the tasks of which the recipe keeps something."""
     kept = []
-    for some in chunks(tasks, export.BATCH):
-        for task, judged in export.with_judgments(chosen, some):
+    for some in chunks(tasks, freeze.BATCH):
+        for task, judged in freeze.with_judgments(chosen, some):
             found.looked_at += len(judged)
             judged = selection.keep(judged, recipe)
             found.kept += len(judged)
             if judged:
-                kept.append((export.as_row(task, judged), task, judged))
+                kept.append((freeze.as_row(task, judged), task, judged))
     return kept
 
 
@@ -187,7 +187,7 @@ def _of_texts(project: Project, recipe: FreezeRecipe) -> Preview:
         splits.update(dict(_by_split(answers, "prompt__split")))
     found = Preview(apart=recipe.apart, rows=splits.total())
     if recipe.apart and found.rows <= EXACT:
-        found.near = len(leaks.near_held_out(lambda: export.WRITTEN[recipe.kind](project, recipe)))
+        found.near = len(contamination.near_held_out(lambda: freeze.WRITTEN[recipe.kind](project, recipe)))
         splits["train"] -= found.near
         found.rows -= found.near
     found.splits = [(split, splits[split]) for split in Prompt.Split.values if splits[split]]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from django.core.management import CommandError, call_command
 
-from labeling import export, freeze_form, render
+from labeling.exports import downloads, forms, freeze
 from labeling.models import Demonstration, Ranking
 from modelops import datasets, recipes, rows
 from modelops.jobs import JobFailed
@@ -33,7 +33,7 @@ def judged(project, alice, bob):
 
 
 def counts(project, **chosen):
-    found = export.freeze_now(None, project, **chosen).counts
+    found = freeze.freeze_now(None, project, **chosen).counts
     return found["rows"], found["judgments"]
 
 
@@ -64,12 +64,12 @@ def test_days_are_the_projects(project, judged):
 
     assert counts(project, since="2026-03-02", until="2026-03-02") == (1, 2)
     with pytest.raises(JobFailed, match="Nothing matches what was chosen"):
-        export.freeze_now(None, project, since="2026-03-01", until="2026-03-01")
+        freeze.freeze_now(None, project, since="2026-03-01", until="2026-03-01")
 
 
 def test_a_day_that_is_none_is_refused(project, judged):
     with pytest.raises(JobFailed, match="since: must be a day"):
-        export.freeze_now(None, project, since="yesterday")
+        freeze.freeze_now(None, project, since="yesterday")
 
 
 def test_a_mistake_on_the_command_line_is_one_line_and_no_traceback(project, judged, caplog):
@@ -80,24 +80,24 @@ def test_a_mistake_on_the_command_line_is_one_line_and_no_traceback(project, jud
 
 def test_nothing_is_adjudicated_yet(project, judged):
     with pytest.raises(JobFailed, match="Nothing matches what was chosen"):
-        export.freeze_now(None, project, adjudicated=True)
+        freeze.freeze_now(None, project, adjudicated=True)
 
 
 def test_where_nothing_is_ranked_that_is_said(project):
     with pytest.raises(JobFailed, match="No task has been ranked yet"):
-        export.freeze_now(None, project)
+        freeze.freeze_now(None, project)
 
 
 def test_the_same_judgments_chosen_otherwise_are_the_same_dataset(project, judged):
-    assert export.freeze_now(None, project) == export.freeze_now(None, project, purpose="training", since="2020-01-01")
+    assert freeze.freeze_now(None, project) == freeze.freeze_now(None, project, purpose="training", since="2020-01-01")
 
 
 def test_the_query_is_kept_with_the_dataset(project, judged):
-    assert export.freeze_now(None, project, language="de", note="n").query == {"language": "de", "note": "n"}
+    assert freeze.freeze_now(None, project, language="de", note="n").query == {"language": "de", "note": "n"}
 
 
 def test_a_dataset_keeps_its_figures(project, judged):
-    found = export.freeze_now(None, project).counts
+    found = freeze.freeze_now(None, project).counts
 
     assert (found["agreement"], found["judges"], found["outcomes"]) == (0.5, 2, {"ranked": 5})
     assert found["ties"] == round(1 / 30, 4)
@@ -106,8 +106,8 @@ def test_a_dataset_keeps_its_figures(project, judged):
 def test_prompts_and_texts_are_frozen_too(project, judged, alice):
     prompt = judged[2].prompt
     Demonstration.objects.create(prompt=prompt, labeler=alice, text="An answer.")
-    prompts = export.freeze_now(None, project, "prompts")
-    texts = export.freeze_now(None, project, "text", language="de")
+    prompts = freeze.freeze_now(None, project, "prompts")
+    texts = freeze.freeze_now(None, project, "text", language="de")
 
     assert (prompts.kind, prompts.counts["rows"]) == ("prompts", 3)
     (row,) = rows.read(datasets.path(texts))
@@ -122,7 +122,7 @@ def test_the_form_as_it_stands_freezes_everything(client_for, carol, project, ju
 
     job = Job.objects.get(kind="freeze")
     assert page.url == f"/p/demo/jobs/{job.pk}/"
-    assert export.run(job).counts["rows"] == 3
+    assert freeze.run(job).counts["rows"] == 3
 
 
 def test_a_form_sent_twice_freezes_once(client_for, carol, project, judged):
@@ -202,7 +202,7 @@ def shown(project):
 
     def compare(**chosen):
         recipe = recipes.read("freeze", {"kind": "judgments"} | chosen)
-        return freeze_form.preview(project, recipe, names=True), export.freeze_now(None, project, **chosen).counts
+        return forms.preview(project, recipe, names=True), freeze.freeze_now(None, project, **chosen).counts
 
     return compare
 
@@ -228,7 +228,7 @@ def test_the_preview_counts_what_the_freeze_will_hold(shown, judged, chosen):
 
 
 def test_the_order_of_an_import_changes_no_figure_of_the_preview(shown, ordered, monkeypatch):
-    monkeypatch.setattr(freeze_form, "SAMPLE", 10)
+    monkeypatch.setattr(forms, "SAMPLE", 10)
     preview, counts = shown()
 
     assert figures_of(preview) == (60, 60, 180, 0.5)
@@ -237,8 +237,8 @@ def test_the_order_of_an_import_changes_no_figure_of_the_preview(shown, ordered,
 
 def test_beyond_what_is_counted_tasks_are_drawn_at_random(shown, ordered, monkeypatch, client_for, carol):
     """The newest 30 of 60 tasks have no tie: of 30 drawn ones about half have, and the page says that they are drawn."""
-    monkeypatch.setattr(freeze_form, "EXACT", 10)
-    monkeypatch.setattr(freeze_form, "SAMPLE", 30)
+    monkeypatch.setattr(forms, "EXACT", 10)
+    monkeypatch.setattr(forms, "SAMPLE", 30)
     preview, _counts = shown()
     page = client_for(carol).get("/p/demo/datasets/freeze/preview", FORM).content.decode()
 
@@ -286,8 +286,8 @@ def test_the_preview_of_texts_counts_each_answer(project, alice, shown):
 
 
 def test_the_same_rows_take_another_licence_and_note_and_stay_the_same_dataset(project, judged, carol, client_for):
-    first = export.freeze_now(carol, project, note="round 1", licence="mit")
-    again = export.freeze_now(carol, project, note="round one", licence="cc-by-4.0")
+    first = freeze.freeze_now(carol, project, note="round 1", licence="mit")
+    again = freeze.freeze_now(carol, project, note="round one", licence="cc-by-4.0")
     job = Job.objects.filter(kind="freeze").order_by("-pk").first()
 
     assert (again.pk, again.digest, again.note, again.licence) == (first.pk, first.digest, "round one", "cc-by-4.0")
@@ -300,8 +300,8 @@ def test_the_same_rows_take_another_licence_and_note_and_stay_the_same_dataset(p
 
 
 def test_what_is_left_empty_stays_and_is_no_event(project, judged, carol):
-    export.freeze_now(carol, project, note="round 1", licence="mit")
-    again = export.freeze_now(carol, project)
+    freeze.freeze_now(carol, project, note="round 1", licence="mit")
+    again = freeze.freeze_now(carol, project)
     job = Job.objects.filter(kind="freeze").order_by("-pk").first()
 
     assert (again.note, again.licence, job.result["changed"]) == ("round 1", "mit", [])
@@ -309,19 +309,19 @@ def test_what_is_left_empty_stays_and_is_no_event(project, judged, carol):
 
 
 def test_a_new_dataset_is_not_the_same_as_any(project, judged, carol):
-    export.freeze_now(carol, project)
+    freeze.freeze_now(carol, project)
 
     assert "same" not in Job.objects.get(kind="freeze").result
 
 
 def test_the_card_of_a_folder_follows_the_licence(project, judged, carol):
     def card_of(dataset):
-        recipe = render.choose(dataset, "folder")
-        with zipfile.ZipFile(render.make(dataset, recipe)) as folder:
+        recipe = downloads.choose(dataset, "folder")
+        with zipfile.ZipFile(downloads.make(dataset, recipe)) as folder:
             return folder.read("README.md").decode()
 
-    before = card_of(export.freeze_now(carol, project, licence="mit"))
-    after = card_of(export.freeze_now(carol, project, licence="cc-by-4.0"))
+    before = card_of(freeze.freeze_now(carol, project, licence="mit"))
+    after = card_of(freeze.freeze_now(carol, project, licence="cc-by-4.0"))
 
     assert 'license: "mit"' in before
     assert 'license: "cc-by-4.0"' in after

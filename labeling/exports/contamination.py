@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
+from labeling.exports.external_sort import Sorter
 from labeling.imports.spool import Scratch
-from labeling.sorting import Sorter
 from modelops.rows import HELD_OUT
 
 

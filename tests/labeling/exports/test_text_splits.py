@@ -5,10 +5,10 @@ import json
 import pytest
 from django.core.management import call_command
 
+from labeling.exports.text_splits import TextSplits
 from labeling.models import Prompt
 from labeling.text import conversations
 from labeling.text.conversations import Entry
-from labeling.text_splits import TextSplits
 from modelops import rows
 from modelops.datasets import path
 from modelops.models import Dataset

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from labeling import card, formats
-from labeling.shapes import View
+from labeling.exports import dataset_card, formats
+from labeling.exports.examples import View
 from modelops import recipes, rows
 
 KIND = {"labeler": "labeler", "kind": "labeler", "outcome": "ranked", "strength": None, "seconds": 2.5, "weight": 1.0}
@@ -194,7 +194,7 @@ def test_the_snippet_is_three_lines_of_python():
     class Judgments:
         kind = "judgments"
 
-    lines = card.snippet(Judgments(), "folder")
+    lines = dataset_card.snippet(Judgments(), "folder")
 
     assert len(lines) == 3
     compile("\n".join(lines), "snippet", "exec")

@@ -8,9 +8,10 @@ import zipfile
 import pytest
 from pyarrow import parquet
 
-from labeling import card, export, selection
+from labeling.exports import dataset_card, selection
+from labeling.exports import freeze as export
+from labeling.exports.external_sort import Sorter
 from labeling.models import Candidate, DatasetLabeler, DatasetRanking, Prompt, RankedCandidate, Ranking, RankingTask
-from labeling.sorting import Sorter
 from modelops import datasets, jobs, recipes, rows
 from modelops.models import Dataset, ModelVersion
 from people.models import User
@@ -213,7 +214,7 @@ def test_the_folder_for_download_says_which_chosen_answers_were_cut(tmp_path):
     Candidate.objects.update(reward=1.0, finish_reason="length")
     dataset, lines = frozen_of_chosen(project, "demonstrations")
     with open(tmp_path / "folder.zip", "wb") as out:
-        card.write_folder(dataset, out)
+        dataset_card.write_folder(dataset, out)
     with zipfile.ZipFile(tmp_path / "folder.zip") as packed, packed.open("rows/train.parquet") as file:
         found = parquet.read_table(file).to_pylist()
 

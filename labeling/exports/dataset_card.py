@@ -14,9 +14,9 @@ from typing import BinaryIO
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
-from labeling import formats
+from labeling.exports import formats
+from labeling.exports.examples import View
 from labeling.models import Prompt
-from labeling.shapes import View
 from modelops import datasets, figures, tables
 from modelops.models import Dataset
 

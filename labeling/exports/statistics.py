@@ -7,7 +7,7 @@ from itertools import combinations
 
 import orjson
 
-from labeling.shapes import View, labelled
+from labeling.exports.examples import View, labelled
 from labeling.stats.agreement import task_agreement
 from modelops import rows
 
