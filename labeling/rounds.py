@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from django.db.models import Count, F, Q, Sum
 
-from labeling import peers
 from labeling.models import Candidate, Demonstration, Prompt, RankedCandidate, Ranking, RankingTask
+from labeling.quality import peers
 from labeling.stats import agreement
 from modelops import registry
 from modelops.models import Dataset, Job, Metric, ModelVersion

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from labeling import peers
+from labeling.quality import peers
 from people.access import LEADS
 from people.api.base import Endpoint
 

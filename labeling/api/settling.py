@@ -9,11 +9,11 @@ from django.utils.functional import cached_property
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from labeling import settling
 from labeling.api import assignments, judging
 from labeling.api.shared import ShownAnswer, Turn
 from labeling.judging import form, rankings
 from labeling.models import Assignment, RankingTask
+from labeling.quality import adjudication
 from people.access import LEADS
 from people.api.base import Endpoint, Verb
 
@@ -48,13 +48,13 @@ class SettlingBody(serializers.Serializer):
 
 
 def sheet(paper: Assignment) -> dict[str, Any]:
-    before = settling.settled(paper.task)
+    before = adjudication.settled(paper.task)
     return {
         "task": paper.task.pk,
         "messages": paper.task.prompt.messages,
         "answers": assignments.shown(paper),
         "asks": assignments.asks(paper.project, len(paper.order)),
-        "judged": settling.judged(paper),
+        "judged": adjudication.judged(paper),
         "settled": judging.as_said(form.typed_of(before)) if before else None,
     }
 
@@ -65,7 +65,7 @@ class Disputes(Endpoint):
     roles, serializer_class = {"GET": LEADS}, DisputesBody
 
     def get(self, request, *args, **kwargs) -> Response:
-        return Response(DisputesBody({"results": settling.disputes(self.project, self.actor)}).data)
+        return Response(DisputesBody({"results": adjudication.disputes(self.project, self.actor)}).data)
 
 
 class Settling(Verb):
@@ -75,7 +75,7 @@ class Settling(Verb):
 
     @cached_property
     def paper(self) -> Assignment:
-        found: RankingTask = get_object_or_404(settling.open_to(self.project, self.actor), pk=self.kwargs["pk"])
+        found: RankingTask = get_object_or_404(adjudication.open_to(self.project, self.actor), pk=self.kwargs["pk"])
         return rankings.sheet(found, self.actor)
 
 
@@ -93,7 +93,7 @@ class Settle(Settling):
     def act(self, data):
         typed = judging.typed(data, self.paper)
         with judging.at_its_answer():
-            settling.settle(self.actor, self.paper.task, form.judgment(typed))
+            adjudication.settle(self.actor, self.paper.task, form.judgment(typed))
         return sheet(self.paper)
 
 
@@ -101,5 +101,5 @@ class Unsettle(Settling):
     """Take it back: the task is as people judged it, and no more."""
 
     def act(self, data):
-        settling.unsettle(self.actor, self.paper.task)
+        adjudication.unsettle(self.actor, self.paper.task)
         return sheet(self.paper)

@@ -12,11 +12,11 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
-from labeling import gold
 from labeling.api import judging
 from labeling.judging import form
 from labeling.judging import rankings as ranking
 from labeling.models import Assignment, Candidate, Ranking, RankingTask
+from labeling.quality import gold
 from labeling.queue import set_aside
 from people.access import ADMINS, READERS, Refused
 from people.api.base import DetailEndpoint, ListEndpoint, Verb

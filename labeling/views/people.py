@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from labeling import gold, peers
 from labeling.models import Ranking, RankingTask
+from labeling.quality import gold, peers
 from people import idempotency, invitations, projects
 from people.access import ADMINS, LEADS, Refused, Role, member
 from people.forms import MemberForm, SettingsForm

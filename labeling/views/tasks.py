@@ -17,9 +17,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling import gold, settling
 from labeling.judging import form, form_drafts, rankings
 from labeling.models import Assignment, Ranking, RankingTask
+from labeling.quality import adjudication, gold
 from labeling.queue import set_aside
 from labeling.views import card
 from people import idempotency
@@ -120,12 +120,12 @@ def task_not_gold(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 def disputes(request: HttpRequest) -> HttpResponse:
     """Where people disagree, the least agreed first."""
-    found = settling.disputes(request.project, request.user)
+    found = adjudication.disputes(request.project, request.user)
     return render(request, "labeling/disputes.html", {"disputes": found})
 
 
 def disputed_or_404(request: HttpRequest, pk: int) -> RankingTask:
-    return get_object_or_404(settling.open_to(request.project, request.user), pk=pk)
+    return get_object_or_404(adjudication.open_to(request.project, request.user), pk=pk)
 
 
 @member(*LEADS)
@@ -133,18 +133,18 @@ def disputed_or_404(request: HttpRequest, pk: int) -> RankingTask:
 def task_settle(request: HttpRequest, pk: int) -> HttpResponse:
     """The ranking form, with what people said: what a lead says in it settles the task."""
     task = disputed_or_404(request, pk)
-    paper, before = rankings.sheet(task, request.user), settling.settled(task)
+    paper, before = rankings.sheet(task, request.user), adjudication.settled(task)
     sheet = Sheet(
         paper,
         Ranking.Kind.ADJUDICATED,
         before,
         "labeling/_settles.html",
         _("Settle it"),
-        settling.judged(paper),
+        adjudication.judged(paper),
         verdicts=True,
     )
     try:
-        if to_fill_in := unsaved(request, sheet, settling.settle):
+        if to_fill_in := unsaved(request, sheet, adjudication.settle):
             return to_fill_in
         messages.success(request, _("The task is settled."))
     except Refused as why:
@@ -166,7 +166,7 @@ def task_settle_draft(request: HttpRequest, pk: int) -> JsonResponse:
 @member(*LEADS)
 @require_POST
 def task_unsettle(request: HttpRequest, pk: int) -> HttpResponse:
-    settling.unsettle(request.user, disputed_or_404(request, pk))
+    adjudication.unsettle(request.user, disputed_or_404(request, pk))
     return redirect("disputes", request.project.slug)
 
 

@@ -22,10 +22,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from labeling import erasure, gold
+from labeling import erasure
 from labeling.exports import freeze as export
 from labeling.judging import rankings
 from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
+from labeling.quality import gold
 from labeling.queue import candidates, claims, set_aside
 from labeling.queue.eligibility import NotWorking
 from people import accounts, projects

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from labeling import gold
 from labeling.judging import rankings
 from labeling.models import Assignment, Candidate, Prompt, Ranking, RankingTask
+from labeling.quality import gold
 from labeling.queue import claims
 from labeling.writing import drafts
 from people.models import User

@@ -7,10 +7,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from labeling import gold
 from labeling.exports import freeze
 from labeling.judging import events as telling
 from labeling.judging import rankings as ranking
+from labeling.quality import gold
 from labeling.queue import claims
 from modelops import jobs, registry
 from modelops.models import Job

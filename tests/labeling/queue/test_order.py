@@ -7,9 +7,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
-from labeling import gold
 from labeling.judging import rankings
 from labeling.models import Assignment, QueuePosition
+from labeling.quality import gold
 from labeling.queue import claims
 from labeling.queue.eligibility import NotWorking
 from people import accounts, projects

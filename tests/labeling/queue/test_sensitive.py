@@ -2,9 +2,10 @@
 
 import pytest
 
-from labeling import gold, imports
+from labeling import imports
 from labeling.judging import rankings
 from labeling.models import Prompt
+from labeling.quality import gold
 from labeling.queue import claims, order
 from labeling.writing import drafts
 from people import accounts

@@ -6,15 +6,15 @@ import threading
 import pytest
 from django.db import connection
 
-from labeling import gold
 from labeling.exports import freeze
 from labeling.judging import rankings
 from labeling.models import Ranking, RankingTask
+from labeling.quality import gold
 from labeling.queue import claims
 from people.models import AuditEvent
 from tests.factories import make_person, make_project, make_ranking, make_task
 from tests.labeling import recount
-from tests.labeling.test_gold import fresh, make_gold, next_for, of, rank_next, ranks
+from tests.labeling.quality.test_gold import fresh, make_gold, next_for, of, rank_next, ranks
 
 pytestmark = pytest.mark.django_db
 

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from labeling import gold, rounds, settling
+from labeling import rounds
 from labeling.exports import freeze
 from labeling.judging import rankings
 from labeling.models import Assignment, Ranking, RankingTask
+from labeling.quality import adjudication, gold
 from modelops import datasets, rows
 from people.access import Refused
 from people.models import AuditEvent
@@ -40,7 +41,7 @@ def judgment(*ranks) -> rankings.Judgment:
 
 
 def disputed(project, person):
-    return [one.task for one in settling.disputes(project, person)]
+    return [one.task for one in adjudication.disputes(project, person)]
 
 
 # What there is to settle
@@ -50,7 +51,7 @@ def test_the_least_agreement_comes_first_and_agreement_not_at_all(project, lead,
     ranked()
     some = ranked(second=(2, 1, 3, 4))
     none = ranked(second=(4, 3, 2, 1))
-    [first, second] = settling.disputes(project, lead)
+    [first, second] = adjudication.disputes(project, lead)
 
     assert (first.task, first.judges, first.agreed, first.compared, first.agreement) == (none, 2, 0, 6, 0)
     assert (second.task, second.agreed, second.compared) == (some, 5, 6)
@@ -63,10 +64,10 @@ def test_a_tie_is_no_disagreement(project, lead, ranked):
 
 def test_what_is_settled_comes_last(project, lead, ranked):
     one, other = ranked(second=(2, 1, 3, 4)), ranked(second=(4, 3, 2, 1))
-    settling.settle(lead, other, judgment(1, 2, 3, 4))
+    adjudication.settle(lead, other, judgment(1, 2, 3, 4))
 
     assert disputed(project, lead) == [one, other]
-    assert [one.settled for one in settling.disputes(project, lead)] == [False, True]
+    assert [one.settled for one in adjudication.disputes(project, lead)] == [False, True]
 
 
 def test_a_task_that_somebody_is_still_to_rank_is_nobodys_to_settle(project, lead, alice, ranked):
@@ -75,7 +76,7 @@ def test_a_task_that_somebody_is_still_to_rank_is_nobodys_to_settle(project, lea
 
     assert disputed(project, lead) == []
     with pytest.raises(Refused, match="ranked to the end"):
-        settling.settle(lead, task, judgment(1, 2, 3, 4))
+        adjudication.settle(lead, task, judgment(1, 2, 3, 4))
 
 
 def test_who_is_still_at_a_task_does_not_read_there_what_the_others_said(client_for, project, lead, ranked):
@@ -86,7 +87,7 @@ def test_who_is_still_at_a_task_does_not_read_there_what_the_others_said(client_
     assert disputed(project, lead) == []
     assert client_for(lead).get(f"/p/demo/tasks/{task.pk}/settle").status_code == 404
     with pytest.raises(Refused, match="ranked to the end"):
-        settling.settle(lead, task, judgment(1, 2, 3, 4))
+        adjudication.settle(lead, task, judgment(1, 2, 3, 4))
 
     Assignment.objects.filter(pk=at_it.pk).update(state="submitted", leased_until=None)
     assert disputed(project, lead) == [task]
@@ -105,7 +106,7 @@ def test_the_list_costs_the_same_for_many(project, lead, ranked, django_assert_n
     for _ in range(3):
         ranked(second=(4, 3, 2, 1))
     with django_assert_num_queries(4):
-        settling.disputes(project, lead)
+        adjudication.disputes(project, lead)
 
 
 # Settling
@@ -140,15 +141,15 @@ def test_both_bad_settles_too_and_a_half_done_form_does_not(client_for, lead, ra
 
 def test_it_is_taken_back_and_said_again(client_for, project, lead, ranked):
     task = ranked(second=(4, 3, 2, 1))
-    settling.settle(lead, task, judgment(1, 2, 3, 4))
+    adjudication.settle(lead, task, judgment(1, 2, 3, 4))
     page = client_for(lead).get("/p/demo/settle/").content.decode()
     assert "Take it back" in page
     for _ in range(2):
         client_for(lead).post(f"/p/demo/tasks/{task.pk}/unsettle")
-    assert settling.settled(task) is None
+    assert adjudication.settled(task) is None
 
-    settling.settle(lead, task, judgment(2, 1, 3, 4))
-    assert settling.settled(task).revision == 2
+    adjudication.settle(lead, task, judgment(2, 1, 3, 4))
+    assert adjudication.settled(task).revision == 2
     assert list(AuditEvent.objects.order_by("pk").values_list("verb", flat=True)) == ["settle", "unsettle", "settle"]
 
 
@@ -156,17 +157,17 @@ def test_one_judgment_is_no_dispute_and_a_gold_task_has_its_key(project, lead, c
     task = make_task(project, overlap=1)
     make_ranking(task, alice)
     with pytest.raises(Refused, match="Fewer than two"):
-        settling.settle(lead, RankingTask.objects.get(pk=task.pk), judgment(1, 2, 3, 4))
+        adjudication.settle(lead, RankingTask.objects.get(pk=task.pk), judgment(1, 2, 3, 4))
 
     other = ranked(second=(4, 3, 2, 1))
     gold.make(carol, other, judgment(1, 2, 3, 4))
     with pytest.raises(Refused):
-        settling.settle(lead, other, judgment(1, 2, 3, 4))
+        adjudication.settle(lead, other, judgment(1, 2, 3, 4))
 
 
 def test_an_admin_finds_it_on_the_prompts_page(client_for, carol, lead, ranked):
     task = ranked(second=(4, 3, 2, 1))
-    settling.settle(lead, task, judgment(1, 2, 3, 4))
+    adjudication.settle(lead, task, judgment(1, 2, 3, 4))
     page = client_for(carol).get(f"/p/demo/prompts/{task.prompt_id}/").content.decode()
 
     assert "settled" in page
@@ -179,7 +180,7 @@ def test_an_admin_finds_it_on_the_prompts_page(client_for, carol, lead, ranked):
 def test_no_figure_counts_what_was_settled(project, lead, ranked):
     task = ranked(second=(4, 3, 2, 1))
     before = rounds.count_rankings(project), rounds.count_unfrozen(project)
-    settling.settle(lead, task, judgment(1, 2, 3, 4))
+    adjudication.settle(lead, task, judgment(1, 2, 3, 4))
 
     assert (rounds.count_rankings(project), rounds.count_unfrozen(project)) == before
 
@@ -187,7 +188,7 @@ def test_no_figure_counts_what_was_settled(project, lead, ranked):
 def test_a_freeze_takes_what_people_said_or_what_was_settled(project, lead, ranked):
     task = ranked(second=(4, 3, 2, 1))
     ranked()
-    settling.settle(lead, task, judgment(2, 1, 3, 4))
+    adjudication.settle(lead, task, judgment(2, 1, 3, 4))
 
     def frozen(**chosen):
         folder = datasets.path(freeze.freeze_now(None, project, **chosen))

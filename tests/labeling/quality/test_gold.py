@@ -5,11 +5,12 @@ import re
 import pytest
 from django.db import connection
 
-from labeling import gold, rounds
+from labeling import rounds
 from labeling.exports import freeze
 from labeling.judging import rankings
 from labeling.judging.progress import count_progress
 from labeling.models import Candidate, Prompt, Ranking, RankingTask
+from labeling.quality import gold
 from labeling.queue import claims
 from labeling.writing import drafts
 from people import projects

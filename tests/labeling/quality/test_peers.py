@@ -2,8 +2,9 @@
 
 import pytest
 
-from labeling import peers, rounds
+from labeling import rounds
 from labeling.models import Ranking, RankingTask
+from labeling.quality import peers
 from labeling.stats import agreement
 from tests.factories import make_person, make_prompt, make_ranking, make_task
 

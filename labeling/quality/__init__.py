@@ -1,0 +1,1 @@
+"""The quality of judgments: gold tasks, adjudication, and how far people agree."""
