@@ -8,7 +8,7 @@ import django_filters as filters
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
 
-from labeling.lineage import rankings_in, shown, with_figures
+from labeling.loop.lineage import rankings_in, shown, with_figures
 from labeling.models import Candidate
 from modelops import forms, registry
 from modelops.api.jobs import MetricBody

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from labeling import rounds
+from labeling.loop import status
 from people.access import ADMINS
 from people.api.base import Endpoint
 
@@ -87,6 +87,6 @@ class RingView(Endpoint):
     roles, serializer_class = {"GET": ADMINS}, RingBody
 
     def get(self, request, *args, **kwargs):
-        ring = rounds.ring(self.project)
+        ring = status.ring(self.project)
         ring.busy, ring.trained_on = sorted(ring.busy), sorted(ring.trained_on)
         return Response(RingBody(ring).data)

@@ -18,8 +18,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
-from labeling import rounds
 from labeling.judging import rankings
+from labeling.loop import status
 from labeling.views.card import ROLES, around, shown, vocabulary
 from modelops import figures
 from modelops.models import Dataset, Job, Metric, ModelVersion
@@ -190,15 +190,15 @@ def versions() -> list[SimpleNamespace]:
     return [SimpleNamespace(**policy, aliases=champion), SimpleNamespace(**reward, aliases=SimpleNamespace(all=[]))]
 
 
-def ring() -> rounds.Ring:
+def ring() -> status.Ring:
     reward, base = ModelVersion(pk=2, name="reward-r2"), ModelVersion(pk=3, name="smollm2")
     policy = ModelVersion(pk=1, name="smollm2-r2", parent=base)
-    return rounds.Ring(
-        rounds.Prompts(4096, {"train": 3277, "validation": 410, "test": 409}, duplicates=17),
-        rounds.Candidates(16384, Job(recipe={"k": 4}, model_version=policy), 3),
-        rounds.Rankings(1310, 8, 1200, 3600, 2290, ties=14, agreement=72.6, plus_minus=1.5),
-        rounds.Unfrozen(6120, 1310, Dataset(digest="f" * 64)),
-        rounds.Rewards(reward, accuracy(), Metric(name="longer_answer_accuracy", value=0.551)),
-        rounds.Policies(policy, policy, 2, True),
+    return status.Ring(
+        status.Prompts(4096, {"train": 3277, "validation": 410, "test": 409}, duplicates=17),
+        status.Candidates(16384, Job(recipe={"k": 4}, model_version=policy), 3),
+        status.Rankings(1310, 8, 1200, 3600, 2290, ties=14, agreement=72.6, plus_minus=1.5),
+        status.Unfrozen(6120, 1310, Dataset(digest="f" * 64)),
+        status.Rewards(reward, accuracy(), Metric(name="longer_answer_accuracy", value=0.551)),
+        status.Policies(policy, policy, 2, True),
         next="rankings",
     )

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
-from labeling.lineage import rankings_in, shown, with_figures
+from labeling.loop.lineage import rankings_in, shown, with_figures
 from labeling.models import Candidate
 from modelops import registry
 from modelops.models import ModelVersion

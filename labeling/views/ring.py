@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from labeling import rounds
-from labeling.lineage import shown, with_figures
+from labeling.loop import status
+from labeling.loop.lineage import shown, with_figures
 from modelops.models import Job
 from modelops.results import with_sparks
 from modelops.views import of_project
@@ -31,7 +31,7 @@ def ring(request: HttpRequest) -> HttpResponse:
     live = list(jobs.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING])[:JOBS_SHOWN])
     ended = list(jobs.exclude(pk__in=[job.pk for job in live])[: max(3, JOBS_SHOWN - len(live)) - len(live) // 2])
     context = {
-        "ring": rounds.ring(request.project),
+        "ring": status.ring(request.project),
         "jobs": with_sparks(live + ended[:4]),
         "live": live,
         "versions": with_figures(list(shown(request.project).exclude(folder="")[:MODELS_SHOWN])),

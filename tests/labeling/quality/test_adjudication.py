@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from labeling import rounds
 from labeling.exports import freeze
 from labeling.judging import rankings
+from labeling.loop import status
 from labeling.models import Assignment, Ranking, RankingTask
 from labeling.quality import adjudication, gold
 from modelops import datasets, rows
@@ -179,10 +179,10 @@ def test_an_admin_finds_it_on_the_prompts_page(client_for, carol, lead, ranked):
 
 def test_no_figure_counts_what_was_settled(project, lead, ranked):
     task = ranked(second=(4, 3, 2, 1))
-    before = rounds.count_rankings(project), rounds.count_unfrozen(project)
+    before = status.count_rankings(project), status.count_unfrozen(project)
     adjudication.settle(lead, task, judgment(1, 2, 3, 4))
 
-    assert (rounds.count_rankings(project), rounds.count_unfrozen(project)) == before
+    assert (status.count_rankings(project), status.count_unfrozen(project)) == before
 
 
 def test_a_freeze_takes_what_people_said_or_what_was_settled(project, lead, ranked):

@@ -5,10 +5,10 @@ import re
 import pytest
 from django.db import connection
 
-from labeling import rounds
 from labeling.exports import freeze
 from labeling.judging import rankings
 from labeling.judging.progress import count_progress
+from labeling.loop import status
 from labeling.models import Candidate, Prompt, Ranking, RankingTask
 from labeling.quality import gold
 from labeling.queue import claims
@@ -278,12 +278,12 @@ def test_gold_enters_no_dataset_and_no_figure_of_the_project(project, alice, bob
     make_gold(project, carol)
     for person in (alice, bob, alice, bob):
         rank_next(person)
-    found = rounds.count_rankings(project)
+    found = status.count_rankings(project)
 
     assert Ranking.objects.filter(current=True).count() == 5, "four judgments and the key"
     assert (found.total, found.people, found.places, found.free) == (2, 2, 2, 0)
     assert count_progress(project) == 100
-    assert rounds.count_unfrozen(project).rankings == 2
+    assert status.count_unfrozen(project).rankings == 2
     counts = freeze.freeze_now(carol, project).counts
     assert (counts["rows"], counts["pairs"]) == (1, 2)
 

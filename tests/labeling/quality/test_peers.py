@@ -2,7 +2,7 @@
 
 import pytest
 
-from labeling import rounds
+from labeling.loop import status as rounds
 from labeling.models import Ranking, RankingTask
 from labeling.quality import peers
 from labeling.stats import agreement
