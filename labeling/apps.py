@@ -5,4 +5,4 @@ class LabelingConfig(AppConfig):
     name = "labeling"
 
     def ready(self):
-        from labeling import receivers  # noqa: F401  (connects them)
+        from labeling import signal_handlers  # noqa: F401  (connects them)

@@ -3,7 +3,7 @@
 from celery import shared_task
 from celery.signals import worker_ready
 
-from labeling import tidying
+from labeling import retention as tidying
 from labeling.queue import claims
 from modelops import jobs
 from modelops.models import Job
