@@ -2,7 +2,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from config.health import healthz
-from labeling.views.components import components
+from labeling.views.styleguide import components
 from people.api.root import unknown
 
 urlpatterns = [

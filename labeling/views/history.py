@@ -16,8 +16,8 @@ from labeling.judging import form
 from labeling.judging import rankings as ranking
 from labeling.models import Assignment, RankedCandidate, Ranking
 from labeling.text.conversations import as_stored
-from labeling.views.card import around, card, undoable
-from labeling.views.rank import own_or_404
+from labeling.views.judging import own_or_404
+from labeling.views.task_card import around, card, undoable
 from people import idempotency
 from people.access import RANKERS, member
 

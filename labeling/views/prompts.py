@@ -15,7 +15,7 @@ from labeling.imports.forms import LABELS, ConfirmForm, UploadForm, discard
 from labeling.models import Candidate, ExternalLabeler, Prompt, Ranking, RankingTask, TemplateRow
 from labeling.queue import order
 from labeling.text.conversations import as_stored
-from labeling.views.tasks import with_skips
+from labeling.views.quality import with_skips
 from modelops.models import Job
 from people import idempotency
 from people.access import ADMINS, member

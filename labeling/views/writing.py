@@ -20,7 +20,7 @@ from labeling.judging.form import seconds_of
 from labeling.models import Prompt, Writing
 from labeling.queue.eligibility import NotWorking
 from labeling.text import markdown
-from labeling.views.card import ROLES
+from labeling.views.task_card import ROLES
 from labeling.writing import drafts
 from people import idempotency
 from people.access import ADMINS, LEADS, RANKERS, Refused, member

@@ -10,7 +10,7 @@ from labeling import imports
 from labeling.exports import freeze
 from labeling.imports import prompt_templates
 from labeling.models import Prompt, PromptTemplate, RankingTask
-from labeling.views.components import CARDS
+from labeling.views.styleguide import CARDS
 from modelops import recipes
 from modelops.models import Dataset, Job, ModelVersion
 from people.models import Delivery, Letter, Membership, User, Webhook

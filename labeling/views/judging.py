@@ -18,8 +18,8 @@ from labeling.models import Assignment
 from labeling.queue import claims
 from labeling.queue.eligibility import NotWorking
 from labeling.text import markdown
-from labeling.views.card import after, card, page, undoable
-from labeling.views.frame import fresh
+from labeling.views.task_card import after, card, page, undoable
+from labeling.views.task_card_cache import fresh
 from people import idempotency
 from people.access import RANKERS, member
 from people.db.compiled import composed

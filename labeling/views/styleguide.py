@@ -20,7 +20,7 @@ from django.views.decorators.http import require_GET
 
 from labeling.judging import rankings
 from labeling.loop import status
-from labeling.views.card import ROLES, around, shown, vocabulary
+from labeling.views.task_card import ROLES, around, shown, vocabulary
 from modelops import figures
 from modelops.models import Dataset, Job, Metric, ModelVersion
 from modelops.results import recipe_rows

@@ -21,7 +21,7 @@ from labeling.judging import form, form_drafts, rankings
 from labeling.models import Assignment, Ranking, RankingTask
 from labeling.quality import adjudication, gold
 from labeling.queue import set_aside
-from labeling.views import card
+from labeling.views import task_card
 from people import idempotency
 from people.access import ADMINS, LEADS, Refused, member
 from people.models import User
@@ -205,5 +205,5 @@ def _typed_before(sheet: Sheet) -> dict[str, Any]:
 
 
 def _shown(request: HttpRequest, sheet: Sheet, typed: dict, wrong=None) -> HttpResponse:
-    context = card.around(request) | card.form(request.project, sheet.paper, typed, wrong) | {"sheet": sheet}
+    context = task_card.around(request) | task_card.form(request.project, sheet.paper, typed, wrong) | {"sheet": sheet}
     return render(request, "labeling/sheet.html", context, status=422 if wrong else 200)

@@ -9,7 +9,7 @@ from django.utils import translation
 from django.utils.safestring import mark_safe
 
 from labeling.templatetags import answers
-from labeling.views.card import Shown
+from labeling.views.task_card import Shown
 
 WAYS = {
     "rank": (None, 2),

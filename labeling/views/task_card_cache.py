@@ -19,7 +19,7 @@ from django.utils.translation import get_language
 
 from labeling.models import Assignment
 from labeling.templatetags.answers import answer_card, conversation
-from labeling.views import card
+from labeling.views import task_card
 
 # Nobody can know what the gaps are called, so no text that an admin chose can be taken for one.
 PLACE = str(10**18 + secrets.randbelow(10**18))  # stands in addresses, where only digits may
@@ -49,9 +49,9 @@ class Person(NamedTuple):
 def fresh(request: HttpRequest, assignment: Assignment) -> HttpResponse:
     """The card of a place ahead, into which nothing was typed: what `card()` answers, sooner."""
     pieces, context = _frame(*_facts(request), len(assignment.order), bool(request.htmx), get_language())
-    answers = (answer_card(context, answer) for answer in card.answers(assignment, typed={}))
+    answers = (answer_card(context, answer) for answer in task_card.answers(assignment, typed={}))
     own = {PLACE: str(assignment.pk), KEY: str(uuid.uuid4()), TOKEN: get_token(request)}
-    own[TURNS] = conversation(card.turns(assignment))
+    own[TURNS] = conversation(task_card.turns(assignment))
     return HttpResponse("".join(next(answers) if piece == ANSWER else own.get(piece, piece) for piece in pieces))
 
 
@@ -68,7 +68,7 @@ def _frame(rules: Rules, person: Person, k: int, htmx: bool, _language: str) -> 
     would be kept for others.
     """
     user = SimpleNamespace(shortcuts=person.shortcuts, keys=dict(person.keys), desk=dict(person.desk))
-    context = card.around(SimpleNamespace(project=rules, user=user)) | card.vocabulary(rules, k)
+    context = task_card.around(SimpleNamespace(project=rules, user=user)) | task_card.vocabulary(rules, k)
     context |= {"ahead": True, "typed": {}, "user": user, "request": SimpleNamespace(htmx=htmx)}
     context |= {"assignment_id": PLACE, "key": KEY, "csrf_token": TOKEN}
     context |= {"turns": mark_safe(TURNS), "answers": [mark_safe(ANSWER)] * k}

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from labeling.models import Assignment, Ranking
-from labeling.views.components import CARDS
+from labeling.views.styleguide import CARDS
 from modelops.models import Job
 
 pytestmark = pytest.mark.django_db

@@ -7,8 +7,8 @@ from django.test import RequestFactory
 from django.utils import translation
 
 from labeling.queue import claims
-from labeling.views import frame
-from labeling.views.card import card
+from labeling.views import task_card_cache
+from labeling.views.task_card import card
 from people.models import Membership
 from tests.factories import make_task
 
@@ -46,45 +46,45 @@ def text(response):
 @pytest.mark.parametrize("change", [None, *RULES, *OWN])
 def test_a_kept_card_is_the_card_made_anew(alice, project, request_of, change, htmx):
     place = lease(alice, project, k=2 if change == "strength" else 3)
-    frame.fresh(request_of(), place)  # kept, by the rules of before
+    task_card_cache.fresh(request_of(), place)  # kept, by the rules of before
     if change in RULES:
         setattr(project, change, RULES[change])
     elif change:
         setattr(alice, change, OWN[change])
     for _ in range(2):
         request = request_of(htmx)
-        assert text(frame.fresh(request, place)) == text(card(request, place, {}, ahead=True))
+        assert text(task_card_cache.fresh(request, place)) == text(card(request, place, {}, ahead=True))
 
 
 def test_each_fact_that_a_card_is_kept_by_is_changed_above():
-    assert set(RULES) == set(frame.Rules._fields) - {"slug"}
-    assert set(OWN) == set(frame.Person._fields)
+    assert set(RULES) == set(task_card_cache.Rules._fields) - {"slug"}
+    assert set(OWN) == set(task_card_cache.Person._fields)
 
 
 def test_the_next_task_is_made_of_the_same_piece(alice, project, request_of):
     first = lease(alice, project)
     make_task(project, texts=["quite", "other", "texts"])
     second = claims.lease_ahead(Membership.objects.get(user=alice, project=project), first.pk)
-    frame._frame.cache_clear()
-    cards = [frame.fresh(request_of(), place).content.decode() for place in (first, second)]
-    assert frame._frame.cache_info().misses == 1
+    task_card_cache._frame.cache_clear()
+    cards = [task_card_cache.fresh(request_of(), place).content.decode() for place in (first, second)]
+    assert task_card_cache._frame.cache_info().misses == 1
     assert ["quite" in html for html in cards] == [False, True]
     assert [f"/{second.pk}/submit" in html for html in cards] == [False, True]
 
 
 def test_languages_are_kept_apart(alice, project, request_of):
     place = lease(alice, project)
-    frame.fresh(request_of(), place)
-    before = frame._frame.cache_info().misses
+    task_card_cache.fresh(request_of(), place)
+    before = task_card_cache._frame.cache_info().misses
     with translation.override("de"):
-        frame.fresh(request_of(), place)
-    assert frame._frame.cache_info().misses == before + 1
+        task_card_cache.fresh(request_of(), place)
+    assert task_card_cache._frame.cache_info().misses == before + 1
 
 
 def test_each_form_has_a_key_and_a_token_of_its_own_and_no_gap_is_left(alice, project, request_of):
     place = lease(alice, project)
-    one, other = (frame.fresh(request_of(), place).content.decode() for _ in range(2))
+    one, other = (task_card_cache.fresh(request_of(), place).content.decode() for _ in range(2))
     own = [set(re.findall(r'name="(?:key|csrfmiddlewaretoken)" value="([^"]+)"', html)) for html in (one, other)]
     assert len(own[0]) >= 2
     assert not own[0] & own[1]
-    assert not frame.GAPS.search(one)
+    assert not task_card_cache.GAPS.search(one)
