@@ -10,7 +10,7 @@ from django.utils.functional import cached_property
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from labeling.api.judging import JudgmentInput, as_said, typed
+from labeling.api.judgments import JudgmentInput, as_said, typed
 from labeling.api.shared import Apart, ShownAnswer, Turn
 from labeling.judging import form, rankings
 from labeling.judging import progress as pace

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from rest_framework import serializers
 
-from labeling.api import judging
+from labeling.api import judgments
 from labeling.api.assignments import AssignmentBody, OwnVerb, Sheet, own_or_404, sheet
 from labeling.api.shared import ShownAnswer, Turn
 from labeling.judging import form, rankings
@@ -71,7 +71,7 @@ def told(one: Ranking, eyes: Membership) -> dict[str, Any]:
         "flags": {letter: answer.flags for letter, answer in said.items() if answer.flags},
         "undo_until": one.created_at + rankings.UNDO,
     }
-    told["order"] = judging.order_of(told["ranks"])
+    told["order"] = judgments.order_of(told["ranks"])
     if one.labeler_id == eyes.user_id:
         told["messages"] = one.task.prompt.messages
     if eyes.role != Role.LABELER:
@@ -175,7 +175,7 @@ class RankingView(DetailEndpoint):
 class Submit(OwnVerb):
     """Record what the labeler decided, once. What can't be recorded is kept as a draft, and the refusal says why."""
 
-    input, output, status = judging.JudgmentInput, RankingBody, 201
+    input, output, status = judgments.JudgmentInput, RankingBody, 201
     typed = None
 
     def post(self, request, *args, **kwargs):
@@ -187,8 +187,8 @@ class Submit(OwnVerb):
             raise
 
     def act(self, data):
-        self.typed = judging.typed(data, self.own)
-        with judging.at_its_answer():
+        self.typed = judgments.typed(data, self.own)
+        with judgments.at_its_answer():
             done = rankings.submit(self.own, form.judgment(self.typed), draft=self.typed)
         return made(self.membership, done)
 
@@ -196,7 +196,7 @@ class Submit(OwnVerb):
 class RevisionVerb(Verb):
     """Something done with a ranking of one's own, while it counts."""
 
-    roles, scopes, input = {"POST": RANKERS}, {"POST": "label"}, judging.JudgmentInput
+    roles, scopes, input = {"POST": RANKERS}, {"POST": "label"}, judgments.JudgmentInput
 
     @cached_property
     def own(self) -> Assignment:
@@ -213,7 +213,7 @@ class RevisionDraft(RevisionVerb):
     output = AssignmentBody
 
     def act(self, data):
-        if not rankings.save_revision_draft(self.own, judging.typed(data, self.own)):
+        if not rankings.save_revision_draft(self.own, judgments.typed(data, self.own)):
             raise rankings.NothingToRevise
         self.own.refresh_from_db(fields=AssignmentBody.Meta.fields)
         return self.own
@@ -225,9 +225,9 @@ class Revise(RevisionVerb):
     output, status = RankingBody, 201
 
     def act(self, data):
-        typed = judging.typed(data, self.own)
+        typed = judgments.typed(data, self.own)
         rankings.save_revision_draft(self.own, typed)
-        with judging.at_its_answer():
+        with judgments.at_its_answer():
             done = rankings.revise(self.own, form.judgment(typed))
         return made(self.membership, done)
 

@@ -12,7 +12,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
-from labeling.api import judging
+from labeling.api import judgments
 from labeling.judging import form
 from labeling.judging import rankings as ranking
 from labeling.models import Assignment, Candidate, Ranking, RankingTask
@@ -67,7 +67,7 @@ class TaskDetail(TaskBody):
     """A task with its answers, and its answer key where it has one."""
 
     answers = AnswerOfTask(source="lettered", many=True)
-    key = judging.JudgmentInput(
+    key = judgments.JudgmentInput(
         source="said", allow_null=True, help_text="The answer key of a gold task, by letters as made."
     )
 
@@ -77,7 +77,7 @@ class TaskDetail(TaskBody):
 
     def to_representation(self, task: RankingTask) -> dict:
         key = gold.key_of(task) if task.purpose == RankingTask.Purpose.GOLD else None
-        task.said = judging.as_said(form.typed_of(key)) if key else None
+        task.said = judgments.as_said(form.typed_of(key)) if key else None
         task.lettered = list(lettered(task))
         return super().to_representation(task)
 
@@ -169,11 +169,11 @@ class Retire(TaskVerb):
 class Gold(TaskVerb):
     """Give it its answer key, or another one: it is gold from now on."""
 
-    input = judging.JudgmentInput
+    input = judgments.JudgmentInput
 
     def act(self, data):
-        typed = judging.typed(data, ranking.sheet(self.task, self.actor))
-        with judging.at_its_answer():
+        typed = judgments.typed(data, ranking.sheet(self.task, self.actor))
+        with judgments.at_its_answer():
             gold.make(self.actor, self.task, form.judgment(typed))
         return self.as_it_stands()
 

@@ -9,7 +9,7 @@ from django.utils.functional import cached_property
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from labeling.api import assignments, judging
+from labeling.api import assignments, judgments
 from labeling.api.shared import ShownAnswer, Turn
 from labeling.judging import form, rankings
 from labeling.models import Assignment, RankingTask
@@ -44,7 +44,7 @@ class SettlingBody(serializers.Serializer):
     judged = serializers.ListField(
         child=serializers.CharField(), help_text="What each said: `B > A = C`, or a verdict."
     )
-    settled = judging.JudgmentInput(allow_null=True)
+    settled = judgments.JudgmentInput(allow_null=True)
 
 
 def sheet(paper: Assignment) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def sheet(paper: Assignment) -> dict[str, Any]:
         "answers": assignments.shown(paper),
         "asks": assignments.asks(paper.project, len(paper.order)),
         "judged": adjudication.judged(paper),
-        "settled": judging.as_said(form.typed_of(before)) if before else None,
+        "settled": judgments.as_said(form.typed_of(before)) if before else None,
     }
 
 
@@ -82,7 +82,7 @@ class Settling(Verb):
 class Settle(Settling):
     """GET tells what there is to settle; POST settles it, or says it otherwise."""
 
-    roles, input = {"GET": LEADS, "POST": LEADS}, judging.JudgmentInput
+    roles, input = {"GET": LEADS, "POST": LEADS}, judgments.JudgmentInput
 
     def get_serializer_class(self):
         return SettlingBody
@@ -91,8 +91,8 @@ class Settle(Settling):
         return Response(sheet(self.paper))
 
     def act(self, data):
-        typed = judging.typed(data, self.paper)
-        with judging.at_its_answer():
+        typed = judgments.typed(data, self.paper)
+        with judgments.at_its_answer():
             adjudication.settle(self.actor, self.paper.task, form.judgment(typed))
         return sheet(self.paper)
 
