@@ -3,13 +3,14 @@
 from celery import shared_task
 from celery.signals import worker_ready
 
+import workers.pulse  # noqa: F401  (connects its signals)
 from labeling import retention as tidying
 from labeling.queue import claims
 from modelops import jobs
 from modelops.models import Job
 from people import mail, retention
 from people.webhooks import delivery
-from workers import data, machine, pulse, sampling, training  # noqa: F401  (pulse connects its signals)
+from workers import data, machine, sampling, training
 
 
 @shared_task(name="default.work")
