@@ -5,4 +5,4 @@ class ModelopsConfig(AppConfig):
     name = "modelops"
 
     def ready(self):
-        from modelops import receivers  # noqa: F401  (connects them)
+        from modelops import signal_handlers  # noqa: F401  (connects them)

@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from modelops import jobs, rows, tables
+from modelops import jobs, parquet, rows
 from modelops.models import Dataset, Job, ModelVersion
 from people import audit
 from people.models import Project, User, Webhook
@@ -55,12 +55,12 @@ def write(lines: Iterable[str], kind: str = Dataset.Kind.JUDGMENTS) -> tuple[str
     try:
         with open(scratch / "rows.jsonl", "w", encoding="utf-8", newline="\n") as out:
             for line in lines:
-                rare.update(name for name, mark in tables.RARE.items() if mark in line)
+                rare.update(name for name, mark in parquet.RARE.items() if mark in line)
                 out.write(line + "\n")
                 sha.update(line.encode() + b"\n")
             out.flush()
             os.fsync(out.fileno())
-        tables.by_split(rows.read(scratch), kind, scratch, rare)
+        parquet.by_split(rows.read(scratch), kind, scratch, rare)
         return sha.hexdigest(), _in_place(scratch, base / sha.hexdigest())
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -15,8 +15,8 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from modelops import forms, jobs, recipes, registry
+from modelops.job_report import charts, final_table, recipe_rows
 from modelops.models import Job, ModelVersion
-from modelops.results import charts, final_table, recipe_rows
 from people import idempotency
 from people.access import ADMINS, READERS, member
 from people.models import Project

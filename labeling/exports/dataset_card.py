@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from labeling.exports import formats
 from labeling.exports.examples import View
 from labeling.models import Prompt
-from modelops import datasets, figures, tables
+from modelops import charts, datasets, parquet
 from modelops.models import Dataset
 
 EXAMPLES = {"judgments": "conversational", "demonstrations": "prompt-completion", "prompts": "prompt-only"}
@@ -34,7 +34,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a .zip can say: a file's own 
 def write_folder(dataset: Dataset, out: BinaryIO) -> None:
     """README.md, and Parquet files by split: examples ready for TRL first, then the frozen rows."""
     rare = [name for name, count in RARE.items() if count in dataset.counts]
-    folder, schema = datasets.path(dataset), tables.schema_of_rows(dataset.kind, rare)
+    folder, schema = datasets.path(dataset), parquet.schema_of_rows(dataset.kind, rare)
     configs: dict[str, list[str]] = {}
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as packed:  # Parquet is compressed already
         for split in splits(dataset):
@@ -44,7 +44,7 @@ def write_folder(dataset: Dataset, out: BinaryIO) -> None:
                 configs.setdefault("examples", []).append(split)
         for split in splits(dataset):
             with _entry(packed, f"rows/{split}.parquet") as file:
-                tables.write((row for _line, row in formats.read(folder, split)), schema, file)
+                parquet.write((row for _line, row in formats.read(folder, split)), schema, file)
             configs.setdefault("rows", []).append(split)
         for name, bars in plots(dataset).items():
             with _entry(packed, f"plots/{name}.svg") as file:
@@ -75,7 +75,7 @@ def splits(dataset: Dataset) -> list[str]:
 BARS = 8
 
 
-def plots(dataset: Dataset) -> dict[str, figures.Bars]:
+def plots(dataset: Dataset) -> dict[str, charts.Bars]:
     """Who judged, who wrote and in which languages, as bars; of each kind the most frequent."""
     titles = {
         "labelers": _("judgments by labeler"),
@@ -86,10 +86,10 @@ def plots(dataset: Dataset) -> dict[str, figures.Bars]:
     return {name: bars for name, bars in found.items() if bars}
 
 
-def _bars(title: str, counted: dict[str, int]) -> figures.Bars | None:
+def _bars(title: str, counted: dict[str, int]) -> charts.Bars | None:
     named = [(f"#{name}" if name.isdecimal() else name, count) for name, count in counted.items()]
     rest = sum(count for _name, count in named[BARS:])
-    return figures.bars(title, named[:BARS] + ([(_("others"), rest)] if rest else []))
+    return charts.bars(title, named[:BARS] + ([(_("others"), rest)] if rest else []))
 
 
 # The card

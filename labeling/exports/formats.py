@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.exports import examples as shapes
 from labeling.exports.examples import View
-from modelops import tables
+from modelops import parquet as tables
 
 Examples = Iterator[dict]
 JUDGED, WRITTEN = ("judgments",), ("demonstrations",)

@@ -16,7 +16,8 @@ from labeling.exports import contamination, freeze, selection
 from labeling.exports.statistics import Portrait, share
 from labeling.imports.reading import chunks
 from labeling.models import Prompt, Ranking
-from modelops import figures, recipes, registry
+from modelops import charts as figures
+from modelops import recipes, registry
 from modelops.forms import JobForm
 from modelops.models import Dataset, Job
 from modelops.recipes import FreezeRecipe

@@ -8,8 +8,8 @@ from django.views.decorators.http import require_GET
 
 from labeling.loop import status
 from labeling.loop.lineage import shown, with_figures
+from modelops.job_report import with_sparks
 from modelops.models import Job
-from modelops.results import with_sparks
 from modelops.views import of_project
 from people.access import ADMINS, Role, member
 

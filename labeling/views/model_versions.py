@@ -10,8 +10,8 @@ from django.views.decorators.http import require_GET
 from labeling.loop.lineage import rankings_in, shown, with_figures
 from labeling.models import Candidate
 from modelops import registry
+from modelops.job_report import final_table, recipe_rows
 from modelops.models import ModelVersion
-from modelops.results import final_table, recipe_rows
 from people.access import ADMINS, member
 from people.models import AuditEvent, Project
 

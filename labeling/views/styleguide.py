@@ -21,9 +21,9 @@ from django.views.decorators.http import require_GET
 from labeling.judging import rankings
 from labeling.loop import status
 from labeling.views.task_card import ROLES, around, shown, vocabulary
-from modelops import figures
+from modelops import charts
+from modelops.job_report import recipe_rows
 from modelops.models import Dataset, Job, Metric, ModelVersion
-from modelops.results import recipe_rows
 from people.models import Project
 
 NOWHERE = "-"  # the short name of no project: what is pressed here leads nowhere
@@ -165,12 +165,12 @@ def job_page() -> dict:
     ]  # fmt: skip
     losses = [(step, 0.69 * math.exp(-step / 90) + 0.05 * math.sin(step)) for step in range(0, 200, 4)]
     jobs[1].losses = [loss for _step, loss in losses]
-    jobs[1].spark = figures.spark(jobs[1].losses)
+    jobs[1].spark = charts.spark(jobs[1].losses)
     return {
         "jobs": jobs,
         "job": jobs[-1],
-        "bars": figures.bars("answers by model", [("assistant 2", 812), ("assistant 1", 311), ("Base", 0)]),
-        "charts": [figures.chart("loss", losses), figures.chart("accuracy", [(s, 0.75 - v / 2) for s, v in losses])],
+        "bars": charts.bars("answers by model", [("assistant 2", 812), ("assistant 1", 311), ("Base", 0)]),
+        "charts": [charts.chart("loss", losses), charts.chart("accuracy", [(s, 0.75 - v / 2) for s, v in losses])],
         "log": [SimpleNamespace(at=now(), text=text) for text in ("loads the model", "step 1 of 1200, loss 0.6931")],
         "final": [("validation", [accuracy(), Metric(name="pairs", value=1204)])],
         "recipe": recipe_rows(Job(kind=Job.Kind.SAMPLE, recipe={"k": 4, "temperature": 0.8, "rank": True})),

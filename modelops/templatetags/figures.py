@@ -4,13 +4,13 @@ from django import template
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
-from modelops import figures
+from modelops import charts
 
 register = template.Library()
-register.filter("figure", figures.with_interval)
-register.filter("plus_minus", figures.plus_minus)
-register.filter("metric_name", figures.name_of)
-register.filter("duration", figures.duration)
+register.filter("figure", charts.with_interval)
+register.filter("plus_minus", charts.plus_minus)
+register.filter("metric_name", charts.name_of)
+register.filter("duration", charts.duration)
 
 
 @register.filter

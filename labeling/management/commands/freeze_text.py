@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from labeling.exports.text_splits import TextSplits
 from labeling.management.project import project_or_error
-from modelops import texts
+from modelops import plain_text
 
 
 class Command(BaseCommand):
@@ -22,12 +22,12 @@ class Command(BaseCommand):
             raise CommandError(f"There is no file {file}.")
         try:
             found = project_or_error(project)
-            dataset = texts.freeze(None, found, file, TextSplits(found).of, note)
-        except (texts.BadTexts, UnicodeDecodeError) as error:
+            dataset = plain_text.freeze(None, found, file, TextSplits(found).of, note)
+        except (plain_text.BadTexts, UnicodeDecodeError) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(dataset.digest)
         self.stderr.write(f"{dataset.counts['rows']} rows.")
-        other, moved = texts.split_otherwise(dataset)
+        other, moved = plain_text.split_otherwise(dataset)
         if other:
             self.stderr.write(
                 f"Dataset {other.short} holds the same texts, {moved} of them in another split: "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.db.models import F, Max
 
-from modelops import figures, recipes, registry
+from modelops import charts as figures
+from modelops import recipes, registry
 from modelops.models import Job, Metric
 
 CHART_POINTS = 300
