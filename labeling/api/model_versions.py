@@ -10,9 +10,10 @@ from rest_framework import serializers
 
 from labeling.loop.lineage import rankings_in, shown, with_figures
 from labeling.models import Candidate
-from modelops import forms, registry
+from modelops import registry
 from modelops.api.jobs import MetricBody
 from modelops.api.shared import filled
+from modelops.forms import jobs
 from modelops.models import Alias, ModelVersion
 from people.access import ADMINS
 from people.api.base import Answer, DetailEndpoint, ListEndpoint, Verb
@@ -125,7 +126,7 @@ class Register(Verb):
     input, output, status = RegisterInput, ModelBody, 201
 
     def act(self, data):
-        form = filled(forms.RegisterForm, data)
+        form = filled(jobs.RegisterForm, data)
         name, folder = form.cleaned_data["name"], Path(form.cleaned_data["folder"])
         return self.registered(registry.register_local(self.actor, self.project, name, folder))
 
@@ -140,7 +141,7 @@ class Serve(Register):
     input = ServeInput
 
     def act(self, data):
-        form = filled(forms.ServedForm, data)
+        form = filled(jobs.ServedForm, data)
         return self.registered(registry.register_served(self.actor, self.project, **form.values()))
 
 

@@ -18,7 +18,7 @@ from labeling.imports.reading import chunks
 from labeling.models import Prompt, Ranking
 from modelops import charts as figures
 from modelops import recipes, registry
-from modelops.forms import JobForm
+from modelops.forms.jobs import JobForm
 from modelops.models import Dataset, Job
 from modelops.recipes import FreezeRecipe
 from people.models import Project, User

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from labeling import imports
 from modelops import jobs, recipes
-from modelops.forms import recipe_field
+from modelops.forms.jobs import recipe_field
 from modelops.models import Job
 from people.forms import Keyed
 from people.models import Project, User

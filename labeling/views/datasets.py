@@ -14,7 +14,7 @@ from labeling.exports.forms import FreezeForm
 from labeling.models import DatasetRanking
 from modelops import datasets, recipes
 from modelops.models import Dataset, Job
-from modelops.views import after_start
+from modelops.views.jobs import after_start
 from people import idempotency
 from people.access import ADMINS, READERS, Role, member
 from people.models import Project

@@ -24,7 +24,7 @@ from labeling.views.datasets import of_project
 from modelops import datasets
 from modelops.models import Dataset, Job
 from modelops.recipes import RenderRecipe
-from modelops.views import STOP_POLLING
+from modelops.views.jobs import STOP_POLLING
 from people.access import ADMINS, READERS, member
 
 LARGE = 64 * 2**20  # bytes; smaller files are gone in a moment

@@ -10,7 +10,7 @@ from labeling.loop import status
 from labeling.loop.lineage import shown, with_figures
 from modelops.job_report import with_sparks
 from modelops.models import Job
-from modelops.views import of_project
+from modelops.views.jobs import of_project
 from people.access import ADMINS, Role, member
 
 HOMES = {Role.ADMIN: "ring", Role.RESEARCHER: "datasets"}

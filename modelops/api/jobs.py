@@ -12,8 +12,9 @@ from django.shortcuts import get_object_or_404
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from modelops import forms, jobs, recipes
+from modelops import jobs, recipes
 from modelops.api.shared import Setting, filled, started
+from modelops.forms import jobs as forms
 from modelops.models import Job, LogLine, Metric
 from people.access import READERS, Role
 from people.api.base import Act, DetailEndpoint, Endpoint, ListEndpoint, Listing, SiteEndpoint, Verb

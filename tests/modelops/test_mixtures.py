@@ -8,7 +8,7 @@ from modelops.datasets import path
 from modelops.models import Dataset, Job
 from people.models import AuditEvent
 from tests.factories import make_project
-from tests.modelops.test_start_job import filled_in, frozen, weights
+from tests.modelops.forms.test_jobs import filled_in, frozen, weights
 
 pytestmark = pytest.mark.django_db
 

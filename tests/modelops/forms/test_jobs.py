@@ -5,7 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from modelops import forms, recipes
+from modelops import recipes
+from modelops.forms import jobs
 from modelops.models import Dataset, Job, ModelVersion
 from people.models import AuditEvent
 from tests.factories import make_model, make_person, make_project
@@ -30,13 +31,13 @@ def frozen(project, kind="judgments", digest="a"):
 
 def filled_in(project, kind, **changes):
     """The form as it stands on the page, sent back with these changes; None leaves a box unticked."""
-    form = forms.JobForm(project, kind)
+    form = jobs.JobForm(project, kind)
     values = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
     values = {name: getattr(value, "pk", value) for name, value in values.items() if value is not False} | changes
     return {name: value for name, value in values.items() if value is not None}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in forms.STARTABLE if kind != "freeze"])  # labeling/test_freeze_page
+@pytest.mark.parametrize("kind", [kind for kind in jobs.STARTABLE if kind != "freeze"])  # labeling/test_freeze_page
 def test_the_form_as_it_stands_starts_a_job_with_the_recipes_defaults(client_for, project, carol, kind):
     weights(project)
     scorer(project)
@@ -95,7 +96,7 @@ def test_the_same_form_twice_is_one_job(client_for, project, carol):
 def test_sampling_takes_as_many_answers_as_the_project_ranks(project):
     project.k = 6
 
-    assert forms.JobForm(project, "sample").fields["k"].initial == 6
+    assert jobs.JobForm(project, "sample").fields["k"].initial == 6
 
 
 def test_model_and_dataset_can_be_chosen_by_the_link(client_for, project, carol):
@@ -111,14 +112,14 @@ def test_models_that_cannot_answer_are_not_offered(project):
     make_model(project, "known by its answers")
     offered = weights(project)
 
-    assert list(forms.JobForm(project, "sample").fields["model_version"].queryset) == [offered]
+    assert list(jobs.JobForm(project, "sample").fields["model_version"].queryset) == [offered]
 
 
 def test_a_model_that_a_server_answers_for_samples_and_is_not_trained(project):
     served = make_model(project, "served", address="https://models.example/v1", served_as="m@1")
 
-    assert served in forms.JobForm(project, "sample").fields["model_version"].queryset
-    assert served not in forms.JobForm(project, "sft").fields["model_version"].queryset
+    assert served in jobs.JobForm(project, "sample").fields["model_version"].queryset
+    assert served not in jobs.JobForm(project, "sft").fields["model_version"].queryset
 
 
 def test_other_models_and_stop_texts_are_told_line_by_line(client_for, project, carol):
@@ -176,9 +177,9 @@ def test_ppo_is_told_what_scores_its_answers_and_what_it_rehearses(client_for, p
 def test_ppo_takes_a_reward_model_for_a_score_and_a_policy_for_answers(project):
     base, judge, judged = weights(project), scorer(project), frozen(project)
     texts = frozen(project, kind="demonstrations", digest="b")
-    fields = forms.JobForm(project, "ppo").fields
+    fields = jobs.JobForm(project, "ppo").fields
 
-    offered = {name: list(fields[name].queryset) for name in forms.LINKS}
+    offered = {name: list(fields[name].queryset) for name in jobs.LINKS}
     assert offered == {"model_version": [base], "reward_model": [judge], "dataset": [judged], "rehearsal": [texts]}
 
 
@@ -219,9 +220,9 @@ def test_what_is_missing_is_said_where_it_would_be_chosen(client_for, project, c
 def test_only_a_reward_model_may_go_on_from_an_earlier_one(project):
     base, earlier = weights(project), scorer(project)
 
-    assert set(forms.JobForm(project, "reward").fields["model_version"].queryset) == {base, earlier}
-    assert forms.JobForm(project, "reward").fields["model_version"].initial == base
-    assert set(forms.JobForm(project, "dpo").fields["model_version"].queryset) == {base}
+    assert set(jobs.JobForm(project, "reward").fields["model_version"].queryset) == {base, earlier}
+    assert jobs.JobForm(project, "reward").fields["model_version"].initial == base
+    assert set(jobs.JobForm(project, "dpo").fields["model_version"].queryset) == {base}
 
 
 def counted(project, **counts):

@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from modelops import forms, recipes
+from modelops import recipes
+from modelops.forms import jobs
 
-TRAINED = [str(kind) for kind in forms.TRAINED]
+TRAINED = [str(kind) for kind in jobs.TRAINED]
 WHOLE = {"reward": 1e-5, "sft": 2e-5, "dpo": 1e-6, "kto": 1e-6, "ppo": 1e-5}
 
 
@@ -39,6 +40,6 @@ def test_a_recipe_that_was_stored_means_what_it_meant(kind):
 @pytest.mark.parametrize("kind", TRAINED)
 def test_the_form_says_which_rates_are_usual(kind):
     field = next(one for one in dataclasses.fields(recipes.RECIPES[kind]) if one.name == "learning_rate")
-    help_text = forms.recipe_field(field).help_text
+    help_text = jobs.recipe_field(field).help_text
     assert "0 takes 0.0001 for an adapter, " in help_text
     assert f"{WHOLE[kind]:g} for all weights" in help_text

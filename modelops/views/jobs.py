@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from modelops import forms, jobs, recipes, registry
+from modelops import jobs, recipes, registry
+from modelops.forms import jobs as forms
 from modelops.job_report import charts, final_table, recipe_rows
 from modelops.models import Job, ModelVersion
 from people import idempotency

@@ -1,0 +1,1 @@
+"""Forms: starting a job, registering a model version."""
