@@ -68,10 +68,10 @@ class Place:
 
     def start(self, kind: str, devices: tuple[str, ...], **settings) -> subprocess.Popen:
         """A trainer as a worker starts it; what it says on stderr is kept in its `said`."""
-        from workers import training
-        from workers.machine import Held
+        from workers import training_job
+        from workers.machine_lock import Held
 
-        child = training.start(
+        child = training_job.start(
             SimpleNamespace(kind=kind, recipe=settings), self.run(kind, **settings), Held(devices, ())
         )
         child.said = []
@@ -103,19 +103,19 @@ def gpu() -> str:
     """The name of the first device that Podium may use. Raises NotRun without a GPU."""
     import torch
 
-    from workers import machine
+    from workers import machine_lock
 
-    names = machine.devices()
-    if names == [machine.CPU] or not torch.cuda.is_available():
+    names = machine_lock.devices()
+    if names == [machine_lock.CPU] or not torch.cuda.is_available():
         raise NotRun("no GPU here, or torch has no CUDA")
     return names[0]
 
 
 def two_gpus() -> tuple[str, str]:
-    from workers import machine
+    from workers import machine_lock
 
     gpu()
-    names = machine.devices()
+    names = machine_lock.devices()
     if len(names) < 2:
         raise NotRun("a single GPU here")
     return names[0], names[1]
@@ -125,19 +125,19 @@ def two_gpus() -> tuple[str, str]:
 
 
 def a_child_sees_its_devices(place: Place) -> str:
-    from workers import training
-    from workers.machine import Held
+    from workers import training_job
+    from workers.machine_lock import Held
 
     code = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"
-    launcher, seen = training.launcher, []
-    training.launcher = lambda held, recipe: ["-c", code]
+    launcher, seen = training_job.launcher, []
+    training_job.launcher = lambda held, recipe: ["-c", code]
     try:
         for devices in (("5",), ("1", "3"), NOWHERE):
-            child = training.start(SimpleNamespace(kind="sft", recipe={}), place.folder, Held(devices, ()))
+            child = training_job.start(SimpleNamespace(kind="sft", recipe={}), place.folder, Held(devices, ()))
             seen.append(child.stdout.readline().strip())
-            training.stop(child)
+            training_job.stop(child)
     finally:
-        training.launcher = launcher
+        training_job.launcher = launcher
     return expect(seen == ["5", "1,3", ""], " | ".join(seen))
 
 
@@ -146,11 +146,11 @@ def eight_gpus_take_eight_jobs(place: Place) -> str:
 
     from django.test import override_settings
 
-    from workers import machine
+    from workers import machine_lock
 
     names = ",".join(map(str, range(8)))
     with override_settings(DEVICES=names, MACHINE_LOCK=place.folder / "lock"), ExitStack() as stack:
-        held = [stack.enter_context(machine.held(1)) for _ in range(9)]
+        held = [stack.enter_context(machine_lock.held(1)) for _ in range(9)]
     return expect([str(one) for one in held] == [*names.split(","), "None"], f"{sum(map(bool, held))} of 9 jobs run")
 
 
@@ -189,7 +189,7 @@ def shards_are_saved_whole(place: Place) -> str:
 def several_processes_end_together(place: Place) -> str:
     import psutil
 
-    from workers import training
+    from workers import training_job
 
     child = place.start("sft", ("cpu", "cpu"), source="best", epochs=100.0, batch=2, max_steps=10000)
     if not any(json.loads(line)["event"] == "step" for line in child.stdout):
@@ -198,7 +198,7 @@ def several_processes_end_together(place: Place) -> str:
     for process in family:
         process.suspend()  # deaf to everything but a kill
     began = time.monotonic()
-    training.stop(child)
+    training_job.stop(child)
     _, alive = psutil.wait_procs(family, timeout=20)
     alive = [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
     seconds = time.monotonic() - began
@@ -255,31 +255,31 @@ def the_device(place: Place) -> str:
 
 
 def counted_as_torch_counts(place: Place) -> str:
-    from workers import machine
+    from workers import machine_lock
 
     gpu()
     code = "import torch; print(torch.cuda.device_count())"
     environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     count = int(subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout)
-    return expect(count == machine.gpus(), f"{machine.gpus()} by the driver, {count} by torch")
+    return expect(count == machine_lock.gpus(), f"{machine_lock.gpus()} by the driver, {count} by torch")
 
 
 def no_data_parallel(place: Place) -> str:
-    from workers import training
-    from workers.machine import Held
+    from workers import training_job
+    from workers.machine_lock import Held
 
     code = (
         "import tempfile, torch; from transformers import TrainingArguments as A; "
         "print(torch.cuda.device_count(), A(output_dir=tempfile.mkdtemp()).n_gpu)"
     )
-    name, launcher = gpu(), training.launcher
-    training.launcher = lambda held, recipe: ["-c", code]
+    name, launcher = gpu(), training_job.launcher
+    training_job.launcher = lambda held, recipe: ["-c", code]
     try:
-        child = training.start(SimpleNamespace(kind="sft", recipe={}), place.folder, Held((name,), ()))
+        child = training_job.start(SimpleNamespace(kind="sft", recipe={}), place.folder, Held((name,), ()))
         seen = child.stdout.readline().split()
-        training.stop(child)
+        training_job.stop(child)
     finally:
-        training.launcher = launcher
+        training_job.launcher = launcher
     return expect(seen == ["1", "1"], f"devices seen, devices of the trainer: {' '.join(seen)}")
 
 
@@ -379,7 +379,7 @@ def memory_comes_back(place: Place) -> str:
     """Of a trainer that is killed."""
     import torch
 
-    from workers import training
+    from workers import training_job
 
     name = gpu()
     before = torch.cuda.mem_get_info()[0]
@@ -387,7 +387,7 @@ def memory_comes_back(place: Place) -> str:
     if not any(json.loads(line)["event"] == "step" for line in child.stdout):
         raise Failed("it did not begin: " + " ".join(child.said[-3:]))
     during = torch.cuda.mem_get_info()[0]
-    training.stop(child)
+    training_job.stop(child)
     give_up = time.monotonic() + 10
     while (kept := before - torch.cuda.mem_get_info()[0]) > 2**26 and time.monotonic() < give_up:
         time.sleep(0.1)

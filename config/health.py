@@ -7,7 +7,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from modelops.jobs import QUEUES
-from workers import pulse
+from workers import heartbeat
 
 
 @require_safe
@@ -34,7 +34,7 @@ def _database() -> str:
 
 def _broker() -> tuple[str, dict[str, int]]:
     try:
-        with pulse.broker() as client:
-            return "ok", pulse.alive(client)
+        with heartbeat.broker() as client:
+            return "ok", heartbeat.alive(client)
     except redis.RedisError as error:
         return f"not reached ({type(error).__name__})", dict.fromkeys(QUEUES, 0)

@@ -19,7 +19,7 @@ from supervisor.options import ServerOptions
 from supervisor.supervisord import Supervisor
 
 from config import prefix
-from workers.lifeline import end_with_parent
+from workers.parent_death import end_with_parent
 
 # Descriptors from here on survive into the programs: supervisor closes those below.
 KEPT_FROM = 64

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import broker, checks
 from config.checks import CannotStart
-from workers import machine
+from workers import machine_lock
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 HEAD_SECONDS = 30  # for the head of a request to arrive
@@ -54,7 +54,7 @@ def get_model(settings) -> None:
     """The default model, fetched and converted once; or the local folder that PODIUM_MODEL names."""
     if settings.MODEL == "smollm2":
         target = settings.VAR / "models" / DEFAULT_MODEL
-        step("workers.fetch", str(target), failed="The default model could not be had: see above.")
+        step("workers.download_model", str(target), failed="The default model could not be had: see above.")
         return
     folder = Path(settings.MODEL).resolve()
     if not any(folder.glob("*.safetensors")):
@@ -95,7 +95,7 @@ def computing(settings) -> list[str]:
     """The names of the workers that compute: as many for each queue as there are devices, or as the setting says."""
     if settings.WORKERS != "auto" and not (settings.WORKERS.isdecimal() and int(settings.WORKERS)):
         raise CannotStart(f"PODIUM_WORKERS: {settings.WORKERS} is neither `auto` nor a number from 1.")
-    count = len(machine.devices()) if settings.WORKERS == "auto" else int(settings.WORKERS)
+    count = len(machine_lock.devices()) if settings.WORKERS == "auto" else int(settings.WORKERS)
     numbers = ["", *(f"-{number}" for number in range(2, count + 1))]
     return [queue + number for queue in ("sampling", "training") for number in numbers]
 

@@ -5,7 +5,7 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from granian.utils.proxies import wrap_wsgi_with_proxy_headers
 
-from workers.lifeline import end_with_parent
+from workers.parent_death import end_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 if "SUPERVISOR_ENABLED" in os.environ:

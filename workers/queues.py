@@ -3,31 +3,31 @@
 from celery import shared_task
 from celery.signals import worker_ready
 
-import workers.pulse  # noqa: F401  (connects its signals)
+import workers.heartbeat  # noqa: F401  (connects its signals)
 from labeling import retention as tidying
 from labeling.queue import claims
 from modelops import jobs
 from modelops.models import Job
 from people import mail, retention
 from people.webhooks import delivery
-from workers import data, machine, sampling, training
+from workers import dataset_jobs, machine_lock, sampling_job, training_job
 
 
 @shared_task(name="default.work")
 def default_work() -> None:
     job = jobs.claim_next(jobs.QUEUES["default"])
     if job is not None:
-        run(job, data.run)
+        run(job, dataset_jobs.run)
 
 
 @shared_task(name="sampling.work")
 def sampling_work() -> None:
-    on_devices("sampling", lambda job, held: sampling.run(job))
+    on_devices("sampling", lambda job, held: sampling_job.run(job))
 
 
 @shared_task(name="training.work")
 def training_work() -> None:
-    on_devices("training", training.run)
+    on_devices("training", training_job.run)
 
 
 @shared_task(name="webhooks.deliver")
@@ -68,38 +68,38 @@ def on_devices(queue: str, body) -> None:
     """
     kinds = jobs.QUEUES[queue]
     for job in jobs.next_runnable(kinds):
-        count, here = machine.wanted(job.recipe.get("devices", "1")), len(machine.devices())
+        count, here = machine_lock.wanted(job.recipe.get("devices", "1")), len(machine_lock.devices())
         if count > here:
             jobs.note(job, f"waiting for a host with {count} devices: this one has {here}")
             continue
         if not is_first_in_line(queue, job):
             return
-        with machine.held(count) as held:
+        with machine_lock.held(count) as held:
             if held is None:
-                machine.waits(queue, job.priority)
+                machine_lock.waits(queue, job.priority)
                 jobs.note_waiting(kinds)
                 return
             claimed = jobs.claim_next(kinds, job.pk, str(held))
             if claimed is None:
                 continue  # another worker was first, or it has just ended
-            machine.waits_no_more(queue)
+            machine_lock.waits_no_more(queue)
             jobs.wake_waiting()  # there may be more devices
             run(claimed, lambda job: body(job, held))
         jobs.wake_waiting()
         return
-    machine.waits_no_more(queue)
+    machine_lock.waits_no_more(queue)
 
 
 def is_first_in_line(queue: str, job: Job) -> bool:
     """Is no other queue to have the next devices? If one is, it is woken: its message may have been lost."""
-    note = machine.first_in_line(queue, job.priority)
+    note = machine_lock.first_in_line(queue, job.priority)
     if note is None:
         return True
-    other = next((name for name in jobs.QUEUES if machine.note_file(name) == note), None)
+    other = next((name for name in jobs.QUEUES if machine_lock.note_file(name) == note), None)
     if other and not jobs.runnable(jobs.QUEUES[other]).exists():
-        machine.waits_no_more(other)  # its job was cancelled, or taken on another host
+        machine_lock.waits_no_more(other)  # its job was cancelled, or taken on another host
         return is_first_in_line(queue, job)
-    machine.waits(queue, job.priority)
+    machine_lock.waits(queue, job.priority)
     jobs.note_waiting(jobs.QUEUES[queue])
     if other:
         jobs.wake(other)

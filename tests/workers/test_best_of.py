@@ -10,7 +10,7 @@ from modelops import datasets, jobs, registry, rows
 from modelops.models import ModelVersion
 from tests.factories import make_model, make_prompt
 from tests.workers import tiny
-from workers import sampling
+from workers import sampling_job
 from workers.engines.answers import Sample
 
 pytestmark = pytest.mark.torch
@@ -146,7 +146,7 @@ def ask(project, policy, judge, settings):
         told = {"k": 2, "max_tokens": 8, "batch": 8, "temperature": 1.5, "best_of": best_of}
         links = {"model_version": version, "reward_model": scored_by} | more
         job = jobs.request(None, project, "sample", told, **links)
-        sampling.run(jobs.claim(job.pk, {"sample"}))
+        sampling_job.run(jobs.claim(job.pk, {"sample"}))
         job.refresh_from_db()
         return job
 

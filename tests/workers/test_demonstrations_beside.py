@@ -9,7 +9,7 @@ from modelops.jobs import JobFailed
 from modelops.models import Dataset
 from modelops.rows import canonical
 from tests import factories
-from workers import training
+from workers import training_job
 
 pytestmark = pytest.mark.django_db
 
@@ -35,13 +35,13 @@ def frozen(project, kind, row):
 def test_the_trainer_is_told_where_the_demonstrations_lie(job):
     beside = frozen(job.project, "demonstrations", {"text": "Because.", "split": "train"})
     job.recipe = {"demonstrations": beside.digest[:8]}
-    asked = json.loads((training.prepare(job) / "recipe.json").read_text())
+    asked = json.loads((training_job.prepare(job) / "recipe.json").read_text())
     assert asked["others"]["demonstrations"] == str(datasets.path(beside))
     assert list(job.further.all()) == [beside]  # what learns from it is known by that
 
 
 def test_without_them_it_is_told_of_none(job):
-    assert json.loads((training.prepare(job) / "recipe.json").read_text())["others"] == {}
+    assert json.loads((training_job.prepare(job) / "recipe.json").read_text())["others"] == {}
 
 
 def test_rankings_and_other_projects_datasets_are_no_demonstrations(job):
@@ -49,5 +49,5 @@ def test_rankings_and_other_projects_datasets_are_no_demonstrations(job):
     for digest in (job.dataset.digest, theirs.digest):
         job.recipe = {"demonstrations": digest}
         with pytest.raises(JobFailed, match="no dataset of demonstrations"):
-            training.prepare(job)
+            training_job.prepare(job)
     assert Dataset.objects.count() == 2

@@ -12,7 +12,7 @@ from modelops.models import Job
 from tests.factories import make_model, make_prompt
 from tests.workers import tiny
 from tests.workers.test_trainers_run import losses, make_run, write_dataset
-from workers import sampling
+from workers import sampling_job
 from workers.engines import memory, weights
 from workers.engines.local import auto_class
 from workers.trainers import fit, loop, packed, runs
@@ -134,7 +134,7 @@ def test_a_sampling_job_is_refused_before_its_model_is_loaded(project, place, mo
     for room, hint in ((0.6, "bfloat16 would fit"), (0.4, "choose a smaller model")):
         monkeypatch.setattr(memory, "available", lambda device, room=room: room * takes)
         with pytest.raises(JobFailed, match=f"large can't be loaded: its weights take .* free: {hint}"):
-            sampling.run(job)
+            sampling_job.run(job)
 
 
 def test_a_container_s_limit_counts_where_it_has_one(monkeypatch, tmp_path):

@@ -117,8 +117,8 @@ def test_the_mixed_loss_is_the_instruction_loss_and_the_loss_on_the_comparisons_
 @pytest.mark.django_db
 @pytest.mark.parametrize("kind", ["t5", pytest.param("bart", marks=pytest.mark.slow)])
 def test_an_encoder_decoder_is_tuned_registered_and_sampled_from_like_any_model(project, tmp_path, kind):
-    from workers import sampling, training
-    from workers.machine import Held
+    from workers import sampling_job, training_job
+    from workers.machine_lock import Held
 
     base = make_model(project, folder=str(tiny.save_other(tmp_path / "base", kind)), sha256="0" * 64)
     lines = [demonstration("Because they are happy!")] * 8 + [demonstration("It is music.", "test")] * 2
@@ -128,7 +128,7 @@ def test_an_encoder_decoder_is_tuned_registered_and_sampled_from_like_any_model(
 
     job = jobs.request(None, project, Job.Kind.SFT, told, model_version=base, dataset=dataset)
     with open(tmp_path / "lock", "w") as lock:
-        training.run(jobs.claim_next({Job.Kind.SFT}), Held(("cpu",), (lock.fileno(),)))
+        training_job.run(jobs.claim_next({Job.Kind.SFT}), Held(("cpu",), (lock.fileno(),)))
 
     tuned = ModelVersion.objects.get(job=job)
     steps = list(job.metrics.filter(name="loss", step__isnull=False).order_by("step").values_list("value", flat=True))
@@ -139,7 +139,7 @@ def test_an_encoder_decoder_is_tuned_registered_and_sampled_from_like_any_model(
     make_prompt(project, "Why do people sing?")
     draw = {"k": 2, "max_tokens": 8, "rank": False}
     jobs.request(None, project, Job.Kind.SAMPLE, draw, model_version=tuned)
-    sampling.run(jobs.claim_next({Job.Kind.SAMPLE}))
+    sampling_job.run(jobs.claim_next({Job.Kind.SAMPLE}))
     assert Candidate.objects.filter(model_version=tuned).count() == 2
 
 

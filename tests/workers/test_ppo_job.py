@@ -16,8 +16,8 @@ from tests.factories import make_job
 from tests.workers import tiny
 from tests.workers.test_ppo import QUICK, make_run, prompt, write_rows
 from tests.workers.test_trainers_run import Child, figures
-from workers import training
-from workers.machine import Held
+from workers import training_job
+from workers.machine_lock import Held
 
 pytestmark = pytest.mark.torch
 
@@ -40,7 +40,7 @@ def test_a_job_ends_with_a_version_that_names_its_parent_and_what_scored_it(proj
     job = jobs.claim(made.pk, jobs.QUEUES["training"])
 
     with open(settings.VAR / "lock", "w") as lock:
-        training.run(job, Held(("cpu",), (lock.fileno(),)))
+        training_job.run(job, Held(("cpu",), (lock.fileno(),)))
 
     tuned = ModelVersion.objects.get(job=job)
     assert (tuned.kind, tuned.parent, tuned.dataset, tuned.name) == ("policy", base, dataset, "assistant 1")
@@ -56,7 +56,7 @@ def test_a_job_ends_with_a_version_that_names_its_parent_and_what_scored_it(proj
 @pytest.mark.django_db
 def test_a_job_without_a_reward_model_says_so(project):
     with pytest.raises(JobFailed, match="needs a reward model"):
-        training.others(make_job(project, "ppo"))
+        training_job.others(make_job(project, "ppo"))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from labeling.queue import candidates
 from modelops import jobs, registry
 from modelops.models import Job
 from tests.factories import make_model, make_prompt
-from workers import sampling
+from workers import sampling_job
 from workers.engines.answers import Sample, row_seed
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +38,7 @@ class Engine:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
-    monkeypatch.setattr(sampling, "SECONDS", 0)
+    monkeypatch.setattr(sampling_job, "SECONDS", 0)
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ def play(monkeypatch):
 
     def run(job, engine=None):
         engine = engine or Engine()
-        monkeypatch.setattr(sampling, "load", lambda job, version: engine)
-        monkeypatch.setattr(sampling, "refuse_unreadable", lambda job, version: None)
+        monkeypatch.setattr(sampling_job, "load", lambda job, version: engine)
+        monkeypatch.setattr(sampling_job, "refuse_unreadable", lambda job, version: None)
         Job.objects.filter(pk=job.pk).update(state="queued", claim=None)
         mine = jobs.claim(job.pk, {"sample"})
         try:
-            sampling.run(mine)
+            sampling_job.run(mine)
         except KeyboardInterrupt:
             pass
         job.refresh_from_db()
@@ -229,9 +229,9 @@ def test_one_model_is_in_memory_at_a_time_and_tasks_wait_for_the_last(project, m
         loaded.append(Engine())
         return loaded[-1]
 
-    monkeypatch.setattr(sampling, "load", load)
-    monkeypatch.setattr(sampling, "refuse_unreadable", lambda job, version: None)
-    sampling.run(jobs.claim(job.pk, {"sample"}))
+    monkeypatch.setattr(sampling_job, "load", load)
+    monkeypatch.setattr(sampling_job, "refuse_unreadable", lambda job, version: None)
+    sampling_job.run(jobs.claim(job.pk, {"sample"}))
 
     assert (len(loaded), tasks, RankingTask.objects.count()) == (2, [0, 0], 3)
     assert Candidate.objects.filter(model_version=other).count() == 3
@@ -317,7 +317,7 @@ def tiny_job(project, tmp_path):
 
 
 def run(job):
-    sampling.run(jobs.claim(job.pk, {"sample"}))
+    sampling_job.run(jobs.claim(job.pk, {"sample"}))
 
 
 @pytest.mark.torch
@@ -358,7 +358,7 @@ def test_a_conversation_that_the_template_does_not_take_is_refused_before_the_mo
     make_prompt(project, messages=[{"role": "user", "content": "Why?"}] * 2)
     make_prompt(project, messages=[{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Why?"}])
     version = make_model(project, folder=str(folder), sha256="0" * 64)
-    monkeypatch.setattr(sampling, "load", lambda job, version: pytest.fail("the model is loaded"))
+    monkeypatch.setattr(sampling_job, "load", lambda job, version: pytest.fail("the model is loaded"))
 
     with pytest.raises(jobs.JobFailed, match="1 of 2 conversations can't be read by this model.*must alternate"):
         run(jobs.request(None, project, "sample", {"max_tokens": 4}, model_version=version))
@@ -380,7 +380,7 @@ def test_a_server_answers_for_a_version_with_the_operators_key(project, settings
         settings.ENGINE_HOSTS, settings.ENGINE_KEYS = ["127.0.0.1"], {server.host: "s3cret"}
         version = make_model(project, address=server.address, served_as="champion@3")
         job = jobs.request(None, project, "sample", {"k": 4}, model_version=version)
-        sampling.run(jobs.claim(job.pk, {"sample"}))
+        sampling_job.run(jobs.claim(job.pk, {"sample"}))
 
     assert Candidate.objects.filter(model_version=version, logprob=-1.0).count() == 12
     assert {(body["model"], body["n"]) for body in server.asked} == {("champion@3", 4)}
@@ -397,7 +397,7 @@ def test_a_server_that_refuses_fails_the_job_with_what_it_said(project, settings
         version = make_model(project, address=server.address, served_as="m")
         job = jobs.request(None, project, "sample", {"k": 2}, model_version=version)
         with pytest.raises(jobs.JobFailed, match="answered 401: not now. Resume the job"):
-            sampling.run(jobs.claim(job.pk, {"sample"}))
+            sampling_job.run(jobs.claim(job.pk, {"sample"}))
 
 
 def test_an_address_that_is_allowed_no_more_fails_the_job(project):
@@ -406,4 +406,4 @@ def test_an_address_that_is_allowed_no_more_fails_the_job(project):
     job = jobs.request(None, project, "sample", {}, model_version=version)
 
     with pytest.raises(jobs.JobFailed, match="can't be loaded: http://10.0.0.1/v1 is not https"):
-        sampling.run(jobs.claim(job.pk, {"sample"}))
+        sampling_job.run(jobs.claim(job.pk, {"sample"}))

@@ -141,10 +141,10 @@ def being_written(checkpoints: Path) -> None:
 
 @pytest.fixture(scope="module")
 def default_model(tmp_path_factory) -> Path:
-    from workers import fetch
+    from workers import download_model
 
     target = tmp_path_factory.mktemp("default") / "model"
-    fetch.fetch(target)
+    download_model.fetch(target)
     return target
 
 

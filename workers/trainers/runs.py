@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from modelops import recipes, rows
-from workers.lifeline import end_with_parent
+from workers.parent_death import end_with_parent
 from workers.trainers import card, events
 from workers.trainers.events import Stop
 

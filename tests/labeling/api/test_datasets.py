@@ -12,7 +12,7 @@ from modelops.models import Dataset, Job
 from people.models import AuditEvent
 from tests.factories import make_job, make_model, make_person, make_ranking, make_task
 from tests.labeling.api.hands import code_of, fields_of
-from workers import data
+from workers import dataset_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +38,7 @@ def large(monkeypatch):
 def work(job: Job) -> None:
     claimed = jobs.claim(job.pk, {job.kind})
     with jobs.running(claimed):
-        data.run(claimed)
+        dataset_jobs.run(claimed)
 
 
 def bytes_of(response) -> bytes:

@@ -11,7 +11,7 @@ from modelops import jobs
 from modelops.models import Dataset, Job
 from tests.factories import make_ranking, make_task
 from tests.labeling.api.hands import AT, code_of, fields_of
-from workers import data
+from workers import dataset_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +28,7 @@ def work() -> Job:
     job = Job.objects.filter(state="queued").latest("pk")
     claimed = jobs.claim(job.pk, {job.kind})
     with jobs.running(claimed):
-        data.run(claimed)
+        dataset_jobs.run(claimed)
     return job
 
 

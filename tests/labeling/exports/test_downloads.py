@@ -21,7 +21,7 @@ from modelops import datasets, jobs
 from modelops.models import Dataset, Job
 from people.models import AuditEvent
 from tests.factories import make_job, make_model, make_person, make_project, make_prompt, make_ranking, make_task
-from workers import data
+from workers import dataset_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -58,7 +58,7 @@ def work(job: Job) -> None:
     """What the worker does."""
     claimed = jobs.claim(job.pk, {job.kind})
     with jobs.running(claimed):
-        data.run(claimed)
+        dataset_jobs.run(claimed)
 
 
 @pytest.mark.parametrize(("ending", "loader"), [("jsonl", "json"), ("parquet", "parquet"), ("jsonl.gz", "json")])

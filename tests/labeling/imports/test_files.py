@@ -201,13 +201,13 @@ def test_self_instruct_tasks_become_prompts(tmp_path):
 
 
 def test_the_job_names_the_bad_line(tmp_path, settings):
-    from workers import data
+    from workers import dataset_jobs
 
     settings.VAR = tmp_path
     (tmp_path / "bad.jsonl").write_text("{}")
     job = jobs.request(None, make_project(), "import", {"path": "bad.jsonl"})
     with jobs.running(jobs.claim_next({Job.Kind.IMPORT})) as _:
-        data.run(job)
+        dataset_jobs.run(job)
 
     job.refresh_from_db()
     assert job.state == "failed"

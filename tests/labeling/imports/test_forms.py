@@ -14,7 +14,7 @@ from labeling import imports
 from labeling.models import Candidate, Prompt, RankingTask
 from modelops import jobs
 from modelops.models import Job
-from workers import data
+from workers import dataset_jobs
 
 pytestmark = pytest.mark.django_db
 GOOD = '{"prompt": "One?"}\n{"prompt": "Two?"}\n'
@@ -35,7 +35,7 @@ def work():
     """What a worker does with the next job."""
     job = jobs.claim_next({Job.Kind.IMPORT})
     with jobs.running(job):
-        data.run(job)
+        dataset_jobs.run(job)
     job.refresh_from_db()
     return job
 

@@ -17,8 +17,8 @@ from django.conf import settings
 from modelops import datasets, jobs, mixtures, registry
 from modelops.jobs import Crashed, JobFailed
 from modelops.models import Dataset, Job, Metric, ModelVersion
-from workers import machine
-from workers.machine import Held
+from workers import machine_lock
+from workers.machine_lock import Held
 
 STEMS = {"reward": "reward", "sft": "assistant", "dpo": "assistant", "kto": "assistant", "ppo": "assistant"}
 FLUSH_SECONDS = 1.0
@@ -157,7 +157,7 @@ def start(job: Job, folder: Path, held: Held) -> subprocess.Popen:
     return subprocess.Popen(
         command,
         cwd=settings.BASE_DIR,
-        env=os.environ | machine.environment(list(held.devices)),
+        env=os.environ | machine_lock.environment(list(held.devices)),
         stdin=pipe,
         stdout=pipe,
         stderr=pipe,

@@ -12,8 +12,8 @@ import pytest
 from config import checks, up
 from modelops import jobs, recipes
 from modelops.models import Job
-from workers import machine, queues, sampling, training
-from workers.machine import Held
+from workers import machine_lock, queues, sampling_job, training_job
+from workers.machine_lock import Held
 
 db = pytest.mark.django_db
 
@@ -32,12 +32,12 @@ db = pytest.mark.django_db
 )
 def test_a_host_has_its_gpus_or_its_processor(settings, monkeypatch, setting, visible, driver, names):
     settings.DEVICES = setting
-    monkeypatch.setattr(machine, "gpus", lambda: driver)
+    monkeypatch.setattr(machine_lock, "gpus", lambda: driver)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
 
-    assert machine.devices() == names
+    assert machine_lock.devices() == names
 
 
 def test_the_gpus_are_counted_by_the_driver_without_torch(tmp_path):
@@ -61,34 +61,34 @@ def test_the_gpus_are_counted_by_the_driver_without_torch(tmp_path):
 def test_eight_gpus_are_held_by_eight_jobs_and_a_processor_by_one(settings):
     settings.DEVICES = "0,1,2,3,4,5,6,7"
     with ExitStack() as held:
-        given = [held.enter_context(machine.held(1)) for _ in range(9)]
+        given = [held.enter_context(machine_lock.held(1)) for _ in range(9)]
     assert [str(one) for one in given] == ["0", "1", "2", "3", "4", "5", "6", "7", "None"]
 
     settings.DEVICES = "cpu"
-    with machine.held(1) as first, machine.held(1) as second:
+    with machine_lock.held(1) as first, machine_lock.held(1) as second:
         assert (str(first), second) == ("cpu", None)
 
 
 def test_a_job_of_several_devices_gets_all_of_them_or_none(settings):
     settings.DEVICES = "0,1,2"
-    with machine.held(2) as two:
-        with machine.held(2) as more:
+    with machine_lock.held(2) as two:
+        with machine_lock.held(2) as more:
             assert more is None
-        with machine.held(1) as one:  # the one that was not enough is free again
+        with machine_lock.held(1) as one:  # the one that was not enough is free again
             assert (str(two), str(one)) == ("0,1", "2")
 
 
 def test_a_child_keeps_its_devices_when_its_worker_is_gone(settings):
     settings.DEVICES = "0,1"
-    with machine.held(2) as held:
+    with machine_lock.held(2) as held:
         child = subprocess.Popen(["sleep", "60"], pass_fds=held.locks)
     try:
-        with machine.held(1) as taken:
+        with machine_lock.held(1) as taken:
             assert taken is None
     finally:
         child.kill()
         child.wait()
-    with machine.held(2) as free:
+    with machine_lock.held(2) as free:
         assert str(free) == "0,1"
 
 
@@ -181,7 +181,7 @@ def test_who_waits_no_more_holds_nobody_up(project, carol, settings, tmp_path, g
     waits = ask(project)
     if gone == "another-podium-s":
         settings.VAR = tmp_path / "other"
-        machine.waits("training", 0)
+        machine_lock.waits("training", 0)
         settings.VAR = tmp_path
     work("sampling", lambda: work("training"))
     if gone == "cancelled":
@@ -197,12 +197,12 @@ def test_who_waits_no_more_holds_nobody_up(project, carol, settings, tmp_path, g
 def test_another_podium_that_shares_the_lock_has_its_turn(project, settings, tmp_path):
     ask(project)
     settings.VAR = tmp_path / "other"
-    machine.waits("training", 0)
+    machine_lock.waits("training", 0)
     settings.VAR = tmp_path
     assert work("training") == []
 
     settings.VAR = tmp_path / "other"
-    machine.waits_no_more("training")
+    machine_lock.waits_no_more("training")
     settings.VAR = tmp_path
     assert len(work("training")) == 1
 
@@ -272,21 +272,21 @@ SEEN = "import os; print(*(os.environ.get(name) for name in ('CUDA_VISIBLE_DEVIC
 @pytest.mark.parametrize(("devices", "seen"), [(("5",), "5|PCI_BUS_ID"), (("cpu",), "|PCI_BUS_ID")])
 def test_a_trainer_sees_exactly_its_devices(monkeypatch, tmp_path, devices, seen):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4,5")
-    monkeypatch.setattr(training, "launcher", lambda held, recipe: ["-c", SEEN])
+    monkeypatch.setattr(training_job, "launcher", lambda held, recipe: ["-c", SEEN])
 
-    child = training.start(Job(kind="sft"), tmp_path, Held(devices, ()))
+    child = training_job.start(Job(kind="sft"), tmp_path, Held(devices, ()))
     line = child.stdout.readline().strip()
-    training.stop(child)
+    training_job.stop(child)
 
     assert line == seen
 
 
 @pytest.mark.parametrize(("spread", "file"), [("copies", "processes.yaml"), ("shards", "fsdp.yaml")])
 def test_several_devices_are_one_process_each(spread, file):
-    command = training.launcher(Held(("0", "2", "3"), ()), {"spread": spread})
+    command = training_job.launcher(Held(("0", "2", "3"), ()), {"spread": spread})
     assert command[command.index("--num_processes") + 1] == "3"
     assert command[command.index("--config_file") + 1].endswith(file)
-    assert training.launcher(Held(("7",), ()), {"spread": spread}) == ["-m"]
+    assert training_job.launcher(Held(("7",), ()), {"spread": spread}) == ["-m"]
 
 
 @pytest.mark.parametrize(("visible", "kept"), [(None, "0"), ("4,5", "4"), ("", "")])
@@ -301,7 +301,7 @@ def test_a_trainer_that_is_started_by_hand_sees_one_gpu(monkeypatch, visible, ke
 
 
 def test_the_first_error_of_several_processes_is_the_job_s(project):
-    report = training.Report.__new__(training.Report)
+    report = training_job.Report.__new__(training_job.Report)
     report.error = ""
     for text in ("The machine ran out of memory.", "The connection was closed by a peer."):
         report.on_error({"text": text})
@@ -346,7 +346,7 @@ def test_a_sampling_job_is_drawn_on_its_own_device_of_those_that_podium_may_use(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
-    sampling.choose_device(Job(kind="sample", devices="5"))
+    sampling_job.choose_device(Job(kind="sample", devices="5"))
 
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,5,7"
     assert chosen == [1]
@@ -395,8 +395,8 @@ def test_a_job_of_several_processes_ends_whole(tmp_path, monkeypatch, end):
     run = make_run(tmp_path, "run", "sft", **LONG)
     with open(tmp_path / "lock", "a") as lock:
         held = Held(("0", "1"), (lock.fileno(),))
-        assert machine.lock(lock.fileno())
-        child = training.start(Job(kind="sft"), run, held)
+        assert machine_lock.lock(lock.fileno())
+        child = training_job.start(Job(kind="sft"), run, held)
     lines = iter(child.stdout.readline, "")
     assert any(json.loads(line)["event"] == "step" for line in lines)
     processes = group_of(child)
@@ -405,14 +405,14 @@ def test_a_job_of_several_processes_ends_whole(tmp_path, monkeypatch, end):
     if end == "cancelled":
         for process in processes:
             process.suspend()
-        training.stop(child)
+        training_job.stop(child)
     else:
         child.stdin.close()
         child.wait(timeout=60)
 
     until(lambda: not any(map(alive, processes)))
     with open(tmp_path / "lock", "a") as lock:
-        assert machine.lock(lock.fileno())
+        assert machine_lock.lock(lock.fileno())
     if end != "cancelled":
         child.stdout.close()
         child.stderr.close()

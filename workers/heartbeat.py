@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from modelops import jobs
-from workers.lifeline import end_with_parent
+from workers.parent_death import end_with_parent
 
 log = logging.getLogger(__name__)
 PREFIX = "podium:worker:"
