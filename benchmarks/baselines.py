@@ -44,7 +44,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence  # noqa: E402
 from benchmarks import human_rankings  # noqa: E402
 from modelops import rows  # noqa: E402
 from modelops.rows import HELD_OUT  # noqa: E402
-from workers.trainers import figures, groups, reward, tokens  # noqa: E402
+from workers.modeling import tokens  # noqa: E402
+from workers.trainers import figures, groups, reward  # noqa: E402
 from workers.trainers.groups import Group  # noqa: E402
 
 Scores = list[list[float]]  # of each group's texts

@@ -177,7 +177,7 @@ def liked_rows(prompts: int, k: int) -> list[dict]:
 def learned(side: str, folder: Path) -> float:
     """Held-out accuracy of a tiny model trained to the end on the planted rule."""
     from tests.workers import tiny
-    from workers.trainers import tokens
+    from workers.modeling import tokens
 
     rows = planted_rows()
     model = trained(side, tiny.save(folder / "tiny"), folder, rows, batch=4, learning_rate=5e-3, epochs=2.0)[0]
@@ -203,8 +203,9 @@ def trained(side: str, model: Path, folder: Path, rows: list[dict], until=None, 
     from transformers import AutoModelForSequenceClassification, set_seed
 
     from modelops import recipes
-    from workers.engines.weights import use_float32_head
-    from workers.trainers import groups, loop, reward, runs, tokens
+    from workers.modeling import tokens
+    from workers.modeling.weights import use_float32_head
+    from workers.trainers import groups, loop, reward, runs
 
     recipe = recipes.read("reward", settings | {"save_steps": 10**6})
     run = runs.Run(folder, "reward", recipe, model, folder, folder / "out")

@@ -78,7 +78,7 @@ def main() -> None:
 
 def usual_format() -> str:
     """The name of the number format that the engine takes by itself on this machine."""
-    from workers.engines.device import best_dtype
+    from workers.modeling.device import best_dtype
 
     return str(best_dtype()).removeprefix("torch.")
 
@@ -311,7 +311,7 @@ class Bench:
         return rows * self.tokens
 
     def ids(self, conversations: list[list[dict]]) -> list[list[int]]:
-        from workers.trainers import tokens
+        from workers.modeling import tokens
 
         return [tokens.prompt_ids(self.engine.tokenizer, messages, 2**20)[0] for messages in conversations]
 

@@ -80,7 +80,7 @@ def choose_device(job: Job) -> None:
         return  # claimed by hand
     os.environ.update(machine_lock.environment(names))  # read once, when torch is imported
     if job.devices != machine_lock.CPU:
-        from workers.engines import device
+        from workers.modeling import device
 
         device.use(names.index(job.devices))
 
@@ -121,8 +121,8 @@ def best_of(job: Job, engine):
 
 def local(version: ModelVersion, dtype: str):
     from workers.engines import memory  # torch is imported when there is work for it
-    from workers.engines.device import best_device, best_dtype
     from workers.engines.local import LocalEngine
+    from workers.modeling.device import best_device, best_dtype
 
     folder, device = registry.path(version), best_device()
     memory.refuse_to_sample(folder, best_dtype(device, dtype), device)

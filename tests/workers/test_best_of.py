@@ -95,7 +95,7 @@ def test_closing_it_closes_the_engine(best):
 
 def test_a_reward_is_that_of_the_conversation_with_the_answer_shifted(judge):
     from workers.engines.best_of import Scorer
-    from workers.trainers import tokens
+    from workers.modeling import tokens
 
     scorer = Scorer(judge)
     texts = ["e", "The sea", "No"]

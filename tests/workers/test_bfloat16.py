@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 
 from tests.workers import tiny
 from tests.workers.test_trainers_run import Child, figures, losses, make_run, write_dataset
-from workers.engines import device
 from workers.engines.local import LocalEngine
+from workers.modeling import device
 from workers.trainers import runs
 from workers.trainers.events import Stop
 

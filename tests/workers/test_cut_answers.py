@@ -11,7 +11,8 @@ import pytest
 from modelops import recipes, rows
 from tests.workers import tiny
 from tests.workers.test_trainers_run import figures, make_run
-from workers.trainers import groups, imitation, loop, ppo, reward, runs, tokens, verdicts
+from workers.modeling import tokens
+from workers.trainers import groups, imitation, loop, ppo, reward, runs, verdicts
 
 pytestmark = pytest.mark.torch
 

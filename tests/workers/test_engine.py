@@ -15,7 +15,7 @@ from workers.engines.batch import BrokenModel
 from workers.engines.decoders import Causal
 from workers.engines.endings import Endings
 from workers.engines.local import LocalEngine
-from workers.trainers import tokens
+from workers.modeling import tokens
 
 pytestmark = pytest.mark.torch
 

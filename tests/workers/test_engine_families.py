@@ -10,7 +10,7 @@ from tests.workers import tiny
 from workers.engines.answers import row_seed
 from workers.engines.decoders import decoder_of, start_token
 from workers.engines.local import LocalEngine
-from workers.trainers import tokens
+from workers.modeling import tokens
 
 pytestmark = pytest.mark.torch
 

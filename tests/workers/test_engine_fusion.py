@@ -9,7 +9,7 @@ from torch import nn
 from tests.workers import tiny
 from workers.engines import fusion
 from workers.engines.local import LocalEngine
-from workers.trainers import tokens
+from workers.modeling import tokens
 
 pytestmark = pytest.mark.torch
 

@@ -13,9 +13,10 @@ from tests.factories import make_model, make_prompt
 from tests.workers import tiny
 from tests.workers.test_trainers_run import losses, make_run, write_dataset
 from workers import sampling_job
-from workers.engines import memory, weights
+from workers.engines import memory
 from workers.engines.local import auto_class
-from workers.trainers import fit, loop, packed, runs
+from workers.modeling import prefix_packing, weights
+from workers.trainers import fit, loop, runs
 from workers.trainers.events import Stop
 
 pytestmark = pytest.mark.torch
@@ -168,7 +169,7 @@ def test_packed_scoring_gives_the_recipe_s_attention_back(place):
     model = loop.load(AutoModelForSequenceClassification, runs.read(run / "recipe.json", "reward"), num_labels=1)
     rows = [list(range(5, 30)), list(range(5, 28)) + [40]]
 
-    scores = packed.logits(model.eval(), rows, [0, 0])
+    scores = prefix_packing.logits(model.eval(), rows, [0, 0])
 
     assert model.config._attn_implementation == "eager"
     expected = torch.cat([model(torch.tensor([row])).logits for row in rows])

@@ -11,7 +11,8 @@ from modelops import recipes
 from tests.workers import tiny
 from tests.workers.families import FAMILIES, save_tokenizer
 from workers.engines.answers import Sample
-from workers.trainers import events, fitting, groups, imitation, reward, runs, tokens, verdicts
+from workers.modeling import tokens
+from workers.trainers import events, fitting, groups, imitation, reward, runs, verdicts
 from workers.trainers.events import Stop
 
 pytestmark = pytest.mark.torch

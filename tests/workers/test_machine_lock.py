@@ -325,7 +325,7 @@ def test_of_several_processes_all_say_what_is_wrong_and_one_the_rest():
 def test_each_process_computes_on_its_own_device(monkeypatch, rank, current, expected):
     import torch
 
-    from workers.engines import device
+    from workers.modeling import device
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: current)

@@ -83,7 +83,8 @@ def test_the_mixed_loss_is_the_instruction_loss_and_the_loss_on_the_comparisons_
     from transformers import AutoModelForCausalLM
     from trl import DPOConfig
 
-    from workers.trainers import dpo, tokens
+    from workers.modeling import tokens
+    from workers.trainers import dpo
 
     model = AutoModelForCausalLM.from_pretrained(place / "model").eval()
     pairs = [

@@ -15,7 +15,8 @@ import torch
 from tests.workers import tiny
 from workers.engines.answers import Sample
 from workers.engines.local import LocalEngine
-from workers.trainers import checkpoint, ppo, ppo_models, reward, runs, tokens
+from workers.modeling import tokens
+from workers.trainers import checkpoint, ppo, ppo_models, reward, runs
 from workers.trainers.events import Stop
 
 pytestmark = pytest.mark.torch

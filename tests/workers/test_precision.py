@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tests.workers import test_trainers_run, tiny
-from workers.engines import weights
-from workers.trainers import checkpoint, figures, loop, packed, reward, runs, sft, tokens
+from workers.modeling import prefix_packing, tokens, weights
+from workers.trainers import checkpoint, figures, loop, reward, runs, sft
 from workers.trainers.events import Stop
 
 pytestmark = [pytest.mark.torch, pytest.mark.bf16]
@@ -55,7 +55,7 @@ REWARD = {"max_steps": 3, "learning_rate": 0.003, "batch": 4}
 @pytest.mark.parametrize("together", [True, False], ids=["packed", "padded"])
 def test_rewards_reach_the_loss_in_float32(place, monkeypatch, lora, together):
     if not together:
-        monkeypatch.setattr(packed, "FAMILIES", set())
+        monkeypatch.setattr(prefix_packing, "FAMILIES", set())
     seen = []
 
     def loss(scores, *args, **how):
@@ -361,7 +361,7 @@ def make_ppo_run(place: Path, name: str, **settings) -> runs.Run:
 
 def test_the_figures_of_ppo_are_those_of_what_it_published(place, monkeypatch):
     """Read while bfloat16 is asked for: the policy that is measured lies in the folder, and nothing is in bfloat16."""
-    from workers.engines.device import best_dtype
+    from workers.modeling.device import best_dtype
     from workers.trainers import ppo
 
     seen = []

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tests.workers import tiny
-from workers.trainers import checkpoint, events, figures, groups, loop, reward, runs, tokens
+from workers.modeling import tokens
+from workers.trainers import checkpoint, events, figures, groups, loop, reward, runs
 from workers.trainers.events import Stop
 
 pytestmark = pytest.mark.torch

@@ -10,7 +10,8 @@ import torch
 from modelops import recipes
 from tests.workers import tiny
 from tests.workers.test_trainers import row
-from workers.trainers import groups, packed, passes, reward, tokens
+from workers.modeling import gradient_cache, prefix_packing, tokens
+from workers.trainers import groups, reward
 from workers.trainers.ranking_loss import log_chances, ranking_loss
 
 pytestmark = pytest.mark.torch
@@ -136,13 +137,13 @@ def test_the_papers_settings_are_the_papers_and_the_rate_grows_as_the_model_shri
 
 
 def test_a_bucket_holds_rows_of_similar_length_within_the_budget():
-    assert passes.buckets([10, 50, 11, 12, 48, 12], 40) == [[0, 2, 3], [5], [4], [1]]
-    assert passes.parts([10, 50, 11, 12, 48, 12], 60) == [[[0, 2, 3, 5]], [[4]], [[1]]]
+    assert gradient_cache.buckets([10, 50, 11, 12, 48, 12], 40) == [[0, 2, 3], [5], [4], [1]]
+    assert gradient_cache.parts([10, 50, 11, 12, 48, 12], 60) == [[[0, 2, 3, 5]], [[4]], [[1]]]
 
 
 def test_every_row_is_in_one_part_and_the_largest_part_comes_last():
     lengths = [(7 * i) % 97 + 3 for i in range(60)]
-    found = passes.parts(lengths, 300)
+    found = gradient_cache.parts(lengths, 300)
     assert sorted(row for part in found for rows in part for row in rows) == list(range(60))
     size = [sum(len(rows) * max(lengths[row] for row in rows) for rows in part) for part in found]
     assert max(size) == size[-1] <= 300
@@ -164,7 +165,7 @@ def dropping(tmp_path_factory):
 @pytest.fixture
 def unpacked(monkeypatch):
     """Each answer is a row of its own, with its prompt."""
-    monkeypatch.setattr(packed, "FAMILIES", set())
+    monkeypatch.setattr(prefix_packing, "FAMILIES", set())
 
 
 def gradients(model, inputs, budget):
@@ -186,10 +187,10 @@ def test_two_passes_give_the_loss_and_gradients_of_one_dropout_included(dropping
     singles = [[row] for row in sorted(range(9), key=lambda row: lengths[row])]  # in one order, for dropout's sake
     seen, hook = forwards(model)
 
-    monkeypatch.setattr(passes, "parts", lambda *_: [singles])
+    monkeypatch.setattr(gradient_cache, "parts", lambda *_: [singles])
     loss, gradient, after = gradients(model, inputs, 10**6)
     once = seen.copy()
-    monkeypatch.setattr(passes, "parts", lambda *_: [singles[:3], singles[3:5], singles[5:]])
+    monkeypatch.setattr(gradient_cache, "parts", lambda *_: [singles[:3], singles[3:5], singles[5:]])
     in_two, gradient_in_two, after_two = gradients(model, inputs, 10**6)
     hook.remove()
 
@@ -214,8 +215,8 @@ def llama(tmp_path_factory, dropping):
 def test_the_loss_of_packed_answers_is_that_of_one_padded_batch(request, family, budget):
     model, inputs = request.getfixturevalue(family)
     rows = [row[:length] for row, length in zip(inputs["ids"].tolist(), inputs["mask"].sum(1).tolist())]
-    assert packed.helps(model)
-    assert packed.length(rows) >= packed.SHORTEST
+    assert prefix_packing.helps(model)
+    assert prefix_packing.length(rows) >= prefix_packing.SHORTEST
     model.eval()
     names = ("winners", "losers", "weights")
     expected = ranking_loss(reward.logits(model, inputs["ids"], inputs["mask"]).T, *(inputs[name] for name in names))
@@ -235,16 +236,16 @@ ROWS = [[*BEGIN, 1, 2], [7, 8, 9], [*BEGIN, 1, 3, 4], [*BEGIN, 1], [5] * 20, [6]
 
 
 def test_rows_share_what_all_of_them_begin_with_but_never_a_whole_row():
-    assert packed.length([ROWS[0], ROWS[2], ROWS[3]]) == 20
-    assert packed.length([ROWS[0], ROWS[2]]) == 21
-    assert packed.length([ROWS[0]]) == 0
-    assert packed.length([row[10:] for row in (ROWS[0], ROWS[2])]) == 0
-    assert packed.own_lengths(ROWS, [0, 1, 0, 0, 2, 2]) == [2, 3, 3, 1, 20, 30]
+    assert prefix_packing.length([ROWS[0], ROWS[2], ROWS[3]]) == 20
+    assert prefix_packing.length([ROWS[0], ROWS[2]]) == 21
+    assert prefix_packing.length([ROWS[0]]) == 0
+    assert prefix_packing.length([row[10:] for row in (ROWS[0], ROWS[2])]) == 0
+    assert prefix_packing.own_lengths(ROWS, [0, 1, 0, 0, 2, 2]) == [2, 3, 3, 1, 20, 30]
 
 
 def test_a_packed_row_holds_each_prompt_once_and_what_follows_it_goes_on_from_there():
-    found = packed.pack(ROWS, [0, 1, 0, 0, 2, 2])
-    assert len(found.ids) == sum(packed.own_lengths(ROWS, [0, 1, 0, 0, 2, 2])) + 20
+    found = prefix_packing.pack(ROWS, [0, 1, 0, 0, 2, 2])
+    assert len(found.ids) == sum(prefix_packing.own_lengths(ROWS, [0, 1, 0, 0, 2, 2])) + 20
     for number, one in enumerate(ROWS):
         assert found.ids[found.ends[number]] == one[-1]
         assert found.positions[found.ends[number]] == len(one) - 1
@@ -259,13 +260,13 @@ def test_rows_of_many_prompts_score_in_one_row_as_each_by_itself(request, family
     rows = [row[:length] for row, length in zip(inputs["ids"].tolist(), inputs["mask"].sum(1).tolist())]
     rows = [*rows[:4], *[row[1:] for row in rows[4:7]], rows[7]]
     alone = torch.cat([reward.logits(model, *tokens.padded([row], 0)) for row in rows])
-    together = packed.logits(model, rows, [0, 0, 0, 0, 1, 1, 1, 2])
-    mixed = packed.logits(model, [rows[5], rows[0], rows[4], rows[3]], [1, 0, 1, 0])
+    together = prefix_packing.logits(model, rows, [0, 0, 0, 0, 1, 1, 1, 2])
+    mixed = prefix_packing.logits(model, [rows[5], rows[0], rows[4], rows[3]], [1, 0, 1, 0])
     model.train()
 
     assert torch.allclose(together, alone, rtol=1e-4, atol=1e-5)
     assert torch.allclose(mixed, alone[[5, 0, 4, 3]], rtol=1e-4, atol=1e-5)
-    assert model.config._attn_implementation != packed.NAME
+    assert model.config._attn_implementation != prefix_packing.NAME
 
 
 def test_scores_come_in_the_order_of_the_answers_however_they_are_read(llama, unpacked, monkeypatch):
@@ -273,13 +274,13 @@ def test_scores_come_in_the_order_of_the_answers_however_they_are_read(llama, un
     rows = [row[:length] for row, length in zip(inputs["ids"].tolist(), inputs["mask"].sum(1).tolist())]
     monkeypatch.setattr(reward, "budget", lambda: 60)
     apart = reward.score_heads(model, rows, 0)
-    monkeypatch.setattr(packed, "FAMILIES", {"llama"})
+    monkeypatch.setattr(prefix_packing, "FAMILIES", {"llama"})
     assert torch.allclose(reward.score_heads(model, rows, 0, [0] * len(rows)), apart, rtol=1e-4, atol=1e-5)
     assert torch.allclose(reward.score_heads(model, rows, 0), apart, rtol=1e-4, atol=1e-5)
 
 
 def test_rows_in_order_fill_a_pass_to_its_budget():
-    assert passes.in_order([3, 4, 9, 1, 1, 1], 7) == [[0, 1], [2], [3, 4, 5]]
+    assert gradient_cache.in_order([3, 4, 9, 1, 1, 1], 7) == [[0, 1], [2], [3, 4, 5]]
 
 
 def test_prompts_share_a_pass_as_long_as_the_budget_holds_them():

@@ -163,7 +163,8 @@ def test_a_reward_model_loads_and_its_mean_training_answer_scores_zero(place, un
     from transformers import AutoModelForSequenceClassification
 
     from modelops import recipes, rows
-    from workers.trainers import groups, reward, tokens
+    from workers.modeling import tokens
+    from workers.trainers import groups, reward
 
     out = place / "undisturbed" / "out"
     model = AutoModelForSequenceClassification.from_pretrained(out).eval()

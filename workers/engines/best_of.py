@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from workers.engines import weights
 from workers.engines.answers import Sample, row_seed
-from workers.engines.device import best_device
-from workers.trainers import reward, tokens
+from workers.modeling import tokens, weights
+from workers.modeling.device import best_device
+from workers.trainers import reward
 
 SCORED_TOGETHER = 32  # answers, unless n is more
 LONGEST = 4096  # prompt and answer, in tokens, where the model's context is longer

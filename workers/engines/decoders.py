@@ -11,7 +11,7 @@ from transformers.cache_utils import CacheLayerMixin, DynamicLayer, DynamicSlidi
 from transformers.modeling_outputs import BaseModelOutput
 
 from workers.engines.cache import Tape
-from workers.trainers import tokens
+from workers.modeling import tokens
 
 SLACK = 64  # columns beyond the longest row's: a full tape moves to its front once in at least so many steps
 

@@ -20,14 +20,15 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from workers.engines import fusion, weights
+from workers.engines import fusion
 from workers.engines.answers import Sample
 from workers.engines.batch import Batch, Row
 from workers.engines.decoders import decoder_of
-from workers.engines.device import best_device, best_dtype
 from workers.engines.draws import Sampler
 from workers.engines.endings import Endings
-from workers.trainers import fitting, tokens
+from workers.modeling import tokens, weights
+from workers.modeling.device import best_device, best_dtype
+from workers.trainers import fitting
 
 logger = logging.getLogger(__name__)
 

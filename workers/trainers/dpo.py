@@ -20,7 +20,8 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
 from trl import DPOConfig, DPOTrainer
 
-from workers.trainers import events, fitting, groups, loop, seq2seq, tokens
+from workers.modeling import tokens
+from workers.trainers import events, fitting, groups, loop, seq2seq
 from workers.trainers.groups import Group
 
 Answer = tuple[list[int], list[int]]  # token ids of a prompt and of what follows it

@@ -16,8 +16,8 @@ from transformers import AutoConfig
 
 from modelops.recipes import TrainRecipe
 from workers.engines import memory
-from workers.engines.device import best_device, best_dtype
 from workers.engines.memory import gigabytes
+from workers.modeling.device import best_device, best_dtype
 from workers.trainers.events import Stop
 from workers.trainers.runs import processes
 

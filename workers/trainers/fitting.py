@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedTokenizerBase
 
-from workers.trainers import events, figures, tokens
+from workers.modeling import tokens
+from workers.modeling.tokens import Fitted
+from workers.trainers import events, figures
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run
-from workers.trainers.tokens import Fitted
 
 # Messages, the answers that are read after them, and whether each came to its own end
 Conversation = tuple[list[dict], list[str], list[bool]]

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from transformers import PreTrainedTokenizerBase
 
 from modelops import rows
-from workers.trainers import events, figures, fitting, tokens
+from workers.modeling import tokens
+from workers.modeling.tokens import Fitted
+from workers.trainers import events, figures, fitting
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run
-from workers.trainers.tokens import Fitted
 
 
 @dataclass(frozen=True)

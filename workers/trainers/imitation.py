@@ -9,7 +9,8 @@ from datasets import Dataset, interleave_datasets
 from transformers import PreTrainedTokenizerBase
 
 from modelops import rows
-from workers.trainers import events, fitting, tokens
+from workers.modeling import tokens
+from workers.trainers import events, fitting
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run
 

@@ -19,7 +19,8 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
 from trl import KTOConfig, KTOTrainer
 
-from workers.trainers import events, figures, fitting, loop, seq2seq, tokens, verdicts
+from workers.modeling import tokens
+from workers.trainers import events, figures, fitting, loop, seq2seq, verdicts
 from workers.trainers.dpo import implicit_rewards
 from workers.trainers.events import Stop
 from workers.trainers.verdicts import Labelled, of_rows

@@ -24,10 +24,10 @@ from transformers import (
 )
 
 from modelops.recipes import TrainRecipe
-from workers.engines import weights
-from workers.engines.device import autocast, best_device, best_dtype, computing_in
 from workers.engines.local import auto_class
-from workers.trainers import checkpoint, events, figures, fit, tokens
+from workers.modeling import tokens, weights
+from workers.modeling.device import autocast, best_device, best_dtype, computing_in
+from workers.trainers import checkpoint, events, figures, fit
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run, is_first, processes
 

@@ -33,7 +33,8 @@ from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 from modelops.recipes import PPORecipe
 from modelops.rows import has_ended
 from workers.engines.answers import Sample, row_seed
-from workers.trainers import checkpoint, events, figures, fitting, imitation, loop, ppo_choice, ppo_math, tokens
+from workers.modeling import tokens
+from workers.trainers import checkpoint, events, figures, fitting, imitation, loop, ppo_choice, ppo_math
 from workers.trainers.events import Stop
 from workers.trainers.imitation import Example
 from workers.trainers.ppo_choice import Choice

@@ -29,10 +29,11 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from modelops.recipes import PPORecipe
 from workers.engines.answers import Sample
 from workers.engines.batch import BrokenModel
-from workers.engines.device import autocast
 from workers.engines.local import LocalEngine
-from workers.engines.weights import use_float32_head
-from workers.trainers import events, fit, loop, ppo_math, reward, tokens
+from workers.modeling import tokens
+from workers.modeling.device import autocast
+from workers.modeling.weights import use_float32_head
+from workers.trainers import events, fit, loop, ppo_math, reward
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run
 

@@ -37,9 +37,10 @@ from transformers import (
 
 from modelops.recipes import RewardRecipe
 from modelops.rows import has_ended
-from workers.engines.device import autocast
-from workers.engines.weights import use_float32_head
-from workers.trainers import events, figures, fitting, groups, loop, packed, passes, tokens
+from workers.modeling import gradient_cache, prefix_packing, tokens
+from workers.modeling.device import autocast
+from workers.modeling.weights import use_float32_head
+from workers.trainers import events, figures, fitting, groups, loop
 from workers.trainers.events import Stop
 from workers.trainers.groups import Group
 from workers.trainers.ranking_loss import ranking_loss
@@ -144,7 +145,7 @@ def micro_batches(batch: list[dict], pad: int, budget: int) -> list[dict[str, to
     for prompt in batch:
         together = [*found[-1], prompt] if found else []
         lengths = [len(answer) for one in together for answer in one["answers"]]
-        if together and len(passes.parts(lengths, budget)) == 1:
+        if together and len(gradient_cache.parts(lengths, budget)) == 1:
             found[-1].append(prompt)
         else:
             found.append([prompt])
@@ -190,7 +191,7 @@ def learn(model, inputs: dict[str, torch.Tensor], budget: int, **how) -> torch.T
     named = ("ids", "mask", "prompts")
     pairs = {name: value for name, value in inputs.items() if name not in named}
     forward, lengths = reading(model, *(inputs[name] for name in named))
-    return passes.learn(forward, lambda scores: ranking_loss(scores.T, **pairs, **how), lengths, budget)
+    return gradient_cache.learn(forward, lambda scores: ranking_loss(scores.T, **pairs, **how), lengths, budget)
 
 
 def reading(model, ids: torch.Tensor, mask: torch.Tensor, prompts: torch.Tensor) -> tuple[Callable, list[int]]:
@@ -201,7 +202,7 @@ def reading(model, ids: torch.Tensor, mask: torch.Tensor, prompts: torch.Tensor)
         cut = ((bucket, max(lengths[row] for row in bucket)) for bucket in part)
         return torch.cat([logits(model, ids[bucket, :end], mask[bucket, :end]) for bucket, end in cut])
 
-    if not packed.helps(loop.bare(model)):
+    if not prefix_packing.helps(loop.bare(model)):
         return padded, lengths
     rows = [row[:length] for row, length in zip(ids.tolist(), lengths)]
     of = prompts.tolist()
@@ -209,9 +210,9 @@ def reading(model, ids: torch.Tensor, mask: torch.Tensor, prompts: torch.Tensor)
     def together(part: list[list[int]]) -> torch.Tensor:
         mine = [row for bucket in part for row in bucket]
         with autocast(loop.bare(model).device):
-            return packed.logits(model, [rows[row] for row in mine], [of[row] for row in mine])
+            return prefix_packing.logits(model, [rows[row] for row in mine], [of[row] for row in mine])
 
-    return together, packed.own_lengths(rows, of)
+    return together, prefix_packing.own_lengths(rows, of)
 
 
 def logits(model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -247,13 +248,15 @@ def score_heads(
     """
     at_once = at_once or budget()
     model.eval()
-    packs, of = packed.helps(model), prompts or list(range(len(answers)))
+    packs, of = prefix_packing.helps(model), prompts or list(range(len(answers)))
     lengths = list(map(len, answers))
-    found = passes.in_order(lengths, at_once) if packs else passes.buckets(lengths, at_once)
+    found = gradient_cache.in_order(lengths, at_once) if packs else gradient_cache.buckets(lengths, at_once)
     scores = torch.zeros(len(answers), model.config.num_labels)
     for rows in loop.told(found, "Scores the answers"):
         some = [answers[row] for row in rows]
-        scores[rows] = packed.logits(model, some, [of[row] for row in rows]) if packs else read(model, some, pad)
+        scores[rows] = (
+            prefix_packing.logits(model, some, [of[row] for row in rows]) if packs else read(model, some, pad)
+        )
     return scores
 
 

@@ -10,7 +10,8 @@ from peft import get_peft_model
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, DataCollatorForSeq2Seq, Seq2SeqTrainer
 from transformers import Seq2SeqTrainingArguments as Arguments
 
-from workers.trainers import loop, tokens
+from workers.modeling import tokens
+from workers.trainers import loop
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run
 

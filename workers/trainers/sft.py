@@ -19,7 +19,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
 from trl import SFTConfig, SFTTrainer, pack_dataset
 
 from modelops import rows
-from workers.trainers import events, figures, fitting, imitation, loop, seq2seq, tokens
+from workers.modeling import tokens
+from workers.trainers import events, figures, fitting, imitation, loop, seq2seq
 from workers.trainers.events import Stop
 from workers.trainers.imitation import Example, Pieces
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from transformers import PreTrainedTokenizerBase
 
 from modelops import rows
+from workers.modeling.tokens import Fitted
 from workers.trainers import events, fitting
 from workers.trainers.events import Stop
 from workers.trainers.runs import Run
-from workers.trainers.tokens import Fitted
 
 
 @dataclass(frozen=True)

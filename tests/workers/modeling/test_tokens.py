@@ -3,7 +3,7 @@
 import pytest
 
 from tests.workers.families import FAMILIES, model_of, save_tokenizer
-from workers.trainers import tokens
+from workers.modeling import tokens
 
 pytestmark = pytest.mark.torch
 
