@@ -9,7 +9,7 @@ import torch
 
 from modelops import recipes
 from tests.workers import tiny
-from tests.workers.families import FAMILIES, save_tokenizer
+from tests.workers.engines.families import FAMILIES, save_tokenizer
 from workers.engines.answers import Sample
 from workers.modeling import tokens
 from workers.trainers import events, fitting, groups, imitation, reward, runs, verdicts

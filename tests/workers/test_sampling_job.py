@@ -351,7 +351,7 @@ def test_a_conversation_that_the_template_does_not_take_is_refused_before_the_mo
     project, tmp_path, monkeypatch
 ):
     from tests.workers import tiny
-    from tests.workers.families import FAMILIES, save_tokenizer
+    from tests.workers.engines.families import FAMILIES, save_tokenizer
 
     folder = tiny.save(tmp_path / "gemma")
     save_tokenizer(FAMILIES["Gemma 2"], folder)

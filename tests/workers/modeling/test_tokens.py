@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.workers.families import FAMILIES, model_of, save_tokenizer
+from tests.workers.engines.families import FAMILIES, model_of, save_tokenizer
 from workers.modeling import tokens
 
 pytestmark = pytest.mark.torch

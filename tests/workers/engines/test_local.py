@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.workers import tiny
-from tests.workers.test_engine_draws import chance, expected
+from tests.workers.engines.test_draws import chance, expected
 from workers.engines import batch
 from workers.engines.answers import row_seed
 from workers.engines.batch import BrokenModel
