@@ -32,7 +32,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from workers.trainers import runs  # noqa: E402
+from workers.trainers.run import runs  # noqa: E402
 
 os.environ.update(runs.ENVIRONMENT)  # before torch is loaded
 
@@ -45,8 +45,9 @@ from benchmarks import human_rankings  # noqa: E402
 from modelops import rows  # noqa: E402
 from modelops.rows import HELD_OUT  # noqa: E402
 from workers.modeling import tokens  # noqa: E402
-from workers.trainers import figures, groups, reward  # noqa: E402
+from workers.trainers import groups, reward  # noqa: E402
 from workers.trainers.groups import Group  # noqa: E402
+from workers.trainers.run import metrics  # noqa: E402
 
 Scores = list[list[float]]  # of each group's texts
 
@@ -144,7 +145,7 @@ def learned(own: Path, dataset: Path, found: list[Group], model: Path, quick: bo
 def brief(found: list[Group], scores: dict[str, Scores]) -> str:
     """The accuracies so far in a line."""
     asked = sum(len(group.pairs) for group in found)
-    right = {name: sum(figures.picks(s, g.pairs) for g, s in zip(found, scores[name])) for name in MODELS}
+    right = {name: sum(metrics.picks(s, g.pairs) for g, s in zip(found, scores[name])) for name in MODELS}
     return ", ".join(f"{name} {hits / asked:.3f}" for name, hits in right.items()) + f" of {asked} pairs"
 
 
@@ -296,7 +297,7 @@ def measured(found: list[Group], scores: Scores) -> dict:
     result = {}
     for name in FIGURES:
         hits, counts = zip(*(map(sum, zip(*(prompt[name] for prompt in tree))) for tree in trees.values()))
-        low, high = figures.interval(hits, counts)
+        low, high = metrics.interval(hits, counts)
         result |= {name: sum(hits) / sum(counts), f"{name}_low": low, f"{name}_high": high}
     return result
 
@@ -310,9 +311,9 @@ def tally(group: Group, scores: list[float]) -> dict[str, tuple[float, int]]:
     earlier = [w < l for w, l in group.pairs]
     true = sum(hit and first for hit, first in zip(right, earlier))
     wrong = sum(not hit for hit in right)  # each is a false yes or a false no
-    loss = figures.pair_loss(scores, group.pairs) * len(group.pairs)
+    loss = metrics.pair_loss(scores, group.pairs) * len(group.pairs)
     return {
-        "accuracy": (figures.picks(scores, group.pairs), len(group.pairs)),
+        "accuracy": (metrics.picks(scores, group.pairs), len(group.pairs)),
         "log_loss": (loss, len(group.pairs)),
         "f1": (2 * true, 2 * true + wrong),
     }

@@ -210,14 +210,14 @@ def too_large_is_refused(place: Place) -> str:
 
     from modelops import recipes
     from workers.engines import memory
-    from workers.trainers import fit
-    from workers.trainers.events import Stop
+    from workers.trainers.run import memory_check
+    from workers.trainers.run.events import Stop
 
-    size, adapter = fit.Size.of(place.model), recipes.read("sft", {})
-    room = fit.learning(size, adapter, torch.float32) + fit.activations(size, adapter, scores=True)
+    size, adapter = memory_check.Size.of(place.model), recipes.read("sft", {})
+    room = memory_check.learning(size, adapter, torch.float32) + memory_check.activations(size, adapter, scores=True)
     available, memory.available = memory.available, lambda device: room
     try:
-        fit.check(recipes.read("sft", {"lora": False}), [place.model])
+        memory_check.check(recipes.read("sft", {"lora": False}), [place.model])
     except Stop as refusal:
         return expect("train an adapter (lora)" in str(refusal), str(refusal))
     finally:
@@ -235,7 +235,7 @@ def logprobs_of(place: Place, **settings) -> list[float]:
     """Of a few answers, by the tiny model as a trainer loads it."""
     from transformers import AutoModelForCausalLM
 
-    from workers.trainers import loop, runs
+    from workers.trainers.run import loop, runs
 
     run = runs.read(place.run("sft", **settings) / "recipe.json", "sft")
     model = loop.load(AutoModelForCausalLM, run).to(loop.best_device())
@@ -401,19 +401,19 @@ def the_floor_is_a_floor(place: Place) -> str:
 
     from modelops import recipes
     from tests.workers import tiny
-    from workers.trainers import fit
+    from workers.trainers.run import memory_check
 
     gpu()
     folder, words = place.folder / "larger", tiny.tokenizer()
     sizes = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 8, "num_attention_heads": 8}
     LlamaForCausalLM(LlamaConfig(vocab_size=len(words), **sizes)).save_pretrained(folder)
-    recipe, size = recipes.read("sft", {"lora": False}), fit.Size.of(folder)
-    floor = fit.learning(size, recipe, torch.float32) + fit.activations(size, recipe, scores=True)
+    recipe, size = recipes.read("sft", {"lora": False}), memory_check.Size.of(folder)
+    floor = memory_check.learning(size, recipe, torch.float32) + memory_check.activations(size, recipe, scores=True)
     torch.cuda.reset_peak_memory_stats()
     model = LlamaForCausalLM.from_pretrained(folder).cuda()
     adam = torch.optim.AdamW(model.parameters())
     for _ in range(2):
-        ids = torch.randint(len(words), (1, fit.FLOOR_TOKENS), device="cuda")
+        ids = torch.randint(len(words), (1, memory_check.FLOOR_TOKENS), device="cuda")
         model(ids, labels=ids).loss.backward()
         adam.step()
         adam.zero_grad()

@@ -130,7 +130,7 @@ def tiny_model(scratch: Path) -> Path:
 
 def prepare() -> None:
     """What a trainer's process has set before torch is loaded."""
-    from workers.trainers import runs
+    from workers.trainers.run import runs
 
     os.environ.update(runs.ENVIRONMENT)
 
@@ -188,7 +188,7 @@ def learned(scratch: Path, model: Path, longest: int) -> Path:
 def make_run(scratch: Path, name: str, model: Path, dataset: Path, settings: dict, **others: Path):
     """The run of a trainer in a folder of its own, "reward" or one of PPO's sides."""
     prepare()
-    from workers.trainers import runs
+    from workers.trainers.run import runs
 
     folder = scratch / name
     folder.mkdir()
@@ -250,12 +250,12 @@ def watched(side: str, fresh: list[dict], points: list[dict]):
 def means(texts: list[str], rewards: list[float], prompts: int) -> dict[str, float]:
     """Mean proxy and gold of answers to so many prompts, by turns, with intervals that draw whole prompts."""
     from benchmarks import hidden_rule
-    from workers.trainers import figures
+    from workers.trainers.run import metrics
 
     found = {}
     for name, values in (("proxy", rewards), ("gold", [hidden_rule.score(text) for text in texts])):
         each = [sum(values[prompt::prompts]) / len(values[prompt::prompts]) for prompt in range(prompts)]
-        low, high = figures.interval(each, [1] * prompts)
+        low, high = metrics.interval(each, [1] * prompts)
         found |= {name: sum(each) / prompts, f"{name}_low": low, f"{name}_high": high}
     return found
 
@@ -337,7 +337,7 @@ def best_of_point(draws: list[list[tuple[float, str]]], m: int) -> dict:
     Sorted by proxy, the i-th of n draws is the best of C(i − 1, m − 1) of the C(n, m) choices.
     """
     from benchmarks import hidden_rule
-    from workers.trainers import figures
+    from workers.trainers.run import metrics
 
     point = {"policy": "best of n", "n": m, "kl": math.log(m) - (m - 1) / m}
     each = {"proxy": [], "gold": []}
@@ -347,7 +347,7 @@ def best_of_point(draws: list[list[tuple[float, str]]], m: int) -> dict:
         each["proxy"].append(sum(weight * reward for weight, (reward, _) in zip(weights, ordered)))
         each["gold"].append(sum(weight * hidden_rule.score(text) for weight, (_, text) in zip(weights, ordered)))
     for name, values in each.items():
-        low, high = figures.interval(values, [1] * len(values))
+        low, high = metrics.interval(values, [1] * len(values))
         point |= {name: sum(values) / len(values), f"{name}_low": low, f"{name}_high": high}
     return point
 

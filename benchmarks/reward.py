@@ -205,7 +205,8 @@ def trained(side: str, model: Path, folder: Path, rows: list[dict], until=None, 
     from modelops import recipes
     from workers.modeling import tokens
     from workers.modeling.weights import use_float32_head
-    from workers.trainers import groups, loop, reward, runs
+    from workers.trainers import groups, reward
+    from workers.trainers.run import loop, runs
 
     recipe = recipes.read("reward", settings | {"save_steps": 10**6})
     run = runs.Run(folder, "reward", recipe, model, folder, folder / "out")
@@ -238,7 +239,8 @@ def some_pairs(example: dict, count: int, seed: int) -> dict:
 def ours(model, tokenizer, run, examples: list[dict], checkpointing: bool):
     from transformers import TrainingArguments
 
-    from workers.trainers import loop, reward
+    from workers.trainers import reward
+    from workers.trainers.run import loop
 
     pad = tokenizer.pad_token_id
     return reward.RewardTrainer(
@@ -257,7 +259,7 @@ def theirs(model, tokenizer, run, examples: list[dict], checkpointing: bool):
     from datasets import Dataset
     from trl import RewardConfig, RewardTrainer
 
-    from workers.trainers import loop
+    from workers.trainers.run import loop
 
     pairs = [
         {"chosen_ids": example["answers"][w], "rejected_ids": example["answers"][l]}

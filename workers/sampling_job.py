@@ -94,7 +94,7 @@ def refuse_unreadable(job: Job, version: ModelVersion) -> None:
         return
     choose_device(job)  # before torch is imported
     from workers.engines.local import examine
-    from workers.trainers.events import Stop
+    from workers.trainers.run.events import Stop
 
     recipe = SampleRecipe(**job.recipe)
     conversations = candidates.prompts_of(job).values_list("messages", flat=True).iterator(chunk_size=500)

@@ -22,7 +22,7 @@ from workers.machine_lock import Held
 
 STEMS = {"reward": "reward", "sft": "assistant", "dpo": "assistant", "kto": "assistant", "ppo": "assistant"}
 FLUSH_SECONDS = 1.0
-LAUNCH = Path(__file__).parent / "trainers" / "launch"
+LAUNCH = Path(__file__).parent / "trainers" / "run" / "launch"
 
 
 def run(job: Job, held: Held) -> None:

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from unittest import mock
 
-from workers.trainers.runs import ENVIRONMENT
+from workers.trainers.run.runs import ENVIRONMENT
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(

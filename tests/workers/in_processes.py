@@ -16,9 +16,9 @@ from pathlib import Path
 from accelerate import PartialState, state
 from accelerate.utils import DistributedType
 
-from workers.trainers import checkpoint, events, loop, runs
+from workers.trainers.run import checkpoints, events, loop, runs
 
-begin, train, on_save = state.AcceleratorState.__init__, loop.train, checkpoint.MarkComplete.on_save
+begin, train, on_save = state.AcceleratorState.__init__, loop.train, checkpoints.MarkComplete.on_save
 
 
 class Stopped(Exception):
@@ -50,7 +50,7 @@ def play(folder: Path):
         if stop.exists() and at.global_step == int(stop.read_text()):
             raise Stopped
 
-    checkpoint.MarkComplete.on_save = saved
+    checkpoints.MarkComplete.on_save = saved
     if runs.is_first():
         events._out = open(folder / "events.jsonl", "w")  # noqa: SIM115  as long as the process
     else:

@@ -21,8 +21,8 @@ from tests.workers import tiny
 from tests.workers.test_trainers_run import Child, figures, losses, make_run, write_dataset
 from workers.engines.local import LocalEngine
 from workers.modeling import device
-from workers.trainers import runs
-from workers.trainers.events import Stop
+from workers.trainers.run import runs
+from workers.trainers.run.events import Stop
 
 pytestmark = [pytest.mark.torch, pytest.mark.bf16]
 

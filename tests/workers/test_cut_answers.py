@@ -12,7 +12,8 @@ from modelops import recipes, rows
 from tests.workers import tiny
 from tests.workers.test_trainers_run import figures, make_run
 from workers.modeling import tokens
-from workers.trainers import groups, imitation, loop, ppo, reward, runs, verdicts
+from workers.trainers import groups, imitation, ppo, reward, verdicts
+from workers.trainers.run import loop, runs
 
 pytestmark = pytest.mark.torch
 

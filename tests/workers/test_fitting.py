@@ -12,8 +12,9 @@ from tests.workers import tiny
 from tests.workers.engines.families import FAMILIES, save_tokenizer
 from workers.engines.answers import Sample
 from workers.modeling import tokens
-from workers.trainers import events, fitting, groups, imitation, reward, runs, verdicts
-from workers.trainers.events import Stop
+from workers.trainers import fitting, groups, imitation, reward, verdicts
+from workers.trainers.run import events, runs
+from workers.trainers.run.events import Stop
 
 pytestmark = pytest.mark.torch
 
@@ -78,7 +79,8 @@ def test_dpo_starts_at_a_margin_of_zero_where_a_prompt_is_cut(long_row, folder, 
     from transformers import AutoModelForCausalLM
     from trl import DPOConfig
 
-    from workers.trainers import dpo, loop
+    from workers.trainers import dpo
+    from workers.trainers.run import loop
 
     group = groups.of_row(long_row)
     answers = group.answers(words, 120)
@@ -253,7 +255,7 @@ def test_a_base_models_answer_ends_where_its_chat_template_ends_a_turn(base, mon
 def test_a_published_model_names_all_that_ends_its_answers(base, tmp_path):
     from transformers import AutoModelForCausalLM, GenerationConfig
 
-    from workers.trainers import loop
+    from workers.trainers.run import loop
 
     words = tokens.load_tokenizer(base)
     loop.save(AutoModelForCausalLM.from_pretrained(base), words, replace(run_of("sft", base), model=base), tmp_path)

@@ -291,7 +291,7 @@ def test_several_devices_are_one_process_each(spread, file):
 
 @pytest.mark.parametrize(("visible", "kept"), [(None, "0"), ("4,5", "4"), ("", "")])
 def test_a_trainer_that_is_started_by_hand_sees_one_gpu(monkeypatch, visible, kept):
-    from workers.trainers import runs
+    from workers.trainers.run import runs
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible or "")
     if visible is None:

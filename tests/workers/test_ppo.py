@@ -16,8 +16,9 @@ from tests.workers import tiny
 from workers.engines.answers import Sample
 from workers.engines.local import LocalEngine
 from workers.modeling import tokens
-from workers.trainers import checkpoint, ppo, ppo_models, reward, runs
-from workers.trainers.events import Stop
+from workers.trainers import ppo, ppo_models, reward
+from workers.trainers.run import checkpoints, runs
+from workers.trainers.run.events import Stop
 
 pytestmark = pytest.mark.torch
 
@@ -212,8 +213,8 @@ def test_a_run_that_dies_while_it_writes_a_checkpoint_ends_as_if_nothing_had_hap
             raise KeyboardInterrupt
         mark(folder)
 
-    mark = checkpoint.mark
-    monkeypatch.setattr(checkpoint, "mark", dies)
+    mark = checkpoints.mark
+    monkeypatch.setattr(checkpoints, "mark", dies)
     with pytest.raises(KeyboardInterrupt):
         play(run)
     monkeypatch.undo()

@@ -13,8 +13,9 @@ from modelops import recipes
 from tests.workers import tiny
 from tests.workers.test_ppo import QUICK, figures, log, make_run, play, prompt, steps, write_rows
 from workers.engines.answers import Sample
-from workers.trainers import checkpoint, loop, ppo, ppo_choice, ppo_collapse, ppo_models
-from workers.trainers.events import Stop
+from workers.trainers import ppo, ppo_choice, ppo_collapse, ppo_models
+from workers.trainers.run import checkpoints, loop
+from workers.trainers.run.events import Stop
 
 pytestmark = pytest.mark.torch
 
@@ -105,11 +106,11 @@ def test_a_resumed_run_publishes_a_round_that_was_evaluated_before_it_died(place
             raise KeyboardInterrupt
         mark(folder)
 
-    mark = checkpoint.mark
-    monkeypatch.setattr(checkpoint, "mark", dies)
+    mark = checkpoints.mark
+    monkeypatch.setattr(checkpoints, "mark", dies)
     with pytest.raises(KeyboardInterrupt):
         play(run)
-    monkeypatch.setattr(checkpoint, "mark", mark)
+    monkeypatch.setattr(checkpoints, "mark", mark)
     before = dict(seen)
     seen.clear()
     events = play(run)
@@ -129,7 +130,7 @@ def test_a_checkpoint_of_an_earlier_version_is_gone_on_from(place, tmp_path, mon
     state = torch.load(file, weights_only=True)
     torch.save({name: state[name] for name in ("policy", "value", "optimizer", "beta", "average")}, file)
     (file.parent / "complete.json").unlink()
-    checkpoint.mark(file.parent)
+    checkpoints.mark(file.parent)
     events = play(run)
     assert "Goes on from round 3." in log(events)
     assert "Publishes round 4" in log(events)
@@ -193,7 +194,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint_before_i
     run = make_run(place, tmp_path, **RUN)
     with pytest.raises(Stop, match="The value loss of step 3 is not a finite number: .* checkpoint of step 2 is kept"):
         play(run)
-    assert checkpoint.newest(run.checkpoints).name == "checkpoint-2"
+    assert checkpoints.newest(run.checkpoints).name == "checkpoint-2"
 
 
 # --- The stop ---------------------------------------------------------------------------------------------------------

@@ -11,8 +11,10 @@ import torch
 
 from tests.workers import test_trainers_run, tiny
 from workers.modeling import prefix_packing, tokens, weights
-from workers.trainers import checkpoint, figures, loop, reward, runs, sft
-from workers.trainers.events import Stop
+from workers.trainers import reward, sft
+from workers.trainers.run import checkpoints, loop, runs
+from workers.trainers.run import metrics as figures
+from workers.trainers.run.events import Stop
 
 pytestmark = [pytest.mark.torch, pytest.mark.bf16]
 
@@ -320,7 +322,7 @@ def test_a_loss_that_is_no_number_stops_a_job_and_the_last_good_checkpoint_stays
         f"The {name} of step 3 is not a finite number: lower the learning rate, or choose float32 as the number "
         "format, and start a new job; the checkpoint of step 2 is kept."
     )
-    last = checkpoint.newest(run.checkpoints)
+    last = checkpoints.newest(run.checkpoints)
     assert last.name == "checkpoint-2"
     assert all(weight.isfinite().all() for weight in load_file(last / "adapter_model.safetensors").values())
     assert not run.out.exists()
@@ -344,7 +346,7 @@ def test_ppo_stops_too_and_keeps_the_round_before(place, monkeypatch):
     with pytest.raises(Stop, match="gradient norm of step 2 .* the checkpoint of step 1 is kept"):
         ppo.train(run)
 
-    state = torch.load(checkpoint.newest(run.checkpoints) / "state.pt", weights_only=True)
+    state = torch.load(checkpoints.newest(run.checkpoints) / "state.pt", weights_only=True)
     assert all(weight.isfinite().all() for weight in state["policy"].values())
     assert not run.out.exists()
 
@@ -409,7 +411,7 @@ def test_a_checkpoint_under_an_adapter_holds_the_adapter_and_its_optimiser_alone
     run = make_run(place, "small", "sft", max_steps=1, lora_rank=1)
     sft.train(Kept(**vars(run)))
 
-    last = checkpoint.newest(run.checkpoints)
+    last = checkpoints.newest(run.checkpoints)
     adapter = (last / "adapter_model.safetensors").stat().st_size
     assert not list(last.glob("model*.safetensors"))
     assert (last / "optimizer.pt").stat().st_size < 2 * adapter + 20_000  # names and settings
@@ -427,12 +429,12 @@ def clock(monkeypatch):
             return self.seconds
 
     clock = Clock()
-    monkeypatch.setattr(checkpoint, "time", clock)
+    monkeypatch.setattr(checkpoints, "time", clock)
     return clock
 
 
 def test_a_checkpoint_is_due_by_the_time_and_writing_takes_at_most_a_tenth_of_it(clock):
-    schedule, written = checkpoint.Schedule(0, minutes=10), []
+    schedule, written = checkpoints.Schedule(0, minutes=10), []
     for step in range(1, 2001):  # of ten seconds each; a checkpoint takes five minutes
         clock.seconds += 10
         if schedule.is_due(step):
@@ -445,5 +447,5 @@ def test_a_checkpoint_is_due_by_the_time_and_writing_takes_at_most_a_tenth_of_it
 
 
 def test_a_checkpoint_is_due_by_steps_where_a_recipe_names_them(clock):
-    schedule = checkpoint.Schedule(20, minutes=10)
+    schedule = checkpoints.Schedule(20, minutes=10)
     assert [step for step in range(1, 61) if schedule.is_due(step)] == [20, 40, 60]

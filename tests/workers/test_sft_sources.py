@@ -6,7 +6,7 @@ import pytest
 
 from tests.workers import tiny
 from workers.trainers import imitation
-from workers.trainers.events import Stop
+from workers.trainers.run.events import Stop
 
 pytestmark = pytest.mark.torch
 

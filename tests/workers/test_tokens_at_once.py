@@ -10,7 +10,7 @@ from transformers import LlamaModel
 
 from tests.workers import tiny
 from tests.workers.test_trainers_run import figures, losses, make_run, write_dataset
-from workers.trainers import runs
+from workers.trainers.run import runs
 
 pytestmark = pytest.mark.torch
 

@@ -9,8 +9,9 @@ import torch
 
 from tests.workers import tiny
 from workers.modeling import tokens
-from workers.trainers import checkpoint, events, figures, groups, loop, reward, runs
-from workers.trainers.events import Stop
+from workers.trainers import groups, reward
+from workers.trainers.run import checkpoints, events, loop, metrics, runs
+from workers.trainers.run.events import Stop
 
 pytestmark = pytest.mark.torch
 
@@ -264,7 +265,7 @@ def make_checkpoint(folder, step, marked=True):
     path.mkdir(parents=True)
     (path / "weights.bin").write_bytes(b"1234")
     if marked:
-        checkpoint.mark(path)
+        checkpoints.mark(path)
     return path
 
 
@@ -273,7 +274,7 @@ def test_the_newest_complete_checkpoint_counts(tmp_path):
     ten = make_checkpoint(tmp_path, 10)
     fifteen = make_checkpoint(tmp_path, 15, marked=False)
 
-    assert checkpoint.newest(tmp_path) == ten
+    assert checkpoints.newest(tmp_path) == ten
     assert not fifteen.exists()
 
 
@@ -281,12 +282,12 @@ def test_a_truncated_checkpoint_is_passed_over(tmp_path):
     five, ten = make_checkpoint(tmp_path, 5), make_checkpoint(tmp_path, 10)
     (ten / "weights.bin").write_bytes(b"12")
 
-    assert checkpoint.newest(tmp_path) == five
+    assert checkpoints.newest(tmp_path) == five
     assert not ten.exists()
 
 
 def test_without_a_checkpoint_there_is_none(tmp_path):
-    assert checkpoint.newest(tmp_path / "nothing") is None
+    assert checkpoints.newest(tmp_path / "nothing") is None
 
 
 # --- events, locks, recipes -------------------------------------------------------------------------------------------
@@ -397,7 +398,7 @@ def test_a_result_is_told_again(tmp_path, capsys):
 
     def write(folder):
         (folder / "model.safetensors").write_text("x")
-        return [figures.plain("loss", "train", 0.5)]
+        return [metrics.plain("loss", "train", 0.5)]
 
     run.publish(write)
     told = capsys.readouterr().out

@@ -12,7 +12,7 @@ import pytest
 
 from tests.workers import tiny
 from tests.workers.forked import Forked
-from workers.trainers import runs
+from workers.trainers.run import runs
 
 pytestmark = pytest.mark.torch
 

@@ -3,7 +3,7 @@
 import pytest
 
 from workers.trainers import verdicts
-from workers.trainers.events import Stop
+from workers.trainers.run.events import Stop
 
 pytestmark = pytest.mark.torch
 

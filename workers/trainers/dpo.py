@@ -11,7 +11,7 @@ where L_instruction is the mean negative log-likelihood of the winners' tokens a
 
 from __future__ import annotations
 
-from workers.trainers import runs
+from workers.trainers.run import runs
 
 if __name__ == "__main__":
     run = runs.begin("dpo")  # before the imports below, see there
@@ -21,8 +21,9 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
 from trl import DPOConfig, DPOTrainer
 
 from workers.modeling import tokens
-from workers.trainers import events, fitting, groups, loop, seq2seq
+from workers.trainers import fitting, groups, seq2seq
 from workers.trainers.groups import Group
+from workers.trainers.run import events, loop
 
 Answer = tuple[list[int], list[int]]  # token ids of a prompt and of what follows it
 

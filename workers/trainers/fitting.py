@@ -9,9 +9,9 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedTokenizerBase
 
 from workers.modeling import tokens
 from workers.modeling.tokens import Fitted
-from workers.trainers import events, figures
-from workers.trainers.events import Stop
-from workers.trainers.runs import Run
+from workers.trainers.run import events, metrics
+from workers.trainers.run.events import Stop
+from workers.trainers.run.runs import Run
 
 # Messages, the answers that are read after them, and whether each came to its own end
 Conversation = tuple[list[dict], list[str], list[bool]]
@@ -118,9 +118,9 @@ def counts(splits: list[str], fitted: list[Fitted], left_out: list[int] | None =
         "left_out": left_out or [0 for _ in fitted],
     }
     return [
-        figures.plain(name, slice, sum(part))
+        metrics.plain(name, slice, sum(part))
         for name, column in columns.items()
-        for slice, part in figures.sliced(splits, column)
+        for slice, part in metrics.sliced(splits, column)
         if sum(part)
     ]
 
@@ -133,5 +133,5 @@ def cut_by_sampler(splits: list[str], ended: list[list[bool]], what: str = "answ
     cut = [sum(not whole for whole in answers) for answers in ended]
     if total := sum(cut):
         events.log(f"{total} {what} were cut by the sampler: no end is taught.")
-    slices = [(slice, sum(part)) for slice, part in figures.sliced(splits, cut)]
-    return [figures.plain("sampler_cut", slice, count) for slice, count in slices if count]
+    slices = [(slice, sum(part)) for slice, part in metrics.sliced(splits, cut)]
+    return [metrics.plain("sampler_cut", slice, count) for slice, count in slices if count]

@@ -9,9 +9,10 @@ from transformers import PreTrainedTokenizerBase
 from modelops import rows
 from workers.modeling import tokens
 from workers.modeling.tokens import Fitted
-from workers.trainers import events, figures, fitting
-from workers.trainers.events import Stop
-from workers.trainers.runs import Run
+from workers.trainers import fitting
+from workers.trainers.run import events, metrics
+from workers.trainers.run.events import Stop
+from workers.trainers.run.runs import Run
 
 
 @dataclass(frozen=True)
@@ -132,14 +133,14 @@ def fit(
 
 def accuracy(groups: list[Group], scores: list[list[float]], name: str = "accuracy") -> list[dict]:
     """How often the higher score is the answer people preferred, for each slice; scores[i] belong to groups[i].texts."""
-    hits = [(figures.picks(values, group.pairs), len(group.pairs)) for group, values in zip(groups, scores)]
-    return [figures.share(name, slice, *zip(*part)) for slice, part in figures.sliced(*by_prompt(groups, hits))]
+    hits = [(metrics.picks(values, group.pairs), len(group.pairs)) for group, values in zip(groups, scores)]
+    return [metrics.share(name, slice, *zip(*part)) for slice, part in metrics.sliced(*by_prompt(groups, hits))]
 
 
 def loss(groups: list[Group], scores: list[list[float]]) -> list[dict]:
     """Mean over prompts of the mean pair loss, for each slice; n is the number of prompts."""
-    losses = [(figures.pair_loss(values, group.pairs), 1) for group, values in zip(groups, scores)]
-    return [figures.share("loss", slice, *zip(*part)) for slice, part in figures.sliced(*by_prompt(groups, losses))]
+    losses = [(metrics.pair_loss(values, group.pairs), 1) for group, values in zip(groups, scores)]
+    return [metrics.share("loss", slice, *zip(*part)) for slice, part in metrics.sliced(*by_prompt(groups, losses))]
 
 
 def by_prompt(groups: list[Group], values: list[tuple[float, int]]) -> tuple[list[str], list[tuple[float, int]]]:
@@ -155,8 +156,8 @@ def by_prompt(groups: list[Group], values: list[tuple[float, int]]) -> tuple[lis
 def counts(groups: list[Group]) -> list[dict]:
     """How many prompts and pairs each slice has."""
     found = []
-    for slice, part in figures.sliced(splits(groups), [len(group.pairs) for group in groups]):
-        found += [figures.plain("prompts", slice, len(part)), figures.plain("pairs", slice, sum(part))]
+    for slice, part in metrics.sliced(splits(groups), [len(group.pairs) for group in groups]):
+        found += [metrics.plain("prompts", slice, len(part)), metrics.plain("pairs", slice, sum(part))]
     return found
 
 

@@ -10,9 +10,10 @@ from transformers import PreTrainedTokenizerBase
 
 from modelops import rows
 from workers.modeling import tokens
-from workers.trainers import events, fitting
-from workers.trainers.events import Stop
-from workers.trainers.runs import Run
+from workers.trainers import fitting
+from workers.trainers.run import events
+from workers.trainers.run.events import Stop
+from workers.trainers.run.runs import Run
 
 Chosen = tuple[str, bool]  # a text, and whether it came to its own end
 Pieces = list[tuple[list[int], list[int]]]  # (read, learned) token ids

@@ -8,7 +8,7 @@ bad one λ (1 − σ(z − r)).
 
 from __future__ import annotations
 
-from workers.trainers import runs
+from workers.trainers.run import runs
 
 if __name__ == "__main__":
     run = runs.begin("kto")  # before the imports below, see there
@@ -20,9 +20,10 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
 from trl import KTOConfig, KTOTrainer
 
 from workers.modeling import tokens
-from workers.trainers import events, figures, fitting, loop, seq2seq, verdicts
+from workers.trainers import fitting, seq2seq, verdicts
 from workers.trainers.dpo import implicit_rewards
-from workers.trainers.events import Stop
+from workers.trainers.run import events, loop, metrics
+from workers.trainers.run.events import Stop
 from workers.trainers.verdicts import Labelled, of_rows
 
 
@@ -119,18 +120,18 @@ def mismatched(lessons: list[dict], at_once: int, longest: int) -> list[dict]:
 
 def accuracy(found: list[Labelled], rewards: list[list[float]]) -> list[dict]:
     """How often a prompt's good answer has a higher implicit reward than its bad one, for each slice."""
-    hits = [(of.split, figures.picks(values, of.pairs), len(of.pairs)) for of, values in zip(found, rewards)]
+    hits = [(of.split, metrics.picks(values, of.pairs), len(of.pairs)) for of, values in zip(found, rewards)]
     hits = [(split, (hit, count)) for split, hit, count in hits if count]
-    slices = figures.sliced([split for split, _ in hits], [hit for _, hit in hits])
-    return [figures.share("accuracy", slice, *zip(*part)) for slice, part in slices]
+    slices = metrics.sliced([split for split, _ in hits], [hit for _, hit in hits])
+    return [metrics.share("accuracy", slice, *zip(*part)) for slice, part in slices]
 
 
 def counts(found: list[Labelled]) -> list[dict]:
     """How many good and bad answers each slice has."""
     numbers = []
-    for slice, part in figures.sliced([of.split for of in found], [of.labels for of in found]):
+    for slice, part in metrics.sliced([of.split for of in found], [of.labels for of in found]):
         good = sum(map(sum, part))
-        numbers += [figures.plain("good", slice, good), figures.plain("bad", slice, sum(map(len, part)) - good)]
+        numbers += [metrics.plain("good", slice, good), metrics.plain("bad", slice, sum(map(len, part)) - good)]
     return numbers
 
 

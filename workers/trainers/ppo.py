@@ -14,7 +14,7 @@ weights, the optimiser, β and the evaluations, which counts the rounds in its n
 
 from __future__ import annotations
 
-from workers.trainers import runs
+from workers.trainers.run import runs
 
 if __name__ == "__main__":
     run = runs.begin("ppo")  # before the imports below, see there
@@ -34,8 +34,7 @@ from modelops.recipes import PPORecipe
 from modelops.rows import has_ended
 from workers.engines.answers import Sample, row_seed
 from workers.modeling import tokens
-from workers.trainers import checkpoint, events, figures, fitting, imitation, loop, ppo_choice, ppo_math
-from workers.trainers.events import Stop
+from workers.trainers import fitting, imitation, ppo_choice, ppo_math
 from workers.trainers.imitation import Example
 from workers.trainers.ppo_choice import Choice
 from workers.trainers.ppo_collapse import Watch, repetition
@@ -55,6 +54,8 @@ from workers.trainers.ppo_models import (
     values_of,
     write,
 )
+from workers.trainers.run import checkpoints, events, loop, metrics
+from workers.trainers.run.events import Stop
 
 # Where one of these is no number, the weights are lost.
 LEARNED = ("policy_loss", "value_loss", "grad_norm", "value_grad_norm")
@@ -80,7 +81,7 @@ def train(run: runs.Run) -> None:
     choice.announce()
     done = last = resume(run, learner, choice, watch)
     events.emit("start", total=total)
-    schedule = checkpoint.Schedule(recipe.save_steps, recipe.save_minutes)
+    schedule = checkpoints.Schedule(recipe.save_steps, recipe.save_minutes)
     if done == 0 and choice.prompts:
         choice.evaluate(0)
 
@@ -115,7 +116,7 @@ def train(run: runs.Run) -> None:
     def measure(policy: PreTrainedModel) -> list[dict]:
         start = loop.in_float32(type(policy), run.model)
         measured = dataclasses.replace(models, policy=policy, reference=start)
-        return [*results(measured, prompts, recipe), figures.plain("published_round", "", chosen), *lost, *cut]
+        return [*results(measured, prompts, recipe), metrics.plain("published_round", "", chosen), *lost, *cut]
 
     loop.publish(models.policy, models.tokenizer, run, measure)
 
@@ -439,11 +440,11 @@ def warmth(number: int, rounds: int) -> float:
 
 def save(run: runs.Run, number: int, learner: Learner, choice: Choice, watch: Watch) -> None:
     """A checkpoint of this round; of those before, only the newest stays."""
-    before = checkpoint.newest(run.checkpoints)
+    before = checkpoints.newest(run.checkpoints)
     folder = run.checkpoints / f"checkpoint-{number}"
     folder.mkdir(parents=True)
     torch.save(learner.state() | {"choice": choice.state(), "watch": watch.state()}, folder / "state.pt")
-    checkpoint.mark(folder)
+    checkpoints.mark(folder)
     for old in set(run.checkpoints.glob("checkpoint-*")) - {folder, before}:
         shutil.rmtree(old)
 
@@ -453,7 +454,7 @@ def resume(run: runs.Run, learner: Learner, choice: Choice, watch: Watch) -> int
 
     One of an earlier Podium has no evaluations: those of the rounds to come decide then.
     """
-    folder = checkpoint.newest(run.checkpoints)
+    folder = checkpoints.newest(run.checkpoints)
     if folder is None:
         return 0
     state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
@@ -479,9 +480,9 @@ def results(models: Models, prompts: list[dict], recipe: PPORecipe) -> list[dict
     told = {"reward": now.rewards, "start_reward": scores(models, asked, before, recipe), "kl": now.kl}
     splits = [prompt["split"] for prompt in asked]
     return [
-        figures.share(name, slice, part, [1] * len(part))
+        metrics.share(name, slice, part, [1] * len(part))
         for name, values in told.items()
-        for slice, part in figures.sliced(splits, values)
+        for slice, part in metrics.sliced(splits, values)
     ]
 
 

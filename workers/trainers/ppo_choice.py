@@ -13,8 +13,9 @@ import torch
 
 from modelops.recipes import PPORecipe
 from workers.engines.answers import Sample, row_seed
-from workers.trainers import events, ppo_math
+from workers.trainers import ppo_math
 from workers.trainers.ppo_models import Models, read, scores, trained, write
+from workers.trainers.run import events
 
 EXAMINED = 64  # prompts of a split that are answered
 SLOT = -2  # of the seeds, so that no evaluation draws what a round or the final figures do

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from workers.engines.answers import Sample
-from workers.trainers import events
+from workers.trainers.run import events
 
 MOST_ALIKE = 0.5  # share of a round's answers that are the same one
 FEWEST_PAIRS = 1 / 3  # distinct pairs of tokens, over those of the first round

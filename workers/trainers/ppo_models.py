@@ -33,9 +33,10 @@ from workers.engines.local import LocalEngine
 from workers.modeling import tokens
 from workers.modeling.device import autocast
 from workers.modeling.weights import use_float32_head
-from workers.trainers import events, fit, loop, ppo_math, reward
-from workers.trainers.events import Stop
-from workers.trainers.runs import Run
+from workers.trainers import ppo_math, reward
+from workers.trainers.run import events, loop, memory_check
+from workers.trainers.run.events import Stop
+from workers.trainers.run.runs import Run
 
 Answer = tuple[list[int], list[int]]  # token ids of a prompt and of what follows it
 DRAWN_AT_ONCE = {"cpu": 64, "cuda": 256}
@@ -65,7 +66,7 @@ def load(run: Run) -> Models:
     same = tokenizer.get_vocab() == scorer_tokenizer.get_vocab()
     lora, value_from = run.recipe.lora, judge.model if same else run.model
     beside = (() if lora else (run.model,)) + (() if lora and same else (judge.model,))
-    fit.check(run.recipe, [run.model, value_from], beside)
+    memory_check.check(run.recipe, [run.model, value_from], beside)
     value = scoring(judge, scorer_tokenizer) if same else scoring(run, tokenizer, num_labels=1)
     events.log(
         f"The value model starts from the {'reward model' if same else 'policy: the reward model reads other tokens'}."

@@ -16,7 +16,7 @@ starts alone: body, data and loss are the same. It is not how unsure the model i
 
 from __future__ import annotations
 
-from workers.trainers import runs
+from workers.trainers.run import runs
 
 if __name__ == "__main__":
     run = runs.begin("reward")  # before the imports below, see there
@@ -40,10 +40,11 @@ from modelops.rows import has_ended
 from workers.modeling import gradient_cache, prefix_packing, tokens
 from workers.modeling.device import autocast
 from workers.modeling.weights import use_float32_head
-from workers.trainers import events, figures, fitting, groups, loop
-from workers.trainers.events import Stop
+from workers.trainers import fitting, groups
 from workers.trainers.groups import Group
 from workers.trainers.ranking_loss import ranking_loss
+from workers.trainers.run import events, loop, metrics
+from workers.trainers.run.events import Stop
 
 TOKENS_AT_ONCE = {"cpu": 1280, "cuda": 32768}  # whose activations are kept for one backward pass
 TRAIN_PROMPTS_SCORED = 500  # at the end: enough for the shift, and for a figure to hold the held-out one against
@@ -106,7 +107,7 @@ def train(run: runs.Run) -> None:
             *results(found, values),
             *lost,
             *spread_of_heads(found, spreads, run.recipe.heads),
-            figures.plain("reward_shift", source, shift),
+            metrics.plain("reward_shift", source, shift),
         ]
 
     loop.publish(model, tokenizer, run, measure)
@@ -308,8 +309,8 @@ def spread_of_heads(found: list[Group], spreads: list[list[float]], heads: int) 
     """
     if heads == 1:
         return []
-    parts = figures.sliced(groups.splits(found), [(sum(values), len(values)) for values in spreads])
-    return [figures.share("reward_std", slice, *zip(*part)) for slice, part in parts]
+    parts = metrics.sliced(groups.splits(found), [(sum(values), len(values)) for values in spreads])
+    return [metrics.share("reward_std", slice, *zip(*part)) for slice, part in parts]
 
 
 def demonstrated_rows(run: runs.Run, tokenizer) -> list[list[int]]:

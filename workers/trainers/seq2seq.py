@@ -11,9 +11,9 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM, DataCollatorForSeq2S
 from transformers import Seq2SeqTrainingArguments as Arguments
 
 from workers.modeling import tokens
-from workers.trainers import loop
-from workers.trainers.events import Stop
-from workers.trainers.runs import Run
+from workers.trainers.run import loop
+from workers.trainers.run.events import Stop
+from workers.trainers.run.runs import Run
 
 IGNORED = -100  # the label that torch's cross-entropy leaves out
 

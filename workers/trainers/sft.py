@@ -7,7 +7,7 @@ way with transformers' own trainer.
 
 from __future__ import annotations
 
-from workers.trainers import runs
+from workers.trainers.run import runs
 
 if __name__ == "__main__":
     run = runs.begin("sft")  # before the imports below, see there
@@ -20,9 +20,10 @@ from trl import SFTConfig, SFTTrainer, pack_dataset
 
 from modelops import rows
 from workers.modeling import tokens
-from workers.trainers import events, figures, fitting, imitation, loop, seq2seq
-from workers.trainers.events import Stop
+from workers.trainers import fitting, imitation, seq2seq
 from workers.trainers.imitation import Example, Pieces
+from workers.trainers.run import events, loop, metrics
+from workers.trainers.run.events import Stop
 
 
 def train(run: runs.Run) -> None:
@@ -115,8 +116,8 @@ def labelled(prompt: list[int], answer: list[int]) -> dict:
 def losses(found: list[Example], logprobs: list[float], lengths: list[int]) -> list[dict]:
     """The mean negative log-likelihood per token for each slice, with an interval; n is its number of tokens."""
     return [
-        figures.share("loss", slice, [-value for value, _ in part], [length for _, length in part])
-        for slice, part in figures.sliced([e.split for e in found], list(zip(logprobs, lengths)))
+        metrics.share("loss", slice, [-value for value, _ in part], [length for _, length in part])
+        for slice, part in metrics.sliced([e.split for e in found], list(zip(logprobs, lengths)))
     ]
 
 

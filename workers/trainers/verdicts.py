@@ -8,9 +8,10 @@ from transformers import PreTrainedTokenizerBase
 
 from modelops import rows
 from workers.modeling.tokens import Fitted
-from workers.trainers import events, fitting
-from workers.trainers.events import Stop
-from workers.trainers.runs import Run
+from workers.trainers import fitting
+from workers.trainers.run import events
+from workers.trainers.run.events import Stop
+from workers.trainers.run.runs import Run
 
 
 @dataclass(frozen=True)

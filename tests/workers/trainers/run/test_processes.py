@@ -10,7 +10,7 @@ import pytest
 
 from tests.workers import tiny
 from tests.workers.test_trainers_run import figures, losses, make_run, write_dataset
-from workers.trainers import runs
+from workers.trainers.run import runs
 
 pytestmark = pytest.mark.torch
 
@@ -146,7 +146,7 @@ def test_an_adapter_in_shards_is_merged_and_kept_beside(place, in_shards, alone)
 def test_shards_are_refused_on_a_processor(place, monkeypatch):
     """accelerate would hold a copy in each process, without a word."""
     from workers.trainers import sft
-    from workers.trainers.events import Stop
+    from workers.trainers.run.events import Stop
 
     run = make_run(place, "refused", "sft", **SETTINGS["sft"])
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
@@ -156,7 +156,7 @@ def test_shards_are_refused_on_a_processor(place, monkeypatch):
 
 def test_ppo_refuses_several_processes(place, monkeypatch):
     from workers.trainers import ppo
-    from workers.trainers.events import Stop
+    from workers.trainers.run.events import Stop
 
     run = make_run(place, "ppo", "ppo")
     monkeypatch.setenv("WORLD_SIZE", "2")

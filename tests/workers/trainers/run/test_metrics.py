@@ -2,7 +2,8 @@
 
 import pytest
 
-from workers.trainers import figures, groups
+from workers.trainers import groups
+from workers.trainers.run import metrics
 
 pytestmark = pytest.mark.torch
 
@@ -14,13 +15,13 @@ def ranked(prompt, split):
 
 
 def test_equal_scores_count_one_half():
-    assert figures.picks([1.0, 1.0, 0.5], [(0, 1), (0, 2), (2, 1)]) == 1.5
+    assert metrics.picks([1.0, 1.0, 0.5], [(0, 1), (0, 2), (2, 1)]) == 1.5
 
 
 def test_an_interval_draws_prompts_not_pairs():
     """A hundred pairs of one prompt are one observation; a hundred prompts are many."""
-    assert figures.interval([70, 30], [100, 100]) == (0.3, 0.7)
-    low, high = figures.interval([1] * 70 + [0] * 30, [1] * 100)
+    assert metrics.interval([70, 30], [100, 100]) == (0.3, 0.7)
+    low, high = metrics.interval([1] * 70 + [0] * 30, [1] * 100)
     assert 0.58 < low < 0.64 < 0.76 < high < 0.82
 
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from modelops import recipes, rows
 from workers.parent_death import end_with_parent
-from workers.trainers import card, events
-from workers.trainers.events import Stop
+from workers.trainers.run import events, model_card
+from workers.trainers.run.events import Stop
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -89,7 +89,7 @@ class Run:
         settings = {"kind": self.kind, "settings": dataclasses.asdict(self.recipe)}
         (part / "recipe.json").write_text(json.dumps(settings, indent=2))
         (part / "metrics.json").write_text(json.dumps(figures, indent=2))
-        (part / "README.md").write_text(card.text(self, figures))
+        (part / "README.md").write_text(model_card.text(self, figures))
         flush_tree(part)
         os.rename(part, self.out)
         flush(self.out.parent)

@@ -12,7 +12,7 @@ import torch
 from accelerate import PartialState
 from transformers import TrainerCallback
 
-from workers.trainers.runs import flush, flush_tree
+from workers.trainers.run.runs import flush, flush_tree
 
 MARKER = "complete.json"
 WRITING = 0.1  # of the time at most, where checkpoints are written by the time

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from workers.trainers.runs import Run
+    from workers.trainers.run.runs import Run
 
 TEMPLATE = """---
 library_name: transformers

@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 
 from tests.workers import tiny
 from tests.workers.test_trainers_run import make_run, write_dataset
-from workers.trainers import card, checkpoint, dpo, events, kto, loop, ppo, reward, runs, sft
+from workers.trainers import dpo, kto, ppo, reward, sft
+from workers.trainers.run import checkpoints, events, loop, model_card, runs
 
 pytestmark = pytest.mark.torch
 
@@ -67,12 +68,12 @@ def in_the_first_step(patch, run):
     def mark(folder):
         raise Killed
 
-    patch.setattr(checkpoint, "mark", mark)
+    patch.setattr(checkpoints, "mark", mark)
 
 
 def before_the_last_checkpoint_is_whole(patch, run):
-    mark = checkpoint.mark
-    patch.setattr(checkpoint, "mark", lambda folder: killed() if folder.name.endswith(f"-{STEPS}") else mark(folder))
+    mark = checkpoints.mark
+    patch.setattr(checkpoints, "mark", lambda folder: killed() if folder.name.endswith(f"-{STEPS}") else mark(folder))
 
 
 def after_the_last_step(patch, run):
@@ -88,7 +89,7 @@ def after_the_figures(patch, run):
 
 
 def while_the_result_is_written(patch, run):
-    patch.setattr(card, "text", killed)
+    patch.setattr(model_card, "text", killed)
 
 
 def once_the_result_is_there(patch, run):

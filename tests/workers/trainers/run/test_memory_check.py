@@ -16,8 +16,8 @@ from workers import sampling_job
 from workers.engines import memory
 from workers.engines.local import auto_class
 from workers.modeling import prefix_packing, weights
-from workers.trainers import fit, loop, runs
-from workers.trainers.events import Stop
+from workers.trainers.run import loop, memory_check, runs
+from workers.trainers.run.events import Stop
 
 pytestmark = pytest.mark.torch
 
@@ -39,7 +39,7 @@ def test_weights_and_adapter_are_counted_from_the_files_as_they_are_once_loaded(
     from peft import get_peft_model
 
     folder = tiny.save(tmp_path / "m") if family == "llama" else tiny.save_other(tmp_path / "m", family)
-    size = fit.Size.of(folder)
+    size = memory_check.Size.of(folder)
     model = auto_class(folder).from_pretrained(folder)
 
     assert size.weights == model.num_parameters() + buffers
@@ -47,7 +47,7 @@ def test_weights_and_adapter_are_counted_from_the_files_as_they_are_once_loaded(
     assert 4 * size.adapter == adapted.num_parameters(only_trainable=True)
 
 
-SIZE = fit.Size(weights=1000, adapter=10, layers=2, width=8, vocabulary=100)
+SIZE = memory_check.Size(weights=1000, adapter=10, layers=2, width=8, vocabulary=100)
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,12 @@ SIZE = fit.Size(weights=1000, adapter=10, layers=2, width=8, vocabulary=100)
     ],
 )
 def test_what_learns_takes_its_weights_gradients_and_moments(told, frozen, bytes_):
-    assert fit.learning(SIZE, recipes.read("sft", told), frozen) == bytes_
+    assert memory_check.learning(SIZE, recipes.read("sft", told), frozen) == bytes_
 
 
 def test_the_floor_of_activations_is_one_short_row():
-    assert fit.activations(SIZE, recipes.read("sft", {}), scores=True) == 128 * (2 * 2 * 8 + 4 * 100)
-    assert fit.activations(SIZE, recipes.read("sft", {"max_length": 16}), scores=False) == 16 * 2 * 2 * 8
+    assert memory_check.activations(SIZE, recipes.read("sft", {}), scores=True) == 128 * (2 * 2 * 8 + 4 * 100)
+    assert memory_check.activations(SIZE, recipes.read("sft", {"max_length": 16}), scores=False) == 16 * 2 * 2 * 8
 
 
 @pytest.mark.parametrize(
@@ -82,36 +82,36 @@ def test_a_job_that_clearly_can_t_fit_is_refused_with_the_settings_that_would_he
 ):
     """`room` is a share of what training an adapter takes."""
     recipe = recipes.read("sft", told)
-    size = fit.Size.of(place / "model")
+    size = memory_check.Size.of(place / "model")
     adapter = recipes.read("sft", {"lora": True})
-    takes = fit.learning(size, adapter, torch.float32) + fit.activations(size, adapter, True)
+    takes = memory_check.learning(size, adapter, torch.float32) + memory_check.activations(size, adapter, True)
     monkeypatch.setattr(memory, "available", lambda device: room * takes)
     if words is None:
-        return fit.check(recipe, [place / "model"])
+        return memory_check.check(recipe, [place / "model"])
     with pytest.raises(Stop) as refusal:
-        fit.check(recipe, [place / "model"])
+        memory_check.check(recipe, [place / "model"])
     assert words in str(refusal.value)
     assert str(refusal.value).startswith("This job takes at least ")
 
 
 def test_an_adapter_in_half_the_format_is_named_where_it_would_fit(place, monkeypatch):
-    size = fit.Size.of(place / "model")
+    size = memory_check.Size.of(place / "model")
     recipe = recipes.read("sft", {"lora": True, "lora_rank": 1})
-    half = fit.learning(size, recipe, torch.bfloat16) + fit.activations(size, recipe, True)
+    half = memory_check.learning(size, recipe, torch.bfloat16) + memory_check.activations(size, recipe, True)
     monkeypatch.setattr(memory, "available", lambda device: half + 1)
     with pytest.raises(Stop, match=r"in bfloat16 \(lora, dtype\)"):
-        fit.check(recipe, [place / "model"])
+        memory_check.check(recipe, [place / "model"])
 
 
 def test_ppo_counts_all_its_models(place, monkeypatch):
     recipe = recipes.read("ppo", {"lora": False})
     model = place / "model"
-    size = fit.Size.of(model)
-    room = 2 * fit.learning(size, recipe, torch.float32) + fit.activations(size, recipe, True)
+    size = memory_check.Size.of(model)
+    room = 2 * memory_check.learning(size, recipe, torch.float32) + memory_check.activations(size, recipe, True)
     monkeypatch.setattr(memory, "available", lambda device: room)
-    fit.check(recipe, [model, model])
+    memory_check.check(recipe, [model, model])
     with pytest.raises(Stop):
-        fit.check(recipe, [model, model], still=(model, model))
+        memory_check.check(recipe, [model, model], still=(model, model))
 
 
 @pytest.mark.parametrize("kind", ["sft", "dpo", "kto", "reward"])

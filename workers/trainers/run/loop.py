@@ -27,9 +27,11 @@ from modelops.recipes import TrainRecipe
 from workers.engines.local import auto_class
 from workers.modeling import tokens, weights
 from workers.modeling.device import autocast, best_device, best_dtype, computing_in
-from workers.trainers import checkpoint, events, figures, fit
-from workers.trainers.events import Stop
-from workers.trainers.runs import Run, is_first, processes
+from workers.trainers.run import checkpoints as checkpoint
+from workers.trainers.run import events, memory_check
+from workers.trainers.run import metrics as figures
+from workers.trainers.run.events import Stop
+from workers.trainers.run.runs import Run, is_first, processes
 
 TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 16384}  # in one forward pass: more is no faster, and needs the memory
 SILENT_SECONDS = 30
@@ -113,7 +115,7 @@ def load(auto: type, run: Run, dtype: torch.dtype | None = None, **more) -> PreT
     """
     dtype = dtype or (best_dtype() if run.recipe.lora else torch.float32)
     more |= attention(run.recipe)
-    fit.check(run.recipe, [run.model], scores=auto is not AutoModelForSequenceClassification)
+    memory_check.check(run.recipe, [run.model], scores=auto is not AutoModelForSequenceClassification)
     try:
         return weights.load(auto, run.model, dtype, **more)
     except ImportError as error:

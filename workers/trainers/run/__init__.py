@@ -1,0 +1,1 @@
+"""The run of a trainer: its recipe, events, checkpoints, figures and loop."""
