@@ -45,8 +45,9 @@ from benchmarks import human_rankings  # noqa: E402
 from modelops import rows  # noqa: E402
 from modelops.rows import HELD_OUT  # noqa: E402
 from workers.modeling import tokens  # noqa: E402
-from workers.trainers import groups, reward  # noqa: E402
-from workers.trainers.groups import Group  # noqa: E402
+from workers.trainers import reward  # noqa: E402
+from workers.trainers.data import comparisons  # noqa: E402
+from workers.trainers.data.comparisons import Group  # noqa: E402
 from workers.trainers.run import metrics  # noqa: E402
 
 Scores = list[list[float]]  # of each group's texts
@@ -118,7 +119,7 @@ def root(messages: list[dict]) -> str:
 
 def held_out_of(scratch: Path, dataset: Path, model: Path, quick: bool, keep: Path | None, fold: int):
     """(held-out groups, their scores by model's name), learned now or kept by an earlier run."""
-    found = groups.of_rows(list(rows.read(dataset)))
+    found = comparisons.of_rows(list(rows.read(dataset)))
     out = [place for place, group in enumerate(found) if group.split in HELD_OUT]
     kept = (keep or scratch) / f"scores-{fold}{'-quick' if quick else ''}.json"
     if not kept.exists():

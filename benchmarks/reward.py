@@ -186,12 +186,13 @@ def learned(side: str, folder: Path) -> float:
 
 def held_out_accuracy(model, tokenizer, rows: list[dict]) -> float:
     """The share of the held-out pairs that the model puts in the right order."""
-    from workers.trainers import groups, reward
+    from workers.trainers import reward
+    from workers.trainers.data import comparisons
 
-    found = [group for group in groups.of_rows(rows) if group.split != "train"]
+    found = [group for group in comparisons.of_rows(rows) if group.split != "train"]
     answers = [[prompt + answer for prompt, answer in group.answers(tokenizer, 512)] for group in found]
     scores = [reward.score(model, part, tokenizer.pad_token_id) for part in answers]
-    return next(figure["value"] for figure in groups.accuracy(found, scores) if figure["slice"] == "held-out")
+    return next(figure["value"] for figure in comparisons.accuracy(found, scores) if figure["slice"] == "held-out")
 
 
 def trained(side: str, model: Path, folder: Path, rows: list[dict], until=None, **settings) -> tuple:
@@ -205,13 +206,14 @@ def trained(side: str, model: Path, folder: Path, rows: list[dict], until=None, 
     from modelops import recipes
     from workers.modeling import tokens
     from workers.modeling.weights import use_float32_head
-    from workers.trainers import groups, reward
+    from workers.trainers import reward
+    from workers.trainers.data import comparisons
     from workers.trainers.run import loop, runs
 
     recipe = recipes.read("reward", settings | {"save_steps": 10**6})
     run = runs.Run(folder, "reward", recipe, model, folder, folder / "out")
     tokenizer = tokens.load_tokenizer(model)
-    found = [group for group in groups.of_rows(rows) if group.split == "train"]
+    found = [group for group in comparisons.of_rows(rows) if group.split == "train"]
     set_seed(recipe.seed)
     scorer = loop.load(AutoModelForSequenceClassification, run, num_labels=1)
     scorer.config.pad_token_id = tokenizer.pad_token_id

@@ -52,10 +52,10 @@ def test_the_dataset_and_the_preview_count_them(imported):
 
 @pytest.mark.torch
 def test_kto_learns_from_all_of_them(imported):
-    from workers.trainers import verdicts
+    from workers.trainers.data import binary_labels
 
     dataset, _ = labels(imported)
-    found = verdicts.of_rows(list(rows.read(datasets.path(dataset))), "half")
+    found = binary_labels.of_rows(list(rows.read(datasets.path(dataset))), "half")
     whole = [label for of in found for label in of.labels]
     assert (whole.count(True), whole.count(False)) == (150, 150)
 
@@ -63,10 +63,10 @@ def test_kto_learns_from_all_of_them(imported):
 @pytest.mark.torch
 @pytest.mark.parametrize("which", ["half", "best", "ratings"])
 def test_the_dataset_counts_what_kto_would_learn_from(imported, which):
-    from workers.trainers import verdicts
+    from workers.trainers.data import binary_labels
 
     dataset, _ = labels(imported)
-    found = verdicts.of_rows(list(rows.read(datasets.path(dataset))), which)
+    found = binary_labels.of_rows(list(rows.read(datasets.path(dataset))), which)
     trained = [label for of in found if of.split == "train" for label in of.labels]
     right = {"good": trained.count(True), "bad": trained.count(False)}
     assert dataset.counts["kto"][which] == right

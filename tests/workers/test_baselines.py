@@ -49,7 +49,7 @@ def test_no_fold_asks_the_model_of_another_and_a_stopped_run_finds_its_scores(tm
 
 def test_f1_counts_the_pairs_that_the_earlier_answer_wins():
     from benchmarks import baselines
-    from workers.trainers.groups import of_row
+    from workers.trainers.data.comparisons import of_row
 
     turn = [{"role": "user", "content": "Why?"}]
     answers = [{"id": i, "text": text} for i, text in enumerate("abc")]

@@ -12,7 +12,8 @@ from modelops import recipes, rows
 from tests.workers import tiny
 from tests.workers.test_trainers_run import figures, make_run
 from workers.modeling import tokens
-from workers.trainers import groups, imitation, ppo, reward, verdicts
+from workers.trainers import ppo, reward
+from workers.trainers.data import binary_labels, comparisons, targets
 from workers.trainers.run import loop, runs
 
 pytestmark = pytest.mark.torch
@@ -126,9 +127,9 @@ def test_the_pretraining_mix_teaches_no_cut_text_to_end(place, words, monkeypatc
 def test_plain_text_and_demonstrations_that_were_cut_get_no_end(words, tmp_path):
     text = {"text": "The sea", "split": "train", "finish_reason": "length"}
     demonstration = text | {"messages": TURN}
-    parts = [imitation.examples([text], "text"), imitation.examples([demonstration], "demonstrations")]
+    parts = [targets.examples([text], "text"), targets.examples([demonstration], "demonstrations")]
     run = runs.Run(tmp_path, "sft", recipes.read("sft", {"max_length": 64}), tmp_path, tmp_path, tmp_path)
-    pieces, lost = imitation.fit(run, words, parts)
+    pieces, lost = targets.fit(run, words, parts)
 
     read = [words.decode(sum(map(list, piece), [])) for part in pieces for example in part for piece in example]
     assert [text.endswith("The sea") for text in read] == [True, True]
@@ -138,12 +139,12 @@ def test_plain_text_and_demonstrations_that_were_cut_get_no_end(words, tmp_path)
 def test_a_text_that_the_model_ended_once_has_an_end():
     row = judged(1)
     row["answers"][1]["text"] = row["answers"][0]["text"]
-    group, labelled = groups.of_row(row), verdicts.of_row(row, "best")
+    group, labelled = comparisons.of_row(row), binary_labels.of_row(row, "best")
 
     assert rows.ended(row) == {"Yes 1 whole": True, "No 1 whole": True, "No 1 cut": False}
     assert dict(zip(group.texts, group.ended)) == rows.ended(row)
     assert dict(zip(labelled.texts, labelled.ended)) == rows.ended(row)
-    assert [(one.text, one.ended) for one in imitation.examples([row], "best")] == [("Yes 1 whole", True)]
+    assert [(one.text, one.ended) for one in targets.examples([row], "best")] == [("Yes 1 whole", True)]
 
 
 def test_an_answer_that_was_cut_before_its_first_word_is_not_imitated(capsys):
@@ -151,7 +152,7 @@ def test_an_answer_that_was_cut_before_its_first_word_is_not_imitated(capsys):
     row["answers"][1]["text"] = ""
     row["judgments"] = [{"ranks": [2, 1, 3, 3]}]
 
-    assert imitation.examples([row], "best") == []
+    assert targets.examples([row], "best") == []
     assert "Leaves out 1 answers that were cut before their first word." in capsys.readouterr().out
 
 
@@ -160,7 +161,7 @@ def test_an_empty_winner_that_was_cut_is_no_lesson_of_dpo(words):
 
     row = judged(1)
     row["answers"][1]["text"] = ""
-    group = groups.of_row(row)
+    group = comparisons.of_row(row)
     lessons = dpo.lessons(group, group.answers(words, 64), [0.0] * len(group.texts))
 
     assert len(group.lessons) == 4
@@ -173,7 +174,7 @@ def test_stored_answers_are_scored_as_the_best_of_several_are(words):
     texts = [answer["text"] for answer in row["answers"]]
     right = tokens.fitted(words, row["messages"], texts, 64, [True, False, True, False]).rows
 
-    assert groups.of_row(row).answers(words, 64) == right
+    assert comparisons.of_row(row).answers(words, 64) == right
 
 
 def test_the_shift_reads_a_cut_demonstration_without_an_end(words, capsys):

@@ -9,7 +9,8 @@ import torch
 
 from tests.workers import tiny
 from workers.modeling import tokens
-from workers.trainers import groups, reward
+from workers.trainers import reward
+from workers.trainers.data import comparisons
 from workers.trainers.run import checkpoints, events, loop, metrics, runs
 from workers.trainers.run.events import Stop
 
@@ -107,33 +108,33 @@ def test_a_tokenizer_that_pads_with_its_end_token_gets_another_pad(tmp_path):
 
 
 def test_a_tie_makes_no_pair_and_a_prompt_without_pairs_is_left_out():
-    found = groups.of_rows([row([1, 2, 2, 1]), row([1, 1, 1, 1]), row([])])
+    found = comparisons.of_rows([row([1, 2, 2, 1]), row([1, 1, 1, 1]), row([])])
     assert [group.pairs for group in found] == [[(0, 1), (0, 2), (3, 1), (3, 2)]]
 
 
 def test_an_answer_that_no_pair_names_is_not_read():
-    group = groups.of_row(row([2, 1, 1, 1], texts="abbb") | {"judgments": [{"ranks": [2, 1]}]})
+    group = comparisons.of_row(row([2, 1, 1, 1], texts="abbb") | {"judgments": [{"ranks": [2, 1]}]})
     assert (group.texts, group.pairs) == (["a", "b"], [(1, 0)])
 
 
 def test_equal_texts_are_one_answer_and_never_a_pair():
-    group = groups.of_row(row([1, 2, 3, 4], texts="aabb"))
+    group = comparisons.of_row(row([1, 2, 3, 4], texts="aabb"))
     assert (group.texts, group.pairs) == (["a", "b"], [(0, 1)] * 4)
 
 
 def test_a_recipe_learns_from_the_pairs_it_names_and_is_judged_on_all():
-    group = groups.of_row(row([3, 1, 2], texts="abc"), "best")
+    group = comparisons.of_row(row([3, 1, 2], texts="abc"), "best")
     assert (group.pairs, group.lessons) == ([(1, 0), (1, 2), (2, 0)], [(1, 0), (1, 2)])
 
 
 def test_without_a_training_pair_the_trainer_says_so():
     with pytest.raises(Stop, match="No pair to learn from"):
-        groups.of_rows([row([1, 2, 3, 4], split="test"), row([1, 1, 1, 1])])
+        comparisons.of_rows([row([1, 2, 3, 4], split="test"), row([1, 1, 1, 1])])
 
 
 def test_a_broken_row_is_named():
     with pytest.raises(Stop, match="Row 2 "):
-        groups.of_rows([row([1, 2, 3, 4]), {"prompt_id": "p", "text": "a demonstration"}])
+        comparisons.of_rows([row([1, 2, 3, 4]), {"prompt_id": "p", "text": "a demonstration"}])
 
 
 # --- the ranking loss -------------------------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ def scorer(folder):
 
 def test_each_distinct_answer_is_forwarded_once(scorer, tokenizer, monkeypatch):
     monkeypatch.setattr(reward.packed, "FAMILIES", set())
-    group = groups.of_row(row([[1, 2, 2, 3], [1, 1, 2, 3], [2, 1, 3, 4]], texts=["Yes", "No", "No", "Why?"]))
+    group = comparisons.of_row(row([[1, 2, 2, 3], [1, 1, 2, 3], [2, 1, 3, 4]], texts=["Yes", "No", "No", "Why?"]))
     inputs = reward.collate([example(group, tokenizer)], tokenizer.pad_token_id, of=1)
     seen = []
     scorer.register_forward_hook(lambda *call: seen.append(call[2].logits.shape[0]))
@@ -197,7 +198,7 @@ def test_each_distinct_answer_is_forwarded_once(scorer, tokenizer, monkeypatch):
 @torch.inference_mode()
 def test_the_head_reads_the_last_real_token(scorer, tokenizer):
     texts = ["Yes", "No, I am sorry, I can't help with that.", "ends in a pad<|endoftext|>"]
-    group = groups.of_row(row([1, 2, 3], texts=texts))
+    group = comparisons.of_row(row([1, 2, 3], texts=texts))
     ids, mask = tokens.padded(example(group, tokenizer)["answers"], tokenizer.pad_token_id)
 
     hidden = scorer.model(ids, attention_mask=mask).last_hidden_state

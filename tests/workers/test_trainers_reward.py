@@ -11,7 +11,8 @@ from modelops import recipes
 from tests.workers import tiny
 from tests.workers.test_trainers import row
 from workers.modeling import gradient_cache, prefix_packing, tokens
-from workers.trainers import groups, reward
+from workers.trainers import reward
+from workers.trainers.data import comparisons
 from workers.trainers.ranking_loss import log_chances, ranking_loss
 
 pytestmark = pytest.mark.torch
@@ -92,7 +93,7 @@ def judged(*judgments, texts="ab"):
 
 
 def pairs(row, **settings):
-    group = groups.of_row(row, ties=settings.get("ties", "dropped") != "dropped")
+    group = comparisons.of_row(row, ties=settings.get("ties", "dropped") != "dropped")
     return example(group, **settings)["pairs"]
 
 
@@ -158,7 +159,7 @@ def dropping(tmp_path_factory):
     folder = tiny.save_other(tmp_path_factory.mktemp("models") / "gpt2", "gpt2")
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2).train()
     texts = ["the sea and the sky " * i for i in range(1, 10)]
-    group = groups.of_row(row([3, 1, 2, 2, 5, 4, 6, 7, 3], texts=texts))
+    group = comparisons.of_row(row([3, 1, 2, 2, 5, 4, 6, 7, 3], texts=texts))
     return model, reward.collate([example(group)], tiny.tokenizer().pad_token_id, of=1)
 
 
@@ -325,6 +326,8 @@ def test_the_shift_is_the_mean_training_demonstration(dropping):
 
 def test_of_many_training_prompts_only_some_are_scored_but_every_held_out_one(monkeypatch):
     monkeypatch.setattr(reward, "TRAIN_PROMPTS_SCORED", 1)
-    found = [groups.of_row(row([1, 2], texts="ab", split=split)) for split in ("train", "test", "train", "validation")]
+    found = [
+        comparisons.of_row(row([1, 2], texts="ab", split=split)) for split in ("train", "test", "train", "validation")
+    ]
     tied = dataclasses.replace(found[1], pairs=[])
     assert reward.to_score([*found, tied]) == [0, 1, 3]

@@ -164,12 +164,13 @@ def test_a_reward_model_loads_and_its_mean_training_answer_scores_zero(place, un
 
     from modelops import recipes, rows
     from workers.modeling import tokens
-    from workers.trainers import groups, reward
+    from workers.trainers import reward
+    from workers.trainers.data import comparisons
 
     out = place / "undisturbed" / "out"
     model = AutoModelForSequenceClassification.from_pretrained(out).eval()
     tokenizer = tokens.load_tokenizer(out)
-    found = [group for group in groups.of_rows(list(rows.read(place / "dataset"))) if group.split == "train"]
+    found = [group for group in comparisons.of_rows(list(rows.read(place / "dataset"))) if group.split == "train"]
     recipe = recipes.read("reward", {})
     pad = tokenizer.pad_token_id
     answers = [reward.example(group, group.answers(tokenizer, 512), pad, recipe)["answers"] for group in found]

@@ -28,7 +28,7 @@ from workers.engines.draws import Sampler
 from workers.engines.endings import Endings
 from workers.modeling import tokens, weights
 from workers.modeling.device import best_device, best_dtype
-from workers.trainers import fitting
+from workers.trainers.data import truncation
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +56,10 @@ class LocalEngine:
         return engine
 
     def _take(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: int = fitting.NO_LIMIT
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: int = truncation.NO_LIMIT
     ) -> None:
         self.model, self.tokenizer, self.device = model, tokenizer, model.device
-        self.context = min(context, fitting.context(model.config))
+        self.context = min(context, truncation.context(model.config))
         self.decoder = decoder_of(model)
         self.ends = tokens.all_end_ids(model, tokenizer)
 
@@ -153,8 +153,8 @@ def examine(folder: str | Path, conversations: Iterable[list[dict]], max_tokens:
     conversation, or a prompt would keep less than the share `least_prompt` of its tokens.
     """
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    longest = room(fitting.context(config), max_tokens, config.is_encoder_decoder)
+    longest = room(truncation.context(config), max_tokens, config.is_encoder_decoder)
     tokenizer = tokens.load_tokenizer(folder)
-    fitted = fitting.read(tokenizer, ((messages, [], []) for messages in conversations), longest)
-    fitting.refuse(fitted, least_prompt, "lower max_tokens")
-    return fitting.sentences(fitted, longest)
+    fitted = truncation.read(tokenizer, ((messages, [], []) for messages in conversations), longest)
+    truncation.refuse(fitted, least_prompt, "lower max_tokens")
+    return truncation.sentences(fitted, longest)

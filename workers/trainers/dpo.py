@@ -21,8 +21,9 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
 from trl import DPOConfig, DPOTrainer
 
 from workers.modeling import tokens
-from workers.trainers import fitting, groups, seq2seq
-from workers.trainers.groups import Group
+from workers.trainers import seq2seq
+from workers.trainers.data import comparisons, truncation
+from workers.trainers.data.comparisons import Group
 from workers.trainers.run import events, loop
 
 Answer = tuple[list[int], list[int]]  # token ids of a prompt and of what follows it
@@ -32,11 +33,11 @@ def train(run: runs.Run) -> None:
     """Everything from the frozen rows to the published model."""
     # 1. The data: token ids of each prompt's distinct answers.
     seq2seq.refuse(run)
-    run = fitting.within_context(run)
+    run = truncation.within_context(run)
     recipe = run.recipe
     tokenizer = tokens.load_tokenizer(run.model)
     pad = tokenizer.pad_token_id
-    found, fitted, lost = groups.fit(run, groups.of_rows(run.rows(), recipe.pairs), tokenizer)
+    found, fitted, lost = comparisons.fit(run, comparisons.of_rows(run.rows(), recipe.pairs), tokenizer)
     answers = [part.rows for part in fitted]
 
     # 2. The model, and what it thinks of every answer before it learns: TRL would ask again for each pair.
@@ -75,7 +76,12 @@ def train(run: runs.Run) -> None:
     # 4. The result, and its figures.
     def measure(published: PreTrainedModel) -> list[dict]:
         rewards = implicit_rewards(run, published, answers, pad)
-        return [*groups.accuracy(found, rewards), *groups.loss(found, rewards), *groups.counts(found), *lost]
+        return [
+            *comparisons.accuracy(found, rewards),
+            *comparisons.loss(found, rewards),
+            *comparisons.counts(found),
+            *lost,
+        ]
 
     loop.publish(model, tokenizer, run, measure)
 

@@ -20,24 +20,25 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
 from trl import KTOConfig, KTOTrainer
 
 from workers.modeling import tokens
-from workers.trainers import fitting, seq2seq, verdicts
+from workers.trainers import seq2seq
+from workers.trainers.data import binary_labels, truncation
+from workers.trainers.data.binary_labels import Labelled, of_rows
 from workers.trainers.dpo import implicit_rewards
 from workers.trainers.run import events, loop, metrics
 from workers.trainers.run.events import Stop
-from workers.trainers.verdicts import Labelled, of_rows
 
 
 def train(run: runs.Run) -> None:
     """Everything from the frozen rows to the published model."""
     # 1. The data: token ids of each prompt's good and bad answers.
     seq2seq.refuse(run)
-    run = fitting.within_context(run)
+    run = truncation.within_context(run)
     recipe = run.recipe
     if recipe.batch < 2:
         raise Stop("KTO compares the answers of a batch with each other: choose a batch of at least 2.")
     tokenizer = tokens.load_tokenizer(run.model)
     pad = tokenizer.pad_token_id
-    found, fitted, lost = verdicts.fit(run, of_rows(run.rows(), recipe.labels), tokenizer)
+    found, fitted, lost = binary_labels.fit(run, of_rows(run.rows(), recipe.labels), tokenizer)
     answers = [part.rows for part in fitted]
 
     # 2. The model, and what it thinks of every answer before it learns.

@@ -34,8 +34,9 @@ from modelops.recipes import PPORecipe
 from modelops.rows import has_ended
 from workers.engines.answers import Sample, row_seed
 from workers.modeling import tokens
-from workers.trainers import fitting, imitation, ppo_choice, ppo_math
-from workers.trainers.imitation import Example
+from workers.trainers import ppo_choice, ppo_math
+from workers.trainers.data import targets, truncation
+from workers.trainers.data.targets import Example
 from workers.trainers.ppo_choice import Choice
 from workers.trainers.ppo_collapse import Watch, repetition
 from workers.trainers.ppo_models import (
@@ -64,13 +65,13 @@ LEARNED = ("policy_loss", "value_loss", "grad_norm", "value_grad_norm")
 def train(run: runs.Run) -> None:
     """Everything from the frozen rows to the published model."""
     # 1. The prompts, and what is rehearsed.
-    run = fitting.within_context(run)
+    run = truncation.within_context(run)
     recipe = checked(run)
     prompts = prompts_of(run.rows())
     to_answer = [prompt for prompt in prompts if prompt["split"] == "train"]
     if not to_answer:
         raise Stop("No prompt in the training split: freeze a dataset that has some.")
-    lost = fitting.fit_prompts(run, prompts)
+    lost = truncation.fit_prompts(run, prompts)
     rehearsed, cut = rehearsal(run, tokens.load_tokenizer(run.model))
     models = load(run)
     events.log(f"Computes in {str(loop.best_dtype()).removeprefix('torch.')} on {loop.best_device()}.")
@@ -165,7 +166,7 @@ def rehearsal(run: runs.Run, tokenizer: PreTrainedTokenizerBase) -> tuple[list[A
                 texts.append(Example(row.get("messages", []), row["text"], "train", has_ended(row)))
         except (KeyError, TypeError, AttributeError):
             raise Stop(f"Row {number} of the rehearsal dataset holds no text: choose another dataset.") from None
-    [parts], lost = imitation.fit(run, tokenizer, [texts])
+    [parts], lost = targets.fit(run, tokenizer, [texts])
     events.log(f"Rehearses {len(texts)} texts.")
     cut = [figure for figure in lost if figure["name"] == "sampler_cut"]
     return [piece for pieces in parts for piece in pieces if piece[1]], cut

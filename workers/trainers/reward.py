@@ -40,8 +40,8 @@ from modelops.rows import has_ended
 from workers.modeling import gradient_cache, prefix_packing, tokens
 from workers.modeling.device import autocast
 from workers.modeling.weights import use_float32_head
-from workers.trainers import fitting, groups
-from workers.trainers.groups import Group
+from workers.trainers.data import comparisons, truncation
+from workers.trainers.data.comparisons import Group
 from workers.trainers.ranking_loss import ranking_loss
 from workers.trainers.run import events, loop, metrics
 from workers.trainers.run.events import Stop
@@ -59,11 +59,13 @@ def train(run: runs.Run) -> None:
         raise Stop("The reward trainer does not run under FSDP: launch it with processes.yaml, a copy in each process.")
 
     # 1. The data: one example a prompt.
-    run = fitting.within_context(dataclasses.replace(run, recipe=preset(run.recipe)))
+    run = truncation.within_context(dataclasses.replace(run, recipe=preset(run.recipe)))
     tokenizer = tokens.load_tokenizer(run.model)
     demonstrations = demonstrated_rows(run, tokenizer)
     pad = tokenizer.pad_token_id
-    found, fitted, lost = groups.fit(run, groups.of_rows(run.rows(), ties=run.recipe.ties != "dropped"), tokenizer)
+    found, fitted, lost = comparisons.fit(
+        run, comparisons.of_rows(run.rows(), ties=run.recipe.ties != "dropped"), tokenizer
+    )
     examples = [example(group, part.rows, pad, run.recipe) for group, part in zip(found, fitted)]
     to_learn = [e for e, group in zip(examples, found) if group.split == "train" and e["pairs"]]
     if not to_learn:
@@ -295,10 +297,10 @@ def by_prompt(
 def results(found: list[Group], scores: list[list[float]]) -> list[dict]:
     """Accuracy beside that of always preferring the longer answer, loss, and counts."""
     return [
-        *groups.accuracy(found, scores),
-        *groups.accuracy(found, [group.lengths() for group in found], "longer_answer_accuracy"),
-        *groups.loss(found, scores),
-        *groups.counts(found),
+        *comparisons.accuracy(found, scores),
+        *comparisons.accuracy(found, [group.lengths() for group in found], "longer_answer_accuracy"),
+        *comparisons.loss(found, scores),
+        *comparisons.counts(found),
     ]
 
 
@@ -309,7 +311,7 @@ def spread_of_heads(found: list[Group], spreads: list[list[float]], heads: int) 
     """
     if heads == 1:
         return []
-    parts = metrics.sliced(groups.splits(found), [(sum(values), len(values)) for values in spreads])
+    parts = metrics.sliced(comparisons.splits(found), [(sum(values), len(values)) for values in spreads])
     return [metrics.share("reward_std", slice, *zip(*part)) for slice, part in parts]
 
 
@@ -317,8 +319,8 @@ def demonstrated_rows(run: runs.Run, tokenizer) -> list[list[int]]:
     """Token ids of the training split's demonstrations, prompts included; none where the run has none. Raises Stop."""
     mine = [row for row in run.demonstrations() if row["split"] == "train"][:TRAIN_PROMPTS_SCORED]
     asked = [(row["messages"], [row["text"]], [has_ended(row)]) for row in mine]
-    fitted = fitting.fit(run, tokenizer, asked)
-    fitting.cut_by_sampler([row["split"] for row in mine], [ended for *_, ended in asked], "demonstrations")
+    fitted = truncation.fit(run, tokenizer, asked)
+    truncation.cut_by_sampler([row["split"] for row in mine], [ended for *_, ended in asked], "demonstrations")
     both = [row for part in fitted for row in part.rows]
     return [tokens.without_end_pads(prompt + answer, tokenizer.pad_token_id) for prompt, answer in both]
 

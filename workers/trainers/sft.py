@@ -20,8 +20,9 @@ from trl import SFTConfig, SFTTrainer, pack_dataset
 
 from modelops import rows
 from workers.modeling import tokens
-from workers.trainers import fitting, imitation, seq2seq
-from workers.trainers.imitation import Example, Pieces
+from workers.trainers import seq2seq
+from workers.trainers.data import targets, truncation
+from workers.trainers.data.targets import Example, Pieces
 from workers.trainers.run import events, loop, metrics
 from workers.trainers.run.events import Stop
 
@@ -29,14 +30,14 @@ from workers.trainers.run.events import Stop
 def train(run: runs.Run) -> None:
     """Everything from the frozen rows to the published model."""
     # 1. The data: what there is to imitate, as token ids.
-    run, encoder_decoder = fitting.within_context(run), seq2seq.asked(run)
+    run, encoder_decoder = truncation.within_context(run), seq2seq.asked(run)
     recipe = run.recipe
-    parts = [imitation.examples(run.rows(), recipe.source), *others(run)]
+    parts = [targets.examples(run.rows(), recipe.source), *others(run)]
     if encoder_decoder and (recipe.packing or any(not example.messages for part in parts for example in part)):
         raise Stop("Packing and plain text need a causal model: choose one, or other examples without packing.")
     tokenizer = tokens.load_tokenizer(run.model)
-    cut, lost = imitation.fit(run, tokenizer, parts)
-    to_learn = imitation.mixed([trained(*part) for part in zip(parts, cut)], weights(run), recipe.seed)
+    cut, lost = targets.fit(run, tokenizer, parts)
+    to_learn = targets.mixed([trained(*part) for part in zip(parts, cut)], weights(run), recipe.seed)
     if not to_learn:
         raise Stop("No answer to imitate in the training split: collect more, then freeze again.")
     events.log(f"Learns from {len(to_learn)} answers.")
@@ -75,7 +76,7 @@ def mix(run: runs.Run) -> list[dict]:
 
 def others(run: runs.Run) -> list[list[Example]]:
     """The examples of each further dataset."""
-    return [imitation.examples(list(rows.read(part["dataset"])), part["source"]) for part in mix(run)]
+    return [targets.examples(list(rows.read(part["dataset"])), part["source"]) for part in mix(run)]
 
 
 def weights(run: runs.Run) -> list[float]:

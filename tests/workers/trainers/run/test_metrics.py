@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.trainers import groups
+from workers.trainers.data import comparisons
 from workers.trainers.run import metrics
 
 pytestmark = pytest.mark.torch
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.torch
 def ranked(prompt, split):
     """A prompt's group of two answers, the first preferred."""
     row = {"prompt_id": prompt, "split": split, "messages": [], "answers": [{"text": "a"}, {"text": "b"}]}
-    return groups.of_row(row | {"judgments": [{"ranks": [1, 2]}]})
+    return comparisons.of_row(row | {"judgments": [{"ranks": [1, 2]}]})
 
 
 def test_equal_scores_count_one_half():
@@ -28,7 +28,7 @@ def test_an_interval_draws_prompts_not_pairs():
 def test_accuracy_counts_each_slice():
     found = [ranked(number, split) for number, split in enumerate(("train", "validation", "test", "test"))]
     scores = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
-    values = {figure["slice"]: (figure["value"], figure["n"]) for figure in groups.accuracy(found, scores)}
+    values = {figure["slice"]: (figure["value"], figure["n"]) for figure in comparisons.accuracy(found, scores)}
     assert values == {"held-out": (0.5, 3), "validation": (1, 1), "test": (0.25, 2), "train": (1, 1)}
 
 
@@ -37,7 +37,7 @@ def test_a_prompt_of_two_rounds_is_drawn_as_one():
 
     once, twice = ([[2.0, 1.0]] * 2, [[1.0, 2.0], [2.0, 1.0]])
 
-    assert groups.accuracy(found, once)[0]["value"] == 1
-    held_out = groups.accuracy(found, twice)[0]
+    assert comparisons.accuracy(found, once)[0]["value"] == 1
+    held_out = comparisons.accuracy(found, twice)[0]
     assert (held_out["value"], held_out["n"]) == (0.5, 2)
     assert (held_out["low"], held_out["high"]) == (0.5, 0.5), "there is one prompt to draw"

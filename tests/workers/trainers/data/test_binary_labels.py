@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.trainers import verdicts
+from workers.trainers.data import binary_labels
 from workers.trainers.run.events import Stop
 
 pytestmark = pytest.mark.torch
@@ -18,7 +18,7 @@ def judged(*judgments, texts="abc", split="train"):
 
 
 def labels(row, which):
-    found = verdicts.of_row(row, which)
+    found = binary_labels.of_row(row, which)
     return dict(zip(found.texts, found.labels, strict=True))
 
 
@@ -45,12 +45,12 @@ def test_two_answers_of_one_text_are_one():
 
 
 def test_good_and_bad_answers_of_a_prompt_are_its_pairs():
-    assert verdicts.of_row(judged({"ranks": [1, 2, 2]}), "best").pairs == [(0, 1), (0, 2)]
+    assert binary_labels.of_row(judged({"ranks": [1, 2, 2]}), "best").pairs == [(0, 1), (0, 2)]
 
 
 def test_without_a_verdict_in_the_training_split_the_trainer_says_so():
     with pytest.raises(Stop, match="The training split has 0 good and 0 bad answers"):
-        verdicts.of_rows([judged({"ranks": [1, 1, 1]}), judged({"ranks": [1, 2, 3]}, split="test")], "half")
+        binary_labels.of_rows([judged({"ranks": [1, 1, 1]}), judged({"ranks": [1, 2, 3]}, split="test")], "half")
 
 
 GOOD, BAD = {"ranks": [1], "outcome": "ranked"}, {"ranks": [], "outcome": "all_bad"}
@@ -74,16 +74,16 @@ def test_good_answers_without_bad_ones_are_refused_and_the_other_way_round(judgm
     lines = [judged(judgment, texts=text) for text in "abc"]
     lines += [judged(BAD if judgment is GOOD else GOOD, texts="d", split="test")]
     with pytest.raises(Stop, match=words):
-        verdicts.of_rows(lines, "half")
+        binary_labels.of_rows(lines, "half")
 
 
 def test_an_answer_that_a_cut_made_good_and_bad_is_neither():
-    assert verdicts.contradicted([True, False, True, True], [[1, 2], [1, 2], [3], [3]]) == {0, 1}
+    assert binary_labels.contradicted([True, False, True, True], [[1, 2], [1, 2], [3], [3]]) == {0, 1}
 
 
 def test_a_row_of_another_kind_is_named():
     with pytest.raises(Stop, match="Row 1 "):
-        verdicts.of_rows([{"text": "Sea.", "split": "train"}], "half")
+        binary_labels.of_rows([{"text": "Sea.", "split": "train"}], "half")
 
 
 def lesson(n, prompt=None, answer=None):

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from modelops import rows
 from workers.modeling.tokens import Fitted
-from workers.trainers import fitting
+from workers.trainers.data import truncation
 from workers.trainers.run import events
 from workers.trainers.run.events import Stop
 from workers.trainers.run.runs import Run
@@ -82,13 +82,13 @@ def fit(
     Answers that the cut made both good and bad are left out. Raises Stop where it leaves too little of a prompt, or no
     good or no bad answer to learn from.
     """
-    fitted = fitting.fit(run, tokenizer, ((of.messages, of.texts, of.ended) for of in found))
+    fitted = truncation.fit(run, tokenizer, ((of.messages, of.texts, of.ended) for of in found))
     out = [contradicted(of.labels, part.answers) for of, part in zip(found, fitted)]
     if any(out):
         events.log(f"Leaves out {sum(map(len, out))} answers that are the same, good and bad, once they are cut.")
     splits = [of.split for of in found]
-    lost = fitting.counts(splits, fitted, [len(places) for places in out])
-    lost += fitting.cut_by_sampler(splits, [of.ended for of in found])
+    lost = truncation.counts(splits, fitted, [len(places) for places in out])
+    lost += truncation.cut_by_sampler(splits, [of.ended for of in found])
     kept = [[place for place in range(len(of.texts)) if place not in places] for of, places in zip(found, out)]
     found = [only(of, at) for of, at in zip(found, kept)]
     fitted = [replace(part, answers=[part.answers[i] for i in at]) for part, at in zip(fitted, kept)]

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from modelops import rows
 from workers.modeling import tokens
 from workers.modeling.tokens import Fitted
-from workers.trainers import fitting
+from workers.trainers.data import truncation
 from workers.trainers.run import events, metrics
 from workers.trainers.run.events import Stop
 from workers.trainers.run.runs import Run
@@ -118,7 +118,7 @@ def fit(
     Raises Stop where the cut leaves too little of a prompt, or nothing to learn from.
     """
     asked = ((group.messages, group.texts, group.ended) for group in found)
-    fitted = fitting.fit(run, tokenizer, asked)
+    fitted = truncation.fit(run, tokenizer, asked)
     differing = [apart(group, part.answers) for group, part in zip(found, fitted)]
     equal = [len(before.pairs) - len(after.pairs) for before, after in zip(found, differing)]
     if sum(equal):
@@ -126,8 +126,8 @@ def fit(
     if not any(group.split == "train" and group.lessons for group in differing):
         raise Stop("No pair of the training split differs once its answers are cut: raise max_length.")
     kept = [(group, part) for group, part in zip(differing, fitted) if group.pairs or group.verdicts]
-    lost = fitting.counts(splits(found), fitted, equal)
-    lost += fitting.cut_by_sampler(splits(found), [group.ended for group in found])
+    lost = truncation.counts(splits(found), fitted, equal)
+    lost += truncation.cut_by_sampler(splits(found), [group.ended for group in found])
     return *map(list, zip(*kept)), lost
 
 

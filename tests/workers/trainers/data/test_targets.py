@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from tests.workers import tiny
-from workers.trainers import imitation
+from workers.trainers.data import targets
 from workers.trainers.run.events import Stop
 
 pytestmark = pytest.mark.torch
@@ -24,7 +24,7 @@ def judged(*rankings, texts="abcd"):
 
 
 def texts(row, source):
-    found = imitation.examples([row], source)
+    found = targets.examples([row], source)
     assert all(example.ended for example in found), "no finish_reason says that it was cut"
     return [example.text for example in found]
 
@@ -54,13 +54,13 @@ def test_a_text_that_was_drawn_twice_is_imitated_once():
 )
 def test_a_row_that_does_not_fit_its_source_is_named(row, source):
     with pytest.raises(Stop, match="Row 1 "):
-        imitation.examples([row], source)
+        targets.examples([row], source)
 
 
 def test_a_long_text_is_cut_into_parts_and_every_token_but_the_first_is_learned_once():
     words = tiny.tokenizer()
     text = "Tell me about the sea and the sky. " * 20
-    parts = imitation.pieces(words, text, 16)
+    parts = targets.pieces(words, text, 16)
 
     assert words.decode(parts[0][0] + [token for _, learned in parts for token in learned]) == text + words.eos_token
     assert [read for read, _ in parts[1:]] == [learned[-1:] for _, learned in parts[:-1]]
@@ -69,15 +69,15 @@ def test_a_long_text_is_cut_into_parts_and_every_token_but_the_first_is_learned_
 
 def test_datasets_are_mixed_by_their_weights_until_all_is_seen():
     few, many = [([0], [n]) for n in range(10)], [([1], [n]) for n in range(200)]
-    found = imitation.mixed([few, many], [1.0, 3.0], seed=5)
+    found = targets.mixed([few, many], [1.0, 3.0], seed=5)
 
     counts = Counter(read[0] for read, _ in found)
     assert {learned[0] for read, learned in found if read == [1]} == set(range(200))
     assert counts[1] / counts[0] == pytest.approx(3, rel=0.4)
-    assert found == imitation.mixed([few, many], [1.0, 3.0], seed=5)
-    assert found != imitation.mixed([few, many], [1.0, 3.0], seed=6)
+    assert found == targets.mixed([few, many], [1.0, 3.0], seed=5)
+    assert found != targets.mixed([few, many], [1.0, 3.0], seed=6)
 
 
 def test_one_dataset_alone_stays_as_it_is():
     few = [([0], [n]) for n in range(4)]
-    assert imitation.mixed([few, []], [1.0, 2.0], seed=1) == few
+    assert targets.mixed([few, []], [1.0, 2.0], seed=1) == few

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from modelops import rows
 from workers.modeling import tokens
-from workers.trainers import fitting
+from workers.trainers.data import truncation
 from workers.trainers.run import events
 from workers.trainers.run.events import Stop
 from workers.trainers.run.runs import Run
@@ -100,9 +100,9 @@ def fit(
     """
     examples = [example for part in parts for example in part]
     answers = [example for example in examples if example.messages]
-    fitted = fitting.fit(run, tokenizer, ((one.messages, [one.text], [one.ended]) for one in answers))
-    lost = fitting.counts([example.split for example in answers], fitted)
-    lost += fitting.cut_by_sampler([one.split for one in examples], [[one.ended] for one in examples])
+    fitted = truncation.fit(run, tokenizer, ((one.messages, [one.text], [one.ended]) for one in answers))
+    lost = truncation.counts([example.split for example in answers], fitted)
+    lost += truncation.cut_by_sampler([one.split for one in examples], [[one.ended] for one in examples])
     conversations = iter(fitted)
 
     def cut(example: Example) -> Pieces:

@@ -12,7 +12,8 @@ from tests.workers import tiny
 from tests.workers.engines.families import FAMILIES, save_tokenizer
 from workers.engines.answers import Sample
 from workers.modeling import tokens
-from workers.trainers import fitting, groups, imitation, reward, verdicts
+from workers.trainers import reward
+from workers.trainers.data import binary_labels, comparisons, targets, truncation
 from workers.trainers.run import events, runs
 from workers.trainers.run.events import Stop
 
@@ -82,7 +83,7 @@ def test_dpo_starts_at_a_margin_of_zero_where_a_prompt_is_cut(long_row, folder, 
     from workers.trainers import dpo
     from workers.trainers.run import loop
 
-    group = groups.of_row(long_row)
+    group = comparisons.of_row(long_row)
     answers = group.answers(words, 120)
     assert [len(answer) for _, answer in answers] == [47, 4]
     model = AutoModelForCausalLM.from_pretrained(folder)
@@ -97,7 +98,7 @@ def test_dpo_starts_at_a_margin_of_zero_where_a_prompt_is_cut(long_row, folder, 
 
 
 def test_the_reward_model_compares_answers_after_the_same_prompt(long_row, words):
-    group = groups.of_row(long_row)
+    group = comparisons.of_row(long_row)
     answers = group.answers(words, 120)
     [prompt] = {tuple(prompt) for prompt, _ in answers}
     read = reward.example(group, answers, words.pad_token_id, recipes.read("reward", {}))["answers"]
@@ -123,10 +124,10 @@ def test_the_best_of_several_is_chosen_among_answers_to_the_same_prompt(tmp_path
 
 
 def test_what_is_cut_is_told_and_counted_for_each_slice(long_row, folder, words, logged):
-    found = groups.of_rows(
+    found = comparisons.of_rows(
         [long_row, long_row | {"split": "test", "prompt_id": "other"}, row(ask("Why?"), "ab", [1, 2])]
     )
-    _, fitted, lost = groups.fit(run_of("dpo", folder, max_length=120), found, words)
+    _, fitted, lost = comparisons.fit(run_of("dpo", folder, max_length=120), found, words)
     assert [len(part.prompt) for part in fitted][:2] == [73, 73]
     assert logged == ["To fit 120 tokens, 2 of 3 prompts lost the start of what follows their system turn."]
     told = {(figure["name"], figure["slice"]): figure["value"] for figure in lost}
@@ -134,17 +135,17 @@ def test_what_is_cut_is_told_and_counted_for_each_slice(long_row, folder, words,
 
 
 def test_a_prompt_that_would_keep_too_little_is_refused_with_what_helps(long_row, folder, words):
-    found = groups.of_rows([long_row, row(ask("Why?"), "ab", [1, 2])])
+    found = comparisons.of_rows([long_row, row(ask("Why?"), "ab", [1, 2])])
     with pytest.raises(Stop, match=r"1 of 2 prompts would lose more than 50% .* raise max_length \(all fit 160\)"):
-        groups.fit(run_of("dpo", folder, max_length=90), found, words)
-    _, fitted, _ = groups.fit(run_of("dpo", folder, max_length=90, least_prompt=0.3), found, words)
+        comparisons.fit(run_of("dpo", folder, max_length=90), found, words)
+    _, fitted, _ = comparisons.fit(run_of("dpo", folder, max_length=90, least_prompt=0.3), found, words)
     assert fitted[0].kept == pytest.approx(43 / 113)
 
 
 def test_pairs_that_the_cut_makes_equal_are_left_out_and_counted(folder, words, logged):
     texts = ["sky " * 60 + "yes", "sky " * 60 + "no", "No"]
-    found = groups.of_rows([row(ask("Why?"), texts, [1, 2, 3]), row(ask("Why not?"), texts[:2], [1, 2], "test")])
-    kept, _, lost = groups.fit(run_of("dpo", folder, max_length=40), found, words)
+    found = comparisons.of_rows([row(ask("Why?"), texts, [1, 2, 3]), row(ask("Why not?"), texts[:2], [1, 2], "test")])
+    kept, _, lost = comparisons.fit(run_of("dpo", folder, max_length=40), found, words)
     assert [group.pairs for group in kept] == [[(0, 2), (1, 2)]]
     assert [group.lessons for group in kept] == [[(0, 2), (1, 2)]]
     told = {(figure["name"], figure["slice"]): figure["value"] for figure in lost}
@@ -153,15 +154,15 @@ def test_pairs_that_the_cut_makes_equal_are_left_out_and_counted(folder, words, 
 
 
 def test_without_a_pair_that_still_differs_the_trainer_says_so(folder, words):
-    found = groups.of_rows([row(ask("Why?"), ["sky " * 60 + "yes", "sky " * 60 + "no"], [1, 2])])
+    found = comparisons.of_rows([row(ask("Why?"), ["sky " * 60 + "yes", "sky " * 60 + "no"], [1, 2])])
     with pytest.raises(Stop, match="No pair of the training split differs"):
-        groups.fit(run_of("reward", folder, max_length=40), found, words)
+        comparisons.fit(run_of("reward", folder, max_length=40), found, words)
 
 
 def test_kto_leaves_out_what_the_cut_makes_good_and_bad(folder, words, logged):
     texts = ["sky " * 90 + "yes", "sky " * 90 + "no", "Yes", "No"]
-    found = verdicts.of_rows([row(ask("Why?"), texts, [1, 4, 2, 3])], "half")
-    [of], [part], lost = verdicts.fit(run_of("kto", folder, max_length=64), found, words)
+    found = binary_labels.of_rows([row(ask("Why?"), texts, [1, 4, 2, 3])], "half")
+    [of], [part], lost = binary_labels.fit(run_of("kto", folder, max_length=64), found, words)
     assert dict(zip(of.texts, of.labels)) == {"Yes": True, "No": False}
     assert len(part.answers) == 2
     assert {(figure["name"], figure["value"]) for figure in lost if figure["slice"] == "train"} == {
@@ -171,8 +172,8 @@ def test_kto_leaves_out_what_the_cut_makes_good_and_bad(folder, words, logged):
 
 
 def test_sft_counts_what_it_cuts(folder, words, logged):
-    parts = [[imitation.Example(ask("Why?"), "sky " * 90, "train"), imitation.Example(ask("Why?"), "No", "train")]]
-    [[[(prompt, answer)], _]], lost = imitation.fit(run_of("sft", folder, max_length=64), words, parts)
+    parts = [[targets.Example(ask("Why?"), "sky " * 90, "train"), targets.Example(ask("Why?"), "No", "train")]]
+    [[[(prompt, answer)], _]], lost = targets.fit(run_of("sft", folder, max_length=64), words, parts)
     assert (len(prompt) + len(answer), tokens.prompt_ids(words, ask("Why?"), 99)[0]) == (64, prompt)
     assert [(figure["name"], figure["value"]) for figure in lost] == [("answers_cut", 1)]
     assert logged == ["To fit 64 tokens, 1 answers lost their end."]
@@ -180,7 +181,7 @@ def test_sft_counts_what_it_cuts(folder, words, logged):
 
 def test_a_plain_text_begins_with_the_begin_token_where_the_tokenizer_puts_one(tmp_path):
     words = tokens.load_tokenizer(save_tokenizer(FAMILIES["Llama 3"], tmp_path))
-    parts = imitation.pieces(words, "Tell me about the sea and the sky.", 6)
+    parts = targets.pieces(words, "Tell me about the sea and the sky.", 6)
     whole = parts[0][0] + [id for _, learned in parts for id in learned]
     assert whole == [
         words.bos_token_id,
@@ -190,31 +191,31 @@ def test_a_plain_text_begins_with_the_begin_token_where_the_tokenizer_puts_one(t
 
 
 def test_no_more_is_read_than_the_model_can(folder, logged):
-    run = fitting.within_context(run_of("kto", folder, max_length=1000))
+    run = truncation.within_context(run_of("kto", folder, max_length=1000))
     assert run.recipe.max_length == 512
     assert logged == ["The model reads at most 512 tokens: this is the longest length, not 1000."]
-    assert fitting.within_context(run) is run
+    assert truncation.within_context(run) is run
 
 
 def test_ppo_counts_and_refuses_the_prompts_that_it_can_not_read(folder, logged):
     prompts = [{"messages": ask("sea " * 60), "split": "train"}, {"messages": ask("Why?"), "split": "test"}]
     run = run_of("ppo", folder, max_length=64, max_tokens=16)
-    assert fitting.fit_prompts(run, prompts) == [
+    assert truncation.fit_prompts(run, prompts) == [
         {"name": "prompts_cut", "slice": "train", "value": 1, "low": None, "high": None, "n": None}
     ]
     assert "To fit 48 tokens, 1 of 2 prompts" in logged[-1]
     with pytest.raises(Stop, match="1 of 2 prompts would lose more than 50%"):
-        fitting.fit_prompts(replace(run, recipe=replace(run.recipe, max_tokens=48)), prompts)
+        truncation.fit_prompts(replace(run, recipe=replace(run.recipe, max_tokens=48)), prompts)
 
 
 def test_a_template_that_refuses_conversations_is_told_before_the_model_is_loaded(tmp_path, folder, logged):
     words = tokens.load_tokenizer(save_tokenizer(FAMILIES["Gemma 2"], tmp_path))
     system = {"role": "system", "content": "Be kind."}
-    found = groups.of_rows([row([system, *ask("Why?")], "ab", [1, 2]), row(ask("Why?") * 2, "ab", [1, 2])])
+    found = comparisons.of_rows([row([system, *ask("Why?")], "ab", [1, 2]), row(ask("Why?") * 2, "ab", [1, 2])])
     with pytest.raises(Stop, match="1 of 2 conversations can't be read by this model: .*must alternate"):
-        groups.fit(run_of("dpo", folder), found, words)
+        comparisons.fit(run_of("dpo", folder), found, words)
 
-    [_], [part], _ = groups.fit(run_of("dpo", folder), found[:1], words)
+    [_], [part], _ = comparisons.fit(run_of("dpo", folder), found[:1], words)
     assert "Be kind.\n\nWhy?" in words.decode(part.prompt)
     assert logged[-1].endswith("that of 1 conversations begins their first user turn.")
 
