@@ -51,7 +51,7 @@ class Place:
 
     def __init__(self, folder: Path, model: Path | None):
         from tests.workers import tiny
-        from tests.workers.test_trainers_run import write_dataset
+        from tests.workers.trainers.test_child_process import write_dataset
 
         self.folder, self.large, self.count = folder, model, 0
         self.model = tiny.save(folder / "model")

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.workers import tiny
-from tests.workers.test_trainers_run import write_dataset
+from tests.workers.trainers.test_child_process import write_dataset
 
 pytestmark = pytest.mark.torch
 

@@ -10,7 +10,7 @@ import pytest
 
 from modelops import recipes, rows
 from tests.workers import tiny
-from tests.workers.test_trainers_run import figures, make_run
+from tests.workers.trainers.test_child_process import figures, make_run
 from workers.modeling import tokens
 from workers.trainers import ppo, reward
 from workers.trainers.data import binary_labels, comparisons, targets

@@ -387,7 +387,7 @@ LONG = {"source": "best", "lora": False, "epochs": 100.0, "max_steps": 10000, "s
 def test_a_job_of_several_processes_ends_whole(tmp_path, monkeypatch, end):
     """Also when a process is deaf: stopped, it can't see that its standard input has ended."""
     from tests.workers import tiny
-    from tests.workers.test_trainers_run import make_run, write_dataset
+    from tests.workers.trainers.test_child_process import make_run, write_dataset
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     tiny.save(tmp_path / "model")

@@ -10,7 +10,7 @@ import math
 
 import torch
 
-# Of next_beta(), chosen by simulation: tests/workers/test_ppo_control.py
+# Of next_beta(), chosen by simulation: tests/workers/trainers/test_ppo_control.py
 AHEAD = 8
 FARTHEST = 0.5
 SWIFTEST = 2.5

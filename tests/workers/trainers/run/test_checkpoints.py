@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.workers import tiny
-from tests.workers.test_trainers_run import make_run, write_dataset
+from tests.workers.trainers.test_child_process import make_run, write_dataset
 from workers.trainers import dpo, kto, ppo, reward, sft
 from workers.trainers.run import checkpoints, events, loop, model_card, runs
 

@@ -11,7 +11,7 @@ from modelops.jobs import JobFailed
 from modelops.models import Job
 from tests.factories import make_model, make_prompt
 from tests.workers import tiny
-from tests.workers.test_trainers_run import losses, make_run, write_dataset
+from tests.workers.trainers.test_child_process import losses, make_run, write_dataset
 from workers import sampling_job
 from workers.engines import memory
 from workers.engines.local import auto_class

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.workers import tiny
-from tests.workers.test_trainers_run import figures, losses, make_run, write_dataset
+from tests.workers.trainers.test_child_process import figures, losses, make_run, write_dataset
 from workers.trainers.run import runs
 
 pytestmark = pytest.mark.torch

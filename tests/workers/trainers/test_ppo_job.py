@@ -14,8 +14,8 @@ from modelops.jobs import JobFailed
 from modelops.models import ModelVersion
 from tests.factories import make_job
 from tests.workers import tiny
-from tests.workers.test_ppo import QUICK, make_run, prompt, write_rows
-from tests.workers.test_trainers_run import Child, figures
+from tests.workers.trainers.test_child_process import Child, figures
+from tests.workers.trainers.test_ppo import QUICK, make_run, prompt, write_rows
 from workers import training_job
 from workers.machine_lock import Held
 

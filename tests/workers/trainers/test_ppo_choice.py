@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from modelops import recipes
 from tests.workers import tiny
-from tests.workers.test_ppo import QUICK, figures, log, make_run, play, prompt, steps, write_rows
+from tests.workers.trainers.test_ppo import QUICK, figures, log, make_run, play, prompt, steps, write_rows
 from workers.engines.answers import Sample
 from workers.trainers import ppo, ppo_choice, ppo_collapse, ppo_models
 from workers.trainers.run import checkpoints, loop

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.workers import tiny
-from tests.workers.test_trainers_run import DPO, REWARD, Child, figures, make_run, write_dataset
+from tests.workers.trainers.test_child_process import DPO, REWARD, Child, figures, make_run, write_dataset
 
 pytestmark = pytest.mark.torch
 

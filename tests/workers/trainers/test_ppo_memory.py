@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.workers import tiny
-from tests.workers.test_ppo import SMALL, make_run, prompt, write_rows
+from tests.workers.trainers.test_ppo import SMALL, make_run, prompt, write_rows
 from workers.engines.local import LocalEngine
 from workers.trainers import ppo, ppo_models
 from workers.trainers.run import loop

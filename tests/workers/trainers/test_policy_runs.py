@@ -9,7 +9,7 @@ from modelops import datasets, jobs, rows
 from modelops.models import Job, ModelVersion
 from tests.factories import make_model, make_prompt
 from tests.workers import tiny
-from tests.workers.test_trainers_run import Child, figures, losses, make_run, write_dataset
+from tests.workers.trainers.test_child_process import Child, figures, losses, make_run, write_dataset
 
 pytestmark = pytest.mark.torch
 

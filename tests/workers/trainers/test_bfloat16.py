@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.workers import tiny
-from tests.workers.test_trainers_run import Child, figures, losses, make_run, write_dataset
+from tests.workers.trainers.test_child_process import Child, figures, losses, make_run, write_dataset
 from workers.engines.local import LocalEngine
 from workers.modeling import device
 from workers.trainers.run import runs

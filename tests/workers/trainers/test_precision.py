@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.workers import test_trainers_run, tiny
+from tests.workers import tiny
+from tests.workers.trainers import test_child_process
 from workers.modeling import prefix_packing, tokens, weights
 from workers.trainers import reward, sft
 from workers.trainers.run import checkpoints, loop, runs
@@ -24,7 +25,7 @@ def place(tmp_path_factory) -> Path:
     """A folder with a tiny model and a dataset."""
     folder = tmp_path_factory.mktemp("precision")
     tiny.save(folder / "model")
-    test_trainers_run.write_dataset(folder / "dataset", prompts=30)
+    test_child_process.write_dataset(folder / "dataset", prompts=30)
     return folder
 
 
@@ -35,7 +36,7 @@ def bfloat16(monkeypatch):
 
 
 def make_run(place: Path, name: str, kind: str, model: Path | None = None, **settings) -> runs.Run:
-    folder = test_trainers_run.make_run(place, name, kind, model, **settings)
+    folder = test_child_process.make_run(place, name, kind, model, **settings)
     return runs.read(folder / "recipe.json", kind)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from modelops import recipes
 from tests.workers import tiny
-from tests.workers.test_trainers import row
+from tests.workers.trainers.test_parts import row
 from workers.modeling import gradient_cache, prefix_packing, tokens
 from workers.trainers import reward
 from workers.trainers.data import comparisons
