@@ -25,7 +25,7 @@ $(STAMP): requirements.txt
 	@touch $@
 
 up: install ## start everything on http://127.0.0.1:8000 (PODIUM_PORT, PODIUM_VAR); Ctrl-C ends it
-	@$(BIN)/python -m config.up
+	@$(BIN)/python -m config.run.up
 
 test: install ## run the whole suite, browser tests included where a Chromium is found
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)

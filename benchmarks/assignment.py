@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.annotators import Labeler, Level, PeerAnnotator, closed_loop, peer_project  # noqa: E402
 from benchmarks.podium import OURS, free_port  # noqa: E402
 from benchmarks.queue_fixture import OVERLAP, PEOPLE  # noqa: E402
-from config.up import web  # noqa: E402
+from config.run.up import web  # noqa: E402
 
 CACHE = ROOT / "var" / "benchmarks" / "assignment"
 SIZES = (1_000, 10_000, 100_000, 1_000_000)

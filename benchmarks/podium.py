@@ -1,4 +1,4 @@
-"""A real Podium for tests and benchmarks: `python -m config.up` in a data folder of its own, watched line by line."""
+"""A real Podium for tests and benchmarks: `python -m config.run.up` in a data folder of its own, watched line by line."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Podium:
 
     def start(self, seconds: float = 180) -> Podium:
         self.lines = []
-        command = [sys.executable, "-m", "config.up"]
+        command = [sys.executable, "-m", "config.run.up"]
         pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment, start_new_session=True, **pipe)
         threading.Thread(target=self._listen, args=(self.process.stdout,), daemon=True).start()

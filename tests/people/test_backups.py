@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from config import checks
+from config.run import checks
 from people import backups
 from people.models import Project
 

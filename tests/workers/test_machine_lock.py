@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from config import checks, up
+from config.run import checks, up
 from modelops import jobs, recipes
 from modelops.models import Job
 from workers import machine_lock, queues, sampling_job, training_job

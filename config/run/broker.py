@@ -8,7 +8,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from config.checks import CannotStart
+from config.run.checks import CannotStart
 
 SOCKET_PATH_LIMIT = 107
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from config import broker, checks
+from config.run import broker, checks
 from people.file_permissions import make_private
 from tests.system.podium import ROOT
 
@@ -57,7 +57,7 @@ WRITE = (
 )
 
 
-@pytest.mark.parametrize("first", ["import config.settings", "import config.celery", "import config.up"])
+@pytest.mark.parametrize("first", ["import config.settings", "import config.celery", "import config.run.up"])
 def test_what_any_process_of_podium_writes_is_its_account_s_alone(tmp_path, first):
     """manage.py, the workers, the web server and `make up` itself each import one of these first."""
     subprocess.run(

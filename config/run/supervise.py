@@ -18,7 +18,7 @@ from supervisor.medusa import asyncore_25 as asyncore
 from supervisor.options import ServerOptions
 from supervisor.supervisord import Supervisor
 
-from config import prefix
+from config.run import prefix
 from workers.parent_death import end_with_parent
 
 # Descriptors from here on survive into the programs: supervisor closes those below.

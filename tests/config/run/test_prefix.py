@@ -1,11 +1,11 @@
-"""config/prefix.py: every line of a command begins with its name."""
+"""config/run/prefix.py: every line of a command begins with its name."""
 
 import subprocess
 import sys
 
 import pytest
 
-from config import prefix
+from config.run import prefix
 
 PRINT_PID = "import os, sys; print(os.getpid(), flush=True); print('worse', file=sys.stderr)"
 

@@ -8,7 +8,7 @@ Standard library only, and no import of the project: it starts in a few millisec
 import os
 import sys
 
-OUTPUT = 100  # where config/supervise.py keeps its own standard output for the programs
+OUTPUT = 100  # where config/run/supervise.py keeps its own standard output for the programs
 LOCK = 101  # and the lock on the data folder
 WIDTH = 16
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from config import broker, checks
-from config.checks import CannotStart
+from config.run import broker, checks
+from config.run.checks import CannotStart
 from workers import machine_lock
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -29,7 +29,7 @@ def main() -> None:
         sys.exit(f"Podium can't start. {error}")
     except KeyboardInterrupt:
         sys.exit(130)
-    from config import supervise
+    from config.run import supervise
 
     print("Starting the web server and the workers ...", flush=True)
     supervise.run(file, lock)
@@ -46,7 +46,7 @@ def prepare(settings) -> int:
     checks.disk_has_room(settings.VAR)
     checks.secret(settings.VAR)
     get_model(settings)
-    step("config.prepare", failed="The database or the first run could not be prepared: see above.")
+    step("config.run.prepare", failed="The database or the first run could not be prepared: see above.")
     return lock
 
 
@@ -71,7 +71,7 @@ def step(module: str, *arguments: str, failed: str) -> None:
 
 def configure(settings) -> Path:
     """Write what supervisor is to run; the programs find the broker in their environment."""
-    from config.supervise import Program, write_configuration
+    from config.run.supervise import Program, write_configuration
 
     folder = broker.short_folder(settings.VAR)
     (folder / "supervisor.sock").unlink(missing_ok=True)  # of a start that was killed; the lock says that it is gone
@@ -79,7 +79,7 @@ def configure(settings) -> Path:
         Program("web", web(settings), 10),
         Program("worker-default", worker("default", "--pool", "threads", "-c", "2", "--beat", "--scheduler", "celery.beat:Scheduler"), 20, 15),
         *(Program(f"worker-{name}", worker(name, "--pool", "solo"), 20, 15) for name in computing(settings)),
-        Program("announce", [sys.executable, "-m", "config.announce"], 30, once=True),
+        Program("announce", [sys.executable, "-m", "config.run.announce"], 30, once=True),
     ]  # fmt: skip
     if not settings.REDIS_URL:
         programs.append(Program("broker", broker.command(folder, settings.VAR), 1))
