@@ -16,7 +16,7 @@ from labeling.writing import drafts
 from people import projects
 from people.models import AuditEvent, Membership
 from tests.factories import make_model, make_person, make_ranking, make_task
-from tests.labeling import recount
+from tests.flows import recount
 
 pytestmark = pytest.mark.django_db
 

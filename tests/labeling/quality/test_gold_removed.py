@@ -13,7 +13,7 @@ from labeling.quality import gold
 from labeling.queue import claims
 from people.models import AuditEvent
 from tests.factories import make_person, make_project, make_ranking, make_task
-from tests.labeling import recount
+from tests.flows import recount
 from tests.labeling.quality.test_gold import fresh, make_gold, next_for, of, rank_next, ranks
 
 pytestmark = pytest.mark.django_db

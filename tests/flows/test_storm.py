@@ -32,7 +32,7 @@ from labeling.queue.eligibility import NotWorking
 from people import accounts, projects
 from people.models import Membership
 from tests.factories import make_job, make_model, make_person, make_project, make_prompt
-from tests.labeling import recount
+from tests.flows import recount
 
 RANDOM = int(os.environ.get("PODIUM_STORMS", 0))
 PEOPLE, TASKS = 3, 8  # few of each, so that they meet
