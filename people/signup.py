@@ -63,7 +63,7 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
         invitations.refuse_unless_open(invitation)
         return _join_with_account(request, invitation) or _sign_up(request, invitation)
     except Refused as why:
-        return render(request, "people/join_closed.html", {"why": str(why)}, status=410)
+        return render(request, "people/signup/join_closed.html", {"why": str(why)}, status=410)
 
 
 def _came_in_before(request: HttpRequest, invitation: Invitation) -> bool:
@@ -84,7 +84,7 @@ def _join_with_account(request: HttpRequest, invitation: Invitation) -> HttpResp
         invitations.accept(request.user, invitation)
         return _enter(invitation)
     if request.user.is_authenticated or known:
-        return render(request, "people/join.html", {"invitation": invitation})
+        return render(request, "people/signup/join.html", {"invitation": invitation})
     return None
 
 
@@ -96,7 +96,7 @@ def _sign_up(request: HttpRequest, invitation: Invitation) -> HttpResponse:
         login(request, user, backend="people.sessions.Accounts")
         return _enter(invitation)
     context = {"form": form, "invitation": invitation}
-    response = render(request, "people/sign_up.html", context, status=422 if form.errors else 200)
+    response = render(request, "people/signup/sign_up.html", context, status=422 if form.errors else 200)
     response._has_been_logged = True  # Django would write the address, whose token still lets somebody in, to the log
     return response
 
@@ -114,7 +114,7 @@ def show_link(request: HttpRequest, invitation: Invitation, token: str) -> HttpR
     if token:
         mail_link(request, invitation, link)
     context = {"invitation": invitation, "link": link, "mail_is_sent": mail.is_sent()}
-    return render(request, "people/invited.html", context)
+    return render(request, "people/signup/invited.html", context)
 
 
 def mail_link(request: HttpRequest, invitation: Invitation, link: str) -> None:
@@ -133,7 +133,7 @@ def invite(request: HttpRequest) -> HttpResponse:
             return _invited(request, form)
         except Refused as error:
             form.add_error(error.field, str(error))
-    return render(request, "people/invite.html", {"form": form}, status=422 if form.errors else 200)
+    return render(request, "people/signup/invite.html", {"form": form}, status=422 if form.errors else 200)
 
 
 def _invited(request: HttpRequest, form: forms.InviteForm) -> HttpResponse:

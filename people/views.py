@@ -48,7 +48,7 @@ def account(request: HttpRequest) -> HttpResponse:
         messages.success(request, _("Your settings are saved."))
         return redirect("account")
     context = {"form": form, "memberships": in_sight(request.user)}
-    return render(request, "people/account.html", context, status=422 if form.errors else 200)
+    return render(request, "people/accounts/account.html", context, status=422 if form.errors else 200)
 
 
 @login_required
@@ -70,7 +70,7 @@ def token_list(request: HttpRequest) -> HttpResponse:
         except Refused as error:
             form.add_error(None, str(error))
     context = {"form": form, "shown": shown, "tokens": tokens.open_of(request.user).order_by("-pk")}
-    return render(request, "people/tokens.html", context, status=422 if form.errors else 200)
+    return render(request, "people/accounts/tokens.html", context, status=422 if form.errors else 200)
 
 
 def _new_token(request: HttpRequest, form: forms.TokenForm) -> str:
@@ -122,7 +122,7 @@ def account_list(request: HttpRequest) -> HttpResponse:
     context = {"people": people, "invitations": invitations.open_to(None)}
     letters = mail.troubled()
     context |= {"letters": letters[:LETTERS], "more_letters": max(0, letters.count() - LETTERS)}
-    return render(request, "people/accounts.html", context)
+    return render(request, "people/accounts/accounts.html", context)
 
 
 @site_admin
@@ -135,7 +135,7 @@ def account_new(request: HttpRequest) -> HttpResponse:
             return _created(request, form)
         except Refused as error:
             form.add_error(error.field, str(error))
-    return render(request, "people/account_new.html", {"form": form}, status=422 if form.errors else 200)
+    return render(request, "people/accounts/account_new.html", {"form": form}, status=422 if form.errors else 200)
 
 
 def _created(request: HttpRequest, form: forms.NewAccountForm) -> HttpResponse:
@@ -150,7 +150,7 @@ def _created(request: HttpRequest, form: forms.NewAccountForm) -> HttpResponse:
     result, _new = idempotency.once(request.user, form.cleaned_data["key"], create)
     person = User.objects.get(pk=result["account"])
     return render(
-        request, "people/account_password.html", {"person": person, "password": "".join(shown), "fresh": True}
+        request, "people/accounts/account_password.html", {"person": person, "password": "".join(shown), "fresh": True}
     )
 
 
@@ -167,7 +167,7 @@ def account_edit(request: HttpRequest, pk: int) -> HttpResponse:
             form.add_error(error.field, str(error))
     memberships, locks = person.memberships.select_related("project"), login_lockout.locks(person.email)
     context = {"form": form, "person": person, "memberships": memberships, "locks": locks}
-    return render(request, "people/account_edit.html", context, status=422 if form.errors else 200)
+    return render(request, "people/accounts/account_edit.html", context, status=422 if form.errors else 200)
 
 
 @site_admin
@@ -199,7 +199,7 @@ def account_activate(request: HttpRequest, pk: int) -> HttpResponse:
 def account_password(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
     password = accounts.new_password(request.user, person)
-    return render(request, "people/account_password.html", {"person": person, "password": password})
+    return render(request, "people/accounts/account_password.html", {"person": person, "password": password})
 
 
 @site_admin

@@ -48,7 +48,7 @@ def write_folder(dataset: Dataset, out: BinaryIO) -> None:
             configs.setdefault("rows", []).append(split)
         for name, bars in plots(dataset).items():
             with _entry(packed, f"plots/{name}.svg") as file:
-                file.write(render_to_string("labeling/plot.svg", {"chart": bars}).encode())
+                file.write(render_to_string("labeling/exports/plot.svg", {"chart": bars}).encode())
         with _entry(packed, "README.md") as file:
             file.write(card(dataset, configs).encode())
 

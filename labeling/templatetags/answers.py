@@ -58,5 +58,5 @@ def _around(said: tuple, rules: tuple, k: int, caps: tuple, _language: str) -> t
     context = dict(zip(("letter", "rank", "rating", "flags", "error"), said, strict=True))
     context |= dict(zip(("ordinals", "ratings", "vocabulary"), rules, strict=True))
     context |= dict(zip(("compare_key", "flags_key"), caps, strict=True)) | {"k": k, "text": mark_safe(HERE)}
-    before, _here, after = render_to_string("labeling/_answer.html", context).partition(HERE)
+    before, _here, after = render_to_string("labeling/judging/_answer.html", context).partition(HERE)
     return before, after

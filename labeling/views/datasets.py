@@ -33,7 +33,7 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
         project=request.project, kind=Job.Kind.FREEZE, state__in=[Job.State.QUEUED, Job.State.RUNNING]
     )
     found = of_project(request.project).annotate(models=MADE).order_by("-pk")
-    return render(request, "labeling/datasets.html", {"datasets": found, "freezing": freezing})
+    return render(request, "labeling/exports/datasets.html", {"datasets": found, "freezing": freezing})
 
 
 @member(*READERS)
@@ -51,7 +51,7 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
         "query": [(name, value) for name, value in one.query.items() if name not in dataset_card.HIDDEN],
         "snippet": "\n".join(dataset_card.snippet(one, f"{request.project.slug}-{one.short}-folder")),
     }
-    return render(request, "labeling/dataset.html", context)
+    return render(request, "labeling/exports/dataset.html", context)
 
 
 @member(*ADMINS)
@@ -81,7 +81,7 @@ def freeze(request: HttpRequest) -> HttpResponse:
         return after_start(request, result["job"])
     shown = forms.preview(request.project, forms.recipe_of(form), names)
     status = 422 if form.errors else 200
-    return render(request, "labeling/freeze.html", {"form": form, "preview": shown}, status=status)
+    return render(request, "labeling/exports/freeze.html", {"form": form, "preview": shown}, status=status)
 
 
 @member(*READERS)
@@ -93,4 +93,4 @@ def freeze_preview(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return HttpResponse(status=204)
     shown = forms.preview(request.project, recipes.read(Job.Kind.FREEZE, form.recipe()), names)
-    return render(request, "labeling/_freeze_preview.html", {"preview": shown})
+    return render(request, "labeling/exports/_freeze_preview.html", {"preview": shown})

@@ -42,7 +42,7 @@ def dataset_download(request: HttpRequest, pk: int) -> HttpResponse:
             return as_asked(request, one, recipe)
         datasets.refuse_withdrawn(one)
     except datasets.Withheld as error:
-        return render(request, "labeling/withheld.html", {"dataset": one, "reason": str(error)}, status=410)
+        return render(request, "labeling/exports/withheld.html", {"dataset": one, "reason": str(error)}, status=410)
     if request.method == "POST":  # a second one finds the job of the first
         downloads.request(request.user, one, recipe)
         return redirect(request.get_full_path())
@@ -50,7 +50,7 @@ def dataset_download(request: HttpRequest, pk: int) -> HttpResponse:
     if job and request.htmx:
         return HttpResponse(status=204)
     context = {"dataset": one, "job": job, "name": downloads.name_of(one, recipe)}
-    response = render(request, "labeling/download_wait.html", context, status=202 if job else 409)
+    response = render(request, "labeling/exports/download_wait.html", context, status=202 if job else 409)
     response["Retry-After"] = "5"
     return response
 
@@ -73,13 +73,16 @@ def as_asked(request: HttpRequest, one: Dataset, recipe: RenderRecipe) -> HttpRe
         return redirect(request.get_full_path())
     if request.htmx:
         return render(
-            request, "labeling/_download_ready.html", {"name": downloads.name_of(one, recipe)}, status=STOP_POLLING
+            request,
+            "labeling/exports/_download_ready.html",
+            {"name": downloads.name_of(one, recipe)},
+            status=STOP_POLLING,
         )
     if not is_large(file) or request.method == "HEAD":
         return served(request, file, downloads.name_of(one, recipe), CONTENT_TYPES[recipe.file])
     place = slot()
     if place is None:
-        busy = render(request, "labeling/download_busy.html", {"dataset": one}, status=503)
+        busy = render(request, "labeling/exports/download_busy.html", {"dataset": one}, status=503)
         busy["Retry-After"] = "60"
         return busy
     return served(request, file, downloads.name_of(one, recipe), CONTENT_TYPES[recipe.file], place)

@@ -31,7 +31,7 @@ def erase(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         return done(request, one, form)
     context = {"one": one, "form": form, "foreseen": erasure.foresee(request.project, one.user)}
-    return render(request, "labeling/erase.html", context, status=422 if form.errors else 200)
+    return render(request, "labeling/project/erase.html", context, status=422 if form.errors else 200)
 
 
 def done(request: HttpRequest, one: Membership, form: EraseForm) -> HttpResponse:

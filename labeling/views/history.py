@@ -38,7 +38,7 @@ def history(request: HttpRequest) -> HttpResponse:
         one.revisions = max(len(rankings) - 1, 0)  # what was undone is no revision
     query = urlencode({"q": asked}) + "&" if asked else ""
     context = around(request) | {"page": page, "asked": asked, "query": query, "undo": undoable(request)}
-    return render(request, "labeling/history.html", context)
+    return render(request, "labeling/judging/history.html", context)
 
 
 def found(request: HttpRequest, asked: str) -> QuerySet[Assignment]:

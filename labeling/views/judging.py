@@ -128,7 +128,7 @@ def rank_undo(request: HttpRequest) -> HttpResponse:
 def guidelines(request: HttpRequest) -> HttpResponse:
     """What good answers are, as the project's admins wrote it: a page, or the text alone for the dialog."""
     text = request.project.guidelines
-    template = "labeling/_guidelines.html" if request.htmx else "labeling/guidelines.html"
+    template = "labeling/judging/_guidelines.html" if request.htmx else "labeling/judging/guidelines.html"
     return render(request, template, {"project": request.project, "html": markdown.render(text) if text else ""})
 
 
@@ -155,12 +155,12 @@ def _next(request: HttpRequest) -> HttpResponse:
     try:
         assignment = claims.next_for(request.membership)
     except NotWorking as why:
-        return page(request, "labeling/_empty.html", {"paused": str(why), "undo": undoable(request)})
+        return page(request, "labeling/judging/_empty.html", {"paused": str(why), "undo": undoable(request)})
     if assignment is None:
         nothing = claims.what_else(request.membership) | {"undo": undoable(request)}
-        return page(request, "labeling/_empty.html", nothing)
+        return page(request, "labeling/judging/_empty.html", nothing)
     return card(request, assignment, assignment.draft)
 
 
 def _lost(request: HttpRequest) -> HttpResponse:
-    return page(request, "labeling/_empty.html", {"lost": True}, status=409)
+    return page(request, "labeling/judging/_empty.html", {"lost": True}, status=409)

@@ -36,4 +36,4 @@ def ring(request: HttpRequest) -> HttpResponse:
         "live": live,
         "versions": with_figures(list(shown(request.project).exclude(folder="")[:MODELS_SHOWN])),
     }
-    return render(request, "labeling/ring.html", context)
+    return render(request, "labeling/loop/loop.html", context)

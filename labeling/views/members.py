@@ -31,7 +31,7 @@ def members(request: HttpRequest) -> HttpResponse:
         if request.method != "GET":
             raise PermissionDenied
         context = {"people": with_work(request.project), "newest": peers.NEWEST}
-        return render(request, "labeling/members.html", context)
+        return render(request, "labeling/project/members.html", context)
     form = MemberForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -46,7 +46,7 @@ def members(request: HttpRequest) -> HttpResponse:
         "roles": Role.choices,
         "newest": peers.NEWEST,
     }
-    return render(request, "labeling/members.html", context, status=422 if form.errors else 200)
+    return render(request, "labeling/project/members.html", context, status=422 if form.errors else 200)
 
 
 def let_in(request: HttpRequest, form: MemberForm) -> HttpResponse:
@@ -147,4 +147,4 @@ def settings(request: HttpRequest) -> HttpResponse:
         projects.change(request.user, request.project, **form.cleaned_data)
         messages.success(request, _("The settings are saved."))
         return redirect("settings", request.project.slug)
-    return render(request, "labeling/settings.html", {"form": form}, status=422 if form.errors else 200)
+    return render(request, "labeling/project/settings.html", {"form": form}, status=422 if form.errors else 200)

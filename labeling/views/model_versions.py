@@ -24,7 +24,7 @@ def model_list(request: HttpRequest) -> HttpResponse:
     page = Paginator(shown(request.project), PER_PAGE).get_page(request.GET.get("page"))
     champion = registry.champion(request.project)
     context = {"page": page, "versions": with_figures(list(page)), "champion": champion}
-    return render(request, "modelops/models.html", context)
+    return render(request, "modelops/models/models.html", context)
 
 
 @member(*ADMINS)
@@ -46,7 +46,7 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
         "previous": previous_champion(request.project, version),
         "moves": moves(request.project),
     }
-    return render(request, "labeling/model.html", context)
+    return render(request, "labeling/loop/model.html", context)
 
 
 def moves(project: Project):

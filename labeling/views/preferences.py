@@ -43,4 +43,4 @@ def rank_keys(request: HttpRequest) -> HttpResponse:
             messages.success(request, _("Your keys are saved."))
             return redirect("rank", request.project.slug)
     fields = [(name, verb, chosen[name], problems.get(name)) for name, verb in shortcuts.VERBS.items()]
-    return render(request, "labeling/keys.html", {"fields": fields}, status=422 if problems else 200)
+    return render(request, "labeling/judging/keys.html", {"fields": fields}, status=422 if problems else 200)

@@ -81,7 +81,7 @@ def templates(request: HttpRequest) -> HttpResponse:
             form.add_error(why.field, str(why))
     found = PromptTemplate.objects.filter(project=request.project).annotate(made=Count("rows")).order_by("name")
     context = {"form": form, "templates": found}
-    return render(request, "labeling/templates.html", context, status=422 if form.errors else 200)
+    return render(request, "labeling/imports/prompt_templates.html", context, status=422 if form.errors else 200)
 
 
 def create(request: HttpRequest, form: TemplateForm) -> PromptTemplate:
@@ -104,7 +104,7 @@ def template(request: HttpRequest, pk: int) -> HttpResponse:
     slots = prompt_templates.slots(one.text)
     context = {"template": one, "slots": slots, "form": form, "found": found, "shown": SHOWN}
     context |= {"made": one.rows.count(), "kept": bool(found) and not form.cleaned_data["file"]}
-    return render(request, "labeling/template.html", context, status=422 if form.errors else 200)
+    return render(request, "labeling/imports/prompt_template.html", context, status=422 if form.errors else 200)
 
 
 def told(request: HttpRequest, found: prompt_templates.Filled) -> HttpResponse:

@@ -41,7 +41,7 @@ def prompt_list(request: HttpRequest) -> HttpResponse:
         "query": "".join(f"{urlencode({name: value})}&" for name, value in asked.items() if value),
         "set_aside": RankingTask.objects.filter(project=request.project, state=RankingTask.State.SET_ASIDE).count(),
     }
-    return render(request, "labeling/prompts.html", context)
+    return render(request, "labeling/prompts/prompts.html", context)
 
 
 def chosen(prompts: QuerySet[Prompt], q: str, split: str, use_case: str, gold: str) -> QuerySet[Prompt]:
@@ -82,7 +82,7 @@ def prompt(request: HttpRequest, pk: int) -> HttpResponse:
         "loose": loose(one),
         "demonstrations": one.demonstrations.select_related("labeler"),
     }
-    return render(request, "labeling/prompt.html", context)
+    return render(request, "labeling/prompts/prompt.html", context)
 
 
 @member(*ADMINS)
@@ -134,7 +134,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         if not new:
             discard(form.path)
         return redirect("prompts-confirm", request.project.slug, result["job"])
-    return render(request, "labeling/upload.html", {"form": form}, status=422 if form.errors else 200)
+    return render(request, "labeling/imports/upload.html", {"form": form}, status=422 if form.errors else 200)
 
 
 @member(*ADMINS)
@@ -150,7 +150,7 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
         )
         return redirect("prompts-confirm" if again else "job", request.project.slug, result["job"])
     context = looked_at(job) | {"form": form}
-    return render(request, "labeling/confirm.html", context, status=422 if form.errors else 200)
+    return render(request, "labeling/imports/confirm.html", context, status=422 if form.errors else 200)
 
 
 def looked_at(job: Job) -> dict:

@@ -41,7 +41,7 @@ def set_aside_list(request: HttpRequest) -> HttpResponse:
     tasks = RankingTask.objects.filter(project=request.project, state=RankingTask.State.SET_ASIDE).order_by("pk")
     tasks = tasks.select_related("prompt").prefetch_related(with_skips())
     page = Paginator(tasks, PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "labeling/set_aside.html", {"page": page})
+    return render(request, "labeling/quality/set_aside.html", {"page": page})
 
 
 def task_or_404(request: HttpRequest, pk: int) -> RankingTask:
@@ -94,7 +94,7 @@ def task_gold(request: HttpRequest, pk: int) -> HttpResponse:
     """The ranking form once more: what an admin says in it is the task's answer key."""
     task = task_or_404(request, pk)
     paper = rankings.sheet(task, request.user)
-    sheet = Sheet(paper, Ranking.Kind.GOLD, gold.key_of(task), "labeling/_gives_key.html", _("Save the key"))
+    sheet = Sheet(paper, Ranking.Kind.GOLD, gold.key_of(task), "labeling/quality/_gives_key.html", _("Save the key"))
     if to_fill_in := unsaved(request, sheet, gold.make):
         return to_fill_in
     messages.success(request, _("The answer key is saved: the task is gold."))
@@ -121,7 +121,7 @@ def task_not_gold(request: HttpRequest, pk: int) -> HttpResponse:
 def disputes(request: HttpRequest) -> HttpResponse:
     """Where people disagree, the least agreed first."""
     found = adjudication.disputes(request.project, request.user)
-    return render(request, "labeling/disputes.html", {"disputes": found})
+    return render(request, "labeling/quality/disagreements.html", {"disputes": found})
 
 
 def disputed_or_404(request: HttpRequest, pk: int) -> RankingTask:
@@ -138,7 +138,7 @@ def task_settle(request: HttpRequest, pk: int) -> HttpResponse:
         paper,
         Ranking.Kind.ADJUDICATED,
         before,
-        "labeling/_settles.html",
+        "labeling/quality/_adjudicates.html",
         _("Settle it"),
         adjudication.judged(paper),
         verdicts=True,
@@ -206,4 +206,4 @@ def _typed_before(sheet: Sheet) -> dict[str, Any]:
 
 def _shown(request: HttpRequest, sheet: Sheet, typed: dict, wrong=None) -> HttpResponse:
     context = task_card.around(request) | task_card.form(request.project, sheet.paper, typed, wrong) | {"sheet": sheet}
-    return render(request, "labeling/sheet.html", context, status=422 if wrong else 200)
+    return render(request, "labeling/judging/form.html", context, status=422 if wrong else 200)

@@ -98,7 +98,7 @@ def components(request: HttpRequest) -> HttpResponse:
         "pace": 95,
         "progress": 41,
     }  # fmt: skip
-    return render(request, "labeling/components.html", context)
+    return render(request, "labeling/styleguide.html", context)
 
 
 def project(**fields) -> Project:
@@ -137,7 +137,7 @@ def ranking_page(chosen: str | None, of: Project) -> dict:
     wrong = rankings.InvalidRanking(_("Answer %(letter)s has no rank yet.") % {"letter": "F"}, "f")
     empty = chosen in ("nothing", "lost", "paused")
     return vocabulary(of, len(answers)) | {
-        "fragment": "labeling/_empty.html" if empty else "labeling/_task.html",
+        "fragment": "labeling/judging/_empty.html" if empty else "labeling/judging/_task.html",
         "lost": chosen == "lost",
         "paused": of.get_state_display() if chosen == "paused" else "",
         "others": 12,

@@ -61,9 +61,9 @@ def card(
         "ahead": ahead,
     } | form(request.project, assignment, typed, wrong)
     if ahead:
-        return render(request, "labeling/_task.html", around(request) | context)
+        return render(request, "labeling/judging/_task.html", around(request) | context)
     context["undo"] = undoable(request)
-    return page(request, "labeling/_task.html", context | more, status)
+    return page(request, "labeling/judging/_task.html", context | more, status)
 
 
 def undoable(request: HttpRequest) -> int | None:
@@ -127,14 +127,14 @@ def page(request: HttpRequest, fragment: str, context: dict[str, Any], status: i
     """The fragment alone when htmx asks, else the whole page around it."""
     context |= around(request) | {"fragment": fragment, "progress": progress.progress(request.project)}
     context |= progress.today(request.user, request.project)
-    return render(request, fragment if request.htmx else "labeling/rank.html", context, status=status)
+    return render(request, fragment if request.htmx else "labeling/judging/rank.html", context, status=status)
 
 
 def after(request: HttpRequest, undo: int | None) -> HttpResponse:
     """What a submit changes around the card that the browser has already; `undo` is the ranking that can be undone."""
     caps = {"undo": shortcuts.shown(shortcuts.of(request.user)["undo"])}
     context = {"project": request.project, "keys": caps, "undo": undo, "progress": progress.progress(request.project)}
-    return render(request, "labeling/_after.html", context | progress.today(request.user, request.project))
+    return render(request, "labeling/judging/_after.html", context | progress.today(request.user, request.project))
 
 
 def around(request: HttpRequest) -> dict[str, Any]:

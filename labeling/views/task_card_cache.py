@@ -72,4 +72,4 @@ def _frame(rules: Rules, person: Person, k: int, htmx: bool, _language: str) -> 
     context |= {"ahead": True, "typed": {}, "user": user, "request": SimpleNamespace(htmx=htmx)}
     context |= {"assignment_id": PLACE, "key": KEY, "csrf_token": TOKEN}
     context |= {"turns": mark_safe(TURNS), "answers": [mark_safe(ANSWER)] * k}
-    return GAPS.split(render_to_string("labeling/_task.html", context)), context
+    return GAPS.split(render_to_string("labeling/judging/_task.html", context)), context

@@ -61,9 +61,9 @@ def write(request: HttpRequest) -> HttpResponse:
     try:
         one = drafts.next_for(request.membership)
     except NotWorking:
-        return render(request, "labeling/write_none.html", {"paused": True})
+        return render(request, "labeling/writing/write_none.html", {"paused": True})
     if one is None:
-        return render(request, "labeling/write_none.html")
+        return render(request, "labeling/writing/write_none.html")
     return _desk(request, one, one.text)
 
 
@@ -112,7 +112,7 @@ def own_or_404(request: HttpRequest, pk: int) -> Writing:
 
 def _desk(request: HttpRequest, one: Writing, text: str, error: str = "", status: int = 200) -> HttpResponse:
     context = {"one": one, "text": text, "error": error, "turns": turns(one), "longest": drafts.LONGEST}
-    return render(request, "labeling/write.html", context, status=status)
+    return render(request, "labeling/writing/write.html", context, status=status)
 
 
 def turns(one: Writing) -> list[tuple[str, str, str]]:
@@ -128,7 +128,9 @@ def turns(one: Writing) -> list[tuple[str, str, str]]:
 def reviews(request: HttpRequest) -> HttpResponse:
     """What waits for review, and how much is wanted, being written and done."""
     page = Paginator(waiting(request), PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "labeling/reviews.html", {"page": page, "counts": table(drafts.counts(request.project))})
+    return render(
+        request, "labeling/writing/reviews.html", {"page": page, "counts": table(drafts.counts(request.project))}
+    )
 
 
 def waiting(request: HttpRequest) -> QuerySet[Writing]:
@@ -157,7 +159,7 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
             errors = {wrong.field or "all": str(wrong)}
     context = {"one": one, "text": text, "comment": comment, "errors": errors, "turns": turns(one)}
     context |= {"html": markdown.render(one.text), "open": one.state == Writing.State.SUBMITTED}
-    return render(request, "labeling/review.html", context, status=422 if errors else 200)
+    return render(request, "labeling/writing/review.html", context, status=422 if errors else 200)
 
 
 def settle(request: HttpRequest, one: Writing, text: str, comment: str) -> None:
@@ -191,7 +193,9 @@ def ask(request: HttpRequest, kind: str) -> HttpResponse:
         )
         tell(request, result["count"])
         return redirect("reviews", request.project.slug)
-    return render(request, "labeling/ask.html", {"form": form, "kind": kind}, status=422 if form.errors else 200)
+    return render(
+        request, "labeling/writing/ask.html", {"form": form, "kind": kind}, status=422 if form.errors else 200
+    )
 
 
 def tell(request: HttpRequest, count: int) -> None:

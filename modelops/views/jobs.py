@@ -53,7 +53,9 @@ def job_list(request: HttpRequest) -> HttpResponse:
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     context = {"page": page, "kind": kind, "state": state, "kinds": Job.Kind.choices, "states": Job.State.values}
     return render(
-        request, "modelops/jobs.html", context | {"live": [job for job in page if job.live], "start": forms.STARTABLE}
+        request,
+        "modelops/jobs/jobs.html",
+        context | {"live": [job for job in page if job.live], "start": forms.STARTABLE},
     )
 
 
@@ -64,7 +66,7 @@ def jobs_live(request: HttpRequest) -> HttpResponse:
     pks = [pk for pk in request.GET.getlist("id") if pk.isdecimal()][:PER_PAGE]
     found = list(of_project(request.project).filter(pk__in=pks))
     status = 200 if any(job.live for job in found) else STOP_POLLING
-    return render(request, "modelops/_jobs_live.html", {"jobs": found}, status=status)
+    return render(request, "modelops/jobs/_jobs_live.html", {"jobs": found}, status=status)
 
 
 # One job
@@ -77,8 +79,8 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     """A job's page, or only what changes while it runs when htmx asks. When it has ended, the page loads anew."""
     one = job_or_404(request, pk)
     if not request.htmx:
-        return render(request, "modelops/job.html", live(one) | log(one) | {"recipe": recipe_rows(one)})
-    response = render(request, "modelops/_job_live.html", live(one))
+        return render(request, "modelops/jobs/job.html", live(one) | log(one) | {"recipe": recipe_rows(one)})
+    response = render(request, "modelops/jobs/_job_live.html", live(one))
     if not one.live:
         response["HX-Refresh"] = "true"
     return response
@@ -93,7 +95,9 @@ def live(one: Job) -> dict:
 def job_log(request: HttpRequest, pk: int) -> HttpResponse:
     """The lines that came after those that the page has."""
     after = request.GET.get("after", "")
-    return render(request, "modelops/_log.html", log(job_or_404(request, pk), int(after) if after.isdecimal() else 0))
+    return render(
+        request, "modelops/jobs/_log.html", log(job_or_404(request, pk), int(after) if after.isdecimal() else 0)
+    )
 
 
 def log(one: Job, after: int = 0) -> dict:
@@ -144,7 +148,7 @@ def job_new(request: HttpRequest, kind: str) -> HttpResponse:
         except recipes.InvalidRecipe as error:
             form.add_error(error.field, error.message)
     context = {"form": form, "kind": kind, "label": Job.Kind(kind).label}
-    return render(request, "modelops/job_new.html", context, status=422 if form.errors else 200)
+    return render(request, "modelops/jobs/job_new.html", context, status=422 if form.errors else 200)
 
 
 def asked(request: HttpRequest) -> dict:
@@ -204,7 +208,7 @@ def model_register(request: HttpRequest) -> HttpResponse:
             return redirect("model", request.project.slug, result["model"])
         except registry.NotRegistered as error:
             form.add_error("name" if isinstance(error, registry.NameTaken) else "folder", str(error))
-    return render(request, "modelops/model_register.html", {"form": form}, status=422 if form.errors else 200)
+    return render(request, "modelops/models/model_register.html", {"form": form}, status=422 if form.errors else 200)
 
 
 @member(*ADMINS)
@@ -219,7 +223,7 @@ def model_serve(request: HttpRequest) -> HttpResponse:
             return redirect("model", request.project.slug, result["model"])
         except registry.NotRegistered as error:
             form.add_error("name" if isinstance(error, registry.NameTaken) else "address", str(error))
-    return render(request, "modelops/model_serve.html", {"form": form}, status=422 if form.errors else 200)
+    return render(request, "modelops/models/model_serve.html", {"form": form}, status=422 if form.errors else 200)
 
 
 def serve(request: HttpRequest, form: forms.ServedForm) -> ModelVersion:

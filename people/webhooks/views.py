@@ -44,7 +44,7 @@ def webhook_list(request: HttpRequest) -> HttpResponse:
             form.add_error(error.field, str(error))
     lost = Count("deliveries", filter=Q(deliveries__state=Delivery.State.GIVEN_UP))
     context = {"form": form, "webhooks": of_project(request).annotate(lost=lost).order_by("pk")}
-    return render(request, "people/webhooks.html", context, status=422 if form.errors else 200)
+    return render(request, "people/webhooks/webhooks.html", context, status=422 if form.errors else 200)
 
 
 def _made(request: HttpRequest, form: WebhookForm) -> HttpResponse:
@@ -83,9 +83,9 @@ def webhook(request: HttpRequest, pk: int) -> HttpResponse:
 def _page(request: HttpRequest, one: Webhook, form: WebhookForm | None = None, **context: Any) -> HttpResponse:
     form = form or WebhookForm(instance=one)
     if request.htmx:
-        return render(request, "people/_deliveries.html", log(request, one))
+        return render(request, "people/webhooks/_deliveries.html", log(request, one))
     context |= log(request, one) | {"form": form, "renew": Keyed(auto_id=False)}
-    return render(request, "people/webhook.html", context, status=422 if form.errors else 200)
+    return render(request, "people/webhooks/webhook.html", context, status=422 if form.errors else 200)
 
 
 def log(request: HttpRequest, one: Webhook) -> dict[str, Any]:
