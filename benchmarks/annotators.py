@@ -29,7 +29,9 @@ class Wire:
         self.connection = http.client.HTTPConnection(urlsplit(base).netloc, timeout=600)
         self.headers = headers | {"Accept-Encoding": "gzip"}
 
-    def ask(self, method: str, path: str, body: str | None = None, **headers) -> http.client.HTTPResponse:
+    def ask(
+        self, method: str, path: str, body: str | None = None, **headers
+    ) -> http.client.HTTPResponse:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.connection.request(method, path, body, self.headers | named)
         answer = self.connection.getresponse()
@@ -87,7 +89,9 @@ class PeerAnnotator:
     """Label Studio's own endpoints of its ranking page, by token."""
 
     def __init__(self, base: str, token: str, project: int):
-        self.wire = Wire(base, {"Authorization": f"Token {token}", "Content-Type": "application/json"})
+        self.wire = Wire(
+            base, {"Authorization": f"Token {token}", "Content-Type": "application/json"}
+        )
         self.wire.headers["Accept-Encoding"] = "identity"
         self.project = project
         self.task = None
@@ -102,9 +106,20 @@ class PeerAnnotator:
 
     def submit(self) -> None:
         order = random.sample([f"r{slot}" for slot in range(K)], K)
-        result = {"from_name": "rank", "to_name": "answers", "type": "ranker", "value": {"ranker": {"rank": order}}}
-        body = {"result": [result | {"id": f"x{random.randrange(10**9)}"}], "lead_time": 3.2, "project": self.project}
-        self.wire.ask("POST", f"/api/tasks/{self.task}/annotations/?project={self.project}", json.dumps(body))
+        result = {
+            "from_name": "rank",
+            "to_name": "answers",
+            "type": "ranker",
+            "value": {"ranker": {"rank": order}},
+        }
+        body = {
+            "result": [result | {"id": f"x{random.randrange(10**9)}"}],
+            "lead_time": 3.2,
+            "project": self.project,
+        }
+        self.wire.ask(
+            "POST", f"/api/tasks/{self.task}/annotations/?project={self.project}", json.dumps(body)
+        )
 
 
 PEER_PAGE = """<View><Text name="prompt" value="$prompt"/>
@@ -114,7 +129,11 @@ PEER_PAGE = """<View><Text name="prompt" value="$prompt"/>
 def peer_project(base: str, token: str, size: int, overlap: int) -> int:
     """A project of the peer with `size` tasks like ours; its number."""
     wire = Wire(base, {"Authorization": f"Token {token}", "Content-Type": "application/json"})
-    made = {"title": f"bench {time.time():.0f}", "label_config": PEER_PAGE, "maximum_annotations": overlap}
+    made = {
+        "title": f"bench {time.time():.0f}",
+        "label_config": PEER_PAGE,
+        "maximum_annotations": overlap,
+    }
     project = json.loads(wire.ask("POST", "/api/projects", json.dumps(made)).content)["id"]
     for start in range(0, size, CHUNK):
         tasks = [{"data": peer_task(number)} for number in range(start, min(size, start + CHUNK))]
@@ -123,7 +142,10 @@ def peer_project(base: str, token: str, size: int, overlap: int) -> int:
 
 
 def peer_task(number: int) -> dict:
-    items = [{"id": f"r{slot}", "title": f"Response {slot}", "body": paragraph(number + slot)} for slot in range(K)]
+    items = [
+        {"id": f"r{slot}", "title": f"Response {slot}", "body": paragraph(number + slot)}
+        for slot in range(K)
+    ]
     return {"prompt": paragraph(-1, words=40), "items": items}
 
 
@@ -147,7 +169,10 @@ def closed_loop(annotators: list, seconds: float, most: int) -> Level:
     for annotator in annotators:
         annotator.begin()
     begun = time.perf_counter()
-    threads = [threading.Thread(target=work, args=(one, level, begun + seconds, most)) for one in annotators]
+    threads = [
+        threading.Thread(target=work, args=(one, level, begun + seconds, most))
+        for one in annotators
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -55,7 +55,13 @@ def main() -> None:
         tell(f"the peer, {PEER_SIZE:,} tasks", measured)
         figures |= {f"peer_{name}": value for name, value in measured.items()}
     figures |= told(figures, databases)
-    for name in ("next_growth_1k_to_1m", "submit_to_bare", "overlap_violations", "peer_pairs_ratio", "peer_next_ratio"):
+    for name in (
+        "next_growth_1k_to_1m",
+        "submit_to_bare",
+        "overlap_violations",
+        "peer_pairs_ratio",
+        "peer_next_ratio",
+    ):
         if name in figures:
             print(f"{name:24}{figures[name]:10.2f}")
     if options.json:
@@ -64,11 +70,19 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="four seconds a measurement in place of twenty")
-    parser.add_argument("--postgres", default="", metavar="URL", help="a PostgreSQL database that may be emptied")
+    parser.add_argument(
+        "--quick", action="store_true", help="four seconds a measurement in place of twenty"
+    )
+    parser.add_argument(
+        "--postgres", default="", metavar="URL", help="a PostgreSQL database that may be emptied"
+    )
     parser.add_argument("--peer", metavar="URL", help="a running Label Studio to measure beside")
-    parser.add_argument("--peer-tokens", type=Path, help='its tokens: {"users": [32 of them], "admin": ...}')
-    parser.add_argument("--data", type=Path, help="taken for other benchmarks' sake; this one needs no outside data")
+    parser.add_argument(
+        "--peer-tokens", type=Path, help='its tokens: {"users": [32 of them], "admin": ...}'
+    )
+    parser.add_argument(
+        "--data", type=Path, help="taken for other benchmarks' sake; this one needs no outside data"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     options.seconds = 4 if options.quick else 20
@@ -95,7 +109,9 @@ def podium(size: int, url: str, seconds: float) -> dict[str, float]:
 
 def fixture(*arguments: str, environment: dict) -> str:
     command = [sys.executable, "-m", "benchmarks.queue_fixture", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 @contextmanager
@@ -132,7 +148,11 @@ def against_bare(labeler: Labeler) -> dict[str, float]:
         submits.append(seconds_of(labeler.submit))
         bares.append(seconds_of(labeler.bare))
     submit, bare = statistics.median(submits), statistics.median(bares)
-    return {"submit_alone_ms": 1000 * submit, "bare_ms": 1000 * bare, "submit_to_bare": submit / bare}
+    return {
+        "submit_alone_ms": 1000 * submit,
+        "bare_ms": 1000 * bare,
+        "submit_to_bare": submit / bare,
+    }
 
 
 def seconds_of(deed) -> float:
@@ -148,7 +168,9 @@ def peer(options) -> dict[str, float]:
     tokens = json.loads(options.peer_tokens.read_text())
     project = peer_project(options.peer, tokens["admin"], PEER_SIZE, OVERLAP)
     annotators = [PeerAnnotator(options.peer, token, project) for token in tokens["users"]]
-    return crowds(annotators, 5 * options.seconds)  # it does some pairs a second: fewer would be no measurement
+    return crowds(
+        annotators, 5 * options.seconds
+    )  # it does some pairs a second: fewer would be no measurement
 
 
 # The figures
@@ -187,14 +209,21 @@ def tell(what: str, measured: dict) -> None:
 def told(figures: dict, databases: dict) -> dict[str, float]:
     """The figures that stand for the run: of both databases the worse one."""
     growths = [
-        figures[f"{name}_{max(SIZES)}_next_ms_c1"] / figures[f"{name}_{min(SIZES)}_next_ms_c1"] for name in databases
+        figures[f"{name}_{max(SIZES)}_next_ms_c1"] / figures[f"{name}_{min(SIZES)}_next_ms_c1"]
+        for name in databases
     ]
     said = {
-        "pairs_per_second_c8": min(figures[f"{name}_{max(SIZES)}_pairs_per_second_c8"] for name in databases),
+        "pairs_per_second_c8": min(
+            figures[f"{name}_{max(SIZES)}_pairs_per_second_c8"] for name in databases
+        ),
         "claim_growth_1k_to_1m": max(growths),  # a claim is what `next` waits for
         "next_growth_1k_to_1m": max(growths),
-        "submit_to_bare": max(value for name, value in figures.items() if name.endswith("submit_to_bare")),
-        "overlap_violations": sum(value for name, value in figures.items() if name.endswith("overlap_violations")),
+        "submit_to_bare": max(
+            value for name, value in figures.items() if name.endswith("submit_to_bare")
+        ),
+        "overlap_violations": sum(
+            value for name, value in figures.items() if name.endswith("overlap_violations")
+        ),
     }
     return said | (ratios(figures, databases) if "peer_next_ms_c1" in figures else {})
 
@@ -203,7 +232,9 @@ def ratios(figures: dict, databases: dict) -> dict[str, float]:
     """Podium's pairs a second over the peer's (the smallest of all crowds), and its `next` over the peer's, alone."""
     ours = [f"{name}_{PEER_SIZE}" for name in databases]
     pairs = [
-        figures[f"{our}_pairs_per_second_c{c}"] / figures[f"peer_pairs_per_second_c{c}"] for our in ours for c in CROWDS
+        figures[f"{our}_pairs_per_second_c{c}"] / figures[f"peer_pairs_per_second_c{c}"]
+        for our in ours
+        for c in CROWDS
     ]
     nexts = [figures[f"{our}_next_ms_c1"] / figures["peer_next_ms_c1"] for our in ours]
     return {"peer_pairs_ratio": min(pairs), "peer_next_ratio": max(nexts)}

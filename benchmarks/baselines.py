@@ -61,28 +61,52 @@ FIGURES = ("accuracy", "log_loss", "f1")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="Open-Assistant trees, or a frozen dataset's folder")
-    parser.add_argument("--model", type=Path, default=ROOT / "var" / "models" / "smollm2-135m-instruct")
-    parser.add_argument("--folds", type=int, default=1, help="parts, each held out once; 1: the dataset's own splits")
-    parser.add_argument("--keep", type=Path, help="each fold's scores are kept here, and found again")
-    parser.add_argument("--quick", action="store_true", help="eight optimiser steps of the transformer")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="Open-Assistant trees, or a frozen dataset's folder",
+    )
+    parser.add_argument(
+        "--model", type=Path, default=ROOT / "var" / "models" / "smollm2-135m-instruct"
+    )
+    parser.add_argument(
+        "--folds",
+        type=int,
+        default=1,
+        help="parts, each held out once; 1: the dataset's own splits",
+    )
+    parser.add_argument(
+        "--keep", type=Path, help="each fold's scores are kept here, and found again"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="eight optimiser steps of the transformer"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="podium-baselines-") as scratch:
         keep = options.keep or Path(scratch)
-        found = compare(Path(scratch), options.data, options.model.resolve(), options.quick, options.folds, keep)
+        found = compare(
+            Path(scratch), options.data, options.model.resolve(), options.quick, options.folds, keep
+        )
     print(table(found))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))
 
 
-def compare(scratch: Path, data: Path, model: Path, quick: bool, folds: int = 1, keep: Path | None = None) -> dict:
+def compare(
+    scratch: Path, data: Path, model: Path, quick: bool, folds: int = 1, keep: Path | None = None
+) -> dict:
     """Learn three ways; the figures of the held-out pairs by name."""
     frozen = (data / "rows.jsonl").exists()
-    dataset = data if frozen else human_rankings.freeze(scratch, next(data.rglob("en_100_tree.jsonl")))[0]
+    dataset = (
+        data if frozen else human_rankings.freeze(scratch, next(data.rglob("en_100_tree.jsonl")))[0]
+    )
     found, scores = [], {name: [] for name in MODELS}
     for fold in range(folds):
-        held_out, of_it = held_out_of(scratch, fold_of(dataset, folds, fold, scratch), model, quick, keep, fold)
+        held_out, of_it = held_out_of(
+            scratch, fold_of(dataset, folds, fold, scratch), model, quick, keep, fold
+        )
         found += held_out
         for name in MODELS:
             scores[name] += of_it[name]
@@ -117,13 +141,17 @@ def root(messages: list[dict]) -> str:
     return hashlib.sha256(messages[0]["content"].encode()).hexdigest()
 
 
-def held_out_of(scratch: Path, dataset: Path, model: Path, quick: bool, keep: Path | None, fold: int):
+def held_out_of(
+    scratch: Path, dataset: Path, model: Path, quick: bool, keep: Path | None, fold: int
+):
     """(held-out groups, their scores by model's name), learned now or kept by an earlier run."""
     found = comparisons.of_rows(list(rows.read(dataset)))
     out = [place for place, group in enumerate(found) if group.split in HELD_OUT]
     kept = (keep or scratch) / f"scores-{fold}{'-quick' if quick else ''}.json"
     if not kept.exists():
-        own = kept.with_suffix("")  # the fold's trainer resumes there, and finds no other fold's model
+        own = kept.with_suffix(
+            ""
+        )  # the fold's trainer resumes there, and finds no other fold's model
         own.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(learned(own, dataset, found, model, quick)))
         shutil.rmtree(own)
@@ -134,7 +162,9 @@ def held_out_of(scratch: Path, dataset: Path, model: Path, quick: bool, keep: Pa
     return groups_out, of_it
 
 
-def learned(own: Path, dataset: Path, found: list[Group], model: Path, quick: bool) -> dict[str, Scores]:
+def learned(
+    own: Path, dataset: Path, found: list[Group], model: Path, quick: bool
+) -> dict[str, Scores]:
     return {
         "longer_answer": [[float(length) for length in group.lengths()] for group in found],
         "bag_of_words": bag_of_words(found),
@@ -146,8 +176,13 @@ def learned(own: Path, dataset: Path, found: list[Group], model: Path, quick: bo
 def brief(found: list[Group], scores: dict[str, Scores]) -> str:
     """The accuracies so far in a line."""
     asked = sum(len(group.pairs) for group in found)
-    right = {name: sum(metrics.picks(s, g.pairs) for g, s in zip(found, scores[name])) for name in MODELS}
-    return ", ".join(f"{name} {hits / asked:.3f}" for name, hits in right.items()) + f" of {asked} pairs"
+    right = {
+        name: sum(metrics.picks(s, g.pairs) for g, s in zip(found, scores[name])) for name in MODELS
+    }
+    return (
+        ", ".join(f"{name} {hits / asked:.3f}" for name, hits in right.items())
+        + f" of {asked} pairs"
+    )
 
 
 # The three ways
@@ -163,7 +198,9 @@ def training(found: list[Group]) -> list[Group]:
 
 def vocabulary(found: list[Group], size: int) -> dict[str, int]:
     """The words that most answers of the training prompts have, by their place."""
-    seen = Counter(word for group in training(found) for text in group.texts for word in set(words(text)))
+    seen = Counter(
+        word for group in training(found) for text in group.texts for word in set(words(text))
+    )
     return {word: place for place, (word, count) in enumerate(seen.most_common(size)) if count > 1}
 
 
@@ -173,7 +210,12 @@ def bag_of_words(found: list[Group]) -> Scores:
     rarity = rarities(found, places)
     bags = [[bag(text, places, rarity) for text in group.texts] for group in found]
     differences = torch.stack(
-        [bags[i][w] - bags[i][l] for i, group in enumerate(found) if group.split == "train" for w, l in group.pairs]
+        [
+            bags[i][w] - bags[i][l]
+            for i, group in enumerate(found)
+            if group.split == "train"
+            for w, l in group.pairs
+        ]
     )
     weight = torch.zeros(len(places), requires_grad=True)
     optimiser = torch.optim.LBFGS([weight], max_iter=BAG["steps"], line_search_fn="strong_wolfe")
@@ -218,7 +260,9 @@ class Network(nn.Module):
         """The score of each text, a tensor of word ids."""
         lengths = torch.tensor([len(text) for text in texts])
         padded = self.embed(pad_sequence(texts, batch_first=True))
-        _, last = self.read(pack_padded_sequence(padded, lengths, batch_first=True, enforce_sorted=False))
+        _, last = self.read(
+            pack_padded_sequence(padded, lengths, batch_first=True, enforce_sorted=False)
+        )
         return self.score(last[0])[:, 0]
 
 
@@ -262,14 +306,19 @@ def transformer(own: Path, dataset: Path, found: list[Group], model: Path, quick
             reward.train(run)
     judge = AutoModelForSequenceClassification.from_pretrained(run.out, dtype=torch.float32)
     out = [place for place, group in enumerate(found) if group.split in HELD_OUT]
-    scores = dict(zip(out, scored(judge, tokens.load_tokenizer(run.out), [found[place] for place in out])))
+    scores = dict(
+        zip(out, scored(judge, tokens.load_tokenizer(run.out), [found[place] for place in out]))
+    )
     return [scores.get(place, []) for place in range(len(found))]
 
 
 def scored(judge, tokenizer, found: list[Group]) -> Scores:
     pad, longest = tokenizer.pad_token_id, human_rankings.SETTINGS["max_length"]
     answers = [
-        [tokens.without_end_pads(prompt + answer, pad) for prompt, answer in group.answers(tokenizer, longest)]
+        [
+            tokens.without_end_pads(prompt + answer, pad)
+            for prompt, answer in group.answers(tokenizer, longest)
+        ]
         for group in found
     ]
     return reward.by_prompt(answers, judge, pad)[0]
@@ -282,7 +331,10 @@ class Told(io.StringIO):
         if text.startswith('{"event": "step"'):
             step = json.loads(text)
             loss = step["metrics"]["loss"]
-            print(f"{time.strftime('%H:%M:%S')} step {step['step']} of {step['total']}, loss {loss}", file=sys.stderr)
+            print(
+                f"{time.strftime('%H:%M:%S')} step {step['step']} of {step['total']}, loss {loss}",
+                file=sys.stderr,
+            )
         return len(text)
 
 
@@ -297,7 +349,9 @@ def measured(found: list[Group], scores: Scores) -> dict:
         trees[root(group.messages)].append(tally(group, values))
     result = {}
     for name in FIGURES:
-        hits, counts = zip(*(map(sum, zip(*(prompt[name] for prompt in tree))) for tree in trees.values()))
+        hits, counts = zip(
+            *(map(sum, zip(*(prompt[name] for prompt in tree))) for tree in trees.values())
+        )
         low, high = metrics.interval(hits, counts)
         result |= {name: sum(hits) / sum(counts), f"{name}_low": low, f"{name}_high": high}
     return result

@@ -21,8 +21,12 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--commit", help="a revision of this repository; without it, the working tree")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--commit", help="a revision of this repository; without it, the working tree"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     options = parser.parse_args()
     figures = measured(dict(sources(options.commit)))
@@ -40,7 +44,10 @@ def sources(commit: str | None) -> Iterator[tuple[str, str]]:
         code = top in PACKAGES and path.endswith(".py") and "/migrations/" not in path
         template = top == "templates" and path.endswith(".html")
         if code or template:
-            yield path, output("git", "show", f"{commit}:{path}") if commit else Path(path).read_text()
+            yield (
+                path,
+                output("git", "show", f"{commit}:{path}") if commit else Path(path).read_text(),
+            )
 
 
 def output(*command: str) -> str:
@@ -56,13 +63,19 @@ def measured(texts: dict[str, str]) -> dict[str, float | int | str]:
     figures: dict[str, float | int | str] = {}
     for package in PACKAGES:
         inside = {path: tree for path, tree in trees.items() if path.startswith(package + "/")}
-        flat = [path for path in inside if path.count("/") == 1 and not path.endswith("__init__.py")]
+        flat = [
+            path for path in inside if path.count("/") == 1 and not path.endswith("__init__.py")
+        ]
         imports = sum(len(imported_modules(tree, modules, package)) for tree in inside.values())
-        figures[f"{package}: modules, flat, imports inside"] = f"{len(inside)}, {len(flat)}, {imports}"
+        figures[f"{package}: modules, flat, imports inside"] = (
+            f"{len(inside)}, {len(flat)}, {imports}"
+        )
 
     lines = [line for text in code.values() for line in text.splitlines()]
     template_lines = [line for text in templates for line in text.splitlines()]
-    functions = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, FUNCTIONS)]
+    functions = [
+        node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, FUNCTIONS)
+    ]
     public = [node for tree in trees.values() for node in public_definitions(tree)]
     nodes = sum(1 for tree in trees.values() for _ in ast.walk(tree))
     lines_of_code = sum(code_lines(text) for text in code.values())
@@ -70,7 +83,9 @@ def measured(texts: dict[str, str]) -> dict[str, float | int | str]:
     figures["lines of code"] = lines_of_code
     figures["syntax nodes a line of code"] = round(nodes / lines_of_code, 2)
     figures[f"lines over {LONG_LINE} characters, %"] = share(lines, LONG_LINE)
-    figures[f"template lines over {LONG_TEMPLATE_LINE}, %"] = share(template_lines, LONG_TEMPLATE_LINE)
+    figures[f"template lines over {LONG_TEMPLATE_LINE}, %"] = share(
+        template_lines, LONG_TEMPLATE_LINE
+    )
     figures["longest template line"] = max(map(len, template_lines))
     figures[f"functions over {LONG_FUNCTION} lines"] = sum(
         node.end_lineno - node.lineno >= LONG_FUNCTION for node in functions
@@ -103,12 +118,18 @@ def public_definitions(tree: ast.Module) -> Iterator[ast.AST]:
             continue
         yield node
         if isinstance(node, ast.ClassDef):
-            yield from (part for part in node.body if isinstance(part, FUNCTIONS) and not part.name.startswith("_"))
+            yield from (
+                part
+                for part in node.body
+                if isinstance(part, FUNCTIONS) and not part.name.startswith("_")
+            )
 
 
 def code_lines(text: str) -> int:
     """Lines that are neither blank nor only a comment."""
-    return sum(bool(line.strip()) and not line.strip().startswith("#") for line in text.splitlines())
+    return sum(
+        bool(line.strip()) and not line.strip().startswith("#") for line in text.splitlines()
+    )
 
 
 def share(lines: list[str], limit: int) -> float:

@@ -44,10 +44,13 @@ def main() -> None:
             measured = rendered(environment, file)
             figures |= {f"{file}_{size}_{name}": value for name, value in measured.items()}
             print(
-                f"{size:>9,} comparisons, {file:8}" + "".join(f"  {n} {v:,.1f}" for n, v in measured.items()),
+                f"{size:>9,} comparisons, {file:8}"
+                + "".join(f"  {n} {v:,.1f}" for n, v in measured.items()),
                 flush=True,
             )
-        figures |= {f"server_{size}_{name}": value for name, value in downloaded(environment).items()}
+        figures |= {
+            f"server_{size}_{name}": value for name, value in downloaded(environment).items()
+        }
     figures |= told(figures, options.sizes)
     if options.peer:
         figures |= beside_peer(options)
@@ -65,12 +68,16 @@ TOLD = (
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="a folder that holds self-instruct/predictions")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="a folder that holds self-instruct/predictions"
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="comparisons to export")
     parser.add_argument("--quick", action="store_true", help="a tenth of the comparisons")
     parser.add_argument("--peer", metavar="URL", help="a running Label Studio to measure beside")
     parser.add_argument("--peer-tokens", type=Path, help='its tokens: {"admin": ...}')
-    parser.add_argument("--peer-tasks", type=int, default=PEER_TASKS, help="annotated tasks that both export")
+    parser.add_argument(
+        "--peer-tasks", type=int, default=PEER_TASKS, help="annotated tasks that both export"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     options.sizes = [size // 10 for size in options.sizes] if options.quick else list(options.sizes)
@@ -92,7 +99,9 @@ def podium(options, size: int, tasks: int = 0) -> dict:
 
 def run(environment: dict, *arguments: str) -> dict:
     command = [sys.executable, "-m", "benchmarks.export_fixture", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -110,7 +119,9 @@ def downloaded(environment: dict) -> dict[str, float]:
     with server(environment) as base:
         browser = Site(base, export_fixture.EMAIL, export_fixture.PASSWORD).http
         page = f"/p/{export_fixture.SLUG}/datasets/"
-        small, large = (page + f"{pk}/download?format=conversational.jsonl" for pk in export_fixture.DATASETS)
+        small, large = (
+            page + f"{pk}/download?format=conversational.jsonl" for pk in export_fixture.DATASETS
+        )
         read(browser, small)
         idle, began = memory(environment), time.perf_counter()
         size = read(browser, large)
@@ -134,7 +145,9 @@ def memory(environment: dict) -> int:
         try:
             if mark in (folder / "environ").read_bytes().split(b"\0"):
                 status = dict(
-                    line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line
+                    line.split(":\t", 1)
+                    for line in (folder / "status").read_text().splitlines()
+                    if ":\t" in line
                 )
                 found = max(found, int(status["VmHWM"].split()[0]) * 1024)
         except (OSError, KeyError, ValueError):
@@ -146,8 +159,13 @@ def told(figures: dict, sizes: list[int]) -> dict[str, float]:
     """The figures that stand for the run: at the largest size; the memory is the worst of worker and server."""
     most, least = max(sizes), min(sizes)
     who = [*FILES, "server"]
-    peaks = {name: [figures[f"{name}_{size}_peak_over_idle_mb"] for size in (least, most)] for name in who}
-    return {f"rows_per_second_{file}": figures[f"{file}_{most}_rows_per_second"] for file in FILES} | {
+    peaks = {
+        name: [figures[f"{name}_{size}_peak_over_idle_mb"] for size in (least, most)]
+        for name in who
+    }
+    return {
+        f"rows_per_second_{file}": figures[f"{file}_{most}_rows_per_second"] for file in FILES
+    } | {
         "peak_rss_over_idle_mb": max(large for _small, large in peaks.values()),
         "memory_growth_mb": max(large - small for small, large in peaks.values()),
     }
@@ -159,7 +177,9 @@ def told(figures: dict, sizes: list[int]) -> dict[str, float]:
 def beside_peer(options) -> dict[str, float]:
     """Annotated tasks out of Label Studio's snapshot export, and out of Podium as the same tool's import file."""
     environment = podium(options, 0, options.peer_tasks)
-    ours = statistics.median(run(environment, "render", "label-studio.json")["seconds"] for _ in range(3))
+    ours = statistics.median(
+        run(environment, "render", "label-studio.json")["seconds"] for _ in range(3)
+    )
     tasks = run(environment, "tasks")["file"]
     theirs = peer_seconds(options, json.loads(Path(tasks).read_text()))
     return {"peer_seconds": theirs, "peer_ours_seconds": ours, "peer_export_ratio": theirs / ours}
@@ -174,7 +194,9 @@ def peer_seconds(options, tasks: list[dict]) -> float:
         made.raise_for_status()
         project = made.json()["id"]
         for start in range(0, len(tasks), 500):
-            api.post(f"/api/projects/{project}/import", json=tasks[start : start + 500]).raise_for_status()
+            api.post(
+                f"/api/projects/{project}/import", json=tasks[start : start + 500]
+            ).raise_for_status()
         began = time.perf_counter()
         answer = api.get(f"/api/projects/{project}/export", params={"exportType": "JSON"})
         answer.raise_for_status()

@@ -33,7 +33,9 @@ def fill(data: Path, comparisons: int, tasks: int) -> dict:
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
     project = Project.objects.create(slug=SLUG, name="Bench")
-    Membership.objects.create(project=project, user=User.objects.create_user(EMAIL, PASSWORD), role="researcher")
+    Membership.objects.create(
+        project=project, user=User.objects.create_user(EMAIL, PASSWORD), role="researcher"
+    )
     answered = real(data)
     made = [register(project, answered, *size) for size in ((SMALL, 0), (comparisons, tasks))]
     return {"rows": made[1].counts["rows"], "pairs": made[1].counts["pairs"]}
@@ -42,8 +44,14 @@ def fill(data: Path, comparisons: int, tasks: int) -> dict:
 def real(data: Path) -> list[tuple[str, list[str]]]:
     """(prompt, answers of eight models)."""
     files = sorted(next(data.rglob("predictions")).glob("*.jsonl"))[:K]
-    lines = [[json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] for file in files]
-    return [(rows[0]["prompt"], [row["response"].strip() for row in rows]) for rows in zip(*lines, strict=True)]
+    lines = [
+        [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        for file in files
+    ]
+    return [
+        (rows[0]["prompt"], [row["response"].strip() for row in rows])
+        for rows in zip(*lines, strict=True)
+    ]
 
 
 def register(project, answered: list, comparisons: int, tasks: int):
@@ -52,7 +60,9 @@ def register(project, answered: list, comparisons: int, tasks: int):
     from modelops import datasets, rows
 
     portrait = Portrait()
-    digest, folder = datasets.write(portrait.see(rows.canonical(row)) for row in judged(answered, comparisons, tasks))
+    digest, folder = datasets.write(
+        portrait.see(rows.canonical(row)) for row in judged(answered, comparisons, tasks)
+    )
     return datasets.register(project, "judgments", digest, folder, portrait.figures())[0]
 
 
@@ -103,7 +113,13 @@ def render(what: str) -> dict:
     made = downloads.make(large, downloads.choose(large, format, file))
     seconds = time.perf_counter() - began
     rows = large.counts["pairs" if format == "conversational" else "rows"]
-    return {"rows": rows, "seconds": seconds, "idle": idle, "peak": peak(), "bytes": made.stat().st_size}
+    return {
+        "rows": rows,
+        "seconds": seconds,
+        "idle": idle,
+        "peak": peak(),
+        "bytes": made.stat().st_size,
+    }
 
 
 def peak() -> int:

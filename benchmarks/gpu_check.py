@@ -62,7 +62,12 @@ class Place:
         self.count += 1
         folder = self.folder / f"run-{self.count}"
         folder.mkdir()
-        told = {"kind": kind, "settings": settings, "model": str(self.model), "dataset": str(self.dataset)}
+        told = {
+            "kind": kind,
+            "settings": settings,
+            "model": str(self.model),
+            "dataset": str(self.dataset),
+        }
         (folder / "recipe.json").write_text(json.dumps(told | {"out": str(folder / "out")}))
         return folder
 
@@ -72,7 +77,9 @@ class Place:
         from workers.machine_lock import Held
 
         child = training_job.start(
-            SimpleNamespace(kind=kind, recipe=settings), self.run(kind, **settings), Held(devices, ())
+            SimpleNamespace(kind=kind, recipe=settings),
+            self.run(kind, **settings),
+            Held(devices, ()),
         )
         child.said = []
         threading.Thread(target=child.said.extend, args=(child.stderr,), daemon=True).start()
@@ -83,7 +90,9 @@ class Place:
         child = self.start(kind, devices, **settings)
         events = [json.loads(line) for line in child.stdout]
         if child.wait(timeout=60):
-            wrong = [event["text"] for event in events if event["event"] == "error"] + child.said[-3:]
+            wrong = [event["text"] for event in events if event["event"] == "error"] + child.said[
+                -3:
+            ]
             raise Failed(f"{kind} ended with code {child.returncode}: {' '.join(wrong)[:300]}")
         return events
 
@@ -133,7 +142,9 @@ def a_child_sees_its_devices(place: Place) -> str:
     training_job.launcher = lambda held, recipe: ["-c", code]
     try:
         for devices in (("5",), ("1", "3"), NOWHERE):
-            child = training_job.start(SimpleNamespace(kind="sft", recipe={}), place.folder, Held(devices, ()))
+            child = training_job.start(
+                SimpleNamespace(kind="sft", recipe={}), place.folder, Held(devices, ())
+            )
             seen.append(child.stdout.readline().strip())
             training_job.stop(child)
     finally:
@@ -151,7 +162,10 @@ def eight_gpus_take_eight_jobs(place: Place) -> str:
     names = ",".join(map(str, range(8)))
     with override_settings(DEVICES=names, MACHINE_LOCK=place.folder / "lock"), ExitStack() as stack:
         held = [stack.enter_context(machine_lock.held(1)) for _ in range(9)]
-    return expect([str(one) for one in held] == [*names.split(","), "None"], f"{sum(map(bool, held))} of 9 jobs run")
+    return expect(
+        [str(one) for one in held] == [*names.split(","), "None"],
+        f"{sum(map(bool, held))} of 9 jobs run",
+    )
 
 
 def two_processes_are_one(kind: str) -> Callable[[Place], str]:
@@ -161,7 +175,9 @@ def two_processes_are_one(kind: str) -> Callable[[Place], str]:
         two = losses(place.train(kind, ("cpu", "cpu"), **settings))
         one = losses(place.train(kind, NOWHERE, **settings | {"batch": 8}))
         difference = apart(one, two)
-        return expect(difference < (0.02 if kind == "kto" else 1e-3), f"losses {difference:.1e} apart")
+        return expect(
+            difference < (0.02 if kind == "kto" else 1e-3), f"losses {difference:.1e} apart"
+        )
 
     return check
 
@@ -176,13 +192,18 @@ def shards_are_saved_whole(place: Place) -> str:
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
     command += ["--main_process_port", "0", "-m", "tests.workers.in_processes", str(run)]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=200
+    )
     expect(done.returncode == 0, done.stderr[-300:])
     place.train("sft", NOWHERE, **settings | {"batch": 8})
     whole = load_file(place.folder / f"run-{place.count}" / "out" / "model.safetensors")
     saved = load_file(run / "out" / "model.safetensors")
     difference = max((saved[name] - tensor).abs().max().item() for name, tensor in whole.items())
-    expect(saved.keys() == whole.keys() and all(map(torch.is_tensor, saved.values())), "weights are missing")
+    expect(
+        saved.keys() == whole.keys() and all(map(torch.is_tensor, saved.values())),
+        "weights are missing",
+    )
     return expect(difference < 2e-4, f"weights {difference:.1e} apart")
 
 
@@ -191,7 +212,9 @@ def several_processes_end_together(place: Place) -> str:
 
     from workers import training_job
 
-    child = place.start("sft", ("cpu", "cpu"), source="best", epochs=100.0, batch=2, max_steps=10000)
+    child = place.start(
+        "sft", ("cpu", "cpu"), source="best", epochs=100.0, batch=2, max_steps=10000
+    )
     if not any(json.loads(line)["event"] == "step" for line in child.stdout):
         raise Failed("it did not begin: " + " ".join(child.said[-3:]))
     family = psutil.Process(child.pid).children(recursive=True)
@@ -202,7 +225,10 @@ def several_processes_end_together(place: Place) -> str:
     _, alive = psutil.wait_procs(family, timeout=20)
     alive = [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
     seconds = time.monotonic() - began
-    return expect(len(family) >= 2 and not alive, f"{len(family)} processes, {len(alive)} left after {seconds:.1f} s")
+    return expect(
+        len(family) >= 2 and not alive,
+        f"{len(family)} processes, {len(alive)} left after {seconds:.1f} s",
+    )
 
 
 def too_large_is_refused(place: Place) -> str:
@@ -214,7 +240,9 @@ def too_large_is_refused(place: Place) -> str:
     from workers.trainers.run.events import Stop
 
     size, adapter = memory_check.Size.of(place.model), recipes.read("sft", {})
-    room = memory_check.learning(size, adapter, torch.float32) + memory_check.activations(size, adapter, scores=True)
+    room = memory_check.learning(size, adapter, torch.float32) + memory_check.activations(
+        size, adapter, scores=True
+    )
     available, memory.available = memory.available, lambda device: room
     try:
         memory_check.check(recipes.read("sft", {"lora": False}), [place.model])
@@ -259,9 +287,17 @@ def counted_as_torch_counts(place: Place) -> str:
 
     gpu()
     code = "import torch; print(torch.cuda.device_count())"
-    environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
-    count = int(subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout)
-    return expect(count == machine_lock.gpus(), f"{machine_lock.gpus()} by the driver, {count} by torch")
+    environment = {
+        name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"
+    }
+    count = int(
+        subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        ).stdout
+    )
+    return expect(
+        count == machine_lock.gpus(), f"{machine_lock.gpus()} by the driver, {count} by torch"
+    )
 
 
 def no_data_parallel(place: Place) -> str:
@@ -275,7 +311,9 @@ def no_data_parallel(place: Place) -> str:
     name, launcher = gpu(), training_job.launcher
     training_job.launcher = lambda held, recipe: ["-c", code]
     try:
-        child = training_job.start(SimpleNamespace(kind="sft", recipe={}), place.folder, Held((name,), ()))
+        child = training_job.start(
+            SimpleNamespace(kind="sft", recipe={}), place.folder, Held((name,), ())
+        )
         seen = child.stdout.readline().split()
         training_job.stop(child)
     finally:
@@ -290,7 +328,10 @@ def answers(place: Place, device: str, dtype: str) -> list:
     from workers.engines.local import LocalEngine
 
     engine = LocalEngine(place.model, torch.device(device), dtype=dtype)
-    asked = [[{"role": "user", "content": "Why do people sing? " * (1 + number % 7)}] for number in range(64)]
+    asked = [
+        [{"role": "user", "content": "Why do people sing? " * (1 + number % 7)}]
+        for number in range(64)
+    ]
     drawn = engine.sample(asked, list(range(64)), temperature=0.8, max_tokens=32, batch=48)
     engine.close()
     return drawn
@@ -316,7 +357,10 @@ def bfloat16_is_near(place: Place) -> str:
         os.environ["PODIUM_DTYPE"] = "float32"
     difference = apart(full, half) / 20  # tokens of an answer
     fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    return expect(difference < 0.05, f"{difference:.1e} nats a token apart; {'native' if fast else 'emulated'}")
+    return expect(
+        difference < 0.05,
+        f"{difference:.1e} nats a token apart; {'native' if fast else 'emulated'}",
+    )
 
 
 def trained_as_on_the_processor(kind: str) -> Callable[[Place], str]:
@@ -326,14 +370,20 @@ def trained_as_on_the_processor(kind: str) -> Callable[[Place], str]:
         there = losses(place.train(kind, (name,), **settings))
         seconds = time.monotonic() - began
         difference = apart(there, losses(place.train(kind, NOWHERE, **settings)))
-        return expect(difference < 5e-3, f"losses {difference:.1e} apart in float32; {seconds:.0f} s on the GPU")
+        return expect(
+            difference < 5e-3,
+            f"losses {difference:.1e} apart in float32; {seconds:.0f} s on the GPU",
+        )
 
     return check
 
 
 def trained_in_bfloat16(place: Place) -> str:
     settings, name = STEPS | KINDS["sft"], gpu()
-    half, full = (losses(place.train("sft", (name,), **settings, dtype=dtype)) for dtype in ("bfloat16", "float32"))
+    half, full = (
+        losses(place.train("sft", (name,), **settings, dtype=dtype))
+        for dtype in ("bfloat16", "float32")
+    )
     difference = apart(half, full)
     return expect(difference < 0.05, f"losses {difference:.1e} apart")
 
@@ -346,7 +396,10 @@ def flash_attention(place: Place) -> str:
         raise NotRun("the package flash-attn is not installed")
     os.environ["PODIUM_DTYPE"] = "bfloat16"
     try:
-        difference = apart(*(logprobs_of(place, attention=asked) for asked in ("flash_attention_2", "sdpa"))) / 20
+        difference = (
+            apart(*(logprobs_of(place, attention=asked) for asked in ("flash_attention_2", "sdpa")))
+            / 20
+        )
     finally:
         os.environ["PODIUM_DTYPE"] = "float32"
     return expect(difference < 0.05, f"{difference:.1e} nats a token apart from sdpa")
@@ -391,7 +444,10 @@ def memory_comes_back(place: Place) -> str:
     give_up = time.monotonic() + 10
     while (kept := before - torch.cuda.mem_get_info()[0]) > 2**26 and time.monotonic() < give_up:
         time.sleep(0.1)
-    return expect(kept <= 2**26, f"{(before - during) / 2**20:.0f} MB while it ran, {kept / 2**20:.0f} MB after")
+    return expect(
+        kept <= 2**26,
+        f"{(before - during) / 2**20:.0f} MB while it ran, {kept / 2**20:.0f} MB after",
+    )
 
 
 def the_floor_is_a_floor(place: Place) -> str:
@@ -405,10 +461,17 @@ def the_floor_is_a_floor(place: Place) -> str:
 
     gpu()
     folder, words = place.folder / "larger", tiny.tokenizer()
-    sizes = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 8, "num_attention_heads": 8}
+    sizes = {
+        "hidden_size": 512,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 8,
+        "num_attention_heads": 8,
+    }
     LlamaForCausalLM(LlamaConfig(vocab_size=len(words), **sizes)).save_pretrained(folder)
     recipe, size = recipes.read("sft", {"lora": False}), memory_check.Size.of(folder)
-    floor = memory_check.learning(size, recipe, torch.float32) + memory_check.activations(size, recipe, scores=True)
+    floor = memory_check.learning(size, recipe, torch.float32) + memory_check.activations(
+        size, recipe, scores=True
+    )
     torch.cuda.reset_peak_memory_stats()
     model = LlamaForCausalLM.from_pretrained(folder).cuda()
     adam = torch.optim.AdamW(model.parameters())
@@ -468,7 +531,10 @@ CHECKS: dict[str, Callable[[Place], str]] = {
     "no nn.DataParallel": no_data_parallel,
     "answers on the GPU as on the processor": answers_are_the_processor_s,
     "log-probabilities in bfloat16": bfloat16_is_near,
-    **{f"trained on the GPU as on the processor: {kind}": trained_as_on_the_processor(kind) for kind in KINDS},
+    **{
+        f"trained on the GPU as on the processor: {kind}": trained_as_on_the_processor(kind)
+        for kind in KINDS
+    },
     "trained in bfloat16": trained_in_bfloat16,
     "attention: flash_attention_2": flash_attention,
     "one synchronisation a decoded token": one_synchronisation_a_token,
@@ -513,7 +579,9 @@ def main() -> None:
             results[name] = {"state": state, "figure": figure}
             print(f"{state:8}  {name:52}{figure}", flush=True)
     states = [result["state"] for result in results.values()]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in ("passed", "failed", "not run"))
+    counts = ", ".join(
+        f"{states.count(state)} {state}" for state in ("passed", "failed", "not run")
+    )
     print(f"{counts}, in {time.monotonic() - began:.0f} s")
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))

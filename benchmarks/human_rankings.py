@@ -23,8 +23,12 @@ SETTINGS = {"epochs": 1.0, "learning_rate": 1e-4, "batch": 4, "max_length": 512}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="a folder with Open-Assistant's en_100_tree.jsonl")
-    parser.add_argument("--model", type=Path, default=ROOT / "var" / "models" / "smollm2-135m-instruct")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="a folder with Open-Assistant's en_100_tree.jsonl"
+    )
+    parser.add_argument(
+        "--model", type=Path, default=ROOT / "var" / "models" / "smollm2-135m-instruct"
+    )
     parser.add_argument("--quick", action="store_true", help="eight optimiser steps")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
@@ -39,7 +43,11 @@ def main() -> None:
 
 def freeze(var: Path, trees: Path) -> tuple[Path, dict]:
     """Import and freeze in a fresh database; returns the dataset's folder and counts."""
-    os.environ |= {"PODIUM_VAR": str(var), "DJANGO_SETTINGS_MODULE": "config.settings", "DATABASE_URL": ""}
+    os.environ |= {
+        "PODIUM_VAR": str(var),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DATABASE_URL": "",
+    }
     sys.path.insert(0, str(ROOT))
     import django
 
@@ -57,7 +65,11 @@ def freeze(var: Path, trees: Path) -> tuple[Path, dict]:
     imported = imports.import_file(None, project, trees, "open-assistant")
     seconds = time.perf_counter() - started
     dataset = export.freeze_now(None, project)
-    counts = {"import_seconds": seconds, "groups": imported.rankings, "pairs": dataset.counts["pairs"]}
+    counts = {
+        "import_seconds": seconds,
+        "groups": imported.rankings,
+        "pairs": dataset.counts["pairs"],
+    }
     return datasets.path(dataset), counts
 
 

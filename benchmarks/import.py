@@ -28,8 +28,13 @@ from benchmarks.podium import OURS  # noqa: E402
 
 SIZE, SMALL = 100_000, 10_000
 PEER_CHUNK = 1_000
-PEER_PAGE = '<View><Text name="prompt" value="$prompt"/><TextArea name="answer" toName="prompt"/></View>'
-WORDS = Path(__file__).read_text().split() + (ROOT / "docs" / "admin.md").read_text(encoding="utf-8").split()
+PEER_PAGE = (
+    '<View><Text name="prompt" value="$prompt"/><TextArea name="answer" toName="prompt"/></View>'
+)
+WORDS = (
+    Path(__file__).read_text().split()
+    + (ROOT / "docs" / "admin.md").read_text(encoding="utf-8").split()
+)
 
 
 def main() -> None:
@@ -41,7 +46,8 @@ def main() -> None:
         for count in (min(SMALL, size // 2), size):
             write(file, count)
             figures |= {
-                f"{name}_{count}": value for name, value in podium(Path(folder) / str(count), file, count).items()
+                f"{name}_{count}": value
+                for name, value in podium(Path(folder) / str(count), file, count).items()
             }
         figures |= {
             "rows_per_second": figures[f"rows_per_second_{size}"],
@@ -49,7 +55,9 @@ def main() -> None:
         }
         if options.peer:
             figures["peer_rows_per_second"] = peer(options, file, min(size, SMALL))
-            figures["peer_import_ratio"] = figures["rows_per_second"] / figures["peer_rows_per_second"]
+            figures["peer_import_ratio"] = (
+                figures["rows_per_second"] / figures["peer_rows_per_second"]
+            )
     for name, value in figures.items():
         print(f"{name:28}{value:12.1f}")
     if options.json:
@@ -62,7 +70,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, help="so many rows in place of 100,000")
     parser.add_argument("--peer", metavar="URL", help="a running Label Studio to measure beside")
     parser.add_argument("--peer-tokens", type=Path, help='its tokens: {"admin": ...}')
-    parser.add_argument("--data", type=Path, help="taken for other benchmarks' sake; this one needs no outside data")
+    parser.add_argument(
+        "--data", type=Path, help="taken for other benchmarks' sake; this one needs no outside data"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     if options.peer and not options.peer_tokens:
@@ -99,7 +109,9 @@ def podium(var: Path, file: Path, count: int) -> dict[str, float]:
         "from people.models import Project; Project.objects.create(slug='bench', name='Bench')",
     )
     begun = time.perf_counter()
-    said, peak, own = manage(environment, "import", str(file), "--project", "bench", "--format", "prompts")
+    said, peak, own = manage(
+        environment, "import", str(file), "--project", "bench", "--format", "prompts"
+    )
     seconds = time.perf_counter() - begun
     print(f"{count:,} rows in {seconds:.1f} s: " + ", ".join(said.split("\n")), flush=True)
     return {"rows_per_second": count / seconds, "peak_rss_mb": peak, "peak_own_mb": own}
@@ -110,7 +122,9 @@ def manage(environment: dict, *arguments: str) -> tuple[str, float, float]:
     command = [sys.executable, "manage.py", *arguments]
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     own, pid = 0.0, 0
-    with subprocess.Popen(command, cwd=ROOT, env=environment, **quiet) as process:  # it says less than a pipe holds
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, **quiet
+    ) as process:  # it says less than a pipe holds
         while not pid:
             own = max(own, own_mb(process.pid))
             time.sleep(0.05)
@@ -131,14 +145,18 @@ def own_mb(pid: int) -> float:
 def peer(options: argparse.Namespace, file: Path, count: int) -> float:
     """Rows a second of the peer's import of the first `count` prompts."""
     token = json.loads(options.peer_tokens.read_text())["admin"]
-    wire = Wire(options.peer, {"Authorization": f"Token {token}", "Content-Type": "application/json"})
+    wire = Wire(
+        options.peer, {"Authorization": f"Token {token}", "Content-Type": "application/json"}
+    )
     made = {"title": f"import {time.time():.0f}", "label_config": PEER_PAGE}
     project = json.loads(wire.ask("POST", "/api/projects", json.dumps(made)).content)["id"]
     with open(file, encoding="utf-8") as lines:
         rows = [{"data": json.loads(line)} for line, _ in zip(lines, range(count))]
     begun = time.perf_counter()
     for start in range(0, count, PEER_CHUNK):
-        wire.ask("POST", f"/api/projects/{project}/import", json.dumps(rows[start : start + PEER_CHUNK]))
+        wire.ask(
+            "POST", f"/api/projects/{project}/import", json.dumps(rows[start : start + PEER_CHUNK])
+        )
     return count / (time.perf_counter() - begun)
 
 

@@ -77,10 +77,21 @@ class Plan:
     seed: int = hidden_rule.SEED
 
 
-TINY = Plan(max_tokens=16, reward={"max_length": 96, "batch": 8}, dpo={"max_length": 96, "batch": 8, "max_steps": 10})
+TINY = Plan(
+    max_tokens=16,
+    reward={"max_length": 96, "batch": 8},
+    dpo={"max_length": 96, "batch": 8, "max_steps": 10},
+)
 SMOLLM2 = Plan(
     reward={"epochs": 3, "learning_rate": 5e-4, "batch": 4, "max_length": 256},
-    dpo={"epochs": 1, "learning_rate": 3e-4, "batch": 4, "max_length": 256, "beta": 0.05, "pairs": "best"},
+    dpo={
+        "epochs": 1,
+        "learning_rate": 3e-4,
+        "batch": 4,
+        "max_length": 256,
+        "beta": 0.05,
+        "pairs": "best",
+    },
 )
 
 TWO_ROUNDS = replace(
@@ -102,7 +113,9 @@ class Go:
 
     def _run(self, slug: str, stage: str, kind: str, settings: dict) -> dict:
         began = time.monotonic()
-        number = self.ledger.once(f"{slug}: {stage}, started", lambda: self.admin.start(slug, kind, **settings))
+        number = self.ledger.once(
+            f"{slug}: {stage}, started", lambda: self.admin.start(slug, kind, **settings)
+        )
         if self.admin.job(slug, number)["state"] in ("failed", "cancelled"):
             self.admin.post(f"/p/{slug}/jobs/{number}/resume", {})
         job = self.admin.wait(slug, number, seconds=3 * 3600)
@@ -122,7 +135,9 @@ class Labeler:
         ranked = 0
         while (task := self.site.next_task(slug)) is not None:
             letters = sorted(task.answers)
-            ranks = hidden_rule.rank([task.answers[letter] for letter in letters], self.random, NOISE)
+            ranks = hidden_rule.rank(
+                [task.answers[letter] for letter in letters], self.random, NOISE
+            )
             self.site.rank(task, dict(zip(letters, ranks, strict=True)))
             ranked += 1
         return ranked
@@ -136,12 +151,16 @@ def say(text: str) -> None:
 
 
 def new_project(admin: Site, slug: str, overlap: int = 1) -> None:
-    admin.submit("/projects/new", {"name": slug.title(), "slug": slug, "k": "4", "overlap": str(overlap)})
+    admin.submit(
+        "/projects/new", {"name": slug.title(), "slug": slug, "k": "4", "overlap": str(overlap)}
+    )
 
 
 def upload(admin: Site, slug: str, lines: list[dict]) -> dict:
     body = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines).encode()
-    looked = admin.submit(f"/p/{slug}/prompts/upload", {"format": "prompts"}, files={"file": (f"{slug}.jsonl", body)})
+    looked = admin.submit(
+        f"/p/{slug}/prompts/upload", {"format": "prompts"}, files={"file": (f"{slug}.jsonl", body)}
+    )
     answer = admin.submit(looked.url.path, {"import": "1"})
     number = int(str(answer.url).rstrip("/").split("/")[-1])
     return admin.wait(slug, number)
@@ -150,7 +169,9 @@ def upload(admin: Site, slug: str, lines: list[dict]) -> dict:
 def base_model(admin: Site, slug: str) -> int:
     """The model that the start form proposes."""
     forms = read_page(admin.get(f"/p/{slug}/jobs/new/sample/").text).forms
-    return int(next(form.fields["model_version"] for form in forms if "model_version" in form.fields))
+    return int(
+        next(form.fields["model_version"] for form in forms if "model_version" in form.fields)
+    )
 
 
 def answers_of(admin: Site, slug: str, job: int) -> list[dict]:
@@ -164,11 +185,20 @@ def one_round(go: Go, slug: str, number: int, start: dict, **chosen) -> dict:
     dataset, plan = frozen["dataset_made"], go.plan
     epochs = plan.later_reward if number > 1 else {}
     reward = go.job(
-        slug, f"reward model {number}", "reward", model_version=start["reward"], dataset=dataset, **plan.reward | epochs
+        slug,
+        f"reward model {number}",
+        "reward",
+        model_version=start["reward"],
+        dataset=dataset,
+        **plan.reward | epochs,
     )
-    dpo = go.job(slug, f"policy {number}", "dpo", model_version=start["policy"], dataset=dataset, **plan.dpo)
+    dpo = go.job(
+        slug, f"policy {number}", "dpo", model_version=start["policy"], dataset=dataset, **plan.dpo
+    )
     settings = sampling(plan) | {"split": "test", "rank": "on" if number < plan.rounds else None}
-    fresh = go.job(slug, f"test answers {number}", "sample", model_version=dpo["model_made"], **settings)
+    fresh = go.job(
+        slug, f"test answers {number}", "sample", model_version=dpo["model_made"], **settings
+    )
     return {
         "frozen": frozen, "dataset": dataset, "reward": reward, "dpo": dpo,
         "made": {"reward": reward["model_made"], "policy": dpo["model_made"]},
@@ -177,10 +207,17 @@ def one_round(go: Go, slug: str, number: int, start: dict, **chosen) -> dict:
 
 
 def sampling(plan: Plan) -> dict:
-    return {"k": 4, "max_tokens": plan.max_tokens, "temperature": plan.temperature, "seed": plan.seed}
+    return {
+        "k": 4,
+        "max_tokens": plan.max_tokens,
+        "temperature": plan.temperature,
+        "seed": plan.seed,
+    }
 
 
-def loop(base_url: str, email: str, password: str, plan: Plan, ledger: Ledger | None = None) -> dict:
+def loop(
+    base_url: str, email: str, password: str, plan: Plan, ledger: Ledger | None = None
+) -> dict:
     """Run the thread against a Podium that is up; returns a flat object of figures."""
     say(f"hidden rule: {hidden_rule.NAME}; seed {plan.seed}; noise {NOISE}")
     go = Go(Site(base_url, email, password), plan, ledger or Ledger())
@@ -247,9 +284,14 @@ def beside_control(go: Go, started: dict, real: dict) -> dict:
     """The same answers with shuffled ranks, learned from in a project of their own."""
     go.ledger.once("control", lambda: new_project(go.admin, "control"))
     rows = frozen_rows(go.admin, "real", real["dataset"])
-    go.ledger.once("control prompts", lambda: upload(go.admin, "control", shuffled(ranked_lines(rows), go.plan.seed)))
+    go.ledger.once(
+        "control prompts",
+        lambda: upload(go.admin, "control", shuffled(ranked_lines(rows), go.plan.seed)),
+    )
     base = go.ledger.kept["base"]
-    return loop_figures.both_sides(real, one_round(go, "control", 1, {"reward": base, "policy": base}), started)
+    return loop_figures.both_sides(
+        real, one_round(go, "control", 1, {"reward": base, "policy": base}), started
+    )
 
 
 def frozen_rows(admin: Site, slug: str, dataset: int) -> list[dict]:
@@ -282,16 +324,26 @@ def join(admin: Site, email: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", default="smollm2", help="smollm2, tiny (random weights, a trial), or a folder")
+    parser.add_argument(
+        "--model", default="smollm2", help="smollm2, tiny (random weights, a trial), or a folder"
+    )
     parser.add_argument("--rounds", type=int, default=1, choices=(1, 2), help="how often round")
     parser.add_argument(
-        "--control", action=argparse.BooleanOptionalAction, help="beside shuffled labels: one round's default"
+        "--control",
+        action=argparse.BooleanOptionalAction,
+        help="beside shuffled labels: one round's default",
     )
-    parser.add_argument("--var", type=Path, help="folder for data, kept; without it one that is removed at the end")
     parser.add_argument(
-        "--quick", action="store_true", help="a quarter of the prompts: a trial, too small for the conditions"
+        "--var", type=Path, help="folder for data, kept; without it one that is removed at the end"
     )
-    parser.add_argument("--data", type=Path, help="a folder with loop_prompts.jsonl (and _2) of your own")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a quarter of the prompts: a trial, too small for the conditions",
+    )
+    parser.add_argument(
+        "--data", type=Path, help="a folder with loop_prompts.jsonl (and _2) of your own"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     if options.control and options.rounds > 1:
@@ -325,14 +377,20 @@ def own(folder: Path) -> IO:
 
 def plan_of(options: argparse.Namespace, folder: Path) -> Plan:
     """The plan that these options ask for, with what it needs laid into the folder."""
-    plan = replace(TINY if options.model == "tiny" else TWO_ROUNDS if options.rounds == 2 else SMOLLM2)
+    plan = replace(
+        TINY if options.model == "tiny" else TWO_ROUNDS if options.rounds == 2 else SMOLLM2
+    )
     plan.rounds = options.rounds
     plan.control = options.rounds == 1 if options.control is None else options.control
     plan.model = tiny_model(folder) if options.model == "tiny" else options.model
     if options.data:
-        plan.prompts, plan.fresh_prompts = (options.data / file.name for file in (plan.prompts, plan.fresh_prompts))
+        plan.prompts, plan.fresh_prompts = (
+            options.data / file.name for file in (plan.prompts, plan.fresh_prompts)
+        )
     if options.quick:
-        plan.prompts, plan.fresh_prompts = (quarter(file, folder) for file in (plan.prompts, plan.fresh_prompts))
+        plan.prompts, plan.fresh_prompts = (
+            quarter(file, folder) for file in (plan.prompts, plan.fresh_prompts)
+        )
     return plan
 
 
@@ -349,7 +407,9 @@ def in_own_podium(folder: Path, plan: Plan) -> dict:
     if ledger.kept:
         say(f"goes on in {folder}, where {len(ledger.kept)} stages are finished")
     if ledger.once("plan", lambda: repr(plan)) != repr(plan):
-        sys.exit(f"What lies in {folder} was begun by another plan: remove it, or name another folder with --var.")
+        sys.exit(
+            f"What lies in {folder} was begun by another plan: remove it, or name another folder with --var."
+        )
     password = ledger.once("password", lambda: secrets.token_urlsafe(12))
     podium = Podium(folder / "var", plan.model, PODIUM_DEMO="0")
     podium.clear()  # what a run that was killed left behind
@@ -364,7 +424,9 @@ def in_own_podium(folder: Path, plan: Plan) -> dict:
 def create_admin(podium: Podium, password: str) -> None:
     environment = podium.environment | {"DJANGO_SUPERUSER_PASSWORD": password}
     command = [sys.executable, "manage.py", "createsuperuser", "--noinput", "--email", ADMIN]
-    subprocess.run(command, cwd=ROOT, env=os.environ | environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        command, cwd=ROOT, env=os.environ | environment, check=True, stdout=subprocess.DEVNULL
+    )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,10 @@ def by_prompt(answers: list[dict]) -> dict[str, list[str]]:
 
 def win_share(new: dict[str, list[str]], old: dict[str, list[str]]) -> dict[str, float]:
     """For each prompt, the share of (new, old) answer pairs that the new one wins under the rule; a tie is half."""
-    return {key: _share([score(text) for text in new[key]], [score(text) for text in old[key]]) for key in new}
+    return {
+        key: _share([score(text) for text in new[key]], [score(text) for text in old[key]])
+        for key in new
+    }
 
 
 def _share(new: list[float], old: list[float]) -> float:
@@ -57,21 +60,25 @@ def pilot(texts: dict[str, list[str]]) -> tuple[float, float]:
 
 def metric(job: dict, name: str) -> dict:
     """The final figure of this name over all held-out rows."""
-    found = [one for one in job["metrics"] if one["name"] == name and one["slice"] in ("held-out", "")]
+    found = [
+        one for one in job["metrics"] if one["name"] == name and one["slice"] in ("held-out", "")
+    ]
     return found[0] if found else {"value": math.nan, "low": math.nan, "high": math.nan}
 
 
 def agreement(rows: list[dict]) -> dict:
     """Agreement between two judges where two judged; otherwise of one judge with the rule without its noise."""
     compared = (
-        (row["prompt_id"], task_agreement([judgment["ranks"] for judgment in row["judgments"]])) for row in rows
+        (row["prompt_id"], task_agreement([judgment["ranks"] for judgment in row["judgments"]]))
+        for row in rows
     )
     counts = stats.by_prompt(compared)
     what = "between_judges"
     if not counts:
         what = "with_the_rule"
         with_rule = (
-            (row["prompt_id"], task_agreement([row["judgments"][0]["ranks"], exact_ranks(row)])) for row in rows
+            (row["prompt_id"], task_agreement([row["judgments"][0]["ranks"], exact_ranks(row)]))
+            for row in rows
         )
         counts = stats.by_prompt(with_rule)
     low, high = interval(counts)
@@ -87,7 +94,9 @@ def exact_ranks(row: dict) -> list[int]:
 def both_sides(real: dict, control: dict, started: dict) -> dict:
     """The figures of both sides, and how much more often the real one wins, paired by prompt."""
     real_share, control_share = (win_share(side["answers"], started) for side in (real, control))
-    figures = side_figures("real", real, real_share) | side_figures("control", control, control_share)
+    figures = side_figures("real", real, real_share) | side_figures(
+        "control", control, control_share
+    )
     return figures | with_interval("real_minus_control", differences(real_share, control_share))
 
 
@@ -123,7 +132,11 @@ def round_figures(stands: list[dict[str, list[str]]]) -> dict:
 
 def side_figures(name: str, side: dict, share: dict[str, float]) -> dict:
     low, high = interval(list(share.values()), mean)
-    figures = {f"{name}_win_share": mean(share.values()), f"{name}_win_low": low, f"{name}_win_high": high}
+    figures = {
+        f"{name}_win_share": mean(share.values()),
+        f"{name}_win_low": low,
+        f"{name}_win_high": high,
+    }
     return figures | reward_figures(name, side)
 
 
@@ -143,20 +156,33 @@ def reward_figures(name: str, side: dict) -> dict:
 def verdict(figures: dict) -> list[str]:
     """What the run was to show, and did not; empty when all of it holds."""
     conditions = {
-        "the rule does not follow length: |correlation| <= 0.3": abs(figures["pilot_correlation_with_length"]) <= 0.3,
+        "the rule does not follow length: |correlation| <= 0.3": abs(
+            figures["pilot_correlation_with_length"]
+        )
+        <= 0.3,
         "ties <= 30 %": figures["pilot_tie_share"] <= 0.3,
         "the fine-tuned model's interval lies above 50 %": figures["real_win_low"] > 0.5,
-        "real minus control, paired by prompt, excludes 0": figures.get("real_minus_control_low", 1) > 0,
-        "round 2 minus round 1, paired by prompt, excludes 0": figures.get("round_2_minus_round_1_low", 1) > 0,
+        "real minus control, paired by prompt, excludes 0": figures.get("real_minus_control_low", 1)
+        > 0,
+        "round 2 minus round 1, paired by prompt, excludes 0": figures.get(
+            "round_2_minus_round_1_low", 1
+        )
+        > 0,
         "the reward model's interval lies above 50 %": figures["real_reward_accuracy_low"] > 0.5,
-        "the reward model's interval lies above the longer-answer baseline": figures["real_reward_accuracy_low"]
+        "the reward model's interval lies above the longer-answer baseline": figures[
+            "real_reward_accuracy_low"
+        ]
         > figures["real_reward_longer_answer_accuracy"],
     }
     return [condition for condition, holds in conditions.items() if not holds]
 
 
 def table(figures: dict) -> str:
-    agreed = next(name for name in figures if name.startswith("agreement_") and not name.endswith(("low", "high")))
+    agreed = next(
+        name
+        for name in figures
+        if name.startswith("agreement_") and not name.endswith(("low", "high"))
+    )
     lines = [
         f"{'rankings':44}{figures['rankings']:5}",
         f"{agreed.replace('_', ' '):44}{share(figures, agreed, 'agreement')}",
@@ -174,9 +200,14 @@ def table(figures: dict) -> str:
 
 
 def reward_lines(figures: dict, side: str) -> list[str]:
-    told = {"reward_accuracy": "reward model, held out", "reward_longer_answer_accuracy": "longer answer"}
+    told = {
+        "reward_accuracy": "reward model, held out",
+        "reward_longer_answer_accuracy": "longer answer",
+    }
     label = side.replace("_", " ")
-    return [f"{label + ': ' + text:44}{share(figures, f'{side}_{name}')}" for name, text in told.items()]
+    return [
+        f"{label + ': ' + text:44}{share(figures, f'{side}_{name}')}" for name, text in told.items()
+    ]
 
 
 def round_lines(figures: dict) -> list[str]:

@@ -13,7 +13,9 @@ def prompts(file: Path) -> list[dict]:
 
 def quarter(file: Path, folder: Path) -> Path:
     short = folder / file.name
-    short.write_text("\n".join(file.read_text(encoding="utf-8").splitlines()[::4]), encoding="utf-8")
+    short.write_text(
+        "\n".join(file.read_text(encoding="utf-8").splitlines()[::4]), encoding="utf-8"
+    )
     return short
 
 

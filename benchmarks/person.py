@@ -10,7 +10,24 @@ from html.parser import HTMLParser
 import httpx
 
 LETTERS = "abcdefghi"
-BLOCKS = {"p", "li", "pre", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "br", "hr", "ol", "ul", "div"}
+BLOCKS = {
+    "p",
+    "li",
+    "pre",
+    "blockquote",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "tr",
+    "br",
+    "hr",
+    "ol",
+    "ul",
+    "div",
+}
 
 
 class Refused(RuntimeError):
@@ -47,9 +64,14 @@ class Site:
         """Open a page, fill in its form (one that comes back to it, or has most of these fields), and send it."""
         opened = self.get(url)
         page, own = read_page(opened.text), ("", url, opened.url.path)
-        form = max(page.forms, key=lambda form: (form.action in own, len(form.fields.keys() & values.keys())))
+        form = max(
+            page.forms,
+            key=lambda form: (form.action in own, len(form.fields.keys() & values.keys())),
+        )
         data = form.fields | values
-        return self.post(form.action or url, {k: v for k, v in data.items() if v is not None}, files=files)
+        return self.post(
+            form.action or url, {k: v for k, v in data.items() if v is not None}, files=files
+        )
 
     def post(self, url: str, data: dict, **options) -> httpx.Response:
         token = self.http.cookies.get("csrftoken", "")
@@ -59,7 +81,10 @@ class Site:
     def next_task(self, slug: str) -> Task | None:
         """The task that this labeler is given now, or None on the page that says there is none."""
         page = read_page(self.get(f"/p/{slug}/rank/").text)
-        form = next((form for form in page.forms if any(name.startswith("rank-") for name in form.fields)), None)
+        form = next(
+            (form for form in page.forms if any(name.startswith("rank-") for name in form.fields)),
+            None,
+        )
         return Task(form.action, form.fields, page.answers) if form else None
 
     def rank(self, task: Task, ranks: dict[str, int]) -> httpx.Response:
@@ -68,7 +93,9 @@ class Site:
 
     def start(self, slug: str, kind: str, **settings) -> int:
         """Start a job by its form; returns its number."""
-        answer = self.submit(f"/p/{slug}/jobs/new/{kind}/", {name: str(value) for name, value in settings.items()})
+        answer = self.submit(
+            f"/p/{slug}/jobs/new/{kind}/", {name: str(value) for name, value in settings.items()}
+        )
         found = re.search(r"/jobs/(\d+)/", str(answer.url))
         if not found:
             raise Refused(f"no job was started: {read_page(answer.text).text[:400]}")
@@ -94,7 +121,9 @@ class Site:
 
 def _checked(answer: httpx.Response) -> httpx.Response:
     if answer.status_code >= 400:
-        raise Refused(f"{answer.status_code} from {answer.url}: {read_page(answer.text).text[:400]}")
+        raise Refused(
+            f"{answer.status_code} from {answer.url}: {read_page(answer.text).text[:400]}"
+        )
     return answer
 
 
@@ -153,7 +182,9 @@ class Page(HTMLParser):
 
     def _option(self, values):
         fields = self.select_form.fields
-        if "selected" in values or self.select not in fields:  # the first one, until another is selected
+        if (
+            "selected" in values or self.select not in fields
+        ):  # the first one, until another is selected
             fields[self.select] = values.get("value", "")
 
     @staticmethod

@@ -42,8 +42,14 @@ class Podium:
 
     def __init__(self, var: Path, model: Path | str, **environment: str):
         self.var, self.port = var, free_port()
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        self.environment |= {"PODIUM_VAR": str(var), "PODIUM_PORT": str(self.port), "PODIUM_MODEL": str(model)}
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(OURS)
+        }
+        self.environment |= {
+            "PODIUM_VAR": str(var),
+            "PODIUM_PORT": str(self.port),
+            "PODIUM_MODEL": str(model),
+        }
         if model != DEFAULT_MODEL:
             self.environment["PODIUM_MODEL_ROOTS"] = str(Path(model).parent)
         self.environment |= environment
@@ -64,10 +70,14 @@ class Podium:
         self.lines = []
         command = [sys.executable, "-m", "config.run.up"]
         pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment, start_new_session=True, **pipe)
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=self.environment, start_new_session=True, **pipe
+        )
         threading.Thread(target=self._listen, args=(self.process.stdout,), daemon=True).start()
         try:
-            wait_for(lambda: self.ready_line in self.lines or self._ended(), seconds, "the ready line")
+            wait_for(
+                lambda: self.ready_line in self.lines or self._ended(), seconds, "the ready line"
+            )
         except AssertionError:
             self.kill()
             raise AssertionError("not ready in time:\n" + self.output) from None
@@ -122,7 +132,9 @@ class Podium:
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 if mark in (folder / "environ").read_bytes().split(b"\0"):
-                    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                    command = (
+                        (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                    )
                     found.append((int(folder.name), command))
             except OSError:
                 continue  # it ended meanwhile, or is another account's
@@ -139,14 +151,18 @@ class Podium:
         """Kill a program; returns the pid that took its place."""
         before = self.pid(program)
         _kill(before)
-        return wait_for(lambda: (pid := self.pid(program)) != before and pid, 30, f"{program} is restarted")
+        return wait_for(
+            lambda: (pid := self.pid(program)) != before and pid, 30, f"{program} is restarted"
+        )
 
     def supervisor(self):
         from xmlrpc.client import ServerProxy
 
         configuration = (self.var / "run" / "supervisord.conf").read_text()
         entries = dict(line.split("=", 1) for line in configuration.splitlines() if "=" in line)
-        transport = SupervisorTransport(entries["username"], entries["password"], entries["serverurl"])
+        transport = SupervisorTransport(
+            entries["username"], entries["password"], entries["serverurl"]
+        )
         return ServerProxy("http://127.0.0.1", transport).supervisor
 
     def health(self) -> tuple[int, dict]:

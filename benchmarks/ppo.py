@@ -52,12 +52,25 @@ SETTINGS = {
     "save_steps": 1000,
 }
 FREE = {"max_steps": 32, "beta": 0.0, "kl_target": 0.0, "kl_stop": 40.0}
-QUICK = {"max_steps": 16, "rollouts": 48, "max_tokens": 12, "learning_rate": 0.01, "lora": False, "eval_steps": 4}
+QUICK = {
+    "max_steps": 16,
+    "rollouts": 48,
+    "max_tokens": 12,
+    "learning_rate": 0.01,
+    "lora": False,
+    "eval_steps": 4,
+}
 QUICK_FREE = {"max_steps": 32}
 SIDES = ("planted", "shuffled", "free")
 BOUND = 12.0  # nats of an answer: twice the target
 K = 4  # answers to a prompt, for the reward model
-REWARD = {"epochs": 3.0, "learning_rate": 5e-4, "batch": 4, "max_length": 160, "save_steps": 1000}  # the loop's
+REWARD = {
+    "epochs": 3.0,
+    "learning_rate": 5e-4,
+    "batch": 4,
+    "max_length": 160,
+    "save_steps": 1000,
+}  # the loop's
 CHOOSING = 16  # prompts that choose the round that is published
 DRAWS = 2  # answers of a policy to each fresh prompt, for a point of the curve
 BEST_OF = (1, 2, 4, 8, 16)
@@ -65,13 +78,25 @@ BEST_OF = (1, 2, 4, 8, 16)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", type=Path, help="a policy's folder; the default model, or with --quick a tiny one")
-    parser.add_argument("--reward", type=Path, help="a reward model's folder; without one, it is learned here")
-    parser.add_argument("--prompts", type=Path, default=ROOT / "benchmarks" / "loop_prompts.jsonl")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the recipe")
-    parser.add_argument("--sides", default=",".join(SIDES), help="which of the runs, with commas between")
     parser.add_argument(
-        "--quick", action="store_true", help="a few rounds of a tiny model, too short for the condition"
+        "--model",
+        type=Path,
+        help="a policy's folder; the default model, or with --quick a tiny one",
+    )
+    parser.add_argument(
+        "--reward", type=Path, help="a reward model's folder; without one, it is learned here"
+    )
+    parser.add_argument("--prompts", type=Path, default=ROOT / "benchmarks" / "loop_prompts.jsonl")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the recipe"
+    )
+    parser.add_argument(
+        "--sides", default=",".join(SIDES), help="which of the runs, with commas between"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a few rounds of a tiny model, too short for the condition",
     )
     parser.add_argument("--json", type=Path, help="write the figures and the curve here")
     options = parser.parse_args()
@@ -151,7 +176,9 @@ def write_rows(scratch: Path, file: Path, quick: bool) -> list[dict]:
     choosing = [row | {"split": "validation"} for row in rest[:CHOOSING]]
     fresh = rest[CHOOSING : CHOOSING + 8] if quick else rest[CHOOSING:]
     if not fresh:
-        sys.exit(f"{file} has no more than {CHOOSING} prompts outside the training split: none is left to measure on.")
+        sys.exit(
+            f"{file} has no more than {CHOOSING} prompts outside the training split: none is left to measure on."
+        )
     (scratch / "prompts").mkdir()
     text = "".join(json.dumps(row) + "\n" for row in to_learn + choosing)
     (scratch / "prompts" / "rows.jsonl").write_text(text, encoding="utf-8")
@@ -165,7 +192,10 @@ def learned(scratch: Path, model: Path, longest: int) -> Path:
     from workers.engines.local import LocalEngine
     from workers.trainers import reward
 
-    rows = [json.loads(line) for line in (scratch / "prompts" / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (scratch / "prompts" / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     engine = LocalEngine(model)
     asked = [row["messages"] for row in rows for _ in range(K)]
     samples = engine.sample(asked, list(range(len(asked))), max_tokens=longest)
@@ -177,8 +207,12 @@ def learned(scratch: Path, model: Path, longest: int) -> Path:
                 {"id": place, "text": sample.text, "finish_reason": sample.finish_reason}
                 for place, sample in enumerate(mine)
             ]
-            ranks = hidden_rule.rank([sample.text for sample in mine], random.Random(number), noise=0)
-            out.write(json.dumps(row | {"answers": answers, "judgments": [{"ranks": ranks}]}) + "\n")
+            ranks = hidden_rule.rank(
+                [sample.text for sample in mine], random.Random(number), noise=0
+            )
+            out.write(
+                json.dumps(row | {"answers": answers, "judgments": [{"ranks": ranks}]}) + "\n"
+            )
     run = make_run(scratch, "reward", model, scratch / "ranked", REWARD)
     with contextlib.redirect_stdout(Told("reward", ("loss",))):
         reward.train(run)
@@ -237,7 +271,9 @@ def watched(side: str, fresh: list[dict], points: list[dict]):
         found = ppo_choice.examine(choice.models, asked, seeds, choice.recipe)
         kl = sum(found.kl) / len(found.kl)
         point = {"policy": side, "round": number, "kl": kl}
-        points.append(point | means([sample.text for sample in found.samples], found.rewards, len(fresh)))
+        points.append(
+            point | means([sample.text for sample in found.samples], found.rewards, len(fresh))
+        )
         return evaluate(choice, number)
 
     ppo_choice.Choice.evaluate = evaluates
@@ -254,7 +290,9 @@ def means(texts: list[str], rewards: list[float], prompts: int) -> dict[str, flo
 
     found = {}
     for name, values in (("proxy", rewards), ("gold", [hidden_rule.score(text) for text in texts])):
-        each = [sum(values[prompt::prompts]) / len(values[prompt::prompts]) for prompt in range(prompts)]
+        each = [
+            sum(values[prompt::prompts]) / len(values[prompt::prompts]) for prompt in range(prompts)
+        ]
         low, high = metrics.interval(each, [1] * prompts)
         found |= {name: sum(each) / prompts, f"{name}_low": low, f"{name}_high": high}
     return found
@@ -263,7 +301,11 @@ def means(texts: list[str], rewards: list[float], prompts: int) -> dict[str, flo
 class Told(io.StringIO):
     """Keeps what the trainer says, and shows its steps."""
 
-    def __init__(self, side: str, shown: tuple[str, ...] = ("reward", "kl", "beta", "entropy", "clip_fraction")):
+    def __init__(
+        self,
+        side: str,
+        shown: tuple[str, ...] = ("reward", "kl", "beta", "entropy", "clip_fraction"),
+    ):
         super().__init__()
         self.side, self.shown = side, shown
 
@@ -271,8 +313,14 @@ class Told(io.StringIO):
         if text.startswith('{"event": "step"'):
             step = json.loads(text)
             # A round that passes the stop teaches nothing, and has no such figures.
-            few = {name: round(step["metrics"][name], 3) for name in self.shown if name in step["metrics"]}
-            print(f"{self.side} {step['step']} of {step['total']}: {few}", file=sys.stderr, flush=True)
+            few = {
+                name: round(step["metrics"][name], 3)
+                for name in self.shown
+                if name in step["metrics"]
+            }
+            print(
+                f"{self.side} {step['step']} of {step['total']}: {few}", file=sys.stderr, flush=True
+            )
         if text.startswith('{"event": "log"'):
             print(f"{self.side}: {json.loads(text)['text']}", file=sys.stderr, flush=True)
         return super().write(text)
@@ -345,7 +393,9 @@ def best_of_point(draws: list[list[tuple[float, str]]], m: int) -> dict:
         ordered = sorted(mine, key=lambda draw: draw[0])
         weights = [math.comb(place, m - 1) / math.comb(len(mine), m) for place in range(len(mine))]
         each["proxy"].append(sum(weight * reward for weight, (reward, _) in zip(weights, ordered)))
-        each["gold"].append(sum(weight * hidden_rule.score(text) for weight, (_, text) in zip(weights, ordered)))
+        each["gold"].append(
+            sum(weight * hidden_rule.score(text) for weight, (_, text) in zip(weights, ordered))
+        )
     for name, values in each.items():
         low, high = metrics.interval(values, [1] * len(values))
         point |= {name: sum(values) / len(values), f"{name}_low": low, f"{name}_high": high}
@@ -366,7 +416,9 @@ def laws(curve: list[dict]) -> dict[str, float]:
             continue
         d = numpy.sqrt([point["kl"] for point in away])
         change = numpy.array([point["gold"] for point in away]) - points[0]["gold"]
-        (alpha, beta), *_ = numpy.linalg.lstsq(numpy.stack([d, -d * shape(d)], 1), change, rcond=None)
+        (alpha, beta), *_ = numpy.linalg.lstsq(
+            numpy.stack([d, -d * shape(d)], 1), change, rcond=None
+        )
         name = policy.replace(" ", "_")
         found |= {f"{name}_gold_alpha": float(alpha), f"{name}_gold_beta": float(beta)}
     return found
@@ -377,7 +429,10 @@ def print_curve(curve: list[dict]) -> None:
     print(f"{'policy':12}{'round, n':>10}{'KL':>8}{'proxy':>9}{'95 %':>18}{'gold':>9}{'95 %':>18}")
     for point in curve:
         at = point.get("round", point.get("n"))
-        both = (f"{point[f'{name}_low']:.3f} to {point[f'{name}_high']:.3f}" for name in ("proxy", "gold"))
+        both = (
+            f"{point[f'{name}_low']:.3f} to {point[f'{name}_high']:.3f}"
+            for name in ("proxy", "gold")
+        )
         proxy, gold = both
         print(
             f"{point['policy']:12}{at:>10}{point['kl']:>8.2f}"

@@ -17,7 +17,20 @@ ROOT = Path(__file__).resolve().parent.parent
 SLUG, PASSWORD = "bench", "only-for-the-benchmark"
 K, OVERLAP, PEOPLE = 4, 3, 32
 PARAGRAPHS = 97  # different ones; prime, so that the answers of a task differ
-WORDS = ["answer", "because", "data", "error", "label", "loop", "memory", "model", "prompt", "query", "reward", "token"]
+WORDS = [
+    "answer",
+    "because",
+    "data",
+    "error",
+    "label",
+    "loop",
+    "memory",
+    "model",
+    "prompt",
+    "query",
+    "reward",
+    "token",
+]
 
 
 def email(person: int) -> str:
@@ -54,7 +67,9 @@ def fill(size: int) -> None:
         name.rename(cached)
     shutil.copy(cached, name)
     with open(name, "rb+") as copied:
-        os.fsync(copied.fileno())  # or the first checkpoint would wait for gigabytes to reach the disk
+        os.fsync(
+            copied.fileno()
+        )  # or the first checkpoint would wait for gigabytes to reach the disk
 
 
 def schema() -> str:
@@ -89,7 +104,9 @@ def people():
 
     project = Project.objects.create(slug=SLUG, name="Bench", k=K, overlap=OVERLAP)
     hashed = make_password(PASSWORD)
-    users = User.objects.bulk_create(User(email=email(person), password=hashed) for person in range(PEOPLE))
+    users = User.objects.bulk_create(
+        User(email=email(person), password=hashed) for person in range(PEOPLE)
+    )
     Membership.objects.bulk_create(Membership(project=project, user=user) for user in users)
     return project
 
@@ -103,7 +120,9 @@ def statements(size: int, project: int, version: int, job: int):
     asked = '[{"role": "user", "content": "' + paragraph(-1, words=40) + '"}]'
     yield (
         "INSERT INTO labeling_prompt (id, project_id, messages, source, author, use_case, language, split, digest, "
-        "published, sensitive, job_id, created_at) " + numbers + "SELECT i, %s, %s, '', '', '', '', 'train', "
+        "published, sensitive, job_id, created_at) "
+        + numbers
+        + "SELECT i, %s, %s, '', '', '', '', 'train', "
         "CAST(i AS varchar), true, false, %s, CURRENT_TIMESTAMP FROM n",
         [size, project, asked, job],
     )

@@ -30,27 +30,54 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 SIDES = ("ours", "trl", "trl-checkpointing")
 PROMPTS = {4: 2, 9: 1}  # of one step, for each K
-PAIRS_AT_ONCE = 4  # of TRL's trainer in one forward pass; more is no faster here and takes more memory
+PAIRS_AT_ONCE = (
+    4  # of TRL's trainer in one forward pass; more is no faster here and takes more memory
+)
 STEPS = 3  # that are timed, after one that is not
 ACCURACY = 0.9  # of the held-out pairs: where the race ends; chosen before it was run
 RACERS = ("ours", "trl-1", "trl-2", "trl-3", "trl-all")  # TRL with so many pairs of each prompt
 RACE = {"prompts": 360, "k": 4, "batch": 4, "epochs": 2.0, "learning_rate": 3e-4}
 ASKED = 5  # steps between two looks at the held-out pairs
 LIKED = ["flowers", "music"]
-WORDS = ["sea", "sky", "sun", "moon", "bird", "bread", "music", "flowers", "people", "clock", "poem", "mother"]
+WORDS = [
+    "sea",
+    "sky",
+    "sun",
+    "moon",
+    "bird",
+    "bread",
+    "music",
+    "flowers",
+    "people",
+    "clock",
+    "poem",
+    "mother",
+]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", type=Path, default=ROOT / "var" / "models" / "smollm2-135m-instruct")
-    parser.add_argument("--quick", action="store_true", help="one timed step, answers a quarter as long, no race")
-    parser.add_argument("--race-only", action="store_true", help="only the race to an equal accuracy")
+    parser.add_argument(
+        "--model", type=Path, default=ROOT / "var" / "models" / "smollm2-135m-instruct"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="one timed step, answers a quarter as long, no race"
+    )
+    parser.add_argument(
+        "--race-only", action="store_true", help="only the race to an equal accuracy"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--one", help=argparse.SUPPRESS)  # one side of one comparison, in this process
+    parser.add_argument(
+        "--one", help=argparse.SUPPRESS
+    )  # one side of one comparison, in this process
     options = parser.parse_args()
     if options.one:
         side, k = options.one.split(":")
-        figures = raced(side, options.model) if k == "race" else one(side, int(k), options.model, options.quick)
+        figures = (
+            raced(side, options.model)
+            if k == "race"
+            else one(side, int(k), options.model, options.quick)
+        )
         return print(json.dumps(figures))
     figures = {} if options.race_only else compare(options)
     if not options.quick:
@@ -73,24 +100,36 @@ def compare(options: argparse.Namespace) -> dict[str, float]:
             figures[f"peak_mb_{name}_k{k}"] = run["peak_mb"]
         figures[f"memory_ratio_k{k}"] = ours["peak_mb"] / fastest["peak_mb"]
     # No K: to the end, on the tiny model
-    return figures | {f"accuracy_{side}": apart(f"{side}:0", options)["accuracy"] for side in ("ours", "trl")}
+    return figures | {
+        f"accuracy_{side}": apart(f"{side}:0", options)["accuracy"] for side in ("ours", "trl")
+    }
 
 
 def race(options: argparse.Namespace) -> dict[str, float | None]:
     """Seconds and steps to the accuracy, None where it was not reached, and how many times faster ours was."""
     found = {side: apart(f"{side}:race", options) for side in RACERS}
-    figures = {f"{name}_to_accuracy_{side}": run[name] for side, run in found.items() for name in ("seconds", "steps")}
+    figures = {
+        f"{name}_to_accuracy_{side}": run[name]
+        for side, run in found.items()
+        for name in ("seconds", "steps")
+    }
     figures |= {f"best_accuracy_{side}": run["best_accuracy"] for side, run in found.items()}
     ours, *theirs = (found[side]["seconds"] for side in RACERS)
     arrived = [seconds for seconds in theirs if seconds is not None]
-    return figures | {"speedup_to_accuracy": min(arrived) / ours if arrived and ours is not None else None}
+    return figures | {
+        "speedup_to_accuracy": min(arrived) / ours if arrived and ours is not None else None
+    }
 
 
 def apart(one: str, options: argparse.Namespace) -> dict[str, float]:
     print(f"{one} ...", file=sys.stderr, flush=True)
     command = [sys.executable, __file__, "--one", one, "--model", str(options.model)]
-    done = subprocess.run(command + ["--quick"] * options.quick, stdout=subprocess.PIPE, text=True, check=True)
-    print(f"{one}: {done.stdout.splitlines()[-1]}", file=sys.stderr, flush=True)  # minutes lie between two of them
+    done = subprocess.run(
+        command + ["--quick"] * options.quick, stdout=subprocess.PIPE, text=True, check=True
+    )
+    print(
+        f"{one}: {done.stdout.splitlines()[-1]}", file=sys.stderr, flush=True
+    )  # minutes lie between two of them
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -111,7 +150,12 @@ def timed_rows(k: int, longest: int) -> list[dict]:
     draw = random.Random(k)
     some = lambda low, high: " ".join(draw.choices(WORDS, k=draw.randint(low, high)))  # noqa: E731
     return [
-        row(number, f"Tell me about {some(20, 40)}.", [some(longest // 4, longest) for _ in range(k)], range(1, k + 1))
+        row(
+            number,
+            f"Tell me about {some(20, 40)}.",
+            [some(longest // 4, longest) for _ in range(k)],
+            range(1, k + 1),
+        )
         for number in range(PROMPTS[k])
     ]
 
@@ -121,7 +165,9 @@ def planted_rows(prompts: int = 150) -> list[dict]:
     draw, found = random.Random(0), []
     for number in range(prompts):
         sides = [draw.choice(["Yes", "No"]) for _ in range(2)] + ["Yes", "No"]
-        answers = [f"{side}, " + " ".join(draw.choices(WORDS, k=draw.randint(2, 6))) for side in sides]
+        answers = [
+            f"{side}, " + " ".join(draw.choices(WORDS, k=draw.randint(2, 6))) for side in sides
+        ]
         ranks = [1 if side == "Yes" else 2 for side in sides]
         found.append(row(number, "Tell me about the " + draw.choice(WORDS), answers, ranks))
     return found
@@ -146,7 +192,9 @@ def raced(side: str, model: Path) -> dict[str, float | None]:
     def ask(trainer, clock) -> bool:
         if len(clock.seconds) % ASKED == 0:
             seen.append(held_out_accuracy(trainer.model, trainer.processing_class, rows))
-            print(f"{side}: {sum(clock.seconds):.0f} s, {seen[-1]:.3f}", file=sys.stderr, flush=True)
+            print(
+                f"{side}: {sum(clock.seconds):.0f} s, {seen[-1]:.3f}", file=sys.stderr, flush=True
+            )
         return bool(seen) and seen[-1] >= ACCURACY
 
     with tempfile.TemporaryDirectory() as folder:
@@ -165,7 +213,9 @@ def liked_rows(prompts: int, k: int) -> list[dict]:
     others = [word for word in WORDS if word not in LIKED]
     for number in range(prompts):
         counts = draw.sample(range(8), k)
-        texts = [draw.choices(LIKED, k=count) + draw.choices(others, k=24 - count) for count in counts]
+        texts = [
+            draw.choices(LIKED, k=count) + draw.choices(others, k=24 - count) for count in counts
+        ]
         for words in texts:
             draw.shuffle(words)
         ranks = [1 + sum(other > count for other in counts) for count in counts]
@@ -180,7 +230,9 @@ def learned(side: str, folder: Path) -> float:
     from workers.modeling import tokens
 
     rows = planted_rows()
-    model = trained(side, tiny.save(folder / "tiny"), folder, rows, batch=4, learning_rate=5e-3, epochs=2.0)[0]
+    model = trained(
+        side, tiny.save(folder / "tiny"), folder, rows, batch=4, learning_rate=5e-3, epochs=2.0
+    )[0]
     return held_out_accuracy(model, tokens.load_tokenizer(folder / "tiny"), rows)
 
 
@@ -190,12 +242,20 @@ def held_out_accuracy(model, tokenizer, rows: list[dict]) -> float:
     from workers.trainers.data import comparisons
 
     found = [group for group in comparisons.of_rows(rows) if group.split != "train"]
-    answers = [[prompt + answer for prompt, answer in group.answers(tokenizer, 512)] for group in found]
+    answers = [
+        [prompt + answer for prompt, answer in group.answers(tokenizer, 512)] for group in found
+    ]
     scores = [reward.score(model, part, tokenizer.pad_token_id) for part in answers]
-    return next(figure["value"] for figure in comparisons.accuracy(found, scores) if figure["slice"] == "held-out")
+    return next(
+        figure["value"]
+        for figure in comparisons.accuracy(found, scores)
+        if figure["slice"] == "held-out"
+    )
 
 
-def trained(side: str, model: Path, folder: Path, rows: list[dict], until=None, **settings) -> tuple:
+def trained(
+    side: str, model: Path, folder: Path, rows: list[dict], until=None, **settings
+) -> tuple:
     """(model, clock) after one of the trainers has learned from the rows' training split, or all rows in the timed steps.
 
     `until` is called with the trainer and its clock after each step, and says whether it ends there.
@@ -221,12 +281,19 @@ def trained(side: str, model: Path, folder: Path, rows: list[dict], until=None, 
     scorer = get_peft_model(scorer, loop.adapter(recipe, "SEQ_CLS", modules_to_save=["score"]))
     make = ours if side == "ours" else theirs
     pad = tokenizer.pad_token_id
-    examples = [reward.example(group, group.answers(tokenizer, recipe.max_length), pad, recipe) for group in found]
+    examples = [
+        reward.example(group, group.answers(tokenizer, recipe.max_length), pad, recipe)
+        for group in found
+    ]
     part = side.removeprefix("trl-")
     if part.isdigit():
-        examples = [some_pairs(example, int(part), number) for number, example in enumerate(examples)]
+        examples = [
+            some_pairs(example, int(part), number) for number, example in enumerate(examples)
+        ]
     trainer = make(scorer, tokenizer, run, examples, checkpointing=side.endswith("checkpointing"))
-    trainer.args.train_sampling_strategy = "random" if "epochs" in settings else "sequential"  # timed: the same prompts
+    trainer.args.train_sampling_strategy = (
+        "random" if "epochs" in settings else "sequential"
+    )  # timed: the same prompts
     clock = clocked(trainer, until)
     trainer.train()
     return trainer.model, clock
@@ -249,7 +316,9 @@ def ours(model, tokenizer, run, examples: list[dict], checkpointing: bool):
         model=model,
         args=loop.arguments(TrainingArguments, run, rows=len(examples), at_once=run.recipe.batch),
         train_dataset=examples,
-        data_collator=lambda batch: {"micro_batches": reward.micro_batches(batch, pad, reward.budget())},
+        data_collator=lambda batch: {
+            "micro_batches": reward.micro_batches(batch, pad, reward.budget())
+        },
         processing_class=tokenizer,
     )
 
@@ -268,12 +337,20 @@ def theirs(model, tokenizer, run, examples: list[dict], checkpointing: bool):
         for example in examples
         for w, l, *_ in example["pairs"]
     ]
-    batch = max(PAIRS_AT_ONCE, round(run.recipe.batch * len(pairs) / len(examples) / PAIRS_AT_ONCE) * PAIRS_AT_ONCE)
+    batch = max(
+        PAIRS_AT_ONCE,
+        round(run.recipe.batch * len(pairs) / len(examples) / PAIRS_AT_ONCE) * PAIRS_AT_ONCE,
+    )
     run = dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, batch=batch))
-    arguments = loop.arguments(RewardConfig, run, rows=len(pairs), at_once=PAIRS_AT_ONCE, max_length=None)
+    arguments = loop.arguments(
+        RewardConfig, run, rows=len(pairs), at_once=PAIRS_AT_ONCE, max_length=None
+    )
     arguments.gradient_checkpointing = checkpointing
     return RewardTrainer(
-        model=model, args=arguments, train_dataset=Dataset.from_list(pairs), processing_class=tokenizer
+        model=model,
+        args=arguments,
+        train_dataset=Dataset.from_list(pairs),
+        processing_class=tokenizer,
     )
 
 

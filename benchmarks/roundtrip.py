@@ -33,13 +33,24 @@ def main() -> None:
     options = arguments()
     with tempfile.TemporaryDirectory(prefix="podium-roundtrip-") as scratch:
         begin(Path(scratch))
-        transcripts, trees = (next(options.data.rglob(name)) for name in ("*test.jsonl.gz", "en_100_tree.jsonl"))
+        transcripts, trees = (
+            next(options.data.rglob(name)) for name in ("*test.jsonl.gz", "en_100_tree.jsonl")
+        )
         figures, lost = {}, 0
-        for name, file, put_in in (("hh-rlhf", transcripts, compared), ("open-assistant", trees, ranked)):
+        for name, file, put_in in (
+            ("hh-rlhf", transcripts, compared),
+            ("open-assistant", trees, ranked),
+        ):
             dataset = through(name, file)
-            missing, foreign, rows = held_against(Counter(put_in(file)), Counter(came_out(name, dataset)))
+            missing, foreign, rows = held_against(
+                Counter(put_in(file)), Counter(came_out(name, dataset))
+            )
             lost += missing + foreign
-            figures |= {f"{name}_rows": rows, f"{name}_missing": missing, f"{name}_foreign": foreign}
+            figures |= {
+                f"{name}_rows": rows,
+                f"{name}_missing": missing,
+                f"{name}_foreign": foreign,
+            }
             if options.peer:
                 figures[f"{name}_tasks_in_peer"] = taken_in(options, dataset)
         figures["rows_lost"] = lost
@@ -52,9 +63,17 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="a folder with hh-rlhf's test split and the trees")
-    parser.add_argument("--quick", action="store_true", help="taken for other benchmarks' sake; this one takes seconds")
-    parser.add_argument("--peer", metavar="URL", help="a running Label Studio that takes the Label Studio file in")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="a folder with hh-rlhf's test split and the trees"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="taken for other benchmarks' sake; this one takes seconds",
+    )
+    parser.add_argument(
+        "--peer", metavar="URL", help="a running Label Studio that takes the Label Studio file in"
+    )
     parser.add_argument("--peer-tokens", type=Path, help='its tokens: {"admin": ...}')
     parser.add_argument("--json", type=Path, help="write the figures here")
     return parser.parse_args()
@@ -62,7 +81,11 @@ def arguments() -> argparse.Namespace:
 
 def begin(var: Path) -> None:
     """A fresh database in a folder of its own."""
-    os.environ |= {"PODIUM_VAR": str(var), "DJANGO_SETTINGS_MODULE": "config.settings", "DATABASE_URL": ""}
+    os.environ |= {
+        "PODIUM_VAR": str(var),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DATABASE_URL": "",
+    }
     import django
 
     django.setup()
@@ -79,7 +102,15 @@ def through(format: str, file: Path):
     from people.models import Project
 
     project = Project.objects.create(slug=format, name=format)
-    call_command("import", str(file), project=format, format=format, split="test", no_cleaning=True, verbosity=0)
+    call_command(
+        "import",
+        str(file),
+        project=format,
+        format=format,
+        split="test",
+        no_cleaning=True,
+        verbosity=0,
+    )
     return freeze.freeze_now(None, project)
 
 
@@ -125,10 +156,14 @@ def counted(said: list, answers: Iterable[tuple[str, int]]) -> str:
 
 def came_out(format: str, dataset) -> Iterator[str]:
     if format == "hh-rlhf":
-        yield from (json.dumps([row["chosen"], row["rejected"]]) for row in exported(dataset, "hh-rlhf"))
+        yield from (
+            json.dumps([row["chosen"], row["rejected"]]) for row in exported(dataset, "hh-rlhf")
+        )
         return
     for row in exported(dataset, "listwise"):
-        answers = [(text, rank) for text, rank in zip(row["completions"], row["ranks"]) if rank is not None]
+        answers = [
+            (text, rank) for text, rank in zip(row["completions"], row["ranks"]) if rank is not None
+        ]
         yield counted([[turn["role"], turn["content"]] for turn in row["prompt"]], answers)
 
 
@@ -140,8 +175,13 @@ def held_against(put_in: Counter, came: Counter) -> tuple[int, int, int]:
 def taken_in(options: argparse.Namespace, dataset) -> int:
     """How many of the dataset's tasks the peer counts after it has imported its own format."""
     token = json.loads(options.peer_tokens.read_text())["admin"]
-    wire = Wire(options.peer, {"Authorization": f"Token {token}", "Content-Type": "application/json"})
-    made = {"title": f"round trip {time.time():.0f}", "label_config": PEER_PAGE.replace("$items", "$answers")}
+    wire = Wire(
+        options.peer, {"Authorization": f"Token {token}", "Content-Type": "application/json"}
+    )
+    made = {
+        "title": f"round trip {time.time():.0f}",
+        "label_config": PEER_PAGE.replace("$items", "$answers"),
+    }
     project = json.loads(wire.ask("POST", "/api/projects", json.dumps(made)).content)["id"]
     tasks = list(tasks_of(dataset))
     for start in range(0, len(tasks), 500):

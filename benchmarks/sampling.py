@@ -37,7 +37,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 K, TOKENS, SEQUENCES = 4, 64, 64
 ALONE = 4  # prompts that are asked for one by one: each call takes its own time, and more of them tell no more
-PAGE, STEP = 64, 1024  # of continuous batching: tokens in a page of its memory, and in one step; the best of four tried
+PAGE, STEP = (
+    64,
+    1024,
+)  # of continuous batching: tokens in a page of its memory, and in one step; the best of four tried
 WARM = 4  # tokens
 HOW = {"temperature": 0.8, "top_p": 0.95, "top_k": 50}
 PEER_FORMATS = ("float32", "bfloat16")
@@ -46,15 +49,27 @@ PRELOADED = ("libiomp5.so", "libtcmalloc_minimal.so.4")  # vLLM's manual: it is 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", type=Path, default=ROOT / "var" / "models" / "smollm2-135m-instruct")
-    parser.add_argument("--data", type=Path, help="a folder with self-instruct's user_oriented_instructions.jsonl")
+    parser.add_argument(
+        "--model", type=Path, default=ROOT / "var" / "models" / "smollm2-135m-instruct"
+    )
+    parser.add_argument(
+        "--data", type=Path, help="a folder with self-instruct's user_oriented_instructions.jsonl"
+    )
     parser.add_argument("--sequences", type=int, default=SEQUENCES, help="answers drawn at once")
     parser.add_argument("--tokens", type=int, default=TOKENS, help="longest answer")
-    parser.add_argument("--prompts", type=int, default=252, help="prompts of the mixed workload, one answer each")
-    parser.add_argument("--repeats", type=int, default=3, help="measurements of which the median counts")
+    parser.add_argument(
+        "--prompts", type=int, default=252, help="prompts of the mixed workload, one answer each"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="measurements of which the median counts"
+    )
     parser.add_argument("--quick", action="store_true", help="32 prompts in the mixed workload")
-    parser.add_argument("--peer-python", type=Path, help="the Python of an environment that has vLLM")
-    parser.add_argument("--peer-only", action="store_true", help="only what is measured beside vLLM")
+    parser.add_argument(
+        "--peer-python", type=Path, help="the Python of an environment that has vLLM"
+    )
+    parser.add_argument(
+        "--peer-only", action="store_true", help="only what is measured beside vLLM"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     if options.peer_only and not options.peer_python:
@@ -83,7 +98,9 @@ def usual_format() -> str:
     return str(best_dtype()).removeprefix("torch.")
 
 
-def beside_vllm(options: argparse.Namespace, number_format: str, few: list[list[dict]]) -> dict[str, float | str]:
+def beside_vllm(
+    options: argparse.Namespace, number_format: str, few: list[list[dict]]
+) -> dict[str, float | str]:
     """Full-length answers by the engine and by vLLM in turn, and the floor, in one number format."""
     bench = Bench(options, number_format)
     with vllm(options, number_format, bench) as (version, ask), endless(bench.engine):
@@ -99,10 +116,17 @@ def beside_vllm(options: argparse.Namespace, number_format: str, few: list[list[
 
 
 @contextmanager
-def vllm(options: argparse.Namespace, number_format: str, bench: Bench) -> Iterator[tuple[str, Callable]]:
+def vllm(
+    options: argparse.Namespace, number_format: str, bench: Bench
+) -> Iterator[tuple[str, Callable]]:
     """vLLM in a process of its own: its version, and what draws K answers to each of some conversations."""
     longest = max(map(len, bench.ids(prompts(options.data)))) + options.tokens
-    command = [options.peer_python, ROOT / "benchmarks" / "vllm_peer.py", options.model.resolve(), number_format]
+    command = [
+        options.peer_python,
+        ROOT / "benchmarks" / "vllm_peer.py",
+        options.model.resolve(),
+        number_format,
+    ]
     sizes = ["--rows", str(options.sequences), "--longest", str(longest)]
     child = subprocess.Popen(
         [*command, *sizes],
@@ -134,8 +158,15 @@ def vllm(options: argparse.Namespace, number_format: str, bench: Bench) -> Itera
 
 def peer_environment(python: Path, threads: int) -> dict[str, str]:
     """Our environment with as many threads for vLLM, and what its manual says it should be started with, if installed."""
-    folders = [python.parent.parent / "lib", Path("/usr/lib/x86_64-linux-gnu"), Path("/usr/lib/aarch64-linux-gnu")]
-    files = [next((folder / name for folder in folders if (folder / name).exists()), None) for name in PRELOADED]
+    folders = [
+        python.parent.parent / "lib",
+        Path("/usr/lib/x86_64-linux-gnu"),
+        Path("/usr/lib/aarch64-linux-gnu"),
+    ]
+    files = [
+        next((folder / name for folder in folders if (folder / name).exists()), None)
+        for name in PRELOADED
+    ]
     preloaded = ":".join(str(file.resolve()) for file in files if file)
     print(f"vLLM is started with {preloaded or 'nothing preloaded'}", file=sys.stderr, flush=True)
     cores = ",".join(
@@ -150,9 +181,17 @@ def peer_environment(python: Path, threads: int) -> dict[str, str]:
 
 def prompts(data: Path | None) -> list[list[dict]]:
     """The folder's instructions, each with its inputs; without a folder, Podium's own prompts."""
-    file = next(data.rglob("user_oriented_instructions.jsonl")) if data else ROOT / "benchmarks" / "loop_prompts.jsonl"
+    file = (
+        next(data.rglob("user_oriented_instructions.jsonl"))
+        if data
+        else ROOT / "benchmarks" / "loop_prompts.jsonl"
+    )
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    texts = [text for line in lines for text in ([line["prompt"]] if "prompt" in line else instructed(line))]
+    texts = [
+        text
+        for line in lines
+        for text in ([line["prompt"]] if "prompt" in line else instructed(line))
+    ]
     return [[{"role": "user", "content": text}] for text in texts]
 
 
@@ -168,7 +207,11 @@ class Bench:
         from workers.engines.local import LocalEngine
 
         self.folder = options.model
-        self.sequences, self.tokens, self.repeats = options.sequences, options.tokens, options.repeats
+        self.sequences, self.tokens, self.repeats = (
+            options.sequences,
+            options.tokens,
+            options.repeats,
+        )
         self.engine = LocalEngine(options.model, dtype=number_format)
         self.threads = torch.get_num_threads()
 
@@ -178,7 +221,11 @@ class Bench:
         from transformers import AutoModelForCausalLM
 
         mine = self.engine.model
-        return AutoModelForCausalLM.from_pretrained(self.folder, dtype=mine.dtype).to(mine.device).eval()
+        return (
+            AutoModelForCausalLM.from_pretrained(self.folder, dtype=mine.dtype)
+            .to(mine.device)
+            .eval()
+        )
 
     def full(self, few: list[list[dict]]) -> dict[str, float]:
         """K answers to each of a few prompts, all of full length: nobody wins by where answers happen to end."""
@@ -189,12 +236,15 @@ class Bench:
                     "engine": lambda: self.ours(rows, len(rows)),
                     "one_padded_call": lambda: self.generate(rows, 1),
                     "one_call_num_return_sequences": lambda: self.generate(few, K),
-                    "one_call_a_prompt": lambda: sum(self.generate([messages], K) for messages in few[:ALONE]),
+                    "one_call_a_prompt": lambda: sum(
+                        self.generate([messages], K) for messages in few[:ALONE]
+                    ),
                     "floor": lambda: self.floor(len(rows)),
                 }
             )
         best = max(
-            figures[f"tokens_per_second_{name}"] for name in ("one_padded_call", "one_call_num_return_sequences")
+            figures[f"tokens_per_second_{name}"]
+            for name in ("one_padded_call", "one_call_num_return_sequences")
         )
         ours = figures["tokens_per_second_engine"]
         return figures | {
@@ -232,11 +282,17 @@ class Bench:
                 speed = drawn / (time.perf_counter() - started)
                 if turn > 0:
                     found[name].append(speed)
-                print(f"{turn} of {self.repeats} {name:32}{speed:10.1f} tokens/s", file=sys.stderr, flush=True)
+                print(
+                    f"{turn} of {self.repeats} {name:32}{speed:10.1f} tokens/s",
+                    file=sys.stderr,
+                    flush=True,
+                )
         return {f"tokens_per_second_{name}": median(speeds) for name, speeds in found.items()}
 
     def ours(self, rows: list[list[dict]], batch: int) -> int:
-        stream = self.engine.stream(rows, list(range(len(rows))), max_tokens=self.tokens, batch=batch, **HOW)
+        stream = self.engine.stream(
+            rows, list(range(len(rows))), max_tokens=self.tokens, batch=batch, **HOW
+        )
         return sum(answer.tokens for _number, answer in stream)
 
     def generate(self, conversations: list[list[dict]], samples: int) -> int:
@@ -271,7 +327,10 @@ class Bench:
         model, ends, ids = self.model, self.engine.ends, self.ids(conversations)
         blocks = self.sequences * ((max(map(len, ids)) + self.tokens) // PAGE + 1)
         sizes = ContinuousBatchingConfig(
-            page_size=PAGE, num_blocks=blocks, max_batch_tokens=STEP, max_requests_per_batch=self.sequences
+            page_size=PAGE,
+            num_blocks=blocks,
+            max_batch_tokens=STEP,
+            max_requests_per_batch=self.sequences,
         )
         told = GenerationConfig(
             do_sample=True,
@@ -282,7 +341,9 @@ class Bench:
         )
         attention = model.config._attn_implementation
         try:
-            found = model.generate_batch(ids, generation_config=told, continuous_batching_config=sizes)
+            found = model.generate_batch(
+                ids, generation_config=told, continuous_batching_config=sizes
+            )
         finally:
             model.set_attn_implementation(attention)
         if len(found) < len(conversations) or any(one.error for one in found.values()):
@@ -300,7 +361,8 @@ class Bench:
         layers = [layer for layer in self.model.modules() if isinstance(layer, torch.nn.Linear)]
         widths = {layer.in_features for layer in layers}
         given = {
-            width: torch.randn(rows, width, dtype=layers[0].weight.dtype, device=self.engine.device) for width in widths
+            width: torch.randn(rows, width, dtype=layers[0].weight.dtype, device=self.engine.device)
+            for width in widths
         }
         with torch.inference_mode():
             for _ in range(self.tokens):
@@ -313,7 +375,10 @@ class Bench:
     def ids(self, conversations: list[list[dict]]) -> list[list[int]]:
         from workers.modeling import tokens
 
-        return [tokens.prompt_ids(self.engine.tokenizer, messages, 2**20)[0] for messages in conversations]
+        return [
+            tokens.prompt_ids(self.engine.tokenizer, messages, 2**20)[0]
+            for messages in conversations
+        ]
 
 
 @contextmanager

@@ -22,7 +22,9 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("dtype")
     parser.add_argument("--rows", type=int, required=True, help="answers drawn at once")
-    parser.add_argument("--longest", type=int, required=True, help="tokens of a prompt and its answer")
+    parser.add_argument(
+        "--longest", type=int, required=True, help="tokens of a prompt and its answer"
+    )
     options = parser.parse_args()
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what vLLM prints is not a reply

@@ -172,7 +172,9 @@ class Sender:
 
     def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """The head, which goes with the first part."""
-        lines = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        lines = [
+            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
+        ]
         self.head = {"type": "http.response.start", "status": status, "headers": lines}
 
     async def send(self, message: dict) -> None:

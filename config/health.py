@@ -19,7 +19,9 @@ def healthz(request: HttpRequest) -> JsonResponse:
     ok = database == broker == "ok" and all(workers.values())
     state = {"ok": ok, "database": database, "broker": broker, "workers": workers}
     response = JsonResponse(state, status=200 if ok else 503)
-    response._has_been_logged = True  # Django would log each 503 as an error of ours, twice a second while starting
+    response._has_been_logged = (
+        True  # Django would log each 503 as an error of ours, twice a second while starting
+    )
     return response
 
 

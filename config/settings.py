@@ -43,7 +43,9 @@ REDIS_URL = env.str("REDIS_URL", "")
 # The model that a first run registers: `smollm2`, or a local folder below PODIUM_MODEL_ROOTS.
 MODEL = env.str("PODIUM_MODEL", "smollm2")
 # Folders below which local models may be registered, with colons between them.
-MODEL_ROOTS = [Path(root).resolve() for root in env.str("PODIUM_MODEL_ROOTS", str(VAR / "models")).split(":")]
+MODEL_ROOTS = [
+    Path(root).resolve() for root in env.str("PODIUM_MODEL_ROOTS", str(VAR / "models")).split(":")
+]
 # 0 starts without the demo project and its accounts.
 DEMO = env.bool("PODIUM_DEMO", not PRODUCTION)
 # Seconds between two heartbeats of a running job.
@@ -131,7 +133,11 @@ refuse(
     f"{API_RATE} is not a number by second, minute, hour or day, like 1200/min",
 )
 for proxy in TRUSTED_PROXIES:
-    refuse("PODIUM_TRUSTED_PROXIES", not is_address(proxy), f"{proxy} is neither an address nor a network")
+    refuse(
+        "PODIUM_TRUSTED_PROXIES",
+        not is_address(proxy),
+        f"{proxy} is neither an address nor a network",
+    )
 
 if not SECRET_KEY:
     secret = VAR / "secret"
@@ -141,7 +147,9 @@ if not SECRET_KEY and not PRODUCTION:
 if PRODUCTION:
     refuse("PODIUM_SECRET_KEY", len(SECRET_KEY) < 50, "set a random text of at least 50 characters")
     refuse("PODIUM_DEBUG", DEBUG, "must not be set in production")
-    refuse("PODIUM_ALLOWED_HOSTS", "*" in ALLOWED_HOSTS, "name the hosts, * is refused in production")
+    refuse(
+        "PODIUM_ALLOWED_HOSTS", "*" in ALLOWED_HOSTS, "name the hosts, * is refused in production"
+    )
 
 INSTALLED_APPS = [
     "people",
@@ -203,7 +211,11 @@ LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+    )
 ]
 PASSWORD_RESET_TIMEOUT = 60 * 60 * 2
 
@@ -213,7 +225,9 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = LOGIN_FAILURES
 AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_LOCK_MINUTES)
 AXES_RESET_ON_SUCCESS = True
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # who waits gets in, however often they tried meanwhile
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = (
+    False  # who waits gets in, however often they tried meanwhile
+)
 AXES_USERNAME_CALLABLE = "people.login_lockout.email"
 AXES_CLIENT_IP_CALLABLE = "people.login_lockout.address"
 AXES_LOCKOUT_CALLABLE = "people.login_lockout.respond"
@@ -279,14 +293,20 @@ SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA cache
 if DATABASE_URL:
     DATABASES = {"default": env.db_url("DATABASE_URL", engine="people.db.postgresql")}
     DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("prepare_threshold", 2)  # what is asked a third time
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault(
+        "prepare_threshold", 2
+    )  # what is asked a third time
 else:
     DATABASES = {
         "default": {
             "ENGINE": "people.db.sqlite",
             "NAME": VAR / "podium.sqlite3",
             "CONN_MAX_AGE": None,
-            "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": SQLITE_PRAGMAS},
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                "init_command": SQLITE_PRAGMAS,
+            },
             # A file, never memory: in memory there is neither WAL nor a second connection to race against.
             "TEST": {"NAME": os.environ.get("PODIUM_TEST_DATABASE", str(VAR / "test.sqlite3"))},
         }
@@ -295,13 +315,19 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # `make up` puts its own broker's socket in REDIS_URL, and in a file for commands that run beside it.
 _address = VAR / "run" / "broker.url"
-BROKER = REDIS_URL or (_address.read_text() if _address.exists() else f"unix://{VAR / 'run' / 'broker.sock'}")
+BROKER = REDIS_URL or (
+    _address.read_text() if _address.exists() else f"unix://{VAR / 'run' / 'broker.sock'}"
+)
 CACHES = {
     "default": {
         "BACKEND": "people.cache.BrokerCache",
         "LOCATION": BROKER,
         "KEY_PREFIX": "podium",
-        "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "retry": Retry(NoBackoff(), 1)},
+        "OPTIONS": {
+            "socket_connect_timeout": 0.5,
+            "socket_timeout": 0.5,
+            "retry": Retry(NoBackoff(), 1),
+        },
     }
 }
 CELERY_BROKER_URL = BROKER.replace("unix://", "redis+socket://", 1)
@@ -309,7 +335,11 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # No retries: a page that asks for a job must not wait for a broker that is away; the sweep makes up for the message.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 10, "max_retries": 0}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": 2,
+    "socket_timeout": 10,
+    "max_retries": 0,
+}
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -334,7 +364,10 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 MEDIA_ROOT = VAR / "uploads"
-FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700  # static files too; Django's are 0o644
+FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = (
+    0o600,
+    0o700,
+)  # static files too; Django's are 0o644
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2**20
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 2**20
 
@@ -366,7 +399,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s", "datefmt": "%Y-%m-%d %H:%M:%S"}
+        "plain": {
+            "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+            "datefmt": "%Y-%m-%d %H:%M:%S",
+        }
     },
     "filters": {"refusals": {"()": "people.logs.WithoutTraceback"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
@@ -377,7 +413,11 @@ LOGGING = {
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.worker.request": {"level": "WARNING"},
-        "httpx": {"level": "WARNING"},  # it tells of each address that is called, and some hold a secret
-        "axes": {"level": "ERROR"},  # it tells of failures without saying whose; the audit trail does
+        "httpx": {
+            "level": "WARNING"
+        },  # it tells of each address that is called, and some hold a secret
+        "axes": {
+            "level": "ERROR"
+        },  # it tells of failures without saying whose; the audit trail does
     },
 }

@@ -47,7 +47,9 @@ def section(kind: str, recipe: type) -> str:
 
 
 def row(field: dataclasses.Field) -> str:
-    return f"| `{field.name}` | {value(field.default)} | {allowed(field)} | {field.metadata['help']} |"
+    return (
+        f"| `{field.name}` | {value(field.default)} | {allowed(field)} | {field.metadata['help']} |"
+    )
 
 
 def value(default: object) -> str:
@@ -62,7 +64,13 @@ def allowed(field: dataclasses.Field) -> str:
         return ", ".join(f"`{choice}`" for choice in choices)
     if pattern := field.metadata["pattern"]:
         return pattern[1]
-    return f"{number(low)} to {number(high)}" if low is not None else "yes or no" if field.type == "bool" else "text"
+    return (
+        f"{number(low)} to {number(high)}"
+        if low is not None
+        else "yes or no"
+        if field.type == "bool"
+        else "text"
+    )
 
 
 def number(bound: float) -> str:

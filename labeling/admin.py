@@ -32,7 +32,15 @@ class DemonstrationAdmin(ReadOnly):
 
 @admin.register(Candidate)
 class CandidateAdmin(ReadOnly):
-    list_display = ["__str__", "model_version", "job", "slot", "tokens", "finish_reason", "truncated"]
+    list_display = [
+        "__str__",
+        "model_version",
+        "job",
+        "slot",
+        "tokens",
+        "finish_reason",
+        "truncated",
+    ]
     list_filter = ["finish_reason", "truncated"]
     list_select_related = ["model_version", "job"]
     search_fields = ["text", "=job__id"]
@@ -40,7 +48,16 @@ class CandidateAdmin(ReadOnly):
 
 @admin.register(RankingTask)
 class RankingTaskAdmin(ReadOnly):
-    list_display = ["id", "project", "prompt", "purpose", "state", "priority", "overlap", "free_places"]
+    list_display = [
+        "id",
+        "project",
+        "prompt",
+        "purpose",
+        "state",
+        "priority",
+        "overlap",
+        "free_places",
+    ]
     list_filter = ["purpose", "state", "project"]
     list_select_related = ["project", "prompt"]
     exclude = ["candidates"]

@@ -35,7 +35,9 @@ def foresee(project: Project, user: User) -> Erasure:
     held = DatasetRanking.objects.filter(ranking__in=of(project, user)).values("dataset")
     found = list(Dataset.objects.filter(pk__in=held, withdrawn_at=None).order_by("pk"))
     return Erasure(
-        of(project, user).count(), found, list(ModelVersion.objects.filter(dataset__in=found).order_by("pk"))
+        of(project, user).count(),
+        found,
+        list(ModelVersion.objects.filter(dataset__in=found).order_by("pk")),
     )
 
 
@@ -54,13 +56,24 @@ def _announce(actor: User, project: Project, user: User, why: str) -> Erasure:
     found = foresee(project, user)
     for dataset in found.datasets:
         datasets.withdraw(actor, dataset, why)
-        chosen = {"replaces": dataset.digest, "without": str(user.pk), "note": dataset.note, "licence": dataset.licence}
+        chosen = {
+            "replaces": dataset.digest,
+            "without": str(user.pk),
+            "note": dataset.note,
+            "licence": dataset.licence,
+        }
         jobs.request(actor, project, Job.Kind.FREEZE, chosen)
     digests = [dataset.digest for dataset in found.datasets]
     names = [version.name for version in found.models]
     undone = of(project, user).exclude(undone_at=None).count()
     FormDraft.objects.filter(task__project=project, person=user).delete()
-    about = {"rankings": found.rankings, "undone": undone, "datasets": digests, "models": names, "why": why}
+    about = {
+        "rankings": found.rankings,
+        "undone": undone,
+        "datasets": digests,
+        "models": names,
+        "why": why,
+    }
     audit.record(actor, "erase judgments", user, project, **about)
     return found
 
@@ -85,7 +98,9 @@ def _free_places(project: Project, user: User, tasks: set[int]) -> None:
     ).values_list("pk", "task")
     places, freed = zip(*empty, strict=True) if empty else ((), ())
     wiped = {"draft": {}, "draft_at": None, "skip_reason": ""}
-    Assignment.objects.filter(pk__in=places).update(state=Assignment.State.RETURNED, ended_at=now(), **wiped)
+    Assignment.objects.filter(pk__in=places).update(
+        state=Assignment.State.RETURNED, ended_at=now(), **wiped
+    )
     counted = RankingTask.objects.filter(pk__in=freed).exclude(purpose=RankingTask.Purpose.GOLD)
     counted.update(free_places=F("free_places") + 1)
     first = counted.filter(sort_key__isnull=False).aggregate(first=Min(order.key(project)))["first"]

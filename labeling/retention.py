@@ -16,7 +16,9 @@ def forget() -> None:
     """
     awaited = _awaited()
     for kept in _old(settings.VAR / "uploads", "*"):
-        if not kept.name.startswith(awaited):  # what an import left out lies beside it, under a longer name
+        if not kept.name.startswith(
+            awaited
+        ):  # what an import left out lies beside it, under a longer name
             forms.discard(kept)
     for made in _old(settings.VAR / "renders", "*/*"):
         made.unlink(missing_ok=True)
@@ -25,7 +27,11 @@ def forget() -> None:
 def _awaited() -> tuple[str, ...]:
     """The names of the uploads that jobs wait for."""
     live = Job.objects.filter(kind=Job.Kind.IMPORT, state__in=[Job.State.QUEUED, Job.State.RUNNING])
-    return tuple(Path(recipe["path"]).name for recipe in live.values_list("recipe", flat=True) if recipe.get("path"))
+    return tuple(
+        Path(recipe["path"]).name
+        for recipe in live.values_list("recipe", flat=True)
+        if recipe.get("path")
+    )
 
 
 def _old(folder: Path, pattern: str) -> list[Path]:

@@ -41,7 +41,12 @@ urlpatterns = [
     path("write/<int:pk>/back", writing.write_back, name="write-back"),
     path("write/review/", writing.reviews, name="reviews"),
     path("write/review/<int:pk>/", writing.review, name="review"),
-    path("write/ask/demonstration/", writing.ask, {"kind": "demonstration"}, name="ask-demonstrations"),
+    path(
+        "write/ask/demonstration/",
+        writing.ask,
+        {"kind": "demonstration"},
+        name="ask-demonstrations",
+    ),
     path("write/ask/prompt/", writing.ask, {"kind": "prompt"}, name="ask-prompts"),
     path("write/withdraw", writing.withdraw, name="wishes-withdraw"),
     # People and settings
@@ -67,7 +72,11 @@ urlpatterns = [
     path("prompts/upload/<int:pk>/bad-rows.jsonl", prompts.bad_rows, name="prompts-bad-rows"),
     path("prompts/templates/", prompt_templates.templates, name="templates"),
     path("prompts/templates/<int:pk>/", prompt_templates.template, name="template"),
-    path("prompts/templates/<int:pk>/delete", prompt_templates.template_delete, name="template-delete"),
+    path(
+        "prompts/templates/<int:pk>/delete",
+        prompt_templates.template_delete,
+        name="template-delete",
+    ),
     path("prompts/set-aside/", quality.set_aside_list, name="set-aside"),
     path("settle/", quality.disputes, name="disputes"),
     path("tasks/<int:pk>/settle", quality.task_settle, name="task-settle"),

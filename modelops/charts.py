@@ -70,7 +70,9 @@ def with_interval(metric) -> str:
     """68.9 % (95 % interval 66.1 to 71.4), n = 212."""
     text = say(metric.name, metric.value)
     if metric.low is not None and metric.high is not None:
-        low, high = (say(metric.name, bound).removesuffix(" %") for bound in (metric.low, metric.high))
+        low, high = (
+            say(metric.name, bound).removesuffix(" %") for bound in (metric.low, metric.high)
+        )
         text += " " + _("(95 %% interval %(low)s to %(high)s)") % {"low": low, "high": high}
     if metric.n is not None and metric.name not in COUNTS:
         text += f", n = {number_format(metric.n, force_grouping=True)}"
@@ -131,13 +133,19 @@ def chart(name: str, points: Sequence[tuple[int, float]]) -> Chart | None:
     ticks = nice(min(values), max(values))
     y = scale(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP)
     title = name_of(name)
-    words = {"title": title, "first": say(name, values[0]), "last": say(name, values[-1]), "step": steps[-1]}
+    words = {
+        "title": title,
+        "first": say(name, values[0]),
+        "last": say(name, values[-1]),
+        "step": steps[-1],
+    }
     return Chart(
         title=title,
         summary=_("%(title)s: from %(first)s to %(last)s at step %(step)s") % words,
         path=path([(x(step), y(value)) for step, value in points]),
         x_ticks=[
-            Tick(round(x(step), 1), f"{step:,}") for step in sorted({steps[0], steps[len(steps) // 2], steps[-1]})
+            Tick(round(x(step), 1), f"{step:,}")
+            for step in sorted({steps[0], steps[len(steps) // 2], steps[-1]})
         ],
         y_ticks=[Tick(round(y(value), 1), say(name, value)) for value in ticks],
         last=(round(x(steps[-1]), 1), round(y(values[-1]), 1)),
@@ -172,7 +180,12 @@ def bars(title: str, counted: Sequence[tuple[str, int]]) -> Bars | None:
         return None
     x = scale(0, max(count for _label, count in counted), 0, WIDTH - Bars.left - 96)
     shown = [
-        Bar(label, f"{number_format(count, force_grouping=True)} · {100 * count / total:.0f} %", BAR * place, x(count))
+        Bar(
+            label,
+            f"{number_format(count, force_grouping=True)} · {100 * count / total:.0f} %",
+            BAR * place,
+            x(count),
+        )
         for place, (label, count) in enumerate(counted)
     ]
     summary = "; ".join(f"{bar.label}: {bar.text}" for bar in shown)

@@ -82,7 +82,12 @@ def counts(folder: Path) -> dict:
         splits[row["split"]] += 1
         judgments += len(row.get("judgments", ()))
         comparisons += len(rows.row_pairs(row)) if "judgments" in row else 0
-    return {"rows": sum(splits.values()), "splits": dict(splits), "judgments": judgments, "pairs": comparisons}
+    return {
+        "rows": sum(splits.values()),
+        "splits": dict(splits),
+        "judgments": judgments,
+        "pairs": comparisons,
+    }
 
 
 def register(project, kind: str, digest: str, folder: Path, figures: dict | None = None, **fields):
@@ -93,7 +98,9 @@ def register(project, kind: str, digest: str, folder: Path, figures: dict | None
     place = str(folder.relative_to(settings.VAR))
     fields |= {"folder": place, "counts": counts(folder) | (figures or {}), "kind": kind}
     with transaction.atomic():
-        dataset, new = Dataset.objects.get_or_create(project=project, digest=digest, defaults=fields)
+        dataset, new = Dataset.objects.get_or_create(
+            project=project, digest=digest, defaults=fields
+        )
         if new:
             _tell(dataset)
     if dataset.withdrawn_at:
@@ -116,7 +123,9 @@ def relabel(actor: User | None, dataset: Dataset, **told: str) -> list[str]:
         setattr(dataset, name, text)
     dataset.save(update_fields=list(changed))
     change = {name: {"from": stands[name], "to": text} for name, text in changed.items()}
-    audit.record(actor, "relabel dataset", dataset, dataset.project, digest=dataset.digest, **change)
+    audit.record(
+        actor, "relabel dataset", dataset, dataset.project, digest=dataset.digest, **change
+    )
     return list(changed)
 
 
@@ -135,7 +144,8 @@ def refuse_withdrawn(dataset: Dataset | None) -> None:
         raise Withheld(_("The dataset was deleted: start again with another one."))
     if dataset.withdrawn_at:
         raise Withheld(
-            _("Dataset %(short)s was withdrawn: %(why)s") % {"short": dataset.short, "why": dataset.withdrawn_why}
+            _("Dataset %(short)s was withdrawn: %(why)s")
+            % {"short": dataset.short, "why": dataset.withdrawn_why}
         )
 
 
@@ -147,7 +157,9 @@ def verify(dataset: Dataset | None) -> None:
         raise Withheld(f"Dataset {dataset.short} has no file any more: restore it from a backup.")
     with open(file, "rb") as stream:
         if hashlib.file_digest(stream, "sha256").hexdigest() != dataset.digest:
-            raise Withheld(f"Dataset {dataset.short} was changed on disk: restore it from a backup.")
+            raise Withheld(
+                f"Dataset {dataset.short} was changed on disk: restore it from a backup."
+            )
 
 
 # Taking back
@@ -163,7 +175,15 @@ def withdraw(actor: User | None, dataset: Dataset, why: str) -> list[ModelVersio
     fresh = Dataset.objects.filter(pk=dataset.pk, withdrawn_at=None)
     if fresh.update(withdrawn_at=now(), withdrawn_why=why):
         names = [version.name for version in trained]
-        audit.record(actor, "withdraw dataset", dataset, dataset.project, digest=dataset.digest, why=why, models=names)
+        audit.record(
+            actor,
+            "withdraw dataset",
+            dataset,
+            dataset.project,
+            digest=dataset.digest,
+            why=why,
+            models=names,
+        )
         for job in _at_work(dataset):
             jobs.cancel(actor, job)
         transaction.on_commit(lambda: _remove_files(dataset))
@@ -175,9 +195,13 @@ def delete(actor: User, dataset: Dataset) -> None:
     """Forget a dataset of which nothing was made. Raises InUse."""
     Dataset.objects.select_for_update().get(pk=dataset.pk)
     if made := learned_from(dataset).values_list("name", flat=True):
-        raise InUse(_("%(models)s learned from this dataset: it stays.") % {"models": ", ".join(made)})
+        raise InUse(
+            _("%(models)s learned from this dataset: it stays.") % {"models": ", ".join(made)}
+        )
     if job := _at_work(dataset).first():
-        raise InUse(_("A job is at this dataset (%(job)s): stop it, or wait for its end.") % {"job": job})
+        raise InUse(
+            _("A job is at this dataset (%(job)s): stop it, or wait for its end.") % {"job": job}
+        )
     dataset.jobs_using.update(dataset=None)
     dataset.jobs_rehearsing.update(rehearsal=None)
     audit.record(actor, "delete dataset", dataset, dataset.project, digest=dataset.digest)
@@ -188,7 +212,11 @@ def delete(actor: User, dataset: Dataset) -> None:
 
 def learned_from(dataset: Dataset) -> QuerySet[ModelVersion]:
     """The versions whose trainers read its rows: as their dataset, or mixed in, rehearsed or shifted to."""
-    return ModelVersion.objects.filter(Q(dataset=dataset) | Q(job__further=dataset)).distinct().order_by("pk")
+    return (
+        ModelVersion.objects.filter(Q(dataset=dataset) | Q(job__further=dataset))
+        .distinct()
+        .order_by("pk")
+    )
 
 
 def _at_work(dataset: Dataset) -> QuerySet[Job]:

@@ -26,9 +26,14 @@ def recipe_rows(job: Job) -> list[dict]:
 def final_table(job: Job | None) -> list[tuple[str, list[Metric]]]:
     """The result's figures by slice, accuracy first and its yardstick beside it."""
     found = registry.final_metrics(job)
-    slices = sorted({metric.slice for metric in found}, key=lambda name: (place(SLICES, name), name))
+    slices = sorted(
+        {metric.slice for metric in found}, key=lambda name: (place(SLICES, name), name)
+    )
     of_slice = {name: [metric for metric in found if metric.slice == name] for name in slices}
-    return [(name, sorted(group, key=lambda m: (place(FIRST, m.name), m.name))) for name, group in of_slice.items()]
+    return [
+        (name, sorted(group, key=lambda m: (place(FIRST, m.name), m.name)))
+        for name, group in of_slice.items()
+    ]
 
 
 def place(order: tuple, name: str) -> int:
@@ -44,7 +49,9 @@ def charts(job: Job) -> list[figures.Chart]:
     thinned = stepwise.alias(rest=F("step") % every).filter(rest=last % every).order_by("step")
     for name, step, value in thinned.values_list("name", "step", "value"):
         lines.setdefault(name, []).append((step, value))
-    names = sorted(set(lines) - set(UNPLOTTED), key=lambda name: (name != "loss", "accurac" not in name, name))
+    names = sorted(
+        set(lines) - set(UNPLOTTED), key=lambda name: (name != "loss", "accurac" not in name, name)
+    )
     return [chart for name in names if (chart := figures.chart(name, lines[name]))]
 
 
@@ -52,7 +59,9 @@ def with_sparks(jobs: list[Job]) -> list[Job]:
     """Hang the last of its loss curve on each job that learns: one query."""
     losses: dict[int, list[float]] = {}
     learning = [job.pk for job in jobs if job.kind in ("reward", "sft", "dpo", "kto")]
-    metrics = Metric.objects.filter(job__in=learning, name="loss", step__isnull=False).order_by("step")
+    metrics = Metric.objects.filter(job__in=learning, name="loss", step__isnull=False).order_by(
+        "step"
+    )
     for pk, value in metrics.values_list("job_id", "value"):
         losses.setdefault(pk, []).append(value)
     for job in jobs:

@@ -74,7 +74,9 @@ def request(actor: User | None, project, kind: str, settings_: dict | None = Non
     Raises recipes.InvalidRecipe when a setting is wrong.
     """
     recipe = recipes.read(kind, settings_ or {})
-    job = Job.objects.create(project=project, kind=kind, recipe=vars(recipe), requested_by=actor, **links)
+    job = Job.objects.create(
+        project=project, kind=kind, recipe=vars(recipe), requested_by=actor, **links
+    )
     audit.record(actor, f"request {kind}", job, project)
     wake(queue_of(kind))
     return job
@@ -120,7 +122,11 @@ def claim_next(kinds, only: int | None = None, devices: str = "") -> Job | None:
         if job is None:
             continue
         if job.attempts > ATTEMPTS:
-            end(job, State.FAILED, error=f"The worker died {ATTEMPTS} times at this job. Look at its log, then resume.")
+            end(
+                job,
+                State.FAILED,
+                error=f"The worker died {ATTEMPTS} times at this job. Look at its log, then resume.",
+            )
             continue
         if job.cancel_requested:
             end(job, State.CANCELLED)
@@ -135,11 +141,21 @@ def claim(pk: int, kinds, devices: str = "") -> Job | None:
     # PostgreSQL rechecks only the conditions on the row itself when another claim was first, not those of the
     # subquery, so the row's own state and heartbeat are asked for once more.
     still_free = Job.objects.filter(_free(), pk__in=runnable(kinds).filter(pk=pk).values("pk"))
-    fields = {"state": State.RUNNING, "claim": token, "heartbeat_at": now(), "started_at": now(), "machine": host}
+    fields = {
+        "state": State.RUNNING,
+        "claim": token,
+        "heartbeat_at": now(),
+        "started_at": now(),
+        "machine": host,
+    }
     fields["devices"] = devices
     if not still_free.update(attempts=F("attempts") + 1, started_from=F("done"), note="", **fields):
         return None
-    return Job.objects.select_related("project", "model_version", "dataset").filter(pk=pk, claim=token).first()
+    return (
+        Job.objects.select_related("project", "model_version", "dataset")
+        .filter(pk=pk, claim=token)
+        .first()
+    )
 
 
 def owned(job: Job):
@@ -149,7 +165,9 @@ def owned(job: Job):
 # While it runs
 
 
-def beat(job: Job, done: int | None = None, total: int | None = None, note: str | None = None) -> None:
+def beat(
+    job: Job, done: int | None = None, total: int | None = None, note: str | None = None
+) -> None:
     """Say that the job is alive and how far it is. Raises LostClaim, Cancelled or Interrupted when it must stop."""
     fields = {"done": done, "total": total, "note": note}
     fields = {name: value for name, value in fields.items() if value is not None}
@@ -163,8 +181,14 @@ def beat(job: Job, done: int | None = None, total: int | None = None, note: str 
 
 def write_log(job: Job, lines: list[str]) -> None:
     """Append lines to the job's log and forget all but the newest."""
-    LogLine.objects.bulk_create(LogLine(job=job, text=line[:2000].replace("\0", "")) for line in lines)
-    oldest = LogLine.objects.filter(job=job).order_by("-pk").values_list("pk", flat=True)[LOG_LINES : LOG_LINES + 1]
+    LogLine.objects.bulk_create(
+        LogLine(job=job, text=line[:2000].replace("\0", "")) for line in lines
+    )
+    oldest = (
+        LogLine.objects.filter(job=job)
+        .order_by("-pk")
+        .values_list("pk", flat=True)[LOG_LINES : LOG_LINES + 1]
+    )
     for pk in oldest:
         LogLine.objects.filter(job=job, pk__lte=pk).delete()
 
@@ -229,7 +253,9 @@ def inline(actor: User | None, project, kind: str, settings_: dict):
 def _pulse(job: Job, quiet: threading.Event) -> None:
     while not quiet.wait(settings.BEAT_SECONDS):
         try:
-            if stopping.is_set():  # the body may be deep in one long step of a model, and has seconds to live
+            if (
+                stopping.is_set()
+            ):  # the body may be deep in one long step of a model, and has seconds to live
                 give_back(job)
                 break
             owned(job).update(heartbeat_at=now())
@@ -245,18 +271,31 @@ def _pulse(job: Job, quiet: threading.Event) -> None:
 @transaction.atomic
 def end(job: Job, state: State, error: str = "") -> None:
     """Write how the job ended, if it is still ours, and wake the queues of the jobs that follow a finished one."""
-    if not owned(job).update(state=state, error=error, finished_at=now(), note="", result=job.result, attempts=0):
+    if not owned(job).update(
+        state=state, error=error, finished_at=now(), note="", result=job.result, attempts=0
+    ):
         return
-    audit.record(None, f"job {state}", job, job.project, **({"error": error[:500]} if error else {}))
+    audit.record(
+        None, f"job {state}", job, job.project, **({"error": error[:500]} if error else {})
+    )
     _tell(job, state)
     if state == State.DONE:
-        for kind in Job.objects.filter(after=job, state=State.QUEUED).values_list("kind", flat=True):
+        for kind in Job.objects.filter(after=job, state=State.QUEUED).values_list(
+            "kind", flat=True
+        ):
             wake(queue_of(kind))
 
 
 def _tell(job: Job, state: State) -> None:
     project = Project.objects.get(pk=job.project_id)  # as it is now: the job may have run for hours
-    registry.tell(project, Webhook.Event.JOB_FINISHED, f"jobs/{job.pk}", job=job.pk, kind=job.kind, state=state)
+    registry.tell(
+        project,
+        Webhook.Event.JOB_FINISHED,
+        f"jobs/{job.pk}",
+        job=job.pk,
+        kind=job.kind,
+        state=state,
+    )
 
 
 def retry(job: Job, error: str) -> None:
@@ -278,7 +317,9 @@ def cancel(actor: User, job: Job) -> None:
     """Stop a job: at once when it waits, at its next beat when it runs. Cancelling twice is harmless."""
     this = Job.objects.filter(pk=job.pk)
     stopped = this.filter(state=State.QUEUED).update(state=State.CANCELLED, finished_at=now())
-    if stopped or this.filter(state=State.RUNNING, cancel_requested=False).update(cancel_requested=True):
+    if stopped or this.filter(state=State.RUNNING, cancel_requested=False).update(
+        cancel_requested=True
+    ):
         audit.record(actor, "cancel", job, job.project)
     if stopped:
         _tell(job, State.CANCELLED)
@@ -287,7 +328,13 @@ def cancel(actor: User, job: Job) -> None:
 @transaction.atomic
 def resume(actor: User, job: Job) -> None:
     """Queue a failed or cancelled job again; it goes on from what it had finished."""
-    fresh = {"error": "", "cancel_requested": False, "finished_at": None, "claim": None, "heartbeat_at": None}
+    fresh = {
+        "error": "",
+        "cancel_requested": False,
+        "finished_at": None,
+        "claim": None,
+        "heartbeat_at": None,
+    }
     resumable = Job.objects.filter(pk=job.pk, state__in=[State.FAILED, State.CANCELLED])
     if resumable.update(state=State.QUEUED, attempts=0, **fresh):
         audit.record(actor, "resume", job, job.project)

@@ -22,14 +22,19 @@ class BadMix(ValueError):
 def read(project, text: str) -> list[tuple[Dataset, float]]:
     """The datasets and weights of a mixture, "id:weight, id:weight". Raises BadMix."""
     parts = [part.strip().partition(":") for part in text.split(",") if part.strip()]
-    return [(_dataset(project, start.strip()), _weight(weight or "1")) for start, _colon, weight in parts]
+    return [
+        (_dataset(project, start.strip()), _weight(weight or "1"))
+        for start, _colon, weight in parts
+    ]
 
 
 def _dataset(project, start: str) -> Dataset:
     ours = Dataset.objects.filter(project=project, kind__in=SOURCES)
     found = list(ours.filter(digest__startswith=start)[:2]) if start else []
     if len(found) != 1:
-        raise BadMix(_("This project has no dataset “%(id)s”: look its id up on its page.") % {"id": start})
+        raise BadMix(
+            _("This project has no dataset “%(id)s”: look its id up on its page.") % {"id": start}
+        )
     return found[0]
 
 
@@ -39,5 +44,8 @@ def _weight(text: str) -> float:
     except ValueError:
         weight = 0.0
     if not 0 < weight <= MOST:  # a NaN fails this too
-        raise BadMix(_("“%(text)s” is no weight above 0: write id:weight, such as 3f2a:0.5.") % {"text": text.strip()})
+        raise BadMix(
+            _("“%(text)s” is no weight above 0: write id:weight, such as 3f2a:0.5.")
+            % {"text": text.strip()}
+        )
     return weight

@@ -36,21 +36,33 @@ class Job(models.Model):
     priority = models.SmallIntegerField(default=0, help_text=_("Smaller runs first."))
     requested_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     after = models.ForeignKey("self", models.SET_NULL, null=True, related_name="followers")
-    model_version = models.ForeignKey("ModelVersion", models.PROTECT, null=True, related_name="jobs_using")
+    model_version = models.ForeignKey(
+        "ModelVersion", models.PROTECT, null=True, related_name="jobs_using"
+    )
     dataset = models.ForeignKey("Dataset", models.PROTECT, null=True, related_name="jobs_using")
-    reward_model = models.ForeignKey("ModelVersion", models.PROTECT, null=True, related_name="jobs_scored_by_it")
-    rehearsal = models.ForeignKey("Dataset", models.PROTECT, null=True, related_name="jobs_rehearsing")
-    further = models.ManyToManyField("Dataset", related_name="jobs_reading", help_text=_("Read beside its dataset."))
+    reward_model = models.ForeignKey(
+        "ModelVersion", models.PROTECT, null=True, related_name="jobs_scored_by_it"
+    )
+    rehearsal = models.ForeignKey(
+        "Dataset", models.PROTECT, null=True, related_name="jobs_rehearsing"
+    )
+    further = models.ManyToManyField(
+        "Dataset", related_name="jobs_reading", help_text=_("Read beside its dataset.")
+    )
 
     claim = models.UUIDField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     heartbeat_at = models.DateTimeField(null=True)
     cancel_requested = models.BooleanField(default=False)
     machine = models.CharField(max_length=100, blank=True)
-    devices = models.CharField(max_length=400, blank=True, help_text=_("Of the machine, which the job computes on."))
+    devices = models.CharField(
+        max_length=400, blank=True, help_text=_("Of the machine, which the job computes on.")
+    )
 
     done = models.PositiveIntegerField(default=0)
-    started_from = models.PositiveIntegerField(default=0, help_text=_("What was done when the last worker took it."))
+    started_from = models.PositiveIntegerField(
+        default=0, help_text=_("What was done when the last worker took it.")
+    )
     total = models.PositiveIntegerField(default=0)
     note = models.CharField(max_length=200, blank=True)
     error = models.TextField(blank=True)
@@ -66,11 +78,15 @@ class Job(models.Model):
                 condition=~Q(state="running") | Q(claim__isnull=False, heartbeat_at__isnull=False),
                 name="a_running_job_is_claimed",
             ),
-            models.CheckConstraint(condition=~Q(state="failed") | ~Q(error=""), name="a_failed_job_says_why"),
+            models.CheckConstraint(
+                condition=~Q(state="failed") | ~Q(error=""), name="a_failed_job_says_why"
+            ),
         ]
         indexes = [
             models.Index(
-                fields=["priority", "id"], name="jobs_that_may_run", condition=Q(state__in=["queued", "running"])
+                fields=["priority", "id"],
+                name="jobs_that_may_run",
+                condition=Q(state__in=["queued", "running"]),
             ),
             models.Index(fields=["project", "-id"], name="jobs_of_a_project"),
         ]
@@ -93,7 +109,9 @@ class Job(models.Model):
     @property
     def computes_on(self) -> str:
         """Its machine, and the devices of it."""
-        where = {"": "", "cpu": _("processor")}.get(self.devices, "GPU " + self.devices.replace(",", ", "))
+        where = {"": "", "cpu": _("processor")}.get(
+            self.devices, "GPU " + self.devices.replace(",", ", ")
+        )
         return " · ".join(str(part) for part in (self.machine, where) if part)
 
     @property
@@ -115,7 +133,11 @@ class Job(models.Model):
 
     @property
     def seconds_left(self) -> float | None:
-        return (self.total - self.done) / self.rate if self.state == self.State.RUNNING and self.rate else None
+        return (
+            (self.total - self.done) / self.rate
+            if self.state == self.State.RUNNING and self.rate
+            else None
+        )
 
 
 class LogLine(models.Model):
@@ -143,7 +165,9 @@ class Metric(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["job", "name", "slice", "step"], name="a_figure_is_reported_once_a_step"),
+            models.UniqueConstraint(
+                fields=["job", "name", "slice", "step"], name="a_figure_is_reported_once_a_step"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -155,7 +179,10 @@ class Dataset(models.Model):
 
     class Kind(models.TextChoices):
         JUDGMENTS = "judgments", _("judgments: ranked answers, one row a task")
-        DEMONSTRATIONS = "demonstrations", _("demonstrations: a prompt and the answer a person wrote")
+        DEMONSTRATIONS = (
+            "demonstrations",
+            _("demonstrations: a prompt and the answer a person wrote"),
+        )
         PROMPTS = "prompts", _("prompts: conversations that wait for an answer")
         TEXT = "text", _("text: a prompt and what was written to it, as plain text")
 
@@ -175,9 +202,12 @@ class Dataset(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["project", "digest"], name="a_project_freezes_the_same_rows_once"),
+            models.UniqueConstraint(
+                fields=["project", "digest"], name="a_project_freezes_the_same_rows_once"
+            ),
             models.CheckConstraint(
-                condition=Q(withdrawn_at=None) | ~Q(withdrawn_why=""), name="a_withdrawn_dataset_says_why"
+                condition=Q(withdrawn_at=None) | ~Q(withdrawn_why=""),
+                name="a_withdrawn_dataset_says_why",
             ),
         ]
 
@@ -202,19 +232,32 @@ class ModelVersion(models.Model):
     parent = models.ForeignKey("self", models.PROTECT, null=True, related_name="children")
     job = models.OneToOneField(Job, models.PROTECT, null=True, related_name="model_made")
     dataset = models.ForeignKey(Dataset, models.PROTECT, null=True, related_name="models_made")
-    folder = models.CharField(max_length=500, blank=True, help_text=_("Below the data folder, or absolute."))
+    folder = models.CharField(
+        max_length=500, blank=True, help_text=_("Below the data folder, or absolute.")
+    )
     sha256 = models.CharField(max_length=64, blank=True)
-    address = models.URLField(max_length=500, blank=True, help_text=_("Of the server that answers for it."))
-    served_as = models.CharField(max_length=200, blank=True, help_text=_("Its name, or its adapter's, at that server."))
+    address = models.URLField(
+        max_length=500, blank=True, help_text=_("Of the server that answers for it.")
+    )
+    served_as = models.CharField(
+        max_length=200, blank=True, help_text=_("Its name, or its adapter's, at that server.")
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["project", "name"], name="a_name_is_one_version_of_a_project"),
-            models.UniqueConstraint(fields=["name"], condition=Q(project=None), name="a_shared_name_is_one_version"),
-            models.CheckConstraint(condition=Q(folder="") | ~Q(sha256=""), name="an_artifact_has_its_digest"),
+            models.UniqueConstraint(
+                fields=["project", "name"], name="a_name_is_one_version_of_a_project"
+            ),
+            models.UniqueConstraint(
+                fields=["name"], condition=Q(project=None), name="a_shared_name_is_one_version"
+            ),
             models.CheckConstraint(
-                condition=Q(address="") | (Q(folder="") & ~Q(served_as="")), name="a_served_version_has_no_folder"
+                condition=Q(folder="") | ~Q(sha256=""), name="an_artifact_has_its_digest"
+            ),
+            models.CheckConstraint(
+                condition=Q(address="") | (Q(folder="") & ~Q(served_as="")),
+                name="a_served_version_has_no_folder",
             ),
         ]
 
@@ -235,7 +278,11 @@ class Alias(models.Model):
     moved_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "name"], name="an_alias_points_at_one_version")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "name"], name="an_alias_points_at_one_version"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -23,12 +23,28 @@ def schema_of_rows(kind: str, rare: Collection[str] = ()) -> Any:
     import pyarrow as pa
 
     text, number, real = pa.string(), pa.int64(), pa.float64()
-    prompt = [("prompt_id", text), ("messages", turns()), ("split", text), ("use_case", text), ("language", text)]
-    answer = [("id", number), ("text", text), ("model", text), ("finish_reason", text), ("tokens", number)]
+    prompt = [
+        ("prompt_id", text),
+        ("messages", turns()),
+        ("split", text),
+        ("use_case", text),
+        ("language", text),
+    ]
+    answer = [
+        ("id", number),
+        ("text", text),
+        ("model", text),
+        ("finish_reason", text),
+        ("tokens", number),
+    ]
     answer += [("truncated", pa.bool_())] if "truncated" in rare else []
     cut = [("finish_reason", text)] if "finish_reason" in rare else []
     judgment = [("labeler", number), ("kind", text), ("outcome", text)]
-    judgment += [("ranks", pa.list_(number)), ("ratings", pa.list_(number)), ("flags", pa.list_(pa.list_(text)))]
+    judgment += [
+        ("ranks", pa.list_(number)),
+        ("ratings", pa.list_(number)),
+        ("flags", pa.list_(pa.list_(text))),
+    ]
     judgment += [("strength", number), ("seconds", real), ("weight", real)]
     fields = {
         "judgments": [
@@ -73,6 +89,8 @@ def by_split(rows: Iterable[dict], kind: str, folder: Path, rare: Collection[str
         for group in groups(rows):
             for split in sorted({row["split"] for row in group}):
                 if split not in writers:
-                    writers[split] = stack.enter_context(parquet.ParquetWriter(folder / f"{split}.parquet", schema))
+                    writers[split] = stack.enter_context(
+                        parquet.ParquetWriter(folder / f"{split}.parquet", schema)
+                    )
                 part = [row for row in group if row["split"] == split]
                 writers[split].write_table(pa.Table.from_pylist(part, schema))

@@ -79,5 +79,7 @@ def _text(number: int, line: str) -> str:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         text = None
     if not isinstance(text, str) or not text.strip():
-        raise BadTexts(f'Line {number} is not {{"text": "…"}} with some text in it: correct it, then start again.')
+        raise BadTexts(
+            f'Line {number} is not {{"text": "…"}} with some text in it: correct it, then start again.'
+        )
     return text

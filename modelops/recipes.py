@@ -26,13 +26,23 @@ def setting(
     Bounds are inclusive. `pattern` is a regular expression for the whole of a text, and what it allows in words.
     `usual` is what the default of a training recipe stands for: with an adapter, and where all weights are trained.
     """
-    about = {"help": help, "low": low, "high": high, "choices": choices, "pattern": pattern, "usual": usual}
+    about = {
+        "help": help,
+        "low": low,
+        "high": high,
+        "choices": choices,
+        "pattern": pattern,
+        "usual": usual,
+    }
     return dataclasses.field(default=default, metadata=about)
 
 
 def rate(adapter: float, whole: float, help: str = "") -> Any:
     """A learning rate whose default follows the switch `lora`: one that suits an adapter ruins a whole model."""
-    help = help or "Peak learning rate; it warms up for a tenth of the steps, then falls to a tenth along a cosine."
+    help = (
+        help
+        or "Peak learning rate; it warms up for a tenth of the steps, then falls to a tenth along a cosine."
+    )
     words = f"{help} 0 takes {adapter:g} for an adapter, {whole:g} for all weights."
     return setting(0.0, words, low=0, high=1, usual=(adapter, whole))
 
@@ -72,15 +82,22 @@ class ImportRecipe:
     repair: bool = setting(True, "Repair text that was decoded wrongly, and compose accents.")
     controls: bool = setting(True, "Remove control characters and invisible ones.")
     spaces: bool = setting(True, "Remove spaces and empty lines around texts.")
-    personal: bool = setting(True, "Mask e-mail addresses, phone, card and ID numbers, and keys in the training split.")
-    answers: bool = setting(
-        False, "Do all this to answers too: what people judge is then no longer what the model wrote."
+    personal: bool = setting(
+        True, "Mask e-mail addresses, phone, card and ID numbers, and keys in the training split."
     )
-    prefixes: bool = setting(True, "Leave out prompts that begin like an earlier one, for 160 characters.")
+    answers: bool = setting(
+        False,
+        "Do all this to answers too: what people judge is then no longer what the model wrote.",
+    )
+    prefixes: bool = setting(
+        True, "Leave out prompts that begin like an earlier one, for 160 characters."
+    )
     near: bool = setting(True, "Leave out prompts that are nearly like an earlier one.")
     languages: bool = setting(True, "Tell the language of prompts that name none.")
     per_author: int = setting(200, "Most prompts of one author; 0: no limit.", low=0, high=10**6)
-    fewest_tokens: int = setting(0, "Leave out prompts that are shorter, in tokens (about).", low=0, high=10**6)
+    fewest_tokens: int = setting(
+        0, "Leave out prompts that are shorter, in tokens (about).", low=0, high=10**6
+    )
     most_tokens: int = setting(
         0, "Leave out prompts that are longer, in tokens (about); 0: no limit.", low=0, high=10**6
     )
@@ -90,17 +107,34 @@ class ImportRecipe:
 class SampleRecipe:
     k: int = setting(4, "Answers sampled for each prompt.", low=1, high=9)
     temperature: float = setting(
-        0.8, "Spread of the draws; 0 always takes the likeliest token. Small models ramble above 0.8.", low=0, high=2
+        0.8,
+        "Spread of the draws; 0 always takes the likeliest token. Small models ramble above 0.8.",
+        low=0,
+        high=2,
     )
     top_p: float = setting(
-        0.95, "Draw only from the likeliest tokens that together hold this much probability.", low=0.01, high=1
+        0.95,
+        "Draw only from the likeliest tokens that together hold this much probability.",
+        low=0.01,
+        high=1,
     )
-    top_k: int = setting(50, "Draw only from this many of the likeliest tokens; 0 takes all of them.", low=0, high=1000)
+    top_k: int = setting(
+        50,
+        "Draw only from this many of the likeliest tokens; 0 takes all of them.",
+        low=0,
+        high=1000,
+    )
     min_p: float = setting(
-        0.0, "Draw only tokens at least this many times as likely as the likeliest; 0 takes all of them.", low=0, high=1
+        0.0,
+        "Draw only tokens at least this many times as likely as the likeliest; 0 takes all of them.",
+        low=0,
+        high=1,
     )
     repetition_penalty: float = setting(
-        1.0, "Makes tokens that stand in the prompt or the answer already less likely; 1 does nothing.", low=1, high=2
+        1.0,
+        "Makes tokens that stand in the prompt or the answer already less likely; 1 does nothing.",
+        low=1,
+        high=2,
     )
     max_tokens: int = setting(128, "Longest answer, in tokens.", low=1, high=4096)
     least_prompt: float = setting(
@@ -110,7 +144,9 @@ class SampleRecipe:
         low=0,
         high=1,
     )
-    stop: str = setting("", "Texts that end an answer before them, one a line; \\n in one stands for a line break.")
+    stop: str = setting(
+        "", "Texts that end an answer before them, one a line; \\n in one stands for a line break."
+    )
     seed: int = setting(
         1,
         "Start of the random draws: the same seed gives the same answers, in float32 in any batch; in bfloat16 and "
@@ -125,14 +161,24 @@ class SampleRecipe:
         "computes in it.",
         choices=DTYPES,
     )
-    split: str = setting("all", "Which prompts to answer.", choices=("all", "train", "validation", "test", "held-out"))
-    unanswered: bool = setting(False, "Only prompts that no earlier job has answered: a new round's fresh ones.")
+    split: str = setting(
+        "all",
+        "Which prompts to answer.",
+        choices=("all", "train", "validation", "test", "held-out"),
+    )
+    unanswered: bool = setting(
+        False, "Only prompts that no earlier job has answered: a new round's fresh ones."
+    )
     best_of: int = setting(
-        1, "Draws for each answer; the one that the reward model scores highest is kept (best-of-n).", low=1, high=64
+        1,
+        "Draws for each answer; the one that the reward model scores highest is kept (best-of-n).",
+        low=1,
+        high=64,
     )
     rank: bool = setting(True, "Make a ranking task from each prompt's answers.")
     others: str = setting(
-        "", "Names of other versions that answer too, one a line: a prompt's answers are dealt to all."
+        "",
+        "Names of other versions that answer too, one a line: a prompt's answers are dealt to all.",
     )
 
     @property
@@ -147,7 +193,9 @@ class FreezeRecipe:
         "What a row is: a ranked task, an answer that a person wrote, a prompt, or plain text (a prompt and what was written to it).",
         choices=("judgments", "demonstrations", "prompts", "text"),
     )
-    since: str = setting("", "Only what was decided or written on this day or later, in the project's zone.")
+    since: str = setting(
+        "", "Only what was decided or written on this day or later, in the project's zone."
+    )
     until: str = setting("", "Only what was decided or written on this day or before.")
     use_case: str = setting("", "Only prompts of this use case.")
     language: str = setting("", "Only prompts in this language.")
@@ -169,14 +217,21 @@ class FreezeRecipe:
         "Of demonstrations and text: what people wrote, or what a reward model chose among several draws (rejection sampling).",
         choices=("written", "chosen"),
     )
-    adjudicated: bool = setting(False, "Only what a lead settled where people disagreed, in place of what they said.")
+    adjudicated: bool = setting(
+        False, "Only what a lead settled where people disagreed, in place of what they said."
+    )
     ties: bool = setting(True, "Keep rankings that tie answers; a tie makes no pair.")
-    apart: bool = setting(True, "Leave out training rows whose prompt is nearly like one of the held-out rows.")
+    apart: bool = setting(
+        True, "Leave out training rows whose prompt is nearly like one of the held-out rows."
+    )
     licence: str = setting(
-        "", "Under which terms the rows may be used, as the dataset's card says it: cc-by-4.0, other."
+        "",
+        "Under which terms the rows may be used, as the dataset's card says it: cc-by-4.0, other.",
     )
     note: str = setting("", "A line to remember this dataset by.")
-    replaces: str = setting("", "The withdrawn dataset whose rankings, but for the erased ones, are frozen anew.")
+    replaces: str = setting(
+        "", "The withdrawn dataset whose rankings, but for the erased ones, are frozen anew."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +244,9 @@ class RenderRecipe:
         choices=FORMATS_OUT,
     )
     file: str = setting(
-        "jsonl", "What file it comes in.", choices=("jsonl", "jsonl.gz", "jsonl.zst", "parquet", "csv", "json", "zip")
+        "jsonl",
+        "What file it comes in.",
+        choices=("jsonl", "jsonl.gz", "jsonl.zst", "parquet", "csv", "json", "zip"),
     )
     split: str = setting("", "Only this split.", choices=A_SPLIT)
     pairs: str = setting(
@@ -202,7 +259,9 @@ class RenderRecipe:
         "Every labeler's judgment by itself, or one a task: the order of the mean ranks, with how many stand behind it.",
         choices=("each", "consensus"),
     )
-    metadata: bool = setting(False, "Add who judged, which model wrote, ranks, ratings, flags, time and agreement.")
+    metadata: bool = setting(
+        False, "Add who judged, which model wrote, ranks, ratings, flags, time and agreement."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,9 +288,13 @@ class TrainRecipe:
         low=0,
         high=1,
     )
-    lora: bool = setting(True, "Train a small adapter and merge it at the end, in place of all weights.")
+    lora: bool = setting(
+        True, "Train a small adapter and merge it at the end, in place of all weights."
+    )
     lora_rank: int = setting(16, "Rank of the adapter.", low=1, high=256)
-    max_steps: int = setting(0, "Stop after this many optimiser steps; 0 goes on to the end.", low=0, high=10**7)
+    max_steps: int = setting(
+        0, "Stop after this many optimiser steps; 0 goes on to the end.", low=0, high=10**7
+    )
     save_steps: int = setting(
         0, "Optimiser steps between two checkpoints; 0 goes by the time instead.", low=0, high=10**6
     )
@@ -257,7 +320,9 @@ class TrainRecipe:
         "How attention is computed; auto: sdpa where the model has it. flash_attention_2 needs a GPU, the package flash-attn, and a dtype of 16 bits.",
         choices=("auto", "sdpa", "flash_attention_2", "eager"),
     )
-    seed: int = setting(1, "Start of every random choice: order, dropout, new weights.", low=0, high=2**31 - 1)
+    seed: int = setting(
+        1, "Start of every random choice: order, dropout, new weights.", low=0, high=2**31 - 1
+    )
     dtype: str = setting(
         "auto",
         "Number format of the matrix products, and of frozen weights under an adapter; auto: what PODIUM_DTYPE says, "
@@ -308,7 +373,10 @@ class RewardRecipe(TrainRecipe):
         choices=("dropped", "rao-kupper", "davidson"),
     )
     tie_share: float = setting(
-        0.3, "How likely two equally good answers are to tie, where ties are modelled.", low=0.01, high=0.99
+        0.3,
+        "How likely two equally good answers are to tie, where ties are modelled.",
+        low=0.01,
+        high=0.99,
     )
     margin: float = setting(
         0.0,
@@ -316,8 +384,12 @@ class RewardRecipe(TrainRecipe):
         low=0,
         high=10,
     )
-    smoothing: float = setting(0.0, "Share of judgments taken to be the wrong way round.", low=0, high=0.49)
-    weighted: bool = setting(True, "Count each judgment by its weight, that is by its labeler's reliability.")
+    smoothing: float = setting(
+        0.0, "Share of judgments taken to be the wrong way round.", low=0, high=0.49
+    )
+    weighted: bool = setting(
+        True, "Count each judgment by its weight, that is by its labeler's reliability."
+    )
     demonstrations: str = setting(
         "",
         "Id, or its start, of a dataset of demonstrations whose mean reward becomes 0; without one the mean training answer's does.",
@@ -332,7 +404,9 @@ class SFTRecipe(TrainRecipe):
         "the demonstrations people wrote, or plain text.",
         choices=("best", "better-half", "demonstrations", "text"),
     )
-    packing: bool = setting(False, "Fill each row to its longest with examples one after another, cut where it ends.")
+    packing: bool = setting(
+        False, "Fill each row to its longest with examples one after another, cut where it ends."
+    )
     mix: str = setting(
         "",
         "Other datasets to draw from by turns, as id:weight with commas between; the chosen one weighs 1.",
@@ -343,10 +417,16 @@ class SFTRecipe(TrainRecipe):
 class DPORecipe(TrainRecipe):
     learning_rate: float = rate(1e-4, 1e-6)
     beta: float = setting(
-        0.1, "How strongly the fine-tuned model is held near the one it starts from.", low=0.001, high=10
+        0.1,
+        "How strongly the fine-tuned model is held near the one it starts from.",
+        low=0.001,
+        high=10,
     )
     alpha: float = setting(
-        0.0, "Share of the instruction loss on the winners; the rest is the loss on the comparisons.", low=0, high=1
+        0.0,
+        "Share of the instruction loss on the winners; the rest is the loss on the comparisons.",
+        low=0,
+        high=1,
     )
     pairs: str = setting(
         "all",
@@ -360,7 +440,10 @@ class KTORecipe(TrainRecipe):
     learning_rate: float = rate(1e-4, 1e-6)
     batch: int = setting(8, "Rows in one optimiser step.", low=2, high=1024)
     beta: float = setting(
-        0.1, "How strongly the fine-tuned model is held near the one it starts from.", low=0.001, high=10
+        0.1,
+        "How strongly the fine-tuned model is held near the one it starts from.",
+        low=0.001,
+        high=10,
     )
     labels: str = setting(
         "half",
@@ -380,11 +463,15 @@ class PPORecipe(TrainRecipe):
         "fewer, then stays.",
     )
     value_learning_rate: float = rate(1e-4, 1e-5, "The same of the value model.")
-    rollouts: int = setting(64, "Answers drawn, scored and learned from in one round.", low=2, high=4096)
+    rollouts: int = setting(
+        64, "Answers drawn, scored and learned from in one round.", low=2, high=4096
+    )
     batch: int = setting(8, "Answers in one optimiser step.", low=1, high=1024)
     inner_epochs: int = setting(1, "Passes over the answers of a round.", low=1, high=16)
     max_tokens: int = setting(128, "Longest answer, in tokens.", low=1, high=4096)
-    max_steps: int = setting(0, "Stop after this many rounds; 0 goes on to the end.", low=0, high=10**7)
+    max_steps: int = setting(
+        0, "Stop after this many rounds; 0 goes on to the end.", low=0, high=10**7
+    )
     devices: str = setting("1", "PPO learns on a single device.", pattern=("1", "1"))
     spread: str = setting("copies", "Each device holds the whole model.", choices=("copies",))
     attention: str = setting(
@@ -392,9 +479,14 @@ class PPORecipe(TrainRecipe):
         "How attention is computed; auto: sdpa where the model has it.",
         choices=("auto", "sdpa", "eager"),
     )
-    save_steps: int = setting(0, "Rounds between two checkpoints; 0 goes by the time instead.", low=0, high=10**6)
+    save_steps: int = setting(
+        0, "Rounds between two checkpoints; 0 goes by the time instead.", low=0, high=10**6
+    )
     beta: float = setting(
-        0.02, "What a nat of divergence from the model it starts from costs, in units of the reward.", low=0, high=100
+        0.02,
+        "What a nat of divergence from the model it starts from costs, in units of the reward.",
+        low=0,
+        high=100,
     )
     kl_target: float = setting(
         0.0,
@@ -424,13 +516,20 @@ class PPORecipe(TrainRecipe):
         high=1,
     )
     value_clip: float = setting(
-        0.2, "How far one round may move a value before its gradient ends, in units of the reward.", low=0.01, high=1000
+        0.2,
+        "How far one round may move a value before its gradient ends, in units of the reward.",
+        low=0.01,
+        high=1000,
     )
     gae_lambda: float = setting(
-        0.95, "How much advantages trust what came of an answer over what the value model expects.", low=0, high=1
+        0.95,
+        "How much advantages trust what came of an answer over what the value model expects.",
+        low=0,
+        high=1,
     )
     whiten_rewards: bool = setting(
-        False, "Divide the rewards of a round by their spread, for reward models of an unknown scale."
+        False,
+        "Divide the rewards of a round by their spread, for reward models of an unknown scale.",
     )
     penalise_cut: bool = setting(
         True,

@@ -40,18 +40,29 @@ def path(version: ModelVersion) -> Path:
 
 
 def register(
-    project: Project | None, kind: str, name: str, folder: Path, *, actor: User | None = None, **links
+    project: Project | None,
+    kind: str,
+    name: str,
+    folder: Path,
+    *,
+    actor: User | None = None,
+    **links,
 ) -> ModelVersion:
     """A new version from a folder of safetensors. Raises NotRegistered for a folder without weights or a taken name."""
     if not any(folder.glob("*.safetensors")):
         raise NotRegistered(_("%(folder)s holds no .safetensors file.") % {"folder": folder})
     inside = folder.is_relative_to(settings.VAR)
     place = str(folder.relative_to(settings.VAR) if inside else folder)
-    fields = {"folder": place, "sha256": artifact_digest(folder)}  # gigabytes are read: before the transaction
+    fields = {
+        "folder": place,
+        "sha256": artifact_digest(folder),
+    }  # gigabytes are read: before the transaction
     try:
         with transaction.atomic():
             refuse_taken(project, name)
-            version = ModelVersion.objects.create(project=project, kind=kind, name=name, **fields, **links)
+            version = ModelVersion.objects.create(
+                project=project, kind=kind, name=name, **fields, **links
+            )
             audit.record(actor, "register", version, project, name=name, sha256=version.sha256)
     except IntegrityError as error:
         raise NameTaken(_("There is a version named %(name)s already.") % {"name": name}) from error
@@ -63,28 +74,47 @@ def register_local(actor: User, project: Project, name: str, folder: Path) -> Mo
     folder = folder.resolve()
     if not any(folder.is_relative_to(root) for root in settings.MODEL_ROOTS):
         roots = ", ".join(str(root) for root in settings.MODEL_ROOTS)
-        raise NotRegistered(_("Models are taken from below %(roots)s only (PODIUM_MODEL_ROOTS).") % {"roots": roots})
+        raise NotRegistered(
+            _("Models are taken from below %(roots)s only (PODIUM_MODEL_ROOTS).") % {"roots": roots}
+        )
     if not folder.is_dir():
         raise NotRegistered(_("There is no folder %(folder)s.") % {"folder": folder})
     if _made_by_a_job(folder):
         raise NotRegistered(
-            _("A job made %(folder)s: it is a version of its own project already.") % {"folder": folder}
+            _("A job made %(folder)s: it is a version of its own project already.")
+            % {"folder": folder}
         )
     return register(project, ModelVersion.Kind.POLICY, name, folder, actor=actor)
 
 
-def register_served(actor: User, project: Project, name: str, address: str, served_as: str) -> ModelVersion:
+def register_served(
+    actor: User, project: Project, name: str, address: str, served_as: str
+) -> ModelVersion:
     """A model that a server of OpenAI's protocol answers for. Its key stays in the environment (ENGINE_KEYS)."""
     if not (reached := urlsplit(address)).hostname or reached.username or reached.query:
         raise NotRegistered(_("This is not the address of a server: https://models.example/v1"))
-    if reached.scheme != "https" and not {reached.hostname, reached.netloc} & set(settings.ENGINE_HOSTS):
+    if reached.scheme != "https" and not {reached.hostname, reached.netloc} & set(
+        settings.ENGINE_HOSTS
+    ):
         raise NotRegistered(_("Only https is asked, but for the hosts in PODIUM_ENGINE_HOSTS."))
     try:
         with transaction.atomic():
             refuse_taken(project, name)
-            fields = {"kind": ModelVersion.Kind.POLICY, "address": address.rstrip("/"), "served_as": served_as}
+            fields = {
+                "kind": ModelVersion.Kind.POLICY,
+                "address": address.rstrip("/"),
+                "served_as": served_as,
+            }
             version = ModelVersion.objects.create(project=project, name=name, **fields)
-            audit.record(actor, "register", version, project, name=name, address=version.address, served_as=served_as)
+            audit.record(
+                actor,
+                "register",
+                version,
+                project,
+                name=name,
+                address=version.address,
+                served_as=served_as,
+            )
     except IntegrityError as error:
         raise NameTaken(_("There is a version named %(name)s already.") % {"name": name}) from error
     return version
@@ -93,7 +123,9 @@ def register_served(actor: User, project: Project, name: str, address: str, serv
 def _made_by_a_job(folder: Path) -> bool:
     """Results of training lie among the models too; each belongs to its own project alone."""
     models = (settings.VAR / "models").resolve()
-    return any(path.parent == models and path.name.startswith("job-") for path in (folder, *folder.parents))
+    return any(
+        path.parent == models and path.name.startswith("job-") for path in (folder, *folder.parents)
+    )
 
 
 def external(project: Project, name: str) -> ModelVersion:
@@ -160,9 +192,17 @@ def reward_models(project: Project):
 @transaction.atomic
 def promote(actor: User, project: Project, version: ModelVersion, name: str = "champion") -> Alias:
     """Point the alias at this version; where it pointed before is kept in the audit trail."""
-    before = Alias.objects.filter(project=project, name=name).values_list("model_version__name", flat=True).first()
-    alias, _new = Alias.objects.update_or_create(project=project, name=name, defaults={"model_version": version})
-    audit.record(actor, "promote", version, project, alias=name, version=version.name, before=before)
+    before = (
+        Alias.objects.filter(project=project, name=name)
+        .values_list("model_version__name", flat=True)
+        .first()
+    )
+    alias, _new = Alias.objects.update_or_create(
+        project=project, name=name, defaults={"model_version": version}
+    )
+    audit.record(
+        actor, "promote", version, project, alias=name, version=version.name, before=before
+    )
     about = {"model": version.pk, "name": version.name, "alias": name}
     registry.tell(project, Webhook.Event.VERSION_PROMOTED, f"models/{version.pk}", **about)
     return alias
@@ -170,8 +210,16 @@ def promote(actor: User, project: Project, version: ModelVersion, name: str = "c
 
 def champion(project: Project) -> ModelVersion | None:
     """The version that samples the next round: the promoted one, else the newest base."""
-    alias = Alias.objects.filter(project=project, name="champion").select_related("model_version").first()
-    return alias.model_version if alias else policies(project).filter(project=None).first() or policies(project).first()
+    alias = (
+        Alias.objects.filter(project=project, name="champion")
+        .select_related("model_version")
+        .first()
+    )
+    return (
+        alias.model_version
+        if alias
+        else policies(project).filter(project=None).first() or policies(project).first()
+    )
 
 
 def lineage(version: ModelVersion) -> list[ModelVersion]:

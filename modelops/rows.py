@@ -28,7 +28,9 @@ CUT = "length"  # the finish_reason of an answer that the sampler cut at its lon
 
 def canonical(value: Any) -> str:
     """`value` as the one JSON line that stands for it: sorted keys, no spaces, no escapes, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def digest(value: Any) -> str:
@@ -127,7 +129,9 @@ def first(judgment: dict) -> list[int]:
 
 def rated(judgment: dict) -> list[int]:
     """+1 for a rating above 4, the middle of the scale, −1 for one below."""
-    return [sign(rating - 4) if rating is not None else 0 for rating in judgment.get("ratings") or []]
+    return [
+        sign(rating - 4) if rating is not None else 0 for rating in judgment.get("ratings") or []
+    ]
 
 
 VOTES = {"half": half, "best": first, "ratings": rated}

@@ -25,7 +25,9 @@ def random_password() -> str:
 
 
 @transaction.atomic
-def create(actor: User | None, email: str, password: str | None = None, **fields) -> tuple[User, str]:
+def create(
+    actor: User | None, email: str, password: str | None = None, **fields
+) -> tuple[User, str]:
     """A new account and its first password, which is kept nowhere in clear. Raises Refused for a known e-mail."""
     if User.objects.filter(email=email.strip().lower()).exists():
         raise Refused(_("There is an account with this e-mail already."), "email")
@@ -66,7 +68,9 @@ def ask_for_reset(email: str) -> User | None:
     user = User.objects.filter(email=email.strip().lower(), state__in=User.LET_IN).first()
     if user is None or not user.has_usable_password():
         return None
-    lately = AuditEvent.objects.filter(project=None, at__gt=now() - timedelta(hours=1))  # as the index goes
+    lately = AuditEvent.objects.filter(
+        project=None, at__gt=now() - timedelta(hours=1)
+    )  # as the index goes
     if lately.filter(actor=user, verb="ask for password reset").count() >= RESETS_PER_HOUR:
         return None
     audit.record(user, "ask for password reset", user)
@@ -80,7 +84,11 @@ def pause(actor: User, user: User) -> None:
     sessions = sessions_of(user)  # reads every session: outside the transaction
     with transaction.atomic():
         _keep_an_administrator(user)  # two who pause each other
-        if User.objects.filter(pk=user.pk).exclude(state=User.State.PAUSED).update(state=User.State.PAUSED):
+        if (
+            User.objects.filter(pk=user.pk)
+            .exclude(state=User.State.PAUSED)
+            .update(state=User.State.PAUSED)
+        ):
             audit.record(actor, "pause account", user)
         Session.objects.filter(pk__in=sessions).delete()
     paused.send(User, user=user, project=None)
@@ -89,7 +97,11 @@ def pause(actor: User, user: User) -> None:
 
 @transaction.atomic
 def activate(actor: User, user: User) -> None:
-    if User.objects.filter(pk=user.pk).exclude(state=User.State.ACTIVE).update(state=User.State.ACTIVE):
+    if (
+        User.objects.filter(pk=user.pk)
+        .exclude(state=User.State.ACTIVE)
+        .update(state=User.State.ACTIVE)
+    ):
         audit.record(actor, "activate account", user)
     user.state = User.State.ACTIVE
 
@@ -97,14 +109,23 @@ def activate(actor: User, user: User) -> None:
 def _keep_an_administrator(user: User) -> None:
     """Locks the administrators, so that two at once can't both be the last but one."""
     administrators = User.objects.filter(is_staff=True, state__in=User.LET_IN).order_by("pk")
-    if list(administrators.select_for_update(no_key=True).values_list("pk", flat=True)) == [user.pk]:
-        raise Refused(_("The site keeps at least one administrator: make somebody else one first."), "is_staff")
+    if list(administrators.select_for_update(no_key=True).values_list("pk", flat=True)) == [
+        user.pk
+    ]:
+        raise Refused(
+            _("The site keeps at least one administrator: make somebody else one first."),
+            "is_staff",
+        )
 
 
 def sessions_of(user: User) -> list[str]:
     """Keys of the sessions in which this person is logged in."""
     alive = Session.objects.filter(expire_date__gte=now()).iterator()
-    return [session.pk for session in alive if session.get_decoded().get("_auth_user_id") == str(user.pk)]
+    return [
+        session.pk
+        for session in alive
+        if session.get_decoded().get("_auth_user_id") == str(user.pk)
+    ]
 
 
 @receiver(user_logged_in)

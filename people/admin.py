@@ -8,12 +8,24 @@ from django.contrib.auth.models import Group
 from django.utils.translation import gettext_lazy as _
 
 from people import audit
-from people.models import AuditEvent, Delivery, Invitation, Letter, Membership, Project, Receipt, User, Webhook
+from people.models import (
+    AuditEvent,
+    Delivery,
+    Invitation,
+    Letter,
+    Membership,
+    Project,
+    Receipt,
+    User,
+    Webhook,
+)
 
 admin.site.site_header = admin.site.site_title = _("Podium: back office")
 admin.site.index_title = _("All rows")
 admin.site.unregister(Group)  # roles are memberships
-admin.site.login = login_required(admin.site.login)  # one page to log in on, which says when it is locked
+admin.site.login = login_required(
+    admin.site.login
+)  # one page to log in on, which says when it is locked
 
 
 class Looked:
@@ -75,7 +87,16 @@ class UserAdmin(Editable):
         "created_at",
     ]
     # Pausing ends sessions and returns leases, and a password is shown once: their pages do that.
-    readonly_fields = ["state", "is_staff", "simulated", "uuid", "last_login", "created_at", "language", "theme"]
+    readonly_fields = [
+        "state",
+        "is_staff",
+        "simulated",
+        "uuid",
+        "last_login",
+        "created_at",
+        "language",
+        "theme",
+    ]
     readonly_fields += ["sensitive"]  # what somebody is willing to read is theirs to say
 
 
@@ -89,7 +110,11 @@ class ProjectAdmin(Editable):
     list_display = ["name", "slug", "state", "k", "overlap", "created_at"]
     list_filter = ["state"]
     search_fields = ["name", "slug"]
-    readonly_fields = ["slug", "state", "created_at"]  # archiving returns leases: the project's own page does it
+    readonly_fields = [
+        "slug",
+        "state",
+        "created_at",
+    ]  # archiving returns leases: the project's own page does it
     inlines = [MembershipInline]
 
 
@@ -114,7 +139,13 @@ class InvitationAdmin(ReadOnly):
 class FailedLoginAdmin(ReadOnly):
     """The rows of django-axes, without what was typed. A lock is lifted on the account's own page."""
 
-    list_display = fields = ["username", "ip_address", "failures_since_start", "attempt_time", "user_agent"]
+    list_display = fields = [
+        "username",
+        "ip_address",
+        "failures_since_start",
+        "attempt_time",
+        "user_agent",
+    ]
     search_fields = ["username", "ip_address"]
 
 
@@ -156,4 +187,14 @@ class LetterAdmin(ReadOnly):
     list_display = ["created_at", "to", "subject", "state", "attempts", "next_at", "error"]
     list_filter = ["state"]
     search_fields = ["to"]
-    fields = ["created_at", "to", "subject", "state", "attempts", "next_at", "error", "sent_at", "useful_until"]
+    fields = [
+        "created_at",
+        "to",
+        "subject",
+        "state",
+        "attempts",
+        "next_at",
+        "error",
+        "sent_at",
+        "useful_until",
+    ]

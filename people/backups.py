@@ -48,7 +48,10 @@ def write(file: Path, database_only: bool = False) -> None:
     try:
         part.unlink(missing_ok=True)
         part.touch(mode=0o600)
-        with tempfile.TemporaryDirectory(dir=file.parent) as scratch, tarfile.open(part, "w", dereference=True) as tar:
+        with (
+            tempfile.TemporaryDirectory(dir=file.parent) as scratch,
+            tarfile.open(part, "w", dereference=True) as tar,
+        ):
             dump = Path(scratch) / "database"
             dump_database(dump)
             _add_manifest(tar)
@@ -131,7 +134,9 @@ def _nothing_runs():
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BackupFailed("Podium is running on this data folder: stop it before you restore.") from None
+            raise BackupFailed(
+                "Podium is running on this data folder: stop it before you restore."
+            ) from None
         yield
 
 
@@ -160,7 +165,9 @@ def _extract(tar: tarfile.TarFile, folder: Path) -> None:
     for member in members:
         path = PurePosixPath(member.name)
         if not (member.isfile() or member.isdir()) or path.is_absolute() or ".." in path.parts:
-            raise BackupFailed(f"The backup holds {member.name}, which no Podium wrote there; nothing was restored.")
+            raise BackupFailed(
+                f"The backup holds {member.name}, which no Podium wrote there; nothing was restored."
+            )
     tar.extractall(folder, members, filter="data")
     make_private(folder)  # the rights in the file are those of when it was written
 
@@ -172,7 +179,11 @@ def restore_database(dump: Path, aside: Path) -> None:
     connection.close()
     if connection.vendor == "sqlite":
         live = Path(connection.settings_dict["NAME"])
-        for leftover in (live, live.with_name(live.name + "-wal"), live.with_name(live.name + "-shm")):
+        for leftover in (
+            live,
+            live.with_name(live.name + "-wal"),
+            live.with_name(live.name + "-shm"),
+        ):
             if leftover.exists():
                 shutil.move(leftover, aside / leftover.name)
         shutil.move(dump, live)
@@ -199,12 +210,24 @@ def _replace(new: Path, old: Path, aside: Path) -> None:
 def _postgres(program: str, *options) -> None:
     """Run PostgreSQL's own tool on our database; the password goes by the environment, where nobody reads it."""
     database = connection.get_connection_params()
-    known = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "sslmode": "PGSSLMODE"}
-    environment = os.environ | {known[name]: str(value) for name, value in database.items() if name in known and value}
+    known = {
+        "host": "PGHOST",
+        "port": "PGPORT",
+        "user": "PGUSER",
+        "password": "PGPASSWORD",
+        "sslmode": "PGSSLMODE",
+    }
+    environment = os.environ | {
+        known[name]: str(value) for name, value in database.items() if name in known and value
+    }
     command = [program, f"--dbname={database['dbname']}", *map(str, options)]
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
     except FileNotFoundError as error:
-        raise BackupFailed(f"{program} is not installed: on Debian, apt install postgresql-client.") from error
+        raise BackupFailed(
+            f"{program} is not installed: on Debian, apt install postgresql-client."
+        ) from error
     if done.returncode:
-        raise BackupFailed(f"{program} failed: {(done.stderr.strip().splitlines() or ['no reason given'])[0]}")
+        raise BackupFailed(
+            f"{program} failed: {(done.stderr.strip().splitlines() or ['no reason given'])[0]}"
+        )

@@ -43,16 +43,21 @@ class LoginForm(AuthenticationForm):
     """Upper and lower case of an e-mail are the same."""
 
     username = UsernameField(
-        label=_("E-mail"), widget=forms.EmailInput(attrs={"autofocus": True, "autocomplete": "username"})
+        label=_("E-mail"),
+        widget=forms.EmailInput(attrs={"autofocus": True, "autocomplete": "username"}),
     )
     error_messages = {
-        "invalid_login": _("There is no active account with this e-mail and password. Passwords are case-sensitive."),
+        "invalid_login": _(
+            "There is no active account with this e-mail and password. Passwords are case-sensitive."
+        ),
         "inactive": _("This account is paused."),
     }
 
     def get_invalid_login_error(self) -> ValidationError:
         locked = login_lockout.message(self.request)
-        return ValidationError(locked, code="locked") if locked else super().get_invalid_login_error()
+        return (
+            ValidationError(locked, code="locked") if locked else super().get_invalid_login_error()
+        )
 
 
 class PasswordForm(PasswordChangeForm):
@@ -94,13 +99,17 @@ class NewPasswordForm(SetPasswordForm):
 
 def zone_field() -> forms.ChoiceField:
     names = sorted(zoneinfo.available_timezones())
-    return forms.ChoiceField(label=_("Time zone"), choices=[(name, name) for name in names], initial="UTC")
+    return forms.ChoiceField(
+        label=_("Time zone"), choices=[(name, name) for name in names], initial="UTC"
+    )
 
 
 class SignUpForm(SetPasswordMixin, forms.ModelForm):
     """The account of somebody who was invited; its instance brings the e-mail."""
 
-    name = forms.CharField(label=_("Name"), max_length=100, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    name = forms.CharField(
+        label=_("Name"), max_length=100, widget=forms.TextInput(attrs={"autocomplete": "name"})
+    )
     zone = zone_field()
     password1, password2 = SetPasswordMixin.create_password_fields()
 
@@ -114,7 +123,9 @@ class SignUpForm(SetPasswordMixin, forms.ModelForm):
 
     def _post_clean(self) -> None:
         super()._post_clean()
-        self.validate_password_for_user(self.instance)  # it must not resemble the name, known only now
+        self.validate_password_for_user(
+            self.instance
+        )  # it must not resemble the name, known only now
 
 
 class AccountForm(forms.ModelForm):
@@ -160,14 +171,20 @@ class FlagsField(forms.CharField):
     widget = forms.Textarea(attrs={"rows": 6})
 
     def prepare_value(self, value):
-        return "\n".join(str(FLAGS.get(flag, flag)) for flag in value) if isinstance(value, list) else value
+        return (
+            "\n".join(str(FLAGS.get(flag, flag)) for flag in value)
+            if isinstance(value, list)
+            else value
+        )
 
     def clean(self, value) -> list[str]:
         names = {str(name): flag for flag, name in FLAGS.items()}
         lines = [line.strip() for line in super().clean(value).splitlines()]
         flags = list(dict.fromkeys(names.get(line, line) for line in lines if line))
         if len(flags) > MOST_FLAGS or any(len(flag) > LONGEST_FLAG for flag in flags):
-            raise ValidationError(_("At most %(n)s flags of at most %(length)s characters.") % LIMITS)
+            raise ValidationError(
+                _("At most %(n)s flags of at most %(length)s characters.") % LIMITS
+            )
         return flags
 
 
@@ -178,34 +195,54 @@ LIMITS = {"n": MOST_FLAGS, "length": LONGEST_FLAG}
 class SettingsForm(forms.ModelForm):
     zone = zone_field()
     flags = FlagsField(
-        label=_("Flags"), required=False, help_text=_("What may be said of an answer, one a line; none: no flags.")
+        label=_("Flags"),
+        required=False,
+        help_text=_("What may be said of an answer, one a line; none: no flags."),
     )
 
     class Meta:
         model = Project
         fields = ["name", "guidelines", "k", "overlap", "completion", "skips_to_set_aside"]
-        fields += ["ties", "rating", "flags", "notes", "strength", "lease_minutes", "daily_limit", "gold_share"]
+        fields += [
+            "ties",
+            "rating",
+            "flags",
+            "notes",
+            "strength",
+            "lease_minutes",
+            "daily_limit",
+            "gold_share",
+        ]
         fields += ["zone", "state"]
         widgets = {"guidelines": forms.Textarea(attrs={"rows": 12})}
         help_texts = {
             "k": _("Used by the next sampling job; tasks that exist keep theirs."),
             "overlap": _("How many people rank each new task."),
-            "state": _("Archiving returns leases, cancels waiting jobs and makes the pages read-only."),
+            "state": _(
+                "Archiving returns leases, cancels waiting jobs and makes the pages read-only."
+            ),
         }
 
 
 class TokenForm(Keyed):
     """What lets a script in."""
 
-    name = forms.CharField(label=_("Name"), max_length=100, help_text=_("What it is for: a notebook, a nightly job."))
+    name = forms.CharField(
+        label=_("Name"), max_length=100, help_text=_("What it is for: a notebook, a nightly job.")
+    )
     scopes = forms.MultipleChoiceField(
-        label=_("May"), choices=Token.Scope, widget=forms.CheckboxSelectMultiple, initial=[Token.Scope.READ]
+        label=_("May"),
+        choices=Token.Scope,
+        widget=forms.CheckboxSelectMultiple,
+        initial=[Token.Scope.READ],
     )
     days = forms.TypedChoiceField(
         label=_("Expires in"),
         coerce=int,
         initial=90,
-        choices=[(days, ngettext_lazy("%d day", "%d days", days) % days) for days in (7, 30, 90, 366)],
+        choices=[
+            (days, ngettext_lazy("%d day", "%d days", days) % days) for days in (7, 30, 90, 366)
+        ],
     )
 
 
@@ -227,4 +264,6 @@ class WebhookForm(Keyed, forms.ModelForm):
 
 class MemberForm(Keyed):
     email = forms.EmailField(label=_("E-mail"))
-    role = forms.ChoiceField(label=_("Role"), choices=Membership.Role, initial=Membership.Role.LABELER)
+    role = forms.ChoiceField(
+        label=_("Role"), choices=Membership.Role, initial=Membership.Role.LABELER
+    )

@@ -50,11 +50,17 @@ def renew(actor: User, invitation: Invitation) -> tuple[Invitation, str]:
 @transaction.atomic
 def withdraw(actor: User, invitation: Invitation) -> None:
     if open_to(invitation.project).filter(pk=invitation.pk).update(state=State.WITHDRAWN):
-        audit.record(actor, "withdraw invitation", invitation, invitation.project, email=invitation.email)
+        audit.record(
+            actor, "withdraw invitation", invitation, invitation.project, email=invitation.email
+        )
 
 
 def find(token: str) -> Invitation | None:
-    return Invitation.objects.select_related("project", "invited_by").filter(digest=_digest(token)).first()
+    return (
+        Invitation.objects.select_related("project", "invited_by")
+        .filter(digest=_digest(token))
+        .first()
+    )
 
 
 def refuse_unless_open(invitation: Invitation | None) -> None:
@@ -78,7 +84,9 @@ def accept(user: User, invitation: Invitation) -> None:
     if not open_to(invitation.project).filter(pk=invitation.pk).update(state=State.USED):
         raise Refused(_("This invitation was used or withdrawn just now. If it was you, log in."))
     if invitation.project:
-        Membership.objects.get_or_create(project=invitation.project, user=user, defaults={"role": invitation.role})
+        Membership.objects.get_or_create(
+            project=invitation.project, user=user, defaults={"role": invitation.role}
+        )
     audit.record(user, "accept invitation", invitation, invitation.project, role=invitation.role)
 
 

@@ -37,9 +37,13 @@ def address(request: HttpRequest) -> str | None:
 
 def locks(email: str, **at) -> list[dict]:
     """The addresses from which this e-mail is locked out, each with the minutes that are left."""
-    fresh = AccessAttempt.objects.filter(username=email, attempt_time__gt=now() - get_cool_off(), **at)
+    fresh = AccessAttempt.objects.filter(
+        username=email, attempt_time__gt=now() - get_cool_off(), **at
+    )
     sums = (
-        fresh.order_by().values("ip_address").annotate(failures=Sum("failures_since_start"), last=Max("attempt_time"))
+        fresh.order_by()
+        .values("ip_address")
+        .annotate(failures=Sum("failures_since_start"), last=Max("attempt_time"))
     )
     locked = sums.filter(failures__gte=settings.AXES_FAILURE_LIMIT).order_by("ip_address")
     return [{"address": one["ip_address"], "minutes": _minutes_left(one["last"])} for one in locked]
@@ -62,7 +66,9 @@ def message(request: HttpRequest) -> str:
     ) % {"minutes": minutes}
 
 
-def respond(request: HttpRequest, response: HttpResponse, credentials: dict | None = None) -> HttpResponse:
+def respond(
+    request: HttpRequest, response: HttpResponse, credentials: dict | None = None
+) -> HttpResponse:
     """The page that the form made, which says so at its head, with the status of its own."""
     response.status_code = 429
     return response
@@ -78,6 +84,8 @@ def lift(actor: User | None, user: User) -> None:
 @receiver(user_locked_out)
 def remember(sender, request: HttpRequest, username: str, ip_address: str | None, **_) -> None:
     """Leave an event for the failure that locks; tries during the lock, which carry no count, leave none."""
-    user = User.objects.filter(email=username).first() if request.axes_failures_since_start else None
+    user = (
+        User.objects.filter(email=username).first() if request.axes_failures_since_start else None
+    )
     if user is not None:
         audit.record(None, "lock log-in", user, address=ip_address)

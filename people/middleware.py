@@ -19,7 +19,9 @@ class OwnSettings:
     def __call__(self, request):
         if not request.user.is_authenticated:
             return self.get_response(request)
-        translation.activate(request.user.language)  # Django's LocaleMiddleware begins each request anew
+        translation.activate(
+            request.user.language
+        )  # Django's LocaleMiddleware begins each request anew
         with timezone.override(zoneinfo.ZoneInfo(request.user.zone)):
             return self.get_response(request)
 
@@ -39,7 +41,9 @@ class LimitBodies:
                 _("The request took too long to arrive. Try again, or send less at once."),
             )
         length = request_limits.announced(request)
-        if status == 413 or (length > request_limits.SMALL and length > request_limits.limit(request)):
+        if status == 413 or (
+            length > request_limits.SMALL and length > request_limits.limit(request)
+        ):
             size = filesizeformat(request_limits.limit(request))
             return refuse(
                 request,
@@ -52,5 +56,7 @@ class LimitBodies:
 def refuse(request: HttpRequest, status: int, why: str) -> HttpResponse:
     """A page, or for scripts a problem."""
     if request.path_info.startswith("/api/"):
-        return JsonResponse(problems.body(status, why), status=status, content_type=problems.MEDIA_TYPE)
+        return JsonResponse(
+            problems.body(status, why), status=status, content_type=problems.MEDIA_TYPE
+        )
     return render(request, "refused.html", {"why": why}, status=status)

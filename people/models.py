@@ -30,7 +30,9 @@ FLAGS = {
     "satisfies_constraint": _("Satisfies the constraint given"),
     "sexual": _("Sexual content"),
     "violent": _("Violent content"),
-    "encourages_violence": _("Encourages or fails to discourage violence, abuse, terrorism or self-harm"),
+    "encourages_violence": _(
+        "Encourages or fails to discourage violence, abuse, terrorism or self-harm"
+    ),
     "denigrates": _("Denigrates a protected class"),
     "harmful_advice": _("Gives harmful advice"),
     "opinion": _("Expresses opinion"),
@@ -75,10 +77,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(_("name"), max_length=100, blank=True)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.ACTIVE)
     is_staff = models.BooleanField(
-        _("administrator of the site"), default=False, help_text=_("May open the back office and create projects.")
+        _("administrator of the site"),
+        default=False,
+        help_text=_("May open the back office and create projects."),
     )
     simulated = models.BooleanField(
-        _("simulated"), default=False, help_text=_("A script, not a person: its rankings are marked as simulated.")
+        _("simulated"),
+        default=False,
+        help_text=_("A script, not a person: its rankings are marked as simulated."),
     )
     zone = models.CharField(_("time zone"), max_length=50, default="UTC", validators=[known_zone])
     language = models.CharField(_("language"), max_length=10, default="en")
@@ -88,10 +94,16 @@ class User(AbstractBaseUser, PermissionsMixin):
         help_text=_("I am willing to judge prompts and answers with sexual, violent or hateful content."),
     )  # fmt: skip
     shortcuts = models.BooleanField(
-        _("single-key shortcuts"), default=True, help_text=_("Type the order, rate and skip with single keys.")
+        _("single-key shortcuts"),
+        default=True,
+        help_text=_("Type the order, rate and skip with single keys."),
     )
-    keys = models.JSONField(default=dict, blank=True, help_text=_("Keys that differ from the standard ones, by verb."))
-    desk = models.JSONField(default=dict, blank=True, help_text=_("How answers are laid out for this person."))
+    keys = models.JSONField(
+        default=dict, blank=True, help_text=_("Keys that differ from the standard ones, by verb.")
+    )
+    desk = models.JSONField(
+        default=dict, blank=True, help_text=_("How answers are laid out for this person.")
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     LET_IN = (State.ACTIVE, State.INVITED)
@@ -100,7 +112,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(email=Lower("email")), name="an_email_is_kept_in_lower_case"),
+            models.CheckConstraint(
+                condition=Q(email=Lower("email")), name="an_email_is_kept_in_lower_case"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -128,13 +142,23 @@ class Project(models.Model):
         ARCHIVED = "archived", _("archived: read-only; datasets still download")
 
     class Completion(models.TextChoices):
-        DEPTH = "depth", _("depth first: a task gets all its labelers before the next one is opened")
-        BREADTH = "breadth", _("breadth first: each task gets its first labeler before any gets its second")
+        DEPTH = (
+            "depth",
+            _("depth first: a task gets all its labelers before the next one is opened"),
+        )
+        BREADTH = (
+            "breadth",
+            _("breadth first: each task gets its first labeler before any gets its second"),
+        )
 
-    slug = models.SlugField(_("short name"), unique=True, help_text=_("In addresses: letters, digits and hyphens."))
+    slug = models.SlugField(
+        _("short name"), unique=True, help_text=_("In addresses: letters, digits and hyphens.")
+    )
     name = models.CharField(_("name"), max_length=100)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
-    guidelines = models.TextField(_("guidelines"), blank=True, help_text=_("What good answers are; Markdown."))
+    guidelines = models.TextField(
+        _("guidelines"), blank=True, help_text=_("What good answers are; Markdown.")
+    )
     k = models.PositiveSmallIntegerField(
         _("answers per task"), default=4, validators=[MinValueValidator(2), MaxValueValidator(9)]
     )
@@ -151,12 +175,19 @@ class Project(models.Model):
     )  # fmt: skip
     ties = models.BooleanField(_("ties allowed"), default=True)
     rating = models.BooleanField(
-        _("rating"), default=True, help_text=_("Overall quality of each answer, 1 to 7, before the ranking.")
+        _("rating"),
+        default=True,
+        help_text=_("Overall quality of each answer, 1 to 7, before the ranking."),
     )
     flags = models.JSONField(
-        _("flags"), default=standard_flags, blank=True, help_text=_("What may be said of an answer; none: no flags.")
+        _("flags"),
+        default=standard_flags,
+        blank=True,
+        help_text=_("What may be said of an answer; none: no flags."),
     )
-    notes = models.BooleanField(_("notes"), default=True, help_text=_("A note in the labeler's words."))
+    notes = models.BooleanField(
+        _("notes"), default=True, help_text=_("A note in the labeler's words.")
+    )
     strength = models.BooleanField(
         _("strength of preference"), default=False,
         help_text=_("With two answers: how much better, from -3 to +3, in place of a ranking."),
@@ -174,14 +205,20 @@ class Project(models.Model):
         help_text=_("As many of the tasks that a labeler is given come with an answer key, unknown to them; 0: none."),
     )  # fmt: skip
     zone = models.CharField(_("time zone"), max_length=50, default="UTC", validators=[known_zone])
-    awaited = models.JSONField(default=list, editable=False, help_text=_("Events that its active webhooks wait for."))
+    awaited = models.JSONField(
+        default=list, editable=False, help_text=_("Events that its active webhooks wait for.")
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(k__gte=2, k__lte=9), name="a_project_ranks_two_to_nine_answers"),
+            models.CheckConstraint(
+                condition=Q(k__gte=2, k__lte=9), name="a_project_ranks_two_to_nine_answers"
+            ),
             models.CheckConstraint(condition=Q(overlap__gte=1), name="a_task_has_a_labeler"),
-            models.CheckConstraint(condition=Q(gold_share__lte=50), name="at_most_half_of_the_tasks_are_gold"),
+            models.CheckConstraint(
+                condition=Q(gold_share__lte=50), name="at_most_half_of_the_tasks_are_gold"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -191,7 +228,9 @@ class Project(models.Model):
         """When today began in the project's zone, and when it ends."""
         zone = zoneinfo.ZoneInfo(self.zone)
         today = timezone.localdate(timezone=zone)
-        return datetime.combine(today, time.min, zone), datetime.combine(today + timedelta(days=1), time.min, zone)
+        return datetime.combine(today, time.min, zone), datetime.combine(
+            today + timedelta(days=1), time.min, zone
+        )
 
 
 class Membership(models.Model):
@@ -204,12 +243,20 @@ class Membership(models.Model):
         ADMIN = "admin", _("admin: runs the project")
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="memberships")
-    user = models.ForeignKey(User, models.CASCADE, related_name="memberships", verbose_name=_("person"))
+    user = models.ForeignKey(
+        User, models.CASCADE, related_name="memberships", verbose_name=_("person")
+    )
     role = models.CharField(_("role"), max_length=12, choices=Role, default=Role.LABELER)
-    paused = models.BooleanField(_("paused"), default=False, help_text=_("Is given no new tasks here."))
+    paused = models.BooleanField(
+        _("paused"), default=False, help_text=_("Is given no new tasks here.")
+    )
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "user"], name="a_person_has_one_role_in_a_project")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "user"], name="a_person_has_one_role_in_a_project"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.user} in {self.project}: {self.role}"
@@ -225,16 +272,22 @@ class Invitation(models.Model):
 
     email = models.EmailField(_("e-mail"))
     project = models.ForeignKey(Project, models.CASCADE, null=True, related_name="invitations")
-    role = models.CharField(_("role"), max_length=12, choices=Membership.Role, default=Membership.Role.LABELER)
+    role = models.CharField(
+        _("role"), max_length=12, choices=Membership.Role, default=Membership.Role.LABELER
+    )
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     expires_at = models.DateTimeField(_("expires"))
-    invited_by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("invited by"))
+    invited_by = models.ForeignKey(
+        User, models.PROTECT, related_name="+", verbose_name=_("invited by")
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(email=Lower("email")), name="an_invitation_is_to_a_lower_case_email"),
+            models.CheckConstraint(
+                condition=Q(email=Lower("email")), name="an_invitation_is_to_a_lower_case_email"
+            ),
             models.UniqueConstraint(
                 fields=["project", "email"],
                 condition=Q(state="open"),
@@ -264,13 +317,19 @@ class Token(models.Model):
         LAUNCH = "launch", _("launch: start and stop jobs, freeze datasets")
         ADMIN = "admin", _("admin: all else that its owner may do")
 
-    IMPLIED = {Scope.LABEL: {Scope.READ}, Scope.LAUNCH: {Scope.READ}, Scope.ADMIN: {Scope.READ, Scope.LAUNCH}}
+    IMPLIED = {
+        Scope.LABEL: {Scope.READ},
+        Scope.LAUNCH: {Scope.READ},
+        Scope.ADMIN: {Scope.READ, Scope.LAUNCH},
+    }
 
     user = models.ForeignKey(User, models.CASCADE, related_name="tokens")
     name = models.CharField(_("name"), max_length=100)
     scopes = models.JSONField(_("scopes"))
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    start = models.CharField(max_length=20, help_text=_("Its first characters, by which its owner knows it."))
+    start = models.CharField(
+        max_length=20, help_text=_("Its first characters, by which its owner knows it.")
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(_("expires"))
     last_used_at = models.DateTimeField(_("last used"), null=True)
@@ -335,11 +394,17 @@ class Webhook(models.Model):
     url = models.CharField(_("address"), max_length=500, validators=[proper_address])
     events = models.JSONField(_("events"))
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.ACTIVE)
-    failing_since = models.DateTimeField(null=True, help_text=_("The first failure since something last arrived."))
+    failing_since = models.DateTimeField(
+        null=True, help_text=_("The first failure since something last arrived.")
+    )
     salt = models.UUIDField(default=uuid.uuid4, editable=False)
-    former_salt = models.UUIDField(null=True, editable=False, help_text=_("Signs too, for a day after a renewal."))
+    former_salt = models.UUIDField(
+        null=True, editable=False, help_text=_("Signs too, for a day after a renewal.")
+    )
     renewed_at = models.DateTimeField(null=True, editable=False)
-    created_by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("made by"))
+    created_by = models.ForeignKey(
+        User, models.PROTECT, related_name="+", verbose_name=_("made by")
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:
@@ -367,9 +432,15 @@ class Delivery(models.Model):
     payload = models.JSONField()
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.WAITING)
     attempts = models.PositiveSmallIntegerField(default=0)
-    next_at = models.DateTimeField(default=timezone.now, null=True, help_text=_("Not sent before; none: not again."))
-    leased_until = models.DateTimeField(null=True, help_text=_("Until then one worker has it, if it lives."))
-    status = models.PositiveSmallIntegerField(null=True, help_text=_("What its server answered last."))
+    next_at = models.DateTimeField(
+        default=timezone.now, null=True, help_text=_("Not sent before; none: not again.")
+    )
+    leased_until = models.DateTimeField(
+        null=True, help_text=_("Until then one worker has it, if it lives.")
+    )
+    status = models.PositiveSmallIntegerField(
+        null=True, help_text=_("What its server answered last.")
+    )
     error = models.CharField(max_length=300, blank=True)
     response = models.CharField(max_length=1000, blank=True)
     seconds = models.FloatField(null=True, help_text=_("That the last attempt took."))
@@ -378,14 +449,20 @@ class Delivery(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["webhook", "event_id"], name="an_event_is_told_once_to_a_webhook"),
+            models.UniqueConstraint(
+                fields=["webhook", "event_id"], name="an_event_is_told_once_to_a_webhook"
+            ),
             models.CheckConstraint(
                 condition=Q(state__in=["waiting", "failed"], next_at__isnull=False)
                 | Q(state__in=["delivered", "given_up"], next_at=None),
                 name="what_is_still_to_be_sent_has_its_time",
             ),
         ]
-        indexes = [models.Index(fields=["next_at"], condition=Q(next_at__isnull=False), name="deliveries_to_be_sent")]
+        indexes = [
+            models.Index(
+                fields=["next_at"], condition=Q(next_at__isnull=False), name="deliveries_to_be_sent"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.event} {self.event_id}"
@@ -409,13 +486,20 @@ class Letter(models.Model):
     to = models.EmailField(_("to"))
     subject = models.CharField(_("subject"), max_length=300)
     body = models.TextField(blank=True, editable=False)
-    useful_until = models.DateTimeField(help_text=_("Until then its links lead somewhere; it is not sent later."))
+    useful_until = models.DateTimeField(
+        help_text=_("Until then its links lead somewhere; it is not sent later.")
+    )
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.WAITING)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     next_at = models.DateTimeField(
-        _("next attempt"), default=timezone.now, null=True, help_text=_("Not sent before; none: not again.")
+        _("next attempt"),
+        default=timezone.now,
+        null=True,
+        help_text=_("Not sent before; none: not again."),
     )
-    leased_until = models.DateTimeField(null=True, help_text=_("Until then one worker has it, if it lives."))
+    leased_until = models.DateTimeField(
+        null=True, help_text=_("Until then one worker has it, if it lives.")
+    )
     error = models.CharField(_("error"), max_length=300, blank=True)
     created_at = models.DateTimeField(_("written"), default=timezone.now, db_index=True)
     sent_at = models.DateTimeField(_("sent"), null=True)
@@ -428,7 +512,11 @@ class Letter(models.Model):
                 name="a_letter_has_its_text_and_its_time_until_it_ends",
             ),
         ]
-        indexes = [models.Index(fields=["next_at"], condition=Q(next_at__isnull=False), name="letters_to_be_sent")]
+        indexes = [
+            models.Index(
+                fields=["next_at"], condition=Q(next_at__isnull=False), name="letters_to_be_sent"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.subject} ({self.to})"

@@ -35,13 +35,17 @@ def change(actor: User, project: Project, **fields) -> None:
 
 @transaction.atomic
 def _save_changed(actor: User, project: Project, fields: dict) -> dict:
-    before = Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # others may still point at it
+    before = Project.objects.select_for_update(no_key=True).get(
+        pk=project.pk
+    )  # others may still point at it
     changed = {name: value for name, value in fields.items() if getattr(before, name) != value}
     for name, value in changed.items():
         setattr(project, name, value)
     if changed:
         project.save(update_fields=list(changed))
-        audit.record(actor, "change project", project, project, fields=list(changed), state=project.state)
+        audit.record(
+            actor, "change project", project, project, fields=list(changed), state=project.state
+        )
     return changed
 
 
@@ -51,7 +55,9 @@ def add_member(actor: User, project: Project, email: str, role: str) -> Membersh
     user = User.objects.filter(email=email.strip().lower()).first()
     if user is None:
         raise Refused(_("There is no account with this e-mail: invite them."), "email")
-    membership, new = Membership.objects.get_or_create(project=project, user=user, defaults={"role": role})
+    membership, new = Membership.objects.get_or_create(
+        project=project, user=user, defaults={"role": role}
+    )
     if not new:
         raise Refused(_("%(person)s is in this project already.") % {"person": user}, "email")
     audit.record(actor, "add member", membership, project, email=user.email, role=role)
@@ -64,7 +70,9 @@ def change_role(actor: User, membership: Membership, role: str) -> None:
     if role != Role.ADMIN:
         _keep_an_admin(membership)
     if Membership.objects.filter(pk=membership.pk).exclude(role=role).update(role=role):
-        audit.record(actor, "change role", membership, membership.project, role=role, before=membership.role)
+        audit.record(
+            actor, "change role", membership, membership.project, role=role, before=membership.role
+        )
     membership.role = role
 
 

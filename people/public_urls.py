@@ -42,5 +42,7 @@ def reached(url: httpx.URL) -> str:
     found = [info[4][0].split("%")[0] for info in known]
     private = [address for address in found if not ipaddress.ip_address(address).is_global]
     if private and not settings.WEBHOOK_PRIVATE:
-        raise NotPublic(f"{host} has the private address {private[0]}, which is not called from here.")
+        raise NotPublic(
+            f"{host} has the private address {private[0]}, which is not called from here."
+        )
     return f"[{found[0]}]" if ":" in found[0] else found[0]

@@ -25,7 +25,9 @@ def forget() -> None:
     delete(Delivery.objects.filter(created_at__lt=long_ago()))
     delete(Letter.objects.filter(created_at__lt=long_ago()))
     delete(Session.objects.filter(expire_date__lt=now()))
-    for copy in sorted((settings.VAR / "backups").glob("database-*.tar"))[:-UPGRADES]:  # by their dates
+    for copy in sorted((settings.VAR / "backups").glob("database-*.tar"))[
+        :-UPGRADES
+    ]:  # by their dates
         copy.unlink(missing_ok=True)
 
 

@@ -38,7 +38,9 @@ class ResetPassword(SuccessMessageMixin, auth.PasswordResetConfirmView):
     template_name = "people/reset_password.html"
     form_class = forms.NewPasswordForm
     success_url = reverse_lazy("login")
-    success_message = gettext_lazy("Your password is changed: log in with it. All other browsers are logged out.")
+    success_message = gettext_lazy(
+        "Your password is changed: log in with it. All other browsers are logged out."
+    )
 
 
 reset_password = ResetPassword.as_view()
@@ -89,15 +91,25 @@ def _join_with_account(request: HttpRequest, invitation: Invitation) -> HttpResp
 
 
 def _sign_up(request: HttpRequest, invitation: Invitation) -> HttpResponse:
-    form = forms.SignUpForm(request.POST or None, instance=User(email=invitation.email, language=get_language()))
+    form = forms.SignUpForm(
+        request.POST or None, instance=User(email=invitation.email, language=get_language())
+    )
     if request.method == "POST" and form.is_valid():
-        fields = {"name": form.cleaned_data["name"], "zone": form.cleaned_data["zone"], "language": get_language()}
+        fields = {
+            "name": form.cleaned_data["name"],
+            "zone": form.cleaned_data["zone"],
+            "language": get_language(),
+        }
         user = invitations.sign_up(invitation, form.cleaned_data["password1"], **fields)
         login(request, user, backend="people.sessions.Accounts")
         return _enter(invitation)
     context = {"form": form, "invitation": invitation}
-    response = render(request, "people/signup/sign_up.html", context, status=422 if form.errors else 200)
-    response._has_been_logged = True  # Django would write the address, whose token still lets somebody in, to the log
+    response = render(
+        request, "people/signup/sign_up.html", context, status=422 if form.errors else 200
+    )
+    response._has_been_logged = (
+        True  # Django would write the address, whose token still lets somebody in, to the log
+    )
     return response
 
 
@@ -133,7 +145,9 @@ def invite(request: HttpRequest) -> HttpResponse:
             return _invited(request, form)
         except Refused as error:
             form.add_error(error.field, str(error))
-    return render(request, "people/signup/invite.html", {"form": form}, status=422 if form.errors else 200)
+    return render(
+        request, "people/signup/invite.html", {"form": form}, status=422 if form.errors else 200
+    )
 
 
 def _invited(request: HttpRequest, form: forms.InviteForm) -> HttpResponse:
@@ -165,9 +179,13 @@ def renew(request: HttpRequest, pk: int) -> HttpResponse:
 def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     invitation = access.invitation_or_404(request.user, pk)
     invitations.withdraw(request.user, invitation)
-    messages.success(request, _("The invitation of %(email)s is withdrawn.") % {"email": invitation.email})
+    messages.success(
+        request, _("The invitation of %(email)s is withdrawn.") % {"email": invitation.email}
+    )
     return _to_list(invitation)
 
 
 def _to_list(invitation: Invitation) -> HttpResponse:
-    return redirect("members", invitation.project.slug) if invitation.project else redirect("accounts")
+    return (
+        redirect("members", invitation.project.slug) if invitation.project else redirect("accounts")
+    )

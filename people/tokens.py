@@ -53,7 +53,11 @@ def open_of(user: User):
 def find(text: str) -> Token | None:
     """The token of this text, with its user, if it lets somebody in; its use is noted."""
     at = now()
-    token = Token.objects.select_related("user").filter(digest=digest(text), revoked_at=None, expires_at__gt=at).first()
+    token = (
+        Token.objects.select_related("user")
+        .filter(digest=digest(text), revoked_at=None, expires_at__gt=at)
+        .first()
+    )
     if token is None or not token.user.is_active:
         return None
     if token.last_used_at is None or token.last_used_at < at - FRESH:

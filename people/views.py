@@ -19,11 +19,15 @@ from people.models import Membership, Project, Token, User
 LETTERS = 20  # that could not be sent, of which a page shows as many
 
 login = auth.LoginView.as_view(
-    template_name="people/login.html", authentication_form=forms.LoginForm, redirect_authenticated_user=True
+    template_name="people/login.html",
+    authentication_form=forms.LoginForm,
+    redirect_authenticated_user=True,
 )
 logout = auth.LogoutView.as_view()
 password_change = auth.PasswordChangeView.as_view(
-    template_name="people/password.html", form_class=forms.PasswordForm, success_url=reverse_lazy("password_changed")
+    template_name="people/password.html",
+    form_class=forms.PasswordForm,
+    success_url=reverse_lazy("password_changed"),
 )
 
 
@@ -37,7 +41,9 @@ def home(request: HttpRequest) -> HttpResponse:
 def in_sight(user: User) -> list[Membership]:
     """The projects that this person may see, by name."""
     mine = Membership.objects.filter(user=user).select_related("project").order_by("project__name")
-    return [m for m in mine if m.project.state != Project.State.DRAFT or m.role == Membership.Role.ADMIN]
+    return [
+        m for m in mine if m.project.state != Project.State.DRAFT or m.role == Membership.Role.ADMIN
+    ]
 
 
 @login_required
@@ -48,7 +54,9 @@ def account(request: HttpRequest) -> HttpResponse:
         messages.success(request, _("Your settings are saved."))
         return redirect("account")
     context = {"form": form, "memberships": in_sight(request.user)}
-    return render(request, "people/accounts/account.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "people/accounts/account.html", context, status=422 if form.errors else 200
+    )
 
 
 @login_required
@@ -70,7 +78,9 @@ def token_list(request: HttpRequest) -> HttpResponse:
         except Refused as error:
             form.add_error(None, str(error))
     context = {"form": form, "shown": shown, "tokens": tokens.open_of(request.user).order_by("-pk")}
-    return render(request, "people/accounts/tokens.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "people/accounts/tokens.html", context, status=422 if form.errors else 200
+    )
 
 
 def _new_token(request: HttpRequest, form: forms.TokenForm) -> str:
@@ -111,14 +121,22 @@ def project_new(request: HttpRequest) -> HttpResponse:
             return redirect("project", result["slug"])
         except Refused as error:
             form.add_error(error.field, str(error))
-    return render(request, "people/project_new.html", {"form": form}, status=422 if form.errors else 200)
+    return render(
+        request, "people/project_new.html", {"form": form}, status=422 if form.errors else 200
+    )
 
 
 @site_admin
 @require_GET
 def account_list(request: HttpRequest) -> HttpResponse:
-    into = Prefetch("memberships", Membership.objects.select_related("project").order_by("project__name"))
-    people = User.objects.prefetch_related(into).annotate(projects=Count("memberships")).order_by("email")
+    into = Prefetch(
+        "memberships", Membership.objects.select_related("project").order_by("project__name")
+    )
+    people = (
+        User.objects.prefetch_related(into)
+        .annotate(projects=Count("memberships"))
+        .order_by("email")
+    )
     context = {"people": people, "invitations": invitations.open_to(None)}
     letters = mail.troubled()
     context |= {"letters": letters[:LETTERS], "more_letters": max(0, letters.count() - LETTERS)}
@@ -135,7 +153,12 @@ def account_new(request: HttpRequest) -> HttpResponse:
             return _created(request, form)
         except Refused as error:
             form.add_error(error.field, str(error))
-    return render(request, "people/accounts/account_new.html", {"form": form}, status=422 if form.errors else 200)
+    return render(
+        request,
+        "people/accounts/account_new.html",
+        {"form": form},
+        status=422 if form.errors else 200,
+    )
 
 
 def _created(request: HttpRequest, form: forms.NewAccountForm) -> HttpResponse:
@@ -150,7 +173,9 @@ def _created(request: HttpRequest, form: forms.NewAccountForm) -> HttpResponse:
     result, _new = idempotency.once(request.user, form.cleaned_data["key"], create)
     person = User.objects.get(pk=result["account"])
     return render(
-        request, "people/accounts/account_password.html", {"person": person, "password": "".join(shown), "fresh": True}
+        request,
+        "people/accounts/account_password.html",
+        {"person": person, "password": "".join(shown), "fresh": True},
     )
 
 
@@ -165,9 +190,14 @@ def account_edit(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect("accounts")
         except Refused as error:
             form.add_error(error.field, str(error))
-    memberships, locks = person.memberships.select_related("project"), login_lockout.locks(person.email)
+    memberships, locks = (
+        person.memberships.select_related("project"),
+        login_lockout.locks(person.email),
+    )
     context = {"form": form, "person": person, "memberships": memberships, "locks": locks}
-    return render(request, "people/accounts/account_edit.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "people/accounts/account_edit.html", context, status=422 if form.errors else 200
+    )
 
 
 @site_admin
@@ -177,7 +207,9 @@ def account_pause(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         accounts.pause(request.user, person)
         messages.success(
-            request, _("%(person)s is paused: logged out, and what they held went back.") % {"person": person}
+            request,
+            _("%(person)s is paused: logged out, and what they held went back.")
+            % {"person": person},
         )
     except Refused as error:
         messages.error(request, str(error))
@@ -199,7 +231,9 @@ def account_activate(request: HttpRequest, pk: int) -> HttpResponse:
 def account_password(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
     password = accounts.new_password(request.user, person)
-    return render(request, "people/accounts/account_password.html", {"person": person, "password": password})
+    return render(
+        request, "people/accounts/account_password.html", {"person": person, "password": password}
+    )
 
 
 @site_admin

@@ -15,12 +15,18 @@ _numbers = count(1)
 
 def make_project(**fields) -> Project:
     number = next(_numbers)
-    return Project.objects.create(**{"slug": f"project-{number}", "name": f"Project {number}"} | fields)
+    return Project.objects.create(
+        **{"slug": f"project-{number}", "name": f"Project {number}"} | fields
+    )
 
 
-def make_person(project: Project | None = None, role: str = "labeler", name: str = "", **fields) -> User:
+def make_person(
+    project: Project | None = None, role: str = "labeler", name: str = "", **fields
+) -> User:
     name = name or f"person-{next(_numbers)}"
-    user = User.objects.create_user(f"{name}@example.org".lower(), PASSWORD, name=name.capitalize(), **fields)
+    user = User.objects.create_user(
+        f"{name}@example.org".lower(), PASSWORD, name=name.capitalize(), **fields
+    )
     if project is not None:
         Membership.objects.create(project=project, user=user, role=role)
     return user

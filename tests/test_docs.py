@@ -11,7 +11,9 @@ from people.models import Webhook
 from people.webhooks import delivery
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/*.md"))
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+    ROOT.glob("docs/*.md")
+)
 SETTINGS = (ROOT / "config/settings.py").read_text(encoding="utf-8")
 OPERATOR = (ROOT / "docs/operator.md").read_text(encoding="utf-8")
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -45,7 +47,9 @@ def test_no_variable_is_documented_that_nothing_reads():
 def test_the_recipes_page_is_made_from_the_recipes():
     made = runpy.run_path(str(ROOT / "docs/make_recipes.py"))["text"]()
 
-    assert (ROOT / "docs/recipes.md").read_text(encoding="utf-8") == made, "run: python docs/make_recipes.py"
+    assert (ROOT / "docs/recipes.md").read_text(encoding="utf-8") == made, (
+        "run: python docs/make_recipes.py"
+    )
 
 
 @each_page
@@ -67,11 +71,16 @@ def test_make_targets_exist(page):
 def test_the_labelers_keys_are_the_page_s():
     script = (ROOT / "static/js/ranking.js").read_text(encoding="utf-8")
     moves, verbs = (
-        re.search(rf"^const {name} = {{(.*?)^}};", script, re.M | re.S).group(1) for name in ("moves", "verbs")
+        re.search(rf"^const {name} = {{(.*?)^}};", script, re.M | re.S).group(1)
+        for name in ("moves", "verbs")
     )
-    handled = set(re.findall(r"^  (\w+): ", moves, re.M)) | set(re.findall(r'key === "([\w?]+)"', script))
+    handled = set(re.findall(r"^  (\w+): ", moves, re.M)) | set(
+        re.findall(r'key === "([\w?]+)"', script)
+    )
     handled |= {verb.key for verb in shortcuts.VERBS.values()}
-    table = (ROOT / "docs/labeler.md").read_text(encoding="utf-8").split("## Keys")[1].split("\n## ")[0]
+    table = (
+        (ROOT / "docs/labeler.md").read_text(encoding="utf-8").split("## Keys")[1].split("\n## ")[0]
+    )
     cells = "".join(re.findall(r"^\| (`.*?) \|", table, re.M))
     names = {"←": "arrowleft", "→": "arrowright", "↑": "arrowup", "↓": "arrowdown", "Esc": "escape"}
     documented = {names.get(key, key.lower()) for key in re.findall(r"`([^`]+)`", cells)}

@@ -12,7 +12,12 @@ def run(job: Job) -> None:
     """Run an import, freeze or render job. Raises JobFailed with what to do."""
     try:
         RUN[job.kind](job)
-    except (imports.BadFile, freeze.NothingToFreeze, datasets.Withheld, recipes.InvalidRecipe) as error:
+    except (
+        imports.BadFile,
+        freeze.NothingToFreeze,
+        datasets.Withheld,
+        recipes.InvalidRecipe,
+    ) as error:
         raise jobs.JobFailed(str(error)) from error
     except FileNotFoundError as error:
         raise jobs.JobFailed(f"{error.filename} is gone: upload it again.") from error
@@ -26,7 +31,11 @@ def run_import(job: Job) -> None:
 
     recipe = recipes.read(Job.Kind.IMPORT, job.recipe)
     if recipe.dry_run:
-        job.result = {"check": imports.check(job.project, path, recipe, beat, imports.bad_rows_of(path, job.pk))}
+        job.result = {
+            "check": imports.check(
+                job.project, path, recipe, beat, imports.bad_rows_of(path, job.pk)
+            )
+        }
     else:
         job.result = vars(imports.run(job, path, beat))
 

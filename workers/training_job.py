@@ -20,7 +20,13 @@ from modelops.models import Dataset, Job, Metric, ModelVersion
 from workers import machine_lock
 from workers.machine_lock import Held
 
-STEMS = {"reward": "reward", "sft": "assistant", "dpo": "assistant", "kto": "assistant", "ppo": "assistant"}
+STEMS = {
+    "reward": "reward",
+    "sft": "assistant",
+    "dpo": "assistant",
+    "kto": "assistant",
+    "ppo": "assistant",
+}
 FLUSH_SECONDS = 1.0
 LAUNCH = Path(__file__).parent / "trainers" / "run" / "launch"
 
@@ -110,15 +116,21 @@ def further(job: Job) -> list[Dataset]:
     found = [job.rehearsal] if job.rehearsal else []
     if beside := job.recipe.get("demonstrations"):
         found.append(demonstrations(job, beside))
-    return found + [dataset for dataset, _weight in mixtures.read(job.project, job.recipe.get("mix", ""))]
+    return found + [
+        dataset for dataset, _weight in mixtures.read(job.project, job.recipe.get("mix", ""))
+    ]
 
 
 def demonstrations(job: Job, digest: str) -> Dataset:
     """The project's dataset of demonstrations whose id begins so. Raises JobFailed where there is none."""
     kind = Dataset.Kind.DEMONSTRATIONS
-    found = Dataset.objects.filter(project=job.project, kind=kind, digest__startswith=digest).first()
+    found = Dataset.objects.filter(
+        project=job.project, kind=kind, digest__startswith=digest
+    ).first()
     if found is None:
-        raise JobFailed(f"This project has no dataset of demonstrations {digest}: look its id up on its page.")
+        raise JobFailed(
+            f"This project has no dataset of demonstrations {digest}: look its id up on its page."
+        )
     try:
         datasets.verify(found)
     except datasets.Withheld as error:
@@ -152,7 +164,13 @@ def start(job: Job, folder: Path, held: Held) -> subprocess.Popen:
     It ends itself when this process dies: it watches the pipe that is its standard input.
     """
     recipe = str(folder / "recipe.json")
-    command = [sys.executable, *launcher(held, job.recipe), f"workers.trainers.{job.kind}", recipe, "--watch-stdin"]
+    command = [
+        sys.executable,
+        *launcher(held, job.recipe),
+        f"workers.trainers.{job.kind}",
+        recipe,
+        "--watch-stdin",
+    ]
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command,
@@ -224,7 +242,9 @@ class Report:
                 self.flush()
                 written = time.monotonic()
             if time.monotonic() - self.heard > settings.CHILD_SILENT_SECONDS:
-                raise Crashed(f"The trainer gave no sign of life for {settings.CHILD_SILENT_SECONDS:.0f} s.")
+                raise Crashed(
+                    f"The trainer gave no sign of life for {settings.CHILD_SILENT_SECONDS:.0f} s."
+                )
         self.flush()
         self.conclude(self.child.wait())
 
@@ -259,7 +279,9 @@ class Report:
         self.log.append(event["text"])
 
     def on_error(self, event: dict) -> None:
-        self.error = self.error or event["text"]  # of several processes, what the first one says is the cause
+        self.error = (
+            self.error or event["text"]
+        )  # of several processes, what the first one says is the cause
 
     def on_done(self, event: dict) -> None:
         self.log.append("The trainer has finished.")

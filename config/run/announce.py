@@ -19,7 +19,9 @@ def ask(host: str, port: int, name: str) -> tuple[bool, str]:
         connection.request("GET", "/healthz", headers={"Host": name})
         response = connection.getresponse()
         body = response.read()
-        return response.status == 200, ", ".join(missing(json.loads(body))) if response.status == 503 else ""
+        return response.status == 200, ", ".join(
+            missing(json.loads(body))
+        ) if response.status == 503 else ""
     except (OSError, ValueError, http.client.HTTPException):
         return False, "web"
     finally:
@@ -28,7 +30,9 @@ def ask(host: str, port: int, name: str) -> tuple[bool, str]:
 
 def missing(state: dict) -> list[str]:
     parts = [name for name in ("database", "broker") if state.get(name) != "ok"]
-    return parts + [f"worker {queue}" for queue, count in state.get("workers", {}).items() if not count]
+    return parts + [
+        f"worker {queue}" for queue, count in state.get("workers", {}).items() if not count
+    ]
 
 
 def accounts() -> str:

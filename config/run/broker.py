@@ -20,7 +20,9 @@ def short_folder(var: Path) -> Path:
     """
     name = f"podium-{os.geteuid()}-{hashlib.sha256(str(var).encode()).hexdigest()[:10]}"
     base = Path(tempfile.gettempdir())
-    if len(str(base / name / "supervisor.sock")) > SOCKET_PATH_LIMIT - 20:  # supervisor adds its pid while binding
+    if (
+        len(str(base / name / "supervisor.sock")) > SOCKET_PATH_LIMIT - 20
+    ):  # supervisor adds its pid while binding
         base = Path("/tmp")
     folder = base / name
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -41,7 +43,9 @@ def command(folder: Path, var: Path) -> list[str]:
     try:
         binary = get_binary_path()
     except ValkeyBinaryNotFoundError as error:
-        raise CannotStart(f"No Valkey server for this machine ({error}): run a Redis and set REDIS_URL.") from None
+        raise CannotStart(
+            f"No Valkey server for this machine ({error}): run a Redis and set REDIS_URL."
+        ) from None
     data = var / "broker"
     data.mkdir(exist_ok=True)
     options = {
@@ -55,4 +59,7 @@ def command(folder: Path, var: Path) -> list[str]:
         "maxmemory-policy": "noeviction",
         "loglevel": "warning",
     }
-    return [str(binary), *(word for name, value in options.items() for word in (f"--{name}", value))]
+    return [
+        str(binary),
+        *(word for name, value in options.items() for word in (f"--{name}", value)),
+    ]

@@ -45,7 +45,10 @@ def close_to_others(var: Path) -> None:
             f"{error.filename} can't be closed to other accounts: {error.strerror}. Give it to this account (chown)."
         ) from None
     if opened:
-        print(f"Other accounts could read {opened} files and folders of {var}: now they can't.", flush=True)
+        print(
+            f"Other accounts could read {opened} files and folders of {var}: now they can't.",
+            flush=True,
+        )
 
 
 def lock(var: Path) -> int:
@@ -70,19 +73,27 @@ def _who_holds(var: Path, pid: str) -> str:
 
 def port_is_free(host: str, port: int) -> None:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        reason = "is in use" if error.errno == errno.EADDRINUSE else f"can't be used: {error.strerror}"
-        raise CannotStart(f"Port {port} of {host} {reason}. Choose another: PODIUM_PORT={port + 1} make up") from None
+        reason = (
+            "is in use" if error.errno == errno.EADDRINUSE else f"can't be used: {error.strerror}"
+        )
+        raise CannotStart(
+            f"Port {port} of {host} {reason}. Choose another: PODIUM_PORT={port + 1} make up"
+        ) from None
 
 
 def disk_has_room(folder: Path, needed: int = DISK_NEEDED) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise CannotStart(f"Only {free / 2**30:.1f} GB are free in {folder}; Podium needs {needed / 2**30:.0f} GB.")
+        raise CannotStart(
+            f"Only {free / 2**30:.1f} GB are free in {folder}; Podium needs {needed / 2**30:.0f} GB."
+        )
 
 
 def secret(var: Path) -> None:

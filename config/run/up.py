@@ -46,7 +46,10 @@ def prepare(settings) -> int:
     checks.disk_has_room(settings.VAR)
     checks.secret(settings.VAR)
     get_model(settings)
-    step("config.run.prepare", failed="The database or the first run could not be prepared: see above.")
+    step(
+        "config.run.prepare",
+        failed="The database or the first run could not be prepared: see above.",
+    )
     return lock
 
 
@@ -54,14 +57,22 @@ def get_model(settings) -> None:
     """The default model, fetched and converted once; or the local folder that PODIUM_MODEL names."""
     if settings.MODEL == "smollm2":
         target = settings.VAR / "models" / DEFAULT_MODEL
-        step("workers.download_model", str(target), failed="The default model could not be had: see above.")
+        step(
+            "workers.download_model",
+            str(target),
+            failed="The default model could not be had: see above.",
+        )
         return
     folder = Path(settings.MODEL).resolve()
     if not any(folder.glob("*.safetensors")):
-        raise CannotStart(f"PODIUM_MODEL: {folder} is neither `smollm2` nor a folder with .safetensors files.")
+        raise CannotStart(
+            f"PODIUM_MODEL: {folder} is neither `smollm2` nor a folder with .safetensors files."
+        )
     if not any(folder.is_relative_to(root) for root in settings.MODEL_ROOTS):
         roots = ", ".join(str(root) for root in settings.MODEL_ROOTS)
-        raise CannotStart(f"PODIUM_MODEL: {folder} does not lie below {roots} (PODIUM_MODEL_ROOTS).")
+        raise CannotStart(
+            f"PODIUM_MODEL: {folder} does not lie below {roots} (PODIUM_MODEL_ROOTS)."
+        )
 
 
 def step(module: str, *arguments: str, failed: str) -> None:
@@ -74,7 +85,9 @@ def configure(settings) -> Path:
     from config.run.supervise import Program, write_configuration
 
     folder = broker.short_folder(settings.VAR)
-    (folder / "supervisor.sock").unlink(missing_ok=True)  # of a start that was killed; the lock says that it is gone
+    (folder / "supervisor.sock").unlink(
+        missing_ok=True
+    )  # of a start that was killed; the lock says that it is gone
     programs = [
         Program("web", web(settings), 10),
         Program("worker-default", worker("default", "--pool", "threads", "-c", "2", "--beat", "--scheduler", "celery.beat:Scheduler"), 20, 15),
@@ -84,7 +97,9 @@ def configure(settings) -> Path:
     if not settings.REDIS_URL:
         programs.append(Program("broker", broker.command(folder, settings.VAR), 1))
         os.environ["REDIS_URL"] = broker.url(folder)
-        (settings.VAR / "run" / "broker.url").write_text(broker.url(folder))  # for commands beside it
+        (settings.VAR / "run" / "broker.url").write_text(
+            broker.url(folder)
+        )  # for commands beside it
     os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars make no lines
     file = settings.VAR / "run" / "supervisord.conf"
     write_configuration(file, folder, programs)
@@ -94,7 +109,9 @@ def configure(settings) -> Path:
 def computing(settings) -> list[str]:
     """The names of the workers that compute: as many for each queue as there are devices, or as the setting says."""
     if settings.WORKERS != "auto" and not (settings.WORKERS.isdecimal() and int(settings.WORKERS)):
-        raise CannotStart(f"PODIUM_WORKERS: {settings.WORKERS} is neither `auto` nor a number from 1.")
+        raise CannotStart(
+            f"PODIUM_WORKERS: {settings.WORKERS} is neither `auto` nor a number from 1."
+        )
     count = len(machine_lock.devices()) if settings.WORKERS == "auto" else int(settings.WORKERS)
     numbers = ["", *(f"-{number}" for number in range(2, count + 1))]
     return [queue + number for queue in ("sampling", "training") for number in numbers]

@@ -23,8 +23,12 @@ class DisputeBody(serializers.Serializer):
 
     task = serializers.IntegerField(source="task.pk")
     judges = serializers.IntegerField(help_text="How many people ranked it.")
-    agreed = serializers.IntegerField(help_text="Of the comparisons, those in which two people agree.")
-    compared = serializers.IntegerField(help_text="Pairs of answers, times pairs of people who put them in an order.")
+    agreed = serializers.IntegerField(
+        help_text="Of the comparisons, those in which two people agree."
+    )
+    compared = serializers.IntegerField(
+        help_text="Pairs of answers, times pairs of people who put them in an order."
+    )
     settled = serializers.BooleanField()
 
 
@@ -65,7 +69,9 @@ class Disputes(Endpoint):
     roles, serializer_class = {"GET": LEADS}, DisputesBody
 
     def get(self, request, *args, **kwargs) -> Response:
-        return Response(DisputesBody({"results": adjudication.disputes(self.project, self.actor)}).data)
+        return Response(
+            DisputesBody({"results": adjudication.disputes(self.project, self.actor)}).data
+        )
 
 
 class Settling(Verb):
@@ -75,7 +81,9 @@ class Settling(Verb):
 
     @cached_property
     def paper(self) -> Assignment:
-        found: RankingTask = get_object_or_404(adjudication.open_to(self.project, self.actor), pk=self.kwargs["pk"])
+        found: RankingTask = get_object_or_404(
+            adjudication.open_to(self.project, self.actor), pk=self.kwargs["pk"]
+        )
         return rankings.sheet(found, self.actor)
 
 

@@ -35,7 +35,9 @@ class Asks(serializers.Serializer):
 
     ties = serializers.BooleanField(help_text="Whether two answers may have one rank.")
     ratings = serializers.BooleanField(help_text="Whether each answer is rated, 1 to 7.")
-    strength = serializers.BooleanField(help_text="Whether `strength` is asked in place of an order.")
+    strength = serializers.BooleanField(
+        help_text="Whether `strength` is asked in place of an order."
+    )
     notes = serializers.BooleanField(help_text="Whether a note may be written.")
     flags = AskedWord(many=True, help_text="What may be said of an answer.")
     labels = AskedWord(many=True, help_text="What may be said of the prompt.")
@@ -55,7 +57,9 @@ class AssignmentBody(serializers.ModelSerializer):
 class Sheet(AssignmentBody):
     """A task as its labeler sees it, with the draft of what was said so far."""
 
-    messages = Turn(many=True, help_text="The prompt: a conversation whose last turn is the user's.")
+    messages = Turn(
+        many=True, help_text="The prompt: a conversation whose last turn is the user's."
+    )
     answers = ShownAnswer(many=True)
     asks = Asks()
     guidelines = serializers.CharField(
@@ -72,16 +76,26 @@ class SkipInput(serializers.Serializer):
     """Why a labeler skips a task."""
 
     reason = serializers.ChoiceField(list(form.SKIP_REASONS.items()))
-    detail = serializers.CharField(required=False, allow_blank=True, max_length=200, help_text="In one's own words.")
+    detail = serializers.CharField(
+        required=False, allow_blank=True, max_length=200, help_text="In one's own words."
+    )
 
 
 class Pace(serializers.Serializer):
     """How far the work is."""
 
-    today = serializers.IntegerField(help_text="Tasks submitted since midnight, in the labeler's zone.")
-    pace = serializers.FloatField(allow_null=True, help_text="Seconds that one of them took on average.")
-    progress = serializers.IntegerField(allow_null=True, help_text="Percent of the project's places that are ranked.")
-    undo = serializers.IntegerField(allow_null=True, help_text="The ranking that can be undone now.")
+    today = serializers.IntegerField(
+        help_text="Tasks submitted since midnight, in the labeler's zone."
+    )
+    pace = serializers.FloatField(
+        allow_null=True, help_text="Seconds that one of them took on average."
+    )
+    progress = serializers.IntegerField(
+        allow_null=True, help_text="Percent of the project's places that are ranked."
+    )
+    undo = serializers.IntegerField(
+        allow_null=True, help_text="The ranking that can be undone now."
+    )
 
 
 class Guidelines(serializers.Serializer):
@@ -111,7 +125,9 @@ def sheet(one: Assignment) -> dict[str, Any]:
 
 def shown(one: Assignment) -> list[dict[str, str]]:
     texts = [one.texts[candidate] for candidate in one.order]
-    return [{"letter": letter, "text": text} for letter, text in zip(rankings.LETTERS.upper(), texts)]
+    return [
+        {"letter": letter, "text": text} for letter, text in zip(rankings.LETTERS.upper(), texts)
+    ]
 
 
 def asks(project: Project, k: int) -> dict[str, Any]:
@@ -140,8 +156,13 @@ def own_or_404(membership: Membership, pk: int) -> Assignment:
 def nothing(membership: Membership) -> Response:
     """No task is open to this person: how many others hold, and when the first of those may come back."""
     held = claims.held_by_others(membership)
-    told = {"Podium-Others": held["others"], "Podium-Next-At": held["free_at"] and held["free_at"].isoformat()}
-    return Response(status=204, headers={name: str(value) for name, value in told.items() if value is not None})
+    told = {
+        "Podium-Others": held["others"],
+        "Podium-Next-At": held["free_at"] and held["free_at"].isoformat(),
+    }
+    return Response(
+        status=204, headers={name: str(value) for name, value in told.items() if value is not None}
+    )
 
 
 # The endpoints
@@ -188,7 +209,9 @@ class OwnVerb(Verb):
         """Raises AlreadySubmitted or LeaseLost where it stands otherwise than wanted."""
         self.own.refresh_from_db(fields=AssignmentBody.Meta.fields)
         if wanted and self.own.state != wanted:
-            raise rankings.AlreadySubmitted if self.own.state == State.SUBMITTED else claims.LeaseLost
+            raise (
+                rankings.AlreadySubmitted if self.own.state == State.SUBMITTED else claims.LeaseLost
+            )
         return self.own
 
 

@@ -53,8 +53,12 @@ class FormatBody(serializers.Serializer):
 
     name, label = serializers.CharField(), serializers.CharField()
     files = serializers.ListField(child=serializers.CharField(), help_text="The first is as usual.")
-    options = serializers.ListField(child=serializers.CharField(), help_text="Of a download, those that change it.")
-    loses_ties = serializers.BooleanField(help_text="This dataset has ties, and the format can't say so.")
+    options = serializers.ListField(
+        child=serializers.CharField(), help_text="Of a download, those that change it."
+    )
+    loses_ties = serializers.BooleanField(
+        help_text="This dataset has ties, and the format can't say so."
+    )
 
 
 class DatasetDetail(DatasetBody):
@@ -62,7 +66,9 @@ class DatasetDetail(DatasetBody):
 
     models = serializers.SerializerMethodField(help_text="Model versions that learned from it.")
     formats = serializers.SerializerMethodField()
-    load = serializers.SerializerMethodField(help_text="Python that loads the downloaded folder, and trains on it.")
+    load = serializers.SerializerMethodField(
+        help_text="Python that loads the downloaded folder, and trains on it."
+    )
 
     class Meta(DatasetBody.Meta):
         fields = [*DatasetBody.Meta.fields, "models", "formats", "load"]
@@ -83,7 +89,13 @@ def as_told(one: Dataset, name: str, format: Format) -> dict[str, Any]:
     options = [*format.options, *(["split"] if name != "folder" else [])]
     lost = render.loses_ties(one, render.choose(one, name))
     return FormatBody(
-        {"name": name, "label": format.label, "files": format.files, "options": options, "loses_ties": lost}
+        {
+            "name": name,
+            "label": format.label,
+            "files": format.files,
+            "options": options,
+            "loses_ties": lost,
+        }
     ).data
 
 
@@ -91,10 +103,18 @@ class FreezeInput(serializers.Serializer):
     """What to freeze: everything that is known so far, but for what is chosen here."""
 
     def get_fields(self) -> dict[str, serializers.Field]:
-        known = {one.name: one for one in dataclasses.fields(recipes.FreezeRecipe) if one.name != "replaces"}
+        known = {
+            one.name: one
+            for one in dataclasses.fields(recipes.FreezeRecipe)
+            if one.name != "replaces"
+        }
         return {name: recipe_field(one) for name, one in known.items()} | {
-            "since": serializers.DateField(required=False, help_text=known["since"].metadata["help"]),
-            "until": serializers.DateField(required=False, help_text=known["until"].metadata["help"]),
+            "since": serializers.DateField(
+                required=False, help_text=known["since"].metadata["help"]
+            ),
+            "until": serializers.DateField(
+                required=False, help_text=known["until"].metadata["help"]
+            ),
             "models": names(known["models"].metadata["help"]),
             "without": names(known["without"].metadata["help"] + " Ids of accounts."),
         }
@@ -115,14 +135,25 @@ class Shares(serializers.Serializer):
 class PreviewBody(serializers.Serializer):
     """What would come of a freeze: counted, or, where that is said, estimated."""
 
-    rows, judgments, pairs = serializers.IntegerField(), serializers.IntegerField(), serializers.IntegerField()
-    good, bad = (serializers.IntegerField(help_text="Answers with such a label, as KTO learns them.") for _ in range(2))
-    sampled = serializers.BooleanField(help_text="Whether it is estimated from tasks drawn at random.")
+    rows, judgments, pairs = (
+        serializers.IntegerField(),
+        serializers.IntegerField(),
+        serializers.IntegerField(),
+    )
+    good, bad = (
+        serializers.IntegerField(help_text="Answers with such a label, as KTO learns them.")
+        for _ in range(2)
+    )
+    sampled = serializers.BooleanField(
+        help_text="Whether it is estimated from tasks drawn at random."
+    )
     near_held_out = serializers.IntegerField(
         allow_null=True,
         help_text="Training rows left out, nearly like a held-out one; null: not counted yet.",
     )
-    ties, agreement, longer_wins, first_wins = (serializers.FloatField(allow_null=True) for _ in range(4))
+    ties, agreement, longer_wins, first_wins = (
+        serializers.FloatField(allow_null=True) for _ in range(4)
+    )
     splits = Shares(many=True)
 
 
@@ -192,10 +223,19 @@ class Preview(Verb):
     def act(self, data):
         recipe = forms.recipe_of(freeze_form_of(self, data))
         found = forms.preview(self.project, recipe, names=False)
-        of_each = {name: getattr(found.portrait, name) for name in ("ties", "agreement", "longer_wins")}
-        plain = {name: getattr(found, name) for name in ("rows", "judgments", "pairs", "sampled", "first_wins")}
+        of_each = {
+            name: getattr(found.portrait, name) for name in ("ties", "agreement", "longer_wins")
+        }
+        plain = {
+            name: getattr(found, name)
+            for name in ("rows", "judgments", "pairs", "sampled", "first_wins")
+        }
         plain |= {"good": found.good, "bad": found.bad, "near_held_out": found.near}
-        return plain | of_each | {"splits": [{"split": split, "rows": rows} for split, rows in found.splits]}
+        return (
+            plain
+            | of_each
+            | {"splits": [{"split": split, "rows": rows} for split, rows in found.splits]}
+        )
 
 
 class OfDataset(Endpoint):
@@ -269,7 +309,9 @@ class Download(OfDataset):
         datasets.refuse_withdrawn(self.dataset)
         if job := render.working_at(self.dataset, recipe):
             return Response(JobBody(job).data, status=202, headers=WAIT)
-        raise Refused(_("This file is large: have it made first, by a POST to its dataset's render."))
+        raise Refused(
+            _("This file is large: have it made first, by a POST to its dataset's render.")
+        )
 
     def file(self, recipe: recipes.RenderRecipe) -> HttpResponse:
         file, slot = render.make(self.dataset, recipe), None

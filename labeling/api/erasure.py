@@ -19,8 +19,12 @@ class ErasureBody(serializers.Serializer):
     """What an erasure concerns: before it, what it would take; after it, what it took."""
 
     rankings = serializers.IntegerField()
-    datasets = serializers.SerializerMethodField(help_text="Withdrawn, and frozen anew without them.")
-    models = serializers.SerializerMethodField(help_text="Model versions that learned from what is erased; they stay.")
+    datasets = serializers.SerializerMethodField(
+        help_text="Withdrawn, and frozen anew without them."
+    )
+    models = serializers.SerializerMethodField(
+        help_text="Model versions that learned from what is erased; they stay."
+    )
 
     def get_datasets(self, found: erasure.Erasure) -> list[int]:
         return [one.pk for one in found.datasets]
@@ -32,7 +36,9 @@ class ErasureBody(serializers.Serializer):
 class EraseInput(serializers.Serializer):
     """Why it goes."""
 
-    why = serializers.CharField(max_length=200, help_text="Stands where the withdrawn datasets stood; name nobody.")
+    why = serializers.CharField(
+        max_length=200, help_text="Stands where the withdrawn datasets stood; name nobody."
+    )
 
 
 class Erase(Apart, Endpoint):
@@ -46,7 +52,9 @@ class Erase(Apart, Endpoint):
 
     @cached_property
     def member(self) -> Membership:
-        return get_object_or_404(Membership.objects.select_related("user"), project=self.project, pk=self.kwargs["pk"])
+        return get_object_or_404(
+            Membership.objects.select_related("user"), project=self.project, pk=self.kwargs["pk"]
+        )
 
     def get(self, request, *args, **kwargs) -> Response:
         return Response(ErasureBody(erasure.foresee(self.project, self.member.user)).data)

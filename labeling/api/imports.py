@@ -30,7 +30,9 @@ class UploadInput(serializers.Serializer):
     """A file of any known format; nothing of it comes in before it is confirmed."""
 
     file = serializers.FileField()
-    format = serializers.ChoiceField(recipes.FORMATS_IN, required=False, help_text="As it looks, where none is named.")
+    format = serializers.ChoiceField(
+        recipes.FORMATS_IN, required=False, help_text="As it looks, where none is named."
+    )
 
 
 class ImportSettings(serializers.Serializer):
@@ -61,7 +63,9 @@ class RowBody(serializers.Serializer):
 class ImportBody(JobBody):
     """A check, or an import, of a file; `result.check` says what would come in, once the job is done."""
 
-    rows = RowBody(many=True, source="shown", help_text="The first ten; none once the file is gone.")
+    rows = RowBody(
+        many=True, source="shown", help_text="The first ten; none once the file is gone."
+    )
 
     class Meta(JobBody.Meta):
         fields = [*JobBody.Meta.fields, "rows"]
@@ -70,7 +74,10 @@ class ImportBody(JobBody):
     def to_representation(self, job: Job) -> dict[str, Any]:
         path = settings.VAR / job.recipe["path"]
         found = imports.preview(path, job.recipe["format"]) if path.exists() else []
-        job.shown = [{"place": row.place, "entries": entries, "error": error} for row, entries, error in found]
+        job.shown = [
+            {"place": row.place, "entries": entries, "error": error}
+            for row, entries, error in found
+        ]
         return super().to_representation(job)
 
 
@@ -92,7 +99,9 @@ class Imports(Act, Endpoint):
 
     def post(self, request, *args, **kwargs):
         form = self.given(request)
-        response = once(request, lambda: self.answer(under_way(form.request_check(self.actor, self.project))))
+        response = once(
+            request, lambda: self.answer(under_way(form.request_check(self.actor, self.project)))
+        )
         if "Idempotent-Replayed" in response.headers:
             discard(form.path)
         return response
@@ -147,4 +156,8 @@ class BadRows(Endpoint):
         path = imports.bad_rows_of(settings.VAR / job.recipe["path"], job.pk)
         if not path.is_file():
             raise Http404
-        return FileResponse(open(path, "rb"), content_type="application/x-ndjson", filename=f"job-{job.pk}-bad.jsonl")
+        return FileResponse(
+            open(path, "rb"),
+            content_type="application/x-ndjson",
+            filename=f"job-{job.pk}-bad.jsonl",
+        )

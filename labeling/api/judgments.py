@@ -42,10 +42,15 @@ class JudgmentInput(serializers.Serializer):
     """What the labeler says of the answers, each named by the letter that it is shown under."""
 
     verdict = serializers.ChoiceField(
-        Ranking.Outcome.choices, default=Ranking.Outcome.RANKED, help_text="Whether the answers could be ranked."
+        Ranking.Outcome.choices,
+        default=Ranking.Outcome.RANKED,
+        help_text="Whether the answers could be ranked.",
     )
     order = serializers.CharField(
-        required=False, allow_blank=True, max_length=50, help_text="Best first, ties by `=`: `B=A>C`. Or give `ranks`."
+        required=False,
+        allow_blank=True,
+        max_length=50,
+        help_text="Best first, ties by `=`: `B=A>C`. Or give `ranks`.",
     )
     ranks = ByLetter(
         child=serializers.IntegerField(min_value=1, max_value=MOST),
@@ -67,7 +72,10 @@ class JudgmentInput(serializers.Serializer):
         help_text="What is said of the prompt.",
     )  # fmt: skip
     note = serializers.CharField(
-        required=False, allow_blank=True, max_length=form.LONGEST_NOTE, help_text="In the labeler's words."
+        required=False,
+        allow_blank=True,
+        max_length=form.LONGEST_NOTE,
+        help_text="In the labeler's words.",
     )
     strength = serializers.IntegerField(
         required=False, allow_null=True, min_value=-3, max_value=3,
@@ -112,11 +120,17 @@ def _ranks(said: dict[str, Any]) -> dict[str, int]:
 def ranks_of(order: str) -> dict[str, int]:
     """The ranks that an order like "B=A>C" means. Raises ValidationError for one that can't be read."""
     ranks: dict[str, int] = {}
-    tiers = [tier.split("=") for tier in order.replace(" ", "").upper().split(">")] if order.strip() else []
+    tiers = (
+        [tier.split("=") for tier in order.replace(" ", "").upper().split(">")]
+        if order.strip()
+        else []
+    )
     for rank, tier in enumerate(tiers, 1):
         for letter in tier:
             if letter not in LETTERS or not letter or letter in ranks:
-                raise serializers.ValidationError({"order": [_("Name each answer once, best first: B=A>C.")]})
+                raise serializers.ValidationError(
+                    {"order": [_("Name each answer once, best first: B=A>C.")]}
+                )
             ranks[letter] = rank
     return form.sport(ranks)
 
@@ -129,7 +143,10 @@ def _wrong(said: dict[str, Any], project: Project, letters: str) -> Iterator[tup
             yield name, {letter: [_("There is no such answer.")] for letter in strange}
     for letter, flags in said.get("flags", {}).items():
         if unknown := [flag for flag in flags if flag not in project.flags]:
-            yield "flags", {letter: [_("This project has no such flag: %(flag)s.") % {"flag": unknown[0]}]}
+            yield (
+                "flags",
+                {letter: [_("This project has no such flag: %(flag)s.") % {"flag": unknown[0]}]},
+            )
     if said.get("ratings") and not project.rating:
         yield "ratings", [_("This project asks for no ratings.")]
     if said.get("note") and not project.notes:
@@ -170,4 +187,6 @@ def at_its_answer() -> Iterator[None]:
         yield
     except rankings.InvalidRanking as wrong:
         said = [str(wrong)]
-        raise serializers.ValidationError({"ranks": {wrong.letter.upper(): said} if wrong.letter else said}) from wrong
+        raise serializers.ValidationError(
+            {"ranks": {wrong.letter.upper(): said} if wrong.letter else said}
+        ) from wrong

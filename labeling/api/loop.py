@@ -21,7 +21,9 @@ class RingPrompts(serializers.Serializer):
 
 class RingCandidates(serializers.Serializer):
     total = serializers.IntegerField()
-    job = serializers.IntegerField(source="job.pk", allow_null=True, help_text="The newest sampling job.")
+    job = serializers.IntegerField(
+        source="job.pk", allow_null=True, help_text="The newest sampling job."
+    )
     round = serializers.IntegerField()
 
 
@@ -32,7 +34,9 @@ class RingRankings(serializers.Serializer):
     places = serializers.IntegerField()
     free = serializers.IntegerField()
     ties = serializers.FloatField(allow_null=True, help_text="Percent of the pairs.")
-    agreement = serializers.FloatField(allow_null=True, help_text="Percent of the pairs that two people judged alike.")
+    agreement = serializers.FloatField(
+        allow_null=True, help_text="Percent of the pairs that two people judged alike."
+    )
     plus_minus = serializers.FloatField(allow_null=True)
 
 
@@ -40,7 +44,9 @@ class RingUnfrozen(serializers.Serializer):
     pairs = serializers.IntegerField(help_text="Of the newest rankings that no dataset holds.")
     rankings = serializers.IntegerField()
     more = serializers.BooleanField(help_text="There are more pairs than were counted.")
-    newest = serializers.IntegerField(source="newest.pk", allow_null=True, help_text="The newest dataset.")
+    newest = serializers.IntegerField(
+        source="newest.pk", allow_null=True, help_text="The newest dataset."
+    )
 
 
 class RingFigure(serializers.Serializer):
@@ -51,7 +57,9 @@ class RingFigure(serializers.Serializer):
 
 
 class RingRewards(serializers.Serializer):
-    version = serializers.IntegerField(source="version.pk", allow_null=True, help_text="The newest reward model.")
+    version = serializers.IntegerField(
+        source="version.pk", allow_null=True, help_text="The newest reward model."
+    )
     accuracy = RingFigure(allow_null=True)
     longer = RingFigure(allow_null=True, help_text="How often the longer answer would be right.")
 
@@ -74,11 +82,16 @@ class RingBody(serializers.Serializer):
     unfrozen = RingUnfrozen()
     rewards = RingRewards()
     policies = RingPolicies()
-    busy = serializers.ListField(child=serializers.CharField(), help_text="Kinds of jobs that wait or run.")
-    trained_on = serializers.ListField(
-        child=serializers.CharField(), help_text="Kinds of models made, or being made, of the newest dataset."
+    busy = serializers.ListField(
+        child=serializers.CharField(), help_text="Kinds of jobs that wait or run."
     )
-    next = serializers.ChoiceField(STATIONS, help_text="The station whose step is the most useful now.")
+    trained_on = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Kinds of models made, or being made, of the newest dataset.",
+    )
+    next = serializers.ChoiceField(
+        STATIONS, help_text="The station whose step is the most useful now."
+    )
 
 
 class RingView(Endpoint):

@@ -23,15 +23,35 @@ from people.api.filters import IdFilter
 class ModelBody(serializers.ModelSerializer):
     """A policy or a reward model, and where it comes from."""
 
-    shared = serializers.SerializerMethodField(help_text="A base that every project of this site has.")
-    aliases = serializers.SerializerMethodField(help_text="Names of this project that point at it: champion.")
-    reward_model = serializers.IntegerField(source="job.reward_model_id", allow_null=True, default=None)
-    address = serializers.CharField(read_only=True, help_text="Of the server that answers for it, if one does.")
-    external = serializers.BooleanField(read_only=True, help_text="Its weights are not on this machine.")
+    shared = serializers.SerializerMethodField(
+        help_text="A base that every project of this site has."
+    )
+    aliases = serializers.SerializerMethodField(
+        help_text="Names of this project that point at it: champion."
+    )
+    reward_model = serializers.IntegerField(
+        source="job.reward_model_id", allow_null=True, default=None
+    )
+    address = serializers.CharField(
+        read_only=True, help_text="Of the server that answers for it, if one does."
+    )
+    external = serializers.BooleanField(
+        read_only=True, help_text="Its weights are not on this machine."
+    )
 
     class Meta:
         model = ModelVersion
-        fields = ["id", "kind", "name", "shared", "aliases", "parent", "dataset", "reward_model", "job"]
+        fields = [
+            "id",
+            "kind",
+            "name",
+            "shared",
+            "aliases",
+            "parent",
+            "dataset",
+            "reward_model",
+            "job",
+        ]
         fields += ["sha256", "address", "served_as", "external", "created_at"]
         read_only_fields = fields
 
@@ -45,9 +65,15 @@ class ModelBody(serializers.ModelSerializer):
 class ModelDetail(ModelBody):
     """A version with its ancestors and descendants, the figures of its job, and the judgments behind it."""
 
-    lineage = serializers.ListField(child=serializers.IntegerField(), help_text="Itself, its parent, and so on.")
-    offspring = serializers.ListField(child=serializers.IntegerField(), help_text="What was made of it.")
-    rankings = serializers.IntegerField(help_text="From which it learned, itself or by what it learned from.")
+    lineage = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Itself, its parent, and so on."
+    )
+    offspring = serializers.ListField(
+        child=serializers.IntegerField(), help_text="What was made of it."
+    )
+    rankings = serializers.IntegerField(
+        help_text="From which it learned, itself or by what it learned from."
+    )
     answers = serializers.IntegerField(help_text="That it wrote in this project.")
     metrics = MetricBody(many=True)
 
@@ -62,7 +88,9 @@ class ModelDetail(ModelBody):
         version.offspring = list(shown(project).filter(parent=version).values_list("pk", flat=True))
         version.lineage = [one.pk for one in line]
         version.rankings = rankings_in(behind)
-        version.answers = Candidate.objects.filter(model_version=version, prompt__project=project).count()
+        version.answers = Candidate.objects.filter(
+            model_version=version, prompt__project=project
+        ).count()
         version.metrics = registry.final_metrics(version.job)
         return super().to_representation(version)
 
@@ -87,7 +115,9 @@ class ServeInput(serializers.Serializer):
 
     name = serializers.CharField(max_length=100)
     address = serializers.URLField(max_length=500, help_text="Up to /v1: https://models.example/v1")
-    served_as = serializers.CharField(max_length=200, help_text="Its name, or its LoRA adapter's, at that server.")
+    served_as = serializers.CharField(
+        max_length=200, help_text="Its name, or its LoRA adapter's, at that server."
+    )
 
 
 class ModelFilter(filters.FilterSet):

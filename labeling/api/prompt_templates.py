@@ -42,8 +42,12 @@ class TemplateBody(serializers.ModelSerializer):
 class FillInput(serializers.Serializer):
     """Rows that fill the slots by name; `author`, `use_case`, `language` and `split` say something of the prompt."""
 
-    rows = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=prompt_templates.MOST)
-    split = serializers.ChoiceField(Prompt.Split.choices, required=False, help_text="Of the rows that name none.")
+    rows = serializers.ListField(
+        child=serializers.DictField(), min_length=1, max_length=prompt_templates.MOST
+    )
+    split = serializers.ChoiceField(
+        Prompt.Split.choices, required=False, help_text="Of the rows that name none."
+    )
 
 
 class FilledBody(serializers.Serializer):
@@ -116,6 +120,8 @@ class Fill(Apart, Endpoint):
 
     def act(self, data):
         self.refuse_unread(data["rows"])
-        found = prompt_templates.make(self.actor, self.template, data["rows"], data.get("split", ""))
+        found = prompt_templates.make(
+            self.actor, self.template, data["rows"], data.get("split", "")
+        )
         refused = [{"row": place - 1, "detail": why} for place, why in sorted(found.refused)]
         return {"added": found.new, "refused": refused}

@@ -36,13 +36,30 @@ class PromptBody(serializers.ModelSerializer):
     messages = Turn(many=True, read_only=True)
     answers = serializers.IntegerField(read_only=True, help_text="How many candidates answer it.")
     template = serializers.IntegerField(
-        source="filled.template_id", read_only=True, allow_null=True, default=None, help_text="Of which it was made."
+        source="filled.template_id",
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text="Of which it was made.",
     )
-    template_row = serializers.IntegerField(source="filled.place", read_only=True, allow_null=True, default=None)
+    template_row = serializers.IntegerField(
+        source="filled.place", read_only=True, allow_null=True, default=None
+    )
 
     class Meta:
         model = Prompt
-        fields = ["id", "messages", "split", "use_case", "language", "source", "digest", "job", "answers", "created_at"]
+        fields = [
+            "id",
+            "messages",
+            "split",
+            "use_case",
+            "language",
+            "source",
+            "digest",
+            "job",
+            "answers",
+            "created_at",
+        ]
         fields += ["template", "template_row", "sensitive"]
         read_only_fields = [name for name in fields if name != "sensitive"]
 
@@ -81,14 +98,18 @@ def _field(field: dataclasses.Field) -> serializers.Field:
     about = {"required": False, "help_text": field.metadata["help"]}
     if isinstance(field.default, bool):
         return serializers.BooleanField(**about)
-    return serializers.IntegerField(min_value=field.metadata["low"], max_value=field.metadata["high"], **about)
+    return serializers.IntegerField(
+        min_value=field.metadata["low"], max_value=field.metadata["high"], **about
+    )
 
 
 class PromptsInput(serializers.Serializer):
     """Prompts to add, each with `prompt` (a text) or `messages` (turns), and what is known of it."""
 
     prompts = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=MOST)
-    split = serializers.ChoiceField(Prompt.Split.choices, required=False, help_text="Of the prompts that name none.")
+    split = serializers.ChoiceField(
+        Prompt.Split.choices, required=False, help_text="Of the prompts that name none."
+    )
     cleaning = CleaningInput(required=False)
 
     def validate_prompts(self, rows: list[dict]) -> list[dict]:
@@ -117,7 +138,8 @@ class AddedPrompts(serializers.Serializer):
     known = serializers.IntegerField(help_text="Those that were here already, or came twice.")
     refused = RefusedPrompt(many=True)
     cleaned = serializers.DictField(
-        child=serializers.IntegerField(), help_text="How many each step of the cleaning changed, or left out."
+        child=serializers.IntegerField(),
+        help_text="How many each step of the cleaning changed, or left out.",
     )
     answers = serializers.IntegerField()
     rankings = serializers.IntegerField()
@@ -134,7 +156,9 @@ class PromptFilter(filters.FilterSet):
     source = filters.CharFilter()
     job = IdFilter(label="The import that brought it.")
     template = IdFilter(field_name="filled__template", label="Of which it was made.")
-    state = filters.ChoiceFilter(method="with_task", choices=RankingTask.State.choices, label="Of one of its tasks.")
+    state = filters.ChoiceFilter(
+        method="with_task", choices=RankingTask.State.choices, label="Of one of its tasks."
+    )
     purpose = filters.ChoiceFilter(
         method="with_task", choices=RankingTask.Purpose.choices, label="Of one of its tasks."
     )
@@ -149,7 +173,12 @@ class PromptFilter(filters.FilterSet):
 
 def visible(project: Project) -> QuerySet[Prompt]:
     """The project's prompts, each with the number of its answers."""
-    answers = Candidate.objects.filter(prompt=OuterRef("pk")).order_by().values("prompt").annotate(n=Count("pk"))
+    answers = (
+        Candidate.objects.filter(prompt=OuterRef("pk"))
+        .order_by()
+        .values("prompt")
+        .annotate(n=Count("pk"))
+    )
     found = Prompt.objects.filter(project=project, published=True).select_related("filled")
     return found.annotate(answers=Coalesce(Subquery(answers.values("n")), 0))
 
@@ -194,9 +223,18 @@ class Prompts(Listing, Apart, Endpoint):
 
     def act(self, data):
         cleaning = data.pop("cleaning", {})
-        tally, refused = imports.add(self.actor, self.project, data.pop("prompts"), **cleaning, **data)
-        told = {name: getattr(tally, name) for name in ("cleaned", "answers", "rankings", "demonstrations")}
-        return told | {"added": tally.prompts, "known": tally.duplicates + tally.known, "refused": refused}
+        tally, refused = imports.add(
+            self.actor, self.project, data.pop("prompts"), **cleaning, **data
+        )
+        told = {
+            name: getattr(tally, name)
+            for name in ("cleaned", "answers", "rankings", "demonstrations")
+        }
+        return told | {
+            "added": tally.prompts,
+            "known": tally.duplicates + tally.known,
+            "refused": refused,
+        }
 
 
 class TooLarge(exceptions.APIException):

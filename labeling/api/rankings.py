@@ -32,7 +32,9 @@ class RankingBody(serializers.Serializer):
     id = serializers.IntegerField()
     assignment = serializers.IntegerField(allow_null=True)
     verdict = serializers.ChoiceField(Ranking.Outcome.choices)
-    order = serializers.CharField(help_text="Best first, ties by `=`; empty where nothing was ranked.")
+    order = serializers.CharField(
+        help_text="Best first, ties by `=`; empty where nothing was ranked."
+    )
     ranks = serializers.DictField(child=serializers.IntegerField(), help_text="Dense: 1, 2, 2, 3.")
     ratings = serializers.DictField(child=serializers.IntegerField())
     flags = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
@@ -41,23 +43,33 @@ class RankingBody(serializers.Serializer):
     strength = serializers.IntegerField(allow_null=True)
     seconds = serializers.FloatField()
     revision = serializers.IntegerField()
-    current = serializers.BooleanField(help_text="Whether it counts: a revision takes the place of the one before.")
+    current = serializers.BooleanField(
+        help_text="Whether it counts: a revision takes the place of the one before."
+    )
     created_at = serializers.DateTimeField()
-    undo_until = serializers.DateTimeField(help_text="Until then it can be undone, unless a dataset holds it.")
+    undo_until = serializers.DateTimeField(
+        help_text="Until then it can be undone, unless a dataset holds it."
+    )
     messages = Turn(many=True, required=False, help_text="The prompt, to its labeler.")
     task = serializers.IntegerField(required=False, help_text="To leads, researchers and admins.")
-    judge = serializers.CharField(required=False, help_text="A pseudonym, the same throughout this project.")
+    judge = serializers.CharField(
+        required=False, help_text="A pseudonym, the same throughout this project."
+    )
     kind = serializers.ChoiceField(Ranking.Kind.choices, required=False)
     prompt = serializers.IntegerField(required=False, help_text="To researchers and admins.")
     candidates = serializers.DictField(
-        child=serializers.IntegerField(), required=False, help_text="Candidates by letter, to researchers and admins."
+        child=serializers.IntegerField(),
+        required=False,
+        help_text="Candidates by letter, to researchers and admins.",
     )
 
 
 class RankingDetail(RankingBody):
     """A decision with all that its labeler saw."""
 
-    answers = ShownAnswer(many=True, required=False, help_text="Of one's own; to researchers and admins, of all.")
+    answers = ShownAnswer(
+        many=True, required=False, help_text="Of one's own; to researchers and admins, of all."
+    )
 
 
 def told(one: Ranking, eyes: Membership) -> dict[str, Any]:
@@ -75,7 +87,11 @@ def told(one: Ranking, eyes: Membership) -> dict[str, Any]:
     if one.labeler_id == eyes.user_id:
         told["messages"] = one.task.prompt.messages
     if eyes.role != Role.LABELER:
-        told |= {"task": one.task_id, "judge": pseudonyms.of(eyes.project, one.judge), "kind": one.kind}
+        told |= {
+            "task": one.task_id,
+            "judge": pseudonyms.of(eyes.project, one.judge),
+            "kind": one.kind,
+        }
     if eyes.role in READERS:
         candidates = {letter: answer.candidate_id for letter, answer in said.items()}
         told |= {"prompt": one.task.prompt_id, "candidates": candidates}
@@ -87,7 +103,9 @@ PLAIN = ("id", "labels", "note", "strength", "seconds", "revision", "current", "
 
 def visible(eyes: Membership) -> QuerySet[Ranking]:
     """What this person may see of the project's rankings: a labeler their own, a lead no answer keys."""
-    found = Ranking.objects.filter(task__project=eyes.project, undone_at=None).select_related("task__prompt")
+    found = Ranking.objects.filter(task__project=eyes.project, undone_at=None).select_related(
+        "task__prompt"
+    )
     if eyes.role == Role.LABELER:
         found = found.filter(labeler=eyes.user)
     if eyes.role == Role.LEAD:
@@ -123,7 +141,16 @@ class RankingFilter(filters.FilterSet):
     language = filters.CharFilter(field_name="task__prompt__language")
     split = filters.ChoiceFilter(field_name="task__prompt__split", choices=Prompt.Split.choices)
 
-    ABOUT_TASKS = ("task", "prompt", "kind", "purpose", "model_version", "use_case", "language", "split")
+    ABOUT_TASKS = (
+        "task",
+        "prompt",
+        "kind",
+        "purpose",
+        "model_version",
+        "use_case",
+        "language",
+        "split",
+    )
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -200,7 +227,9 @@ class RevisionVerb(Verb):
 
     @cached_property
     def own(self) -> Assignment:
-        mine = Ranking.objects.filter(labeler=self.actor, task__project=self.project, undone_at=None)
+        mine = Ranking.objects.filter(
+            labeler=self.actor, task__project=self.project, undone_at=None
+        )
         one = get_object_or_404(mine, pk=self.kwargs["pk"])
         if not one.current:
             raise rankings.NothingToRevise
@@ -263,4 +292,6 @@ def fresh(eyes: Membership, one: Ranking) -> dict[str, Any]:
 
 
 def made(eyes: Membership, one: Ranking) -> Answer:
-    return Answer(fresh(eyes, one), location=f"/api/v1/projects/{eyes.project.slug}/rankings/{one.pk}")
+    return Answer(
+        fresh(eyes, one), location=f"/api/v1/projects/{eyes.project.slug}/rankings/{one.pk}"
+    )

@@ -19,8 +19,12 @@ class Turn(serializers.Serializer):
 class ShownAnswer(serializers.Serializer):
     """An answer under the letter that a judge sees it by."""
 
-    letter = serializers.CharField(help_text="A, B, C, … in the order shown, which is each labeler's own.")
-    text = serializers.CharField(allow_blank=True, help_text="Markdown, from a model: never trust it.")
+    letter = serializers.CharField(
+        help_text="A, B, C, … in the order shown, which is each labeler's own."
+    )
+    text = serializers.CharField(
+        allow_blank=True, help_text="Markdown, from a model: never trust it."
+    )
 
 
 class Apart(Act):
@@ -32,7 +36,9 @@ class Apart(Act):
         if before is not None:
             return before
         answer = self.answer(self.act(self.given(request)))
-        return once(request, lambda: answer) if keyed else Response(answer.body, status=answer.status)
+        return (
+            once(request, lambda: answer) if keyed else Response(answer.body, status=answer.status)
+        )
 
 
 class Unheard(Exception):

@@ -47,15 +47,28 @@ class AnswerOfTask(serializers.Serializer):
 class TaskBody(serializers.ModelSerializer):
     """A prompt and the answers to it that are ranked together."""
 
-    candidates = serializers.SerializerMethodField(help_text="The answers' ids, in the order of making.")
+    candidates = serializers.SerializerMethodField(
+        help_text="The answers' ids, in the order of making."
+    )
     rankings = serializers.IntegerField(
-        source="judged", help_text="How many count now; an answer key is none, nor what was settled."
+        source="judged",
+        help_text="How many count now; an answer key is none, nor what was settled.",
     )
     skipped = SkippedBy(many=True)
 
     class Meta:
         model = RankingTask
-        fields = ["id", "prompt", "purpose", "state", "priority", "overlap", "free_places", "job", "candidates"]
+        fields = [
+            "id",
+            "prompt",
+            "purpose",
+            "state",
+            "priority",
+            "overlap",
+            "free_places",
+            "job",
+            "candidates",
+        ]
         fields += ["rankings", "skipped", "created_at"]
         read_only_fields = fields
 
@@ -68,7 +81,9 @@ class TaskDetail(TaskBody):
 
     answers = AnswerOfTask(source="lettered", many=True)
     key = judgments.JudgmentInput(
-        source="said", allow_null=True, help_text="The answer key of a gold task, by letters as made."
+        source="said",
+        allow_null=True,
+        help_text="The answer key of a gold task, by letters as made.",
     )
 
     class Meta(TaskBody.Meta):
@@ -85,7 +100,12 @@ class TaskDetail(TaskBody):
 def lettered(task: RankingTask) -> Iterator[dict]:
     """The answers by the letters that an answer key names them by."""
     for letter, one in zip(ranking.LETTERS.upper(), task.shown):
-        yield {"letter": letter, "candidate": one.pk, "model_version": one.model_version_id, "text": one.text}
+        yield {
+            "letter": letter,
+            "candidate": one.pk,
+            "model_version": one.model_version_id,
+            "text": one.text,
+        }
 
 
 class TaskFilter(filters.FilterSet):
@@ -103,7 +123,9 @@ class TaskFilter(filters.FilterSet):
 def visible(project: Project) -> QuerySet[RankingTask]:
     """The project's tasks, each with its answers, those who skipped it, and the number of its rankings."""
     skipped = Assignment.objects.filter(state=State.SKIPPED).order_by("ended_at")
-    found = RankingTask.objects.filter(project=project, prompt__published=True).select_related("project")
+    found = RankingTask.objects.filter(project=project, prompt__published=True).select_related(
+        "project"
+    )
     found = found.prefetch_related(
         Prefetch("candidates", Candidate.objects.order_by("slot", "pk"), to_attr="shown"),
         Prefetch("assignments", skipped, to_attr="skipped"),

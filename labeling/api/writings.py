@@ -20,7 +20,9 @@ from people.api.filters import IdFilter
 class TextInput(serializers.Serializer):
     """What was written, and the seconds that it took so far."""
 
-    text = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=2 * drafts.LONGEST)
+    text = serializers.CharField(
+        allow_blank=True, trim_whitespace=False, max_length=2 * drafts.LONGEST
+    )
     seconds = serializers.FloatField(default=0, min_value=0, max_value=10**8)
 
 
@@ -30,7 +32,8 @@ class AskDemonstrationsInput(serializers.Serializer):
     count = serializers.IntegerField(min_value=1, max_value=drafts.AT_ONCE)
     split = serializers.ChoiceField(Prompt.Split.choices, default=Prompt.Split.TRAIN)
     from_best = serializers.BooleanField(
-        default=False, help_text="Where people have ranked answers, the writer finds the best one to improve."
+        default=False,
+        help_text="Where people have ranked answers, the writer finds the best one to improve.",
     )
 
 
@@ -38,7 +41,9 @@ class AskPromptsInput(serializers.Serializer):
     """Prompts in the labelers' own words."""
 
     count = serializers.IntegerField(min_value=1, max_value=drafts.AT_ONCE)
-    brief = serializers.CharField(max_length=2000, help_text="What the writers are told: a subject, a kind of task.")
+    brief = serializers.CharField(
+        max_length=2000, help_text="What the writers are told: a subject, a kind of task."
+    )
 
 
 class WishCount(serializers.Serializer):
@@ -66,11 +71,27 @@ class WritingCounts(serializers.Serializer):
 class WritingBody(serializers.ModelSerializer):
     """A text that is wanted, being written, or done, as its writer sees it."""
 
-    messages = Turn(many=True, source="prompt.messages", allow_null=True, default=None, help_text="What it answers.")
+    messages = Turn(
+        many=True,
+        source="prompt.messages",
+        allow_null=True,
+        default=None,
+        help_text="What it answers.",
+    )
 
     class Meta:
         model = Writing
-        fields = ["id", "kind", "state", "brief", "messages", "from_best", "text", "seconds", "comment"]
+        fields = [
+            "id",
+            "kind",
+            "state",
+            "brief",
+            "messages",
+            "from_best",
+            "text",
+            "seconds",
+            "comment",
+        ]
         fields += ["saved_at", "submitted_at", "reviewed_at"]
         read_only_fields = fields
 
@@ -89,7 +110,9 @@ class ReviewBody(WritingBody):
 class AcceptInput(serializers.Serializer):
     """The text as the reviewer leaves it."""
 
-    text = serializers.CharField(required=False, trim_whitespace=False, max_length=2 * drafts.LONGEST)
+    text = serializers.CharField(
+        required=False, trim_whitespace=False, max_length=2 * drafts.LONGEST
+    )
 
 
 class ReturnInput(serializers.Serializer):
@@ -107,7 +130,9 @@ class RejectInput(serializers.Serializer):
 class DemonstrationBody(serializers.ModelSerializer):
     """The ideal answer to a prompt, as it was accepted or imported."""
 
-    writer = serializers.SerializerMethodField(help_text="A pseudonym; empty where it was imported.")
+    writer = serializers.SerializerMethodField(
+        help_text="A pseudonym; empty where it was imported."
+    )
 
     class Meta:
         model = Demonstration
@@ -161,7 +186,12 @@ class Withdraw(Verb):
 class Take(Verb):
     """The text at hand (one that was returned comes first), or the next that is wanted; 204 where none is."""
 
-    roles, scopes, output, may_be_empty = {"POST": RANKERS}, {"POST": "label"}, WritingBody, ("POST",)
+    roles, scopes, output, may_be_empty = (
+        {"POST": RANKERS},
+        {"POST": "label"},
+        WritingBody,
+        ("POST",),
+    )
 
     def act(self, data):
         return drafts.next_for(self.membership)
@@ -175,7 +205,9 @@ class OwnWriting(Verb):
     @cached_property
     def own(self) -> Writing:
         mine = Writing.objects.filter(labeler=self.actor, project=self.project)
-        return get_object_or_404(mine.select_related("project", "labeler", "prompt"), pk=self.kwargs["pk"])
+        return get_object_or_404(
+            mine.select_related("project", "labeler", "prompt"), pk=self.kwargs["pk"]
+        )
 
     def as_it_stands(self) -> Writing:
         self.own.refresh_from_db()
@@ -270,7 +302,9 @@ class Review(Verb):
     @cached_property
     def text(self) -> Writing:
         found = Writing.objects.filter(project=self.project).exclude(labeler=None)
-        return get_object_or_404(found.select_related("prompt", "labeler", "project"), pk=self.kwargs["pk"])
+        return get_object_or_404(
+            found.select_related("prompt", "labeler", "project"), pk=self.kwargs["pk"]
+        )
 
     def as_it_stands(self) -> Writing:
         self.text.refresh_from_db()

@@ -20,7 +20,11 @@ from labeling.models import Prompt
 from modelops import charts, datasets, parquet
 from modelops.models import Dataset
 
-EXAMPLES = {"judgments": "conversational", "demonstrations": "prompt-completion", "prompts": "prompt-only"}
+EXAMPLES = {
+    "judgments": "conversational",
+    "demonstrations": "prompt-completion",
+    "prompts": "prompt-only",
+}
 SAID = {
     "conversational": "pairs in TRL's conversational preference format: `prompt`, `chosen`, `rejected`",
     "prompt-completion": "TRL's prompt-completion format: `prompt`, `completion`",
@@ -28,7 +32,14 @@ SAID = {
 }
 # Keys of tables.RARE, and the count that a dataset has where some rows have them.
 RARE = {"truncated": "truncated", "finish_reason": "cut"}
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a .zip can say: a file's own time would differ from copy to copy
+EPOCH = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # the earliest that a .zip can say: a file's own time would differ from copy to copy
 
 
 def write_folder(dataset: Dataset, out: BinaryIO) -> None:
@@ -60,7 +71,9 @@ def _entry(packed: zipfile.ZipFile, name: str):
 def _examples(dataset: Dataset, split: str) -> Iterator[dict]:
     if dataset.kind not in EXAMPLES:
         return iter(())
-    return formats.examples(datasets.path(dataset), EXAMPLES[dataset.kind], split, View(), dataset.digest)
+    return formats.examples(
+        datasets.path(dataset), EXAMPLES[dataset.kind], split, View(), dataset.digest
+    )
 
 
 def _peeked(items: Iterator[dict]) -> Iterator[dict] | None:
@@ -119,7 +132,9 @@ def _metadata(dataset: Dataset, configs: dict[str, list[str]]) -> list[str]:
 def _about(dataset: Dataset) -> list[str]:
     lines = [f"# {dataset.project.slug} {dataset.short}", ""]
     lines += [dataset.note, ""] if dataset.note else []
-    lines.append(f"Frozen {dataset.created_at:%Y-%m-%d} by Podium; sha256 of the rows `{dataset.digest}`.")
+    lines.append(
+        f"Frozen {dataset.created_at:%Y-%m-%d} by Podium; sha256 of the rows `{dataset.digest}`."
+    )
     if made := EXAMPLES.get(dataset.kind):
         lines.append(f"`examples` holds {SAID[made]}; `rows` holds the frozen rows themselves.")
     return [*lines, f"Licence: {dataset.licence or 'not stated; ask whoever gave you this'}.", ""]
@@ -127,7 +142,14 @@ def _about(dataset: Dataset) -> list[str]:
 
 def _table(title: str, rows: list[tuple[str, object]]) -> list[str]:
     return (
-        [f"## {title}", "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
+        [
+            f"## {title}",
+            "",
+            "| | |",
+            "|---|---|",
+            *(f"| {name} | {value} |" for name, value in rows),
+            "",
+        ]
         if rows
         else []
     )
@@ -135,12 +157,17 @@ def _table(title: str, rows: list[tuple[str, object]]) -> list[str]:
 
 def _counts(dataset: Dataset) -> list[tuple[str, object]]:
     counts = dataset.counts
-    shown = [("rows", counts["rows"]), *((split, counts["splits"][split]) for split in splits(dataset))]
+    shown = [
+        ("rows", counts["rows"]),
+        *((split, counts["splits"][split]) for split in splits(dataset)),
+    ]
     if dataset.kind == Dataset.Kind.JUDGMENTS:
         names = ("judgments", "pairs", "judges")
         shown += [(name, counts[name]) for name in names if name in counts]
     if "near_held_out" in counts:
-        shown.append(("training rows left out, nearly like a held-out one", counts["near_held_out"]))
+        shown.append(
+            ("training rows left out, nearly like a held-out one", counts["near_held_out"])
+        )
     return shown
 
 
@@ -150,16 +177,26 @@ def _figures(dataset: Dataset) -> list[tuple[str, object]]:
         "ties": "pairs that are tied",
         "longer_wins": "pairs that the longer answer wins",
     }
-    return [(text, f"{100 * dataset.counts[name]:.1f} %") for name, text in said.items() if name in dataset.counts]
+    return [
+        (text, f"{100 * dataset.counts[name]:.1f} %")
+        for name, text in said.items()
+        if name in dataset.counts
+    ]
 
 
 def _plots(dataset: Dataset) -> list[str]:
-    return [line for name, bars in plots(dataset).items() for line in (f"![{bars.title}](plots/{name}.svg)", "")]
+    return [
+        line
+        for name, bars in plots(dataset).items()
+        for line in (f"![{bars.title}](plots/{name}.svg)", "")
+    ]
 
 
 def _origin(dataset: Dataset) -> list[str]:
     chosen = [
-        (f"`{name}`", str(value).replace("\n", ", ")) for name, value in dataset.query.items() if name not in HIDDEN
+        (f"`{name}`", str(value).replace("\n", ", "))
+        for name, value in dataset.query.items()
+        if name not in HIDDEN
     ]
     lines = _table("What was chosen", chosen)
     for name, title in (
@@ -180,8 +217,15 @@ def _use(dataset: Dataset) -> list[str]:
 
 def snippet(dataset: Dataset, folder: str) -> list[str]:
     """The lines of Python that load the folder, and train on it with TRL."""
-    trainer = {"judgments": "RewardTrainer", "demonstrations": "SFTTrainer", "text": "SFTTrainer"}.get(dataset.kind)
+    trainer = {
+        "judgments": "RewardTrainer",
+        "demonstrations": "SFTTrainer",
+        "text": "SFTTrainer",
+    }.get(dataset.kind)
     lines = [f'rows = datasets.load_dataset("{folder}", split="train")']
     if trainer:
-        lines += [f'trainer = trl.{trainer}("folder-of-your-model", train_dataset=rows)', "trainer.train()"]
+        lines += [
+            f'trainer = trl.{trainer}("folder-of-your-model", train_dataset=rows)',
+            "trainer.train()",
+        ]
     return lines

@@ -17,7 +17,9 @@ from modelops.recipes import RenderRecipe
 from people.models import User
 
 SMALL = 20_000  # rows and pairs that are written while somebody waits: about a second
-EDITION = 3  # counts on when a format changes, so that files of the old one are not handed out as the new
+EDITION = (
+    3  # counts on when a format changes, so that files of the old one are not handed out as the new
+)
 
 
 class NotOffered(ValueError):
@@ -32,7 +34,9 @@ def choose(dataset: Dataset, format: str, file: str = "", **options) -> RenderRe
     """The recipe of a file; options that mean nothing to the format are forgotten. Raises NotOffered."""
     found = offered(dataset)
     if format not in found:
-        raise NotOffered(f"Dataset {dataset.short} holds {dataset.kind}; its formats: {', '.join(found)}.")
+        raise NotOffered(
+            f"Dataset {dataset.short} holds {dataset.kind}; its formats: {', '.join(found)}."
+        )
     one = found[format]
     if file and file not in one.files:
         raise NotOffered(f"The format {format} comes as {' or '.join(one.files)}.")
@@ -55,7 +59,9 @@ def loses_ties(dataset: Dataset, recipe: RenderRecipe) -> bool:
 def name_of(dataset: Dataset, recipe: RenderRecipe) -> str:
     """demo-1b75d6783198-conversational-train.jsonl."""
     changed = [
-        value for value in (recipe.pairs, recipe.judged) if value not in (RenderRecipe.pairs, RenderRecipe.judged)
+        value
+        for value in (recipe.pairs, recipe.judged)
+        if value not in (RenderRecipe.pairs, RenderRecipe.judged)
     ]
     changed += ["metadata"] if recipe.metadata else []
     parts = (dataset.project.slug, dataset.short, recipe.format, recipe.split, *changed)
@@ -98,7 +104,9 @@ def write(dataset: Dataset, recipe: RenderRecipe, out: BinaryIO, beat=lambda don
         dataset_card.write_folder(dataset, out)
         return
     view = View(recipe.pairs, recipe.judged, recipe.metadata)
-    found = formats.examples(datasets.path(dataset), recipe.format, recipe.split, view, dataset.digest)
+    found = formats.examples(
+        datasets.path(dataset), recipe.format, recipe.split, view, dataset.digest
+    )
     formats.FILES[recipe.file](_counted(found, beat), out)
 
 
@@ -120,7 +128,9 @@ def request(actor: User, dataset: Dataset, recipe: RenderRecipe) -> Job:
 
 
 def working_at(dataset: Dataset, recipe: RenderRecipe) -> Job | None:
-    live = Job.objects.filter(dataset=dataset, kind=Job.Kind.RENDER, state__in=[Job.State.QUEUED, Job.State.RUNNING])
+    live = Job.objects.filter(
+        dataset=dataset, kind=Job.Kind.RENDER, state__in=[Job.State.QUEUED, Job.State.RUNNING]
+    )
     return next((job for job in live if job.recipe == vars(recipe)), None)
 
 
@@ -128,7 +138,11 @@ def run(job: Job, beat=lambda done: None) -> None:
     """What a render job asks for. Raises datasets.Withheld."""
     recipe = recipes.read(job.kind, job.recipe)
     file = make(job.dataset, recipe, beat)
-    job.result = {"download": job.dataset.pk, "bytes": file.stat().st_size, "query": urlencode(query(recipe))}
+    job.result = {
+        "download": job.dataset.pk,
+        "bytes": file.stat().st_size,
+        "query": urlencode(query(recipe)),
+    }
 
 
 def query(recipe: RenderRecipe) -> dict:

@@ -74,7 +74,13 @@ def _verdicts(row: dict, view: View) -> list[dict]:
     weight = sum(judgment["weight"] for judgment in bad)
     if weight <= sum(judgment["weight"] for judgment in made):
         return made
-    nothing = {"labeler": None, "kind": "consensus", "outcome": "all_bad", "ranks": [], "strength": None}
+    nothing = {
+        "labeler": None,
+        "kind": "consensus",
+        "outcome": "all_bad",
+        "ranks": [],
+        "strength": None,
+    }
     seconds = round(sum(judgment["seconds"] for judgment in bad), 1)
     of_each = {"ratings": [None for _ in row["answers"]], "flags": [[] for _ in row["answers"]]}
     return [nothing | of_each | {"weight": weight, "seconds": seconds}]
@@ -89,7 +95,9 @@ def beside(row: dict, judgment: dict | None, dataset: str) -> dict:
         agreed, compared = task_agreement(one["ranks"] for one in said)
         about["agreement"] = round(agreed / compared, 4) if compared else None
     if judgment:
-        about |= {name: judgment[name] for name in ("labeler", "kind", "seconds", "strength", "weight")}
+        about |= {
+            name: judgment[name] for name in ("labeler", "kind", "seconds", "strength", "weight")
+        }
     return about
 
 

@@ -42,6 +42,8 @@ class Sorter:
         if not self.sorted:
             self.table.execute("CREATE INDEX by_key ON item (key, place)")
             self.sorted = True
-        for place, (value,) in enumerate(self.table.execute("SELECT value FROM item ORDER BY key, place")):
+        for place, (value,) in enumerate(
+            self.table.execute("SELECT value FROM item ORDER BY key, place")
+        ):
             if place not in self.dropped:
                 yield json.loads(value)

@@ -42,7 +42,11 @@ def said(text: str) -> list[dict]:
 
 def plain(messages: list[dict]) -> str:
     """A conversation as one text: its words where the user says one thing, a transcript otherwise."""
-    return messages[0]["content"] if [turn["role"] for turn in messages] == ["user"] else transcript(messages)
+    return (
+        messages[0]["content"]
+        if [turn["role"] for turn in messages] == ["user"]
+        else transcript(messages)
+    )
 
 
 SPEAKERS = {"user": "Human", "assistant": "Assistant", "system": "System"}
@@ -50,7 +54,9 @@ SPEAKERS = {"user": "Human", "assistant": "Assistant", "system": "System"}
 
 def transcript(messages: list[dict]) -> str:
     """As hh-rlhf writes conversations."""
-    return "".join(f"\n\n{SPEAKERS.get(turn['role'], turn['role'])}: {turn['content']}" for turn in messages)
+    return "".join(
+        f"\n\n{SPEAKERS.get(turn['role'], turn['role'])}: {turn['content']}" for turn in messages
+    )
 
 
 # Examples: of one row, whatever each format makes of it
@@ -93,9 +99,15 @@ def hh_rlhf(row: dict, chosen: str, rejected: str) -> dict:
 
 def unpaired(row: dict, view: View, dataset: str) -> Examples:
     for position, good, judgment in shapes.labelled(row, view):
-        example = {"prompt": row["messages"], "completion": said(row["answers"][position]["text"]), "label": good}
+        example = {
+            "prompt": row["messages"],
+            "completion": said(row["answers"][position]["text"]),
+            "label": good,
+        }
         if view.metadata:
-            example |= shapes.beside(row, judgment, dataset) | shapes.of_answer(row, judgment, position, "answer")
+            example |= shapes.beside(row, judgment, dataset) | shapes.of_answer(
+                row, judgment, position, "answer"
+            )
         yield example
 
 
@@ -120,7 +132,10 @@ def prompt_only(row: dict, view: View, dataset: str) -> Examples:
 def listwise(row: dict, view: View, dataset: str) -> Examples:
     """A judgment with all answers: equal ranks are ties, and where nothing was ranked there are no ranks."""
     for judgment in shapes.judgments(row, view):
-        example = {"prompt": row["messages"], "completions": [answer["text"] for answer in row["answers"]]}
+        example = {
+            "prompt": row["messages"],
+            "completions": [answer["text"] for answer in row["answers"]],
+        }
         example |= {name: judgment[name] for name in ("ranks", "outcome", "weight")}
         if view.metadata:
             about = {name: judgment[name] for name in ("ratings", "flags")}
@@ -131,7 +146,9 @@ def listwise(row: dict, view: View, dataset: str) -> Examples:
 
 def label_studio(row: dict, view: View, dataset: str) -> Examples:
     """One task: its answers are the items of a Ranker, its judgments annotations whose buckets "1", "2" … are ranks."""
-    items = [{"id": str(answer["id"]), "title": "", "body": answer["text"]} for answer in row["answers"]]
+    items = [
+        {"id": str(answer["id"]), "title": "", "body": answer["text"]} for answer in row["answers"]
+    ]
     data = {"prompt": plain(row["messages"]), "messages": row["messages"], "answers": items}
     if view.metadata:
         data |= shapes.beside(row, None, dataset)
@@ -143,7 +160,12 @@ def _ranker(judgment: dict) -> dict:
     buckets: dict[str, list[str]] = {}
     for position, rank in sorted(enumerate(judgment["ranks"]), key=lambda one: one[1]):
         buckets.setdefault(str(rank), []).append(str(position))
-    result = {"from_name": "rank", "to_name": "answers", "type": "ranker", "value": {"ranker": buckets}}
+    result = {
+        "from_name": "rank",
+        "to_name": "answers",
+        "type": "ranker",
+        "value": {"ranker": buckets},
+    }
     return {"result": [result], "lead_time": judgment["seconds"]}
 
 
@@ -225,7 +247,13 @@ def _known(kind: Any, name: str) -> Any:
         return pa.list_(_known(kind.value_type, name))
     if not pa.types.is_null(kind):
         return kind
-    return pa.string() if name.endswith("flags") else pa.float64() if name == "agreement" else pa.int64()
+    return (
+        pa.string()
+        if name.endswith("flags")
+        else pa.float64()
+        if name == "agreement"
+        else pa.int64()
+    )
 
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

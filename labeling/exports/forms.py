@@ -47,12 +47,20 @@ class FreezeForm(JobForm):
         super().__init__(project, Job.Kind.FREEZE, *args, **kwargs)
         del self.fields["replaces"]  # asked for by an erasure only
         for name in ("since", "until"):
-            self._change(name, forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"})))
+            self._change(
+                name,
+                forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"})),
+            )
         self._change("kind", forms.ChoiceField(choices=Dataset.Kind.choices))
         for name in ("use_case", "language"):
             known = Prompt.objects.filter(project=project, published=True).exclude(**{name: ""})
             values = known.order_by(name).values_list(name, flat=True).distinct()
-            self._change(name, forms.ChoiceField(required=False, choices=[("", _("all")), *((v, v) for v in values)]))
+            self._change(
+                name,
+                forms.ChoiceField(
+                    required=False, choices=[("", _("all")), *((v, v) for v in values)]
+                ),
+            )
         versions = registry.visible(project).order_by("-pk").values_list("name", flat=True)[:200]
         self._change("models", _several((name, name) for name in versions))
         self._change("without", _several(people(project, names)))
@@ -188,7 +196,9 @@ def _of_texts(project: Project, recipe: FreezeRecipe) -> Preview:
         splits.update(dict(_by_split(answers, "prompt__split")))
     found = Preview(apart=recipe.apart, rows=splits.total())
     if recipe.apart and found.rows <= EXACT:
-        found.near = len(contamination.near_held_out(lambda: freeze.WRITTEN[recipe.kind](project, recipe)))
+        found.near = len(
+            contamination.near_held_out(lambda: freeze.WRITTEN[recipe.kind](project, recipe))
+        )
         splits["train"] -= found.near
         found.rows -= found.near
     found.splits = [(split, splits[split]) for split in Prompt.Split.values if splits[split]]
@@ -208,10 +218,14 @@ def first_wins(ranking: Ranking, ranks: list[int], answers: list) -> tuple[int, 
 
 def _by_labeler(chosen, total: int, names: bool) -> list[tuple[str, int]]:
     """The busiest labelers: by name for those who may know them, in numbers for others."""
-    counted = chosen.order_by().values_list("labeler").annotate(n=Count("pk")).order_by("-n", "labeler")
+    counted = (
+        chosen.order_by().values_list("labeler").annotate(n=Count("pk")).order_by("-n", "labeler")
+    )
     rows = list(counted[:BARS])
     known = User.objects.in_bulk([pk for pk, _n in rows if pk]) if names else {}
-    labels = [_("imported") if pk is None else str(known[pk]) if names else f"#{pk}" for pk, _n in rows]
+    labels = [
+        _("imported") if pk is None else str(known[pk]) if names else f"#{pk}" for pk, _n in rows
+    ]
     return with_others([(label, n) for label, (_pk, n) in zip(labels, rows, strict=True)], total)
 
 

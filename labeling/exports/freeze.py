@@ -51,7 +51,9 @@ def nothing(recipe: FreezeRecipe) -> NothingToFreeze:
     return NothingToFreeze(NOTHING_CHOSEN if chosen else NOTHING[recipe.kind])
 
 
-def freeze_now(actor: User | None, project: Project, kind: str = "judgments", note: str = "", **chosen) -> Dataset:
+def freeze_now(
+    actor: User | None, project: Project, kind: str = "judgments", note: str = "", **chosen
+) -> Dataset:
     """Freeze here and now, as a job that this process runs. Raises jobs.JobFailed, or recipes.InvalidRecipe."""
     with jobs.inline(actor, project, Job.Kind.FREEZE, {"kind": kind, "note": note} | chosen) as job:
         try:
@@ -76,7 +78,9 @@ def freeze(job: Job, beat=lambda done: None) -> Dataset:
     recipe = recipes.read(job.kind, job.recipe)
     dataset = (_judgments if recipe.kind == Dataset.Kind.JUDGMENTS else _written)(job, recipe, beat)
     if recipe.replaces:
-        old = Dataset.objects.filter(project=job.project, digest=recipe.replaces, withdrawn_at__isnull=False)
+        old = Dataset.objects.filter(
+            project=job.project, digest=recipe.replaces, withdrawn_at__isnull=False
+        )
         old.exclude(pk=dataset.pk).update(successor=dataset)
     return dataset
 
@@ -86,7 +90,9 @@ def _register(job: Job, recipe: FreezeRecipe, lines: Iterable[str], near: int) -
     portrait = Portrait()
     digest, folder = datasets.write(map(portrait.see, lines), recipe.kind)
     figures = portrait.figures() | ({"near_held_out": near} if near else {})
-    query = {name: value for name, value in vars(recipe).items() if value != getattr(FreezeRecipe, name)}
+    query = {
+        name: value for name, value in vars(recipe).items() if value != getattr(FreezeRecipe, name)
+    }
     about = {"job": job, "note": recipe.note, "licence": recipe.licence, "query": query}
     dataset, _new = datasets.register(job.project, recipe.kind, digest, folder, figures, **about)
     if dataset.job_id != job.pk:
@@ -125,7 +131,9 @@ def in_batches(chosen: QuerySet[Ranking]) -> Iterator[list[tuple[RankingTask, li
     """The tasks of these rankings, each with its rankings and their ranks, in a constant number of queries a batch."""
     last = 0
     while True:
-        beyond = chosen.filter(task__gt=last).order_by("task").values_list("task", flat=True).distinct()
+        beyond = (
+            chosen.filter(task__gt=last).order_by("task").values_list("task", flat=True).distinct()
+        )
         pks = list(beyond[:BATCH])
         if not pks:
             return
@@ -162,7 +170,9 @@ def _ranks(ranking: Ranking, answers: list) -> list[int]:
 def as_row(task: RankingTask, judged: list[tuple[Ranking, list[int]]]) -> dict:
     """One task as a row. No primary key, path or date enters it, so that its digest is the same everywhere."""
     return _prompt_fields(task.prompt) | {
-        "answers": [_answer(position, candidate) for position, candidate in enumerate(task.answers)],
+        "answers": [
+            _answer(position, candidate) for position, candidate in enumerate(task.answers)
+        ],
         "judgments": [_judgment(ranking, ranks, task.answers) for ranking, ranks in judged],
     }
 
@@ -174,7 +184,11 @@ def _sortable(task: RankingTask, judged: list) -> tuple[str, list]:
     """
     judged = sorted(judged, key=lambda one: one[0].judge.hex)
     row, judges = as_row(task, judged), [ranking.judge.hex for ranking, _ranks in judged]
-    return rows.digest(row) + "".join(judges), [row, judges, [ranking.pk for ranking, _ranks in judged]]
+    return rows.digest(row) + "".join(judges), [
+        row,
+        judges,
+        [ranking.pk for ranking, _ranks in judged],
+    ]
 
 
 def _numbered(frozen: Iterable, numbers: dict[str, int]) -> Iterator[str]:
@@ -187,7 +201,10 @@ def _numbered(frozen: Iterable, numbers: dict[str, int]) -> Iterator[str]:
 
 def _remember(dataset: Dataset, frozen: Iterable, numbers: dict[str, int]) -> None:
     """Which rankings a dataset holds, and whose; again for one that is known: a killed freeze may lack some."""
-    key = [DatasetLabeler(dataset=dataset, number=number, judge=judge) for judge, number in numbers.items()]
+    key = [
+        DatasetLabeler(dataset=dataset, number=number, judge=judge)
+        for judge, number in numbers.items()
+    ]
     DatasetLabeler.objects.bulk_create(key, batch_size=BATCH, ignore_conflicts=True)
     held: list[DatasetRanking] = []
     for _row, _judges, pks in frozen:
@@ -215,11 +232,15 @@ def _answer(position: int, candidate) -> dict:
         "model": candidate.model_version.name,
         "finish_reason": candidate.finish_reason,
         "tokens": candidate.tokens,
-    } | ({"truncated": True} if candidate.truncated else {})  # only then: rows without it keep their digests
+    } | (
+        {"truncated": True} if candidate.truncated else {}
+    )  # only then: rows without it keep their digests
 
 
 def _judgment(ranking: Ranking, ranks: list[int], answers: list) -> dict:
-    said: dict[int, RankedCandidate] = {ranked.candidate_id: ranked for ranked in ranking.ranked.all()}
+    said: dict[int, RankedCandidate] = {
+        ranked.candidate_id: ranked for ranked in ranking.ranked.all()
+    }
     ranked = [said[answer.pk] for answer in answers]
     return {
         "labeler": None,  # numbered once all rows are in their order
@@ -271,7 +292,9 @@ def _cut(written: Demonstration | Candidate) -> dict:
 
 
 def prompts(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
-    return (_prompt_fields(one) for one in selection.prompts(project, recipe).iterator(chunk_size=BATCH))
+    return (
+        _prompt_fields(one) for one in selection.prompts(project, recipe).iterator(chunk_size=BATCH)
+    )
 
 
 def texts(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
@@ -279,7 +302,9 @@ def texts(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
     answered = selection.demonstrations(project, recipe)
     for one in answered.select_related("prompt").iterator(chunk_size=BATCH):
         yield _text(one.prompt, one.text) | _cut(one)
-    for prompt in selection.prompts(project, recipe).exclude(pk__in=answered.values("prompt")).iterator(BATCH):
+    for prompt in (
+        selection.prompts(project, recipe).exclude(pk__in=answered.values("prompt")).iterator(BATCH)
+    ):
         yield _text(prompt)
 
 

@@ -19,13 +19,17 @@ def prompts(project: Project, recipe: FreezeRecipe) -> QuerySet[Prompt]:
     return Prompt.objects.filter(chosen, project=project, published=True)
 
 
-def demonstrations(project: Project, recipe: FreezeRecipe) -> QuerySet[Demonstration] | QuerySet[Candidate]:
+def demonstrations(
+    project: Project, recipe: FreezeRecipe
+) -> QuerySet[Demonstration] | QuerySet[Candidate]:
     """The texts that are to be imitated, each with its prompt."""
     chosen = _of_prompt(recipe, "prompt__") & _between(project, recipe)
     chosen &= Q(prompt__project=project, prompt__published=True)
     if recipe.answers == "chosen":
         found = Candidate.objects.filter(chosen, reward__isnull=False, duplicate=False)
-        return found.filter(model_version__name__in=lines(recipe.models)) if recipe.models else found
+        return (
+            found.filter(model_version__name__in=lines(recipe.models)) if recipe.models else found
+        )
     found = Demonstration.objects.filter(chosen)
     return found.exclude(labeler__in=lines(recipe.without)) if recipe.without else found
 
@@ -36,17 +40,29 @@ def rankings(project: Project, recipe: FreezeRecipe) -> QuerySet[Ranking]:
     Conditions ask of each row, so that a batch in the order of tasks stops early and reads no more than it takes.
     """
     if recipe.replaces:
-        old = Dataset.objects.filter(project=project, digest=recipe.replaces).values_list("pk", flat=True).first()
+        old = (
+            Dataset.objects.filter(project=project, digest=recipe.replaces)
+            .values_list("pk", flat=True)
+            .first()
+        )
         held = Exists(DatasetRanking.objects.filter(dataset=old, ranking=OuterRef("pk")))
-        return Ranking.objects.filter(held, task__project=project).exclude(labeler__in=lines(recipe.without))
+        return Ranking.objects.filter(held, task__project=project).exclude(
+            labeler__in=lines(recipe.without)
+        )
     chosen = _of_prompt(recipe, "task__prompt__") & _between(project, recipe)
     found = Ranking.objects.filter(
-        chosen, task__project=project, task__purpose=recipe.purpose, task__prompt__published=True, current=True
+        chosen,
+        task__project=project,
+        task__purpose=recipe.purpose,
+        task__prompt__published=True,
+        current=True,
     )
     found = found.filter(kind=Ranking.Kind.ADJUDICATED) if recipe.adjudicated else found.of_judges()
     if recipe.models:
         names = lines(recipe.models)
-        found = found.filter(Exists(Candidate.objects.filter(tasks=OuterRef("task"), model_version__name__in=names)))
+        found = found.filter(
+            Exists(Candidate.objects.filter(tasks=OuterRef("task"), model_version__name__in=names))
+        )
     return found.exclude(labeler__in=lines(recipe.without)) if recipe.without else found
 
 
@@ -80,7 +96,9 @@ def _day(field: str, text: str) -> date:
 # What only the rankings of one task together can tell
 
 
-def keep(judged: list[tuple[Ranking, list[int]]], recipe: FreezeRecipe) -> list[tuple[Ranking, list[int]]]:
+def keep(
+    judged: list[tuple[Ranking, list[int]]], recipe: FreezeRecipe
+) -> list[tuple[Ranking, list[int]]]:
     """Of one task's rankings, each with its ranks (none where nothing was ranked), those that the recipe lets in."""
     if not recipe.ties:
         judged = [(ranking, ranks) for ranking, ranks in judged if len(set(ranks)) == len(ranks)]

@@ -19,7 +19,9 @@ class Portrait:
         self.good = self.bad = self.truncated = self.cut = 0
         self.verdicts = {which: Counter() for which in rows.VOTES}
         self.rows = self.pairs = self.tied = self.longer = self.agreed = self.compared = 0
-        self.labelers, self.models, self.outcomes, self.use_cases, self.languages = (Counter() for _ in range(5))
+        self.labelers, self.models, self.outcomes, self.use_cases, self.languages = (
+            Counter() for _ in range(5)
+        )
         self.lengths: Counter[int] = Counter()
 
     def see(self, line: str) -> str:
@@ -42,7 +44,9 @@ class Portrait:
         if "judgments" in row and row["split"] == "train":
             for which, verdicts in self.verdicts.items():
                 verdicts.update(rows.labels(row, which).values())
-        agreed, compared = task_agreement(judgment["ranks"] for judgment in row.get("judgments", ()))
+        agreed, compared = task_agreement(
+            judgment["ranks"] for judgment in row.get("judgments", ())
+        )
         self.agreed, self.compared = self.agreed + agreed, self.compared + compared
 
     def _compare(self, ranks: list[int], lengths: list[int]) -> None:
@@ -51,7 +55,9 @@ class Portrait:
                 self.tied += 1
                 continue
             self.pairs += 1
-            better, worse = (lengths[i], lengths[j]) if ranks[i] < ranks[j] else (lengths[j], lengths[i])
+            better, worse = (
+                (lengths[i], lengths[j]) if ranks[i] < ranks[j] else (lengths[j], lengths[i])
+            )
             self.longer += 1.0 if better > worse else 0.5 if better == worse else 0.0
 
     @property
@@ -71,16 +77,25 @@ class Portrait:
         shares = {"ties": self.ties, "longer_wins": self.longer_wins, "agreement": self.agreement}
         found = {name: round(value, 4) for name, value in shares.items() if value is not None}
         counted = {"models": self.models, "outcomes": self.outcomes, "languages": self.languages}
-        counted |= {"use_cases": self.use_cases, "labelers": {str(n): c for n, c in self.labelers.most_common(MOST)}}
+        counted |= {
+            "use_cases": self.use_cases,
+            "labelers": {str(n): c for n, c in self.labelers.most_common(MOST)},
+        }
         found |= {"good": self.good, "bad": self.bad} if self.good or self.bad else {}
         found |= {"truncated": self.truncated} if self.truncated else {}
         found |= {"cut": self.cut} if self.cut else {}
         found |= {"kto": self.kto()} if self.outcomes else {}
-        return found | {"judges": len(self.labelers)} | {name: most(counter) for name, counter in counted.items()}
+        return (
+            found
+            | {"judges": len(self.labelers)}
+            | {name: most(counter) for name, counter in counted.items()}
+        )
 
     def kto(self) -> dict[str, dict[str, int]]:
         """The training split's good and bad answers, by each of KTO's ways to tell them apart."""
-        return {which: {"good": said[True], "bad": said[False]} for which, said in self.verdicts.items()}
+        return {
+            which: {"good": said[True], "bad": said[False]} for which, said in self.verdicts.items()
+        }
 
 
 MOST = 100

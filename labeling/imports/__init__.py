@@ -25,14 +25,27 @@ from modelops import jobs, recipes
 from modelops.models import Job
 from people.models import Project, User
 
-__all__ = ["FORMATS", "BadFile", "Tally", "add", "bad_rows_of", "check", "import_file", "preview", "recognise", "run"]
+__all__ = [
+    "FORMATS",
+    "BadFile",
+    "Tally",
+    "add",
+    "bad_rows_of",
+    "check",
+    "import_file",
+    "preview",
+    "recognise",
+    "run",
+]
 SHOWN = 200  # bad lines that a check lists
 
 
 def run(job: Job, path: Path, beat: Beat = lambda done, total: None) -> Tally:
     """Read, check and write the file of an import job. Raises BadFile with nothing imported."""
     recipe = recipes.read(Job.Kind.IMPORT, job.recipe)
-    cleaner = _read(job.project, path, recipe, beat, bad_rows_of(path, job.pk) if recipe.skip_bad else None)
+    cleaner = _read(
+        job.project, path, recipe, beat, bad_rows_of(path, job.pk) if recipe.skip_bad else None
+    )
     cleaner.job = job
     return store.write(job, cleaner, beat)
 
@@ -54,9 +67,17 @@ def bad_rows_of(path: Path, job: int) -> Path:
     return path.with_name(f"{path.name}.{job}.bad.jsonl")
 
 
-def _read(project: Project, path: Path, recipe: recipes.ImportRecipe, beat: Beat, skip: Path | None) -> Cleaner:
-    with open(skip, "w", encoding="utf-8", errors="backslashreplace") if skip else nullcontext() as out:
-        return Cleaner(project, reading.read(path, recipe.format, project, recipe.split, out, beat), recipe)
+def _read(
+    project: Project, path: Path, recipe: recipes.ImportRecipe, beat: Beat, skip: Path | None
+) -> Cleaner:
+    with (
+        open(skip, "w", encoding="utf-8", errors="backslashreplace")
+        if skip
+        else nullcontext() as out
+    ):
+        return Cleaner(
+            project, reading.read(path, recipe.format, project, recipe.split, out, beat), recipe
+        )
 
 
 def preview(path: Path, format: str, count: int = 10) -> list[tuple[Row, list[Entry], str]]:
@@ -65,23 +86,37 @@ def preview(path: Path, format: str, count: int = 10) -> list[tuple[Row, list[En
 
 
 def import_file(
-    actor: User | None, project: Project, path: Path, format: str = "prompts", skip_bad: Path | None = None, **settings_
+    actor: User | None,
+    project: Project,
+    path: Path,
+    format: str = "prompts",
+    skip_bad: Path | None = None,
+    **settings_,
 ) -> Tally:
     """Import a file here and now; bad rows go to the file `skip_bad`.
 
     Raises BadFile, before there is any job, or jobs.JobFailed.
     """
-    named = {"path": str(path.resolve()), "format": format, "filename": path.name, "skip_bad": skip_bad is not None}
+    named = {
+        "path": str(path.resolve()),
+        "format": format,
+        "filename": path.name,
+        "skip_bad": skip_bad is not None,
+    }
     recipe = recipes.read(Job.Kind.IMPORT, named | settings_)
     cleaner = _read(project, path, recipe, lambda done, total: None, skip_bad)
     with jobs.inline(actor, project, Job.Kind.IMPORT, vars(recipe)) as job:
         cleaner.job = job
-        tally = store.write(job, cleaner, beat=lambda done, total: jobs.beat(job, done=done, total=total))
+        tally = store.write(
+            job, cleaner, beat=lambda done, total: jobs.beat(job, done=done, total=total)
+        )
         job.result = vars(tally)
     return tally
 
 
-def add(actor: User | None, project: Project, rows: Iterable[dict], **settings_) -> tuple[Tally, list[dict]]:
+def add(
+    actor: User | None, project: Project, rows: Iterable[dict], **settings_
+) -> tuple[Tally, list[dict]]:
     """Import rows that came without a file, here and now: (what came in, what was refused and why).
 
     A row is told by its place, from 0. Raises jobs.JobFailed.

@@ -69,7 +69,9 @@ class Marks:
 
 
 class Cleaner:
-    job: Job | None = None  # the one that imports: what it published itself, before a kill, is not here already
+    job: Job | None = (
+        None  # the one that imports: what it published itself, before a kill, is not here already
+    )
 
     def __init__(self, project: Project, reading: Reading, recipe: ImportRecipe):
         self.project, self.reading, self.recipe = project, reading, recipe
@@ -86,7 +88,11 @@ class Cleaner:
             self._look_up(read)
             marks = [Marks() if one.digest in self.here else self._marks(one.entry) for one in read]
             there = self._like_ours(marks)
-            yield [one for one, mark in zip(read, marks, strict=True) if self._comes_in(one, mark, there)]
+            yield [
+                one
+                for one, mark in zip(read, marks, strict=True)
+                if self._comes_in(one, mark, there)
+            ]
 
     # One entry by itself
 
@@ -102,7 +108,10 @@ class Cleaner:
         if masks:
             entry = self._step("personal", personal_data.mask, entry)
         if self.recipe.answers:
-            entry = replace(entry, answers=[self._clean_answer(answer, masks, entry) for answer in entry.answers])
+            entry = replace(
+                entry,
+                answers=[self._clean_answer(answer, masks, entry) for answer in entry.answers],
+            )
         return Clean(entry, row, entry.digest)
 
     def _clean_answer(self, answer: dict, masks: bool, entry: Entry) -> dict:
@@ -113,7 +122,9 @@ class Cleaner:
             after = step(after)
         masked = personal_data.mask(after) if masks else after
         if masked != before:
-            shown = _around(before, masked) if masked == after else ""  # a mask hides what it covers here too
+            shown = (
+                _around(before, masked) if masked == after else ""
+            )  # a mask hides what it covers here too
             self.tally.count("answers", entry, shown, _around(masked, before))
         return answer | {"text": masked}
 
@@ -122,7 +133,9 @@ class Cleaner:
         if before == after:
             return entry
         old, new = next((a, b) for a, b in zip(before, after, strict=True) if a != b)
-        shown = "" if name == "personal" else _around(old, new)  # or it would be kept here after all
+        shown = (
+            "" if name == "personal" else _around(old, new)
+        )  # or it would be kept here after all
         self.tally.count(name, entry, shown, _around(new, old))
         return _with_texts(entry, after)
 
@@ -131,10 +144,14 @@ class Cleaner:
     def _look_up(self, read: list[Clean]) -> None:
         """One query for prompts, one for rows, one for authors: what of the batch is here already."""
         ours = self._others(Prompt.objects.filter(project=self.project, published=True))
-        self.here = set(ours.filter(digest__in=[one.digest for one in read]).values_list("digest", flat=True))
+        self.here = set(
+            ours.filter(digest__in=[one.digest for one in read]).values_list("digest", flat=True)
+        )
         rows = self._others(ImportedRow.objects.filter(project=self.project, published=True))
         self.rows_here = set(
-            rows.filter(digest__in=[one.row for one in read if one.row]).values_list("digest", flat=True)
+            rows.filter(digest__in=[one.row for one in read if one.row]).values_list(
+                "digest", flat=True
+            )
         )
         if self.recipe.per_author:
             self._count_authors(ours, {one.entry.author for one in read if one.entry.author})
@@ -143,7 +160,11 @@ class Cleaner:
         return found.exclude(job=self.job) if self.job else found
 
     def _count_authors(self, ours, authors: set[str]) -> None:
-        new = {conversations.author_key(one): one for one in authors if self.scratch.get("authored", one) is None}
+        new = {
+            conversations.author_key(one): one
+            for one in authors
+            if self.scratch.get("authored", one) is None
+        }
         counts = dict(
             ours.filter(author__in=new)
             .order_by()
@@ -170,7 +191,9 @@ class Cleaner:
         found: dict[int, list] = {}
         sketch_of = cache(_sketch_of)
         for some in chunks(wanted, BATCH):
-            shared = PromptBand.objects.filter(project=self.project, band__in=some, prompt__published=True)
+            shared = PromptBand.objects.filter(
+                project=self.project, band__in=some, prompt__published=True
+            )
             for one in shared.select_related("prompt"):
                 if self.job is None or one.prompt.job_id != self.job.pk:
                     found.setdefault(one.band, []).append(sketch_of(one.prompt))
@@ -195,7 +218,11 @@ class Cleaner:
             self.tally.duplicates += 1
             return False
         said = one.entry.messages[-1]["content"]
-        reason = self._wrong_length(one.entry) or self._alike(marks, there) or self._too_many(one.entry.author)
+        reason = (
+            self._wrong_length(one.entry)
+            or self._alike(marks, there)
+            or self._too_many(one.entry.author)
+        )
         if reason:
             self.tally.count(reason, one.entry, said)
         return not reason
@@ -209,7 +236,9 @@ class Cleaner:
         return "most_tokens" if self.recipe.most_tokens and count > self.recipe.most_tokens else ""
 
     def _alike(self, marks: Marks, there: dict[int, list]) -> str:
-        if marks.prefix is not None and (marks.prefix in there or self.scratch.get("prefix", str(marks.prefix))):
+        if marks.prefix is not None and (
+            marks.prefix in there or self.scratch.get("prefix", str(marks.prefix))
+        ):
             return "prefixes"
         if marks.sketch is None:
             return ""
@@ -217,13 +246,19 @@ class Cleaner:
 
         from labeling.text import similarity
 
-        ours = [sketch for band in marks.bands for sketch in there.get(band, []) if sketch is not None]
+        ours = [
+            sketch for band in marks.bands for sketch in there.get(band, []) if sketch is not None
+        ]
         own = [np.frombuffer(sketch, np.uint32) for sketch in self.scratch.sharing(marks.bands)]
-        return "near" if any(similarity.alike(marks.sketch, sketch) for sketch in ours + own) else ""
+        return (
+            "near" if any(similarity.alike(marks.sketch, sketch) for sketch in ours + own) else ""
+        )
 
     def _too_many(self, author: str) -> str:
         most = self.recipe.per_author
-        return "per_author" if most and author and self.scratch.get("authored", author) >= most else ""
+        return (
+            "per_author" if most and author and self.scratch.get("authored", author) >= most else ""
+        )
 
     def _with_language(self, entry: Entry) -> Entry:
         said = entry.messages[-1]["content"]
@@ -275,11 +310,15 @@ def _with_texts(entry: Entry, said: list[str]) -> Entry:
 
 def _around(text: str, other: str) -> str:
     """The text from a little before where it begins to differ."""
-    differs = next((n for n, (a, b) in enumerate(zip(text, other)) if a != b), min(len(text), len(other)))
+    differs = next(
+        (n for n, (a, b) in enumerate(zip(text, other)) if a != b), min(len(text), len(other))
+    )
     return text[max(0, differs - 40) :]
 
 
 def _sketch_of(prompt: Prompt) -> object:
     from labeling.text import similarity
 
-    return similarity.sketch("\n".join(turn["content"] for turn in prompt.messages if turn["role"] != "system"))
+    return similarity.sketch(
+        "\n".join(turn["content"] for turn in prompt.messages if turn["role"] != "system")
+    )

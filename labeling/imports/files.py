@@ -190,7 +190,9 @@ def _table(stream: BinaryIO) -> Iterator[Row]:
         if None in cells:
             yield Row(reader.line_num + 1, error="has more cells than the header")
         else:
-            yield Row(reader.line_num + 1, {name: _cell(cell) for name, cell in cells.items() if cell})
+            yield Row(
+                reader.line_num + 1, {name: _cell(cell) for name, cell in cells.items() if cell}
+            )
 
 
 def _cell(cell: str) -> Any:

@@ -59,17 +59,22 @@ class FilesField(forms.FileField):
 
 class UploadForm(Keyed):
     file = FilesField(
-        label=gettext_lazy("File"), help_text=gettext_lazy("Several files of one format are taken as one.")
+        label=gettext_lazy("File"),
+        help_text=gettext_lazy("Several files of one format are taken as one."),
     )
     format = forms.ChoiceField(
-        label=LABELS["format"], choices=[("", gettext_lazy("as it looks")), *FORMATS], required=False
+        label=LABELS["format"],
+        choices=[("", gettext_lazy("as it looks")), *FORMATS],
+        required=False,
     )
 
     def clean_file(self) -> list[UploadedFile]:
         files = self.cleaned_data["file"]
         if sum(file.size for file in files) > settings.UPLOAD_LIMIT:
             limit = filesizeformat(settings.UPLOAD_LIMIT)
-            raise forms.ValidationError(_("The file is larger than %(limit)s: split it.") % {"limit": limit})
+            raise forms.ValidationError(
+                _("The file is larger than %(limit)s: split it.") % {"limit": limit}
+            )
         return files
 
     def clean(self) -> dict:
@@ -84,7 +89,12 @@ class UploadForm(Keyed):
         files = self.cleaned_data["file"]
         name = files[0].name if len(files) == 1 else _("%(n)s files") % {"n": len(files)}
         place = str(self.path.relative_to(settings.VAR))
-        recipe = {"path": place, "format": self.cleaned_data["format"], "filename": name, "dry_run": True}
+        recipe = {
+            "path": place,
+            "format": self.cleaned_data["format"],
+            "filename": name,
+            "dry_run": True,
+        }
         return jobs.request(actor, project, Job.Kind.IMPORT, recipe)
 
 
@@ -119,7 +129,11 @@ class ConfirmForm(Keyed):
 
     def request(self, actor: User, dry_run: bool) -> Job:
         kept = {name: self.job.recipe[name] for name in ("path", "filename")}
-        recipe = kept | {name: self.cleaned_data[name] for name in (*ASKED, *CLEANING)} | {"dry_run": dry_run}
+        recipe = (
+            kept
+            | {name: self.cleaned_data[name] for name in (*ASKED, *CLEANING)}
+            | {"dry_run": dry_run}
+        )
         return jobs.request(actor, self.job.project, Job.Kind.IMPORT, recipe)
 
 

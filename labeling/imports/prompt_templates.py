@@ -58,11 +58,16 @@ def slots(text: str) -> list[str]:
     try:
         parts = list(Formatter().parse(text))
     except ValueError as error:
-        raise Refused(_("A brace is not closed, or not opened: write {{ and }} for braces."), "text") from error
+        raise Refused(
+            _("A brace is not closed, or not opened: write {{ and }} for braces."), "text"
+        ) from error
     named = [(name, spec, way) for _said, name, spec, way in parts if name is not None]
     for name, spec, way in named:
         if not name.isidentifier() or spec or way:
-            raise Refused(_("“{%(name)s}” is no slot: a name of letters, digits and _.") % {"name": name}, "text")
+            raise Refused(
+                _("“{%(name)s}” is no slot: a name of letters, digits and _.") % {"name": name},
+                "text",
+            )
     if not named:
         raise Refused(_("It has no slot: write one as {title}."), "text")
     return list(dict.fromkeys(name for name, _spec, _way in named))
@@ -75,7 +80,9 @@ def create(actor: User, project: Project, name: str, text: str) -> PromptTemplat
     slots(text)
     if PromptTemplate.objects.filter(project=project, name=name).exists():
         raise Refused(_("There is a template of this name already."), "name")
-    template = PromptTemplate.objects.create(project=project, name=name, text=text, created_by=actor)
+    template = PromptTemplate.objects.create(
+        project=project, name=name, text=text, created_by=actor
+    )
     audit.record(actor, "create template", template, project, name=name)
     return template
 
@@ -104,7 +111,9 @@ def table(content: bytes) -> list[Any]:
     if not found:
         raise Refused(_("It holds no row below its header."), "table")
     if broken := next((row for row in found if row.error), None):
-        raise Refused(_("Row %(place)s: %(why)s") % {"place": broken.place, "why": broken.error}, "table")
+        raise Refused(
+            _("Row %(place)s: %(why)s") % {"place": broken.place, "why": broken.error}, "table"
+        )
     return [row.value for row in found]
 
 
@@ -134,7 +143,9 @@ def said(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def make(actor: User | None, template: PromptTemplate, rows: Iterable[Any], split: str = "") -> Filled:
+def make(
+    actor: User | None, template: PromptTemplate, rows: Iterable[Any], split: str = ""
+) -> Filled:
     """Add the prompts that the rows make; each is led back to its row. The same rows again add nothing.
 
     `split`: of rows that name none; without it, that of their author or their content. Raises jobs.JobFailed.
@@ -142,7 +153,8 @@ def make(actor: User | None, template: PromptTemplate, rows: Iterable[Any], spli
     found, wanted = fill(template, rows), slots(template.text)
     known = [name for name in KNOWN if name not in wanted]
     entries = [
-        {"prompt": text, "source": template.name} | {name: said(row[name]) for name in known if row.get(name)}
+        {"prompt": text, "source": template.name}
+        | {name: said(row[name]) for name in known if row.get(name)}
         for _place, text, row in found.prompts
     ]
     if entries:
@@ -158,7 +170,9 @@ def make(actor: User | None, template: PromptTemplate, rows: Iterable[Any], spli
 def lead_back(template: PromptTemplate, found: Filled, wanted: list[str]) -> None:
     """Remember which row each prompt came of; one that was here before keeps what it came from."""
     by_digest = {digest_of(text): (place, row) for place, text, row in reversed(found.prompts)}
-    ours = Prompt.objects.filter(project=template.project, published=True, source=template.name, filled=None)
+    ours = Prompt.objects.filter(
+        project=template.project, published=True, source=template.name, filled=None
+    )
     pks = {}
     for some in chunks(by_digest, 500):
         pks |= dict(ours.filter(digest__in=some).values_list("digest", "pk"))

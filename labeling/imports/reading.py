@@ -122,10 +122,16 @@ def entries_of(row: Row, format: str, split: str = "") -> tuple[list[Entry], str
 
 def _know_authors(scratch: Scratch, project: Project | None, entries: list[Entry]) -> None:
     """Look up once in which split the project has an author already."""
-    new = {entry.author for entry in entries if entry.author and scratch.get("looked up", entry.author) is None}
+    new = {
+        entry.author
+        for entry in entries
+        if entry.author and scratch.get("looked up", entry.author) is None
+    }
     keys = {conversations.author_key(author): author for author in new}
     there = (
-        Prompt.objects.filter(project=project, published=True, author__in=keys) if project else Prompt.objects.none()
+        Prompt.objects.filter(project=project, published=True, author__in=keys)
+        if project
+        else Prompt.objects.none()
     )
     for key, split in there.values_list("author", "split").distinct():
         scratch.put("split", keys[key], split)

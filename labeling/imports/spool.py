@@ -16,14 +16,18 @@ class Scratch:
 
     def __init__(self):
         self.database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self.database.execute("CREATE TABLE word (kind TEXT, key TEXT, value, PRIMARY KEY (kind, key)) WITHOUT ROWID")
+        self.database.execute(
+            "CREATE TABLE word (kind TEXT, key TEXT, value, PRIMARY KEY (kind, key)) WITHOUT ROWID"
+        )
         self.database.execute("CREATE TABLE band (band INTEGER, sketch INTEGER)")
         self.database.execute("CREATE INDEX by_band ON band (band)")
         self.database.execute("CREATE TABLE sketch (id INTEGER PRIMARY KEY, value BLOB)")
         self.database.execute("BEGIN")
 
     def get(self, kind: str, key: str) -> Any:
-        found = self.database.execute("SELECT value FROM word WHERE kind = ? AND key = ?", (kind, key)).fetchone()
+        found = self.database.execute(
+            "SELECT value FROM word WHERE kind = ? AND key = ?", (kind, key)
+        ).fetchone()
         return found and found[0]
 
     def put(self, kind: str, key: str, value: Any) -> None:

@@ -48,7 +48,9 @@ class Writer:
         """Write what of the batch is not here yet; how many bare prompts another import has brought meanwhile."""
         there = self._prompts(one.digest for one in batch)
         meanwhile = sum(
-            one.entry.bare and there[one.digest].job_id != self.job.pk for one in batch if one.digest in there
+            one.entry.bare and there[one.digest].job_id != self.job.pk
+            for one in batch
+            if one.digest in there
         )
         self._add_prompts([one for one in batch if one.digest not in there], there)
         fresh = self._fresh_rows([one for one in batch if not one.entry.bare])
@@ -95,36 +97,52 @@ class Writer:
         """The rows that are not in yet, now noted."""
         digests = [one.row for one in batch]
         known = set(
-            ImportedRow.objects.filter(project=self.project, digest__in=digests).values_list("digest", flat=True)
+            ImportedRow.objects.filter(project=self.project, digest__in=digests).values_list(
+                "digest", flat=True
+            )
         )
         fresh = [one for one in batch if one.row not in known]
         noted = ImportedRow.objects.bulk_create(
             [
-                ImportedRow(project=self.project, job=self.job, digest=one.row, place=str(one.entry.line))
+                ImportedRow(
+                    project=self.project, job=self.job, digest=one.row, place=str(one.entry.line)
+                )
                 for one in fresh
             ]
         )
         return list(zip(fresh, noted, strict=True))
 
-    def _add_demonstrations(self, fresh: list[tuple[Clean, ImportedRow]], there: dict[str, Prompt]) -> None:
+    def _add_demonstrations(
+        self, fresh: list[tuple[Clean, ImportedRow]], there: dict[str, Prompt]
+    ) -> None:
         Demonstration.objects.bulk_create(
             Demonstration(prompt=there[one.digest], text=one.entry.demonstration, job=self.job)
             for one, _row in fresh
             if one.entry.demonstration
         )
 
-    def _add_answers(self, fresh: list[tuple[Clean, ImportedRow]], there: dict[str, Prompt]) -> None:
+    def _add_answers(
+        self, fresh: list[tuple[Clean, ImportedRow]], there: dict[str, Prompt]
+    ) -> None:
         answered = [(one, row) for one, row in fresh if one.entry.answers]
         self._find_slots({there[one.digest].pk for one, _row in answered})
         groups = [self._candidates(one, there[one.digest]) for one, _row in answered]
         Candidate.objects.bulk_create(candidate for group in groups for candidate in group)
-        judged = [(one, row, group) for (one, row), group in zip(answered, groups, strict=True) if one.entry.judgments]
+        judged = [
+            (one, row, group)
+            for (one, row), group in zip(answered, groups, strict=True)
+            if one.entry.judgments
+        ]
         self._add_tasks(judged, there)
 
     def _find_slots(self, pks: set[int]) -> None:
         """How many answers this import has given each of these prompts already."""
-        counted = Candidate.objects.filter(job=self.job, prompt__in=pks).order_by().values_list("prompt")
-        self.slots = dict.fromkeys(pks, 0) | dict(counted.annotate(n=Count("pk")).values_list("prompt", "n"))
+        counted = (
+            Candidate.objects.filter(job=self.job, prompt__in=pks).order_by().values_list("prompt")
+        )
+        self.slots = dict.fromkeys(pks, 0) | dict(
+            counted.annotate(n=Count("pk")).values_list("prompt", "n")
+        )
 
     def _candidates(self, one: Clean, prompt: Prompt) -> list[Candidate]:
         first = self.slots[prompt.pk]
@@ -164,7 +182,9 @@ class Writer:
             task=task,
             judge=self._judge(judgment["judge"]),
             kind=Ranking.Kind.IMPORTED,
-            outcome=Ranking.Outcome.ALL_BAD if judgment["ranks"] is None else Ranking.Outcome.RANKED,
+            outcome=Ranking.Outcome.ALL_BAD
+            if judgment["ranks"] is None
+            else Ranking.Outcome.RANKED,
             current=not prompt.published,
         )
 
@@ -194,21 +214,30 @@ class Writer:
     def _build(self, pks: list[int]) -> None:
         """Not offered before the import is published."""
         tasks = RankingTask.objects.bulk_create(
-            RankingTask(project=self.project, prompt_id=pk, job=self.job, overlap=self.project.overlap) for pk in pks
+            RankingTask(
+                project=self.project, prompt_id=pk, job=self.job, overlap=self.project.overlap
+            )
+            for pk in pks
         )
         answers: dict[int, list[Candidate]] = {}
-        for one in Candidate.objects.filter(job=self.job, prompt__in=pks, tasks=None).order_by("slot"):
+        for one in Candidate.objects.filter(job=self.job, prompt__in=pks, tasks=None).order_by(
+            "slot"
+        ):
             answers.setdefault(one.prompt_id, []).append(one)
         _hang((task, answers[task.prompt_id][:MOST_RANKED]) for task in tasks)
 
     @transaction.atomic
     def publish(self, tally: Tally) -> None:
         noted = ImportedRow.objects.filter(job=self.job)
-        if not noted.filter(published=True).exists():  # else it was published before a kill: people may be at its tasks
+        if not noted.filter(
+            published=True
+        ).exists():  # else it was published before a kill: people may be at its tasks
             order.publish(RankingTask.objects.filter(job=self.job, row=None))
         noted.update(published=True)
         Prompt.objects.filter(job=self.job).update(published=True)
-        imported = Ranking.objects.filter(task__job=self.job, kind=Ranking.Kind.IMPORTED, undone_at=None)
+        imported = Ranking.objects.filter(
+            task__job=self.job, kind=Ranking.Kind.IMPORTED, undone_at=None
+        )
         imported.filter(current=False).update(current=True)
         told = {name: value for name, value in vars(tally).items() if name != "examples"}
         audit.record(self.job.requested_by, "import", self.job, self.project, **told)
@@ -217,7 +246,9 @@ class Writer:
 def _hang(tasks_with_answers: Iterable[tuple[RankingTask, list[Candidate]]]) -> None:
     through = RankingTask.candidates.through
     through.objects.bulk_create(
-        through(rankingtask_id=task.pk, candidate_id=one.pk) for task, answers in tasks_with_answers for one in answers
+        through(rankingtask_id=task.pk, candidate_id=one.pk)
+        for task, answers in tasks_with_answers
+        for one in answers
     )
 
 
@@ -264,14 +295,22 @@ def clear_leftovers(job: Job) -> None:
     over = Q(job=None) | Q(job__state__in=[Job.State.FAILED, Job.State.CANCELLED])
     hidden = Prompt.objects.filter(over, project=job.project, published=False).exclude(job=job)
     noted = ImportedRow.objects.filter(project=job.project, published=False, job__state__in=[Job.State.FAILED, Job.State.CANCELLED]).exclude(job=job)  # fmt: skip
-    for dead in set(hidden.values_list("job", flat=True)) | set(noted.values_list("job", flat=True)):
+    for dead in set(hidden.values_list("job", flat=True)) | set(
+        noted.values_list("job", flat=True)
+    ):
         _clear(job.project, dead)
 
 
 def _clear(project: Project, dead: int | None) -> None:
     """An import publishes all at once: where one row of it is hidden, so is all the rest."""
-    of_it = [RankingTask.objects.filter(job=dead), Candidate.objects.filter(job=dead)] if dead else []
-    of_it += [Demonstration.objects.filter(job=dead), ImportedRow.objects.filter(job=dead)] if dead else []
+    of_it = (
+        [RankingTask.objects.filter(job=dead), Candidate.objects.filter(job=dead)] if dead else []
+    )
+    of_it += (
+        [Demonstration.objects.filter(job=dead), ImportedRow.objects.filter(job=dead)]
+        if dead
+        else []
+    )
     of_it += [Prompt.objects.filter(project=project, job=dead, published=False)]
     for found in of_it:
         while pks := list(found.order_by("pk").values_list("pk", flat=True)[:BATCH]):

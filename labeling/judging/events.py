@@ -15,7 +15,12 @@ def submitted(project: Project, ranking: Ranking) -> None:
     """A ranking or a revision of one; whose it is, is told by the pseudonym that the API uses."""
     if Event.RANKING_SUBMITTED not in project.awaited:
         return
-    about = {"ranking": ranking.pk, "task": ranking.task_id, "kind": ranking.kind, "revision": ranking.revision}
+    about = {
+        "ranking": ranking.pk,
+        "task": ranking.task_id,
+        "kind": ranking.kind,
+        "revision": ranking.revision,
+    }
     about |= {"judge": pseudonyms.of(project, ranking.judge)}
     registry.tell(project, Event.RANKING_SUBMITTED, f"rankings/{ranking.pk}", **about)
 

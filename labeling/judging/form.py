@@ -32,10 +32,20 @@ def typed(data: QueryDict, assignment: Assignment) -> dict[str, Any]:
     letters, outcome = LETTERS[:k], data.get("outcome")
     marks = RATINGS if project.rating else ()
     return {
-        "rank": {letter: rank for letter in letters if (rank := _number(data.get(f"rank-{letter}"), range(1, k + 1)))},
-        "rating": {letter: mark for letter in letters if (mark := _number(data.get(f"rating-{letter}"), marks))},
+        "rank": {
+            letter: rank
+            for letter in letters
+            if (rank := _number(data.get(f"rank-{letter}"), range(1, k + 1)))
+        },
+        "rating": {
+            letter: mark
+            for letter in letters
+            if (mark := _number(data.get(f"rating-{letter}"), marks))
+        },
         "flags": {
-            letter: flags for letter in letters if (flags := _known(data.getlist(f"flags-{letter}"), project.flags))
+            letter: flags
+            for letter in letters
+            if (flags := _known(data.getlist(f"flags-{letter}"), project.flags))
         },
         "labels": _known(data.getlist("labels"), LABELS),
         "note": clean(data.get("note", ""))[:LONGEST_NOTE] if project.notes else "",
@@ -50,11 +60,15 @@ def judgment(typed: dict[str, Any]) -> Judgment:
     """What was typed, as a judgment; whether it is complete is for `ranking.check` to say."""
     letters = {letter for field in ("rank", "rating", "flags") for letter in typed[field]}
     verdicts = {
-        letter: Verdict(typed["rank"].get(letter), typed["rating"].get(letter), typed["flags"].get(letter, []))
+        letter: Verdict(
+            typed["rank"].get(letter), typed["rating"].get(letter), typed["flags"].get(letter, [])
+        )
         for letter in sorted(letters)
     }
     known = {name: typed[name] for name in ("outcome", "labels", "note", "seconds")}
-    return Judgment(verdicts, **known, strength=typed.get("strength"))  # a draft may be older than this field
+    return Judgment(
+        verdicts, **known, strength=typed.get("strength")
+    )  # a draft may be older than this field
 
 
 def typed_of(ranking: Ranking) -> dict[str, Any]:
@@ -75,7 +89,9 @@ def typed_of(ranking: Ranking) -> dict[str, Any]:
 
 def sport(ranks: dict[str, int]) -> dict[str, int]:
     """Dense ranks (1, 2, 2, 3) as they are shown: 1, 2, 2, 4."""
-    return {letter: 1 + sum(other < rank for other in ranks.values()) for letter, rank in ranks.items()}
+    return {
+        letter: 1 + sum(other < rank for other in ranks.values()) for letter, rank in ranks.items()
+    }
 
 
 def key(data: QueryDict) -> uuid.UUID:
@@ -94,7 +110,9 @@ def skip_reason(data: QueryDict) -> str:
 
 
 def _number(value: str | None, allowed: Collection[int]) -> int | None:
-    number = int(value) if value and value.isascii() and value.isdigit() and len(value) < 3 else None
+    number = (
+        int(value) if value and value.isascii() and value.isdigit() and len(value) < 3 else None
+    )
     return number if number in allowed else None
 
 

@@ -13,10 +13,14 @@ from people.models import User
 
 def save(task: RankingTask, person: User, kind: str, typed: dict[str, Any]) -> None:
     """Keep what this person has typed so far."""
-    FormDraft.objects.update_or_create({"draft": typed, "saved_at": now()}, task=task, person=person, kind=kind)
+    FormDraft.objects.update_or_create(
+        {"draft": typed, "saved_at": now()}, task=task, person=person, kind=kind
+    )
 
 
-def newer_than(ranking: Ranking | None, task: RankingTask, person: User, kind: str) -> dict[str, Any] | None:
+def newer_than(
+    ranking: Ranking | None, task: RankingTask, person: User, kind: str
+) -> dict[str, Any] | None:
     """What this person has typed since `ranking` was saved by anybody, or at all where there is none."""
     drafts = _of(task, person, kind)
     drafts = drafts.filter(saved_at__gt=ranking.created_at) if ranking else drafts

@@ -24,18 +24,30 @@ def today(labeler: User, project: Project) -> dict[str, Any]:
 
 @composed
 def _submitted_since(labeler, project, at):
-    own = Assignment.objects.filter(labeler=labeler, project=project, state=Assignment.State.SUBMITTED)
-    own = own.filter(ended_at__gte=at, rankings__current=True).values("labeler")  # one row: each has one that counts
+    own = Assignment.objects.filter(
+        labeler=labeler, project=project, state=Assignment.State.SUBMITTED
+    )
+    own = own.filter(ended_at__gte=at, rankings__current=True).values(
+        "labeler"
+    )  # one row: each has one that counts
     timed = Q(rankings__seconds__gt=0)
-    return own.annotate(n=Count("pk"), pace=Avg("rankings__seconds", filter=timed)).values_list("n", "pace")
+    return own.annotate(n=Count("pk"), pace=Avg("rankings__seconds", filter=timed)).values_list(
+        "n", "pace"
+    )
 
 
 def progress(project: Project) -> int | None:
     """Percent of all places that are ranked; None while there are no tasks."""
-    return cache.get_or_set(f"progress-{project.pk}", lambda: count_progress(project), PROGRESS_SECONDS)
+    return cache.get_or_set(
+        f"progress-{project.pk}", lambda: count_progress(project), PROGRESS_SECONDS
+    )
 
 
 def count_progress(project: Project) -> int | None:
-    places = RankingTask.objects.filter(project=project, sort_key__isnull=False).aggregate(all=Sum("overlap"))["all"]
-    done = Assignment.objects.filter(project=project, state=Assignment.State.SUBMITTED, task__sort_key__isnull=False)
+    places = RankingTask.objects.filter(project=project, sort_key__isnull=False).aggregate(
+        all=Sum("overlap")
+    )["all"]
+    done = Assignment.objects.filter(
+        project=project, state=Assignment.State.SUBMITTED, task__sort_key__isnull=False
+    )
     return int(100 * done.count() / places) if places else None

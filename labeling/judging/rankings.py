@@ -62,7 +62,9 @@ class NothingToRevise(Exception):
     """There is no ranking for this place: it was undone, or never made."""
 
     def __init__(self):
-        super().__init__(_("This is no ranking that counts now: it was undone, or there is a later one."))
+        super().__init__(
+            _("This is no ranking that counts now: it was undone, or there is a later one.")
+        )
 
 
 class TooLate(Exception):
@@ -101,7 +103,9 @@ def check(judgment: Judgment, k: int, project: Project) -> list[int | None]:
         return [None] * k
     if by_strength(project, k):
         return _ranks_of_strength(judgment.strength, project.ties)
-    return _ranks_of_verdicts([judgment.verdicts.get(letter, Verdict()) for letter in LETTERS[:k]], project.ties)
+    return _ranks_of_verdicts(
+        [judgment.verdicts.get(letter, Verdict()) for letter in LETTERS[:k]], project.ties
+    )
 
 
 def _ranks_of_strength(strength: int | None, ties: bool) -> list[int | None]:
@@ -115,7 +119,9 @@ def _ranks_of_strength(strength: int | None, ties: bool) -> list[int | None]:
 def _ranks_of_verdicts(verdicts: list[Verdict], ties: bool) -> list[int | None]:
     for letter, verdict in zip(LETTERS, verdicts, strict=False):
         if verdict.rank is None:
-            raise InvalidRanking(_("Answer %(letter)s has no rank yet.") % {"letter": letter.upper()}, letter)
+            raise InvalidRanking(
+                _("Answer %(letter)s has no rank yet.") % {"letter": letter.upper()}, letter
+            )
     ranks = rows.dense(verdict.rank for verdict in verdicts)
     if not ties and len(set(ranks)) < len(ranks):
         raise InvalidRanking(_("This project allows no ties: give each answer a rank of its own."))
@@ -138,7 +144,9 @@ def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None
         _hand_in(assignment, draft)
     with together():
         ranking = _write(assignment, judgment, ranks)
-        audit.record(assignment.labeler, "rank", ranking, assignment.project, revision=ranking.revision)
+        audit.record(
+            assignment.labeler, "rank", ranking, assignment.project, revision=ranking.revision
+        )
     events.submitted(assignment.project, ranking)
     events.if_complete(assignment)
     return ranking
@@ -147,19 +155,29 @@ def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None
 def _hand_in(assignment: Assignment, draft: dict | None) -> bool:
     """Of several copies of a form, one finds the place still leased; the others wait here for it."""
     return bool(
-        _to_submitted(assignment.pk, now()) if draft is None else _typed_to_submitted(assignment.pk, now(), draft)
+        _to_submitted(assignment.pk, now())
+        if draft is None
+        else _typed_to_submitted(assignment.pk, now(), draft)
     )
 
 
 @composed
 def _to_submitted(assignment, at):
-    return update(_leased(assignment), state=Assignment.State.SUBMITTED, leased_until=None, ended_at=at)
+    return update(
+        _leased(assignment), state=Assignment.State.SUBMITTED, leased_until=None, ended_at=at
+    )
 
 
 @composed
 def _typed_to_submitted(assignment, at, draft):
     typed = {"draft": draft, "draft_at": at}
-    return update(_leased(assignment), state=Assignment.State.SUBMITTED, leased_until=None, ended_at=at, **typed)
+    return update(
+        _leased(assignment),
+        state=Assignment.State.SUBMITTED,
+        leased_until=None,
+        ended_at=at,
+        **typed,
+    )
 
 
 def _leased(assignment) -> QuerySet[Assignment]:
@@ -177,7 +195,9 @@ def revise(assignment: Assignment, judgment: Judgment) -> Ranking:
     if not assignment.rankings.filter(current=True).exists():
         raise NothingToRevise
     ranking = _write(assignment, judgment, ranks)
-    audit.record(assignment.labeler, "revise", ranking, assignment.project, revision=ranking.revision)
+    audit.record(
+        assignment.labeler, "revise", ranking, assignment.project, revision=ranking.revision
+    )
     events.submitted(assignment.project, ranking)
     return ranking
 
@@ -213,10 +233,14 @@ def _locked(assignment: Assignment) -> Assignment:
 def _write(assignment: Assignment, judgment: Judgment, ranks: list[int | None]) -> Ranking:
     labeler = assignment.labeler
     kind = Ranking.Kind.SIMULATED if labeler.simulated else Ranking.Kind.LABELER
-    return write(assignment, judgment, ranks, labeler.uuid, kind=kind, labeler=labeler, assignment=assignment)
+    return write(
+        assignment, judgment, ranks, labeler.uuid, kind=kind, labeler=labeler, assignment=assignment
+    )
 
 
-def write(sheet: Assignment, judgment: Judgment, ranks: list[int | None], judge: UUID, **who) -> Ranking:
+def write(
+    sheet: Assignment, judgment: Judgment, ranks: list[int | None], judge: UUID, **who
+) -> Ranking:
     """One more revision of what this judge says of the task, its answers in the sheet's order."""
     revisions = next((revision for (revision,) in _last_revision(sheet.task_id, judge)), 0)
     if revisions:
@@ -252,7 +276,11 @@ def write(sheet: Assignment, judgment: Judgment, ranks: list[int | None], judge:
 
 @composed
 def _last_revision(task, judge):
-    return Ranking.objects.filter(task=task, judge=judge).order_by("-revision").values_list("revision")[:1]
+    return (
+        Ranking.objects.filter(task=task, judge=judge)
+        .order_by("-revision")
+        .values_list("revision")[:1]
+    )
 
 
 def of_place(assignment: Assignment) -> int | None:
@@ -262,7 +290,11 @@ def of_place(assignment: Assignment) -> int | None:
 
 def last_of(project, labeler: User) -> Ranking | None:
     """The labeler's newest ranking here that can still be undone."""
-    newest = Ranking.objects.filter(labeler=labeler, task__project=project, current=True).order_by("-pk").first()
+    newest = (
+        Ranking.objects.filter(labeler=labeler, task__project=project, current=True)
+        .order_by("-pk")
+        .first()
+    )
     return newest if newest is not None and now() - newest.created_at < UNDO else None
 
 
@@ -285,7 +317,9 @@ def undo(ranking: Ranking) -> Assignment:
         raise TooLate(_("A ranking can be undone for ten minutes."))
     if DatasetRanking.objects.filter(ranking=ranking).exists():
         raise TooLate(_("This ranking is part of a frozen dataset."))
-    if not Ranking.objects.filter(pk=ranking.pk, current=True).update(current=False, undone_at=now()):
+    if not Ranking.objects.filter(pk=ranking.pk, current=True).update(
+        current=False, undone_at=now()
+    ):
         raise TooLate(_("This ranking was undone already."))
     if not _bring_back(assignment):
         _open_again(assignment)
@@ -302,5 +336,10 @@ def _open_again(assignment: Assignment) -> None:
 
 def _bring_back(assignment: Assignment) -> bool:
     """Let the ranking before the one just undone count again, if there is one."""
-    before = assignment.rankings.filter(undone_at=None).order_by("-revision").values_list("pk", flat=True).first()
+    before = (
+        assignment.rankings.filter(undone_at=None)
+        .order_by("-revision")
+        .values_list("pk", flat=True)
+        .first()
+    )
     return bool(before and Ranking.objects.filter(pk=before).update(current=True))

@@ -26,7 +26,8 @@ class Verb:
 VERBS = {
     "tie": Verb("=", gettext_lazy("the next letter ties with the last")),
     "back": Verb(
-        "backspace", gettext_lazy("take the last letter back; on an answer just rated or moved to, its rating")
+        "backspace",
+        gettext_lazy("take the last letter back; on an answer just rated or moved to, its rating"),
     ),
     "flags": Verb("x", gettext_lazy("flags of the answer")),
     "prompt": Verb("p", gettext_lazy("about this prompt")),

@@ -16,14 +16,21 @@ HEADLINE = ("accuracy", "win_rate", "eval_accuracy", "loss", "reward")
 def shown(project: Project) -> QuerySet[ModelVersion]:
     """A project's versions and the shared bases with all that a row shows, newest first, in a constant number of queries."""
     here = Prefetch("aliases", Alias.objects.filter(project=project))
-    found = registry.visible(project).select_related("job__reward_model", "parent", "dataset").prefetch_related(here)
+    found = (
+        registry.visible(project)
+        .select_related("job__reward_model", "parent", "dataset")
+        .prefetch_related(here)
+    )
     return found.order_by("-pk")
 
 
 def with_figures(versions: list[ModelVersion]) -> list[ModelVersion]:
     """Hang its headline figure and the number of rankings behind it on each version."""
     figures = Metric.objects.filter(
-        job__in=[v.job_id for v in versions if v.job_id], step=None, name__in=HEADLINE, slice__in=("held-out", "")
+        job__in=[v.job_id for v in versions if v.job_id],
+        step=None,
+        name__in=HEADLINE,
+        slice__in=("held-out", ""),
     )
     by_job: dict[int, list[Metric]] = {}
     for metric in figures:
@@ -32,7 +39,9 @@ def with_figures(versions: list[ModelVersion]) -> list[ModelVersion]:
     for version in versions:
         found = by_job.get(version.job_id, [])
         version.headline = min(
-            found, key=lambda metric: (HEADLINE.index(metric.name), metric.slice == ""), default=None
+            found,
+            key=lambda metric: (HEADLINE.index(metric.name), metric.slice == ""),
+            default=None,
         )
         version.rankings = behind.get(version.dataset_id, 0)
     return versions
@@ -40,7 +49,9 @@ def with_figures(versions: list[ModelVersion]) -> list[ModelVersion]:
 
 def rankings_behind(dataset_ids: set[int]) -> dict[int, int]:
     held = DatasetRanking.objects.filter(dataset__in=dataset_ids)
-    return dict(held.values_list("dataset").annotate(Count("pk")).values_list("dataset", "pk__count"))
+    return dict(
+        held.values_list("dataset").annotate(Count("pk")).values_list("dataset", "pk__count")
+    )
 
 
 def rankings_in(versions: list[ModelVersion]) -> int:

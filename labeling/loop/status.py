@@ -88,7 +88,9 @@ class Ring:
     rewards: Rewards
     policies: Policies
     busy: set[str] = field(default_factory=set)  # kinds of jobs that wait or run
-    trained_on: set[str] = field(default_factory=set)  # kinds of models made, or being made, of the newest dataset
+    trained_on: set[str] = field(
+        default_factory=set
+    )  # kinds of models made, or being made, of the newest dataset
     next: str = ""
 
 
@@ -96,9 +98,9 @@ def ring(project: Project) -> Ring:
     """Everything the ring shows, in a constant number of queries."""
     unfrozen = count_unfrozen(project)
     live = list(
-        Job.objects.filter(project=project, state__in=[Job.State.QUEUED, Job.State.RUNNING]).values_list(
-            "kind", "dataset", "reward_model__dataset"
-        )
+        Job.objects.filter(
+            project=project, state__in=[Job.State.QUEUED, Job.State.RUNNING]
+        ).values_list("kind", "dataset", "reward_model__dataset")
     )
     found = Ring(
         count_prompts(project),
@@ -116,13 +118,20 @@ def ring(project: Project) -> Ring:
 
 def count_prompts(project: Project) -> Prompts:
     published = Prompt.objects.filter(project=project, published=True)
-    splits = dict(published.values_list("split").annotate(Count("pk")).values_list("split", "pk__count"))
-    imports = Job.objects.filter(project=project, kind=Job.Kind.IMPORT, state=Job.State.DONE).values_list(
-        "result", flat=True
+    splits = dict(
+        published.values_list("split").annotate(Count("pk")).values_list("split", "pk__count")
     )
+    imports = Job.objects.filter(
+        project=project, kind=Job.Kind.IMPORT, state=Job.State.DONE
+    ).values_list("result", flat=True)
     written = Demonstration.objects.filter(prompt__project=project).count()
     splits = {split: splits[split] for split in Prompt.Split.values if split in splits}
-    return Prompts(sum(splits.values()), splits, sum(result.get("duplicates", 0) for result in imports), written)
+    return Prompts(
+        sum(splits.values()),
+        splits,
+        sum(result.get("duplicates", 0) for result in imports),
+        written,
+    )
 
 
 def count_candidates(project: Project) -> Candidates:
@@ -137,10 +146,14 @@ def count_candidates(project: Project) -> Candidates:
 
 def count_rankings(project: Project) -> Rankings:
     training = RankingTask.Purpose.TRAINING
-    current = Ranking.objects.filter(task__project=project, task__purpose=training, current=True).of_judges()
+    current = Ranking.objects.filter(
+        task__project=project, task__purpose=training, current=True
+    ).of_judges()
     counted = current.aggregate(total=Count("pk"), people=Count("judge", distinct=True))
     open_to_people = RankingTask.objects.filter(project=project, sort_key__isnull=False)
-    places = open_to_people.aggregate(tasks=Count("pk"), places=Sum("overlap"), free=Sum("free_places"))
+    places = open_to_people.aggregate(
+        tasks=Count("pk"), places=Sum("overlap"), free=Sum("free_places")
+    )
     found = Rankings(**counted, **{name: value or 0 for name, value in places.items()})
     measure(found, peers.newest(project, NEWEST))
     return found
@@ -175,7 +188,9 @@ def count_unfrozen(project: Project) -> Unfrozen:
     ).of_judges()
     newest = list(fresh.order_by("-pk").values_list("pk", flat=True)[:MOST_PAIRS])
     # Joined with itself, a ranking gives a row for each answer that another one lies below.
-    pairs = RankedCandidate.objects.filter(ranking__in=newest, ranking__ranked__rank__gt=F("rank")).count()
+    pairs = RankedCandidate.objects.filter(
+        ranking__in=newest, ranking__ranked__rank__gt=F("rank")
+    ).count()
     whole = Dataset.objects.filter(project=project, kind=Dataset.Kind.JUDGMENTS, withdrawn_at=None)
     frozen = whole.order_by("-pk").first()
     count = fresh.count() if len(newest) == MOST_PAIRS else len(newest)
@@ -189,21 +204,34 @@ def newest_reward(project: Project) -> Rewards:
         return Rewards()
     names = ["accuracy", "longer_answer_accuracy"]
     figures = {
-        m.name: m for m in Metric.objects.filter(job=version.job_id, step=None, slice="held-out", name__in=names)
+        m.name: m
+        for m in Metric.objects.filter(
+            job=version.job_id, step=None, slice="held-out", name__in=names
+        )
     }
     return Rewards(version, *(figures.get(name) for name in names))
 
 
 def newest_policy(project: Project) -> Policies:
-    made = ModelVersion.objects.filter(project=project, kind=ModelVersion.Kind.POLICY, job__isnull=False)
+    made = ModelVersion.objects.filter(
+        project=project, kind=ModelVersion.Kind.POLICY, job__isnull=False
+    )
     version = made.select_related("job", "parent", "dataset").order_by("-pk").first()
-    return Policies(version, registry.champion(project), made.count(), version is not None and has_sampled(version))
+    return Policies(
+        version,
+        registry.champion(project),
+        made.count(),
+        version is not None and has_sampled(version),
+    )
 
 
 def has_sampled(version: ModelVersion) -> bool:
     """It answers prompts of a job of its own, or has answered some beside another version."""
     jobs = Job.objects.filter(project=version.project, kind=Job.Kind.SAMPLE, model_version=version)
-    return jobs.exclude(state=Job.State.CANCELLED).exists() or Candidate.objects.filter(model_version=version).exists()
+    return (
+        jobs.exclude(state=Job.State.CANCELLED).exists()
+        or Candidate.objects.filter(model_version=version).exists()
+    )
 
 
 def trained_on(dataset: Dataset | None, live: list[tuple[str, int, int]]) -> set[str]:
@@ -213,7 +241,11 @@ def trained_on(dataset: Dataset | None, live: list[tuple[str, int, int]]) -> set
     learned = Q(dataset=dataset) | Q(job__reward_model__dataset=dataset)
     made = set(ModelVersion.objects.filter(learned).values_list("kind", flat=True))
     in_work = {kind for kind, *of in live if dataset.pk in of}
-    return made | (in_work & {"reward"}) | ({"policy"} if in_work & {"sft", "dpo", "kto", "ppo"} else set())
+    return (
+        made
+        | (in_work & {"reward"})
+        | ({"policy"} if in_work & {"sft", "dpo", "kto", "ppo"} else set())
+    )
 
 
 # The rules

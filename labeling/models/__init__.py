@@ -1,6 +1,13 @@
 """What people judge: prompts, answers, tasks, places on them, and the rankings that come of it."""
 
-from labeling.models.prompts import Candidate, Demonstration, ImportedRow, Prompt, PromptBand, Writing
+from labeling.models.prompts import (
+    Candidate,
+    Demonstration,
+    ImportedRow,
+    Prompt,
+    PromptBand,
+    Writing,
+)
 from labeling.models.rankings import (
     ANSWER_KEY,
     IMPORTED_JUDGES,

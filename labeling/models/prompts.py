@@ -26,14 +26,19 @@ class Prompt(models.Model):
     split = models.CharField(max_length=10, choices=Split)
     digest = models.CharField(max_length=64, help_text=_("sha256 of the conversation."))
     sensitive = models.BooleanField(
-        default=False, help_text=_("Sexual, violent or hateful: only for people who said that they are willing.")
+        default=False,
+        help_text=_("Sexual, violent or hateful: only for people who said that they are willing."),
     )
     published = models.BooleanField(default=False)
     job = models.ForeignKey(Job, models.SET_NULL, null=True, related_name="prompts_added")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "digest"], name="a_prompt_is_in_a_project_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "digest"], name="a_prompt_is_in_a_project_once"
+            )
+        ]
         indexes = [models.Index(fields=["project", "split", "id"], name="prompts_by_split")]
 
     def __str__(self) -> str:
@@ -79,7 +84,9 @@ class Writing(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     prompt = models.ForeignKey(Prompt, models.CASCADE, null=True, related_name="writings")
     brief = models.TextField(blank=True, help_text=_("What the prompt is to be about."))
-    from_best = models.BooleanField(default=False, help_text=_("The writer starts from the answer ranked best."))
+    from_best = models.BooleanField(
+        default=False, help_text=_("The writer starts from the answer ranked best.")
+    )
     labeler = models.ForeignKey(User, models.PROTECT, null=True, related_name="writings")
     text = models.TextField(blank=True)
     seconds = models.FloatField(default=0)
@@ -98,10 +105,12 @@ class Writing(models.Model):
                 name="a_prompt_is_answered_by_one_at_a_time",
             ),
             models.CheckConstraint(
-                condition=~Q(kind="demonstration") | Q(prompt__isnull=False), name="a_demonstration_answers_a_prompt"
+                condition=~Q(kind="demonstration") | Q(prompt__isnull=False),
+                name="a_demonstration_answers_a_prompt",
             ),
             models.CheckConstraint(
-                condition=Q(state="open", labeler=None) | (~Q(state="open") & Q(labeler__isnull=False)),
+                condition=Q(state="open", labeler=None)
+                | (~Q(state="open") & Q(labeler__isnull=False)),
                 name="an_open_wish_has_no_writer_yet",
             ),
         ]
@@ -126,7 +135,11 @@ class ImportedRow(models.Model):
     published = models.BooleanField(default=False)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "digest"], name="a_row_of_a_file_comes_in_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "digest"], name="a_row_of_a_file_comes_in_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"row {self.place}"
@@ -156,19 +169,27 @@ class Candidate(models.Model):
     text = models.TextField(blank=True)
     finish_reason = models.CharField(max_length=20, blank=True)
     tokens = models.PositiveIntegerField(null=True)
-    logprob = models.FloatField(null=True, help_text=_("Sum of its tokens' log-probabilities, natural logarithm."))
+    logprob = models.FloatField(
+        null=True, help_text=_("Sum of its tokens' log-probabilities, natural logarithm.")
+    )
     seed = models.BigIntegerField(null=True)
-    reward = models.FloatField(null=True, help_text=_("By which a reward model chose it among several draws."))
+    reward = models.FloatField(
+        null=True, help_text=_("By which a reward model chose it among several draws.")
+    )
     duplicate = models.BooleanField(
-        default=False, help_text=_("Word for word another answer of its job; no model learns from it by RL.")
+        default=False,
+        help_text=_("Word for word another answer of its job; no model learns from it by RL."),
     )
     truncated = models.BooleanField(
-        default=False, help_text=_("The model read only a part of the prompt: all of it did not fit its context.")
+        default=False,
+        help_text=_("The model read only a part of the prompt: all of it did not fit its context."),
     )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["job", "prompt", "slot"], name="a_slot_is_filled_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "prompt", "slot"], name="a_slot_is_filled_once")
+        ]
 
     def __str__(self) -> str:
         return self.text[:80]

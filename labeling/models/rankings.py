@@ -51,7 +51,10 @@ class Ranking(models.Model):
     labels = models.JSONField(default=list, help_text=_("What the labeler said of the prompt."))
     note = models.TextField(blank=True)
     strength = models.SmallIntegerField(
-        null=True, help_text=_("Of two answers: how much better the first shown is, -3 to 3; null where not asked.")
+        null=True,
+        help_text=_(
+            "Of two answers: how much better the first shown is, -3 to 3; null where not asked."
+        ),
     )
     seconds = models.FloatField(default=0, help_text=_("Time at it, hidden tab not counted."))
     created_at = models.DateTimeField(default=timezone.now)
@@ -61,15 +64,21 @@ class Ranking(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["task", "judge", "revision"], name="a_revision_is_written_once"),
             models.UniqueConstraint(
-                fields=["task", "judge"], condition=Q(current=True), name="a_judge_has_one_current_ranking_of_a_task"
+                fields=["task", "judge", "revision"], name="a_revision_is_written_once"
+            ),
+            models.UniqueConstraint(
+                fields=["task", "judge"],
+                condition=Q(current=True),
+                name="a_judge_has_one_current_ranking_of_a_task",
             ),
             models.CheckConstraint(
-                condition=Q(current=False) | Q(undone_at=None), name="an_undone_ranking_is_not_current"
+                condition=Q(current=False) | Q(undone_at=None),
+                name="an_undone_ranking_is_not_current",
             ),
             models.CheckConstraint(
-                condition=Q(strength=None) | Q(strength__range=(-3, 3)), name="a_strength_is_minus_three_to_three"
+                condition=Q(strength=None) | Q(strength__range=(-3, 3)),
+                name="a_strength_is_minus_three_to_three",
             ),
         ]
 
@@ -83,15 +92,23 @@ class RankedCandidate(models.Model):
     ranking = models.ForeignKey(Ranking, models.CASCADE, related_name="ranked")
     candidate = models.ForeignKey(Candidate, models.PROTECT, related_name="ranked")
     shown = models.PositiveSmallIntegerField(help_text=_("Position on the screen, from 0."))
-    rank = models.PositiveSmallIntegerField(null=True, help_text=_("1 is best; null where nothing was ranked."))
+    rank = models.PositiveSmallIntegerField(
+        null=True, help_text=_("1 is best; null where nothing was ranked.")
+    )
     rating = models.PositiveSmallIntegerField(null=True, help_text=_("Overall quality, 1 to 7."))
     flags = models.JSONField(default=list)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["ranking", "candidate"], name="an_answer_is_ranked_once"),
-            models.CheckConstraint(condition=Q(rank=None) | Q(rank__gte=1), name="ranks_count_from_one"),
-            models.CheckConstraint(condition=Q(rating=None) | Q(rating__range=(1, 7)), name="ratings_are_one_to_seven"),
+            models.UniqueConstraint(
+                fields=["ranking", "candidate"], name="an_answer_is_ranked_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(rank=None) | Q(rank__gte=1), name="ranks_count_from_one"
+            ),
+            models.CheckConstraint(
+                condition=Q(rating=None) | Q(rating__range=(1, 7)), name="ratings_are_one_to_seven"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -103,13 +120,17 @@ class FormDraft(models.Model):
 
     task = models.ForeignKey(RankingTask, models.CASCADE, related_name="+")
     person = models.ForeignKey(User, models.CASCADE, related_name="+")
-    kind = models.CharField(max_length=12, choices=Ranking.Kind, help_text=_("What the form makes."))
+    kind = models.CharField(
+        max_length=12, choices=Ranking.Kind, help_text=_("What the form makes.")
+    )
     draft = models.JSONField(default=dict)
     saved_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["task", "person", "kind"], name="a_person_has_one_draft_of_a_form")
+            models.UniqueConstraint(
+                fields=["task", "person", "kind"], name="a_person_has_one_draft_of_a_form"
+            )
         ]
 
     def __str__(self) -> str:
@@ -123,7 +144,11 @@ class DatasetRanking(models.Model):
     ranking = models.ForeignKey(Ranking, models.PROTECT, related_name="datasets")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["dataset", "ranking"], name="a_dataset_holds_a_ranking_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "ranking"], name="a_dataset_holds_a_ranking_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.dataset_id}: {self.ranking_id}"
@@ -148,8 +173,12 @@ class DatasetLabeler(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["dataset", "number"], name="a_number_is_one_labeler_of_a_dataset"),
-            models.UniqueConstraint(fields=["dataset", "judge"], name="a_labeler_has_one_number_in_a_dataset"),
+            models.UniqueConstraint(
+                fields=["dataset", "number"], name="a_number_is_one_labeler_of_a_dataset"
+            ),
+            models.UniqueConstraint(
+                fields=["dataset", "judge"], name="a_labeler_has_one_number_in_a_dataset"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -15,11 +15,16 @@ class RankingTask(models.Model):
     """A prompt and a frozen set of answers to it. Claimable once published: then it has its place in the order."""
 
     ROUND = 2**40  # tasks in one round
-    PRIORITY = 2**6 * ROUND  # rounds in one priority, more than the greatest overlap; a bigint holds all priorities
+    PRIORITY = (
+        2**6 * ROUND
+    )  # rounds in one priority, more than the greatest overlap; a bigint holds all priorities
 
     class Purpose(models.TextChoices):
         TRAINING = "training", _("training: its rankings enter datasets")
-        GOLD = "gold", _("gold: has an answer key, and a place for everybody; shows how well people judge")
+        GOLD = (
+            "gold",
+            _("gold: has an answer key, and a place for everybody; shows how well people judge"),
+        )
 
     class State(models.TextChoices):
         OPEN = "open", _("open: offered once it is published, while it has a free place")
@@ -30,14 +35,18 @@ class RankingTask(models.Model):
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="tasks")
     candidates = models.ManyToManyField(Candidate, related_name="tasks")
     job = models.ForeignKey(Job, models.CASCADE, null=True, related_name="tasks_made")
-    row = models.OneToOneField(ImportedRow, models.CASCADE, null=True, help_text=_("Of a file: judged elsewhere."))
+    row = models.OneToOneField(
+        ImportedRow, models.CASCADE, null=True, help_text=_("Of a file: judged elsewhere.")
+    )
     purpose = models.CharField(max_length=12, choices=Purpose, default=Purpose.TRAINING)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     put_back_at = models.DateTimeField(null=True, help_text=_("Skips before that count no more."))
     priority = models.SmallIntegerField(default=0, help_text=_("Smaller is ranked first."))
     overlap = models.PositiveSmallIntegerField(default=1)
     free_places = models.PositiveSmallIntegerField(default=0)
-    sort_key = models.BigIntegerField(null=True, help_text=_("Priority, then order of arrival; null: not offered."))
+    sort_key = models.BigIntegerField(
+        null=True, help_text=_("Priority, then order of arrival; null: not offered.")
+    )
     turn = models.GeneratedField(
         expression=F("sort_key") + (F("overlap") - F("free_places")) * ROUND,
         output_field=models.BigIntegerField(null=True), db_persist=True,
@@ -48,23 +57,38 @@ class RankingTask(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(free_places__gte=0, free_places__lte=F("overlap")), name="free_places_stay_within_overlap"
+                condition=Q(free_places__gte=0, free_places__lte=F("overlap")),
+                name="free_places_stay_within_overlap",
             ),
             models.UniqueConstraint(
-                fields=["job", "prompt"], condition=Q(row=None), name="a_job_makes_one_task_of_a_prompt"
+                fields=["job", "prompt"],
+                condition=Q(row=None),
+                name="a_job_makes_one_task_of_a_prompt",
             ),
             models.CheckConstraint(
-                condition=Q(state="open") | Q(sort_key=None), name="only_an_open_task_has_a_place_in_the_order"
+                condition=Q(state="open") | Q(sort_key=None),
+                name="only_an_open_task_has_a_place_in_the_order",
             ),
             models.CheckConstraint(
-                condition=~Q(purpose="gold") | Q(sort_key=None, free_places=0), name="a_gold_task_is_out_of_the_order"
+                condition=~Q(purpose="gold") | Q(sort_key=None, free_places=0),
+                name="a_gold_task_is_out_of_the_order",
             ),
         ]
         indexes = [
             # The claim repeats this condition word for word, or the planner passes the index over.
-            models.Index(fields=["project", "sort_key"], name="open_tasks_in_order", condition=Q(free_places__gt=0)),
-            models.Index(fields=["project", "turn"], name="open_tasks_by_turn", condition=Q(free_places__gt=0)),
-            models.Index(fields=["project", "id"], name="tasks_set_aside", condition=Q(state="set_aside")),
+            models.Index(
+                fields=["project", "sort_key"],
+                name="open_tasks_in_order",
+                condition=Q(free_places__gt=0),
+            ),
+            models.Index(
+                fields=["project", "turn"],
+                name="open_tasks_by_turn",
+                condition=Q(free_places__gt=0),
+            ),
+            models.Index(
+                fields=["project", "id"], name="tasks_set_aside", condition=Q(state="set_aside")
+            ),
             models.Index(fields=["project", "id"], name="gold_tasks", condition=Q(purpose="gold")),
         ]
 
@@ -89,30 +113,45 @@ class Assignment(models.Model):
     labeler = models.ForeignKey(User, models.PROTECT, related_name="assignments")
     project = models.ForeignKey(Project, models.CASCADE, related_name="+")
     state = models.CharField(max_length=10, choices=State, default=State.LEASED)
-    place = models.PositiveSmallIntegerField(help_text=_("From 0; below the overlap, but for a gold task."))
+    place = models.PositiveSmallIntegerField(
+        help_text=_("From 0; below the overlap, but for a gold task.")
+    )
     leased_until = models.DateTimeField(null=True)
-    ahead = models.BooleanField(default=False, help_text=_("Leased while another was at hand; not looked at yet."))
-    order = models.JSONField(help_text=_("Candidate ids in the order this labeler sees them: A, B, C, …"))
+    ahead = models.BooleanField(
+        default=False, help_text=_("Leased while another was at hand; not looked at yet.")
+    )
+    order = models.JSONField(
+        help_text=_("Candidate ids in the order this labeler sees them: A, B, C, …")
+    )
     draft = models.JSONField(default=dict)
     draft_at = models.DateTimeField(null=True)
     skip_reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
-    undone_at = models.DateTimeField(null=True, help_text=_("When its submit was taken back: it is shown first."))
+    undone_at = models.DateTimeField(
+        null=True, help_text=_("When its submit was taken back: it is shown first.")
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["task", "labeler"], name="a_labeler_sees_a_task_once"),
             models.UniqueConstraint(
-                fields=["task", "place"], condition=Q(state__in=["leased", "submitted"]), name="a_place_has_one_labeler"
+                fields=["task", "place"],
+                condition=Q(state__in=["leased", "submitted"]),
+                name="a_place_has_one_labeler",
             ),
             models.CheckConstraint(
-                condition=Q(state="leased", leased_until__isnull=False) | ~Q(state="leased"), name="a_lease_has_an_end"
+                condition=Q(state="leased", leased_until__isnull=False) | ~Q(state="leased"),
+                name="a_lease_has_an_end",
             ),
         ]
         indexes = [
-            models.Index(fields=["leased_until"], name="leases_by_their_end", condition=Q(state="leased")),
-            models.Index(fields=["labeler", "project", "state", "ended_at"], name="work_of_a_labeler"),
+            models.Index(
+                fields=["leased_until"], name="leases_by_their_end", condition=Q(state="leased")
+            ),
+            models.Index(
+                fields=["labeler", "project", "state", "ended_at"], name="work_of_a_labeler"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -139,10 +178,16 @@ class QueuePosition(models.Model):
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="+")
     labeler = models.ForeignKey(User, models.CASCADE, related_name="+")
-    sort_key = models.BigIntegerField(default=FRONT, help_text=_("Of the tasks' order: sort_key, or turn."))
+    sort_key = models.BigIntegerField(
+        default=FRONT, help_text=_("Of the tasks' order: sort_key, or turn.")
+    )
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "labeler"], name="a_labeler_has_one_position")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "labeler"], name="a_labeler_has_one_position"
+            )
+        ]
 
     def __str__(self) -> str:
         return str(self.sort_key)

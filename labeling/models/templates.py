@@ -18,7 +18,11 @@ class PromptTemplate(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "name"], name="a_name_is_one_template_of_a_project")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "name"], name="a_name_is_one_template_of_a_project"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -44,8 +44,12 @@ def open_to(project: Project, person: User) -> QuerySet[RankingTask]:
     what the others said; and sensitive ones are for who is willing.
     """
     at_work = Assignment.objects.filter(task=OuterRef("pk"), state=Assignment.State.LEASED)
-    found = RankingTask.objects.filter(project=project, purpose=RankingTask.Purpose.TRAINING, free_places=0)
-    found = found.filter(~Exists(at_work), prompt__published=True).select_related("project", "prompt")
+    found = RankingTask.objects.filter(
+        project=project, purpose=RankingTask.Purpose.TRAINING, free_places=0
+    )
+    found = found.filter(~Exists(at_work), prompt__published=True).select_related(
+        "project", "prompt"
+    )
     return found if person.sensitive else found.exclude(prompt__sensitive=True)
 
 
@@ -54,7 +58,9 @@ def disputes(project: Project, person: User) -> list[Dispute]:
     agreement first. Reads the same number of rows however many there are, in a constant number of queries.
     """
     ranks = _ranks(project)
-    counted = {task: agreement.task_agreement(judged) for task, judged in ranks.items() if len(judged) > 1}
+    counted = {
+        task: agreement.task_agreement(judged) for task, judged in ranks.items() if len(judged) > 1
+    }
     apart = {task: counts for task, counts in counted.items() if counts[0] < counts[1]}
     settled = set(_settlements(apart).values_list("task", flat=True))
     found = [
@@ -66,7 +72,9 @@ def disputes(project: Project, person: User) -> list[Dispute]:
 
 def _ranks(project: Project) -> dict[int, list[list[int]]]:
     """By task, the ranks that each judge gave its answers, of the newest rankings."""
-    found = Ranking.objects.of_judges().filter(task__project=project, current=True, outcome=Ranking.Outcome.RANKED)
+    found = Ranking.objects.of_judges().filter(
+        task__project=project, current=True, outcome=Ranking.Outcome.RANKED
+    )
     task_of = dict(found.order_by("-pk").values_list("pk", "task")[:LOOKED_AT])
     ranks = defaultdict(list)
     said = RankedCandidate.objects.filter(ranking__in=list(task_of)).order_by("candidate")
@@ -90,7 +98,12 @@ def settled(task: RankingTask) -> Ranking | None:
 def judged(paper: Assignment) -> list[str]:
     """What each judge said, in the letters of the form, best first: "B > A = C". Nobody is named."""
     letters = dict(zip(paper.order, rankings.LETTERS))
-    found = paper.task.rankings.of_judges().filter(current=True).order_by("pk").prefetch_related("ranked")
+    found = (
+        paper.task.rankings.of_judges()
+        .filter(current=True)
+        .order_by("pk")
+        .prefetch_related("ranked")
+    )
     return [rankings.in_letters(one, lambda answer: letters[answer.candidate_id]) for one in found]
 
 

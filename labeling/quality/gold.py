@@ -33,10 +33,14 @@ def make(actor: User, task: RankingTask, judgment: rankings.Judgment) -> Ranking
     paper = rankings.sheet(task, actor)
     ranks = rankings.check(judgment, len(paper.order), task.project)
     if len(set(ranks)) < 2:
-        raise rankings.InvalidRanking(_("A key says of at least one answer that it is better than another."))
+        raise rankings.InvalidRanking(
+            _("A key says of at least one answer that it is better than another.")
+        )
     order.locked(task.pk)
     key = rankings.write(paper, judgment, ranks, ANSWER_KEY, kind=Ranking.Kind.GOLD)
-    RankingTask.objects.filter(pk=task.pk).update(purpose=Purpose.GOLD, sort_key=None, free_places=0)
+    RankingTask.objects.filter(pk=task.pk).update(
+        purpose=Purpose.GOLD, sort_key=None, free_places=0
+    )
     audit.record(actor, "make gold", task, task.project, revision=key.revision)
     return key
 
@@ -54,7 +58,9 @@ def unmake(actor: User, task: RankingTask) -> None:
     held = _close_up(task)
     overlap = max(task.overlap, held)
     one.update(purpose=Purpose.TRAINING, overlap=overlap, free_places=overlap - held)
-    if task.rankings.filter(kind=Ranking.Kind.IMPORTED).exists():  # was never offered, and is not now
+    if task.rankings.filter(
+        kind=Ranking.Kind.IMPORTED
+    ).exists():  # was never offered, and is not now
         one.update(free_places=0, state=RankingTask.State.OPEN)
     elif task.state == RankingTask.State.OPEN:
         order.line_up(one)
@@ -73,6 +79,10 @@ def _close_up(task: RankingTask) -> int:
 
 def figures(project: Project) -> dict[int, gold_accuracy.Gold]:
     """How each labeler's judgments of the project's gold tasks agree with the keys: one query."""
-    said = RankedCandidate.objects.filter(ranking__task__project=project, ranking__task__purpose=Purpose.GOLD)
+    said = RankedCandidate.objects.filter(
+        ranking__task__project=project, ranking__task__purpose=Purpose.GOLD
+    )
     said = said.filter(ranking__current=True).exclude(ranking__kind=Ranking.Kind.IMPORTED)
-    return gold_accuracy.by_labeler(said.values_list("ranking__task", "ranking__labeler", "candidate", "rank"))
+    return gold_accuracy.by_labeler(
+        said.values_list("ranking__task", "ranking__labeler", "candidate", "rank")
+    )

@@ -39,7 +39,9 @@ class Answer:
 
 def prompts_of(job: Job):
     """The published prompts that a sampling job answers, in a fixed order; later arrivals are not its business."""
-    prompts = Prompt.objects.filter(project=job.project, published=True, created_at__lte=job.created_at)
+    prompts = Prompt.objects.filter(
+        project=job.project, published=True, created_at__lte=job.created_at
+    )
     if job.recipe.get("unanswered"):
         prompts = prompts.exclude(candidates__job__lt=job.pk)
     split = job.recipe["split"]
@@ -59,7 +61,9 @@ def filled(job: Job) -> int:
 def versions(job: Job) -> list[ModelVersion]:
     """The versions that answer, the job's own first. Raises ModelVersion.DoesNotExist when one is gone."""
     names = dict.fromkeys(job.recipe.get("others", "").splitlines())
-    found = {version.name: version for version in registry.visible(job.project).filter(name__in=names)}
+    found = {
+        version.name: version for version in registry.visible(job.project).filter(name__in=names)
+    }
     for name in names:
         if name not in found:
             raise ModelVersion.DoesNotExist(f"There is no model version named {name}")
@@ -89,9 +93,13 @@ def _groups(job: Job) -> Iterator[list[Prompt]]:
 
 def _unfilled(job: Job, prompts: list[Prompt], dealt: list[ModelVersion]) -> Iterator[list[Slot]]:
     """Each prompt's empty slots."""
-    have = set(Candidate.objects.filter(job=job, prompt__in=prompts).values_list("prompt_id", "slot"))
+    have = set(
+        Candidate.objects.filter(job=job, prompt__in=prompts).values_list("prompt_id", "slot")
+    )
     for prompt in prompts:
-        slots = [Slot(prompt, number, _dealt(dealt, prompt, number)) for number in range(job.recipe["k"])]
+        slots = [
+            Slot(prompt, number, _dealt(dealt, prompt, number)) for number in range(job.recipe["k"])
+        ]
         yield [slot for slot in slots if (prompt.pk, slot.number) not in have]
 
 
@@ -103,7 +111,9 @@ def _dealt(versions: list[ModelVersion], prompt: Prompt, number: int) -> ModelVe
 def marked(job: Job, drawn: list[tuple[Slot, Answer]]) -> list[tuple[Slot, Answer]]:
     """What was drawn, by prompt and slot; a text that its prompt has already, or on a lower slot here, is a duplicate."""
     prompts = {slot.prompt.pk for slot, _ in drawn}
-    seen = set(Candidate.objects.filter(job=job, prompt__in=prompts).values_list("prompt_id", "text"))
+    seen = set(
+        Candidate.objects.filter(job=job, prompt__in=prompts).values_list("prompt_id", "text")
+    )
     result = []
     for slot, answer in sorted(drawn, key=lambda pair: (pair[0].prompt.pk, pair[0].number)):
         said = (slot.prompt.pk, _storable(answer)["text"])
@@ -116,7 +126,10 @@ def marked(job: Job, drawn: list[tuple[Slot, Answer]]) -> list[tuple[Slot, Answe
 def add(job: Job, slots: list[Slot], answers: list[Answer]) -> None:
     """Keep a batch of answers, and publish the tasks of the prompts that it completes. Twice is harmless."""
     filled = zip(slots, answers, strict=True)
-    writer = {version: _writer(job, version) for version in {slot.version or job.model_version for slot in slots}}
+    writer = {
+        version: _writer(job, version)
+        for version in {slot.version or job.model_version for slot in slots}
+    }
     Candidate.objects.bulk_create(
         (
             Candidate(
@@ -156,13 +169,16 @@ def build_tasks(job: Job, prompt_ids: Iterable[int]) -> None:
     )
     overlap = job.project.overlap
     tasks = RankingTask.objects.bulk_create(
-        RankingTask(project=job.project, prompt_id=pk, job=job, overlap=overlap, priority=job.priority)
+        RankingTask(
+            project=job.project, prompt_id=pk, job=job, overlap=overlap, priority=job.priority
+        )
         for pk in complete
     )
     by_prompt = {task.prompt_id: task.pk for task in tasks}
     answers = Candidate.objects.filter(job=job, prompt__in=by_prompt).values_list("prompt_id", "pk")
     through = RankingTask.candidates.through
     through.objects.bulk_create(
-        through(rankingtask_id=by_prompt[prompt], candidate_id=candidate) for prompt, candidate in answers
+        through(rankingtask_id=by_prompt[prompt], candidate_id=candidate)
+        for prompt, candidate in answers
     )
     publish(RankingTask.objects.filter(pk__in=by_prompt.values()))

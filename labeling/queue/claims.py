@@ -38,7 +38,9 @@ class LeaseLost(Exception):
     """The lease ran out and the place went to someone else; the draft is kept."""
 
     def __init__(self):
-        super().__init__(_("The lease ran out, and the place went to someone else: take the next task."))
+        super().__init__(
+            _("The lease ran out, and the place went to someone else: take the next task.")
+        )
 
 
 def next_for(membership: Membership) -> Assignment | None:
@@ -62,7 +64,9 @@ def current(project: Project, labeler: User) -> Assignment | None:
 
 def held_by(project, labeler, at) -> QuerySet[Assignment]:
     """The unexpired leases of this labeler: the one at hand first, one leased ahead last."""
-    held = Assignment.objects.filter(labeler=labeler, project=project, state=State.LEASED, leased_until__gte=at)
+    held = Assignment.objects.filter(
+        labeler=labeler, project=project, state=State.LEASED, leased_until__gte=at
+    )
     return held.order_by("ahead", F("undone_at").desc(nulls_last=True), "pk")
 
 
@@ -103,7 +107,9 @@ def from_a_position(verb):
 @transaction.atomic
 def _claim_once(membership: Membership) -> Assignment | None:
     lock_if_working(membership)
-    again = _held_ids(membership.project_id, membership.user_id, now())  # two tabs that ask at once get the one lease
+    again = _held_ids(
+        membership.project_id, membership.user_id, now()
+    )  # two tabs that ask at once get the one lease
     return Assignment.objects.get(pk=again[0][0]) if again else _lease_next(membership)
 
 
@@ -143,7 +149,9 @@ def _lease_next(membership: Membership, ahead: bool = False) -> Assignment | Non
     refuse_beyond_daily_limit(project, labeler, at_hand=int(ahead))
     position, looked = _position(project.pk, labeler.pk)
     find = _find[key(project), labeler.sensitive]
-    found = find(labeler.pk, project.pk, looked) or find(labeler.pk, project.pk, QueuePosition.FRONT)
+    found = find(labeler.pk, project.pk, looked) or find(
+        labeler.pk, project.pk, QueuePosition.FRONT
+    )
     if not found:
         return None
     gold = _gold_instead(membership)
@@ -152,7 +160,9 @@ def _lease_next(membership: Membership, ahead: bool = False) -> Assignment | Non
     [(task, place, first)] = found
     assignment = _lease(task, project, labeler, ahead)
     if assignment is not None:
-        _move(position, place if place == first else first - 1)  # what was passed over may stay open
+        _move(
+            position, place if place == first else first - 1
+        )  # what was passed over may stay open
     return assignment
 
 
@@ -180,7 +190,11 @@ def _gold_instead(membership: Membership) -> int | None:
     the keys. Only in place of one: where nothing else is open, what came by looking again would be known for gold.
     """
     project = membership.project
-    if not project.gold_share or membership.role == Membership.Role.ADMIN or not drawn(project.gold_share):
+    if (
+        not project.gold_share
+        or membership.role == Membership.Role.ADMIN
+        or not drawn(project.gold_share)
+    ):
         return None
     gold = _gold_for(membership.user, project).select_for_update(skip_locked=True, no_key=True)
     return gold.values_list("pk", flat=True).first()
@@ -199,7 +213,9 @@ def _gold_for(labeler: User, project: Project) -> QuerySet[RankingTask]:
 
 
 def _unseen(labeler) -> Exists:
-    return ~Exists(Assignment.objects.filter(task=OuterRef("pk"), labeler=labeler, state__in=Assignment.OVER))
+    return ~Exists(
+        Assignment.objects.filter(task=OuterRef("pk"), labeler=labeler, state__in=Assignment.OVER)
+    )
 
 
 def _harmless() -> Exact:
@@ -228,7 +244,11 @@ def _first(order: str, willing: bool) -> composed:
     return composed(first)
 
 
-_find = {(order, willing): _first(order, willing) for order in ("turn", "sort_key") for willing in (False, True)}
+_find = {
+    (order, willing): _first(order, willing)
+    for order in ("turn", "sort_key")
+    for willing in (False, True)
+}
 
 
 @transaction.atomic
@@ -237,20 +257,29 @@ def _others_have_decided(membership: Membership) -> bool:
     if not connection.features.has_select_for_update_skip_locked:
         return False  # writers queue for the database: nothing was passed over
     project = membership.project
-    tasks = _open_to(membership.user, project, QueuePosition.FRONT, key(project), membership.user.sensitive)
+    tasks = _open_to(
+        membership.user, project, QueuePosition.FRONT, key(project), membership.user.sensitive
+    )
     return tasks.select_for_update().first() is not None
 
 
 def _lease(task: int, project: Project, labeler: User, ahead: bool = False) -> Assignment | None:
     """A place on the locked task. A lease that expired or was given back left a row: it is used again, with its draft."""
     rows = _places(task)
-    earlier = next(((pk, state) for pk, theirs, state, _place in rows if theirs == labeler.pk), None)
+    earlier = next(
+        ((pk, state) for pk, theirs, state, _place in rows if theirs == labeler.pk), None
+    )
     if earlier and earlier[1] in Assignment.OVER:
         return None  # submitted or skipped late, while this waited for the task
     place = _take_place(task, rows)
     if place is None:
         return None
-    lease = {"state": State.LEASED, "place": place, "leased_until": _from_now(project), "ahead": ahead}
+    lease = {
+        "state": State.LEASED,
+        "place": place,
+        "leased_until": _from_now(project),
+        "ahead": ahead,
+    }
     if earlier is None:
         return _new(task, project, labeler, lease)
     Assignment.objects.filter(pk=earlier[0]).update(ended_at=None, undone_at=None, **lease)
@@ -272,7 +301,11 @@ def _new(task: int, project: Project, labeler: User, lease: dict) -> Assignment:
 @composed
 def _answers(task):
     """With the prompt beside each: it is short, and a query of its own takes longer."""
-    return Candidate.objects.filter(tasks=task).order_by("pk").values_list("pk", "text", "prompt__messages")
+    return (
+        Candidate.objects.filter(tasks=task)
+        .order_by("pk")
+        .values_list("pk", "text", "prompt__messages")
+    )
 
 
 @composed
@@ -282,7 +315,9 @@ def _places(task):
 
 @composed
 def _take_one(task):
-    return update(RankingTask.objects.filter(pk=task, free_places__gt=0), free_places=F("free_places") - 1)
+    return update(
+        RankingTask.objects.filter(pk=task, free_places__gt=0), free_places=F("free_places") - 1
+    )
 
 
 def _take_place(task: int, rows: list[tuple]) -> int | None:
@@ -334,25 +369,35 @@ def what_else(membership: Membership) -> dict:
     project, labeler = membership.project, membership.user
     held = held_by_others(membership)
     sensitive = _open_to(labeler, project, QueuePosition.FRONT, key(project), willing=True)
-    return held | {"sensitive": not labeler.sensitive and sensitive.filter(prompt__sensitive=True).exists()}
+    return held | {
+        "sensitive": not labeler.sensitive and sensitive.filter(prompt__sensitive=True).exists()
+    }
 
 
 def held_by_others(membership: Membership) -> dict:
     """How many tasks others hold just now, and when the first of them may come back. A gold one brings nothing back."""
-    held = Assignment.objects.filter(project=membership.project, state=State.LEASED).exclude(task__purpose=Purpose.GOLD)
-    return held.exclude(labeler=membership.user).aggregate(others=Count("pk"), free_at=Min("leased_until"))
+    held = Assignment.objects.filter(project=membership.project, state=State.LEASED).exclude(
+        task__purpose=Purpose.GOLD
+    )
+    return held.exclude(labeler=membership.user).aggregate(
+        others=Count("pk"), free_at=Min("leased_until")
+    )
 
 
 def renew(assignment: Assignment) -> None:
     """The labeler is still at it: this lease runs from now, and so does that of the task that comes after it."""
-    theirs = Assignment.objects.filter(labeler=assignment.labeler_id, project=assignment.project_id, state=State.LEASED)
+    theirs = Assignment.objects.filter(
+        labeler=assignment.labeler_id, project=assignment.project_id, state=State.LEASED
+    )
     theirs.update(leased_until=_from_now(assignment.project))
 
 
 def save_draft(assignment: Assignment, draft: dict) -> bool:
     """Keep what is typed so far and run the lease from now; also after the lease ran out. False once it was submitted."""
     this, fields = Assignment.objects.filter(pk=assignment.pk), {"draft": draft, "draft_at": now()}
-    held = this.filter(state=State.LEASED).update(leased_until=_from_now(assignment.project), **fields)
+    held = this.filter(state=State.LEASED).update(
+        leased_until=_from_now(assignment.project), **fields
+    )
     return bool(held or this.exclude(state=State.SUBMITTED).update(**fields))
 
 
@@ -363,7 +408,9 @@ def skip(assignment: Assignment, reason: str) -> None:
     held = _give_up(assignment, State.SKIPPED, skip_reason=reason[:200])
     late = {"state": State.SKIPPED, "skip_reason": reason[:200], "ended_at": now()}
     if held or over.update(**late):  # the place of a late one was freed before
-        audit.record(assignment.labeler, "skip", assignment, assignment.project, reason=reason[:200])
+        audit.record(
+            assignment.labeler, "skip", assignment, assignment.project, reason=reason[:200]
+        )
         set_aside.if_skipped_enough(assignment.task_id)
 
 

@@ -42,7 +42,10 @@ def refuse_beyond_daily_limit(project: Project, labeler: User, at_hand: int) -> 
     if done.count() + at_hand >= project.daily_limit:
         said = {"limit": project.daily_limit, "when": date_format(localtime(ends), "j M, H:i")}
         raise NotWorking(
-            _("You have reached this project's limit of %(limit)d a day. The next task comes on %(when)s.") % said
+            _(
+                "You have reached this project's limit of %(limit)d a day. The next task comes on %(when)s."
+            )
+            % said
         )
 
 

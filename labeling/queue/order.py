@@ -27,7 +27,9 @@ def line_up(tasks) -> None:
 
     Who has looked beyond such a place looks again from there: an urgent task is the next one for everybody.
     """
-    tasks = tasks.exclude(purpose=RankingTask.Purpose.GOLD)  # has no place in the order, also when it is put back
+    tasks = tasks.exclude(
+        purpose=RankingTask.Purpose.GOLD
+    )  # has no place in the order, also when it is put back
     tasks.update(sort_key=F("priority") * RankingTask.PRIORITY + F("pk"))
     firsts = tasks.order_by().values("project").annotate(first=Min("sort_key"))
     for project, first in firsts.values_list("project", "first"):

@@ -22,7 +22,11 @@ def skips(task: RankingTask) -> QuerySet[Assignment]:
 
 def if_skipped_enough(task_id: int) -> None:
     """Set the task aside once as many people have skipped it as the project says. Runs in the transaction of a skip."""
-    task = RankingTask.objects.select_for_update(of=("self",)).select_related("project").get(pk=task_id)
+    task = (
+        RankingTask.objects.select_for_update(of=("self",))
+        .select_related("project")
+        .get(pk=task_id)
+    )
     count = skips(task).count()
     if task.state == State.OPEN and count >= task.project.skips_to_set_aside:
         RankingTask.objects.filter(pk=task.pk).update(state=State.SET_ASIDE, sort_key=None)

@@ -24,7 +24,9 @@ def pair_agreement(first: Sequence[int], second: Sequence[int]) -> tuple[int, in
 
 def task_agreement(rankings: Iterable[Sequence[int]]) -> tuple[int, int]:
     """(agreed, compared) summed over all pairs of judges of one task."""
-    totals = [pair_agreement(a, b) for a, b in combinations([ranks for ranks in rankings if ranks], 2)]
+    totals = [
+        pair_agreement(a, b) for a, b in combinations([ranks for ranks in rankings if ranks], 2)
+    ]
     return sum(agreed for agreed, _ in totals), sum(compared for _, compared in totals)
 
 
@@ -64,7 +66,11 @@ def ratio(counts: Sequence[tuple[float, float]]) -> float:
 
 
 def interval(
-    groups: Sequence, statistic: Callable[[Sequence], float] = ratio, *, draws: int = 2000, seed: int = 0
+    groups: Sequence,
+    statistic: Callable[[Sequence], float] = ratio,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """95 % percentile bootstrap interval of `statistic`, resampling whole groups (prompts), not their pairs.
 

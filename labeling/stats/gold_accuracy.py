@@ -24,7 +24,11 @@ class Gold:
 
     def add(self, key: Ranks, ranks: Ranks) -> None:
         agreed, pairs = with_key(key, ranks)
-        self.judged, self.agreed, self.pairs = self.judged + 1, self.agreed + agreed, self.pairs + pairs
+        self.judged, self.agreed, self.pairs = (
+            self.judged + 1,
+            self.agreed + agreed,
+            self.pairs + pairs,
+        )
 
 
 def with_key(key: Ranks, ranks: Ranks) -> tuple[float, int]:

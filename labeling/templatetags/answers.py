@@ -46,10 +46,14 @@ def answer_card(context: template.Context, answer) -> SafeString:
 
 
 def _text(answer) -> SafeString:
-    set_ = format_html(TEXT, answer.letter, answer.html or format_html(EMPTY, _("This answer is empty.")))
+    set_ = format_html(
+        TEXT, answer.letter, answer.html or format_html(EMPTY, _("This answer is empty."))
+    )
     if not answer.source:
         return set_
-    return set_ + format_html(WRITTEN, answer.letter, markdown.lost_break(answer.source), answer.source)
+    return set_ + format_html(
+        WRITTEN, answer.letter, markdown.lost_break(answer.source), answer.source
+    )
 
 
 @lru_cache(maxsize=2000)
@@ -57,6 +61,11 @@ def _around(said: tuple, rules: tuple, k: int, caps: tuple, _language: str) -> t
     """The HTML before the text and after it. What the template reads is an argument, or it would be kept for others."""
     context = dict(zip(("letter", "rank", "rating", "flags", "error"), said, strict=True))
     context |= dict(zip(("ordinals", "ratings", "vocabulary"), rules, strict=True))
-    context |= dict(zip(("compare_key", "flags_key"), caps, strict=True)) | {"k": k, "text": mark_safe(HERE)}
-    before, _here, after = render_to_string("labeling/judging/_answer.html", context).partition(HERE)
+    context |= dict(zip(("compare_key", "flags_key"), caps, strict=True)) | {
+        "k": k,
+        "text": mark_safe(HERE),
+    }
+    before, _here, after = render_to_string("labeling/judging/_answer.html", context).partition(
+        HERE
+    )
     return before, after

@@ -17,7 +17,9 @@ register = template.Library()
 def options(values: Iterable[tuple], chosen) -> SafeString:
     """The options of a select for (value, name)."""
     html = '<option value="{}"{}>{}</option>'
-    return format_html_join("", html, ((value, " selected" * (value == chosen), name) for value, name in values))
+    return format_html_join(
+        "", html, ((value, " selected" * (value == chosen), name) for value, name in values)
+    )
 
 
 @register.simple_tag
@@ -32,4 +34,6 @@ def chips(field: str, values: Iterable[tuple], chosen: Collection) -> SafeString
 def scale(field: str, values: Iterable, chosen) -> SafeString:
     """A radio button for each value."""
     html = '<label><input type="radio" name="{}" value="{}"{}><span>{}</span></label>'
-    return format_html_join("", html, ((field, value, " checked" * (value == chosen), value) for value in values))
+    return format_html_join(
+        "", html, ((field, value, " checked" * (value == chosen), value) for value in values)
+    )

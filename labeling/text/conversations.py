@@ -37,7 +37,9 @@ class Entry:
     line: int | str = 0  # of the file, from 1
     lead: str = ""  # what the form of the file puts before each answer, none of its text
     answers: list[dict] = field(default_factory=list)  # {"text", "model"}
-    judgments: list[dict] = field(default_factory=list)  # {"judge", "ranks"}: one of each answer; None: all bad
+    judgments: list[dict] = field(
+        default_factory=list
+    )  # {"judge", "ranks"}: one of each answer; None: all bad
 
     @property
     def digest(self) -> str:
@@ -93,7 +95,11 @@ def split_of(entry: Entry) -> str:
 
 def author_key(author: str) -> str:
     """What is stored of an author: a hash salted with the installation's secret, or nothing."""
-    return salted_hmac("author", author, secret=settings.SECRET_KEY, algorithm="sha256").hexdigest() if author else ""
+    return (
+        salted_hmac("author", author, secret=settings.SECRET_KEY, algorithm="sha256").hexdigest()
+        if author
+        else ""
+    )
 
 
 def as_stored(text: str) -> str:

@@ -43,7 +43,9 @@ def _coloured(kind, text: str) -> str:
 
 # Raw HTML is escaped, a picture becomes a link, and there are no link definitions (each use repeats their address).
 _markdown = (
-    MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": NESTING, "highlight": highlight})
+    MarkdownIt(
+        "commonmark", {"html": False, "breaks": True, "maxNesting": NESTING, "highlight": highlight}
+    )
     .enable(["table", "strikethrough"])
     .disable(["image", "reference"])
 )
@@ -65,7 +67,9 @@ _cleaner = nh3.Cleaner(
 
 def render(text: str) -> SafeString:
     """The text as HTML; as plain text where Markdown would be too long or too deeply nested."""
-    text = text.encode(errors="replace").decode()  # half a surrogate pair can be neither parsed nor sent
+    text = text.encode(
+        errors="replace"
+    ).decode()  # half a surrogate pair can be neither parsed nor sent
     if len(text) > LONGEST:
         return plain(text)
     tokens = _markdown.parse(text)

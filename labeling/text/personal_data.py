@@ -23,7 +23,10 @@ def _is_card(found: str) -> bool:
 def _is_iban(found: str) -> bool:
     """ISO 13616: the country and check digits put last, letters counted from 10, the remainder by 97 is 1."""
     letters = re.sub(r"\s", "", found).upper()
-    return 15 <= len(letters) <= 34 and int("".join(str(int(c, 36)) for c in letters[4:] + letters[:4])) % 97 == 1
+    return (
+        15 <= len(letters) <= 34
+        and int("".join(str(int(c, 36)) for c in letters[4:] + letters[:4])) % 97 == 1
+    )
 
 
 def _is_phone(found: str) -> bool:
@@ -68,5 +71,7 @@ def mask(text: str) -> str:
     if not _HINT.search(text):
         return text
     for name, pattern, certain in PATTERNS:
-        text = pattern.sub(lambda found, name=name, certain=certain: name if certain(found[0]) else found[0], text)
+        text = pattern.sub(
+            lambda found, name=name, certain=certain: name if certain(found[0]) else found[0], text
+        )
     return text

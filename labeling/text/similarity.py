@@ -38,7 +38,9 @@ def sketch(text: str) -> np.ndarray | None:
 
 
 def bands(values: np.ndarray) -> list[int]:
-    return [_number(b"near", n, values[n * WIDTH : (n + 1) * WIDTH].tobytes()) for n in range(BANDS)]
+    return [
+        _number(b"near", n, values[n * WIDTH : (n + 1) * WIDTH].tobytes()) for n in range(BANDS)
+    ]
 
 
 def beginning(text: str) -> int | None:

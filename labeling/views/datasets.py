@@ -23,17 +23,23 @@ MADE = Count("models_made", distinct=True) + Count("jobs_reading__model_made", d
 
 
 def of_project(project: Project):
-    return Dataset.objects.filter(project=project).select_related("job__requested_by", "project", "successor")
+    return Dataset.objects.filter(project=project).select_related(
+        "job__requested_by", "project", "successor"
+    )
 
 
 @member(*READERS)
 @require_GET
 def dataset_list(request: HttpRequest) -> HttpResponse:
     freezing = Job.objects.filter(
-        project=request.project, kind=Job.Kind.FREEZE, state__in=[Job.State.QUEUED, Job.State.RUNNING]
+        project=request.project,
+        kind=Job.Kind.FREEZE,
+        state__in=[Job.State.QUEUED, Job.State.RUNNING],
     )
     found = of_project(request.project).annotate(models=MADE).order_by("-pk")
-    return render(request, "labeling/exports/datasets.html", {"datasets": found, "freezing": freezing})
+    return render(
+        request, "labeling/exports/datasets.html", {"datasets": found, "freezing": freezing}
+    )
 
 
 @member(*READERS)
@@ -46,10 +52,18 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
         "models": datasets.learned_from(one).select_related("job"),
         "formats": downloads.offered(one),
         "splits": [(split, one.counts["splits"][split]) for split in dataset_card.splits(one)],
-        "figures": [(name, one.counts[name]) for name in ("agreement", "ties", "longer_wins") if name in one.counts],
+        "figures": [
+            (name, one.counts[name])
+            for name in ("agreement", "ties", "longer_wins")
+            if name in one.counts
+        ],
         "plots": dataset_card.plots(one).values(),
-        "query": [(name, value) for name, value in one.query.items() if name not in dataset_card.HIDDEN],
-        "snippet": "\n".join(dataset_card.snippet(one, f"{request.project.slug}-{one.short}-folder")),
+        "query": [
+            (name, value) for name, value in one.query.items() if name not in dataset_card.HIDDEN
+        ],
+        "snippet": "\n".join(
+            dataset_card.snippet(one, f"{request.project.slug}-{one.short}-folder")
+        ),
     }
     return render(request, "labeling/exports/dataset.html", context)
 
@@ -77,11 +91,15 @@ def freeze(request: HttpRequest) -> HttpResponse:
     form = FreezeForm(request.project, request.POST or None, names=names)
     if request.method == "POST" and form.is_valid() and "look" not in request.POST:
         key = form.cleaned_data["key"]
-        result, _new = idempotency.once(request.user, key, lambda: {"job": form.request(request.user).pk})
+        result, _new = idempotency.once(
+            request.user, key, lambda: {"job": form.request(request.user).pk}
+        )
         return after_start(request, result["job"])
     shown = forms.preview(request.project, forms.recipe_of(form), names)
     status = 422 if form.errors else 200
-    return render(request, "labeling/exports/freeze.html", {"form": form, "preview": shown}, status=status)
+    return render(
+        request, "labeling/exports/freeze.html", {"form": form, "preview": shown}, status=status
+    )
 
 
 @member(*READERS)

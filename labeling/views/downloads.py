@@ -42,7 +42,12 @@ def dataset_download(request: HttpRequest, pk: int) -> HttpResponse:
             return as_asked(request, one, recipe)
         datasets.refuse_withdrawn(one)
     except datasets.Withheld as error:
-        return render(request, "labeling/exports/withheld.html", {"dataset": one, "reason": str(error)}, status=410)
+        return render(
+            request,
+            "labeling/exports/withheld.html",
+            {"dataset": one, "reason": str(error)},
+            status=410,
+        )
     if request.method == "POST":  # a second one finds the job of the first
         downloads.request(request.user, one, recipe)
         return redirect(request.get_full_path())
@@ -50,7 +55,9 @@ def dataset_download(request: HttpRequest, pk: int) -> HttpResponse:
     if job and request.htmx:
         return HttpResponse(status=204)
     context = {"dataset": one, "job": job, "name": downloads.name_of(one, recipe)}
-    response = render(request, "labeling/exports/download_wait.html", context, status=202 if job else 409)
+    response = render(
+        request, "labeling/exports/download_wait.html", context, status=202 if job else 409
+    )
     response["Retry-After"] = "5"
     return response
 
@@ -58,7 +65,9 @@ def dataset_download(request: HttpRequest, pk: int) -> HttpResponse:
 def asked_or_404(one: Dataset, request: HttpRequest) -> RenderRecipe:
     """`?format=trl.parquet`: the format, and after a dot what file it comes in."""
     format, _dot, file = request.GET.get("format", "rows").partition(".")
-    said = {name: request.GET[name] for name in ("split", "pairs", "judged") if request.GET.get(name)}
+    said = {
+        name: request.GET[name] for name in ("split", "pairs", "judged") if request.GET.get(name)
+    }
     said |= {"metadata": True} if request.GET.get("metadata") else {}
     try:
         return downloads.choose(one, format, file, **said)
@@ -88,7 +97,9 @@ def as_asked(request: HttpRequest, one: Dataset, recipe: RenderRecipe) -> HttpRe
     return served(request, file, downloads.name_of(one, recipe), CONTENT_TYPES[recipe.file], place)
 
 
-def served(request: HttpRequest, file: Path, name: str, content_type: str, slot: IO | None = None) -> HttpResponse:
+def served(
+    request: HttpRequest, file: Path, name: str, content_type: str, slot: IO | None = None
+) -> HttpResponse:
     """The file, or the range of it that is asked for. Already as compressed as it is to be, or ranges would not fit."""
     etag = f'"{file.stem}-{file.stat().st_size:x}"'
     headers = {
@@ -130,7 +141,9 @@ def dataset_key(request: HttpRequest, pk: int) -> HttpResponse:
     table = csv.writer(text)
     table.writerow(["labeler", "name", "e-mail"])
     table.writerows([cell(value) for value in row] for row in labeler_key.export(request.user, one))
-    headers = {"Content-Disposition": f'attachment; filename="{request.project.slug}-{one.short}-labelers.csv"'}
+    headers = {
+        "Content-Disposition": f'attachment; filename="{request.project.slug}-{one.short}-labelers.csv"'
+    }
     return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)
 
 
@@ -139,8 +152,12 @@ def dataset_key(request: HttpRequest, pk: int) -> HttpResponse:
 def job_answers(request: HttpRequest, pk: int) -> HttpResponse:
     """A sampling job's answers, one line each."""
     job = get_object_or_404(Job, project=request.project, pk=pk, kind=Job.Kind.SAMPLE)
-    headers = {"Content-Disposition": f'attachment; filename="{request.project.slug}-job-{job.pk}-answers.jsonl"'}
-    return StreamingHttpResponse(_lines(answers(job)), content_type="application/x-ndjson", headers=headers)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{request.project.slug}-job-{job.pk}-answers.jsonl"'
+    }
+    return StreamingHttpResponse(
+        _lines(answers(job)), content_type="application/x-ndjson", headers=headers
+    )
 
 
 def _lines(items: Iterator[dict]) -> Iterator[bytes]:
@@ -151,7 +168,11 @@ def _lines(items: Iterator[dict]) -> Iterator[bytes]:
 
 
 def answers(job: Job) -> Iterator[dict]:
-    sampled = Candidate.objects.filter(job=job).select_related("prompt", "model_version").order_by("prompt_id", "slot")
+    sampled = (
+        Candidate.objects.filter(job=job)
+        .select_related("prompt", "model_version")
+        .order_by("prompt_id", "slot")
+    )
     for one in sampled.iterator(chunk_size=500):
         yield {
             "prompt_id": one.prompt.digest,

@@ -26,12 +26,16 @@ class EraseForm(Keyed):
 @member(*ADMINS)
 def erase(request: HttpRequest, pk: int) -> HttpResponse:
     """Says what would go and which models learned from it, and does it when a reason is given."""
-    one = get_object_or_404(Membership.objects.select_related("user"), project=request.project, pk=pk)
+    one = get_object_or_404(
+        Membership.objects.select_related("user"), project=request.project, pk=pk
+    )
     form = EraseForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         return done(request, one, form)
     context = {"one": one, "form": form, "foreseen": erasure.foresee(request.project, one.user)}
-    return render(request, "labeling/project/erase.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "labeling/project/erase.html", context, status=422 if form.errors else 200
+    )
 
 
 def done(request: HttpRequest, one: Membership, form: EraseForm) -> HttpResponse:
@@ -40,8 +44,12 @@ def done(request: HttpRequest, one: Membership, form: EraseForm) -> HttpResponse
     messages.success(request, _("%(n)s rankings are erased.") % {"n": found.rankings})
     if found.datasets:
         names = ", ".join(dataset.short for dataset in found.datasets)
-        messages.warning(request, _("Withdrawn, and frozen anew without them: %(names)s.") % {"names": names})
+        messages.warning(
+            request, _("Withdrawn, and frozen anew without them: %(names)s.") % {"names": names}
+        )
     if found.models:
         names = ", ".join(version.name for version in found.models)
-        messages.warning(request, _("These models learned from what was erased: %(names)s.") % {"names": names})
+        messages.warning(
+            request, _("These models learned from what was erased: %(names)s.") % {"names": names}
+        )
     return redirect("members", request.project.slug)

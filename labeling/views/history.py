@@ -37,7 +37,12 @@ def history(request: HttpRequest) -> HttpResponse:
         one.says = said(one.ranking) if one.ranking else ""
         one.revisions = max(len(rankings) - 1, 0)  # what was undone is no revision
     query = urlencode({"q": asked}) + "&" if asked else ""
-    context = around(request) | {"page": page, "asked": asked, "query": query, "undo": undoable(request)}
+    context = around(request) | {
+        "page": page,
+        "asked": asked,
+        "query": query,
+        "undo": undoable(request),
+    }
     return render(request, "labeling/judging/history.html", context)
 
 
@@ -98,6 +103,8 @@ def _draft(assignment: Assignment, current: Ranking) -> dict:
     return assignment.draft if newer else form.typed_of(current)
 
 
-def _card(request: HttpRequest, assignment: Assignment, typed: dict, revisions: list[Ranking], **more) -> HttpResponse:
+def _card(
+    request: HttpRequest, assignment: Assignment, typed: dict, revisions: list[Ranking], **more
+) -> HttpResponse:
     earlier = [(one.created_at, said(one)) for one in revisions]
     return card(request, assignment, typed, revises=revisions[0].pk, earlier=earlier, **more)

@@ -75,7 +75,9 @@ def rank_ahead(request: HttpRequest, assignment_id: int) -> HttpResponse:
         ahead = None
     if ahead is None:
         return HttpResponse(status=204)
-    response = card(request, ahead, ahead.draft, ahead=True) if ahead.draft else fresh(request, ahead)
+    response = (
+        card(request, ahead, ahead.draft, ahead=True) if ahead.draft else fresh(request, ahead)
+    )
     response["Podium-Task"] = str(ahead.pk)
     return response
 
@@ -85,12 +87,17 @@ def rank_ahead(request: HttpRequest, assignment_id: int) -> HttpResponse:
 def rank_draft(request: HttpRequest, assignment_id: int) -> JsonResponse:
     """Keep what is typed so far; this also tells that the labeler is still at it."""
     assignment = own_or_404(request, assignment_id)
-    if "renew" in request.POST:  # nothing was typed: an older window must not write over a newer one's draft
+    if (
+        "renew" in request.POST
+    ):  # nothing was typed: an older window must not write over a newer one's draft
         claims.renew(assignment)
         return JsonResponse({"renewed": True})
     save = rankings.save_revision_draft if "revises" in request.POST else claims.save_draft
     kept = save(assignment, form.typed(request.POST, assignment))
-    return JsonResponse({"saved": now().isoformat()} if kept else {"error": "submitted"}, status=200 if kept else 409)
+    return JsonResponse(
+        {"saved": now().isoformat()} if kept else {"error": "submitted"},
+        status=200 if kept else 409,
+    )
 
 
 @member(*RANKERS)
@@ -99,7 +106,9 @@ def rank_skip(request: HttpRequest, assignment_id: int) -> HttpResponse:
     assignment = own_or_404(request, assignment_id)
     reason = form.skip_reason(request.POST)
     if not reason:
-        return card(request, assignment, assignment.draft, unskipped=_("Say why you skip it."), status=422)
+        return card(
+            request, assignment, assignment.draft, unskipped=_("Say why you skip it."), status=422
+        )
     claims.skip(assignment, reason)
     return go_on(request)
 
@@ -128,8 +137,14 @@ def rank_undo(request: HttpRequest) -> HttpResponse:
 def guidelines(request: HttpRequest) -> HttpResponse:
     """What good answers are, as the project's admins wrote it: a page, or the text alone for the dialog."""
     text = request.project.guidelines
-    template = "labeling/judging/_guidelines.html" if request.htmx else "labeling/judging/guidelines.html"
-    return render(request, template, {"project": request.project, "html": markdown.render(text) if text else ""})
+    template = (
+        "labeling/judging/_guidelines.html" if request.htmx else "labeling/judging/guidelines.html"
+    )
+    return render(
+        request,
+        template,
+        {"project": request.project, "html": markdown.render(text) if text else ""},
+    )
 
 
 def own_or_404(request: HttpRequest, assignment_id: int) -> Assignment:
@@ -155,7 +170,9 @@ def _next(request: HttpRequest) -> HttpResponse:
     try:
         assignment = claims.next_for(request.membership)
     except NotWorking as why:
-        return page(request, "labeling/judging/_empty.html", {"paused": str(why), "undo": undoable(request)})
+        return page(
+            request, "labeling/judging/_empty.html", {"paused": str(why), "undo": undoable(request)}
+        )
     if assignment is None:
         nothing = claims.what_else(request.membership) | {"undo": undoable(request)}
         return page(request, "labeling/judging/_empty.html", nothing)

@@ -29,7 +29,11 @@ def ring(request: HttpRequest) -> HttpResponse:
     """The loop as stations, what runs, and the versions that came of it."""
     jobs = of_project(request.project).order_by("-pk")
     live = list(jobs.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING])[:JOBS_SHOWN])
-    ended = list(jobs.exclude(pk__in=[job.pk for job in live])[: max(3, JOBS_SHOWN - len(live)) - len(live) // 2])
+    ended = list(
+        jobs.exclude(pk__in=[job.pk for job in live])[
+            : max(3, JOBS_SHOWN - len(live)) - len(live) // 2
+        ]
+    )
     context = {
         "ring": status.ring(request.project),
         "jobs": with_sparks(live + ended[:4]),

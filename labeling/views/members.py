@@ -41,12 +41,16 @@ def members(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "people": with_work(request.project),
-        "gold_tasks": RankingTask.objects.filter(project=request.project, purpose=RankingTask.Purpose.GOLD).count(),
+        "gold_tasks": RankingTask.objects.filter(
+            project=request.project, purpose=RankingTask.Purpose.GOLD
+        ).count(),
         "invitations": invitations.open_to(request.project),
         "roles": Role.choices,
         "newest": peers.NEWEST,
     }
-    return render(request, "labeling/project/members.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "labeling/project/members.html", context, status=422 if form.errors else 200
+    )
 
 
 def let_in(request: HttpRequest, form: MemberForm) -> HttpResponse:
@@ -56,7 +60,9 @@ def let_in(request: HttpRequest, form: MemberForm) -> HttpResponse:
     def verb() -> dict:
         email, role = form.cleaned_data["email"], form.cleaned_data["role"]
         if User.objects.filter(email=email.lower()).exists():
-            return {"membership": projects.add_member(request.user, request.project, email, role).pk}
+            return {
+                "membership": projects.add_member(request.user, request.project, email, role).pk
+            }
         invitation, token = invitations.invite(request.user, email, request.project, role)
         shown.append(token)
         return {"invitation": invitation.pk}
@@ -72,7 +78,9 @@ def with_work(project: Project) -> list[Membership]:
 
     That is with the answer keys and with the others, in a constant number of queries.
     """
-    done = Ranking.objects.filter(task__project=project, current=True, labeler__isnull=False).values("labeler")
+    done = Ranking.objects.filter(
+        task__project=project, current=True, labeler__isnull=False
+    ).values("labeler")
     work = {row["labeler"]: row for row in done.annotate(count=Count("pk"), last=Max("created_at"))}
     against_keys, with_others = gold.figures(project), peers.figures(project)
     people = list(project.memberships.select_related("user").order_by("role", "user__email"))
@@ -84,7 +92,9 @@ def with_work(project: Project) -> list[Membership]:
 
 
 def membership(request: HttpRequest, pk: int) -> Membership:
-    return get_object_or_404(Membership.objects.select_related("user", "project"), project=request.project, pk=pk)
+    return get_object_or_404(
+        Membership.objects.select_related("user", "project"), project=request.project, pk=pk
+    )
 
 
 @member(*ADMINS)
@@ -147,4 +157,9 @@ def settings(request: HttpRequest) -> HttpResponse:
         projects.change(request.user, request.project, **form.cleaned_data)
         messages.success(request, _("The settings are saved."))
         return redirect("settings", request.project.slug)
-    return render(request, "labeling/project/settings.html", {"form": form}, status=422 if form.errors else 200)
+    return render(
+        request,
+        "labeling/project/settings.html",
+        {"form": form},
+        status=422 if form.errors else 200,
+    )

@@ -39,7 +39,9 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
         "line": line,
         "rankings": rankings_in(line + judges),
         "children": with_figures(list(shown(request.project).filter(parent=version))),
-        "answers": Candidate.objects.filter(model_version=version, prompt__project=request.project).count(),
+        "answers": Candidate.objects.filter(
+            model_version=version, prompt__project=request.project
+        ).count(),
         "final": final_table(version.job) if version.job else [],
         "recipe": recipe_rows(version.job) if version.job else [],
         "is_champion": version.aliases.filter(project=request.project, name="champion").exists(),
@@ -51,12 +53,20 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
 
 def moves(project: Project):
     """The newest promotions."""
-    return AuditEvent.objects.filter(project=project, verb="promote").select_related("actor").order_by("-pk")[:10]
+    return (
+        AuditEvent.objects.filter(project=project, verb="promote")
+        .select_related("actor")
+        .order_by("-pk")[:10]
+    )
 
 
 def previous_champion(project: Project, version: ModelVersion) -> ModelVersion | None:
     """What was champion before this version became it: promoting it again is the undo."""
     last = AuditEvent.objects.filter(project=project, verb="promote").order_by("-pk").first()
-    if last is None or last.data.get("version") != version.name or last.data.get("before") in (None, version.name):
+    if (
+        last is None
+        or last.data.get("version") != version.name
+        or last.data.get("before") in (None, version.name)
+    ):
         return None
     return registry.policies(project).filter(name=last.data["before"]).first()

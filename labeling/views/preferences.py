@@ -34,7 +34,8 @@ def rank_keys(request: HttpRequest) -> HttpResponse:
     problems = {}
     if request.method == "POST":
         chosen = {
-            name: request.POST.get(name, "").strip().lower() or verb.key for name, verb in shortcuts.VERBS.items()
+            name: request.POST.get(name, "").strip().lower() or verb.key
+            for name, verb in shortcuts.VERBS.items()
         }
         problems = shortcuts.problems(chosen)
         if not problems:
@@ -42,5 +43,9 @@ def rank_keys(request: HttpRequest) -> HttpResponse:
             accounts.change(request.user, request.user, keys=own)
             messages.success(request, _("Your keys are saved."))
             return redirect("rank", request.project.slug)
-    fields = [(name, verb, chosen[name], problems.get(name)) for name, verb in shortcuts.VERBS.items()]
-    return render(request, "labeling/judging/keys.html", {"fields": fields}, status=422 if problems else 200)
+    fields = [
+        (name, verb, chosen[name], problems.get(name)) for name, verb in shortcuts.VERBS.items()
+    ]
+    return render(
+        request, "labeling/judging/keys.html", {"fields": fields}, status=422 if problems else 200
+    )

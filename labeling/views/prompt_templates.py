@@ -40,7 +40,9 @@ class FillForm(forms.Form):
         help_text=gettext_lazy("CSV: a line with the names of the slots, then a line for each prompt."),
     )  # fmt: skip
     file = forms.FileField(
-        label=gettext_lazy("Or a file"), required=False, help_text=gettext_lazy("CSV, JSON Lines or Parquet.")
+        label=gettext_lazy("Or a file"),
+        required=False,
+        help_text=gettext_lazy("CSV, JSON Lines or Parquet."),
     )
     split = forms.ChoiceField(
         label=gettext_lazy("Split"), choices=SPLITS, required=False, initial=Prompt.Split.TRAIN,
@@ -51,7 +53,9 @@ class FillForm(forms.Form):
         file = self.cleaned_data["file"]
         if file and file.size > settings.UPLOAD_LIMIT:
             limit = filesizeformat(settings.UPLOAD_LIMIT)
-            raise forms.ValidationError(_("The file is larger than %(limit)s: split it.") % {"limit": limit})
+            raise forms.ValidationError(
+                _("The file is larger than %(limit)s: split it.") % {"limit": limit}
+            )
         return file
 
     def clean(self) -> dict:
@@ -59,7 +63,11 @@ class FillForm(forms.Form):
         cleaned = super().clean()
         if self.errors:
             return cleaned
-        content = cleaned["file"].read() if cleaned["file"] else cleaned["table"].strip().encode(errors="replace")
+        content = (
+            cleaned["file"].read()
+            if cleaned["file"]
+            else cleaned["table"].strip().encode(errors="replace")
+        )
         try:
             cleaned["rows"] = prompt_templates.table(content)
         except Refused as why:
@@ -74,14 +82,25 @@ def templates(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             result, _new = idempotency.once(
-                request.user, form.cleaned_data["key"], lambda: {"template": create(request, form).pk}
+                request.user,
+                form.cleaned_data["key"],
+                lambda: {"template": create(request, form).pk},
             )
             return redirect("template", request.project.slug, result["template"])
         except Refused as why:
             form.add_error(why.field, str(why))
-    found = PromptTemplate.objects.filter(project=request.project).annotate(made=Count("rows")).order_by("name")
+    found = (
+        PromptTemplate.objects.filter(project=request.project)
+        .annotate(made=Count("rows"))
+        .order_by("name")
+    )
     context = {"form": form, "templates": found}
-    return render(request, "labeling/imports/prompt_templates.html", context, status=422 if form.errors else 200)
+    return render(
+        request,
+        "labeling/imports/prompt_templates.html",
+        context,
+        status=422 if form.errors else 200,
+    )
 
 
 def create(request: HttpRequest, form: TemplateForm) -> PromptTemplate:
@@ -97,22 +116,38 @@ def template(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid() and "make" in request.POST:
         # outside a receipt, whose transaction would hold up everybody else: the same rows again add nothing
         return told(
-            request, prompt_templates.make(request.user, one, form.cleaned_data["rows"], form.cleaned_data["split"])
+            request,
+            prompt_templates.make(
+                request.user, one, form.cleaned_data["rows"], form.cleaned_data["split"]
+            ),
         )
     rows = form.cleaned_data.get("rows") if form.is_bound and form.is_valid() else None
     found = prompt_templates.fill(one, rows) if rows else None
     slots = prompt_templates.slots(one.text)
     context = {"template": one, "slots": slots, "form": form, "found": found, "shown": SHOWN}
     context |= {"made": one.rows.count(), "kept": bool(found) and not form.cleaned_data["file"]}
-    return render(request, "labeling/imports/prompt_template.html", context, status=422 if form.errors else 200)
+    return render(
+        request,
+        "labeling/imports/prompt_template.html",
+        context,
+        status=422 if form.errors else 200,
+    )
 
 
 def told(request: HttpRequest, found: prompt_templates.Filled) -> HttpResponse:
-    made = ngettext("%(n)s prompt is made.", "%(n)s prompts are made.", found.new) % {"n": found.new}
+    made = ngettext("%(n)s prompt is made.", "%(n)s prompts are made.", found.new) % {
+        "n": found.new
+    }
     messages.success(request, made)
     if found.refused:
-        first = "; ".join(_("row %(place)s %(why)s") % {"place": p, "why": why} for p, why in found.refused[:SHOWN])
-        messages.warning(request, _("%(n)s rows were left out: %(first)s") % {"n": len(found.refused), "first": first})
+        first = "; ".join(
+            _("row %(place)s %(why)s") % {"place": p, "why": why}
+            for p, why in found.refused[:SHOWN]
+        )
+        messages.warning(
+            request,
+            _("%(n)s rows were left out: %(first)s") % {"n": len(found.refused), "first": first},
+        )
     return redirect("prompts", request.project.slug)
 
 
@@ -130,4 +165,6 @@ def template_delete(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def template_or_404(request: HttpRequest, pk: int) -> PromptTemplate:
-    return get_object_or_404(PromptTemplate.objects.select_related("project"), project=request.project, pk=pk)
+    return get_object_or_404(
+        PromptTemplate.objects.select_related("project"), project=request.project, pk=pk
+    )

@@ -30,7 +30,12 @@ def prompt_list(request: HttpRequest) -> HttpResponse:
     published = Prompt.objects.filter(project=request.project, published=True)
     asked = {name: request.GET.get(name, "") for name in ("q", "split", "use_case", "gold")}
     page = Paginator(chosen(published, **asked), PER_PAGE).get_page(request.GET.get("page"))
-    uses = published.exclude(use_case="").order_by("use_case").values_list("use_case", flat=True).distinct()
+    uses = (
+        published.exclude(use_case="")
+        .order_by("use_case")
+        .values_list("use_case", flat=True)
+        .distinct()
+    )
     count_answers(page.object_list)
     context = {
         "page": page,
@@ -39,12 +44,16 @@ def prompt_list(request: HttpRequest) -> HttpResponse:
         "uses": uses,
         "filtered": any(asked.values()),
         "query": "".join(f"{urlencode({name: value})}&" for name, value in asked.items() if value),
-        "set_aside": RankingTask.objects.filter(project=request.project, state=RankingTask.State.SET_ASIDE).count(),
+        "set_aside": RankingTask.objects.filter(
+            project=request.project, state=RankingTask.State.SET_ASIDE
+        ).count(),
     }
     return render(request, "labeling/prompts/prompts.html", context)
 
 
-def chosen(prompts: QuerySet[Prompt], q: str, split: str, use_case: str, gold: str) -> QuerySet[Prompt]:
+def chosen(
+    prompts: QuerySet[Prompt], q: str, split: str, use_case: str, gold: str
+) -> QuerySet[Prompt]:
     if q:
         prompts = prompts.filter(messages__icontains=as_stored(q))
     if split in Prompt.Split.values:
@@ -52,14 +61,18 @@ def chosen(prompts: QuerySet[Prompt], q: str, split: str, use_case: str, gold: s
     if use_case:
         prompts = prompts.filter(use_case=use_case)
     if gold:
-        prompts = prompts.filter(pk__in=RankingTask.objects.filter(purpose=RankingTask.Purpose.GOLD).values("prompt"))
+        prompts = prompts.filter(
+            pk__in=RankingTask.objects.filter(purpose=RankingTask.Purpose.GOLD).values("prompt")
+        )
     return prompts.order_by("pk")
 
 
 def count_answers(prompts) -> None:
     """Hang the number of answers on each prompt of a page: one query."""
     counted = Candidate.objects.filter(prompt__in=[prompt.pk for prompt in prompts])
-    answers = dict(counted.values_list("prompt").annotate(Count("pk")).values_list("prompt", "pk__count"))
+    answers = dict(
+        counted.values_list("prompt").annotate(Count("pk")).values_list("prompt", "pk__count")
+    )
     for prompt in prompts:
         prompt.answers = answers.get(prompt.pk, 0)
 
@@ -69,11 +82,17 @@ def count_answers(prompts) -> None:
 def prompt(request: HttpRequest, pk: int) -> HttpResponse:
     """A prompt with its answers, who wrote them and how they were ranked: for admins' eyes only."""
     one = get_object_or_404(Prompt, project=request.project, published=True, pk=pk)
-    judged = Ranking.objects.filter(current=True).select_related("labeler").prefetch_related("ranked")
+    judged = (
+        Ranking.objects.filter(current=True).select_related("labeler").prefetch_related("ranked")
+    )
     tasks = one.tasks.order_by("-pk").prefetch_related(
         with_skips(),
         Prefetch("rankings", judged, to_attr="judged"),
-        Prefetch("candidates", Candidate.objects.select_related("model_version").order_by("slot"), to_attr="shown"),
+        Prefetch(
+            "candidates",
+            Candidate.objects.select_related("model_version").order_by("slot"),
+            to_attr="shown",
+        ),
     )
     context = {
         "prompt": one,
@@ -88,7 +107,9 @@ def prompt(request: HttpRequest, pk: int) -> HttpResponse:
 @member(*ADMINS)
 @require_POST
 def prompt_sensitive(request: HttpRequest, pk: int) -> HttpResponse:
-    one = get_object_or_404(Prompt.objects.select_related("project"), project=request.project, published=True, pk=pk)
+    one = get_object_or_404(
+        Prompt.objects.select_related("project"), project=request.project, published=True, pk=pk
+    )
     order.mark_sensitive(request.user, one, bool(request.POST.get("sensitive")))
     return redirect("prompt", request.project.slug, pk)
 
@@ -103,7 +124,9 @@ def with_ranks(task):
 
 def with_names(tasks: list[RankingTask]) -> list[RankingTask]:
     """Hang on each imported judgment the name of who judged elsewhere: one query."""
-    imported = [judged for task in tasks for judged in task.judged if judged.kind == Ranking.Kind.IMPORTED]
+    imported = [
+        judged for task in tasks for judged in task.judged if judged.kind == Ranking.Kind.IMPORTED
+    ]
     names = ExternalLabeler.objects.in_bulk({judged.judge for judged in imported})
     for judged in imported:
         judged.by = names.get(judged.judge)
@@ -113,7 +136,9 @@ def with_names(tasks: list[RankingTask]) -> list[RankingTask]:
 def ranks_of(ranking: Ranking, candidate: int) -> list[int]:
     """The rank of one answer, counted as in sport: 1, 2, 2, 4."""
     ranks = {one.candidate_id: one.rank for one in ranking.ranked.all() if one.rank is not None}
-    return [1 + sum(rank < ranks[candidate] for rank in ranks.values())] if candidate in ranks else []
+    return (
+        [1 + sum(rank < ranks[candidate] for rank in ranks.values())] if candidate in ranks else []
+    )
 
 
 def loose(one: Prompt) -> QuerySet[Candidate]:
@@ -134,7 +159,9 @@ def upload(request: HttpRequest) -> HttpResponse:
         if not new:
             discard(form.path)
         return redirect("prompts-confirm", request.project.slug, result["job"])
-    return render(request, "labeling/imports/upload.html", {"form": form}, status=422 if form.errors else 200)
+    return render(
+        request, "labeling/imports/upload.html", {"form": form}, status=422 if form.errors else 200
+    )
 
 
 @member(*ADMINS)
@@ -150,7 +177,9 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
         )
         return redirect("prompts-confirm" if again else "job", request.project.slug, result["job"])
     context = looked_at(job) | {"form": form}
-    return render(request, "labeling/imports/confirm.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "labeling/imports/confirm.html", context, status=422 if form.errors else 200
+    )
 
 
 def looked_at(job: Job) -> dict:
@@ -183,7 +212,9 @@ def bad_rows(request: HttpRequest, pk: int) -> HttpResponse:
     if not path.is_file():
         raise Http404
     name = f"{request.project.slug}-job-{job.pk}-bad-rows.jsonl"
-    return FileResponse(open(path, "rb"), as_attachment=True, filename=name, content_type="application/x-ndjson")
+    return FileResponse(
+        open(path, "rb"), as_attachment=True, filename=name, content_type="application/x-ndjson"
+    )
 
 
 def import_or_404(request: HttpRequest, pk: int) -> Job:

@@ -31,21 +31,29 @@ PER_PAGE = 50
 
 def with_skips() -> Prefetch:
     """Hangs on each task, as `skipped`, who skipped it and why."""
-    skipped = Assignment.objects.filter(state=Assignment.State.SKIPPED).select_related("labeler").order_by("ended_at")
+    skipped = (
+        Assignment.objects.filter(state=Assignment.State.SKIPPED)
+        .select_related("labeler")
+        .order_by("ended_at")
+    )
     return Prefetch("assignments", skipped, to_attr="skipped")
 
 
 @member(*ADMINS)
 @require_GET
 def set_aside_list(request: HttpRequest) -> HttpResponse:
-    tasks = RankingTask.objects.filter(project=request.project, state=RankingTask.State.SET_ASIDE).order_by("pk")
+    tasks = RankingTask.objects.filter(
+        project=request.project, state=RankingTask.State.SET_ASIDE
+    ).order_by("pk")
     tasks = tasks.select_related("prompt").prefetch_related(with_skips())
     page = Paginator(tasks, PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "labeling/quality/set_aside.html", {"page": page})
 
 
 def task_or_404(request: HttpRequest, pk: int) -> RankingTask:
-    return get_object_or_404(RankingTask.objects.select_related("project"), project=request.project, pk=pk)
+    return get_object_or_404(
+        RankingTask.objects.select_related("project"), project=request.project, pk=pk
+    )
 
 
 @member(*ADMINS)
@@ -94,7 +102,13 @@ def task_gold(request: HttpRequest, pk: int) -> HttpResponse:
     """The ranking form once more: what an admin says in it is the task's answer key."""
     task = task_or_404(request, pk)
     paper = rankings.sheet(task, request.user)
-    sheet = Sheet(paper, Ranking.Kind.GOLD, gold.key_of(task), "labeling/quality/_gives_key.html", _("Save the key"))
+    sheet = Sheet(
+        paper,
+        Ranking.Kind.GOLD,
+        gold.key_of(task),
+        "labeling/quality/_gives_key.html",
+        _("Save the key"),
+    )
     if to_fill_in := unsaved(request, sheet, gold.make):
         return to_fill_in
     messages.success(request, _("The answer key is saved: the task is gold."))
@@ -174,7 +188,9 @@ def _keep_draft(request: HttpRequest, task: RankingTask, kind: str) -> JsonRespo
     """Keep what is typed so far. Nobody waits for the task, so there is no lease to renew."""
     if "renew" in request.POST:
         return JsonResponse({"renewed": True})
-    form_drafts.save(task, request.user, kind, form.typed(request.POST, rankings.sheet(task, request.user)))
+    form_drafts.save(
+        task, request.user, kind, form.typed(request.POST, rankings.sheet(task, request.user))
+    )
     return JsonResponse({"saved": now().isoformat()})
 
 
@@ -205,5 +221,9 @@ def _typed_before(sheet: Sheet) -> dict[str, Any]:
 
 
 def _shown(request: HttpRequest, sheet: Sheet, typed: dict, wrong=None) -> HttpResponse:
-    context = task_card.around(request) | task_card.form(request.project, sheet.paper, typed, wrong) | {"sheet": sheet}
+    context = (
+        task_card.around(request)
+        | task_card.form(request.project, sheet.paper, typed, wrong)
+        | {"sheet": sheet}
+    )
     return render(request, "labeling/judging/form.html", context, status=422 if wrong else 200)

@@ -47,9 +47,7 @@ It is **wonderful** that she wants to move more. She could ask:
 
 A [link](https://example.org), `a little code`, and ~~what no longer holds~~."""
 CODE = '```python\ndef plan(days):  # gently\n    return [day for day in days if day != "Sunday"][:5]\n```'
-ARABIC = (
-    "قبل أن تبدأ، يمكنها أن تسأل الطبيب: هل جرعتي **مستقرة**؟\n\n- أي الأنشطة يجب تجنبها؟\n- متى أتصل بك (INR > 3)؟"
-)
+ARABIC = "قبل أن تبدأ، يمكنها أن تسأل الطبيب: هل جرعتي **مستقرة**؟\n\n- أي الأنشطة يجب تجنبها؟\n- متى أتصل بك (INR > 3)؟"
 CHINESE = "开始锻炼之前，她可以问医生：目前的剂量是否稳定？哪些运动容易摔倒或碰撞，应该避免？\n\n散步、水中健身操通常是比较温和的选择。"
 HARSH = "She should throw the pills away and fight whoever says otherwise."
 
@@ -108,19 +106,29 @@ def project(**fields) -> Project:
 MESSAGES = (
     (messages.INFO, gettext_lazy("That task was submitted already; here is the next one.")),
     (messages.SUCCESS, gettext_lazy("Your settings are saved.")),
-    (messages.WARNING, gettext_lazy("There is nothing to undo: it was undone already, or is too long ago.")),
-    (messages.ERROR, gettext_lazy("A project keeps at least one admin: make somebody else admin first.")),
+    (
+        messages.WARNING,
+        gettext_lazy("There is nothing to undo: it was undone already, or is too long ago."),
+    ),
+    (
+        messages.ERROR,
+        gettext_lazy("A project keeps at least one admin: make somebody else admin first."),
+    ),
 )
 
 
 class Specimen(forms.Form):
     """A field of each kind; filled in wrongly."""
 
-    name = forms.CharField(label=gettext_lazy("Name"), help_text=gettext_lazy("One sentence says what it is for."))
+    name = forms.CharField(
+        label=gettext_lazy("Name"), help_text=gettext_lazy("One sentence says what it is for.")
+    )
     age = forms.IntegerField(label=gettext_lazy("Number"))
     kind = forms.ChoiceField(label=gettext_lazy("Choice"), choices=[("a", "a"), ("b", "b")])
     ticked = forms.BooleanField(
-        label=gettext_lazy("Tick"), required=False, help_text=gettext_lazy("What it means to tick it.")
+        label=gettext_lazy("Tick"),
+        required=False,
+        help_text=gettext_lazy("What it means to tick it."),
     )
     file = forms.FileField(label=gettext_lazy("File"), required=False)
     text = forms.CharField(label=gettext_lazy("Text"), widget=forms.Textarea(attrs={"rows": 3}))
@@ -144,7 +152,9 @@ def ranking_page(chosen: str | None, of: Project) -> dict:
         "free_at": now() + timedelta(minutes=8, seconds=30),
         "assignment_id": 0,
         "turns": [(role, ROLES[role], content) for role, content in TURNS],
-        "answers": [shown(letter, text, TYPED, wrong) for letter, text in zip(rankings.LETTERS, answers)],
+        "answers": [
+            shown(letter, text, TYPED, wrong) for letter, text in zip(rankings.LETTERS, answers)
+        ],
         "typed": TYPED,
         "undo": 0,
     }
@@ -155,7 +165,12 @@ def ranking_page(chosen: str | None, of: Project) -> dict:
 
 def job_page() -> dict:
     """Jobs in each state, and what the page of one shows."""
-    started = {"started_at": now() - timedelta(minutes=12), "kind": Job.Kind.REWARD, "recipe": {}, "total": 1200}
+    started = {
+        "started_at": now() - timedelta(minutes=12),
+        "kind": Job.Kind.REWARD,
+        "recipe": {},
+        "total": 1200,
+    }
     jobs = [
         Job(pk=5, kind=Job.Kind.SAMPLE, state=Job.State.QUEUED, note=_("waiting for a device"), recipe={}),
         Job(pk=4, state=Job.State.RUNNING, done=492, **started),
@@ -163,17 +178,29 @@ def job_page() -> dict:
         Job(pk=2, state=Job.State.CANCELLED, done=80, finished_at=now(), **started),
         Job(pk=1, state=Job.State.FAILED, done=311, finished_at=now(), error=_("There is not enough memory for a batch of 64. Try a smaller one."), **started),
     ]  # fmt: skip
-    losses = [(step, 0.69 * math.exp(-step / 90) + 0.05 * math.sin(step)) for step in range(0, 200, 4)]
+    losses = [
+        (step, 0.69 * math.exp(-step / 90) + 0.05 * math.sin(step)) for step in range(0, 200, 4)
+    ]
     jobs[1].losses = [loss for _step, loss in losses]
     jobs[1].spark = charts.spark(jobs[1].losses)
     return {
         "jobs": jobs,
         "job": jobs[-1],
-        "bars": charts.bars("answers by model", [("assistant 2", 812), ("assistant 1", 311), ("Base", 0)]),
-        "charts": [charts.chart("loss", losses), charts.chart("accuracy", [(s, 0.75 - v / 2) for s, v in losses])],
-        "log": [SimpleNamespace(at=now(), text=text) for text in ("loads the model", "step 1 of 1200, loss 0.6931")],
+        "bars": charts.bars(
+            "answers by model", [("assistant 2", 812), ("assistant 1", 311), ("Base", 0)]
+        ),
+        "charts": [
+            charts.chart("loss", losses),
+            charts.chart("accuracy", [(s, 0.75 - v / 2) for s, v in losses]),
+        ],
+        "log": [
+            SimpleNamespace(at=now(), text=text)
+            for text in ("loads the model", "step 1 of 1200, loss 0.6931")
+        ],
         "final": [("validation", [accuracy(), Metric(name="pairs", value=1204)])],
-        "recipe": recipe_rows(Job(kind=Job.Kind.SAMPLE, recipe={"k": 4, "temperature": 0.8, "rank": True})),
+        "recipe": recipe_rows(
+            Job(kind=Job.Kind.SAMPLE, recipe={"k": 4, "temperature": 0.8, "rank": True})
+        ),
     }
 
 
@@ -183,11 +210,21 @@ def accuracy() -> Metric:
 
 def versions() -> list[SimpleNamespace]:
     """Stand-ins: an alias of a real version is a query."""
-    base = {"project_id": 1, "external": False, "created_at": now(), "job": None, "dataset": None, "parent": None}
+    base = {
+        "project_id": 1,
+        "external": False,
+        "created_at": now(),
+        "job": None,
+        "dataset": None,
+        "parent": None,
+    }
     policy = base | {"pk": 1, "name": "smollm2-r2", "kind": "policy", "rankings": 1310}
     reward = base | {"pk": 2, "name": "reward-r2", "kind": "reward", "headline": accuracy()}
     champion = SimpleNamespace(all=[SimpleNamespace(name="champion")])
-    return [SimpleNamespace(**policy, aliases=champion), SimpleNamespace(**reward, aliases=SimpleNamespace(all=[]))]
+    return [
+        SimpleNamespace(**policy, aliases=champion),
+        SimpleNamespace(**reward, aliases=SimpleNamespace(all=[])),
+    ]
 
 
 def ring() -> status.Ring:

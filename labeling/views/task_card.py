@@ -21,8 +21,14 @@ from labeling.models import Assignment, Ranking
 from labeling.text import markdown
 from people.models import FLAGS, Project
 
-ROLES = {"system": gettext_lazy("System"), "user": gettext_lazy("User"), "assistant": gettext_lazy("Assistant")}
-ORDINALS = [gettext_lazy(text) for text in ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th")]
+ROLES = {
+    "system": gettext_lazy("System"),
+    "user": gettext_lazy("User"),
+    "assistant": gettext_lazy("Assistant"),
+}
+ORDINALS = [
+    gettext_lazy(text) for text in ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th")
+]
 STRENGTHS = {
     3: gettext_lazy("A is much better"),
     2: gettext_lazy("A is better"),
@@ -74,7 +80,10 @@ def undoable(request: HttpRequest) -> int | None:
 
 
 def form(
-    project: Project, sheet: Assignment, typed: dict[str, Any], wrong: rankings.InvalidRanking | None = None
+    project: Project,
+    sheet: Assignment,
+    typed: dict[str, Any],
+    wrong: rankings.InvalidRanking | None = None,
 ) -> dict[str, Any]:
     """What the ranking form shows: the prompt, the answers, and what can be said of them."""
     context = {
@@ -105,7 +114,9 @@ def turns(assignment: Assignment) -> list[tuple[str, str, str]]:
     return [(turn["role"], ROLES[turn["role"]], turn["content"]) for turn in assignment.messages]
 
 
-def answers(assignment: Assignment, typed: dict, wrong: rankings.InvalidRanking | None = None) -> list[Shown]:
+def answers(
+    assignment: Assignment, typed: dict, wrong: rankings.InvalidRanking | None = None
+) -> list[Shown]:
     texts = [assignment.texts[candidate] for candidate in assignment.order]
     return [shown(letter, text, typed, wrong) for letter, text in zip(rankings.LETTERS, texts)]
 
@@ -123,18 +134,34 @@ def shown(letter: str, text: str, typed: dict, wrong: rankings.InvalidRanking | 
     )
 
 
-def page(request: HttpRequest, fragment: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+def page(
+    request: HttpRequest, fragment: str, context: dict[str, Any], status: int = 200
+) -> HttpResponse:
     """The fragment alone when htmx asks, else the whole page around it."""
-    context |= around(request) | {"fragment": fragment, "progress": progress.progress(request.project)}
+    context |= around(request) | {
+        "fragment": fragment,
+        "progress": progress.progress(request.project),
+    }
     context |= progress.today(request.user, request.project)
-    return render(request, fragment if request.htmx else "labeling/judging/rank.html", context, status=status)
+    return render(
+        request, fragment if request.htmx else "labeling/judging/rank.html", context, status=status
+    )
 
 
 def after(request: HttpRequest, undo: int | None) -> HttpResponse:
     """What a submit changes around the card that the browser has already; `undo` is the ranking that can be undone."""
     caps = {"undo": shortcuts.shown(shortcuts.of(request.user)["undo"])}
-    context = {"project": request.project, "keys": caps, "undo": undo, "progress": progress.progress(request.project)}
-    return render(request, "labeling/judging/_after.html", context | progress.today(request.user, request.project))
+    context = {
+        "project": request.project,
+        "keys": caps,
+        "undo": undo,
+        "progress": progress.progress(request.project),
+    }
+    return render(
+        request,
+        "labeling/judging/_after.html",
+        context | progress.today(request.user, request.project),
+    )
 
 
 def around(request: HttpRequest) -> dict[str, Any]:
@@ -143,7 +170,9 @@ def around(request: HttpRequest) -> dict[str, Any]:
     return {
         "project": request.project,
         "keys": {verb: shortcuts.shown(key) for verb, key in own.items()},
-        "deeds": [(shortcuts.shown(own[name]), verb.says) for name, verb in shortcuts.VERBS.items()],
+        "deeds": [
+            (shortcuts.shown(own[name]), verb.says) for name, verb in shortcuts.VERBS.items()
+        ],
         "verbs": json.dumps({key: verb for verb, key in own.items()}),
         "desk": request.user.desk,
     }

@@ -48,11 +48,15 @@ class Person(NamedTuple):
 
 def fresh(request: HttpRequest, assignment: Assignment) -> HttpResponse:
     """The card of a place ahead, into which nothing was typed: what `card()` answers, sooner."""
-    pieces, context = _frame(*_facts(request), len(assignment.order), bool(request.htmx), get_language())
+    pieces, context = _frame(
+        *_facts(request), len(assignment.order), bool(request.htmx), get_language()
+    )
     answers = (answer_card(context, answer) for answer in task_card.answers(assignment, typed={}))
     own = {PLACE: str(assignment.pk), KEY: str(uuid.uuid4()), TOKEN: get_token(request)}
     own[TURNS] = conversation(task_card.turns(assignment))
-    return HttpResponse("".join(next(answers) if piece == ANSWER else own.get(piece, piece) for piece in pieces))
+    return HttpResponse(
+        "".join(next(answers) if piece == ANSWER else own.get(piece, piece) for piece in pieces)
+    )
 
 
 def _facts(request: HttpRequest) -> tuple[Rules, Person]:
@@ -63,12 +67,18 @@ def _facts(request: HttpRequest) -> tuple[Rules, Person]:
 
 
 @lru_cache(maxsize=1000)
-def _frame(rules: Rules, person: Person, k: int, htmx: bool, _language: str) -> tuple[list[str], dict[str, Any]]:
+def _frame(
+    rules: Rules, person: Person, k: int, htmx: bool, _language: str
+) -> tuple[list[str], dict[str, Any]]:
     """The card in pieces, every other one a gap, and what the template was told. All that it reads is an argument, or it
     would be kept for others.
     """
-    user = SimpleNamespace(shortcuts=person.shortcuts, keys=dict(person.keys), desk=dict(person.desk))
-    context = task_card.around(SimpleNamespace(project=rules, user=user)) | task_card.vocabulary(rules, k)
+    user = SimpleNamespace(
+        shortcuts=person.shortcuts, keys=dict(person.keys), desk=dict(person.desk)
+    )
+    context = task_card.around(SimpleNamespace(project=rules, user=user)) | task_card.vocabulary(
+        rules, k
+    )
     context |= {"ahead": True, "typed": {}, "user": user, "request": SimpleNamespace(htmx=htmx)}
     context |= {"assignment_id": PLACE, "key": KEY, "csrf_token": TOKEN}
     context |= {"turns": mark_safe(TURNS), "answers": [mark_safe(ANSWER)] * k}

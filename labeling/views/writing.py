@@ -32,8 +32,12 @@ PER_PAGE = 50
 class DemonstrationsForm(Keyed):
     """Ideal answers to prompts that have none."""
 
-    split = forms.ChoiceField(label=gettext_lazy("Split"), choices=Prompt.Split, initial=Prompt.Split.TRAIN)
-    count = forms.IntegerField(label=gettext_lazy("How many"), min_value=1, max_value=drafts.AT_ONCE, initial=50)
+    split = forms.ChoiceField(
+        label=gettext_lazy("Split"), choices=Prompt.Split, initial=Prompt.Split.TRAIN
+    )
+    count = forms.IntegerField(
+        label=gettext_lazy("How many"), min_value=1, max_value=drafts.AT_ONCE, initial=50
+    )
     from_best = forms.BooleanField(
         label=gettext_lazy("Start from the answer ranked best"), required=False,
         help_text=gettext_lazy("Where people have ranked answers, the writer finds the best one to improve."),
@@ -47,7 +51,9 @@ class PromptsForm(Keyed):
         label=gettext_lazy("What about"), max_length=2000, widget=forms.Textarea(attrs={"rows": 3}),
         help_text=gettext_lazy("What the writers are told: a subject, a kind of task, a length."),
     )  # fmt: skip
-    count = forms.IntegerField(label=gettext_lazy("How many"), min_value=1, max_value=drafts.AT_ONCE, initial=20)
+    count = forms.IntegerField(
+        label=gettext_lazy("How many"), min_value=1, max_value=drafts.AT_ONCE, initial=20
+    )
 
 
 # For who writes
@@ -76,7 +82,10 @@ def write_save(request: HttpRequest, pk: int) -> JsonResponse:
         drafts.renew(one)
         return JsonResponse({"renewed": True})
     kept = drafts.save(one, request.POST.get("text", ""), seconds_of(request.POST.get("seconds")))
-    return JsonResponse({"saved": now().isoformat()} if kept else {"error": "submitted"}, status=200 if kept else 409)
+    return JsonResponse(
+        {"saved": now().isoformat()} if kept else {"error": "submitted"},
+        status=200 if kept else 409,
+    )
 
 
 @member(*RANKERS)
@@ -89,7 +98,10 @@ def write_submit(request: HttpRequest, pk: int) -> HttpResponse:
         drafts.save(one, text)
         return _desk(request, one, text, error=str(wrong), status=422)
     except drafts.Gone:
-        messages.warning(request, _("This was handed in already, or someone else writes it now; your text is kept."))
+        messages.warning(
+            request,
+            _("This was handed in already, or someone else writes it now; your text is kept."),
+        )
     else:
         messages.success(request, _("Handed in. Thank you."))
     return redirect("write", request.project.slug)
@@ -110,8 +122,16 @@ def own_or_404(request: HttpRequest, pk: int) -> Writing:
     return get_object_or_404(own.select_related("project", "labeler"), pk=pk)
 
 
-def _desk(request: HttpRequest, one: Writing, text: str, error: str = "", status: int = 200) -> HttpResponse:
-    context = {"one": one, "text": text, "error": error, "turns": turns(one), "longest": drafts.LONGEST}
+def _desk(
+    request: HttpRequest, one: Writing, text: str, error: str = "", status: int = 200
+) -> HttpResponse:
+    context = {
+        "one": one,
+        "text": text,
+        "error": error,
+        "turns": turns(one),
+        "longest": drafts.LONGEST,
+    }
     return render(request, "labeling/writing/write.html", context, status=status)
 
 
@@ -129,7 +149,9 @@ def reviews(request: HttpRequest) -> HttpResponse:
     """What waits for review, and how much is wanted, being written and done."""
     page = Paginator(waiting(request), PER_PAGE).get_page(request.GET.get("page"))
     return render(
-        request, "labeling/writing/reviews.html", {"page": page, "counts": table(drafts.counts(request.project))}
+        request,
+        "labeling/writing/reviews.html",
+        {"page": page, "counts": table(drafts.counts(request.project))},
     )
 
 
@@ -140,14 +162,19 @@ def waiting(request: HttpRequest) -> QuerySet[Writing]:
 
 def table(counts: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
     """One row a kind: how many are in each state."""
-    return [{"name": label, "counts": list(counts[kind].values())} for kind, label in Writing.Kind.choices]
+    return [
+        {"name": label, "counts": list(counts[kind].values())}
+        for kind, label in Writing.Kind.choices
+    ]
 
 
 @member(*LEADS)
 def review(request: HttpRequest, pk: int) -> HttpResponse:
     """One text under review: accept it (as it is or mended), send it back, or reject it."""
     one = get_object_or_404(
-        Writing.objects.select_related("prompt", "labeler", "project"), pk=pk, project=request.project
+        Writing.objects.select_related("prompt", "labeler", "project"),
+        pk=pk,
+        project=request.project,
     )
     text, comment, errors = one.text, "", {}
     if request.method == "POST":
@@ -194,22 +221,31 @@ def ask(request: HttpRequest, kind: str) -> HttpResponse:
         tell(request, result["count"])
         return redirect("reviews", request.project.slug)
     return render(
-        request, "labeling/writing/ask.html", {"form": form, "kind": kind}, status=422 if form.errors else 200
+        request,
+        "labeling/writing/ask.html",
+        {"form": form, "kind": kind},
+        status=422 if form.errors else 200,
     )
 
 
 def tell(request: HttpRequest, count: int) -> None:
     if count:
-        asked = ngettext("%(n)s text is asked for.", "%(n)s texts are asked for.", count) % {"n": count}
+        asked = ngettext("%(n)s text is asked for.", "%(n)s texts are asked for.", count) % {
+            "n": count
+        }
         messages.success(request, asked)
     else:
-        messages.warning(request, _("Every prompt of this split has a demonstration, or one is being written."))
+        messages.warning(
+            request, _("Every prompt of this split has a demonstration, or one is being written.")
+        )
 
 
 @member(*ADMINS)
 @require_POST
 def withdraw(request: HttpRequest) -> HttpResponse:
     count = drafts.withdraw(request.user, request.project)
-    taken = ngettext("%(n)s wish is taken back.", "%(n)s wishes are taken back.", count) % {"n": count}
+    taken = ngettext("%(n)s wish is taken back.", "%(n)s wishes are taken back.", count) % {
+        "n": count
+    }
     messages.info(request, taken + " " + _("What is being written goes on."))
     return redirect("reviews", request.project.slug)

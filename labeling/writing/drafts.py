@@ -39,12 +39,19 @@ class Gone(Exception):
 
 
 @transaction.atomic
-def ask_demonstrations(actor: User, project: Project, count: int, split: str, from_best: bool = False) -> int:
+def ask_demonstrations(
+    actor: User, project: Project, count: int, split: str, from_best: bool = False
+) -> int:
     """Wish for the ideal answer to `count` more prompts of the split that have none yet; returns how many there were."""
-    wanted = Prompt.objects.filter(project=project, published=True, split=split, demonstrations=None)
-    wanted = wanted.exclude(Q(writings__state__in=Writing.PENDING)).order_by("pk")[: min(count, AT_ONCE)]
+    wanted = Prompt.objects.filter(
+        project=project, published=True, split=split, demonstrations=None
+    )
+    wanted = wanted.exclude(Q(writings__state__in=Writing.PENDING)).order_by("pk")[
+        : min(count, AT_ONCE)
+    ]
     asked = Writing.objects.bulk_create(
-        Writing(project=project, kind=Kind.DEMONSTRATION, prompt=prompt, from_best=from_best) for prompt in wanted
+        Writing(project=project, kind=Kind.DEMONSTRATION, prompt=prompt, from_best=from_best)
+        for prompt in wanted
     )
     audit.record(actor, "ask for demonstrations", project, project, count=len(asked), split=split)
     return len(asked)
@@ -54,7 +61,8 @@ def ask_demonstrations(actor: User, project: Project, count: int, split: str, fr
 def ask_prompts(actor: User, project: Project, count: int, brief: str) -> int:
     """Wish for `count` new prompts; `brief` says what about."""
     asked = Writing.objects.bulk_create(
-        Writing(project=project, kind=Kind.PROMPT, brief=brief) for _number in range(min(count, AT_ONCE))
+        Writing(project=project, kind=Kind.PROMPT, brief=brief)
+        for _number in range(min(count, AT_ONCE))
     )
     audit.record(actor, "ask for prompts", project, project, count=len(asked))
     return len(asked)
@@ -77,7 +85,9 @@ def next_for(membership: Membership) -> Writing | None:
     Raises NotWorking when the project, the membership or the account is paused.
     """
     refuse_unless_working(membership)
-    own = Writing.objects.filter(project=membership.project, labeler=membership.user, state=State.WRITING)
+    own = Writing.objects.filter(
+        project=membership.project, labeler=membership.user, state=State.WRITING
+    )
     return own.order_by("-reviewed_at", "pk").first() or _take_next(membership)
 
 
@@ -102,7 +112,9 @@ def _take(wish: Writing, labeler: User, text: str | None = None) -> bool:
 def best_answer(prompt_id: int) -> str:
     """The text that people ranked best on average; empty where nobody ranked."""
     counted = Q(ranked__ranking__current=True, ranked__ranking__outcome=Ranking.Outcome.RANKED)
-    counted &= Q(ranked__ranking__task__purpose=RankingTask.Purpose.TRAINING)  # a gold task's key is told nobody
+    counted &= Q(
+        ranked__ranking__task__purpose=RankingTask.Purpose.TRAINING
+    )  # a gold task's key is told nobody
     answers = Candidate.objects.filter(counted, prompt=prompt_id).annotate(mean=Avg("ranked__rank"))
     return answers.order_by("mean", "pk").values_list("text", flat=True).first() or ""
 
@@ -129,7 +141,9 @@ def submit(writing: Writing, text: str, seconds: float = 0) -> Writing:
 
 @transaction.atomic
 def _hand_in(writing: Writing) -> Writing:
-    writing = Writing.objects.select_for_update(of=("self",)).select_related("project").get(pk=writing.pk)
+    writing = (
+        Writing.objects.select_for_update(of=("self",)).select_related("project").get(pk=writing.pk)
+    )
     if writing.state == State.ABANDONED:
         writing = _take_up_again(writing)
     handed_in = Writing.objects.filter(pk=writing.pk, state=State.WRITING)
@@ -155,7 +169,9 @@ def _known(project: Project, text: str) -> bool:
 
 
 def _take_up_again(late: Writing) -> Writing:
-    twins = Writing.objects.filter(project=late.project, kind=late.kind, prompt=late.prompt_id, brief=late.brief)
+    twins = Writing.objects.filter(
+        project=late.project, kind=late.kind, prompt=late.prompt_id, brief=late.brief
+    )
     twin = twins.filter(state=State.OPEN).order_by("pk").first()
     if twin is None or not _take(twin, late.labeler, late.text):
         raise Gone
@@ -183,17 +199,25 @@ def _abandon(one: QuerySet[Writing]) -> bool:
     writing = one.first()
     if writing is None or not one.update(state=State.ABANDONED):
         return False
-    same = {name: getattr(writing, name) for name in ("project_id", "kind", "prompt_id", "brief", "from_best")}
+    same = {
+        name: getattr(writing, name)
+        for name in ("project_id", "kind", "prompt_id", "brief", "from_best")
+    }
     Writing.objects.create(**same)
     return True
 
 
 def counts(project: Project) -> dict[str, dict[str, int]]:
     """By kind, how many texts are wanted, being written, under review and accepted."""
-    counted = Writing.objects.filter(project=project).values_list("kind", "state").annotate(n=Count("pk"))
+    counted = (
+        Writing.objects.filter(project=project).values_list("kind", "state").annotate(n=Count("pk"))
+    )
     numbers = {(kind, state): n for kind, state, n in counted}
     shown = (State.OPEN, State.WRITING, State.SUBMITTED, State.ACCEPTED)
-    return {kind: {state.value: numbers.get((kind, state), 0) for state in shown} for kind in Kind.values}
+    return {
+        kind: {state.value: numbers.get((kind, state), 0) for state in shown}
+        for kind in Kind.values
+    }
 
 
 # Reviewing
@@ -205,7 +229,9 @@ def accept(reviewer: User, writing: Writing, text: str) -> None:
     text = check(writing, text)
     _settle(reviewer, writing, State.ACCEPTED, text=text, comment="")
     if writing.kind == Kind.DEMONSTRATION:
-        Demonstration.objects.create(prompt_id=writing.prompt_id, labeler=writing.labeler, text=text)
+        Demonstration.objects.create(
+            prompt_id=writing.prompt_id, labeler=writing.labeler, text=text
+        )
     else:
         Writing.objects.filter(pk=writing.pk).update(prompt=_new_prompt(writing, text))
     audit.record(reviewer, "accept", writing, writing.project)
@@ -239,7 +265,10 @@ def return_(reviewer: User, writing: Writing, comment: str) -> None:
 def reject(reviewer: User, writing: Writing, comment: str = "") -> None:
     """Not this text; the wish is open again. Raises Gone when it is not under review."""
     _settle(reviewer, writing, State.REJECTED, comment=comment.strip())
-    same = {name: getattr(writing, name) for name in ("project_id", "kind", "prompt_id", "brief", "from_best")}
+    same = {
+        name: getattr(writing, name)
+        for name in ("project_id", "kind", "prompt_id", "brief", "from_best")
+    }
     Writing.objects.create(**same)
     audit.record(reviewer, "reject", writing, writing.project)
 

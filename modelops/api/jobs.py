@@ -21,7 +21,9 @@ from people.api.base import Act, DetailEndpoint, Endpoint, ListEndpoint, Listing
 from people.api.filters import MOST_ID, BooleanFilter, IdFilter
 from people.models import Membership
 
-KINDS = [kind for kind in forms.STARTABLE if kind != Job.Kind.FREEZE]  # a freeze is asked for at datasets
+KINDS = [
+    kind for kind in forms.STARTABLE if kind != Job.Kind.FREEZE
+]  # a freeze is asked for at datasets
 OWN = (Job.Kind.FREEZE, Job.Kind.RENDER)  # what a researcher may ask for, and watch
 
 
@@ -29,19 +31,48 @@ class JobBody(serializers.ModelSerializer):
     """One run of a worker: what it was told, how far it is, what became of it."""
 
     percent = serializers.IntegerField(read_only=True)
-    seconds_left = serializers.FloatField(read_only=True, allow_null=True, help_text="At the present rate.")
+    seconds_left = serializers.FloatField(
+        read_only=True, allow_null=True, help_text="At the present rate."
+    )
     cancelling = serializers.BooleanField(source="cancel_requested", read_only=True)
-    requested_by = serializers.EmailField(source="requested_by.email", allow_null=True, default=None)
+    requested_by = serializers.EmailField(
+        source="requested_by.email", allow_null=True, default=None
+    )
     model_made = serializers.IntegerField(source="model_made.pk", allow_null=True, default=None)
     dataset_made = serializers.SerializerMethodField(help_text="What a freeze froze.")
     recipe, result = serializers.DictField(), serializers.DictField()
 
     class Meta:
         model = Job
-        fields = ["id", "kind", "state", "recipe", "model_version", "dataset", "reward_model", "rehearsal"]
-        fields += ["done", "total", "percent", "seconds_left", "note", "error", "result", "cancelling"]
+        fields = [
+            "id",
+            "kind",
+            "state",
+            "recipe",
+            "model_version",
+            "dataset",
+            "reward_model",
+            "rehearsal",
+        ]
+        fields += [
+            "done",
+            "total",
+            "percent",
+            "seconds_left",
+            "note",
+            "error",
+            "result",
+            "cancelling",
+        ]
         fields += ["machine", "devices"]
-        fields += ["requested_by", "model_made", "dataset_made", "created_at", "started_at", "finished_at"]
+        fields += [
+            "requested_by",
+            "model_made",
+            "dataset_made",
+            "created_at",
+            "started_at",
+            "finished_at",
+        ]
         read_only_fields = fields
 
     def get_dataset_made(self, job: Job) -> int | None:
@@ -57,7 +88,9 @@ class JobInput(serializers.Serializer):
 
     kind = serializers.ChoiceField([(kind.value, kind.label) for kind in KINDS])
     recipe = serializers.DictField(
-        child=Setting(), required=False, help_text="Settings of the kind; /api/v1/recipes lists them."
+        child=Setting(),
+        required=False,
+        help_text="Settings of the kind; /api/v1/recipes lists them.",
     )
     model_version = of_id("Which answers, or is trained further.")
     dataset = of_id("Which is learned from.")
@@ -122,7 +155,9 @@ def settings_of(kind: str) -> list[dict[str, Any]]:
 
 def visible(eyes: Membership) -> QuerySet[Job]:
     """The project's jobs; to a researcher, those that they asked for."""
-    found = Job.objects.filter(project=eyes.project).select_related("project", "requested_by", "model_made")
+    found = Job.objects.filter(project=eyes.project).select_related(
+        "project", "requested_by", "model_made"
+    )
     return found if eyes.role == Role.ADMIN else found.filter(kind__in=OWN, requested_by=eyes.user)
 
 
@@ -145,7 +180,12 @@ class Recipes(SiteEndpoint):
     def get(self, request, *args, **kwargs) -> Response:
         kinds = [(Job.Kind(kind), kind) for kind in recipes.RECIPES]
         return Response(
-            {"recipes": [{"kind": kind, "label": one.label, "settings": settings_of(kind)} for one, kind in kinds]}
+            {
+                "recipes": [
+                    {"kind": kind, "label": one.label, "settings": settings_of(kind)}
+                    for one, kind in kinds
+                ]
+            }
         )
 
 
@@ -168,14 +208,20 @@ class Jobs(Listing, Act, Endpoint):
             told["others"] = str(told["others"]).splitlines()
         try:
             refuse_unknown(kind, told)
-            return started(self.actor, filled(lambda given: forms.JobForm(self.project, kind, given), told | data))
+            return started(
+                self.actor,
+                filled(lambda given: forms.JobForm(self.project, kind, given), told | data),
+            )
         except serializers.ValidationError as error:
             raise serializers.ValidationError(at_recipe(error.detail)) from error
 
 
 def refuse_unknown(kind: str, told: dict[str, Any]) -> None:
     known = recipes.RECIPES[kind].__dataclass_fields__
-    unknown = {name: [f"A job of this kind has no such setting: {', '.join(known)}."] for name in told.keys() - known}
+    unknown = {
+        name: [f"A job of this kind has no such setting: {', '.join(known)}."]
+        for name in told.keys() - known
+    }
     if unknown:
         raise serializers.ValidationError(unknown)
 
@@ -239,7 +285,9 @@ class OfJob(ListEndpoint):
 
 
 class LineFilter(filters.FilterSet):
-    after = IdFilter(field_name="pk", lookup_expr="gt", label="Only lines after the one of this id.")
+    after = IdFilter(
+        field_name="pk", lookup_expr="gt", label="Only lines after the one of this id."
+    )
 
 
 class Log(OfJob):
@@ -252,7 +300,9 @@ class MetricFilter(filters.FilterSet):
     """What figures may be chosen by."""
 
     name, slice = filters.CharFilter(), filters.CharFilter()
-    final = BooleanFilter(field_name="step", lookup_expr="isnull", label="Of the result, or step by step.")
+    final = BooleanFilter(
+        field_name="step", lookup_expr="isnull", label="Of the result, or step by step."
+    )
 
 
 class Metrics(OfJob):

@@ -40,7 +40,9 @@ def recipe_field(field: dataclasses.Field) -> serializers.Field:
     if isinstance(field.default, bool):
         return serializers.BooleanField(**about)
     if isinstance(field.default, int | float):
-        kind = serializers.IntegerField if isinstance(field.default, int) else serializers.FloatField
+        kind = (
+            serializers.IntegerField if isinstance(field.default, int) else serializers.FloatField
+        )
         return kind(min_value=low, max_value=high, **about)
     if choices:
         return serializers.ChoiceField(choices, **about)

@@ -12,4 +12,7 @@ JOBS = [
     path("jobs/<int:pk>/log", jobs.Log.as_view()),
     path("jobs/<int:pk>/metrics", jobs.Metrics.as_view()),
 ]
-urlpatterns = [path("recipes", jobs.Recipes.as_view()), path("projects/<slug:slug>/", include(JOBS))]
+urlpatterns = [
+    path("recipes", jobs.Recipes.as_view()),
+    path("projects/<slug:slug>/", include(JOBS)),
+]

@@ -27,7 +27,10 @@ STARTABLE = (
 TRAINED = (Kind.REWARD, Kind.SFT, Kind.DPO, Kind.KTO, Kind.PPO)
 PROMPTED = ("prompts", "judgments")  # kinds of datasets whose rows hold conversations to answer
 REHEARSED = ("text", "demonstrations")
-REGISTERED = {Kind.SAMPLE: registry.answering, Kind.REWARD: registry.trainable}  # others start from a policy here
+REGISTERED = {
+    Kind.SAMPLE: registry.answering,
+    Kind.REWARD: registry.trainable,
+}  # others start from a policy here
 LINKS = ("model_version", "dataset", "reward_model", "rehearsal")
 LABELS = {
     "k": gettext_lazy("Answers to each prompt (K)"),
@@ -45,19 +48,29 @@ def label(name: str) -> str:
 
 def recipe_field(field: dataclasses.Field) -> forms.Field:
     """The form field of one setting."""
-    about = {"label": label(field.name), "help_text": field.metadata["help"], "initial": field.default}
+    about = {
+        "label": label(field.name),
+        "help_text": field.metadata["help"],
+        "initial": field.default,
+    }
     low, high, choices = (field.metadata[name] for name in ("low", "high", "choices"))
     if isinstance(field.default, bool):
         return forms.BooleanField(required=False, **about)
     if isinstance(field.default, int):
         return forms.IntegerField(min_value=low, max_value=high, **about)
     if isinstance(field.default, float):
-        return forms.FloatField(min_value=low, max_value=high, widget=forms.NumberInput(attrs={"step": "any"}), **about)
+        return forms.FloatField(
+            min_value=low, max_value=high, widget=forms.NumberInput(attrs={"step": "any"}), **about
+        )
     if choices:
         return forms.ChoiceField(choices=[(choice, choice) for choice in choices], **about)
     if field.name in LINES:
         return forms.CharField(
-            required=False, max_length=1000, strip=False, widget=forms.Textarea(attrs={"rows": 2}), **about
+            required=False,
+            max_length=1000,
+            strip=False,
+            widget=forms.Textarea(attrs={"rows": 2}),
+            **about,
         )
     return forms.CharField(required=False, max_length=200, **about)
 
@@ -86,9 +99,15 @@ class JobForm(Keyed):
     def _model(self, project: Project) -> forms.ModelChoiceField:
         name = _("Model that answers") if self.kind == Kind.SAMPLE else _("Model to start from")
         found = REGISTERED.get(self.kind, registry.policies)(project)
-        missing = "" if found.exists() else _("No model here has weights yet: register a folder first.")
+        missing = (
+            "" if found.exists() else _("No model here has weights yet: register a folder first.")
+        )
         return forms.ModelChoiceField(
-            found, label=name, help_text=missing, empty_label=None, initial=registry.champion(project)
+            found,
+            label=name,
+            help_text=missing,
+            empty_label=None,
+            initial=registry.champion(project),
         )
 
     def _others(self, project: Project) -> forms.ModelMultipleChoiceField:
@@ -111,16 +130,28 @@ class JobForm(Keyed):
             found = found.filter(kind=Dataset.Kind.JUDGMENTS)
         newest = found.first()
         missing = "" if newest else _("Nothing is frozen yet: freeze what has been ranked first.")
-        label = _("Dataset whose prompts are answered") if self.kind == Kind.PPO else _("Dataset to learn from")
+        label = (
+            _("Dataset whose prompts are answered")
+            if self.kind == Kind.PPO
+            else _("Dataset to learn from")
+        )
         return DatasetField(found, label=label, help_text=missing, empty_label=None, initial=newest)
 
     def _reward_model(self, project: Project, required: bool = True) -> forms.ModelChoiceField:
         found = registry.reward_models(project)
-        missing = "" if found.exists() else _("No reward model has been trained yet: train one first.")
+        missing = (
+            "" if found.exists() else _("No reward model has been trained yet: train one first.")
+        )
         asked = {"empty_label": None} if required else {"empty_label": _("none"), "required": False}
-        missing = missing or ("" if required else _("Chooses among the draws, where Best of is above 1."))
+        missing = missing or (
+            "" if required else _("Chooses among the draws, where Best of is above 1.")
+        )
         return forms.ModelChoiceField(
-            found, label=_("Reward model"), help_text=missing, initial=found.first() if required else None, **asked
+            found,
+            label=_("Reward model"),
+            help_text=missing,
+            initial=found.first() if required else None,
+            **asked,
         )
 
     def _rehearsal(self, project: Project) -> forms.ModelChoiceField:
@@ -128,16 +159,24 @@ class JobForm(Keyed):
             Dataset.objects.filter(project=project, kind__in=REHEARSED).order_by("-pk"),
             required=False,
             label=_("Dataset to rehearse"),
-            help_text=_("Texts or demonstrations whose likelihood is kept up meanwhile, with the weight gamma."),
+            help_text=_(
+                "Texts or demonstrations whose likelihood is kept up meanwhile, with the weight gamma."
+            ),
             empty_label=_("none"),
         )
 
     def clean(self) -> dict:
         cleaned = super().clean()
         dataset = cleaned.get("dataset")
-        if self.kind == Kind.SAMPLE and cleaned.get("best_of", 1) > 1 and not cleaned.get("reward_model"):
+        if (
+            self.kind == Kind.SAMPLE
+            and cleaned.get("best_of", 1) > 1
+            and not cleaned.get("reward_model")
+        ):
             self.add_error("reward_model", _("Which reward model is to choose among the draws?"))
-        missing = lacks(dataset, cleaned.get("labels", "")) if self.kind == Kind.KTO and dataset else ""
+        missing = (
+            lacks(dataset, cleaned.get("labels", "")) if self.kind == Kind.KTO and dataset else ""
+        )
         if missing:
             self.add_error("dataset", missing)
         if self.kind != Kind.SFT:
@@ -145,7 +184,9 @@ class JobForm(Keyed):
         if dataset and cleaned.get("source") not in mixtures.SOURCES.get(dataset.kind, ()):
             self.add_error(
                 "dataset",
-                _("This dataset holds %(kind)s: choose the source that goes with it, or another dataset.")
+                _(
+                    "This dataset holds %(kind)s: choose the source that goes with it, or another dataset."
+                )
                 % {"kind": dataset.kind},
             )
         try:
@@ -190,7 +231,9 @@ class DatasetField(forms.ModelChoiceField):
             if counts.get("pairs")
             else _("%(n)s rows") % {"n": counts.get("rows", 0)}
         )
-        return " · ".join(part for part in (dataset.short, dataset.kind, size, dataset.note) if part)
+        return " · ".join(
+            part for part in (dataset.short, dataset.kind, size, dataset.note) if part
+        )
 
 
 class RegisterForm(Keyed):
@@ -218,10 +261,14 @@ class ServedForm(Keyed):
         label=gettext_lazy("Address"),
         max_length=500,
         assume_scheme="https",
-        help_text=gettext_lazy("Of a server that speaks OpenAI's protocol, up to /v1: https://models.example/v1"),
+        help_text=gettext_lazy(
+            "Of a server that speaks OpenAI's protocol, up to /v1: https://models.example/v1"
+        ),
     )
     served_as = forms.CharField(
         label=gettext_lazy("Model"),
         max_length=200,
-        help_text=gettext_lazy("The model's name at that server, or its LoRA adapter's with its version."),
+        help_text=gettext_lazy(
+            "The model's name at that server, or its LoRA adapter's with its version."
+        ),
     )

@@ -51,7 +51,13 @@ def job_list(request: HttpRequest) -> HttpResponse:
     if state in Job.State.values:
         found = found.filter(state=state)
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
-    context = {"page": page, "kind": kind, "state": state, "kinds": Job.Kind.choices, "states": Job.State.values}
+    context = {
+        "page": page,
+        "kind": kind,
+        "state": state,
+        "kinds": Job.Kind.choices,
+        "states": Job.State.values,
+    }
     return render(
         request,
         "modelops/jobs/jobs.html",
@@ -79,7 +85,9 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     """A job's page, or only what changes while it runs when htmx asks. When it has ended, the page loads anew."""
     one = job_or_404(request, pk)
     if not request.htmx:
-        return render(request, "modelops/jobs/job.html", live(one) | log(one) | {"recipe": recipe_rows(one)})
+        return render(
+            request, "modelops/jobs/job.html", live(one) | log(one) | {"recipe": recipe_rows(one)}
+        )
     response = render(request, "modelops/jobs/_job_live.html", live(one))
     if not one.live:
         response["HX-Refresh"] = "true"
@@ -96,7 +104,9 @@ def job_log(request: HttpRequest, pk: int) -> HttpResponse:
     """The lines that came after those that the page has."""
     after = request.GET.get("after", "")
     return render(
-        request, "modelops/jobs/_log.html", log(job_or_404(request, pk), int(after) if after.isdecimal() else 0)
+        request,
+        "modelops/jobs/_log.html",
+        log(job_or_404(request, pk), int(after) if after.isdecimal() else 0),
     )
 
 
@@ -116,7 +126,10 @@ def job_json(request: HttpRequest, pk: int) -> JsonResponse:
     return JsonResponse(
         {name: getattr(one, name) for name in names}
         | {
-            "metrics": [{name: getattr(metric, name) for name in fields} for metric in registry.final_metrics(one)],
+            "metrics": [
+                {name: getattr(metric, name) for name in fields}
+                for metric in registry.final_metrics(one)
+            ],
             "model_made": made.pk if made else None,
             "model_name": made.name if made else "",
             "dataset_made": dataset,
@@ -142,13 +155,17 @@ def job_new(request: HttpRequest, kind: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             result, _new = idempotency.once(
-                request.user, form.cleaned_data["key"], lambda: {"job": form.request(request.user).pk}
+                request.user,
+                form.cleaned_data["key"],
+                lambda: {"job": form.request(request.user).pk},
             )
             return after_start(request, result["job"])
         except recipes.InvalidRecipe as error:
             form.add_error(error.field, error.message)
     context = {"form": form, "kind": kind, "label": Job.Kind(kind).label}
-    return render(request, "modelops/jobs/job_new.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "modelops/jobs/job_new.html", context, status=422 if form.errors else 200
+    )
 
 
 def asked(request: HttpRequest) -> dict:
@@ -193,7 +210,10 @@ def model_promote(request: HttpRequest, pk: int) -> HttpResponse:
     """Point `champion` at this version; promoting the one before takes it back."""
     version = get_object_or_404(registry.policies(request.project), pk=pk)
     registry.promote(request.user, request.project, version)
-    messages.success(request, _("%(model)s is champion now: it samples the next round.") % {"model": version.name})
+    messages.success(
+        request,
+        _("%(model)s is champion now: it samples the next round.") % {"model": version.name},
+    )
     return redirect("model", request.project.slug, pk)
 
 
@@ -203,12 +223,21 @@ def model_register(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             result, _new = idempotency.once(
-                request.user, form.cleaned_data["key"], lambda: {"model": register(request, form).pk}
+                request.user,
+                form.cleaned_data["key"],
+                lambda: {"model": register(request, form).pk},
             )
             return redirect("model", request.project.slug, result["model"])
         except registry.NotRegistered as error:
-            form.add_error("name" if isinstance(error, registry.NameTaken) else "folder", str(error))
-    return render(request, "modelops/models/model_register.html", {"form": form}, status=422 if form.errors else 200)
+            form.add_error(
+                "name" if isinstance(error, registry.NameTaken) else "folder", str(error)
+            )
+    return render(
+        request,
+        "modelops/models/model_register.html",
+        {"form": form},
+        status=422 if form.errors else 200,
+    )
 
 
 @member(*ADMINS)
@@ -222,8 +251,15 @@ def model_serve(request: HttpRequest) -> HttpResponse:
             )
             return redirect("model", request.project.slug, result["model"])
         except registry.NotRegistered as error:
-            form.add_error("name" if isinstance(error, registry.NameTaken) else "address", str(error))
-    return render(request, "modelops/models/model_serve.html", {"form": form}, status=422 if form.errors else 200)
+            form.add_error(
+                "name" if isinstance(error, registry.NameTaken) else "address", str(error)
+            )
+    return render(
+        request,
+        "modelops/models/model_serve.html",
+        {"form": form},
+        status=422 if form.errors else 200,
+    )
 
 
 def serve(request: HttpRequest, form: forms.ServedForm) -> ModelVersion:

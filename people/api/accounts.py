@@ -23,7 +23,17 @@ class MeBody(serializers.ModelSerializer):
 
     class Meta:
         model = User
-        fields = ["id", "email", "name", "zone", "language", "theme", "shortcuts", "sensitive", "is_staff"]
+        fields = [
+            "id",
+            "email",
+            "name",
+            "zone",
+            "language",
+            "theme",
+            "shortcuts",
+            "sensitive",
+            "is_staff",
+        ]
         read_only_fields = ["id", "email", "is_staff"]
 
 
@@ -50,9 +60,13 @@ class TokenBody(serializers.ModelSerializer):
 class NewToken(serializers.Serializer):
     name = serializers.CharField(max_length=100)
     scopes = serializers.ListField(
-        child=serializers.ChoiceField(Token.Scope.choices), allow_empty=False, max_length=len(Token.Scope)
+        child=serializers.ChoiceField(Token.Scope.choices),
+        allow_empty=False,
+        max_length=len(Token.Scope),
     )
-    days = serializers.IntegerField(min_value=1, max_value=366, default=90, help_text="Until it expires.")
+    days = serializers.IntegerField(
+        min_value=1, max_value=366, default=90, help_text="Until it expires."
+    )
 
 
 class MadeToken(TokenBody):
@@ -77,11 +91,19 @@ class Tokens(Listing, Act, SiteEndpoint):
         return TokenBody
 
     def act(self, data: dict[str, Any]) -> Answer:
-        reach = [scope for scope in data["scopes"] if self.request.auth is None or self.request.auth.reaches(scope)]
+        reach = [
+            scope
+            for scope in data["scopes"]
+            if self.request.auth is None or self.request.auth.reaches(scope)
+        ]
         if len(reach) < len(data["scopes"]):
-            raise serializers.ValidationError({"scopes": ["A token makes no token that reaches further than itself."]})
+            raise serializers.ValidationError(
+                {"scopes": ["A token makes no token that reaches further than itself."]}
+            )
         token, text = tokens.make(self.actor, data["name"], reach, data["days"])
-        return Answer(TokenBody(token).data, location=f"/api/v1/tokens/{token.pk}", secret={"token": text})
+        return Answer(
+            TokenBody(token).data, location=f"/api/v1/tokens/{token.pk}", secret={"token": text}
+        )
 
 
 class OneToken(SiteEndpoint):
@@ -213,4 +235,8 @@ class NewPassword(SiteVerb):
         return User.objects.all()
 
     def act(self, data: dict[str, Any]) -> Answer:
-        return Answer({}, status=200, secret={"password": accounts.new_password(self.actor, self.get_object())})
+        return Answer(
+            {},
+            status=200,
+            secret={"password": accounts.new_password(self.actor, self.get_object())},
+        )

@@ -1,7 +1,11 @@
 """Who asks: a script that shows a token, or a browser that is logged in."""
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from rest_framework.authentication import BaseAuthentication, SessionAuthentication, get_authorization_header
+from rest_framework.authentication import (
+    BaseAuthentication,
+    SessionAuthentication,
+    get_authorization_header,
+)
 from rest_framework.exceptions import AuthenticationFailed
 
 from people import tokens
@@ -16,7 +20,9 @@ class Bearer(BaseAuthentication):
             return None
         token = tokens.find(text.strip())
         if token is None:
-            raise AuthenticationFailed("This token is unknown, expired or revoked, or its owner is paused.")
+            raise AuthenticationFailed(
+                "This token is unknown, expired or revoked, or its owner is paused."
+            )
         return token.user, token
 
     def authenticate_header(self, request) -> str:
@@ -32,7 +38,11 @@ class BearerScheme(OpenApiAuthenticationExtension):
     name = "token"
 
     def get_security_definition(self, auto_schema) -> dict:
-        return {"type": "http", "scheme": "bearer", "description": "A token from *Your settings, Tokens*."}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A token from *Your settings, Tokens*.",
+        }
 
 
 class SessionScheme(OpenApiAuthenticationExtension):
@@ -40,4 +50,9 @@ class SessionScheme(OpenApiAuthenticationExtension):
     name = "session"
 
     def get_security_definition(self, auto_schema) -> dict:
-        return {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": "The log-in of the pages."}
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "sessionid",
+            "description": "The log-in of the pages.",
+        }

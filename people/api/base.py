@@ -63,7 +63,9 @@ class SiteEndpoint(GenericAPIView):
         """Raises PermissionDenied or Http404 for whoever may not ask."""
         if any(isinstance(value, int) and value > MOST_ID for value in kwargs.values()):
             raise Http404
-        scope = self.scopes.get(request.method, "read" if request.method in SAFE_METHODS else "admin")
+        scope = self.scopes.get(
+            request.method, "read" if request.method in SAFE_METHODS else "admin"
+        )
         if request.auth is not None and not request.auth.reaches(scope):
             raise PermissionDenied(f"This token does not reach “{scope}”: make one that does.")
         if self.staff and not request.user.is_staff:
@@ -245,16 +247,27 @@ def once(request: Request, verb: Callable[[], Answer]) -> Response:
     headers = {"Location": kept["location"]} if kept["location"] else {}
     headers |= {} if new else {"Idempotent-Replayed": "true"}
     secret = answers[0].secret if new else {}
-    return Response({**kept["body"], **secret} if secret else kept["body"], status=kept["status"], headers=headers)
+    return Response(
+        {**kept["body"], **secret} if secret else kept["body"],
+        status=kept["status"],
+        headers=headers,
+    )
 
 
 def _kept(asked: str, answer: Answer) -> dict[str, Any]:
-    return {"asked": asked, "status": answer.status, "location": answer.location, "body": plain(answer.body)}
+    return {
+        "asked": asked,
+        "status": answer.status,
+        "location": answer.location,
+        "body": plain(answer.body),
+    }
 
 
 def fingerprint(request: Request) -> str:
     """The same for two requests that ask for the same."""
-    said = json.dumps([request.method, request.path, request.data], sort_keys=True, default=_of_file)
+    said = json.dumps(
+        [request.method, request.path, request.data], sort_keys=True, default=_of_file
+    )
     return hashlib.sha256(said.encode()).hexdigest()
 
 
@@ -275,4 +288,8 @@ def etag(body: Any) -> str:
 
 
 def tags(request: Request, header: str) -> list[str]:
-    return [tag.strip().removeprefix("W/") for tag in request.headers.get(header, "").split(",") if tag.strip()]
+    return [
+        tag.strip().removeprefix("W/")
+        for tag in request.headers.get(header, "").split(",")
+        if tag.strip()
+    ]

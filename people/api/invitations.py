@@ -45,7 +45,9 @@ def made(request, invitation: Invitation, token: str) -> Answer:
     link = request.build_absolute_uri(reverse("join", args=[token]))
     signup.mail_link(request, invitation, link)
     return Answer(
-        InvitationBody(invitation).data, location=f"/api/v1/invitations/{invitation.pk}", secret={"link": link}
+        InvitationBody(invitation).data,
+        location=f"/api/v1/invitations/{invitation.pk}",
+        secret={"link": link},
     )
 
 
@@ -61,7 +63,10 @@ class Inviting(Listing, Act):
         return invitations.open_to(self.into).select_related("project")
 
     def act(self, data: dict[str, Any]) -> Answer:
-        return made(self.request, *invitations.invite(self.actor, data["email"], self.into, data.get("role", "")))
+        return made(
+            self.request,
+            *invitations.invite(self.actor, data["email"], self.into, data.get("role", "")),
+        )
 
 
 class SiteInvitations(Inviting, SiteEndpoint):

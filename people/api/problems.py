@@ -27,7 +27,9 @@ class FieldProblem(serializers.Serializer):
 class Problem(serializers.Serializer):
     """What went wrong and what to do."""
 
-    type = serializers.CharField(help_text="`about:blank`, or `urn:podium:` with a word that scripts may rely on.")
+    type = serializers.CharField(
+        help_text="`about:blank`, or `urn:podium:` with a word that scripts may rely on."
+    )
     title = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField()
@@ -42,12 +44,16 @@ class Unprocessable(exceptions.ValidationError):
 
 class MustMatch(exceptions.APIException):
     status_code = 412
-    default_detail = "It has changed since you read it: read it again, then send your change with its new ETag."
+    default_detail = (
+        "It has changed since you read it: read it again, then send your change with its new ETag."
+    )
 
 
 class MatchMissing(exceptions.APIException):
     status_code = 428
-    default_detail = "Send the ETag that you read as If-Match, so that nobody's change is written over."
+    default_detail = (
+        "Send the ETag that you read as If-Match, so that nobody's change is written over."
+    )
 
 
 def register(error: type[Exception], status: int, code: str, field: str = "") -> None:
@@ -68,7 +74,9 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
     return respond(status, detail, code, errors, headers=_headers(error))
 
 
-def respond(status: int, detail: str, code: str = "", errors: list[dict] | None = None, headers=None) -> Response:
+def respond(
+    status: int, detail: str, code: str = "", errors: list[dict] | None = None, headers=None
+) -> Response:
     told = body(status, detail, code) | ({"errors": errors} if errors else {})
     return Response(told, status=status, content_type=MEDIA_TYPE, headers=headers)
 
@@ -87,12 +95,19 @@ def _known(error: Exception) -> tuple[int, str, str, list[dict]] | None:
     for kind in type(error).__mro__:
         if kind in _registered:
             status, code, field = _registered[kind]
-            return status, code, str(error), [{"field": field, "detail": str(error)}] if field else []
+            return (
+                status,
+                code,
+                str(error),
+                [{"field": field, "detail": str(error)}] if field else [],
+            )
     match error:
         case exceptions.ValidationError():
             return _invalid(list(_flat(error.detail)), error.status_code)
         case Invalid():
-            return _invalid(list(_flat(error.message_dict if hasattr(error, "error_dict") else error.messages)))
+            return _invalid(
+                list(_flat(error.message_dict if hasattr(error, "error_dict") else error.messages))
+            )
         case Refused(field=str(field)):
             return _invalid([{"field": field, "detail": str(error)}], 422)
         case Refused():
@@ -115,10 +130,14 @@ def _flat(detail: Any, at: str = "") -> Iterator[dict]:
     """One entry for each message, however deep it lies."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            yield from _flat(inner, _below(at, "" if name in ("non_field_errors", "__all__") else str(name)))
+            yield from _flat(
+                inner, _below(at, "" if name in ("non_field_errors", "__all__") else str(name))
+            )
     elif isinstance(detail, list):
         for number, inner in enumerate(detail):
-            yield from _flat(inner, _below(at, str(number)) if isinstance(inner, dict | list) else at)
+            yield from _flat(
+                inner, _below(at, str(number)) if isinstance(inner, dict | list) else at
+            )
     else:
         yield {"field": at, "detail": str(detail)}
 

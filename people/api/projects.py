@@ -26,7 +26,17 @@ from people.api.filters import IdFilter
 from people.forms import LONGEST_FLAG, MOST_FLAGS
 from people.models import AuditEvent, Membership, Project, known_zone
 
-SETTINGS = ["name", "guidelines", "k", "overlap", "completion", "skips_to_set_aside", "ties", "rating", "flags"]
+SETTINGS = [
+    "name",
+    "guidelines",
+    "k",
+    "overlap",
+    "completion",
+    "skips_to_set_aside",
+    "ties",
+    "rating",
+    "flags",
+]
 SETTINGS += ["notes", "strength", "lease_minutes", "daily_limit", "gold_share", "zone", "state"]
 
 
@@ -75,7 +85,11 @@ class Projects(Listing, Act, SiteEndpoint):
 
     def get_queryset(self) -> QuerySet[Membership]:
         drafts = Q(project__state=Project.State.DRAFT) & ~Q(role=Role.ADMIN)
-        return Membership.objects.filter(user=self.request.user).exclude(drafts).select_related("project")
+        return (
+            Membership.objects.filter(user=self.request.user)
+            .exclude(drafts)
+            .select_related("project")
+        )
 
     def represent(self, found: list[Membership]) -> list[Any]:
         for one in found:

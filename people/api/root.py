@@ -8,7 +8,9 @@ from rest_framework.permissions import AllowAny
 from rest_framework.views import APIView
 
 openapi = SpectacularJSONAPIView.as_view()
-docs = SpectacularSwaggerSplitView.as_view(url_name="api-openapi", template_name="people/api_docs.html")
+docs = SpectacularSwaggerSplitView.as_view(
+    url_name="api-openapi", template_name="people/api_docs.html"
+)
 
 
 @extend_schema(exclude=True)

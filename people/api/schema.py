@@ -18,7 +18,9 @@ def mock_request(method: str, path: str, view, original):
     """Endpoints are asked about themselves with nobody at the door: here is somebody, so that they can answer."""
     request = build_mock_request(method, path, view, original)
     request.user = User(pk=0)
-    request.membership = Membership(user=request.user, project=Project(pk=0), role=Membership.Role.ADMIN)
+    request.membership = Membership(
+        user=request.user, project=Project(pk=0), role=Membership.Role.ADMIN
+    )
     request.project = request.membership.project
     return request
 
@@ -51,7 +53,9 @@ class Schema(AutoSchema):
         elif self.method == "DELETE":
             found = {204: None}
         elif media_type := getattr(self.view, "sends", ""):
-            found = {(status, media_type): OpenApiTypes.BINARY for status in (200, 206)} | {304: None}
+            found = {(status, media_type): OpenApiTypes.BINARY for status in (200, 206)} | {
+                304: None
+            }
         else:
             found = {200: super().get_response_serializers()}
         if self.method == "GET" and isinstance(self.view, Detail):
@@ -82,10 +86,14 @@ class Schema(AutoSchema):
 
     def _headers(self) -> list:
         def header(name: str, said: str) -> OpenApiParameter:
-            return OpenApiParameter(name, str, OpenApiParameter.HEADER, required=False, description=said)
+            return OpenApiParameter(
+                name, str, OpenApiParameter.HEADER, required=False, description=said
+            )
 
         if self.method == "POST":
             return [header("Idempotency-Key", "The same request with the same key counts once.")]
         if self.method == "PATCH":
-            return [header("If-Match", "The ETag of what is changed, as it was read; without it: 428.")]
+            return [
+                header("If-Match", "The ETag of what is changed, as it was read; without it: 428.")
+            ]
         return []

@@ -27,12 +27,23 @@ class WebhookBody(serializers.ModelSerializer):
     """Where the project's events are told, and which."""
 
     events = Events()
-    active = serializers.BooleanField(help_text="Whether it is told of anything; write it to switch it on or off.")
+    active = serializers.BooleanField(
+        help_text="Whether it is told of anything; write it to switch it on or off."
+    )
     created_by = serializers.EmailField(source="created_by.email", read_only=True)
 
     class Meta:
         model = Webhook
-        fields = ["id", "url", "events", "active", "state", "failing_since", "created_by", "created_at"]
+        fields = [
+            "id",
+            "url",
+            "events",
+            "active",
+            "state",
+            "failing_since",
+            "created_by",
+            "created_at",
+        ]
         read_only_fields = ["id", "state", "failing_since", "created_at"]
 
 
@@ -47,7 +58,9 @@ class NewWebhook(serializers.ModelSerializer):
 class MadeWebhook(WebhookBody):
     """Its secret is told once: a repeated request is answered without it."""
 
-    secret = serializers.CharField(required=False, help_text="`whsec_…`, as Standard Webhooks writes one.")
+    secret = serializers.CharField(
+        required=False, help_text="`whsec_…`, as Standard Webhooks writes one."
+    )
 
     class Meta(WebhookBody.Meta):
         fields = [*WebhookBody.Meta.fields, "secret"]
@@ -60,7 +73,18 @@ class DeliveryBody(serializers.ModelSerializer):
 
     class Meta:
         model = Delivery
-        fields = ["id", "webhook", "event", "event_id", "payload", "state", "attempts", "next_at", "status", "error"]
+        fields = [
+            "id",
+            "webhook",
+            "event",
+            "event_id",
+            "payload",
+            "state",
+            "attempts",
+            "next_at",
+            "status",
+            "error",
+        ]
         fields += ["response", "seconds", "created_at", "delivered_at"]
         read_only_fields = fields
 
@@ -134,7 +158,9 @@ class RenewSecret(OfProject, Verb):
     output = Secret
 
     def act(self, data: dict[str, Any]) -> Answer:
-        return Answer({}, status=200, secret={"secret": registry.renew_secret(self.actor, self.get_object())})
+        return Answer(
+            {}, status=200, secret={"secret": registry.renew_secret(self.actor, self.get_object())}
+        )
 
 
 class Test(OfProject, Verb):
@@ -166,7 +192,9 @@ class Redeliver(Verb):
     output, status = DeliveryBody, 202
 
     def get_queryset(self) -> QuerySet[Delivery]:
-        return Delivery.objects.filter(webhook__project=self.project).select_related("webhook__project")
+        return Delivery.objects.filter(webhook__project=self.project).select_related(
+            "webhook__project"
+        )
 
     def act(self, data: dict[str, Any]) -> Delivery:
         delivery = self.get_object()

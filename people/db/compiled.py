@@ -67,7 +67,9 @@ class composed:
         sql, slots, read = self.composed = self.composed or self._compose()
         given = {name: adapted(value) for name, value in zip(self.names, values, strict=True)}
         with prepared_cursor() as cursor:
-            cursor.execute(sql, [given[one.name] if isinstance(one, Slot) else one for one in slots])
+            cursor.execute(
+                sql, [given[one.name] if isinstance(one, Slot) else one for one in slots]
+            )
             return read(cursor)
 
     def _compose(self) -> tuple[str, list, Callable]:
@@ -75,7 +77,11 @@ class composed:
         query = made if isinstance(made, Query) else made.query
         compiler = query.get_compiler(connection=connection)
         sql, values = written(*compiler.as_sql())
-        return sql, values, (lambda cursor: cursor.rowcount) if query is made else reader(compiler, made)
+        return (
+            sql,
+            values,
+            (lambda cursor: cursor.rowcount) if query is made else reader(compiler, made),
+        )
 
 
 def prepared_cursor():
@@ -88,7 +94,10 @@ def written(sql: str, values: Iterable[Any]) -> tuple[str, list[Any]]:
     values = list(values)
     if not hasattr(connection, "literal"):
         return sql, values
-    rest = iter("%s" if isinstance(one, Slot) else connection.literal(one).replace("%", "%%") for one in values)
+    rest = iter(
+        "%s" if isinstance(one, Slot) else connection.literal(one).replace("%", "%%")
+        for one in values
+    )
     sql = re.sub("%(.)", lambda found: next(rest) if found[1] == "s" else found[0], sql)
     return sql, [one for one in values if isinstance(one, Slot)]
 
@@ -134,8 +143,12 @@ _here = threading.local()
 def _execute(statements: list[tuple[str, list]]) -> None:
     if connection.vendor == "postgresql" and len(statements) > 1:
         *before, (last, _last_values) = statements
-        named = ", ".join(f"part{number} AS ({sql})" for number, (sql, _values) in enumerate(before))
-        statements = [(f"WITH {named} {last}", [value for _sql, values in statements for value in values])]
+        named = ", ".join(
+            f"part{number} AS ({sql})" for number, (sql, _values) in enumerate(before)
+        )
+        statements = [
+            (f"WITH {named} {last}", [value for _sql, values in statements for value in values])
+        ]
     for sql, values in statements:
         with prepared_cursor() as cursor:
             cursor.execute(sql, values)
@@ -152,7 +165,11 @@ def _insert(rows: list[models.Model], ignoring: bool = False) -> bool:
 
 
 def _values(rows: list[models.Model], fields: list[models.Field]) -> list[Any]:
-    return [field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows for field in fields]
+    return [
+        field.get_db_prep_save(field.pre_save(row, True), connection)
+        for row in rows
+        for field in fields
+    ]
 
 
 @lru_cache
@@ -160,7 +177,11 @@ def _insertion(
     model: type[models.Model], count: int, ignoring: bool, telling: bool = True
 ) -> tuple[str, list[models.Field]]:
     """The INSERT of so many rows, telling their keys or not, and the fields whose values it takes of each."""
-    fields = [field for field in model._meta.concrete_fields if not field.primary_key and not field.generated]
+    fields = [
+        field
+        for field in model._meta.concrete_fields
+        if not field.primary_key and not field.generated
+    ]
     row = SimpleNamespace(**{field.attname: Slot(field.attname) for field in fields})
     query = InsertQuery(model, on_conflict=OnConflict.IGNORE if ignoring else None)
     query.insert_values(fields, [row] * count, raw=True)
@@ -177,7 +198,9 @@ def reader(compiler, rows: QuerySet) -> Callable[[Any], list[Any]]:
 
     def read(cursor) -> list[Any]:
         found = cursor.fetchall()
-        return list(map(tuple, compiler.apply_converters(found, converters))) if converters else found
+        return (
+            list(map(tuple, compiler.apply_converters(found, converters))) if converters else found
+        )
 
     if not rows.query.default_cols:
         return read

@@ -26,7 +26,17 @@ from people.webhooks import registry
 
 State = Delivery.State
 MINUTE, HOUR = 60, 3600
-LATER = (5, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR)  # as it recommends
+LATER = (
+    5,
+    5 * MINUTE,
+    30 * MINUTE,
+    2 * HOUR,
+    5 * HOUR,
+    10 * HOUR,
+    14 * HOUR,
+    20 * HOUR,
+    24 * HOUR,
+)  # as it recommends
 JITTER = 0.2  # either way, so that what failed together doesn't come again together
 TIMEOUT = 10  # seconds to connect, and for each read and write
 WHOLE = 15  # seconds for all of an attempt: some servers answer a byte at a time
@@ -68,7 +78,9 @@ def claim_some() -> list[Delivery]:
     waiting = due().order_by("webhook").values_list("webhook", "webhook__failing_since").distinct()
     for webhook, failing in waiting[:WEBHOOKS_AT_ONCE]:
         pks = due().filter(webhook=webhook).order_by("next_at", "pk").values_list("pk", flat=True)
-        taken += [delivery for pk in list(pks[: 1 if failing else AT_ONCE]) if (delivery := claim(pk))]
+        taken += [
+            delivery for pk in list(pks[: 1 if failing else AT_ONCE]) if (delivery := claim(pk))
+        ]
     return taken
 
 
@@ -82,7 +94,9 @@ def send_some() -> None:
     for delivery in taken:
         if delivery not in wanted:
             end(delivery, Outcome(error="Its webhook was switched off."))
-    for delivery, outcome in zip(wanted, asyncio.run(send([parcel(one) for one in wanted])), strict=True):
+    for delivery, outcome in zip(
+        wanted, asyncio.run(send([parcel(one) for one in wanted])), strict=True
+    ):
         conclude(delivery, outcome)
 
 
@@ -98,7 +112,9 @@ class Parcel:
 
 def parcel(delivery: Delivery) -> Parcel:
     body, at = json.dumps(delivery.payload, separators=(",", ":")), datetime.now(UTC)
-    signed = [Signer(one).sign(delivery.event_id, at, body) for one in registry.secrets(delivery.webhook)]
+    signed = [
+        Signer(one).sign(delivery.event_id, at, body) for one in registry.secrets(delivery.webhook)
+    ]
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "Podium",
@@ -114,8 +130,13 @@ class Looked(httpx.AsyncHTTPTransport):
     """Looks a host up itself and goes where it looked, so that the name can't mean another address a moment later."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        request.extensions = {**request.extensions, "sni_hostname": request.url.raw_host.decode("ascii")}
-        request.url = request.url.copy_with(host=await asyncio.to_thread(public_urls.reached, request.url))
+        request.extensions = {
+            **request.extensions,
+            "sni_hostname": request.url.raw_host.decode("ascii"),
+        }
+        request.url = request.url.copy_with(
+            host=await asyncio.to_thread(public_urls.reached, request.url)
+        )
         return await super().handle_async_request(request)
 
 
@@ -135,7 +156,9 @@ async def attempt(client: httpx.AsyncClient, parcel: Parcel) -> Outcome:
         error = f"It did not answer within {WHOLE} seconds."
     except httpx.TimeoutException:
         error = f"It was silent for {TIMEOUT} seconds."
-    except Exception as wrong:  # whatever it is, it is kept with this delivery and holds up no other
+    except (
+        Exception
+    ) as wrong:  # whatever it is, it is kept with this delivery and holds up no other
         error = str(wrong) or type(wrong).__name__
     else:
         error = "" if 200 <= status < 300 else f"It answered {status}."
@@ -146,7 +169,9 @@ async def attempt(client: httpx.AsyncClient, parcel: Parcel) -> Outcome:
 async def post(client: httpx.AsyncClient, parcel: Parcel) -> tuple[int, str]:
     """The status, and the beginning of what was answered. A redirect is not followed."""
     said = b""
-    async with client.stream("POST", parcel.url, content=parcel.body, headers=parcel.headers) as response:
+    async with client.stream(
+        "POST", parcel.url, content=parcel.body, headers=parcel.headers
+    ) as response:
         async for part in response.aiter_raw():
             said += part
             if len(said) > 4 * SHOWN:  # bytes, four to a character at most
@@ -166,11 +191,15 @@ def conclude(delivery: Delivery, outcome: Outcome) -> None:
     elif delivery.event == registry.PING or delivery.attempts > len(LATER) or gone:
         kept = end(delivery, outcome)
     else:
-        kept = write(delivery, outcome, state=State.FAILED, next_at=now() + later(delivery.attempts))
+        kept = write(
+            delivery, outcome, state=State.FAILED, next_at=now() + later(delivery.attempts)
+        )
     if not kept:
         return
     if not outcome.error:
-        Webhook.objects.filter(pk=webhook.pk, failing_since__isnull=False).update(failing_since=None)
+        Webhook.objects.filter(pk=webhook.pk, failing_since__isnull=False).update(
+            failing_since=None
+        )
     elif gone:
         registry.switch_off(None, webhook, Webhook.State.GONE)
     elif has_failed_for_long(webhook):
@@ -188,7 +217,13 @@ def later(attempts: int) -> timedelta:
 
 
 def end(delivery: Delivery, outcome: Outcome, state: State = State.GIVEN_UP) -> bool:
-    return write(delivery, outcome, state=state, next_at=None, delivered_at=now() if state == State.DELIVERED else None)
+    return write(
+        delivery,
+        outcome,
+        state=state,
+        next_at=None,
+        delivered_at=now() if state == State.DELIVERED else None,
+    )
 
 
 def write(delivery: Delivery, outcome: Outcome, **fields) -> bool:

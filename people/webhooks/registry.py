@@ -26,7 +26,9 @@ from people.models import Delivery, Project, User, Webhook
 State = Webhook.State
 MOST = 20  # of one project
 PING = "webhook.ping"
-BOTH_SIGN = timedelta(days=1)  # after a renewal, so that no event is refused while its receiver is told the new secret
+BOTH_SIGN = timedelta(
+    days=1
+)  # after a renewal, so that no event is refused while its receiver is told the new secret
 
 
 # Telling
@@ -42,7 +44,9 @@ def tell(project: Project, event: str, at: str, **about: Any) -> None:
     active = Webhook.objects.filter(project=project, state=State.ACTIVE)
     payload, event_id = _payload(project, event, at, about), new_id()
     Delivery.objects.bulk_create(
-        Delivery(webhook=one, event=event, event_id=event_id, payload=payload) for one in active if event in one.events
+        Delivery(webhook=one, event=event, event_id=event_id, payload=payload)
+        for one in active
+        if event in one.events
     )
     wake()
 
@@ -60,7 +64,9 @@ def new_id() -> str:
 def ping(actor: User, webhook: Webhook) -> Delivery:
     """Send something now, to see whether it arrives; also where the webhook is off. It is tried once."""
     payload = _payload(webhook.project, PING, f"webhooks/{webhook.pk}", {"webhook": webhook.pk})
-    delivery = Delivery.objects.create(webhook=webhook, event=PING, event_id=new_id(), payload=payload)
+    delivery = Delivery.objects.create(
+        webhook=webhook, event=PING, event_id=new_id(), payload=payload
+    )
     audit.record(actor, "ping webhook", webhook, webhook.project)
     wake()
     return delivery
@@ -72,7 +78,9 @@ def redeliver(actor: User, delivery: Delivery) -> None:
     webhook = delivery.webhook
     if not webhook.active and delivery.event != PING:
         raise Refused(_("This webhook is off: switch it on first."))
-    Delivery.objects.filter(pk=delivery.pk).update(state=Delivery.State.WAITING, next_at=now(), delivered_at=None)
+    Delivery.objects.filter(pk=delivery.pk).update(
+        state=Delivery.State.WAITING, next_at=now(), delivered_at=None
+    )
     audit.record(actor, "redeliver", delivery, webhook.project, event=delivery.event_id)
     wake()
     delivery.refresh_from_db()
@@ -102,7 +110,9 @@ def make(actor: User, project: Project, url: str, events: list[str]) -> tuple[We
     _lock(project)
     if Webhook.objects.filter(project=project).count() >= MOST:
         raise Refused(_("A project has at most %(n)s webhooks: remove one first.") % {"n": MOST})
-    webhook = Webhook.objects.create(project=project, url=url, events=in_order(events), created_by=actor)
+    webhook = Webhook.objects.create(
+        project=project, url=url, events=in_order(events), created_by=actor
+    )
     _note_awaited(project)
     audit.record(actor, "make webhook", webhook, project, url=url, events=webhook.events)
     return webhook, secret(webhook.salt)
@@ -120,7 +130,13 @@ def change(actor: User, webhook: Webhook, **fields: Any) -> None:
     if changed:
         webhook.save(update_fields=changed)
         _note_awaited(webhook.project)
-        audit.record(actor, "change webhook", webhook, webhook.project, **{name: fields[name] for name in changed})
+        audit.record(
+            actor,
+            "change webhook",
+            webhook,
+            webhook.project,
+            **{name: fields[name] for name in changed},
+        )
 
 
 @transaction.atomic
@@ -173,7 +189,9 @@ def _lock(project: Project) -> None:
 
 
 def _note_awaited(project: Project) -> None:
-    active = Webhook.objects.filter(project=project, state=State.ACTIVE).values_list("events", flat=True)
+    active = Webhook.objects.filter(project=project, state=State.ACTIVE).values_list(
+        "events", flat=True
+    )
     project.awaited = in_order([event for events in active for event in events])
     project.save(update_fields=["awaited"])
 

@@ -44,7 +44,9 @@ def webhook_list(request: HttpRequest) -> HttpResponse:
             form.add_error(error.field, str(error))
     lost = Count("deliveries", filter=Q(deliveries__state=Delivery.State.GIVEN_UP))
     context = {"form": form, "webhooks": of_project(request).annotate(lost=lost).order_by("pk")}
-    return render(request, "people/webhooks/webhooks.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "people/webhooks/webhooks.html", context, status=422 if form.errors else 200
+    )
 
 
 def _made(request: HttpRequest, form: WebhookForm) -> HttpResponse:
@@ -67,7 +69,9 @@ def _made(request: HttpRequest, form: WebhookForm) -> HttpResponse:
 def webhook(request: HttpRequest, pk: int) -> HttpResponse:
     """A webhook and the log of what was sent to it; the log alone when htmx asks. The form changes it."""
     one = webhook_or_404(request, pk)
-    form = WebhookForm(request.POST or None, instance=copy(one))  # a form writes what was typed into its instance
+    form = WebhookForm(
+        request.POST or None, instance=copy(one)
+    )  # a form writes what was typed into its instance
     if request.method == "POST" and form.is_valid():
         try:
             if "url" in form.changed_data:
@@ -80,12 +84,16 @@ def webhook(request: HttpRequest, pk: int) -> HttpResponse:
     return _page(request, one, form)
 
 
-def _page(request: HttpRequest, one: Webhook, form: WebhookForm | None = None, **context: Any) -> HttpResponse:
+def _page(
+    request: HttpRequest, one: Webhook, form: WebhookForm | None = None, **context: Any
+) -> HttpResponse:
     form = form or WebhookForm(instance=one)
     if request.htmx:
         return render(request, "people/webhooks/_deliveries.html", log(request, one))
     context |= log(request, one) | {"form": form, "renew": Keyed(auto_id=False)}
-    return render(request, "people/webhooks/webhook.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "people/webhooks/webhook.html", context, status=422 if form.errors else 200
+    )
 
 
 def log(request: HttpRequest, one: Webhook) -> dict[str, Any]:
@@ -146,7 +154,9 @@ def webhook_remove(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def delivery_again(request: HttpRequest, pk: int) -> HttpResponse:
     """Send it once more, now."""
-    found = Delivery.objects.select_related("webhook__project").filter(webhook__project=request.project)
+    found = Delivery.objects.select_related("webhook__project").filter(
+        webhook__project=request.project
+    )
     delivery = get_object_or_404(found, pk=pk)
     try:
         registry.redeliver(request.user, delivery)

@@ -14,7 +14,9 @@ def test_three_ways_to_learn_a_planted_rule_stand_side_by_side(tmp_path):
 
     model = tiny.save(tmp_path / "model")
     (tmp_path / "scratch").mkdir()
-    found = baselines.compare(tmp_path / "scratch", write_dataset(tmp_path / "dataset"), model, quick=True)
+    found = baselines.compare(
+        tmp_path / "scratch", write_dataset(tmp_path / "dataset"), model, quick=True
+    )
 
     assert found["bag_of_words_accuracy"] > 0.9
     assert found["recurrent_accuracy"] > 0.8
@@ -23,7 +25,9 @@ def test_three_ways_to_learn_a_planted_rule_stand_side_by_side(tmp_path):
     assert len(baselines.table(found).splitlines()) == 6
 
 
-def test_no_fold_asks_the_model_of_another_and_a_stopped_run_finds_its_scores(tmp_path, monkeypatch):
+def test_no_fold_asks_the_model_of_another_and_a_stopped_run_finds_its_scores(
+    tmp_path, monkeypatch
+):
     """Each fold's trainer begins in an empty folder: a result that lies there already would be taken for its own."""
     from benchmarks import baselines
 
@@ -54,7 +58,13 @@ def test_f1_counts_the_pairs_that_the_earlier_answer_wins():
     turn = [{"role": "user", "content": "Why?"}]
     answers = [{"id": i, "text": text} for i, text in enumerate("abc")]
     group = of_row(
-        {"prompt_id": "p", "split": "test", "messages": turn, "answers": answers, "judgments": [{"ranks": [2, 1, 3]}]}
+        {
+            "prompt_id": "p",
+            "split": "test",
+            "messages": turn,
+            "answers": answers,
+            "judgments": [{"ranks": [2, 1, 3]}],
+        }
     )
     # pairs (b, a), (a, c), (b, c); scored so that a beats b, and both beat c: one wrong, two right of the earlier
     assert baselines.tally(group, [3.0, 2.0, 1.0])["f1"] == (4, 5)

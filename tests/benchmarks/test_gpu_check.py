@@ -44,7 +44,9 @@ def test_a_check_passes_fails_or_says_why_it_was_not_run(monkeypatch, tmp_path, 
     assert "1 passed, 0 failed, 1 not run" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("wrong", "figure"), [(breaks, "9 apart"), (dies, "ZeroDivisionError: by nought")])
+@pytest.mark.parametrize(
+    ("wrong", "figure"), [(breaks, "9 apart"), (dies, "ZeroDivisionError: by nought")]
+)
 def test_one_failure_is_the_exit_code(monkeypatch, tmp_path, wrong, figure):
     code, outcomes = check(monkeypatch, tmp_path, {"a": holds, "b": wrong, "c": lacks})
     assert (code, outcomes["b"]) == (1, {"state": "failed", "figure": figure})

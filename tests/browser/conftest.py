@@ -14,7 +14,9 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-EXPECTED = re.compile(r"status of (403|409|422)|ERR_INTERNET_DISCONNECTED|htmx:(sendError|afterRequest)")
+EXPECTED = re.compile(
+    r"status of (403|409|422)|ERR_INTERNET_DISCONNECTED|htmx:(sendError|afterRequest)"
+)
 
 
 @pytest.fixture(scope="package")
@@ -28,7 +30,9 @@ def chromium():
         pytest.skip("no Chromium here")
     from playwright.sync_api import sync_playwright
 
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # playwright runs a loop of its own in this thread
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = (
+        "true"  # playwright runs a loop of its own in this thread
+    )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
@@ -72,7 +76,9 @@ def log_in():
 
 @pytest.fixture
 def project(db):
-    return make_project(slug="demo", name="Assistant, round 3", guidelines="# Be kind\n\nRank what *helps* first.")
+    return make_project(
+        slug="demo", name="Assistant, round 3", guidelines="# Be kind\n\nRank what *helps* first."
+    )
 
 
 @pytest.fixture

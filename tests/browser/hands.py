@@ -32,7 +32,10 @@ QUESTION = (
 def make_tasks(project, count, texts=ANSWERS, **fields):
     for number in range(count):
         messages = [
-            {"role": "system", "content": "You answer in plain language for someone without a medical background."},
+            {
+                "role": "system",
+                "content": "You answer in plain language for someone without a medical background.",
+            },
             {"role": "user", "content": f"{QUESTION} ({number + 1})"},
         ]
         make_task(project, texts=texts, prompt=make_prompt(project, messages=messages), **fields)
@@ -40,7 +43,9 @@ def make_tasks(project, count, texts=ANSWERS, **fields):
 
 def ranks():
     """The ranks of the newest ranking, by the letter shown."""
-    ranked = RankedCandidate.objects.filter(ranking=Ranking.objects.filter(current=True).latest("pk"))
+    ranked = RankedCandidate.objects.filter(
+        ranking=Ranking.objects.filter(current=True).latest("pk")
+    )
     return {"abcdefghi"[one.shown]: one.rank for one in ranked}
 
 
@@ -69,7 +74,10 @@ def swipe(page, start, end, share=0.5):
     As slowly as people do: a fling eats the next tap.
     """
     one, other = (page.locator(which).bounding_box() for which in (start, end))
-    one, other = middle(one), (other["x"] + other["width"] * share, other["y"] + other["height"] / 2)
+    one, other = (
+        middle(one),
+        (other["x"] + other["width"] * share, other["y"] + other["height"] / 2),
+    )
     finger, begun = page.context.new_cdp_session(page), time.time() - 1
 
     def touch(kind, tenths, *points):
@@ -146,7 +154,10 @@ def in_latin(page, letters):
     page.keyboard.type(letters)
 
 
-LAYOUTS = {"Latin": in_latin, "Cyrillic": in_cyrillic}  # how the keys of these Latin letters are pressed there
+LAYOUTS = {
+    "Latin": in_latin,
+    "Cyrillic": in_cyrillic,
+}  # how the keys of these Latin letters are pressed there
 
 
 def letter(name):

@@ -29,7 +29,16 @@ OF_A_PROJECT = [
     "models", "model-register", "datasets", "freeze", "set-aside", "disputes", "templates", "write", "reviews", "ask-prompts", "ask-demonstrations",
     "webhooks",
 ]  # fmt: skip
-OF_THE_SITE = ["home", "account", "password_change", "tokens", "accounts", "account-new", "projects-new", "components"]
+OF_THE_SITE = [
+    "home",
+    "account",
+    "password_change",
+    "tokens",
+    "accounts",
+    "account-new",
+    "projects-new",
+    "components",
+]
 
 
 @pytest.fixture
@@ -44,7 +53,9 @@ def admin(project):
     freeze.freeze_now(None, project)
     prompt_templates.create(person, project, "stories", "A story titled {title}.")
     make_webhook(project, person)
-    Letter.objects.create(to="bob@example.org", subject="Hello", useful_until=now(), state="failed", attempts=2)
+    Letter.objects.create(
+        to="bob@example.org", subject="Hello", useful_until=now(), state="failed", attempts=2
+    )
     return person
 
 
@@ -58,7 +69,9 @@ def make_dispute(project):
 
 def make_webhook(project, admin):
     """A webhook with a delivery in each state."""
-    hook, _secret = registry.make(admin, project, "https://example.org/hooks", ["job.finished", "task.complete"])
+    hook, _secret = registry.make(
+        admin, project, "https://example.org/hooks", ["job.finished", "task.complete"]
+    )
     for state, fields in {
         "waiting": {},
         "delivered": {"next_at": None, "status": 200, "response": "ok", "seconds": 0.1},
@@ -73,13 +86,19 @@ def make_upload(project):
     (settings.VAR / "upload").write_text('{"prompt": "Sky? "}\n{"prompt": ""}\n')
     recipe = {"path": "upload", "filename": "sky.jsonl", "dry_run": True}
     job = make_job(project, "import", recipe=vars(recipes.read("import", recipe)))
-    job.result = {"check": imports.check(project, settings.VAR / "upload", recipes.read("import", recipe))}
+    job.result = {
+        "check": imports.check(project, settings.VAR / "upload", recipes.read("import", recipe))
+    }
     job.save()
 
 
 def objections(page):
     found = Axe().run(page, options=RULES).response["violations"]
-    return [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found for node in one["nodes"]]
+    return [
+        f"{one['id']}: {node['target']} {node['failureSummary']}"
+        for one in found
+        for node in one["nodes"]
+    ]
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
@@ -92,7 +111,9 @@ def test_no_page_has_a_barrier(window, log_in, admin, picture, width, scheme):
         picture(page, f"page{address.replace('/', '-')}{width}-{scheme}", full_page=True)
         if found := objections(page) + bare_numbers(page):
             barriers[address] = found
-    assert not barriers, "\n".join(f"{place}: {one}" for place, found in barriers.items() for one in found)
+    assert not barriers, "\n".join(
+        f"{place}: {one}" for place, found in barriers.items() for one in found
+    )
 
 
 def addresses():
@@ -104,7 +125,9 @@ def addresses():
     yield reverse("dataset", args=["demo", Dataset.objects.first().pk])
     yield reverse("member-erase", args=["demo", Membership.objects.first().pk])
     yield reverse("task-gold", args=["demo", RankingTask.objects.first().pk])
-    yield reverse("task-settle", args=["demo", RankingTask.objects.get(free_places=0, overlap=2).pk])
+    yield reverse(
+        "task-settle", args=["demo", RankingTask.objects.get(free_places=0, overlap=2).pk]
+    )
     yield reverse("job", args=["demo", Job.objects.first().pk])
     yield reverse("template", args=["demo", PromptTemplate.objects.get().pk])
     yield reverse("webhook", args=["demo", Webhook.objects.first().pk])

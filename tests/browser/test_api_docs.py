@@ -9,7 +9,10 @@ def test_the_documentation_is_served_whole_from_here(window, live_server):
     page = window(1440)
     asked, complaints = [], []
     page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: complaints.append(message.text) if message.type == "error" else None,
+    )
     page.goto("/api/v1/docs/")
 
     page.get_by_text("/api/v1/tokens/{id}").first.wait_for()

@@ -70,9 +70,13 @@ def mark_of(number):
 def day(window, log_in, project, alice):
     """Lays the day's tasks out, and opens the page at the first. Each answer says at its end which one it is."""
     for number, order in enumerate(DAY, 1):
-        kinds = [KINDS[(number + at) % len(KINDS)] for at, _letter in enumerate(order.replace("=", ""))]
+        kinds = [
+            KINDS[(number + at) % len(KINDS)] for at, _letter in enumerate(order.replace("=", ""))
+        ]
         texts = [f"{text}\n\n[{number}.{at}]" for at, text in enumerate(kinds)]
-        prompt = make_prompt(project, f"({number}) What should she ask her doctor before she begins to exercise?")
+        prompt = make_prompt(
+            project, f"({number}) What should she ask her doctor before she begins to exercise?"
+        )
         make_task(project, texts, prompt, overlap=1)
 
     def begin(**options):
@@ -211,7 +215,9 @@ class Sitting:
         assert self.page.evaluate(OUT_OF_REACH) == []
         width, k = self.page.viewport_size["width"], self.page.locator(".answer").count()
         dark = self.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-        self.picture(self.page, f"day-{width}-{'dark' if dark else 'light'}-k{k}-{number:02}-{what}")
+        self.picture(
+            self.page, f"day-{width}-{'dark' if dark else 'light'}-k{k}-{number:02}-{what}"
+        )
 
     def rank(self, hand, number):
         hand.rate(mark_of(number))
@@ -288,7 +294,9 @@ def done(number, shown):
 
 
 @pytest.mark.parametrize(
-    ("options", "hands"), [({"width": 1440}, (Keyboard, Mouse)), (PHONE, (Finger,))], ids=["at a desk", "on a phone"]
+    ("options", "hands"),
+    [({"width": 1440}, (Keyboard, Mouse)), (PHONE, (Finger,))],
+    ids=["at a desk", "on a phone"],
 )
 def test_twenty_tasks_in_one_sitting(day, picture, options, hands):
     page = day(**options)

@@ -12,7 +12,12 @@ CODE = 'Use a list:\n\n```python\ndef sort(values):  # quickly\n    return sorte
 
 
 def columns(page):
-    return len({round(box["x"]) for box in [one.bounding_box() for one in page.locator(".answer:visible").all()]})
+    return len(
+        {
+            round(box["x"])
+            for box in [one.bounding_box() for one in page.locator(".answer:visible").all()]
+        }
+    )
 
 
 def test_a_stack_is_remembered(desk, picture):
@@ -40,7 +45,9 @@ def test_two_answers_side_by_side(desk, picture):
     page.keyboard.press("v")
     expect(page.locator(".answer:visible")).to_have_count(2)
     expect(page.locator(".status")).to_have_text("Best first: type a letter, or drag one here.")
-    assert page.locator(".answer:visible").evaluate_all("all => all.map(one => one.dataset.letter)") == ["a", "c"]
+    assert page.locator(".answer:visible").evaluate_all(
+        "all => all.map(one => one.dataset.letter)"
+    ) == ["a", "c"]
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.closest('.answer').dataset.letter") == "c"
     page.keyboard.press("m")
@@ -116,7 +123,9 @@ def test_a_key_of_ones_own(desk):
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 def test_how_much_better_one_of_two_is(desk, project, picture, width, scheme):
     type(project).objects.update(strength=True)
-    page = desk(texts=["A fine answer.", "Another answer."], count=3, width=width, color_scheme=scheme)
+    page = desk(
+        texts=["A fine answer.", "Another answer."], count=3, width=width, color_scheme=scheme
+    )
     expect(page.locator("#submit")).to_be_disabled()
     page.keyboard.type("aaa")
     expect(page.locator(".status")).to_have_text("A is much better")
@@ -151,7 +160,9 @@ def test_a_second_thought(desk, picture):
     expect(page.locator(".status")).to_have_text("A > B > D > C")
     picture(page, "revise-1440-light")
     page.keyboard.press("Enter")
-    expect(page.locator(".message")).to_have_text("Your revision is saved; the earlier ranking is kept.")
+    expect(page.locator(".message")).to_have_text(
+        "Your revision is saved; the earlier ranking is kept."
+    )
     assert ranks() == {"a": 1, "b": 2, "d": 3, "c": 4}
     assert Ranking.objects.count() == 2
 
@@ -184,7 +195,9 @@ def test_a_note_left_half_written_waits_in_another_browser(desk, window, log_in,
     elsewhere = window(390)
     log_in(elsewhere, alice)
     elsewhere.goto("/p/demo/rank/")
-    expect(elsewhere.locator("[name=note]")).to_have_value("The second one forgets the blood test, and")
+    expect(elsewhere.locator("[name=note]")).to_have_value(
+        "The second one forgets the blood test, and"
+    )
 
 
 SOURCE = "[data-verb=source]"
@@ -204,7 +217,9 @@ def test_the_source_is_the_answer_to_the_last_space(desk, picture, ways):
     for how in ways:
         ask_for_source(page, how)
         expect(written).to_have_count(2)
-        assert sorted(written.evaluate_all("all => all.map(one => one.textContent)")) == sorted(texts)
+        assert sorted(written.evaluate_all("all => all.map(one => one.textContent)")) == sorted(
+            texts
+        )
         picture(page, f"desk-{390 if phone else 1440}-light-source")
         ask_for_source(page, how)
         expect(written).to_have_count(0)

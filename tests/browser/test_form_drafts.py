@@ -78,7 +78,9 @@ def test_without_a_connection_the_form_stays_until_it_can_be_sent(form):
     page.context.set_offline(True)
     page.keyboard.type("bdc")
     page.keyboard.press("Enter")
-    expect(page.locator(".saved")).to_have_text("Offline. Changes will be saved when you reconnect.")
+    expect(page.locator(".saved")).to_have_text(
+        "Offline. Changes will be saved when you reconnect."
+    )
     expect(page.locator(".status")).to_have_text("B > D > C > A")
     page.context.set_offline(False)
     expect(page.locator(".saved")).to_have_text("Draft saved")

@@ -18,7 +18,9 @@ def paper(page):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
-def test_an_admin_hands_a_link_on_and_somebody_comes_in_by_it(window, log_in, project, carol, picture, width, scheme):
+def test_an_admin_hands_a_link_on_and_somebody_comes_in_by_it(
+    window, log_in, project, carol, picture, width, scheme
+):
     admin, dora = (window(width, color_scheme=scheme) for _person in range(2))
     log_in(admin, carol)
     admin.goto("/p/demo/people/")

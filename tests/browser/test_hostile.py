@@ -77,7 +77,9 @@ def test_a_hostile_answer_is_only_text(window, log_in, project, alice, picture, 
     page.on(
         "request",
         lambda request: (
-            strangers.append(request.url) if "127.0.0.1" not in request.url and "localhost" not in request.url else None
+            strangers.append(request.url)
+            if "127.0.0.1" not in request.url and "localhost" not in request.url
+            else None
         ),
     )
     page.on("dialog", lambda dialog: strangers.append(dialog.message))

@@ -37,7 +37,9 @@ def ratings():
 # Enter and Space after a pointer
 
 
-@pytest.mark.parametrize(("how", "layout"), [("click", "Latin"), ("click", "Cyrillic"), ("tap", "Latin")])
+@pytest.mark.parametrize(
+    ("how", "layout"), [("click", "Latin"), ("click", "Cyrillic"), ("tap", "Latin")]
+)
 def test_enter_submits_what_was_typed_and_then_dragged(desk, how, layout):
     page = desk(count=2, **POINTERS[how])
     LAYOUTS[layout](page, "abc")
@@ -247,7 +249,9 @@ def test_an_open_dialog_owns_the_keyboard(desk, dialog):
         in_cyrillic(page, "cnu")
         page.keyboard.press("Backspace")
         page.keyboard.press("Escape")
-        expect(page.locator("dialog[open], .scale :checked, .flags[open], #note[open]")).to_have_count(0)
+        expect(
+            page.locator("dialog[open], .scale :checked, .flags[open], #note[open]")
+        ).to_have_count(0)
         expect(status(page)).to_have_text("A > B. 2 to go.")
     page.keyboard.type("c")
     expect(status(page)).to_have_text("A > B > C > D")
@@ -303,13 +307,20 @@ def test_letters_rank_on_a_layout_that_writes_others(desk):
         for _letter in "abcd":
             page.keyboard.press("Backspace")
         expect(status(page)).to_have_text("Best first: type a letter, or drag one here.")
-    page.evaluate("document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'لا', code: 'KeyB', bubbles: true}))")
+    page.evaluate(
+        "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'لا', code: 'KeyB', bubbles: true}))"
+    )
     in_cyrillic(page, "ac")
     submit(page, "Enter")
     assert ranks() == {"b": 1, "a": 2, "c": 3, "d": 4}
 
 
-TOP_ROWS = {"AZERTY": "é\"'(-è_", "Arabic": "٢٣٤٥٦", "full width": "２３４５６", "input method": ["Process"] * 5}
+TOP_ROWS = {
+    "AZERTY": "é\"'(-è_",
+    "Arabic": "٢٣٤٥٦",
+    "full width": "２３４５６",
+    "input method": ["Process"] * 5,
+}
 
 
 def test_the_top_row_rates_whatever_it_writes(desk):
@@ -389,7 +400,11 @@ def test_a_rating_can_be_cleared(desk, pointer):
             key(page, "5", "Digit5"),
         ),
         "Backspace": lambda: (page.keyboard.press("ArrowLeft"), page.keyboard.press("Backspace")),
-        "Tab and Backspace": lambda: (page.keyboard.type("a"), tab_to(page, target), page.keyboard.press("Backspace")),
+        "Tab and Backspace": lambda: (
+            page.keyboard.type("a"),
+            tab_to(page, target),
+            page.keyboard.press("Backspace"),
+        ),
     }
     for clear in ways.values():
         page.locator("#answer-b .text:visible").focus()

@@ -26,7 +26,10 @@ def test_three_tasks_by_mouse(desk, picture, scheme):
     submit(page)
     assert ranks() == {"b": 1, "d": 2, "a": 3, "c": 4}
     judged = Ranking.objects.get().ranked.get(shown=3)
-    assert (judged.flags, Ranking.objects.get().ranked.get(shown=1).rating) == (["hallucination"], 6)
+    assert (judged.flags, Ranking.objects.get().ranked.get(shown=1).rating) == (
+        ["hallucination"],
+        6,
+    )
 
     for name in "abc":
         page.click(letter(name))
@@ -59,7 +62,9 @@ def test_three_tasks_by_keyboard(desk):
     expect(page.locator(".status")).to_have_text("A > D > C > B")
     submit(page, "Enter")
     assert ranks() == {"a": 1, "d": 2, "c": 3, "b": 4}
-    assert list(Ranking.objects.get().ranked.order_by("shown").values_list("rating", flat=True)) == [7, 5, 1, 2]
+    assert list(
+        Ranking.objects.get().ranked.order_by("shown").values_list("rating", flat=True)
+    ) == [7, 5, 1, 2]
 
     page.keyboard.type("ad=cb")
     expect(page.locator(".status")).to_have_text("A > D = C > B")
@@ -136,7 +141,9 @@ def test_offline_is_said_and_tried_again(desk):
     page = desk()
     page.context.set_offline(True)
     page.keyboard.type("abc")
-    expect(page.locator(".saved")).to_have_text("Offline. Changes will be saved when you reconnect.")
+    expect(page.locator(".saved")).to_have_text(
+        "Offline. Changes will be saved when you reconnect."
+    )
     page.context.set_offline(False)
     expect(page.locator(".saved")).to_have_text("Draft saved")
     submit(page)
@@ -151,7 +158,9 @@ def test_what_is_not_sent_again_by_itself_says_so(desk, key):
     if key == "s":
         page.keyboard.press("Space")
         page.click("#skip button")
-    expect(page.locator(".saved")).to_have_text("Offline. Nothing was changed: try again when you are connected.")
+    expect(page.locator(".saved")).to_have_text(
+        "Offline. Nothing was changed: try again when you are connected."
+    )
 
 
 def test_skip_and_undo(desk, picture):
@@ -213,14 +222,15 @@ def test_a_plain_form_without_javascript(desk, picture):
 
 
 @pytest.mark.parametrize(
-    ("width", "scheme", "k"), [(390, "dark", 9), (390, "light", 2), (1440, "light", 9), (2560, "dark", 2)]
+    ("width", "scheme", "k"),
+    [(390, "dark", 9), (390, "light", 2), (1440, "light", 9), (2560, "dark", 2)],
 )
 def test_other_numbers_of_answers(desk, picture, width, scheme, k):
-    long = "\n\n".join(f"Paragraph {n}. " + "Many words follow one another here. " * 20 for n in range(12))
-    rtl = "قبل أن تبدأ، يمكنها أن تسأل الطبيب: هل جرعتي مستقرة؟\n\n- أي الأنشطة يجب تجنبها؟\n- متى أتصل بك؟"
-    table = (
-        "| medicine | test | food |\n|---|---|---|\n| warfarin | INR | steady vitamin K |\n\n`code` and > not a quote"
+    long = "\n\n".join(
+        f"Paragraph {n}. " + "Many words follow one another here. " * 20 for n in range(12)
     )
+    rtl = "قبل أن تبدأ، يمكنها أن تسأل الطبيب: هل جرعتي مستقرة؟\n\n- أي الأنشطة يجب تجنبها؟\n- متى أتصل بك؟"
+    table = "| medicine | test | food |\n|---|---|---|\n| warfarin | INR | steady vitamin K |\n\n`code` and > not a quote"
     texts = [long, rtl, table, "x" * 3000, *ANSWERS, ""][:k] if k > 2 else [long, rtl]
     page = desk(texts=texts, width=width, color_scheme=scheme)
     page.keyboard.type("abcdefghi"[: k - 1])

@@ -202,7 +202,9 @@ def test_undo_after_the_next_card_was_ready(at_work):
     assert not Ranking.objects.filter(current=True).exists()
 
 
-def test_undo_pressed_before_the_server_has_the_submit_takes_back_that_one_and_not_the_one_before(at_work):
+def test_undo_pressed_before_the_server_has_the_submit_takes_back_that_one_and_not_the_one_before(
+    at_work,
+):
     page = at_work()
     page.keyboard.type("abc")
     submit(page)

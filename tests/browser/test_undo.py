@@ -7,7 +7,13 @@ from labeling.models import Assignment, Ranking
 from tests.browser.hands import PHONE, bare_numbers, in_cyrillic, press, ranks, submit
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-WAYS = ("click", "tap", "Enter", "u", "г")  # the mouse, a finger, Tab, the key, and the key on a Cyrillic layout
+WAYS = (
+    "click",
+    "tap",
+    "Enter",
+    "u",
+    "г",
+)  # the mouse, a finger, Tab, the key, and the key on a Cyrillic layout
 
 
 def undo(page, how):
@@ -68,7 +74,9 @@ def test_undo_after_a_revision(desk, picture, how):
     picture(page, f"undo-{'390' if how == 'tap' else '1440'}-light-revision")
 
     undo(page, how)
-    expect(page.locator(".message")).to_have_text("Your revision is undone: the ranking before it counts.")
+    expect(page.locator(".message")).to_have_text(
+        "Your revision is undone: the ranking before it counts."
+    )
     expect(page.locator("td.value")).to_have_text("D > A > B > C")
     expect(page.locator("td.num")).to_have_text("")
     assert ranks() == {"d": 1, "a": 2, "b": 3, "c": 4}
@@ -118,4 +126,6 @@ def test_undo_without_a_connection_says_that_nothing_was_changed(desk):
     submit(page)
     page.context.set_offline(True)
     page.keyboard.press("u")
-    expect(page.locator(".saved")).to_have_text("Offline. Nothing was changed: try again when you are connected.")
+    expect(page.locator(".saved")).to_have_text(
+        "Offline. Nothing was changed: try again when you are connected."
+    )

@@ -45,7 +45,11 @@ def test_answers_stay_as_written_unless_their_cleaning_is_asked_for_and_shown(
     log_in(page, carol)
     page.goto("/p/demo/prompts/upload")
     row = {"prompt": " Whose is it? ", "split": "train", "answers": AS_WRITTEN}
-    file = {"name": "one.jsonl", "mimeType": "application/x-ndjson", "buffer": json.dumps(row).encode()}
+    file = {
+        "name": "one.jsonl",
+        "mimeType": "application/x-ndjson",
+        "buffer": json.dumps(row).encode(),
+    }
     page.set_input_files("input[type=file]", file)
     page.get_by_role("button", name="Look at it").click()
     steps = look(page)
@@ -55,7 +59,9 @@ def test_answers_stay_as_written_unless_their_cleaning_is_asked_for_and_shown(
     if how != "not asked for":
         open_with = "Enter" if how == "Space" else how
         press(page, "form details summary", open_with)
-        expect(page.locator("#id_answers_helptext")).to_contain_text("no longer what the model wrote")
+        expect(page.locator("#id_answers_helptext")).to_contain_text(
+            "no longer what the model wrote"
+        )
         press(page, "#id_answers", how)
         expect(page.locator("#id_answers")).to_be_checked()
         press(page, "[name=check]", open_with)

@@ -90,7 +90,8 @@ def podium(server):
 
 
 @pytest.mark.parametrize(
-    "failure", [says(503, Retry_After=0), says(429, Retry_After=0), says(502, Retry_After=0), hangs_up]
+    "failure",
+    [says(503, Retry_After=0), says(429, Retry_After=0), says(502, Retry_After=0), hangs_up],
 )
 def test_a_busy_or_lost_server_is_asked_again_with_the_same_key(server, podium, failure):
     server.plan = [failure, says(201, {"id": 1})]
@@ -110,14 +111,20 @@ def test_two_requests_have_two_keys(server, podium):
 
 
 def test_a_server_that_stays_busy_is_given_up(server, podium):
-    server.plan = [says(503, {"title": "Service Unavailable", "detail": "Back soon."}, Retry_After=0)]
+    server.plan = [
+        says(503, {"title": "Service Unavailable", "detail": "Back soon."}, Retry_After=0)
+    ]
     with pytest.raises(NotNow, match="Back soon"):
         podium.me()
     assert len(server.asked) == 3
 
 
 def test_a_refusal_is_told_with_its_fields_and_not_asked_again(server, podium):
-    told = {"title": "Unprocessable Content", "detail": "x", "errors": [{"field": "k", "detail": "At most 9."}]}
+    told = {
+        "title": "Unprocessable Content",
+        "detail": "x",
+        "errors": [{"field": "k", "detail": "At most 9."}],
+    }
     server.plan = [says(422, told)]
     with pytest.raises(Problem, match="k: At most 9") as caught:
         podium.me()
@@ -126,7 +133,10 @@ def test_a_refusal_is_told_with_its_fields_and_not_asked_again(server, podium):
 
 
 def test_a_change_that_somebody_else_was_faster_with_is_refused(server, podium):
-    server.plan = [says(200, {}, ETag='"v1"'), says(412, {"title": "Precondition Failed", "detail": "Read it again."})]
+    server.plan = [
+        says(200, {}, ETag='"v1"'),
+        says(412, {"title": "Precondition Failed", "detail": "Read it again."}),
+    ]
     with pytest.raises(Refused, match="Read it again"):
         podium.project("demo").change(k=3)
     assert server.asked[1][2]["If-Match"] == '"v1"'
@@ -143,7 +153,12 @@ def test_a_list_goes_on_from_page_to_page(server, podium):
 
 
 def test_a_download_goes_on_where_the_connection_broke(server, podium, tmp_path):
-    server.plan = [says(202, {}, Retry_After=0), sends_file(until=300_000), sends_file(until=700_000), sends_file()]
+    server.plan = [
+        says(202, {}, Retry_After=0),
+        sends_file(until=300_000),
+        sends_file(until=700_000),
+        sends_file(),
+    ]
     file = podium.project("demo").datasets.download(1, "rows", tmp_path / "rows.jsonl")
 
     assert file.read_bytes() == FILE

@@ -32,7 +32,9 @@ class Echo:
         self.threads.add(threading.current_thread().name)
         body = environ["wsgi.input"].read()
         self.sizes.append(len(body))
-        start_response(f"{environ.get(request_limits.REFUSED, 200)} said", [("Content-Type", "text/plain")])
+        start_response(
+            f"{environ.get(request_limits.REFUSED, 200)} said", [("Content-Type", "text/plain")]
+        )
         return Whole([body[:100]])
 
 
@@ -41,9 +43,13 @@ class Client:
 
     def __init__(self, *parts, end=True, leaves=False, reads=None, **headers):
         self.scope = SCOPE | {
-            "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+            "headers": [
+                (name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()
+            ]
         }
-        self.messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+        self.messages = [
+            {"type": "http.request", "body": part, "more_body": True} for part in parts
+        ]
         if end and self.messages:
             self.messages[-1]["more_body"] = False
         if leaves:
@@ -137,7 +143,9 @@ def test_a_body_that_does_not_arrive_is_refused_in_words(monkeypatch):
 def test_who_leaves_before_the_end_has_asked_for_nothing():
     application = Echo()
 
-    client = ask(Client(b"half of it", end=False, leaves=True, transfer_encoding="chunked"), application)
+    client = ask(
+        Client(b"half of it", end=False, leaves=True, transfer_encoding="chunked"), application
+    )
 
     assert (application.environs, client.sent) == ([], [])
 
@@ -159,7 +167,9 @@ def test_a_body_of_unknown_length_is_read_no_further_than_its_limit():
     assert client.taken == LARGE // 2**20 + 1
 
 
-@pytest.mark.parametrize("headers", [{"content_length": str(LARGE)}, {"transfer_encoding": "chunked"}])
+@pytest.mark.parametrize(
+    "headers", [{"content_length": str(LARGE)}, {"transfer_encoding": "chunked"}]
+)
 def test_who_may_send_a_large_body_is_asked_only_about_large_ones(headers):
     asked = []
 

@@ -16,28 +16,46 @@ class Rows:
         self.project = Project.objects.get(pk=project.pk)
         self.tasks = list(RankingTask.objects.filter(project=project).order_by("pk"))
         self.assignments = list(Assignment.objects.filter(project=project).order_by("pk"))
-        self.rankings = list(Ranking.objects.filter(task__project=project).prefetch_related("datasets"))
+        self.rankings = list(
+            Ranking.objects.filter(task__project=project).prefetch_related("datasets")
+        )
         self.of_task = defaultdict(list)
         for one in self.assignments:
             self.of_task[one.task_id].append(one)
 
     def seen(self, labeler: User | int) -> set[int]:
         labeler = getattr(labeler, "pk", labeler)
-        return {one.task_id for one in self.assignments if one.labeler_id == labeler and one.state in OVER}
+        return {
+            one.task_id
+            for one in self.assignments
+            if one.labeler_id == labeler and one.state in OVER
+        }
 
     def open_to(self, labeler: User | int) -> list[RankingTask]:
         """The tasks with a free place that this labeler has not seen, in the order."""
         seen = self.seen(labeler)
-        found = [task for task in self.tasks if task.state == "open" and task.free_places and task.pk not in seen]
+        found = [
+            task
+            for task in self.tasks
+            if task.state == "open" and task.free_places and task.pk not in seen
+        ]
         return sorted(found, key=self.place)
 
     def gold_for(self, labeler: int) -> list[RankingTask]:
         """The gold tasks that this labeler has not seen, the oldest first."""
         seen = self.seen(labeler)
-        return [task for task in self.tasks if task.purpose == "gold" and task.state == "open" and task.pk not in seen]
+        return [
+            task
+            for task in self.tasks
+            if task.purpose == "gold" and task.state == "open" and task.pk not in seen
+        ]
 
     def is_done_for_today(self, labeler: int) -> bool:
-        done = [one for one in self.assignments if one.labeler_id == labeler and one.state == "submitted"]
+        done = [
+            one
+            for one in self.assignments
+            if one.labeler_id == labeler and one.state == "submitted"
+        ]
         today = [one for one in done if one.ended_at >= self.project.day()[0]]
         return self.project.daily_limit is not None and len(today) >= self.project.daily_limit
 
@@ -65,9 +83,13 @@ def places_add_up(task: RankingTask, assignments: list[Assignment]) -> None:
     if task.purpose == "gold":
         assert task.free_places == 0, "a gold task has a place for everybody, which is not counted"
     else:
-        assert task.free_places == task.overlap - len(places), "a free place is one that nobody holds"
+        assert task.free_places == task.overlap - len(places), (
+            "a free place is one that nobody holds"
+        )
         assert all(0 <= place < task.overlap for place in places)
-    assert max(Counter(one.labeler_id for one in assignments).values(), default=1) == 1, "nobody is on a task twice"
+    assert max(Counter(one.labeler_id for one in assignments).values(), default=1) == 1, (
+        "nobody is on a task twice"
+    )
 
 
 def set_aside_when_skipped(rows: Rows, task: RankingTask) -> None:
@@ -76,30 +98,50 @@ def set_aside_when_skipped(rows: Rows, task: RankingTask) -> None:
     enough = len(skips) >= rows.project.skips_to_set_aside
     assert task.state != "open" or not enough, "what enough people skipped is set aside"
     in_order = task.state == "open" and task.purpose != "gold"
-    assert in_order == (task.sort_key is not None), "and then has no place in the order, nor has a gold one"
+    assert in_order == (task.sort_key is not None), (
+        "and then has no place in the order, nor has a gold one"
+    )
 
 
 def gold_has_a_key(rows: Rows, task: RankingTask) -> None:
-    keys = [one for one in rows.rankings if one.task_id == task.pk and one.kind == "gold" and one.current]
-    assert len(keys) == (task.purpose == "gold"), "a task has a key that counts just while it is gold"
+    keys = [
+        one
+        for one in rows.rankings
+        if one.task_id == task.pk and one.kind == "gold" and one.current
+    ]
+    assert len(keys) == (task.purpose == "gold"), (
+        "a task has a key that counts just while it is gold"
+    )
     assert not [key for key in keys if key.labeler_id or key.assignment_id or key.datasets.all()]
 
 
 def judgments_fit_assignments(rows: Rows) -> None:
-    submitted = {(one.task_id, one.labeler_id) for one in rows.assignments if one.state == "submitted"}
-    current = [(one.task_id, one.labeler_id) for one in rows.rankings if one.current and one.assignment_id]
+    submitted = {
+        (one.task_id, one.labeler_id) for one in rows.assignments if one.state == "submitted"
+    }
+    current = [
+        (one.task_id, one.labeler_id) for one in rows.rankings if one.current and one.assignment_id
+    ]
     assert len(current) == len(set(current)), "a judge has one current ranking of a task"
-    assert set(current) == submitted, "what is submitted has a current ranking, and nothing else has"
-    assert not [one for one in rows.rankings if one.undone_at and one.datasets.all()], "what is frozen is not undone"
+    assert set(current) == submitted, (
+        "what is submitted has a current ranking, and nothing else has"
+    )
+    assert not [one for one in rows.rankings if one.undone_at and one.datasets.all()], (
+        "what is frozen is not undone"
+    )
     revisions = Counter((one.task_id, one.judge) for one in rows.rankings)
     assert all(one.revision <= revisions[one.task_id, one.judge] for one in rows.rankings)
 
 
 def leases_have_an_owner_at_work(rows: Rows) -> None:
     leased = [one for one in rows.assignments if one.state == "leased"]
-    assert all((one.state == "leased") == (one.leased_until is not None) for one in rows.assignments)
+    assert all(
+        (one.state == "leased") == (one.leased_until is not None) for one in rows.assignments
+    )
     assert all((one.state == "leased") == (one.ended_at is None) for one in rows.assignments)
-    paused = Membership.objects.filter(project=rows.project, paused=True).values_list("user", flat=True)
+    paused = Membership.objects.filter(project=rows.project, paused=True).values_list(
+        "user", flat=True
+    )
     away = set(paused) | set(User.objects.filter(state="paused").values_list("pk", flat=True))
     assert not away & {one.labeler_id for one in leased}, "who is paused holds nothing"
     assert rows.project.state != "archived" or not leased, "an archived project lends nothing"
@@ -109,7 +151,11 @@ def cursors_hide_nothing(rows: Rows) -> None:
     """Stronger than the claim needs, which looks from the front once more: a cursor lies before all that is open."""
     for position in QueuePosition.objects.filter(project=rows.project):
         open_to = rows.open_to(position.labeler_id)
-        behind = [task.pk for task in open_to if getattr(task, order.key(rows.project)) <= position.sort_key]
+        behind = [
+            task.pk
+            for task in open_to
+            if getattr(task, order.key(rows.project)) <= position.sort_key
+        ]
         assert not behind, "a labeler's cursor has passed an open task that they have not seen"
 
 
@@ -118,9 +164,15 @@ def deeds_are_audited(rows: Rows) -> None:
     keys = sum(one.kind == "gold" for one in rows.rankings)
     assert told["make gold"] == keys
     erased = list(
-        AuditEvent.objects.filter(project=rows.project, verb="erase judgments").values_list("data", flat=True)
+        AuditEvent.objects.filter(project=rows.project, verb="erase judgments").values_list(
+            "data", flat=True
+        )
     )
-    assert told["rank"] + told["revise"] == len(rows.rankings) - keys + sum(one["rankings"] for one in erased)
-    undone = sum(one.undone_at is not None for one in rows.rankings) + sum(one["undone"] for one in erased)
+    assert told["rank"] + told["revise"] == len(rows.rankings) - keys + sum(
+        one["rankings"] for one in erased
+    )
+    undone = sum(one.undone_at is not None for one in rows.rankings) + sum(
+        one["undone"] for one in erased
+    )
     assert told["undo"] == undone
     assert told["skip"] >= sum(one.state == "skipped" for one in rows.assignments)

@@ -39,12 +39,25 @@ POST = {
     "webhook-renew": (200, 403, 403, 403, 404),
 }  # fmt: skip
 ELSEWHERE = {"task-gold-draft", "task-settle-draft"}  # test_form_drafts.py
-ELSEWHERE |= {"rank-submit", "rank-draft", "rank-skip", "rank-undo", "rank-ahead", "rank-revise", "rank-desk"}
+ELSEWHERE |= {
+    "rank-submit",
+    "rank-draft",
+    "rank-skip",
+    "rank-undo",
+    "rank-ahead",
+    "rank-revise",
+    "rank-desk",
+}
 WRITING = {"write-save", "write-submit", "write-back"}  # test_writing.py
 ENTRANCE = {"join", "invitation-renew", "invitation-withdraw"}  # people/test_invitations.py
 SITE = {"home", "login", "logout", "account", "password_change", "password_changed", "components"}
 SITE |= {"password-reset", "password-reset-sent", "password-new"}
-TOKENS = {"tokens", "token-revoke", "api-openapi", "api-docs"}  # people/test_tokens_page.py, people/test_api.py
+TOKENS = {
+    "tokens",
+    "token-revoke",
+    "api-openapi",
+    "api-docs",
+}  # people/test_tokens_page.py, people/test_api.py
 STAFF = {"projects-new", "accounts", "account-new", "account-edit", "account-invite"}
 STAFF_POST = {"account-pause", "account-activate", "account-password", "account-unlock"}
 
@@ -61,7 +74,18 @@ def names(patterns=None) -> set[str]:
 
 
 def test_every_address_is_in_one_of_the_tables():
-    assert names() == set(GET) | set(POST) | ELSEWHERE | WRITING | ENTRANCE | SITE | TOKENS | STAFF | STAFF_POST
+    assert (
+        names()
+        == set(GET)
+        | set(POST)
+        | ELSEWHERE
+        | WRITING
+        | ENTRANCE
+        | SITE
+        | TOKENS
+        | STAFF
+        | STAFF_POST
+    )
 
 
 @pytest.fixture
@@ -82,7 +106,9 @@ def arguments(project, people, settings):
         counts={"rows": 1, "splits": {}, "pairs": 0},
     )
     job = Job.objects.get()
-    wish = Writing.objects.create(project=project, kind="prompt", brief="b", state="submitted", labeler=people["lead"])
+    wish = Writing.objects.create(
+        project=project, kind="prompt", brief="b", state="submitted", labeler=people["lead"]
+    )
     about = {
         "review": wish.pk,
         "prompt": task.prompt_id,
@@ -92,20 +118,30 @@ def arguments(project, people, settings):
     }
     about |= dict.fromkeys(["dataset-delete", "dataset-key"], dataset.pk)
     about |= dict.fromkeys(["task-put-back", "task-retire", "task-gold", "task-not-gold"], task.pk)
-    about |= dict.fromkeys(["job", "job-json", "job-log", "job-answers", "job-cancel", "job-resume"], job.pk)
+    about |= dict.fromkeys(
+        ["job", "job-json", "job-log", "job-answers", "job-cancel", "job-resume"], job.pk
+    )
     about |= dict.fromkeys(["model", "model-promote"], job.model_version_id)
     ranked = make_task(project, overlap=0)
     about |= dict.fromkeys(["task-settle", "task-unsettle"], ranked.pk)
-    upload = Job.objects.create(project=project, kind="import", recipe={"path": "upload", "format": "prompts"})
+    upload = Job.objects.create(
+        project=project, kind="import", recipe={"path": "upload", "format": "prompts"}
+    )
     imports.bad_rows_of(settings.VAR / "upload", upload.pk).write_text("{}")
     about |= dict.fromkeys(["prompts-confirm", "prompts-bad-rows"], upload.pk)
-    template = PromptTemplate.objects.create(project=project, name="stories", text="A story for {audience}.")
+    template = PromptTemplate.objects.create(
+        project=project, name="stories", text="A story for {audience}."
+    )
     about |= dict.fromkeys(["template", "template-delete"], template.pk)
     hook, _secret = registry.make(people["admin"], project, "https://example.org", ["job.finished"])
-    about |= dict.fromkeys(["webhook", "webhook-switch", "webhook-ping", "webhook-remove", "webhook-renew"], hook.pk)
+    about |= dict.fromkeys(
+        ["webhook", "webhook-switch", "webhook-ping", "webhook-remove", "webhook-renew"], hook.pk
+    )
     about |= {"delivery-again": registry.ping(people["admin"], hook).pk}
     member = people["labeler"].memberships.get().pk
-    about |= dict.fromkeys(["member-role", "member-pause", "member-unpause", "member-remove", "member-erase"], member)
+    about |= dict.fromkeys(
+        ["member-role", "member-pause", "member-unpause", "member-remove", "member-erase"], member
+    )
     return {name: {"pk": pk} for name, pk in about.items()} | {"job-new": {"kind": "sample"}}
 
 
@@ -116,13 +152,19 @@ def answer(client_for, person, method, name, arguments) -> int:
 
 @pytest.mark.parametrize(("name", "expected"), GET.items())
 def test_pages(client_for, people, arguments, name, expected):
-    assert tuple(answer(client_for, people[role], "get", name, arguments) for role in ROLES) == expected
+    assert (
+        tuple(answer(client_for, people[role], "get", name, arguments) for role in ROLES)
+        == expected
+    )
 
 
 @pytest.mark.parametrize(("name", "expected"), POST.items())
 def test_deeds(client_for, people, arguments, name, expected):
     roles = reversed(ROLES)  # the admin last: what they do must not change the others' answers
-    assert tuple(answer(client_for, people[role], "post", name, arguments) for role in roles) == expected[::-1]
+    assert (
+        tuple(answer(client_for, people[role], "post", name, arguments) for role in roles)
+        == expected[::-1]
+    )
 
 
 @pytest.mark.parametrize("name", POST)
@@ -150,6 +192,15 @@ def test_pages_of_the_site_are_for_its_administrators(client_for, people, name):
 def test_another_projects_rows_are_not_found(client_for, people, arguments, project):
     other = make_person(name="other")
     elsewhere = projects.create(other, slug="elsewhere", name="Elsewhere")
-    for name in ("prompt", "prompts-confirm", "job", "job-json", "model", "dataset", "dataset-download", "webhook"):
+    for name in (
+        "prompt",
+        "prompts-confirm",
+        "job",
+        "job-json",
+        "model",
+        "dataset",
+        "dataset-download",
+        "webhook",
+    ):
         address = reverse(name, kwargs={"slug": elsewhere.slug} | arguments[name])
         assert client_for(other).get(address).status_code == 404

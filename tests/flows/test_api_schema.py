@@ -54,7 +54,9 @@ def world(project, alice, carol):
         make_ranking(task, carol, (4, 3, 2, 1))
     make_task(project, model=tuned)
     freeze.freeze_now(None, project)
-    make_job(project, "import", recipe={"path": "gone", "format": "prompts", "filename": "prompts.jsonl"})
+    make_job(
+        project, "import", recipe={"path": "gone", "format": "prompts", "filename": "prompts.jsonl"}
+    )
     return project
 
 
@@ -72,7 +74,9 @@ def operations(tmp_path_factory):
             for parameter in operation.get("parameters", []):
                 if parameter["in"] == "path":
                     parameter["schema"] = PATHS.get(parameter["name"], parameter["schema"])
-    described = [result.ok() for result in schemathesis.openapi.from_dict(told).get_all_operations()]
+    described = [
+        result.ok() for result in schemathesis.openapi.from_dict(told).get_all_operations()
+    ]
     modes = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
     return [one_of(*(operation.as_strategy(mode) for mode in modes)) for operation in described]
 
@@ -85,14 +89,18 @@ PATHS = {
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_nothing_breaks_and_nothing_is_answered_that_is_not_described(world, operations, live_server, role, caplog):
+def test_nothing_breaks_and_nothing_is_answered_that_is_not_described(
+    world, operations, live_server, role, caplog
+):
     caplog.set_level("CRITICAL", "django.request")
     person = someone(role, world)
     answered = Counter()
     for requests in operations:
         headers = enter(person, world, role)
         answered += ask(requests, live_server.url, headers)
-    assert sum(answered[status] for status in (200, 201, 204)) >= (0 if role == "nobody" else 3), answered
+    assert sum(answered[status] for status in (200, 201, 204)) >= (0 if role == "nobody" else 3), (
+        answered
+    )
     if os.environ.get("PODIUM_SCHEMA_EXAMPLES"):
         print(role, dict(answered))
 
@@ -102,7 +110,13 @@ def ask(requests: SearchStrategy, address: str, headers: dict[str, str]) -> Coun
     answered = Counter()
 
     @seed(1)
-    @settings(max_examples=EXAMPLES, phases=[Phase.generate], deadline=None, database=None, suppress_health_check=ALL)
+    @settings(
+        max_examples=EXAMPLES,
+        phases=[Phase.generate],
+        deadline=None,
+        database=None,
+        suppress_health_check=ALL,
+    )
     @given(case=requests)
     def one(case):
         answered[case.call_and_validate(address, headers=headers, checks=CHECKS).status_code] += 1
@@ -130,7 +144,9 @@ def enter(person: User | None, project: Project, role: str) -> dict[str, str]:
         return {}
     Project.objects.filter(pk=project.pk).update(state="open", name="Demo")
     if role in Membership.Role.values:
-        Membership.objects.update_or_create(project=project, user=person, defaults={"role": role, "paused": False})
+        Membership.objects.update_or_create(
+            project=project, user=person, defaults={"role": role, "paused": False}
+        )
     User.objects.filter(pk=person.pk).update(state="active", is_staff=role == "administrator")
     Token.objects.filter(user=person).delete()
     return {

@@ -80,7 +80,9 @@ def resolved(schema, part):
     for wrapped in part.get("allOf", part.get("oneOf", ())):
         if "$ref" in wrapped:
             part = wrapped
-    return schema["components"]["schemas"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+    return (
+        schema["components"]["schemas"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+    )
 
 
 def fields(answer) -> set[str]:
@@ -123,7 +125,9 @@ def test_a_field_that_nobody_reads_is_named_however_deep_it_lies(schema, ask):
             inner = resolved(schema, part)
             if inner.get("type") == "object" and "properties" in inner:
                 asked += 1
-                if fields(ask(path, method, body={name: {NAMED_NOWHERE: 1}})) != {f"{name}.{NAMED_NOWHERE}"}:
+                if fields(ask(path, method, body={name: {NAMED_NOWHERE: 1}})) != {
+                    f"{name}.{NAMED_NOWHERE}"
+                }:
                     ignored.append((method, path, name))
     assert (ignored, asked > 0) == ([], True)
 
@@ -145,7 +149,9 @@ def test_a_wrong_value_of_a_parameter_is_named(schema, ask):
     for path, method, described in operations(schema):
         for parameter in described.get("parameters", ()):
             if parameter["in"] == "query":
-                for value in wrong(parameter["schema"] | {"name": parameter["name"]}, in_query=True):
+                for value in wrong(
+                    parameter["schema"] | {"name": parameter["name"]}, in_query=True
+                ):
                     asked += 1
                     if not names(ask(path, method, {parameter["name"]: value}), parameter["name"]):
                         ignored.append((method, path, parameter["name"], value))
@@ -160,7 +166,12 @@ def wrong(part, in_query=False):
         return ["made up", "cD1hYmM="]
     match part.get("type"), part.get("format"):
         case "integer", _:
-            return ["many", "1.5", str(part.get("maximum", 2**63) + 1), str(part.get("minimum", 1) - 1)]
+            return [
+                "many",
+                "1.5",
+                str(part.get("maximum", 2**63) + 1),
+                str(part.get("minimum", 1) - 1),
+            ]
         case "number", _:
             return ["many", "nan", "inf"]
         case "boolean", _:
@@ -189,7 +200,9 @@ def test_a_filter_that_is_not_for_a_role_is_unknown_to_it(project, client_for, r
 
 
 def test_a_parameter_that_is_given_twice_is_refused(ask):
-    assert fields(ask("/api/v1/projects/{slug}/prompts", "GET", {"split": ["test", "train"]})) == {"split"}
+    assert fields(ask("/api/v1/projects/{slug}/prompts", "GET", {"split": ["test", "train"]})) == {
+        "split"
+    }
 
 
 def test_a_misspelt_day_freezes_nothing(ask, project):
@@ -206,12 +219,17 @@ def test_a_misspelt_day_freezes_nothing(ask, project):
         ({"prompt": "x", "splt": "test"}, "splt"),
         ({"messages": [{"role": "user", "content": "x", "name": "ann"}]}, "messages.0.name"),
         ({"prompt": "x", "answers": ["a", {"text": "b", "rnk": 1}]}, "answers.1.rnk"),
-        ({"prompt": "x", "answers": ["a"], "judgments": [{"ranks": [1], "who": "a"}]}, "judgments.0.who"),
+        (
+            {"prompt": "x", "answers": ["a"], "judgments": [{"ranks": [1], "who": "a"}]},
+            "judgments.0.who",
+        ),
     ],
 )
 def test_a_misspelt_word_of_a_prompt_brings_nothing_in(ask, project, row, field):
     before = project.prompts.count()
-    answer = ask("/api/v1/projects/{slug}/prompts", "POST", body={"prompts": [{"prompt": "fine"}, row]})
+    answer = ask(
+        "/api/v1/projects/{slug}/prompts", "POST", body={"prompts": [{"prompt": "fine"}, row]}
+    )
 
     assert fields(answer) == {f"prompts.1.{field}"}
     assert project.prompts.count() == before
@@ -221,7 +239,9 @@ def test_what_no_slot_takes_is_refused(ask, project):
     template = prompt_templates.create(None, project, "stories", "Write a story titled {title}.")
     path = f"/api/v1/projects/demo/templates/{template.pk}/fill"
 
-    assert fields(ask(path, "POST", body={"rows": [{"title": "Sea", "titel": "Sky"}]})) == {"rows.0.titel"}
+    assert fields(ask(path, "POST", body={"rows": [{"title": "Sea", "titel": "Sky"}]})) == {
+        "rows.0.titel"
+    }
     assert ask(path, "POST", body={"rows": [{"title": "Sea", "language": "en"}]}).status_code == 201
 
 
@@ -234,7 +254,9 @@ def test_what_can_only_be_read_is_not_taken_for_a_change(ask, project):
 def test_a_number_that_is_none_is_refused(ask, value):
     body = Raw(json.dumps({"text": "x", "seconds": value}).replace("Infinity", "1e999"))
 
-    assert fields(ask("/api/v1/projects/{slug}/writings/{id}/save", "POST", body=body)) == {"seconds"}
+    assert fields(ask("/api/v1/projects/{slug}/writings/{id}/save", "POST", body=body)) == {
+        "seconds"
+    }
 
 
 def test_a_key_that_came_with_another_request_is_still_a_422(client_for, carol):
@@ -253,11 +275,15 @@ def test_a_key_that_came_with_another_request_is_still_a_422(client_for, carol):
 
 
 @pytest.mark.parametrize("depth", [51, 900, 1_000, 100_000])
-@pytest.mark.parametrize("inside", [('{"prompts": [', "]}"), ('{"prompts": [{"prompt": ', "}]}"), ("", "")])
+@pytest.mark.parametrize(
+    "inside", [('{"prompts": [', "]}"), ('{"prompts": [{"prompt": ', "}]}"), ("", "")]
+)
 def test_a_body_that_nests_without_end_is_refused(client_for, carol, inside, depth):
     before, after = inside
     body = before + "[" * depth + "]" * depth + after
-    answer = client_for(carol).post("/api/v1/projects/demo/prompts", body, content_type="application/json")
+    answer = client_for(carol).post(
+        "/api/v1/projects/demo/prompts", body, content_type="application/json"
+    )
 
     assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
     assert "nests deeper than 50" in answer.json()["detail"]
@@ -274,8 +300,18 @@ def test_every_verb_refuses_a_body_that_nests_without_end(schema, ask):
 
 
 def test_lines_of_an_upload_that_nest_without_end_are_named(tmp_path):
-    lines = ["{}", "[" * 60 + "]" * 60, "[" * 100_000, '{"a":' * 900 + "1" + "}" * 900, '{"b": [1, [2]]}']
-    for name, text in (("lines", "\n".join(lines)), ("list", f"[{{}}, {lines[1]}, {lines[3]}]"), ("one", lines[2])):
+    lines = [
+        "{}",
+        "[" * 60 + "]" * 60,
+        "[" * 100_000,
+        '{"a":' * 900 + "1" + "}" * 900,
+        '{"b": [1, [2]]}',
+    ]
+    for name, text in (
+        ("lines", "\n".join(lines)),
+        ("list", f"[{{}}, {lines[1]}, {lines[3]}]"),
+        ("one", lines[2]),
+    ):
         (tmp_path / name).write_text(text)
 
     def errors(name):

@@ -20,7 +20,9 @@ def telltale(project):
     """A task whose model, candidates and job all have names and numbers that can't be overlooked."""
     model = make_model(project, name="zebra-7b", pk=770_001)
     job = make_job(project, pk=770_002, model_version=model)
-    task = make_task(project, texts=["one", "two", "three", "four"], model=model, job=job, pk=770_003, overlap=2)
+    task = make_task(
+        project, texts=["one", "two", "three", "four"], model=model, job=job, pk=770_003, overlap=2
+    )
     for number, candidate in enumerate(Candidate.objects.order_by("pk")):
         tells = {"logprob": -77.7701, "seed": 7_700_040 + number, "finish_reason": "stop77"}
         Candidate.objects.filter(pk=candidate.pk).update(**tells)
@@ -38,7 +40,9 @@ def responses(client, person):
     yield client.get(f"{RANK}{assignment.pk}/revise")
     yield client.post(f"{RANK}{assignment.pk}/revise", ORDER | {"rank-b": 1, "note": "again"})
     yield client.get(f"{RANK}keys/")
-    yield client.post(f"{RANK}undo", {"ranking": Ranking.objects.latest("pk").pk}, headers={"HX-Request": "true"})
+    yield client.post(
+        f"{RANK}undo", {"ranking": Ranking.objects.latest("pk").pk}, headers={"HX-Request": "true"}
+    )
     yield client.get("/p/demo/guidelines/")
     yield client.post(f"{RANK}{assignment.pk}/skip", {"reason": "other"})
     yield client.get(RANK)
@@ -47,7 +51,9 @@ def responses(client, person):
 def test_no_response_tells_who_wrote_an_answer(client_for, alice, telltale):
     for response in responses(client_for(alice), alice):
         html = response.content.decode() + str(response.headers)
-        assert not re.search(r"zebra|77\.77|77000|770004|stop77", html), response.request["PATH_INFO"]
+        assert not re.search(r"zebra|77\.77|77000|770004|stop77", html), response.request[
+            "PATH_INFO"
+        ]
 
 
 def test_no_response_holds_an_id_of_a_candidate(client_for, alice, project):
@@ -57,7 +63,12 @@ def test_no_response_holds_an_id_of_a_candidate(client_for, alice, project):
     for slot in range(4):
         task.candidates.add(
             Candidate.objects.create(
-                pk=880_000 + slot, prompt=prompt, job=job, slot=slot, model_version=ModelVersion.objects.get(), text="t"
+                pk=880_000 + slot,
+                prompt=prompt,
+                job=job,
+                slot=slot,
+                model_version=ModelVersion.objects.get(),
+                text="t",
             )
         )
     for response in responses(client_for(alice), alice):
@@ -84,4 +95,6 @@ def test_each_labeler_has_an_order_of_their_own(client_for, project):
 
 
 def test_an_account_shows_no_uuid(client_for, alice, telltale):
-    assert str(User.objects.get(pk=alice.pk).uuid) not in client_for(alice).get(RANK).content.decode()
+    assert (
+        str(User.objects.get(pk=alice.pk).uuid) not in client_for(alice).get(RANK).content.decode()
+    )

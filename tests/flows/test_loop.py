@@ -15,8 +15,12 @@ pytestmark = [pytest.mark.system, pytest.mark.torch]
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):
-    lines = [json.loads(line) for line in loop.Plan().prompts.read_text(encoding="utf-8").splitlines()]
-    train, test = ([line for line in lines if line["split"] == split] for split in ("train", "test"))
+    lines = [
+        json.loads(line) for line in loop.Plan().prompts.read_text(encoding="utf-8").splitlines()
+    ]
+    train, test = (
+        [line for line in lines if line["split"] == split] for split in ("train", "test")
+    )
     few = train[:12] + test[:6]
     file = tmp_path_factory.mktemp("loop") / "loop_prompts.jsonl"
     file.write_text("\n".join(json.dumps(line) for line in few), encoding="utf-8")
@@ -34,11 +38,19 @@ def test_the_loop_turns(running_podium, plan):
     figures = loop.loop(running_podium.url, "admin@podium.local", password, plan)
 
     assert figures["rankings"] == 2 * 18
-    assert 0.5 < figures["agreement_between_judges"] <= 1, "two judges by one rule agree more often than not"
+    assert 0.5 < figures["agreement_between_judges"] <= 1, (
+        "two judges by one rule agree more often than not"
+    )
     assert figures["real_pairs"] > figures["control_pairs"] > 0
     for side in ("real", "control"):
-        assert 0 <= figures[f"{side}_reward_accuracy_low"] <= figures[f"{side}_reward_accuracy"] <= 1
-        assert figures[f"{side}_win_low"] <= figures[f"{side}_win_share"] <= figures[f"{side}_win_high"]
+        assert (
+            0 <= figures[f"{side}_reward_accuracy_low"] <= figures[f"{side}_reward_accuracy"] <= 1
+        )
+        assert (
+            figures[f"{side}_win_low"]
+            <= figures[f"{side}_win_share"]
+            <= figures[f"{side}_win_high"]
+        )
     assert loop.table(figures).count("control:") == 3
 
     admin = Site(running_podium.url, "admin@podium.local", password)
@@ -47,21 +59,30 @@ def test_the_loop_turns(running_podium, plan):
         "join modelops_modelversion p on p.id = v.parent_id join modelops_dataset d on d.id = v.dataset_id "
         "join modelops_job j on j.id = v.job_id join people_project o on o.id = v.project_id where o.slug = 'real' order by v.id"
     )
-    assert [(kind, job) for _, _, kind, _, _, _, job in made] == [("reward", "reward"), ("policy", "dpo")]
+    assert [(kind, job) for _, _, kind, _, _, _, job in made] == [
+        ("reward", "reward"),
+        ("policy", "dpo"),
+    ]
     assert all(len(sha) == 64 for _, _, _, sha, _, _, _ in made)
     newest = made[-1][0]
     admin.post(f"/p/real/models/{newest}/promote", {"alias": "champion"})
-    assert loop.base_model(admin, "real") == newest, "the promoted model is proposed for the next round"
+    assert loop.base_model(admin, "real") == newest, (
+        "the promoted model is proposed for the next round"
+    )
 
     before = running_podium.sql("select count(*) from labeling_rankingtask")[0][0]
-    job = admin.start("real", "sample", model_version=newest, k=4, max_tokens=8, split="train", rank="on")
+    job = admin.start(
+        "real", "sample", model_version=newest, k=4, max_tokens=8, split="train", rank="on"
+    )
     admin.wait("real", job, 120)
     assert running_podium.sql("select count(*) from labeling_rankingtask")[0][0] == before + 12
     assert wait_for(running_podium.is_well, 20)
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_half_way_goes_on_to_the_end_of_its_second_round(own_podium, plan, tmp_path):
+def test_a_run_that_is_killed_half_way_goes_on_to_the_end_of_its_second_round(
+    own_podium, plan, tmp_path
+):
     fresh = tmp_path / "fresh.jsonl"
     lines = loop.Plan().fresh_prompts.read_text(encoding="utf-8").splitlines()
     fresh.write_text("\n".join(lines[:8]), encoding="utf-8")
@@ -75,14 +96,22 @@ def test_a_run_that_is_killed_half_way_goes_on_to_the_end_of_its_second_round(ow
 
     assert figures["test_prompts"] == 6
     for stand in ("start", "round_1", "round_2"):
-        assert figures[f"{stand}_score_low"] <= figures[f"{stand}_score"] <= figures[f"{stand}_score_high"]
+        assert (
+            figures[f"{stand}_score_low"]
+            <= figures[f"{stand}_score"]
+            <= figures[f"{stand}_score_high"]
+        )
     assert "round 2 minus round 1" in loop.table(figures)
     made = own_podium.sql(
         "select j.kind, v.name, p.name from modelops_modelversion v join modelops_job j on j.id = v.job_id "
         "join modelops_modelversion p on p.id = v.parent_id order by v.id"
     )
-    assert [kind for kind, _, _ in made] == ["reward", "dpo", "reward", "dpo"], "nothing is done twice"
-    assert [(made[2][2], made[3][2])] == [(made[0][1], made[1][1])], "the second round goes on from the first's"
+    assert [kind for kind, _, _ in made] == ["reward", "dpo", "reward", "dpo"], (
+        "nothing is done twice"
+    )
+    assert [(made[2][2], made[3][2])] == [(made[0][1], made[1][1])], (
+        "the second round goes on from the first's"
+    )
     champion = "select m.id from modelops_modelversion m where m.name = ?"
     answered = own_podium.sql(
         "select r.split, count(distinct c.prompt_id) from labeling_candidate c join labeling_prompt r on r.id = c.prompt_id "

@@ -65,7 +65,9 @@ class Storm(RuleBasedStateMachine):
     # What is there
 
     def membership(self, person: int) -> Membership:
-        return Membership.objects.select_related("project", "user").get(project=self.project, user=self.people[person])
+        return Membership.objects.select_related("project", "user").get(
+            project=self.project, user=self.people[person]
+        )
 
     def working(self, member: Membership) -> bool:
         at_work = self.state == "open" and not member.paused and member.user.state != "paused"
@@ -76,10 +78,16 @@ class Storm(RuleBasedStateMachine):
         return self.state != "archived"
 
     def assignment(self, number: int) -> Assignment | None:
-        pks = list(Assignment.objects.filter(project=self.project).order_by("pk").values_list("pk", flat=True))
+        pks = list(
+            Assignment.objects.filter(project=self.project)
+            .order_by("pk")
+            .values_list("pk", flat=True)
+        )
         if not pks:
             return None
-        return Assignment.objects.select_related("project", "labeler").get(pk=pks[number % len(pks)])
+        return Assignment.objects.select_related("project", "labeler").get(
+            pk=pks[number % len(pks)]
+        )
 
     # What machines and admins do
 
@@ -96,7 +104,9 @@ class Storm(RuleBasedStateMachine):
         self.published += count
         prompts = [make_prompt(self.project) for _ in range(count)]
         slots = [candidates.Slot(prompt, number) for prompt in prompts for number in (0, 1)]
-        candidates.add(job, slots, [candidates.Answer("an answer", 1, "stop", None, 0)] * len(slots))
+        candidates.add(
+            job, slots, [candidates.Answer("an answer", 1, "stop", None, 0)] * len(slots)
+        )
 
     @rule(state=st.sampled_from(["open", "open", "open", "open", "paused", "archived"]))
     def change_state(self, state):
@@ -111,7 +121,10 @@ class Storm(RuleBasedStateMachine):
     def change_order(self, completion):
         projects.change(self.admin, self.project, completion=completion)
 
-    @rule(person=people, change=st.sampled_from([projects.pause, accounts.pause, None, None, None, None]))
+    @rule(
+        person=people,
+        change=st.sampled_from([projects.pause, accounts.pause, None, None, None, None]),
+    )
     def change_person(self, person, change):
         if change is projects.pause:
             projects.pause(self.admin, self.membership(person))
@@ -123,7 +136,9 @@ class Storm(RuleBasedStateMachine):
 
     def judged(self):
         """What enters a dataset: the judgments that count, but for those of gold tasks."""
-        return Ranking.objects.filter(task__project=self.project, task__purpose="training", current=True)
+        return Ranking.objects.filter(
+            task__project=self.project, task__purpose="training", current=True
+        )
 
     @precondition(lambda self: self.judged().filter(datasets=None).exists())
     @rule()
@@ -132,7 +147,9 @@ class Storm(RuleBasedStateMachine):
         judged = self.judged()
         assert dataset.counts["rows"] == judged.values("task").distinct().count()
         held = DatasetRanking.objects.filter(dataset=dataset).values("ranking")
-        assert not judged.exclude(pk__in=held).exists(), "a revision that says the same leads to the same dataset"
+        assert not judged.exclude(pk__in=held).exists(), (
+            "a revision that says the same leads to the same dataset"
+        )
 
     @precondition(is_writable)
     @rule(person=people, sure=st.sampled_from([True, False, False, False]))
@@ -140,13 +157,17 @@ class Storm(RuleBasedStateMachine):
         """What somebody judged goes, with what was frozen of it; seldom, or nothing is left to look at."""
         if sure:
             erasure.erase(self.admin, self.project, self.people[person], "asked for")
-            assert not Ranking.objects.filter(task__project=self.project, labeler=self.people[person]).exists()
+            assert not Ranking.objects.filter(
+                task__project=self.project, labeler=self.people[person]
+            ).exists()
 
     @rule(minutes=st.sampled_from([5, 45]), swept=st.booleans())
     def let_pass(self, minutes, swept):
         """Time moves on: everything that happened is that much longer ago."""
         ago, mine = timedelta(minutes=minutes), {"project": self.project}
-        Assignment.objects.filter(**mine).update(leased_until=F("leased_until") - ago, ended_at=F("ended_at") - ago)
+        Assignment.objects.filter(**mine).update(
+            leased_until=F("leased_until") - ago, ended_at=F("ended_at") - ago
+        )
         Ranking.objects.filter(task__project=self.project).update(created_at=F("created_at") - ago)
         RankingTask.objects.filter(project=self.project).update(put_back_at=F("put_back_at") - ago)
         if swept:
@@ -196,7 +217,9 @@ class Storm(RuleBasedStateMachine):
         """A labeler is given what they hold, else the first open task that they have not seen, or gold in its place."""
         member, before = self.membership(person), recount.Rows(self.project)
         working = self.working(member)
-        held = [one.pk for one in before.assignments if one.labeler_id == member.user_id and lasts(one)]
+        held = [
+            one.pk for one in before.assignments if one.labeler_id == member.user_id and lasts(one)
+        ]
         try:
             given = claims.next_for(member)
         except NotWorking:
@@ -280,14 +303,18 @@ class Storm(RuleBasedStateMachine):
     def skip(self, number):
         if one := self.assignment(number):
             claims.skip(one, "not my subject")
-            assert Assignment.objects.get(pk=one.pk).state == ("submitted" if one.state == "submitted" else "skipped")
+            assert Assignment.objects.get(pk=one.pk).state == (
+                "submitted" if one.state == "submitted" else "skipped"
+            )
 
     @precondition(is_writable)
     @rule(number=any_number)
     def give_back(self, number):
         if one := self.assignment(number):
             claims.give_back(one, one.labeler)
-            assert Assignment.objects.get(pk=one.pk).state == ("returned" if one.state == "leased" else one.state)
+            assert Assignment.objects.get(pk=one.pk).state == (
+                "returned" if one.state == "leased" else one.state
+            )
 
     @precondition(is_writable)
     @rule(number=any_number)
@@ -309,10 +336,14 @@ class Storm(RuleBasedStateMachine):
             assert away or last.datasets.exists()
             return
         if undone.state == "submitted":
-            assert undone.rankings.filter(current=True).exists(), "the ranking before the revision counts"
+            assert undone.rankings.filter(current=True).exists(), (
+                "the ranking before the revision counts"
+            )
             return
         assert undone.state == "leased"
-        assert claims.next_for(self.membership(person)) == undone, "what was undone is shown at once"
+        assert claims.next_for(self.membership(person)) == undone, (
+            "what was undone is shown at once"
+        )
 
     @rule(person=people, count=st.sampled_from([1, 2, TASKS]))
     def work(self, person, count):

@@ -17,9 +17,13 @@ ALLOWED = 100_000  # bytes
 def prose(words: int, seed: int) -> str:
     """Text that gzip finds as hard as English: 4,000 different words, the frequent ones more often."""
     draw = random.Random(seed)
-    known = ["".join(random.Random(number).choices("etaoinshrdlu", k=2 + number % 9)) for number in range(4000)]
+    known = [
+        "".join(random.Random(number).choices("etaoinshrdlu", k=2 + number % 9))
+        for number in range(4000)
+    ]
     return "\n\n".join(
-        " ".join(known[min(3999, int(draw.paretovariate(0.35)))] for _ in range(100)) for _ in range(words // 100)
+        " ".join(known[min(3999, int(draw.paretovariate(0.35)))] for _ in range(100))
+        for _ in range(words // 100)
     )
 
 
@@ -38,4 +42,6 @@ def test_the_ranking_page_weighs_little_even_with_nine_long_answers(client_for, 
     assert response["Content-Encoding"] == "gzip"
     html = gzip.decompress(response.content).decode()
     weight = len(response.content) + static_bytes(html)
-    assert weight < ALLOWED, f"{len(response.content)} of the page and {static_bytes(html)} of its files"
+    assert weight < ALLOWED, (
+        f"{len(response.content)} of the page and {static_bytes(html)} of its files"
+    )

@@ -43,7 +43,9 @@ def test_the_rankings_are_gone_and_the_others_stay(project, alice, bob, carol, f
     assert DatasetRanking.objects.filter(dataset=frozen).count() == 2
 
 
-def test_a_withdrawn_dataset_is_gone_with_the_reason_and_its_successor(client_for, project, alice, carol, frozen):
+def test_a_withdrawn_dataset_is_gone_with_the_reason_and_its_successor(
+    client_for, project, alice, carol, frozen
+):
     erasure.erase(carol, project, alice, WHY)
     successor = freeze_again()
     answer = client_for(carol).get(f"/p/demo/datasets/{frozen.pk}/download?format=rows")
@@ -88,10 +90,16 @@ def test_the_models_that_learned_from_it_are_named(client_for, project, alice, c
     page = client_for(carol).get(f"/p/demo/people/{membership.pk}/erase").content.decode()
     assert "assistant 2" in page
 
-    answer = client_for(carol).post(f"/p/demo/people/{membership.pk}/erase", {"why": WHY}, follow=True)
+    answer = client_for(carol).post(
+        f"/p/demo/people/{membership.pk}/erase", {"why": WHY}, follow=True
+    )
     assert "These models learned from what was erased: assistant 2." in answer.content.decode()
     event = AuditEvent.objects.get(verb="erase judgments")
-    assert (event.actor, event.data["models"], event.data["rankings"]) == (carol, ["assistant 2"], 2)
+    assert (event.actor, event.data["models"], event.data["rankings"]) == (
+        carol,
+        ["assistant 2"],
+        2,
+    )
 
 
 def test_a_model_that_read_it_beside_its_own_dataset_is_named_too(project, alice, carol, frozen):
@@ -116,7 +124,13 @@ def test_the_places_are_free_again(project, alice, carol):
     task = make_task(project, overlap=2)
     ranking = make_ranking(task, alice)
     ranking.assignment = Assignment.objects.create(
-        task=task, labeler=alice, project=project, state="submitted", place=0, order=[], draft={"note": "mine"}
+        task=task,
+        labeler=alice,
+        project=project,
+        state="submitted",
+        place=0,
+        order=[],
+        draft={"note": "mine"},
     )
     ranking.save()
     RankingTask.objects.filter(pk=task.pk).update(free_places=1)

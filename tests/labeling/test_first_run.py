@@ -33,7 +33,9 @@ def test_a_stranger_finds_a_model_a_project_prompts_and_a_job():
     assert Job.objects.get(kind="sample").model_version.project is None
 
 
-@pytest.mark.parametrize("page", ["ring", "jobs", "prompts", "models", "datasets", "members", "settings", "rank"])
+@pytest.mark.parametrize(
+    "page", ["ring", "jobs", "prompts", "models", "datasets", "members", "settings", "rank"]
+)
 def test_the_demo_admin_can_open_every_page(client_for, page):
     first_run()
     admin = client_for(User.objects.get(email="admin@podium.local"))
@@ -69,7 +71,10 @@ def test_the_passwords_are_in_a_private_file_and_work(var):
     file = var / "demo-accounts.txt"
     accounts = dict(line.split() for line in file.read_text().splitlines())
     assert file.stat().st_mode & 0o077 == 0
-    assert all(User.objects.get(email=email).check_password(password) for email, password in accounts.items())
+    assert all(
+        User.objects.get(email=email).check_password(password)
+        for email, password in accounts.items()
+    )
 
 
 @pytest.mark.parametrize(("demo", "production"), [(False, False), (True, True)])

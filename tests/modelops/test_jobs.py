@@ -107,7 +107,10 @@ def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_at_its_next_beat()
     with jobs.running(claimed):
         jobs.beat(claimed)
 
-    assert [Job.objects.get(pk=job.pk).state for job in (waiting, running)] == ["cancelled", "cancelled"]
+    assert [Job.objects.get(pk=job.pk).state for job in (waiting, running)] == [
+        "cancelled",
+        "cancelled",
+    ]
 
 
 def test_a_cancelled_job_resumes_from_the_queue():
@@ -141,7 +144,10 @@ def test_figures_reported_again_replace_the_old():
         jobs.write_metrics(job, [Metric(job=job, name="loss", step=1, value=value)])
         jobs.write_metrics(job, [Metric(job=job, name="accuracy", value=value)])
 
-    assert sorted(Metric.objects.values_list("name", "step", "value")) == [("accuracy", None, 0.5), ("loss", 1, 0.5)]
+    assert sorted(Metric.objects.values_list("name", "step", "value")) == [
+        ("accuracy", None, 0.5),
+        ("loss", 1, 0.5),
+    ]
 
 
 def test_only_the_newest_lines_of_a_log_are_kept(monkeypatch):

@@ -19,7 +19,9 @@ def test_a_mixture_names_datasets_of_the_project_and_their_weights(project):
     assert mixtures.read(project, " ") == []
 
 
-@pytest.mark.parametrize("text", ["ccc:1", ":1", "aaa:0", "aaa:-1", "aaa:nan", "aaa:much", "a", "ddd:1"])
+@pytest.mark.parametrize(
+    "text", ["ccc:1", ":1", "aaa:0", "aaa:-1", "aaa:nan", "aaa:much", "a", "ddd:1"]
+)
 def test_what_names_no_dataset_or_no_weight_is_refused(project, text):
     frozen(project, digest="a")
     Dataset.objects.filter(pk=frozen(project, digest="b").pk).update(digest="ab" + "0" * 62)
@@ -32,7 +34,9 @@ def test_what_names_no_dataset_or_no_weight_is_refused(project, text):
 def test_the_form_refuses_a_mixture_of_what_is_not_there(client_for, project, carol):
     weights(project)
     frozen(project)
-    response = client_for(carol).post("/p/demo/jobs/new/sft/", filled_in(project, "sft", mix="fff:2"))
+    response = client_for(carol).post(
+        "/p/demo/jobs/new/sft/", filled_in(project, "sft", mix="fff:2")
+    )
 
     assert list(response.context["form"].errors) == ["mix"]
     assert not Job.objects.exists()
@@ -41,7 +45,9 @@ def test_the_form_refuses_a_mixture_of_what_is_not_there(client_for, project, ca
 def test_sft_on_text_needs_a_dataset_of_it(client_for, project, carol):
     weights(project)
     frozen(project, kind="text")
-    response = client_for(carol).post("/p/demo/jobs/new/sft/", filled_in(project, "sft", source="best"))
+    response = client_for(carol).post(
+        "/p/demo/jobs/new/sft/", filled_in(project, "sft", source="best")
+    )
     assert list(response.context["form"].errors) == ["dataset"]
 
     client_for(carol).post("/p/demo/jobs/new/sft/", filled_in(project, "sft", source="text"))

@@ -39,7 +39,9 @@ def test_a_recipe_that_was_stored_means_what_it_meant(kind):
 
 @pytest.mark.parametrize("kind", TRAINED)
 def test_the_form_says_which_rates_are_usual(kind):
-    field = next(one for one in dataclasses.fields(recipes.RECIPES[kind]) if one.name == "learning_rate")
+    field = next(
+        one for one in dataclasses.fields(recipes.RECIPES[kind]) if one.name == "learning_rate"
+    )
     help_text = jobs.recipe_field(field).help_text
     assert "0 takes 0.0001 for an adapter, " in help_text
     assert f"{WHOLE[kind]:g} for all weights" in help_text

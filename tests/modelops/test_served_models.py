@@ -10,7 +10,11 @@ from tests.factories import make_model, make_project
 pytestmark = pytest.mark.django_db
 
 PAGE = "/p/demo/models/serve"
-GOOD = {"name": "champion 3 on vLLM", "address": "https://models.example/v1/", "served_as": "champion@3"}
+GOOD = {
+    "name": "champion 3 on vLLM",
+    "address": "https://models.example/v1/",
+    "served_as": "champion@3",
+}
 
 
 def test_an_admin_registers_a_server(client_for, project, carol):
@@ -57,7 +61,10 @@ def test_pages_say_where_it_is_and_no_key(client_for, project, carol, settings):
     settings.ENGINE_KEYS = {"models.example": "s3cret-key"}
     client_for(carol).post(PAGE, GOOD)
     version = ModelVersion.objects.get()
-    pages = [client_for(carol).get(f"/p/demo/models/{end}").content.decode() for end in ("", f"{version.pk}/")]
+    pages = [
+        client_for(carol).get(f"/p/demo/models/{end}").content.decode()
+        for end in ("", f"{version.pk}/")
+    ]
 
     assert "champion@3" in pages[1]
     assert "https://models.example/v1" in pages[1]

@@ -28,7 +28,10 @@ def test_a_new_account_gets_a_random_password_that_works(client, client_for, roo
     page = create(client_for(root)).content.decode()
     password = re.search(r'class="secret">([^<]+)<', page)[1]
 
-    assert client.post("/login/", {"username": "dora@example.org", "password": password}).status_code == 302
+    assert (
+        client.post("/login/", {"username": "dora@example.org", "password": password}).status_code
+        == 302
+    )
 
 
 def test_the_same_form_twice_is_one_account_and_shows_no_password_again(client_for, root):
@@ -107,7 +110,9 @@ def test_a_new_password_replaces_the_old(client, client_for, root):
 
 def test_editing_changes_what_was_filled_in(client_for, root):
     dora = make_person()
-    client_for(root).post(f"/accounts/{dora.pk}/", {"name": "Dora D.", "zone": "UTC", "is_staff": "on"})
+    client_for(root).post(
+        f"/accounts/{dora.pk}/", {"name": "Dora D.", "zone": "UTC", "is_staff": "on"}
+    )
 
     dora.refresh_from_db()
     assert (dora.name, dora.is_staff) == ("Dora D.", True)
@@ -120,5 +125,13 @@ def test_every_deed_leaves_an_event(root):
     accounts.activate(root, dora)
     accounts.new_password(root, dora)
 
-    verbs = list(AuditEvent.objects.filter(actor=root).order_by("pk").values_list("verb", flat=True))
-    assert verbs == ["create account", "change account", "pause account", "activate account", "new password"]
+    verbs = list(
+        AuditEvent.objects.filter(actor=root).order_by("pk").values_list("verb", flat=True)
+    )
+    assert verbs == [
+        "create account",
+        "change account",
+        "pause account",
+        "activate account",
+        "new password",
+    ]

@@ -17,7 +17,11 @@ ALL = list(Token.Scope.values)
 
 def api(user, *scopes) -> Client:
     """A script of this person, with a token of these scopes."""
-    return Client(headers={"Authorization": f"Bearer {tokens.make(user, 'script', list(scopes or ALL), 1)[1]}"})
+    return Client(
+        headers={
+            "Authorization": f"Bearer {tokens.make(user, 'script', list(scopes or ALL), 1)[1]}"
+        }
+    )
 
 
 def post(client, path, body, **headers):
@@ -34,7 +38,10 @@ def patch(client, path, body, **headers):
 def test_a_token_lets_its_owner_in_and_is_kept_as_a_hash(alice):
     token, text = tokens.make(alice, "notebook", ["read"], 30)
 
-    assert Client(headers={"Authorization": f"Bearer {text}"}).get("/api/v1/me").json()["email"] == alice.email
+    assert (
+        Client(headers={"Authorization": f"Bearer {text}"}).get("/api/v1/me").json()["email"]
+        == alice.email
+    )
     assert text not in str(Token.objects.values())
     token.refresh_from_db()
     assert now() - token.last_used_at < timedelta(minutes=1)
@@ -49,7 +56,9 @@ def test_what_lets_nobody_in_is_told_so(alice, carol, why):
         tokens.revoke(alice, token)
     if why == "paused":
         accounts.pause(carol, alice)
-    shown = {"unknown": "Bearer podium_nothing", "left out": "", "not one": "Bearer \xff"}.get(why, f"Bearer {text}")
+    shown = {"unknown": "Bearer podium_nothing", "left out": "", "not one": "Bearer \xff"}.get(
+        why, f"Bearer {text}"
+    )
 
     answer = Client(headers={"Authorization": shown} if shown else {}).get("/api/v1/me")
 
@@ -116,7 +125,12 @@ def test_a_wrong_field_is_named(alice):
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("get", "nothing", 404), ("post", "nothing/at/all", 404), ("delete", "me", 405), ("get", "tokens?cursor=xx", 400)],
+    [
+        ("get", "nothing", 404),
+        ("post", "nothing/at/all", 404),
+        ("delete", "me", 405),
+        ("get", "tokens?cursor=xx", 400),
+    ],
 )
 def test_what_there_is_not_is_a_problem_too(alice, method, path, status):
     answer = getattr(api(alice), method)(f"/api/v1/{path}")
@@ -163,7 +177,9 @@ def test_a_change_wants_the_etag_of_what_was_read(alice):
     changed = patch(script, "me", {"name": "First"}, **{"If-Match": tag})
     assert (changed.status_code, changed.json()["name"]) == (200, "First")
     assert patch(script, "me", {"name": "Second"}, **{"If-Match": tag}).status_code == 412
-    assert patch(script, "me", {"name": "Second"}, **{"If-Match": changed["ETag"]}).status_code == 200
+    assert (
+        patch(script, "me", {"name": "Second"}, **{"If-Match": changed["ETag"]}).status_code == 200
+    )
 
 
 def test_what_has_not_changed_is_not_sent_again(alice):
@@ -189,7 +205,9 @@ def test_a_request_with_a_key_counts_once(alice):
     script, key = api(alice), {"Idempotency-Key": "first"}
     one, two = (post(script, "tokens", {"name": "n", "scopes": ["read"]}, **key) for _ in range(2))
 
-    assert two.json() == {name: value for name, value in one.json().items() if name != "token"}  # that is told once
+    assert two.json() == {
+        name: value for name, value in one.json().items() if name != "token"
+    }  # that is told once
     assert (one.status_code, two.status_code) == (201, 201)
     assert two["Idempotent-Replayed"] == "true"
     assert two["Location"] == one["Location"]
@@ -213,7 +231,9 @@ def test_a_refused_request_leaves_its_key_free(alice, monkeypatch):
 
 def test_two_people_may_use_the_same_key(alice, bob):
     for person in (alice, bob):
-        answer = post(api(person), "tokens", {"name": "n", "scopes": ["read"]}, **{"Idempotency-Key": "first"})
+        answer = post(
+            api(person), "tokens", {"name": "n", "scopes": ["read"]}, **{"Idempotency-Key": "first"}
+        )
         assert "Idempotent-Replayed" not in answer
 
 
@@ -244,5 +264,7 @@ def test_the_schema_names_every_address_and_way_to_be_refused(client):
 
 
 def test_the_schema_is_sound_and_made_without_a_warning(tmp_path):
-    call_command("spectacular", file=str(tmp_path / "openapi.yaml"), validate=True, fail_on_warn=True)
+    call_command(
+        "spectacular", file=str(tmp_path / "openapi.yaml"), validate=True, fail_on_warn=True
+    )
     assert "/api/v1/tokens" in (tmp_path / "openapi.yaml").read_text()

@@ -50,9 +50,16 @@ def test_one_sees_ones_own_projects_and_no_draft_of_others(alice, project):
 
 
 def test_an_admin_changes_settings_and_a_labeler_does_not(alice, carol, project):
-    assert patch(api(carol), "projects/demo", {"overlap": 3, "flags": ["opinion"]}, **ANY).json()["overlap"] == 3
+    assert (
+        patch(api(carol), "projects/demo", {"overlap": 3, "flags": ["opinion"]}, **ANY).json()[
+            "overlap"
+        ]
+        == 3
+    )
     assert patch(api(alice), "projects/demo", {"overlap": 2}, **ANY).status_code == 403
-    wrong = patch(api(carol), "projects/demo", {"k": 12, "zone": "Moon/Base", "flags": ["x" * 101]}, **ANY)
+    wrong = patch(
+        api(carol), "projects/demo", {"k": 12, "zone": "Moon/Base", "flags": ["x" * 101]}, **ANY
+    )
     assert [one["field"] for one in wrong.json()["errors"]] == ["k", "flags.0", "zone"]
     assert AuditEvent.objects.get(verb="change project").data["fields"] == ["overlap", "flags"]
 
@@ -69,7 +76,9 @@ def test_an_archived_project_is_read_only_but_can_be_opened_again(carol, project
 
 def test_an_admin_lets_people_in_changes_their_part_and_takes_them_out(carol, stranger, project):
     script = api(carol)
-    made = post(script, "projects/demo/members", {"email": stranger.email.upper(), "role": "researcher"})
+    made = post(
+        script, "projects/demo/members", {"email": stranger.email.upper(), "role": "researcher"}
+    )
     path = made["Location"].removeprefix("/api/v1/")
 
     assert patch(script, path, {"role": "lead", "paused": True}, **ANY).json()["paused"] is True
@@ -86,7 +95,12 @@ def test_whoever_has_no_account_is_to_be_invited(carol):
 
 def test_the_last_admin_stays(carol, project):
     mine = Membership.objects.get(user=carol)
-    assert patch(api(carol), f"projects/demo/members/{mine.pk}", {"role": "labeler"}, **ANY).status_code == 409
+    assert (
+        patch(
+            api(carol), f"projects/demo/members/{mine.pk}", {"role": "labeler"}, **ANY
+        ).status_code
+        == 409
+    )
     assert post(api(carol), "projects/demo/leave", {}).status_code == 409
     mine.refresh_from_db()
     assert mine.role == "admin"
@@ -98,7 +112,9 @@ def test_a_labeler_sees_no_members_and_may_leave(alice, carol, project):
     assert api(alice).get("/api/v1/projects/demo").status_code == 404
 
 
-def test_lists_take_as_many_queries_for_many_as_for_one(carol, project, django_assert_max_num_queries):
+def test_lists_take_as_many_queries_for_many_as_for_one(
+    carol, project, django_assert_max_num_queries
+):
     for number in range(6):
         projects.add_member(carol, project, make_person(name=f"p{number}").email, "labeler")
     script = api(carol)
@@ -116,7 +132,10 @@ def test_lists_take_as_many_queries_for_many_as_for_one(carol, project, django_a
 def test_an_invitations_link_is_mailed_and_told_once(carol, project):
     script, key = api(carol), {"Idempotency-Key": "one"}
     made, again = (
-        post(script, "projects/demo/invitations", {"email": "new@podium.test", "role": "lead"}, **key) for _ in "12"
+        post(
+            script, "projects/demo/invitations", {"email": "new@podium.test", "role": "lead"}, **key
+        )
+        for _ in "12"
     )
 
     assert "/join/" in made.json()["link"]
@@ -141,7 +160,9 @@ def test_an_invitation_is_renewed_and_withdrawn_by_its_projects_admins_only(caro
 def test_an_administrator_invites_to_the_site(root, carol):
     assert post(api(carol), "invitations", {"email": "new@podium.test"}).status_code == 403
     assert post(api(root), "invitations", {"email": "new@podium.test"}).json()["project"] is None
-    assert [one["email"] for one in api(root).get("/api/v1/invitations").json()["results"]] == ["new@podium.test"]
+    assert [one["email"] for one in api(root).get("/api/v1/invitations").json()["results"]] == [
+        "new@podium.test"
+    ]
 
 
 # Accounts
@@ -156,14 +177,21 @@ def test_an_administrator_makes_pauses_and_lets_in(root):
     assert post(script, f"accounts/{person.pk}/pause", {}).json()["state"] == "paused"
     assert post(script, f"accounts/{person.pk}/activate", {}).json()["state"] == "active"
     assert post(script, f"accounts/{person.pk}/unlock", {}).status_code == 200
-    assert patch(script, f"accounts/{person.pk}", {"simulated": True}, **ANY).json()["simulated"] is True
+    assert (
+        patch(script, f"accounts/{person.pk}", {"simulated": True}, **ANY).json()["simulated"]
+        is True
+    )
     password = post(script, f"accounts/{person.pk}/password", {}).json()["password"]
     person.refresh_from_db()
     assert person.check_password(password)
 
 
 def test_nobody_else_sees_accounts(carol, alice):
-    for method, path in (("get", "accounts"), ("get", f"accounts/{alice.pk}"), ("post", f"accounts/{alice.pk}/pause")):
+    for method, path in (
+        ("get", "accounts"),
+        ("get", f"accounts/{alice.pk}"),
+        ("post", f"accounts/{alice.pk}/pause"),
+    ):
         assert getattr(api(carol), method)(f"/api/v1/{path}").status_code == 403
 
 
@@ -178,7 +206,9 @@ def test_the_last_administrator_stays_one(root):
 def test_an_admin_reads_what_was_done(carol, alice, project):
     Project.objects.filter(pk=project.pk).update(name="Demo")
     projects.change(carol, Project.objects.get(pk=project.pk), overlap=2)
-    found = api(carol).get("/api/v1/projects/demo/audit", {"verb": "change project"}).json()["results"]
+    found = (
+        api(carol).get("/api/v1/projects/demo/audit", {"verb": "change project"}).json()["results"]
+    )
 
     assert [(one["actor"], one["data"]["fields"]) for one in found] == [(carol.email, ["overlap"])]
     assert api(alice).get("/api/v1/projects/demo/audit").status_code == 403

@@ -40,8 +40,14 @@ def test_a_webhook_is_made_tested_and_its_secret_told_once(script, project):
     assert (made.status_code, made["Location"]) == (201, f"/api/v1/{HOOKS}/{made.json()['id']}")
     assert again.json() == {name: value for name, value in made.json().items() if name != "secret"}
     assert made.json()["events"] == ["ranking.submitted", "job.finished"]
-    assert (sent.status_code, sent.json()["state"], event["type"]) == (202, "waiting", "webhook.ping")
-    [told] = script.get(f"{made['Location']}/deliveries?state=delivered&event=webhook.ping").json()["results"]
+    assert (sent.status_code, sent.json()["state"], event["type"]) == (
+        202,
+        "waiting",
+        "webhook.ping",
+    )
+    [told] = script.get(f"{made['Location']}/deliveries?state=delivered&event=webhook.ping").json()[
+        "results"
+    ]
     assert (told["status"], told["attempts"], told["payload"]["data"]) == (204, 1, event["data"])
     assert "secret" not in script.get(made["Location"]).json()
 
@@ -50,15 +56,24 @@ def test_a_webhook_is_changed_switched_and_removed(script, hook):
     path = f"{HOOKS}/{hook.pk}"
     assert patch(script, path, {"events": ["task.complete"]}).status_code == 428
     changed = patch(script, path, {"events": ["task.complete"], "active": False}, **ANY).json()
-    assert (changed["events"], changed["active"], changed["state"]) == (["task.complete"], False, "off")
+    assert (changed["events"], changed["active"], changed["state"]) == (
+        ["task.complete"],
+        False,
+        "off",
+    )
     assert patch(script, path, {"active": True}, **ANY).json()["state"] == "active"
-    assert patch(script, path, {"url": "http://localhost/x"}, **ANY).json()["events"] == ["task.complete"]
+    assert patch(script, path, {"url": "http://localhost/x"}, **ANY).json()["events"] == [
+        "task.complete"
+    ]
     assert script.delete(f"/api/v1/{path}").status_code == 204
     assert not Webhook.objects.exists()
 
 
 def test_a_renewed_secret_is_told_once(script, hook):
-    told, again = (post(script, f"{HOOKS}/{hook.pk}/renew-secret", {}, **{"Idempotency-Key": "one"}) for _ in "12")
+    told, again = (
+        post(script, f"{HOOKS}/{hook.pk}/renew-secret", {}, **{"Idempotency-Key": "one"})
+        for _ in "12"
+    )
     hook.refresh_from_db()
     assert told.json() == {"secret": registry.secrets(hook)[0]}
     assert again.json() == {}
@@ -89,7 +104,10 @@ def test_a_delivery_is_sent_again_unless_its_webhook_is_off(script, hook, carol,
 def test_what_is_wrong_is_refused_at_its_field(script, project, settings, asked, field, status):
     settings.WEBHOOK_PRIVATE = False
     answer = post(script, HOOKS, asked)
-    assert (answer.status_code, [one["field"] for one in answer.json()["errors"]]) == (status, [field])
+    assert (answer.status_code, [one["field"] for one in answer.json()["errors"]]) == (
+        status,
+        [field],
+    )
 
 
 def test_an_address_that_is_private_is_refused_in_a_change_too(script, hook, settings):
@@ -99,7 +117,8 @@ def test_an_address_that_is_private_is_refused_in_a_change_too(script, hook, set
 
 
 @pytest.mark.parametrize(
-    ("role", "status"), [("researcher", 403), ("lead", 403), ("labeler", 403), ("stranger", 404), ("elsewhere", 404)]
+    ("role", "status"),
+    [("researcher", 403), ("lead", 403), ("labeler", 403), ("stranger", 404), ("elsewhere", 404)],
 )
 def test_webhooks_are_for_the_projects_admins(project, carol, hook, role, status):
     into = {"stranger": None, "elsewhere": make_project()}.get(role, project)
@@ -117,14 +136,18 @@ def test_webhooks_are_for_the_projects_admins(project, carol, hook, role, status
 
 def test_another_projects_webhooks_are_not_found(script, carol):
     other = make_project(slug="other")
-    theirs = registry.make(make_person(other, "admin"), other, "https://example.org", ["job.finished"])[0]
+    theirs = registry.make(
+        make_person(other, "admin"), other, "https://example.org", ["job.finished"]
+    )[0]
     delivery = registry.ping(carol, theirs)
     for path in (f"{HOOKS}/{theirs.pk}", f"{HOOKS}/{theirs.pk}/deliveries"):
         assert script.get(f"/api/v1/{path}").status_code == 404
     assert post(script, f"projects/demo/deliveries/{delivery.pk}/redeliver", {}).status_code == 404
 
 
-def test_lists_take_as_many_queries_for_many_as_for_one(script, project, carol, hook, django_assert_num_queries):
+def test_lists_take_as_many_queries_for_many_as_for_one(
+    script, project, carol, hook, django_assert_num_queries
+):
     script.get("/api/v1/me")
     for number in (1, 5):
         with django_assert_num_queries(3):

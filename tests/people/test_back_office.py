@@ -12,7 +12,8 @@ from tests.factories import make_person, make_ranking, make_task
 
 pytestmark = pytest.mark.django_db
 LISTS = [
-    reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist") for model in admin.site._registry
+    reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    for model in admin.site._registry
 ]
 
 PAGES = [
@@ -66,5 +67,6 @@ def test_no_page_needs_an_inline_script_or_style(client_for, project, carol, add
     assert "script-src 'self'" in policy
     assert "style-src 'self'" in policy
     assert not re.search(
-        r"<style|\sstyle=|\son\w+=|<script(?![^>]*(src=|type=\"application/json\"))", page.content.decode()
+        r"<style|\sstyle=|\son\w+=|<script(?![^>]*(src=|type=\"application/json\"))",
+        page.content.decode(),
     )

@@ -57,7 +57,10 @@ def test_what_is_restored_is_closed_to_other_accounts(var):
     backups.restore(var / "copy.tar")
 
     files = [
-        path for name in ("models", *backups.FILES) for path in (var / name, *(var / name).rglob("*")) if path.exists()
+        path
+        for name in ("models", *backups.FILES)
+        for path in (var / name, *(var / name).rglob("*"))
+        if path.exists()
     ]
     assert [path for path in files if path.stat().st_mode & 0o077] == []
 
@@ -90,7 +93,9 @@ def test_a_backup_is_private_and_leaves_out_what_is_half_made(var):
     backups.write(var / "copy.tar")
 
     with tarfile.open(var / "copy.tar") as tar:
-        assert [name for name in tar.getnames() if name.endswith("safetensors")] == ["models/one/model.safetensors"]
+        assert [name for name in tar.getnames() if name.endswith("safetensors")] == [
+            "models/one/model.safetensors"
+        ]
     assert (var / "copy.tar").stat().st_mode & 0o077 == 0
 
 

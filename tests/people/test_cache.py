@@ -106,7 +106,11 @@ def test_while_the_broker_is_away_each_process_counts_for_itself(server, monkeyp
     server.stop()
 
     assert [one.allow_request(None, None) for _ in range(4)] == [True, True, True, False]
-    assert one.cache.get_or_set("progress", lambda: 40, 15) == one.cache.get_or_set("progress", lambda: 50, 15) == 40
+    assert (
+        one.cache.get_or_set("progress", lambda: 40, 15)
+        == one.cache.get_or_set("progress", lambda: 50, 15)
+        == 40
+    )
     assert [record.message.split(":")[0] for record in caplog.records] == [
         "the broker is not reached, each process counts for itself"
     ]

@@ -46,7 +46,10 @@ def test_an_archived_project_says_why_it_refuses(client_for, carol, project):
     project.state = "archived"
     project.save()
 
-    assert "This project is archived" in client_for(carol).post("/p/demo/jobs/new/freeze/").content.decode()
+    assert (
+        "This project is archived"
+        in client_for(carol).post("/p/demo/jobs/new/freeze/").content.decode()
+    )
 
 
 def test_a_crash_has_a_page_that_needs_no_database():

@@ -15,7 +15,12 @@ from tests.factories import PASSWORD, make_person, make_project
 
 pytestmark = pytest.mark.django_db
 DORA = "dora@example.org"
-NEW = {"name": "Dora", "zone": "Europe/Berlin", "password1": "a river in spring", "password2": "a river in spring"}
+NEW = {
+    "name": "Dora",
+    "zone": "Europe/Berlin",
+    "password1": "a river in spring",
+    "password2": "a river in spring",
+}
 
 
 @pytest.fixture
@@ -45,8 +50,12 @@ def expire(invitation):
 # Inviting
 
 
-def test_who_has_no_account_is_invited_by_a_link_that_is_shown_and_mailed(client_for, carol, letters):
-    page = text_of(client_for(carol).post("/p/demo/people/", {"key": uuid4(), "email": DORA, "role": "lead"}))
+def test_who_has_no_account_is_invited_by_a_link_that_is_shown_and_mailed(
+    client_for, carol, letters
+):
+    page = text_of(
+        client_for(carol).post("/p/demo/people/", {"key": uuid4(), "email": DORA, "role": "lead"})
+    )
 
     (letter,) = letters()
     assert letter.to == [DORA]
@@ -172,7 +181,9 @@ def test_opening_the_link_uses_nothing_up(client, invited):
 
 def test_a_link_is_used_once(invited):
     Client().post(invited[1], NEW)
-    second = Client().post(invited[1], NEW | {"password1": "another river", "password2": "another river"})
+    second = Client().post(
+        invited[1], NEW | {"password1": "another river", "password2": "another river"}
+    )
 
     assert second.status_code == 410
     assert "used already" in text_of(second)
@@ -278,7 +289,13 @@ def test_every_deed_leaves_an_event(client, project, carol, invited):
     invitations.withdraw(carol, second)
 
     verbs = list(AuditEvent.objects.order_by("pk").values_list("verb", flat=True))
-    assert verbs == ["invite", "create account", "accept invitation", "invite", "withdraw invitation"]
+    assert verbs == [
+        "invite",
+        "create account",
+        "accept invitation",
+        "invite",
+        "withdraw invitation",
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 6])

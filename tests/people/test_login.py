@@ -54,14 +54,24 @@ def test_logging_out_ends_the_session(client):
 def test_a_changed_password_logs_other_browsers_out(client_for):
     ann = make_person()
     here, elsewhere = client_for(ann), client_for(ann)
-    new = {"old_password": PASSWORD, "new_password1": "a river in spring", "new_password2": "a river in spring"}
+    new = {
+        "old_password": PASSWORD,
+        "new_password1": "a river in spring",
+        "new_password2": "a river in spring",
+    }
 
     assert here.post("/account/password/", new).status_code == 302
     assert here.get("/account/").status_code == 200
     assert elsewhere.get("/account/").status_code == 302
 
 
-SETTINGS = {"name": "Ann", "zone": "Europe/Berlin", "language": "en", "theme": "dark", "sensitive": "on"}
+SETTINGS = {
+    "name": "Ann",
+    "zone": "Europe/Berlin",
+    "language": "en",
+    "theme": "dark",
+    "sensitive": "on",
+}
 
 
 def test_ones_own_settings_are_saved(client_for):
@@ -102,7 +112,10 @@ def test_pages_speak_the_language_that_one_chose(client_for, settings):
 def test_a_visitor_gets_the_language_of_their_browser(client, settings):
     settings.LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 
-    assert '<html lang="de">' in client.get("/login/", headers={"Accept-Language": "de"}).content.decode()
+    assert (
+        '<html lang="de">'
+        in client.get("/login/", headers={"Accept-Language": "de"}).content.decode()
+    )
 
 
 def test_times_are_shown_in_ones_own_zone(client_for):

@@ -18,7 +18,9 @@ LIMIT = config.LOGIN_FAILURES
 
 
 def try_log_in(password="guess", email="ann@example.org", address="192.0.2.1", **headers):
-    return Client(REMOTE_ADDR=address, headers=headers).post("/login/", {"username": email, "password": password})
+    return Client(REMOTE_ADDR=address, headers=headers).post(
+        "/login/", {"username": email, "password": password}
+    )
 
 
 def fail(times=LIMIT, **how):
@@ -100,7 +102,10 @@ def test_a_lock_ends_by_itself_and_trying_does_not_prolong_it(ann):
 def test_an_administrator_lifts_a_lock_on_the_account_s_page(client_for, ann):
     fail()
     root = client_for(make_person(is_staff=True))
-    assert "Too many failed log-ins from 192.0.2.1" in root.get(f"/accounts/{ann.pk}/").content.decode()
+    assert (
+        "Too many failed log-ins from 192.0.2.1"
+        in root.get(f"/accounts/{ann.pk}/").content.decode()
+    )
 
     root.post(f"/accounts/{ann.pk}/unlock")
     assert try_log_in(PASSWORD).status_code == 302
@@ -139,13 +144,19 @@ def test_the_back_office_has_no_door_of_its_own(client):
     ("peer", "forwarded", "client"),
     [
         ("127.0.0.1", "192.0.2.9", "192.0.2.9"),
-        ("127.0.0.1", "6.6.6.6, 192.0.2.9", "192.0.2.9"),  # a client can write only what stands before
+        (
+            "127.0.0.1",
+            "6.6.6.6, 192.0.2.9",
+            "192.0.2.9",
+        ),  # a client can write only what stands before
         ("203.0.113.5", "192.0.2.9", "203.0.113.5"),  # no proxy of ours
     ],
 )
 def test_behind_a_proxy_the_address_is_the_client_s(peer, forwarded, client):
     seen = []
-    app = wrap_wsgi_with_proxy_headers(lambda environ, _start: seen.append(environ), config.TRUSTED_PROXIES)
+    app = wrap_wsgi_with_proxy_headers(
+        lambda environ, _start: seen.append(environ), config.TRUSTED_PROXIES
+    )
     app({"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}, None)
 
     assert seen[0]["REMOTE_ADDR"] == client

@@ -240,7 +240,9 @@ def test_an_administrator_sees_what_failed_and_why_but_no_link(client_for, ann, 
     link = Letter.objects.get(state="failed").body.split("http://testserver")[1].split()[0]
     assert "failed: is sent again later" in root.get("/accounts/").content.decode()
     for letter in Letter.objects.all():
-        assert link not in root.get(f"/back-office/people/letter/{letter.pk}/change/").content.decode()
+        assert (
+            link not in root.get(f"/back-office/people/letter/{letter.pk}/change/").content.decode()
+        )
 
 
 def test_old_letters_are_forgotten(ann, settings):

@@ -44,7 +44,9 @@ def test_a_short_name_in_use_is_refused_at_its_field(client_for):
 
 
 def test_somebody_with_an_account_is_added_by_email(client_for, project, carol, stranger):
-    client_for(carol).post("/p/demo/people/", {"key": uuid4(), "email": "Stranger@example.org", "role": "researcher"})
+    client_for(carol).post(
+        "/p/demo/people/", {"key": uuid4(), "email": "Stranger@example.org", "role": "researcher"}
+    )
 
     assert of(stranger).role == "researcher"
 
@@ -76,14 +78,18 @@ def test_a_pause_in_one_project_leaves_the_others_alone(carol, alice, project):
     other = make_project()
     Membership.objects.create(project=other, user=alice)
     make_task(other)
-    held = claims.next_for(Membership.objects.select_related("project", "user").get(user=alice, project=other))
+    held = claims.next_for(
+        Membership.objects.select_related("project", "user").get(user=alice, project=other)
+    )
     projects.pause(carol, Membership.objects.get(user=alice, project=project))
 
     held.refresh_from_db()
     assert held.state == Assignment.State.LEASED
 
 
-def test_a_removed_member_gives_back_what_they_hold_and_their_work_stays(client_for, project, carol, alice):
+def test_a_removed_member_gives_back_what_they_hold_and_their_work_stays(
+    client_for, project, carol, alice
+):
     make_ranking(make_task(project), alice)
     make_task(project)
     held = claims.next_for(of(alice))
@@ -159,7 +165,14 @@ def test_archiving_returns_leases_and_cancels_waiting_jobs(carol, alice, project
 def test_an_archived_project_is_read_only_until_it_is_opened_again(client_for, carol, project):
     projects.change(carol, project, state="archived")
     browser = client_for(carol)
-    settings = {"name": "Demo", "k": 4, "overlap": 1, "lease_minutes": 30, "zone": "UTC", "state": "open"}
+    settings = {
+        "name": "Demo",
+        "k": 4,
+        "overlap": 1,
+        "lease_minutes": 30,
+        "zone": "UTC",
+        "state": "open",
+    }
     settings |= {"completion": "depth", "skips_to_set_aside": 3, "gold_share": 0}
 
     assert browser.get("/p/demo/loop/").status_code == 200

@@ -27,7 +27,9 @@ def announce(client, path, length=HUGE, **headers):
 
 
 def bearer(person):
-    return {"headers": {"Authorization": f"Bearer {tokens.make(person, 'script', ['admin'], 7)[1]}"}}
+    return {
+        "headers": {"Authorization": f"Bearer {tokens.make(person, 'script', ['admin'], 7)[1]}"}
+    }
 
 
 @pytest.mark.parametrize("path", ["/login/", "/", "/nowhere", "/p/demo/rank/", "/back-office/"])
@@ -61,7 +63,12 @@ def test_an_upload_has_its_own_limit(client_for, carol, settings, path):
     assert announce(client_for(carol), path, 32 * 2**20).status_code != 413
     assert announce(client_for(carol), path, 34 * 2**20).status_code == 413
     assert announce(Client(), path, 32 * 2**20, **bearer(carol)).status_code != 413
-    assert announce(Client(), path, 32 * 2**20, headers={"Authorization": "Bearer podium_made_up"}).status_code == 413
+    assert (
+        announce(
+            Client(), path, 32 * 2**20, headers={"Authorization": "Bearer podium_made_up"}
+        ).status_code
+        == 413
+    )
 
 
 def test_a_template_s_table_may_be_a_large_file(client_for, carol, project):
@@ -69,7 +76,12 @@ def test_a_template_s_table_may_be_a_large_file(client_for, carol, project):
 
     template = prompt_templates.create(carol, project, name="t", text="Say {word}")
 
-    assert announce(client_for(carol), reverse("template", args=["demo", template.pk]), 10 * 2**20).status_code != 413
+    assert (
+        announce(
+            client_for(carol), reverse("template", args=["demo", template.pk]), 10 * 2**20
+        ).status_code
+        != 413
+    )
 
 
 def test_the_server_is_told_the_same_before_it_reads(client_for, carol, settings):
@@ -89,7 +101,9 @@ def test_the_server_is_told_the_same_before_it_reads(client_for, carol, settings
     assert largest(path, HTTP_COOKIE=cookie) == request_limits.SMALL
 
 
-@pytest.mark.parametrize(("status", "says"), [(408, "took too long to arrive"), (413, "can be sent here")])
+@pytest.mark.parametrize(
+    ("status", "says"), [(408, "took too long to arrive"), (413, "can be sent here")]
+)
 def test_what_the_server_refused_is_put_in_words(status, says):
     response = Client().generic("POST", "/login/", **{request_limits.REFUSED: status})
 

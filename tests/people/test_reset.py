@@ -33,13 +33,20 @@ def test_the_link_changes_the_password(client, ann, letters):
     ask("Ann@Example.org")
     choose(client, letters()[0])
 
-    assert client.post("/login/", {"username": ann.email, "password": "a river in spring"}).status_code == 302
+    assert (
+        client.post("/login/", {"username": ann.email, "password": "a river in spring"}).status_code
+        == 302
+    )
 
 
 def test_the_answer_does_not_tell_who_has_an_account(ann, letters):
     known, unknown = ask(), ask("nobody@example.org")
 
-    assert (known.status_code, known.url) == (unknown.status_code, unknown.url) == (302, "/password/sent")
+    assert (
+        (known.status_code, known.url)
+        == (unknown.status_code, unknown.url)
+        == (302, "/password/sent")
+    )
     assert [letter.to for letter in letters()] == [["ann@example.org"]]
 
 
@@ -93,7 +100,10 @@ def test_a_new_password_lifts_the_lock_of_the_old(client, ann, letters, settings
     ask()
     choose(client, letters()[0])
 
-    assert client.post("/login/", {"username": ann.email, "password": "a river in spring"}).status_code == 302
+    assert (
+        client.post("/login/", {"username": ann.email, "password": "a river in spring"}).status_code
+        == 302
+    )
 
 
 def test_it_leaves_events(client, ann, letters):

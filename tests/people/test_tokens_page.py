@@ -9,7 +9,12 @@ from people import accounts, tokens
 from people.models import Token
 
 pytestmark = pytest.mark.django_db
-FORM = {"name": "notebook", "scopes": ["read", "launch"], "days": "30", "key": "5f0f6a04-9b53-4a28-8f2e-0d8a6a7d2c11"}
+FORM = {
+    "name": "notebook",
+    "scopes": ["read", "launch"],
+    "days": "30",
+    "key": "5f0f6a04-9b53-4a28-8f2e-0d8a6a7d2c11",
+}
 
 
 def test_a_new_token_is_shown_once(client_for, alice):
@@ -33,7 +38,9 @@ def test_a_revoked_token_leaves_the_list_and_lets_nobody_in(client_for, alice, b
     token, text = tokens.make(alice, "notebook", ["read"], 30)
 
     assert client_for(bob).post(f"/account/tokens/{token.pk}/revoke").status_code == 404
-    page = client_for(alice).post(f"/account/tokens/{token.pk}/revoke", follow=True).content.decode()
+    page = (
+        client_for(alice).post(f"/account/tokens/{token.pk}/revoke", follow=True).content.decode()
+    )
     assert "“notebook” lets nobody in any more" in page
     assert tokens.find(text) is None
 

@@ -28,7 +28,9 @@ def test_each_device_takes_a_job_and_a_job_may_take_all(podium):
     wait_for(lambda: not unfinished(podium), 120, "the first run's own sampling job is done")
     admin.submit("/projects/new", {"name": "Two", "slug": "two"})
     body = "\n".join(json.dumps(ranked_prompt(number)) for number in range(40)).encode()
-    uploaded = admin.submit("/p/two/prompts/upload", {"format": "prompts"}, files={"file": ("p.jsonl", body)})
+    uploaded = admin.submit(
+        "/p/two/prompts/upload", {"format": "prompts"}, files={"file": ("p.jsonl", body)}
+    )
     admin.wait("two", int(str(uploaded.url).rstrip("/").split("/")[-1]), 60)
     imported = admin.submit(uploaded.url.path, {"import": "1"})
     admin.wait("two", int(str(imported.url).rstrip("/").split("/")[-1]), 60)
@@ -46,6 +48,11 @@ def test_each_device_takes_a_job_and_a_job_may_take_all(podium):
     assert {jobs[first][0], jobs[second][0], jobs[both][0]} == {"0", "1", "0,1"}
     assert jobs[second][1] < jobs[first][2], "the second began before the first had ended"
     assert jobs[both][1] >= max(jobs[first][2], jobs[second][2])
-    said = [text for (text,) in podium.sql("select text from modelops_logline where job_id = ?", both)]
+    said = [
+        text for (text,) in podium.sql("select text from modelops_logline where job_id = ?", both)
+    ]
     assert "2 processes train together: a step takes 8 rows." in said
-    wait_for(lambda: admin.job("two", too_large)["note"].startswith("waiting for a host with 3 devices"), 30)
+    wait_for(
+        lambda: admin.job("two", too_large)["note"].startswith("waiting for a host with 3 devices"),
+        30,
+    )

@@ -8,21 +8,32 @@ from benchmarks.person import Site
 from tests.system.podium import wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]
-LONG = {"epochs": 8, "batch": 2, "max_length": 64, "save_steps": 10}  # a hundred small steps on the tiny model
+LONG = {
+    "epochs": 8,
+    "batch": 2,
+    "max_length": 64,
+    "save_steps": 10,
+}  # a hundred small steps on the tiny model
 
 
 @pytest.fixture(scope="module")
 def admin(running_podium):
-    return Site(running_podium.url, "admin@podium.local", running_podium.accounts()["admin@podium.local"])
+    return Site(
+        running_podium.url, "admin@podium.local", running_podium.accounts()["admin@podium.local"]
+    )
 
 
 @pytest.fixture(scope="module")
 def project(running_podium, admin):
     """A project of its own with forty ranked prompts; returns its slug and the dataset frozen from them."""
-    wait_for(lambda: not unfinished(running_podium), 120, "the first run's own sampling job is done")
+    wait_for(
+        lambda: not unfinished(running_podium), 120, "the first run's own sampling job is done"
+    )
     admin.submit("/projects/new", {"name": "Kills", "slug": "kills"})
     body = "\n".join(json.dumps(ranked_prompt(number)) for number in range(40)).encode()
-    uploaded = admin.submit("/p/kills/prompts/upload", {"format": "prompts"}, files={"file": ("p.jsonl", body)})
+    uploaded = admin.submit(
+        "/p/kills/prompts/upload", {"format": "prompts"}, files={"file": ("p.jsonl", body)}
+    )
     admin.wait("kills", int(str(uploaded.url).rstrip("/").split("/")[-1]), 60)
     imported = admin.submit(uploaded.url.path, {"import": "1"})
     admin.wait("kills", int(str(imported.url).rstrip("/").split("/")[-1]), 60)
@@ -32,7 +43,11 @@ def project(running_podium, admin):
 
 def ranked_prompt(number):
     answers = [{"text": f"word {'!' * n} {number}", "model": "m", "rank": n} for n in range(3)]
-    return {"prompt": f"Say {number}", "split": "test" if number % 5 == 0 else "train", "answers": answers}
+    return {
+        "prompt": f"Say {number}",
+        "split": "test" if number % 5 == 0 else "train",
+        "answers": answers,
+    }
 
 
 def unfinished(podium):
@@ -75,16 +90,24 @@ def test_a_killed_sampling_worker(running_podium, admin, project):
     ended = admin.wait(slug, job, 120)
 
     assert (ended["done"], ended["total"]) == (160, 160)
-    slots = running_podium.sql("select prompt_id, slot from labeling_candidate where job_id = ?", job)
+    slots = running_podium.sql(
+        "select prompt_id, slot from labeling_candidate where job_id = ?", job
+    )
     assert len(slots) == len(set(slots)) == 160
-    assert running_podium.sql("select count(*) from labeling_rankingtask where job_id = ?", job) == [(40,)]
+    assert running_podium.sql(
+        "select count(*) from labeling_rankingtask where job_id = ?", job
+    ) == [(40,)]
 
 
 @pytest.mark.parametrize("victim", ["worker", "child"])
 def test_a_killed_training(running_podium, admin, project, victim):
     slug, dataset = project
     job = start_training(admin, slug, dataset)
-    wait_for(lambda: progress(admin, slug, job) >= 12, 120, "some steps are done, and a checkpoint is there")
+    wait_for(
+        lambda: progress(admin, slug, job) >= 12,
+        120,
+        "some steps are done, and a checkpoint is there",
+    )
     if victim == "worker":
         running_podium.kill_9("worker-training")
     else:
@@ -97,18 +120,28 @@ def test_a_killed_training(running_podium, admin, project, victim):
 
     assert max(seen) == 1, "never a second writer"
     assert ended["done"] == ended["total"] > 100
-    versions = running_podium.sql("select name, sha256 from modelops_modelversion where job_id = ?", job)
+    versions = running_podium.sql(
+        "select name, sha256 from modelops_modelversion where job_id = ?", job
+    )
     assert len(versions) == 1
-    steps = running_podium.sql("select step from modelops_metric where job_id = ? and name = 'loss' and step > 0", job)
+    steps = running_podium.sql(
+        "select step from modelops_metric where job_id = ? and name = 'loss' and step > 0", job
+    )
     assert len(steps) == len(set(steps)), "each step was reported once"
 
 
 def test_a_killed_broker(running_podium, admin, project):
     slug, _ = project
-    labeler = Site(running_podium.url, "labeler@podium.local", running_podium.accounts()["labeler@podium.local"])
+    labeler = Site(
+        running_podium.url,
+        "labeler@podium.local",
+        running_podium.accounts()["labeler@podium.local"],
+    )
     settings = {"k": 4, "batch": 2, "max_tokens": 8, "seed": 9}
     job = admin.start(slug, "sample", model_version=base(admin, slug), **settings)
-    waiting = admin.start(slug, "sample", model_version=base(admin, slug), **settings | {"seed": 10})
+    waiting = admin.start(
+        slug, "sample", model_version=base(admin, slug), **settings | {"seed": 10}
+    )
     wait_for(lambda: progress(admin, slug, job) >= 10, 60, "some answers are there")
 
     running_podium.kill_9("broker")

@@ -24,6 +24,8 @@ sys.exit(f"imported: {sorted(heavy)}" if heavy else 0)
 def test_the_web_application_imports_no_torch(tmp_path):
     environment = os.environ | {"PODIUM_VAR": str(tmp_path)}
 
-    done = subprocess.run([sys.executable, "-c", LOAD_EVERYTHING], cwd=ROOT, env=environment, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD_EVERYTHING], cwd=ROOT, env=environment, capture_output=True
+    )
 
     assert done.returncode == 0, done.stderr.decode()

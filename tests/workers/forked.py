@@ -41,7 +41,9 @@ class Forked:
     `stderr` is the path of a file to append to; `before` is code that runs ahead of the module.
     """
 
-    def __init__(self, module: str, *arguments: str, stderr: Path, env: dict[str, str], before: str = ""):
+    def __init__(
+        self, module: str, *arguments: str, stderr: Path, env: dict[str, str], before: str = ""
+    ):
         # what libraries read while they are imported, and one thread: see Child
         with mock.patch.dict(os.environ, {**ENVIRONMENT, "OMP_NUM_THREADS": "1"}):
             forkserver.ensure_running()

@@ -18,7 +18,11 @@ from accelerate.utils import DistributedType
 
 from workers.trainers.run import checkpoints, events, loop, runs
 
-begin, train, on_save = state.AcceleratorState.__init__, loop.train, checkpoints.MarkComplete.on_save
+begin, train, on_save = (
+    state.AcceleratorState.__init__,
+    loop.train,
+    checkpoints.MarkComplete.on_save,
+)
 
 
 class Stopped(Exception):
@@ -41,7 +45,11 @@ def trained(trainer, run):
 
 
 def play(folder: Path):
-    kind = next(kind for kind in ("sft", "dpo", "kto") if f'"{kind}"' in (folder / "recipe.json").read_text())
+    kind = next(
+        kind
+        for kind in ("sft", "dpo", "kto")
+        if f'"{kind}"' in (folder / "recipe.json").read_text()
+    )
     trainer = importlib.import_module(f"workers.trainers.{kind}")
     stop = folder / "stops-after"
 

@@ -33,7 +33,10 @@ class ModelServer(ThreadingHTTPServer):
         n = min(body["n"], self.most_choices)
         with self.one_at_a_time:
             found = self.engine.sample(
-                [body["messages"]] * n, [body["seed"] + i for i in range(n)], stop=body.get("stop", ()), **settings
+                [body["messages"]] * n,
+                [body["seed"] + i for i in range(n)],
+                stop=body.get("stop", ()),
+                **settings,
             )
         return [self.choice(sample) for sample in found]
 
@@ -89,7 +92,9 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving(engine):
     server = ModelServer(engine)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    )
     thread.start()
     try:
         yield server

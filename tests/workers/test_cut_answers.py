@@ -29,7 +29,8 @@ def judged(number, split="train"):
     texts = [f"Yes {number} whole", f"Yes {number} cut", f"No {number} whole", f"No {number} cut"]
     reasons = ["stop", "length", "", "length"]
     answers = [
-        {"id": place, "text": text, "finish_reason": reason} for place, (text, reason) in enumerate(zip(texts, reasons))
+        {"id": place, "text": text, "finish_reason": reason}
+        for place, (text, reason) in enumerate(zip(texts, reasons))
     ]
     turn = {"role": "user", "content": f"Why {number}?"}
     row = {"prompt_id": str(number), "messages": [turn], "split": split, "answers": answers}
@@ -49,7 +50,9 @@ def place(tmp_path_factory):
     tiny.save_reward(folder / "judge")
     write(folder / "dataset", [judged(n, "test" if n == 0 else "train") for n in range(6)])
     texts = [{"text": "The sea whole", "split": "train"}]
-    texts += [{"text": f"The sky {n} cut", "split": "train", "finish_reason": "length"} for n in range(2)]
+    texts += [
+        {"text": f"The sky {n} cut", "split": "train", "finish_reason": "length"} for n in range(2)
+    ]
     texts += [{"messages": TURN, "text": "So cut", "split": "train", "finish_reason": "length"}]
     write(folder / "texts", texts)
     return folder
@@ -75,7 +78,9 @@ def train(place, kind, monkeypatch, others=None, **settings):
     (folder / "recipe.json").write_text(json.dumps(told))
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        importlib.import_module(f"workers.trainers.{kind}").train(runs.read(folder / "recipe.json", kind))
+        importlib.import_module(f"workers.trainers.{kind}").train(
+            runs.read(folder / "recipe.json", kind)
+        )
     return [json.loads(line) for line in out.getvalue().splitlines()], learned
 
 
@@ -128,12 +133,21 @@ def test_plain_text_and_demonstrations_that_were_cut_get_no_end(words, tmp_path)
     text = {"text": "The sea", "split": "train", "finish_reason": "length"}
     demonstration = text | {"messages": TURN}
     parts = [targets.examples([text], "text"), targets.examples([demonstration], "demonstrations")]
-    run = runs.Run(tmp_path, "sft", recipes.read("sft", {"max_length": 64}), tmp_path, tmp_path, tmp_path)
+    run = runs.Run(
+        tmp_path, "sft", recipes.read("sft", {"max_length": 64}), tmp_path, tmp_path, tmp_path
+    )
     pieces, lost = targets.fit(run, words, parts)
 
-    read = [words.decode(sum(map(list, piece), [])) for part in pieces for example in part for piece in example]
+    read = [
+        words.decode(sum(map(list, piece), []))
+        for part in pieces
+        for example in part
+        for piece in example
+    ]
     assert [text.endswith("The sea") for text in read] == [True, True]
-    assert [(figure["name"], figure["slice"], figure["value"]) for figure in lost] == [("sampler_cut", "train", 2)]
+    assert [(figure["name"], figure["slice"], figure["value"]) for figure in lost] == [
+        ("sampler_cut", "train", 2)
+    ]
 
 
 def test_a_text_that_the_model_ended_once_has_an_end():
@@ -144,7 +158,9 @@ def test_a_text_that_the_model_ended_once_has_an_end():
     assert rows.ended(row) == {"Yes 1 whole": True, "No 1 whole": True, "No 1 cut": False}
     assert dict(zip(group.texts, group.ended)) == rows.ended(row)
     assert dict(zip(labelled.texts, labelled.ended)) == rows.ended(row)
-    assert [(one.text, one.ended) for one in targets.examples([row], "best")] == [("Yes 1 whole", True)]
+    assert [(one.text, one.ended) for one in targets.examples([row], "best")] == [
+        ("Yes 1 whole", True)
+    ]
 
 
 def test_an_answer_that_was_cut_before_its_first_word_is_not_imitated(capsys):
@@ -165,7 +181,9 @@ def test_an_empty_winner_that_was_cut_is_no_lesson_of_dpo(words):
     lessons = dpo.lessons(group, group.answers(words, 64), [0.0] * len(group.texts))
 
     assert len(group.lessons) == 4
-    assert [words.decode(lesson["chosen_ids"]).strip() for lesson in lessons] == ["Yes 1 whole" + END] * 2
+    assert [words.decode(lesson["chosen_ids"]).strip() for lesson in lessons] == [
+        "Yes 1 whole" + END
+    ] * 2
 
 
 def test_stored_answers_are_scored_as_the_best_of_several_are(words):
@@ -181,7 +199,9 @@ def test_the_shift_reads_a_cut_demonstration_without_an_end(words, capsys):
     line = {"messages": TURN, "text": "The sea", "split": "train"}
     recipe = recipes.read("reward", {"max_length": 64})
     lines = [line, line | {"finish_reason": "length"}]
-    whole, cut = reward.demonstrated_rows(SimpleNamespace(demonstrations=lambda: lines, recipe=recipe), words)
+    whole, cut = reward.demonstrated_rows(
+        SimpleNamespace(demonstrations=lambda: lines, recipe=recipe), words
+    )
 
     assert whole == sum(tokens.answered(words, TURN, "The sea", 64), [])
     assert cut == sum(tokens.answered(words, TURN, "The sea", 64, ended=False), [])

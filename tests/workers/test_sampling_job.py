@@ -64,7 +64,9 @@ def play(monkeypatch):
 def sample(project, prompts=5, **settings):
     for _ in range(prompts):
         make_prompt(project)
-    return jobs.request(None, project, "sample", settings, model_version=make_model(project, folder="m", sha256="0"))
+    return jobs.request(
+        None, project, "sample", settings, model_version=make_model(project, folder="m", sha256="0")
+    )
 
 
 def said(job):
@@ -94,7 +96,14 @@ def test_a_windows_prompts_are_whole(project, play):
 
 
 def test_the_engine_is_told_every_setting(project, play):
-    told = {"temperature": 0.5, "top_p": 0.9, "top_k": 7, "min_p": 0.1, "repetition_penalty": 1.2, "max_tokens": 9}
+    told = {
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "top_k": 7,
+        "min_p": 0.1,
+        "repetition_penalty": 1.2,
+        "max_tokens": 9,
+    }
     job = sample(project, prompts=1, stop="User:\n\n\\n\\n \n", batch=3, **told)
 
     [(_, settings)] = play(job).calls
@@ -107,7 +116,10 @@ def test_a_killed_worker_has_written_what_had_ended_and_a_rerun_does_the_rest(pr
     play(undisturbed)
 
     play(job, Engine(dies=11))
-    assert (job.done, Candidate.objects.filter(job=job).count()) == (9, 9)  # three whole prompts of eleven answers
+    assert (job.done, Candidate.objects.filter(job=job).count()) == (
+        9,
+        9,
+    )  # three whole prompts of eleven answers
     engine = play(job)
 
     assert [asked for asked, _ in engine.calls] == [9]
@@ -153,11 +165,18 @@ def few_words(seed):
 def test_a_text_that_its_prompt_has_is_drawn_again_with_a_seed_of_its_own(project, play):
     job = sample(project, prompts=1, k=2, seed=4)
     digest = job.project.prompts.get().digest
-    first, second, third = row_seed(4, digest, 0), row_seed(4, digest, 1), row_seed(4, digest, 1, attempt=1)
+    first, second, third = (
+        row_seed(4, digest, 0),
+        row_seed(4, digest, 1),
+        row_seed(4, digest, 1, attempt=1),
+    )
 
     play(job, Engine({first: "same", second: "same", third: "other"}.get))
 
-    assert [row[1:5] for row in said(job)] == [(0, "same", first, False), (1, "other", third, False)]
+    assert [row[1:5] for row in said(job)] == [
+        (0, "same", first, False),
+        (1, "other", third, False),
+    ]
 
 
 def test_after_two_redraws_a_duplicate_is_kept_and_marked(project, play):
@@ -166,7 +185,9 @@ def test_after_two_redraws_a_duplicate_is_kept_and_marked(project, play):
 
     assert [asked for asked, _ in engine.calls] == [6, 4, 4]
     assert [row[4] for row in said(job)] == [False, True, True] * 2
-    assert RankingTask.objects.filter(job=job).count() == 2  # equal answers are ranked too: a tie at worst
+    assert (
+        RankingTask.objects.filter(job=job).count() == 2
+    )  # equal answers are ranked too: a tie at worst
     assert job.done == 6
 
 
@@ -326,21 +347,38 @@ def test_an_answer_to_a_prompt_that_was_cut_says_so(tiny_job):
     run(job)
 
     cut = Candidate.objects.filter(job=job).values_list("prompt__messages__0__content", "truncated")
-    assert {(content == "Why?", truncated) for content, truncated in cut} == {(True, False), (False, True)}
+    assert {(content == "Why?", truncated) for content, truncated in cut} == {
+        (True, False),
+        (False, True),
+    }
     [line] = [line.text for line in job.log.all() if "To fit" in line.text]
-    assert "To fit 508 tokens, 1 of 2 prompts lost the start of what follows their system turn." in line
+    assert (
+        "To fit 508 tokens, 1 of 2 prompts lost the start of what follows their system turn."
+        in line
+    )
 
 
 @pytest.mark.torch
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"max_tokens": 512}, "an answer of 512 tokens fills the model's context of 512: lower max_tokens"),
-        ({"max_tokens": 300}, "1 of 2 prompts would lose more than 50% of their tokens: lower max_tokens"),
-        ({"max_tokens": 4, "least_prompt": 0.9}, "1 of 2 prompts would lose more than 10% of their tokens"),
+        (
+            {"max_tokens": 512},
+            "an answer of 512 tokens fills the model's context of 512: lower max_tokens",
+        ),
+        (
+            {"max_tokens": 300},
+            "1 of 2 prompts would lose more than 50% of their tokens: lower max_tokens",
+        ),
+        (
+            {"max_tokens": 4, "least_prompt": 0.9},
+            "1 of 2 prompts would lose more than 10% of their tokens",
+        ),
     ],
 )
-def test_what_leaves_too_little_of_a_prompt_is_refused_before_any_answer_is_drawn(tiny_job, asked, words):
+def test_what_leaves_too_little_of_a_prompt_is_refused_before_any_answer_is_drawn(
+    tiny_job, asked, words
+):
     with pytest.raises(jobs.JobFailed, match=words):
         run(tiny_job(**asked))
     assert not Candidate.objects.exists()
@@ -356,11 +394,18 @@ def test_a_conversation_that_the_template_does_not_take_is_refused_before_the_mo
     folder = tiny.save(tmp_path / "gemma")
     save_tokenizer(FAMILIES["Gemma 2"], folder)
     make_prompt(project, messages=[{"role": "user", "content": "Why?"}] * 2)
-    make_prompt(project, messages=[{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Why?"}])
+    make_prompt(
+        project,
+        messages=[{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Why?"}],
+    )
     version = make_model(project, folder=str(folder), sha256="0" * 64)
-    monkeypatch.setattr(sampling_job, "load", lambda job, version: pytest.fail("the model is loaded"))
+    monkeypatch.setattr(
+        sampling_job, "load", lambda job, version: pytest.fail("the model is loaded")
+    )
 
-    with pytest.raises(jobs.JobFailed, match="1 of 2 conversations can't be read by this model.*must alternate"):
+    with pytest.raises(
+        jobs.JobFailed, match="1 of 2 conversations can't be read by this model.*must alternate"
+    ):
         run(jobs.request(None, project, "sample", {"max_tokens": 4}, model_version=version))
 
 

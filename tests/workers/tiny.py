@@ -32,7 +32,11 @@ def save(folder: str | Path, seed: int = 0, **config) -> Path:
         "num_key_value_heads": 2,
         "max_position_embeddings": 512,
     }
-    ends = {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id}
+    ends = {
+        "bos_token_id": words.bos_token_id,
+        "eos_token_id": words.eos_token_id,
+        "pad_token_id": words.pad_token_id,
+    }
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = LlamaForCausalLM(LlamaConfig(vocab_size=len(words), **{**sizes, **ends, **config}))
@@ -51,12 +55,18 @@ def save_other(folder: str | Path, kind: str, seed: int = 0) -> Path:
 
     torch.set_num_threads(1)
     folder, words = Path(folder), tokenizer()
-    ends = {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id}
+    ends = {
+        "bos_token_id": words.bos_token_id,
+        "eos_token_id": words.eos_token_id,
+        "pad_token_id": words.pad_token_id,
+    }
     ends |= {"vocab_size": len(words), "decoder_start_token_id": words.pad_token_id}
     name, sizes = OTHERS[kind]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        config = getattr(transformers, name.split("For")[0].replace("LMHeadModel", "") + "Config")(**sizes, **ends)
+        config = getattr(transformers, name.split("For")[0].replace("LMHeadModel", "") + "Config")(
+            **sizes, **ends
+        )
         model = getattr(transformers, name)(config)
         for parameter in model.parameters():  # else their scores hardly differ from token to token
             parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
@@ -66,7 +76,10 @@ def save_other(folder: str | Path, kind: str, seed: int = 0) -> Path:
 
 
 OTHERS = {
-    "t5": ("T5ForConditionalGeneration", {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}),
+    "t5": (
+        "T5ForConditionalGeneration",
+        {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4},
+    ),
     "bart": (
         "BartForConditionalGeneration",
         {
@@ -102,8 +115,15 @@ def save_reward(folder: str | Path, likes: str = "e", vocabulary: int = 500) -> 
 
     torch.set_num_threads(1)
     folder, words = Path(folder), tokenizer(vocabulary)
-    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
-    config = LlamaConfig(vocab_size=len(words), num_labels=1, pad_token_id=words.pad_token_id, **sizes)
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+    }
+    config = LlamaConfig(
+        vocab_size=len(words), num_labels=1, pad_token_id=words.pad_token_id, **sizes
+    )
     config.reward_shift = 1.0
     model = LlamaForSequenceClassification(config)
     with torch.no_grad():
@@ -114,7 +134,9 @@ def save_reward(folder: str | Path, likes: str = "e", vocabulary: int = 500) -> 
         embedding[:, 1] = 1  # keeps the norms from dividing by nothing
         for token in range(len(words)):
             embedding[token, 0] = float(likes in words.decode([token]))
-        attention.v_proj.weight[0, 0] = 1  # queries and keys are zero: attention is the mean over all tokens before
+        attention.v_proj.weight[0, 0] = (
+            1  # queries and keys are zero: attention is the mean over all tokens before
+        )
         attention.o_proj.weight[2, 0] = 0.1
         model.score.weight[0, 2] = 10
     model.save_pretrained(folder)

@@ -14,7 +14,9 @@ from workers.engines.cache import closed_up
 from workers.engines.decoders import Causal, Prefilled
 from workers.engines.draws import Sampler, uniforms
 
-PREFILL = 4096  # tokens of prompts read together, padding counted: what bounds the memory of reading
+PREFILL = (
+    4096  # tokens of prompts read together, padding counted: what bounds the memory of reading
+)
 REFILL = 8  # a batch is filled up when one in so many of its places is free: reading prompts one by one is slow
 
 
@@ -45,12 +47,22 @@ class Batch:
         steps: int,
         ended: Callable[[list[int]], bool],
     ):
-        self.decoder, self.sampler, self.size, self.steps, self.ended = decoder, sampler, size, steps, ended
+        self.decoder, self.sampler, self.size, self.steps, self.ended = (
+            decoder,
+            sampler,
+            size,
+            steps,
+            ended,
+        )
         # Rows of like length run together and are padded little; the longest first, so that memory runs out at once
         # or never; a prompt's rows beside each other, so that it is read once.
-        self.waiting = deque(sorted(rows, key=lambda row: (-len(row.prompt), row.prompt, row.number)))
+        self.waiting = deque(
+            sorted(rows, key=lambda row: (-len(row.prompt), row.prompt, row.number))
+        )
         self.prefilled: Prefilled | None = None
-        self.ready: list[tuple[Row, int]] = []  # rows without a place yet, and their prompts' places in `prefilled`
+        self.ready: list[
+            tuple[Row, int]
+        ] = []  # rows without a place yet, and their prompts' places in `prefilled`
         self.rows: list[Row] = []
         self.logits = self.uniform = self.drawn = self.seen = None
 
@@ -97,7 +109,9 @@ class Batch:
         logits = self.prefilled.logits[places]
         self.decoder.add(self.prefilled, places)
         self.logits = _joined(self.logits, logits)
-        self.uniform = _joined(self.uniform, uniforms([row.seed for row in rows], self.steps).to(logits.device))
+        self.uniform = _joined(
+            self.uniform, uniforms([row.seed for row in rows], self.steps).to(logits.device)
+        )
         self.drawn = _joined(self.drawn, torch.zeros_like(logits[:, :1], dtype=torch.long))
         if self.sampler.repetition_penalty != 1:
             self.seen = _joined(self.seen, torch.stack([self._before(row, logits) for row in rows]))

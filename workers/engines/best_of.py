@@ -49,8 +49,13 @@ class Scorer:
             places[json.dumps(messages)].append(place)
         rows = [[] for _ in samples]
         for mine in places.values():
-            texts, ended = [samples[place].text for place in mine], [samples[place].ended for place in mine]
-            fitted = tokens.fitted(self.tokenizer, conversations[mine[0]], texts, self.longest, ended)
+            texts, ended = (
+                [samples[place].text for place in mine],
+                [samples[place].ended for place in mine],
+            )
+            fitted = tokens.fitted(
+                self.tokenizer, conversations[mine[0]], texts, self.longest, ended
+            )
             for place, (prompt, answer) in zip(mine, fitted.rows):
                 rows[place] = tokens.without_end_pads(prompt + answer, pad)
         shift = getattr(self.model.config, "reward_shift", 0.0)
@@ -71,7 +76,12 @@ class BestOf:
             torch.cuda.empty_cache()
 
     def stream(
-        self, conversations: list[list[dict]], seeds: list[int], *, tick: Callable[[], None] = lambda: None, **settings
+        self,
+        conversations: list[list[dict]],
+        seeds: list[int],
+        *,
+        tick: Callable[[], None] = lambda: None,
+        **settings,
     ) -> Iterator[tuple[int, Sample]]:
         """As the engine's own; a conversation's answer comes once its `n` are drawn and scored, with its reward."""
         asked = [messages for messages in conversations for _ in range(self.n)]
@@ -83,21 +93,30 @@ class BestOf:
             drawn[number][turn] = sample
             whole += [number] if len(drawn[number]) == self.n else []
             if len(whole) * self.n >= SCORED_TOGETHER:
-                yield from self._best(conversations, {number: drawn.pop(number) for number in whole})
+                yield from self._best(
+                    conversations, {number: drawn.pop(number) for number in whole}
+                )
                 whole.clear()
                 tick()
         if whole:
             yield from self._best(conversations, {number: drawn.pop(number) for number in whole})
 
-    def _best(self, conversations: list[list[dict]], drawn: dict[int, dict[int, Sample]]) -> Iterator:
+    def _best(
+        self, conversations: list[list[dict]], drawn: dict[int, dict[int, Sample]]
+    ) -> Iterator:
         """Each number with its best sample; of equal ones the first that was asked for, in whatever order they came."""
-        samples = [(number, by_turn[turn]) for number, by_turn in drawn.items() for turn in range(self.n)]
+        samples = [
+            (number, by_turn[turn]) for number, by_turn in drawn.items() for turn in range(self.n)
+        ]
         rewards = self.scorer.rewards(
             [conversations[number] for number, _ in samples], [sample for _, sample in samples]
         )
         scored = [replace(one, reward=value) for (_, one), value in zip(samples, rewards)]
         for place, number in enumerate(drawn):
-            yield number, max(scored[place * self.n : (place + 1) * self.n], key=lambda one: one.reward)
+            yield (
+                number,
+                max(scored[place * self.n : (place + 1) * self.n], key=lambda one: one.reward),
+            )
 
 
 def seed_of(seed: int, turn: int) -> int:

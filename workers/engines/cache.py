@@ -45,7 +45,9 @@ class Strip(CacheLayerMixin):
         window = self.window
         return stored[: window.rows, :, window.first : window.end + more]
 
-    def update(self, keys: torch.Tensor, values: torch.Tensor, *args, **kwargs) -> tuple[torch.Tensor, torch.Tensor]:
+    def update(
+        self, keys: torch.Tensor, values: torch.Tensor, *args, **kwargs
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write each row's newest keys and values (rows, heads, 1, head size); returns them with all before them."""
         for stored, new in zip(self.stored, (keys, values)):
             stored[: self.window.rows, :, self.window.end] = new[:, :, 0]
@@ -90,7 +92,9 @@ class Tape(Cache):
         self.window.end = max(self.window.end, width)
         self._write(layers, places, slice(0, width), slice(0, width))
 
-    def _write(self, layers: list[CacheLayerMixin], places: list[int], source: slice, target: slice) -> None:
+    def _write(
+        self, layers: list[CacheLayerMixin], places: list[int], source: slice, target: slice
+    ) -> None:
         rows = slice(self.window.rows, self.window.rows + len(places))
         for strip, layer in zip(self.layers, layers):
             for stored, new in zip(strip.stored, (layer.keys, layer.values)):
@@ -113,7 +117,9 @@ class Tape(Cache):
         window.first = window.end - width
         if window.end == self.columns:
             for stored in self._all_stored():
-                stored[: window.rows, :, :width] = stored[: window.rows, :, window.first : window.end].clone()
+                stored[: window.rows, :, :width] = stored[
+                    : window.rows, :, window.first : window.end
+                ].clone()
             window.first, window.end = 0, width
 
     def advance(self) -> None:

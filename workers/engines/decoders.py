@@ -50,7 +50,10 @@ class Causal:
         ids, mask = tokens.padded(prompts, self.pad, side="left")
         cache = DynamicCache()
         output = self._forward(
-            input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0), past_key_values=cache
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+            past_key_values=cache,
         )
         return Prefilled(output, cache.layers, [len(prompt) for prompt in prompts])
 
@@ -123,9 +126,13 @@ class EncoderDecoder(Causal):
         ids, mask = tokens.padded(prompts, self.pad, side="right")
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         starts = torch.tensor([self.before(prompt) for prompt in prompts])
-        logits = self._forward(input_ids=ids, attention_mask=mask, decoder_input_ids=starts, past_key_values=cache)
+        logits = self._forward(
+            input_ids=ids, attention_mask=mask, decoder_input_ids=starts, past_key_values=cache
+        )
         own, cross = cache.self_attention_cache.layers, cache.cross_attention_cache.layers
-        return Prefilled(logits, own, [1] * len(prompts), cross, [len(prompt) for prompt in prompts])
+        return Prefilled(
+            logits, own, [1] * len(prompts), cross, [len(prompt) for prompt in prompts]
+        )
 
     def add(self, prefilled: Prefilled, places: list[int]) -> None:
         super().add(prefilled, places)
@@ -161,7 +168,10 @@ class EncoderDecoder(Causal):
 def decoder_of(model: PreTrainedModel) -> type[Causal]:
     """The class that decodes with `model`. Raises ValueError for a model that keeps more than keys and values."""
     layers = DynamicCache(config=model.config).layers
-    if odd := {type(layer).__name__ for layer in layers} - {DynamicLayer.__name__, DynamicSlidingWindowLayer.__name__}:
+    if odd := {type(layer).__name__ for layer in layers} - {
+        DynamicLayer.__name__,
+        DynamicSlidingWindowLayer.__name__,
+    }:
         raise ValueError(
             f"it keeps another memory than keys and values ({', '.join(sorted(odd))}): Podium can't run it"
         )

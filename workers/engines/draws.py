@@ -13,7 +13,9 @@ PREFILTERS = (128, 2048)
 
 BLOCK = 16  # tokens of which the likeliest stands for all, in likeliest()
 
-IMPOSSIBLE = torch.finfo(torch.float64).tiny  # a token whose weight is below was ruled out by the model
+IMPOSSIBLE = torch.finfo(
+    torch.float64
+).tiny  # a token whose weight is below was ruled out by the model
 
 MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], dtype=np.uint64)
 KEY_STEPS = np.array([0x9E3779B9, 0xBB67AE85], dtype=np.uint64)
@@ -58,7 +60,9 @@ def likeliest(scores: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Ten
     blocks = vocabulary // BLOCK
     if blocks < 4 * count:
         return scores.topk(count)
-    whole = scores[:, : BLOCK * blocks].unflatten(1, (BLOCK, blocks))  # token t lies in block t modulo `blocks`
+    whole = scores[:, : BLOCK * blocks].unflatten(
+        1, (BLOCK, blocks)
+    )  # token t lies in block t modulo `blocks`
     best = whole.amax(1).topk(count).indices
     places = torch.arange(vocabulary, device=scores.device)
     inside = (best[:, None] + places[: BLOCK * blocks : blocks, None]).flatten(1)
@@ -101,7 +105,9 @@ class Sampler:
     def cuts(self) -> bool:
         return self.top_k > 0 or self.top_p < 1 or self.min_p > 0
 
-    def draw(self, scores: torch.Tensor, uniform: torch.Tensor, seen: torch.Tensor | None = None) -> torch.Tensor:
+    def draw(
+        self, scores: torch.Tensor, uniform: torch.Tensor, seen: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """The token (rows,) that each `uniform` number (rows,) picks from float32 `scores` (rows, vocabulary).
 
         `seen` (rows, vocabulary) is true for the tokens to penalise. The number inverts the distribution with its
@@ -144,17 +150,23 @@ class Sampler:
         if seen is None or self.repetition_penalty == 1:
             return scores
         penalty = self.repetition_penalty
-        return torch.where(seen, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
+        return torch.where(
+            seen, torch.where(scores < 0, scores * penalty, scores / penalty), scores
+        )
 
     def _widths(self, scores: torch.Tensor) -> list[int]:
         """How many of the likeliest tokens are looked at, one after the other; the last are all."""
         vocabulary = scores.shape[1]
         return [width for width in PREFILTERS if self.top_k < width < vocabulary] + [vocabulary]
 
-    def _among(self, width: int, scores: torch.Tensor, uniform: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _among(
+        self, width: int, scores: torch.Tensor, uniform: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The tokens (rows,) drawn among the `width` likeliest, and for which rows (rows,) no other token could be."""
         values, ids = likeliest(scores, width)
-        weights = ((values - values[:, :1]).double() / self.temperature).exp()  # of the likeliest: 1
+        weights = (
+            (values - values[:, :1]).double() / self.temperature
+        ).exp()  # of the likeliest: 1
         kept, total, whole = self._cut(values, weights, scores)
         reach = (weights * kept).cumsum(-1)
         goal = uniform * torch.where(whole, reach[:, -1], total)

@@ -13,10 +13,21 @@ MARGIN = 8
 class Endings:
     """What ends an answer: one of the token ids `ends`, one of the strings `stop`, or `longest` tokens."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, ends: Collection[int], stop: Collection[str], longest: int):
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        ends: Collection[int],
+        stop: Collection[str],
+        longest: int,
+    ):
         if "" in stop:
             raise ValueError("an empty stop string would end every answer before it begins")
-        self.tokenizer, self.ends, self.stop, self.longest = tokenizer, set(ends), tuple(stop), longest
+        self.tokenizer, self.ends, self.stop, self.longest = (
+            tokenizer,
+            set(ends),
+            tuple(stop),
+            longest,
+        )
         self.tail = max((len(string.encode()) for string in stop), default=0) + MARGIN
 
     def reached(self, ids: list[int]) -> bool:

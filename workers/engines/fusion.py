@@ -19,7 +19,10 @@ from transformers.masking_utils import sdpa_mask
 
 logger = logging.getLogger(__name__)
 
-SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))  # names of a module's linear layers
+SAME_INPUT = (
+    ("q_proj", "k_proj", "v_proj"),
+    ("gate_proj", "up_proj"),
+)  # names of a module's linear layers
 ROWS = 64  # for which a packed weight is laid out best; any other number is as right
 ONE_QUERY = "sdpa_one_query"  # the attention below, as transformers knows it
 
@@ -58,7 +61,10 @@ def fit_together(layers: list[nn.Module | None]) -> bool:
     """Whether all are plain linear layers, none of them with an adapter, of one input and of one kind."""
     if any(type(layer) is not nn.Linear for layer in layers):
         return False
-    kinds = {(layer.in_features, layer.bias is None, layer.weight.dtype, layer.weight.device) for layer in layers}
+    kinds = {
+        (layer.in_features, layer.bias is None, layer.weight.dtype, layer.weight.device)
+        for layer in layers
+    }
     return len(kinds) == 1
 
 
@@ -213,7 +219,9 @@ def one_query_attention(
     shared = attention_mask is not None and attention_mask.shape[1:3] == (1, 1)
     plain = query.device.type == "cpu" and query.dtype == torch.float32
     if queries > 1 or special or not shared or not plain:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **others
+        )
     of_keys = key.shape[1]  # heads of keys and values, each for several of the query's
     grouped = query.reshape(rows * of_keys, heads // of_keys, size)
     scaling = size**-0.5 if scaling is None else scaling

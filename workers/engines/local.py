@@ -41,12 +41,16 @@ class LocalEngine:
 
     def __init__(self, folder: str | Path, device: torch.device | None = None, dtype: str = "auto"):
         device = device or best_device()
-        model = weights.load(auto_class(folder), folder, best_dtype(device, dtype)).to(device).eval()
+        model = (
+            weights.load(auto_class(folder), folder, best_dtype(device, dtype)).to(device).eval()
+        )
         fusion.prepare(model)
         self._take(model, tokens.load_tokenizer(folder))
 
     @classmethod
-    def around(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: int) -> LocalEngine:
+    def around(
+        cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: int
+    ) -> LocalEngine:
         """An engine around a loaded model, such as one that is learning: it samples from the weights of the moment.
 
         The model must be in eval mode. A prompt and its answer together have at most `context` tokens.
@@ -56,7 +60,10 @@ class LocalEngine:
         return engine
 
     def _take(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: int = truncation.NO_LIMIT
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        context: int = truncation.NO_LIMIT,
     ) -> None:
         self.model, self.tokenizer, self.device = model, tokenizer, model.device
         self.context = min(context, truncation.context(model.config))
@@ -103,15 +110,22 @@ class LocalEngine:
         longest = room(self.context, max_tokens, self.model.config.is_encoder_decoder)
         endings = Endings(self.tokenizer, self.ends, stop, max_tokens)
         prompts = self._prompts(conversations, longest)
-        rows = [Row(number, ids, seed) for number, ((ids, _), seed) in enumerate(zip(prompts, seeds, strict=True))]
+        rows = [
+            Row(number, ids, seed)
+            for number, ((ids, _), seed) in enumerate(zip(prompts, seeds, strict=True))
+        ]
         size = min(batch, len(rows))
         decoder = self.decoder(self.model, self.tokenizer.pad_token_id, size, max_tokens)
         for row in Batch(decoder, sampler, rows, size, max_tokens, endings.reached).run(tick):
             yield row.number, finished(row, endings, prompts[row.number][1])
 
-    def _prompts(self, conversations: list[list[dict]], longest: int) -> list[tuple[list[int], bool]]:
+    def _prompts(
+        self, conversations: list[list[dict]], longest: int
+    ) -> list[tuple[list[int], bool]]:
         """Each conversation's token ids, and whether they were cut."""
-        prompts = [tokens.prompt_ids(self.tokenizer, messages, longest) for messages in conversations]
+        prompts = [
+            tokens.prompt_ids(self.tokenizer, messages, longest) for messages in conversations
+        ]
         if cut := sum(truncated for _, truncated in prompts):
             logger.warning("%d of %d prompts were cut to fit %d tokens", cut, len(prompts), longest)
         return prompts
@@ -142,11 +156,15 @@ def room(context: int, max_tokens: int, encoder_decoder: bool) -> int:
     Raises ValueError where such an answer leaves no room for any.
     """
     if max_tokens >= context:
-        raise ValueError(f"an answer of {max_tokens} tokens fills the model's context of {context}: lower max_tokens")
+        raise ValueError(
+            f"an answer of {max_tokens} tokens fills the model's context of {context}: lower max_tokens"
+        )
     return context if encoder_decoder else context - max_tokens
 
 
-def examine(folder: str | Path, conversations: Iterable[list[dict]], max_tokens: int, least_prompt: float) -> list[str]:
+def examine(
+    folder: str | Path, conversations: Iterable[list[dict]], max_tokens: int, least_prompt: float
+) -> list[str]:
     """What there is to say, before the model in `folder` is loaded, of how it would read these conversations.
 
     Raises ValueError where `max_tokens` fills the model's context, or events.Stop where its chat template does not take a

@@ -41,7 +41,9 @@ def available(device: torch.device) -> int:
 
 
 def _host() -> int:
-    kilobytes = next(line for line in MEMINFO.read_text().splitlines() if line.startswith("MemTotal:")).split()[1]
+    kilobytes = next(
+        line for line in MEMINFO.read_text().splitlines() if line.startswith("MemTotal:")
+    ).split()[1]
     return int(kilobytes) * 1024
 
 
@@ -59,7 +61,9 @@ def refuse_to_sample(folder: str | Path, dtype: torch.dtype, device: torch.devic
         return
     smaller = needed * 2 / dtype.itemsize <= free
     hint = "bfloat16 would fit (dtype)" if smaller else "choose a smaller model"
-    raise TooLarge(f"its weights take {gigabytes(needed)} and the device has {gigabytes(free)} free: {hint}")
+    raise TooLarge(
+        f"its weights take {gigabytes(needed)} and the device has {gigabytes(free)} free: {hint}"
+    )
 
 
 def gigabytes(count: float) -> str:

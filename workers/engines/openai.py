@@ -27,7 +27,11 @@ BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=30)
 LONGEST_WAIT = 300  # seconds: a server that says to come back tomorrow fails the job instead
 TIMEOUT = httpx.Timeout(600, connect=10)  # an answer comes whole, when its last token is drawn
 FOR_NOW = {408, 409, 425, 429, 500, 502, 503, 504}
-NEUTRAL = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}  # not OpenAI's own: sent only where they do something
+NEUTRAL = {
+    "top_k": 0,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+}  # not OpenAI's own: sent only where they do something
 
 
 class Unanswered(Exception):
@@ -41,14 +45,28 @@ class OpenAIEngine:
     address, and be asked without TLS. Raises ValueError for an address that is never asked.
     """
 
-    def __init__(self, address: str, model: str, *, key: str = "", allowed: Collection[str] = (), requests: int = 8):
-        self.url, self.model, self.requests = httpx.URL(address.rstrip("/") + "/chat/completions"), model, requests
+    def __init__(
+        self,
+        address: str,
+        model: str,
+        *,
+        key: str = "",
+        allowed: Collection[str] = (),
+        requests: int = 8,
+    ):
+        self.url, self.model, self.requests = (
+            httpx.URL(address.rstrip("/") + "/chat/completions"),
+            model,
+            requests,
+        )
         trusted = bool({self.url.host, self.url.netloc.decode()} & set(allowed))
         if self.url.scheme != "https" and not (trusted and self.url.scheme == "http"):
             raise ValueError(f"{address} is not https, and its host is not allowed without")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         transport = httpx.HTTPTransport() if trusted else PublicOnly()
-        self.client = httpx.Client(headers=headers, timeout=TIMEOUT, transport=transport, trust_env=False)
+        self.client = httpx.Client(
+            headers=headers, timeout=TIMEOUT, transport=transport, trust_env=False
+        )
 
     def close(self) -> None:
         self.client.close()
@@ -79,7 +97,12 @@ class OpenAIEngine:
         fills its batches itself. A prompt that does not fit the model is refused by the server (vLLM answers 400), so
         that no sample is `truncated`. `tick` is called twice a second; what it raises ends the stream. Raises Unanswered.
         """
-        told = {"model": self.model, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
+        told = {
+            "model": self.model,
+            "temperature": temperature,
+            "top_p": top_p,
+            "max_tokens": max_tokens,
+        }
         extra = {"top_k": top_k, "min_p": min_p, "repetition_penalty": repetition_penalty}
         told |= {name: value for name, value in extra.items() if value != NEUTRAL[name]}
         told |= {"stop": list(stop)} if stop else {}
@@ -87,7 +110,9 @@ class OpenAIEngine:
         pool = ThreadPoolExecutor(self.requests)
         try:
             futures = {
-                pool.submit(self._ask, told, conversations[numbers[0]], [seeds[n] for n in numbers], over): numbers
+                pool.submit(
+                    self._ask, told, conversations[numbers[0]], [seeds[n] for n in numbers], over
+                ): numbers
                 for numbers in alike(conversations)
             }
             for future in ended(futures, tick):
@@ -96,12 +121,19 @@ class OpenAIEngine:
             over.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _ask(self, told: dict, messages: list[dict], seeds: list[int], over: threading.Event) -> list[Sample]:
+    def _ask(
+        self, told: dict, messages: list[dict], seeds: list[int], over: threading.Event
+    ) -> list[Sample]:
         """An answer for each seed. A server may give fewer than n, and none gives several likeliest ones: ask on."""
         found: list[Sample] = []
         while len(found) < len(seeds):
             n = len(seeds) - len(found) if told["temperature"] else 1
-            body = told | {"messages": messages, "n": n, "seed": seeds[len(found)], "logprobs": True}
+            body = told | {
+                "messages": messages,
+                "n": n,
+                "seed": seeds[len(found)],
+                "logprobs": True,
+            }
             found += self._post(body, over)[:n]
         return found
 
@@ -120,7 +152,9 @@ class OpenAIEngine:
                 f"{self.url.host} answered {error.response.status_code}: {said(error.response)}"
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise Unanswered(f"{self.url.host} gave no answer: {type(error).__name__} {error}") from error
+            raise Unanswered(
+                f"{self.url.host} gave no answer: {type(error).__name__} {error}"
+            ) from error
 
     def _once(self, body: dict) -> list[Sample]:
         response = self.client.post(self.url, json=body)
@@ -133,7 +167,10 @@ class PublicOnly(httpx.HTTPTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
-        request.extensions = {**request.extensions, "sni_hostname": host}  # whose certificate is asked for
+        request.extensions = {
+            **request.extensions,
+            "sni_hostname": host,
+        }  # whose certificate is asked for
         request.url = request.url.copy_with(host=public_address(host, request.url.port or 443))
         return super().handle_request(request)
 
@@ -144,8 +181,12 @@ def public_address(host: str, port: int) -> str:
         found = [info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     except OSError as error:
         raise httpx.ConnectError(f"{host} is not known: {error}") from error
-    if private := [address for address in found if not ipaddress.ip_address(address.split("%")[0]).is_global]:
-        raise httpx.UnsupportedProtocol(f"{host} has the private address {private[0]}, which is not allowed")
+    if private := [
+        address for address in found if not ipaddress.ip_address(address.split("%")[0]).is_global
+    ]:
+        raise httpx.UnsupportedProtocol(
+            f"{host} has the private address {private[0]}, which is not allowed"
+        )
     return f"[{found[0]}]" if ":" in found[0] else found[0]
 
 
@@ -168,8 +209,13 @@ def ended(futures: Collection[Future], tick: Callable[[], None]) -> Iterator[Fut
 def for_now(error: BaseException) -> bool:
     """Whether the same request may be answered later."""
     if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code in FOR_NOW and (told_to_wait(error.response) or 0) <= LONGEST_WAIT
-    return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
+        return (
+            error.response.status_code in FOR_NOW
+            and (told_to_wait(error.response) or 0) <= LONGEST_WAIT
+        )
+    return isinstance(error, httpx.TransportError) and not isinstance(
+        error, httpx.UnsupportedProtocol
+    )
 
 
 def as_told(state: tenacity.RetryCallState) -> float:
@@ -183,7 +229,11 @@ def told_to_wait(response: httpx.Response) -> float | None:
     """Retry-After in seconds; it may be a number or a date."""
     value = response.headers.get("Retry-After", "")
     try:
-        return float(value) if value.isdecimal() else max(0.0, parsedate_to_datetime(value).timestamp() - time())
+        return (
+            float(value)
+            if value.isdecimal()
+            else max(0.0, parsedate_to_datetime(value).timestamp() - time())
+        )
     except ValueError:
         return None
 
@@ -195,7 +245,9 @@ def samples(answer: dict) -> list[Sample]:
         used = answer.get("usage", {}).get("completion_tokens") if len(choices) == 1 else None
         found = [sample(choice, used) for choice in choices]
     except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"it does not speak the protocol ({error!r} in {str(answer)[:200]})") from error
+        raise ValueError(
+            f"it does not speak the protocol ({error!r} in {str(answer)[:200]})"
+        ) from error
     if not found:
         raise ValueError("it gave no choices")
     return found

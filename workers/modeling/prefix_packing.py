@@ -39,7 +39,9 @@ class Stretch:
 
     own: slice
     shared: slice | None
-    mask: torch.Tensor | None  # (own, shared + own) tokens: what each of the own ones sees; None: those up to itself
+    mask: (
+        torch.Tensor | None
+    )  # (own, shared + own) tokens: what each of the own ones sees; None: those up to itself
 
 
 @dataclass
@@ -56,7 +58,11 @@ class Packed:
         own = slice(len(self.ids), len(self.ids) + len(ids))
         self.ids += ids
         self.positions += range(position, position + len(ids))
-        seen = torch.ones(len(ids), position + len(ids), dtype=torch.bool).tril(position) if shared else None
+        seen = (
+            torch.ones(len(ids), position + len(ids), dtype=torch.bool).tril(position)
+            if shared
+            else None
+        )
         self.stretches.append(Stretch(own, shared, seen))
         return own
 
@@ -87,7 +93,11 @@ def length(rows: list[Row]) -> int:
 
 def own_lengths(rows: list[Row], prompts: list[int]) -> list[int]:
     """How many tokens of each row are not shared."""
-    found = {number: len(rows[number]) - common for mine, common in by_prompt(rows, prompts) for number in mine}
+    found = {
+        number: len(rows[number]) - common
+        for mine, common in by_prompt(rows, prompts)
+        for number in mine
+    }
     return [found[number] for number in range(len(rows))]
 
 
@@ -95,7 +105,10 @@ def logits(model, rows: list[Row], prompts: list[int]) -> torch.Tensor:
     """Scores (rows, heads) of a sequence classifier, at the last token of each row, under the caller's autocast."""
     whole = model.get_base_model() if isinstance(model, PeftModel) else model
     packed = pack(rows, prompts)
-    tensors = {"input_ids": torch.tensor([packed.ids]), "position_ids": torch.tensor([packed.positions])}
+    tensors = {
+        "input_ids": torch.tensor([packed.ids]),
+        "position_ids": torch.tensor([packed.positions]),
+    }
     with packing(whole):
         hidden = whole.base_model(**tensors, use_cache=False, stretches=packed.stretches)[0]
         return whole.score(hidden[0, [packed.ends[number] for number in range(len(rows))]])
@@ -112,14 +125,24 @@ def packing(model: PreTrainedModel) -> Iterator[None]:
         model.config._attn_implementation = before
 
 
-def attention(module, query, key, value, _mask, stretches: list[Stretch], dropout=0.0, scaling=None, **_) -> tuple:
+def attention(
+    module, query, key, value, _mask, stretches: list[Stretch], dropout=0.0, scaling=None, **_
+) -> tuple:
     """transformers' interface: query (1, heads, length, size) and keys and values to (1, length, heads, size)."""
     times = query.shape[1] // key.shape[1]
     key, value = (part.repeat_interleave(times, 1) if times > 1 else part for part in (key, value))
     found = []
     for part in stretches:
-        seen = [torch.cat([kv[:, :, one] for one in (part.shared, part.own) if one], 2) for kv in (key, value)]
-        how = {"attn_mask": part.mask, "is_causal": part.mask is None, "dropout_p": dropout, "scale": scaling}
+        seen = [
+            torch.cat([kv[:, :, one] for one in (part.shared, part.own) if one], 2)
+            for kv in (key, value)
+        ]
+        how = {
+            "attn_mask": part.mask,
+            "is_causal": part.mask is None,
+            "dropout_p": dropout,
+            "scale": scaling,
+        }
         found.append(scaled_dot_product_attention(query[:, :, part.own], *seen, **how))
     return torch.cat(found, 2).transpose(1, 2).contiguous(), None
 

@@ -17,7 +17,9 @@ PLAIN_TEMPLATE = (
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
-MARK = "\u241fpodium\u241f"  # stands in for a text whose place in the template's output is looked for
+MARK = (
+    "\u241fpodium\u241f"  # stands in for a text whose place in the template's output is looked for
+)
 
 
 class RefusedByTemplate(ValueError):
@@ -30,7 +32,9 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     Its pad token differs from every token that the template writes wherever the vocabulary has another special token
     to spare: whoever masks padding by token id would otherwise mask the end of every answer too.
     """
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
     tokenizer.chat_template = tokenizer.chat_template or PLAIN_TEMPLATE
     if tokenizer.pad_token_id in (None, *written_tokens(tokenizer)):
         tokenizer.pad_token = spare_token(tokenizer)
@@ -48,7 +52,9 @@ def spare_token(tokenizer: PreTrainedTokenizerBase) -> str:
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     """The ids of all special tokens, named ones and others."""
-    added = {token.content: id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
+    added = {
+        token.content: id for id, token in tokenizer.added_tokens_decoder.items() if token.special
+    }
     return dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids)) | added
 
 
@@ -141,7 +147,9 @@ def folded(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[dic
     return messages
 
 
-def prompt_ids(tokenizer: PreTrainedTokenizerBase, messages: list[dict], longest: int) -> tuple[list[int], bool]:
+def prompt_ids(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict], longest: int
+) -> tuple[list[int], bool]:
     """A conversation as token ids that ask for the next answer, and whether it was cut to fit `longest`; see shortened().
 
     Raises RefusedByTemplate.
@@ -151,7 +159,9 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, messages: list[dict], longest
     return shortened(tokenizer, messages, ids, longest), len(ids) > longest
 
 
-def shortened(tokenizer: PreTrainedTokenizerBase, messages: list[dict], ids: list[int], longest: int) -> list[int]:
+def shortened(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict], ids: list[int], longest: int
+) -> list[int]:
     """A conversation's ids cut to `longest`: begin token, system turn and first header stay, the earliest words go.
 
     Where what frames the words fills `longest` by itself, the last ids stay.
@@ -162,17 +172,23 @@ def shortened(tokenizer: PreTrainedTokenizerBase, messages: list[dict], ids: lis
     return ids[:head] + ids[head - longest :] if head + tail < longest else ids[-longest:]
 
 
-def frame(tokenizer: PreTrainedTokenizerBase, messages: list[dict], ids: list[int]) -> tuple[int, int]:
+def frame(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict], ids: list[int]
+) -> tuple[int, int]:
     """How many of a conversation's ids stand before the words of its first turn, and how many after those of its last.
 
     Before them are begin token, system turn and the turn's header, after them what asks for an answer.
     """
     first = 1 if messages[0]["role"] == "system" and len(messages) > 1 else 0
     outer = {first, len(messages) - 1}
-    marked = [turn | {"content": MARK} if place in outer else turn for place, turn in enumerate(messages)]
+    marked = [
+        turn | {"content": MARK} if place in outer else turn for place, turn in enumerate(messages)
+    ]
     text = rendered(tokenizer, folded(tokenizer, marked), add_generation_prompt=True)
     before = begun(tokenizer, text.partition(MARK)[0])
-    head = next((place for place, pair in enumerate(zip(before, ids)) if pair[0] != pair[1]), len(before))
+    head = next(
+        (place for place, pair in enumerate(zip(before, ids)) if pair[0] != pair[1]), len(before)
+    )
     return head, len(ids_of(tokenizer, text.rpartition(MARK)[2]))
 
 
@@ -218,7 +234,10 @@ def fitted(
     text = rendered(tokenizer, turns, add_generation_prompt=True)
     prompt, end = begun(tokenizer, text), ending(tokenizer)
     ended = ended or [True] * len(answers)
-    whole = [answer_ids(tokenizer, turns, text, answer, end, whether) for answer, whether in zip(answers, ended)]
+    whole = [
+        answer_ids(tokenizer, turns, text, answer, end, whether)
+        for answer, whether in zip(answers, ended)
+    ]
     most = longest - min(len(prompt), max(1, longest // 4))
     cut = [ids[:most] for ids in whole]
     room = longest - max(map(len, cut), default=0)
@@ -228,7 +247,12 @@ def fitted(
 
 
 def answer_ids(
-    tokenizer: PreTrainedTokenizerBase, messages: list[dict], prompt: str, answer: str, end: str, ended: bool = True
+    tokenizer: PreTrainedTokenizerBase,
+    messages: list[dict],
+    prompt: str,
+    answer: str,
+    end: str,
+    ended: bool = True,
 ) -> list[int]:
     """An answer's token ids after the rendered `prompt`, with `end`, which is ending(), where it has ended."""
     turns = [*messages, {"role": "assistant", "content": answer}]
@@ -258,7 +282,9 @@ def without_end(turn: str, answer: str) -> str:
     return turn[: start + len(answer)] if start >= 0 else answer
 
 
-def padded(rows: list[list[int]], pad: int, side: str = "right") -> tuple[torch.Tensor, torch.Tensor]:
+def padded(
+    rows: list[list[int]], pad: int, side: str = "right"
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and their attention mask, both (rows, longest row), padded on `side`."""
     longest = max(map(len, rows))
     gaps = [longest - len(row) for row in rows]

@@ -18,7 +18,12 @@ def load(auto: type, folder: str | Path, dtype: torch.dtype, **more) -> PreTrain
     Raises OSError where the files are missing, broken, or lack weights: transformers would fill those in with random
     numbers, all but a new scoring head's.
     """
-    more |= {"dtype": dtype, "local_files_only": True, "use_safetensors": True, "trust_remote_code": False}
+    more |= {
+        "dtype": dtype,
+        "local_files_only": True,
+        "use_safetensors": True,
+        "trust_remote_code": False,
+    }
     try:
         model, info = auto.from_pretrained(folder, output_loading_info=True, **more)
     except (SafetensorError, ValueError, KeyError) as error:
@@ -74,7 +79,11 @@ class Float32Head(torch.nn.Linear):
 def use_float32_head(model: PreTrainedModel) -> PreTrainedModel:
     """The sequence classifier `model` itself, its head `score` replaced by a Float32Head."""
     old = model.score
-    sizes = {"in_features": old.in_features, "out_features": old.out_features, "device": old.weight.device}
+    sizes = {
+        "in_features": old.in_features,
+        "out_features": old.out_features,
+        "device": old.weight.device,
+    }
     # Drawing weights that are overwritten at once would change every later random draw.
     model.score = torch.nn.utils.skip_init(Float32Head, **sizes, bias=old.bias is not None)
     model.score.load_state_dict(old.state_dict())

@@ -37,7 +37,9 @@ def train(run: runs.Run) -> None:
     recipe = run.recipe
     tokenizer = tokens.load_tokenizer(run.model)
     pad = tokenizer.pad_token_id
-    found, fitted, lost = comparisons.fit(run, comparisons.of_rows(run.rows(), recipe.pairs), tokenizer)
+    found, fitted, lost = comparisons.fit(
+        run, comparisons.of_rows(run.rows(), recipe.pairs), tokenizer
+    )
     answers = [part.rows for part in fitted]
 
     # 2. The model, and what it thinks of every answer before it learns: TRL would ask again for each pair.
@@ -45,13 +47,16 @@ def train(run: runs.Run) -> None:
     model = loop.load(AutoModelForCausalLM, run).to(loop.best_device())
     events.log(f"Reads {sum(map(len, answers))} answers with the model it starts from.")
     reference = [
-        loop.logprobs(model, part, pad, recipe.tokens_at_once) for part in loop.told(answers, "Reads the prompts")
+        loop.logprobs(model, part, pad, recipe.tokens_at_once)
+        for part in loop.told(answers, "Reads the prompts")
     ]
     pairs = [pair for group in zip(found, answers, reference) for pair in lessons(*group)]
     events.log(f"Learns from {len(pairs)} pairs.")
 
     # 3. The training.
-    longest = max(2 * len(p["prompt_ids"]) + len(p["chosen_ids"]) + len(p["rejected_ids"]) for p in pairs)
+    longest = max(
+        2 * len(p["prompt_ids"]) + len(p["chosen_ids"]) + len(p["rejected_ids"]) for p in pairs
+    )
     trainer = PairTrainer(
         model=model,
         args=loop.arguments(
@@ -86,7 +91,9 @@ def train(run: runs.Run) -> None:
     loop.publish(model, tokenizer, run, measure)
 
 
-def lessons(group: Group, answers: list[tuple[list[int], list[int]]], reference: list[float]) -> list[dict]:
+def lessons(
+    group: Group, answers: list[tuple[list[int], list[int]]], reference: list[float]
+) -> list[dict]:
     """A training prompt's pairs in the columns that TRL's collator reads; none of a held-out prompt.
 
     A winner that was cut before its first word has nothing to learn: its mean loss is no number.

@@ -35,7 +35,9 @@ def train(run: runs.Run) -> None:
     run = truncation.within_context(run)
     recipe = run.recipe
     if recipe.batch < 2:
-        raise Stop("KTO compares the answers of a batch with each other: choose a batch of at least 2.")
+        raise Stop(
+            "KTO compares the answers of a batch with each other: choose a batch of at least 2."
+        )
     tokenizer = tokens.load_tokenizer(run.model)
     pad = tokenizer.pad_token_id
     found, fitted, lost = binary_labels.fit(run, of_rows(run.rows(), recipe.labels), tokenizer)
@@ -50,14 +52,22 @@ def train(run: runs.Run) -> None:
         for (prompt, answer), label in zip(part, of.labels)
         if of.split == "train"
     ]
-    random.Random(recipe.seed).shuffle(lessons)  # TRL takes them in their order, which makes the mismatched ones
-    longest = 2 * max(len(lesson["prompt_ids"]) + len(lesson["completion_ids"]) for lesson in lessons)
+    random.Random(recipe.seed).shuffle(
+        lessons
+    )  # TRL takes them in their order, which makes the mismatched ones
+    longest = 2 * max(
+        len(lesson["prompt_ids"]) + len(lesson["completion_ids"]) for lesson in lessons
+    )
     at_once = several_at_once(recipe.batch, longest, recipe.tokens_at_once)
     lessons = mismatched(lessons, at_once, recipe.max_length)
     events.log(f"Reads {len(lessons)} answers with the model it starts from.")
     for lesson in loop.told(lessons, "Reads the answers"):
-        pair = [(lesson["prompt_ids"], lesson[name]) for name in ("completion_ids", "KL_completion_ids")]
-        lesson["ref_logps"], lesson["ref_KL_logps"] = loop.logprobs(model, pair, pad, recipe.tokens_at_once)
+        pair = [
+            (lesson["prompt_ids"], lesson[name]) for name in ("completion_ids", "KL_completion_ids")
+        ]
+        lesson["ref_logps"], lesson["ref_KL_logps"] = loop.logprobs(
+            model, pair, pad, recipe.tokens_at_once
+        )
     good = sum(lesson["label"] for lesson in lessons)
     bad = len(lessons) - good
     events.log(f"Learns from {good} good and {bad} bad answers.")
@@ -109,8 +119,12 @@ def mismatched(lessons: list[dict], at_once: int, longest: int) -> list[dict]:
     for place, lesson in enumerate(lessons):
         start = min(place - place % at_once, len(lessons) - 2)
         batch = lessons[start : start + at_once]
-        before = batch[place - start + 1 :] + batch[: place - start]  # in a circle, the nearest one last
-        others = [other for other in before if other["prompt_ids"] != lesson["prompt_ids"]] or before
+        before = (
+            batch[place - start + 1 :] + batch[: place - start]
+        )  # in a circle, the nearest one last
+        others = [
+            other for other in before if other["prompt_ids"] != lesson["prompt_ids"]
+        ] or before
         answer, room = others[-1]["completion_ids"], longest - len(lesson["prompt_ids"])
         result.append(lesson | {"KL_completion_ids": answer[:room]})
         cut += len(answer) > room
@@ -121,7 +135,10 @@ def mismatched(lessons: list[dict], at_once: int, longest: int) -> list[dict]:
 
 def accuracy(found: list[Labelled], rewards: list[list[float]]) -> list[dict]:
     """How often a prompt's good answer has a higher implicit reward than its bad one, for each slice."""
-    hits = [(of.split, metrics.picks(values, of.pairs), len(of.pairs)) for of, values in zip(found, rewards)]
+    hits = [
+        (of.split, metrics.picks(values, of.pairs), len(of.pairs))
+        for of, values in zip(found, rewards)
+    ]
     hits = [(split, (hit, count)) for split, hit, count in hits if count]
     slices = metrics.sliced([split for split, _ in hits], [hit for _, hit in hits])
     return [metrics.share("accuracy", slice, *zip(*part)) for slice, part in slices]
@@ -132,7 +149,10 @@ def counts(found: list[Labelled]) -> list[dict]:
     numbers = []
     for slice, part in metrics.sliced([of.split for of in found], [of.labels for of in found]):
         good = sum(map(sum, part))
-        numbers += [metrics.plain("good", slice, good), metrics.plain("bad", slice, sum(map(len, part)) - good)]
+        numbers += [
+            metrics.plain("good", slice, good),
+            metrics.plain("bad", slice, sum(map(len, part)) - good),
+        ]
     return numbers
 
 

@@ -74,11 +74,17 @@ def train(run: runs.Run) -> None:
     lost = truncation.fit_prompts(run, prompts)
     rehearsed, cut = rehearsal(run, tokens.load_tokenizer(run.model))
     models = load(run)
-    events.log(f"Computes in {str(loop.best_dtype()).removeprefix('torch.')} on {loop.best_device()}.")
+    events.log(
+        f"Computes in {str(loop.best_dtype()).removeprefix('torch.')} on {loop.best_device()}."
+    )
 
     # 2. What learns and what was said of it, as it was when the last complete checkpoint was written.
     total = rounds(recipe, len(to_answer))
-    learner, choice, watch = Learner(models, recipe, total), Choice(models, prompts, recipe), Watch()
+    learner, choice, watch = (
+        Learner(models, recipe, total),
+        Choice(models, prompts, recipe),
+        Watch(),
+    )
     choice.announce()
     done = last = resume(run, learner, choice, watch)
     events.emit("start", total=total)
@@ -90,7 +96,10 @@ def train(run: runs.Run) -> None:
     for number in range(done + 1, total + 1):
         places = range((number - 1) * recipe.rollouts, number * recipe.rollouts)
         asked = in_turn(to_answer, places, recipe.seed)
-        seeds = [row_seed(recipe.seed, prompt["prompt_id"], place) for prompt, place in zip(asked, places)]
+        seeds = [
+            row_seed(recipe.seed, prompt["prompt_id"], place)
+            for prompt, place in zip(asked, places)
+        ]
         samples = write(models.policy, models.tokenizer, asked, seeds, recipe)
         if number == 1:
             refuse_all_cut(samples, recipe)
@@ -117,7 +126,12 @@ def train(run: runs.Run) -> None:
     def measure(policy: PreTrainedModel) -> list[dict]:
         start = loop.in_float32(type(policy), run.model)
         measured = dataclasses.replace(models, policy=policy, reference=start)
-        return [*results(measured, prompts, recipe), metrics.plain("published_round", "", chosen), *lost, *cut]
+        return [
+            *results(measured, prompts, recipe),
+            metrics.plain("published_round", "", chosen),
+            *lost,
+            *cut,
+        ]
 
     loop.publish(models.policy, models.tokenizer, run, measure)
 
@@ -130,7 +144,9 @@ def checked(run: runs.Run) -> PPORecipe:
     if runs.processes() > 1:
         raise Stop("PPO learns in a single process: start it with one device.")
     if run.recipe.max_tokens >= run.recipe.max_length:
-        raise Stop("The recipe's setting max_tokens leaves no room for a prompt: it must be below max_length.")
+        raise Stop(
+            "The recipe's setting max_tokens leaves no room for a prompt: it must be below max_length."
+        )
     if loop.best_dtype() == torch.float16:
         raise Stop("PPO computes in float32 or bfloat16: choose one of them.")
     if AutoConfig.from_pretrained(run.model, local_files_only=True).is_encoder_decoder:
@@ -145,9 +161,13 @@ def prompts_of(rows: list[dict]) -> list[dict]:
     found = {}
     for number, row in enumerate(rows, start=1):
         try:
-            found[row["prompt_id"]] = {name: row[name] for name in ("prompt_id", "split", "messages")}
+            found[row["prompt_id"]] = {
+                name: row[name] for name in ("prompt_id", "split", "messages")
+            }
         except (KeyError, TypeError):
-            raise Stop(f"Row {number} of the dataset holds no prompt: choose prompts or judgments.") from None
+            raise Stop(
+                f"Row {number} of the dataset holds no prompt: choose prompts or judgments."
+            ) from None
     return list(found.values())
 
 
@@ -165,7 +185,9 @@ def rehearsal(run: runs.Run, tokenizer: PreTrainedTokenizerBase) -> tuple[list[A
             if row.get("split", "train") == "train":
                 texts.append(Example(row.get("messages", []), row["text"], "train", has_ended(row)))
         except (KeyError, TypeError, AttributeError):
-            raise Stop(f"Row {number} of the rehearsal dataset holds no text: choose another dataset.") from None
+            raise Stop(
+                f"Row {number} of the rehearsal dataset holds no text: choose another dataset."
+            ) from None
     [parts], lost = targets.fit(run, tokenizer, [texts])
     events.log(f"Rehearses {len(texts)} texts.")
     cut = [figure for figure in lost if figure["name"] == "sampler_cut"]
@@ -251,7 +273,9 @@ def experience(
         "cut_share": sum(not sample.ended for sample in samples) / len(samples),
         **repetition(samples),
     }
-    return Experience(answers, mask, logprobs, values, ppo_math.whiten(advantages, mask), returns, told)
+    return Experience(
+        answers, mask, logprobs, values, ppo_math.whiten(advantages, mask), returns, told
+    )
 
 
 # --- Learning ---------------------------------------------------------------------------------------------------------
@@ -264,10 +288,14 @@ class Learner:
         self.models, self.recipe, self.rounds = models, recipe, rounds
         self.beta, self.kl_before = recipe.beta, 0.0
         self.peaks = (recipe.learning_rate, recipe.value_learning_rate)
-        groups = [{"params": list(trained(model).values())} for model in (models.policy, models.value)]
+        groups = [
+            {"params": list(trained(model).values())} for model in (models.policy, models.value)
+        ]
         averaged = trained(models.policy) if recipe.average else {}
         self.average = {name: parameter.detach().clone() for name, parameter in averaged.items()}
-        self.optimizer = torch.optim.Adam(groups, betas=(0.9, 0.95), eps=1e-5)  # the paper's; ε: Huang et al. 2022
+        self.optimizer = torch.optim.Adam(
+            groups, betas=(0.9, 0.95), eps=1e-5
+        )  # the paper's; ε: Huang et al. 2022
 
     def learn(self, found: Experience, rehearsed: list[Answer], number: int) -> dict[str, float]:
         """A round's optimiser steps; what they cost, averaged over them. Then β follows the divergence."""
@@ -281,7 +309,9 @@ class Learner:
             if rehearsed:
                 count = self.recipe.batch
                 first = ((number - 1) * len(batches) + place) * count
-                texts = in_turn(rehearsed, range(first, first + count), self.recipe.seed, "rehearsal")
+                texts = in_turn(
+                    rehearsed, range(first, first + count), self.recipe.seed, "rehearsal"
+                )
                 with self.beside():
                     sums.update(self.rehearse(texts))
             self.move()
@@ -292,13 +322,18 @@ class Learner:
 
     def steer(self, kl: float, number: int) -> None:
         """Let β follow the divergence of the answers to round `number`."""
-        self.beta = ppo_math.next_beta(self.beta, kl, self.kl_before, self.recipe.kl_target, number, self.rounds)
+        self.beta = ppo_math.next_beta(
+            self.beta, kl, self.kl_before, self.recipe.kl_target, number, self.rounds
+        )
         self.kl_before = kl
 
     def batches(self, count: int, number: int) -> Iterator[list[int]]:
         for again in range(self.recipe.inner_epochs):
             order = shuffled(count, self.recipe.seed, number, again)
-            yield from (order[start : start + self.recipe.batch] for start in range(0, count, self.recipe.batch))
+            yield from (
+                order[start : start + self.recipe.batch]
+                for start in range(0, count, self.recipe.batch)
+            )
 
     def step(self, found: Experience, rows: list[int]) -> dict[str, float]:
         """Add the gradients of one step over these rows of a round; the losses.
@@ -314,7 +349,9 @@ class Learner:
             told.update(self.backward(self.value_losses(found, mine), "value_loss", count))
         return told
 
-    def backward(self, losses: dict[str, torch.Tensor], learned: str, count: torch.Tensor) -> dict[str, float]:
+    def backward(
+        self, losses: dict[str, torch.Tensor], learned: str, count: torch.Tensor
+    ) -> dict[str, float]:
         """Add the gradients of the loss `learned`; of each, its part of the mean over all `count` tokens of a step."""
         (losses[learned] / count).backward()
         return {name: (loss.detach() / count).item() for name, loss in losses.items()}
@@ -325,7 +362,9 @@ class Learner:
         tensors = (found.mask, found.logprobs, found.advantages)
         mask, old, advantages = (tensor[rows].to(models.policy.device) for tensor in tensors)
         with recomputing(models.policy, self.recipe):
-            logprobs = logprobs_of(*distributions(models.policy, [found.answers[row] for row in rows], steps, pad))
+            logprobs = logprobs_of(
+                *distributions(models.policy, [found.answers[row] for row in rows], steps, pad)
+            )
         losses, held = ppo_math.policy_losses(logprobs, old, advantages, self.recipe.clip)
         return {"policy_loss": (losses * mask).sum(), "clip_fraction": (held * mask).sum()}
 
@@ -408,7 +447,11 @@ class Learner:
     def state(self) -> dict:
         """What a checkpoint keeps."""
         weights = {name: trained(model) for name, model in self.models.learners()}
-        more = {"optimizer": self.optimizer.state_dict(), "beta": self.beta, "average": self.average}
+        more = {
+            "optimizer": self.optimizer.state_dict(),
+            "beta": self.beta,
+            "average": self.average,
+        }
         return weights | more | {"kl_before": self.kl_before}
 
     @torch.no_grad()
@@ -444,7 +487,9 @@ def save(run: runs.Run, number: int, learner: Learner, choice: Choice, watch: Wa
     before = checkpoints.newest(run.checkpoints)
     folder = run.checkpoints / f"checkpoint-{number}"
     folder.mkdir(parents=True)
-    torch.save(learner.state() | {"choice": choice.state(), "watch": watch.state()}, folder / "state.pt")
+    torch.save(
+        learner.state() | {"choice": choice.state(), "watch": watch.state()}, folder / "state.pt"
+    )
     checkpoints.mark(folder)
     for old in set(run.checkpoints.glob("checkpoint-*")) - {folder, before}:
         shutil.rmtree(old)
@@ -473,12 +518,20 @@ def resume(run: runs.Run, learner: Learner, choice: Choice, watch: Watch) -> int
 
 def results(models: Models, prompts: list[dict], recipe: PPORecipe) -> list[dict]:
     """Mean reward now and at the start, and the divergence, on the same prompts with the same seeds."""
-    asked = [prompt for split in ("train", "validation", "test") for prompt in ppo_choice.first(prompts, split)]
+    asked = [
+        prompt
+        for split in ("train", "validation", "test")
+        for prompt in ppo_choice.first(prompts, split)
+    ]
     seeds = [row_seed(recipe.seed, prompt["prompt_id"], -1) for prompt in asked]
     now = ppo_choice.examine(models, asked, seeds, recipe)
     with as_it_was(models.policy, models.reference) as model:
         before = write(model, models.tokenizer, asked, seeds, recipe)
-    told = {"reward": now.rewards, "start_reward": scores(models, asked, before, recipe), "kl": now.kl}
+    told = {
+        "reward": now.rewards,
+        "start_reward": scores(models, asked, before, recipe),
+        "kl": now.kl,
+    }
     splits = [prompt["split"] for prompt in asked]
     return [
         metrics.share(name, slice, part, [1] * len(part))

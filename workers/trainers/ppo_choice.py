@@ -33,7 +33,9 @@ class Examined:
 def examine(models: Models, prompts: list[dict], seeds: list[int], recipe: PPORecipe) -> Examined:
     """Let the policy of the moment answer the prompts."""
     samples = write(models.policy, models.tokenizer, prompts, seeds, recipe)
-    mask, now, start, *_ = read(models, [(list(sample.prompt), list(sample.ids)) for sample in samples])
+    mask, now, start, *_ = read(
+        models, [(list(sample.prompt), list(sample.ids)) for sample in samples]
+    )
     kl = (ppo_math.token_kl(now, start) * mask).sum(1).tolist()
     return Examined(samples, scores(models, prompts, samples, recipe), kl)
 
@@ -50,7 +52,9 @@ class Choice:
         self.models, self.recipe = models, recipe
         self.split, self.prompts = "", []
         if recipe.eval_steps:
-            self.split = next((split for split in ("validation", "test") if first(prompts, split)), "")
+            self.split = next(
+                (split for split in ("validation", "test") if first(prompts, split)), ""
+            )
             self.prompts = first(prompts, self.split)
         self.evaluations: list[dict] = []
         self.best: dict | None = None
@@ -59,11 +63,17 @@ class Choice:
     def announce(self) -> None:
         """Say which prompts choose the round that is published."""
         if self.prompts:
-            events.log(f"The best round is published, as {len(self.prompts)} prompts of the {self.split} split say.")
+            events.log(
+                f"The best round is published, as {len(self.prompts)} prompts of the {self.split} split say."
+            )
         elif self.recipe.eval_steps:
-            events.log("There is no held-out prompt to choose a round by: the last one is published.")
+            events.log(
+                "There is no held-out prompt to choose a round by: the last one is published."
+            )
         if self.split == "test":
-            events.log("There is no validation prompt: the figures on the test prompts are of a round chosen on them.")
+            events.log(
+                "There is no validation prompt: the figures on the test prompts are of a round chosen on them."
+            )
 
     def due(self, number: int, total: int) -> bool:
         """Whether the policy after round `number` is to be evaluated."""
@@ -78,7 +88,10 @@ class Choice:
         self.evaluations.append(evaluation)
         if self.admits(evaluation) and (self.best is None or reward > self.best["reward"]):
             self.best = evaluation
-            self.weights = {name: value.detach().cpu().clone() for name, value in trained(self.models.policy).items()}
+            self.weights = {
+                name: value.detach().cpu().clone()
+                for name, value in trained(self.models.policy).items()
+            }
         return {"held_out_reward": reward, "held_out_kl": kl}
 
     def admits(self, evaluation: dict) -> bool:
@@ -93,13 +106,18 @@ class Choice:
             return last
         for name, parameter in trained(self.models.policy).items():
             parameter.copy_(self.weights[name])
-        each = ", ".join(f"{one['round']}: {one['reward']:.4g} at {one['kl']:.3g} nats" for one in self.evaluations)
+        each = ", ".join(
+            f"{one['round']}: {one['reward']:.4g} at {one['kl']:.3g} nats"
+            for one in self.evaluations
+        )
         events.log(
             f"Publishes round {self.best['round']}: its mean reward on {len(self.prompts)} prompts of the {self.split} "
             f"split, {self.best['reward']:.4g}, is the highest of the evaluated rounds ({each})."
         )
         if self.best["round"] == 0:
-            events.log("That is the model that the run starts from: no round scored higher than it.")
+            events.log(
+                "That is the model that the run starts from: no round scored higher than it."
+            )
         return self.best["round"]
 
     def state(self) -> dict:
@@ -107,4 +125,6 @@ class Choice:
         return {"evaluations": self.evaluations, "best": self.best, "weights": self.weights}
 
     def restore(self, state: dict) -> None:
-        self.evaluations, self.best, self.weights = (state[name] for name in ("evaluations", "best", "weights"))
+        self.evaluations, self.best, self.weights = (
+            state[name] for name in ("evaluations", "best", "weights")
+        )

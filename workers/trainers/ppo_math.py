@@ -44,7 +44,9 @@ def token_kl(logprobs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     return logprobs - reference
 
 
-def token_rewards(scores: torch.Tensor, kl: torch.Tensor, beta: float, mask: torch.Tensor) -> torch.Tensor:
+def token_rewards(
+    scores: torch.Tensor, kl: torch.Tensor, beta: float, mask: torch.Tensor
+) -> torch.Tensor:
     """The reward of each token (answers, steps): −β kl_t, and an answer's score (answers,) at its last token.
 
     Ouyang et al. 2022, equation 2: summed over an answer, r(x, y) − β log(π(y|x) / π_ref(y|x)).
@@ -55,7 +57,9 @@ def token_rewards(scores: torch.Tensor, kl: torch.Tensor, beta: float, mask: tor
     return rewards
 
 
-def advantages(rewards: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, lam: float) -> torch.Tensor:
+def advantages(
+    rewards: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, lam: float
+) -> torch.Tensor:
     """Generalised advantage estimates (answers, steps) without discount, 0 after an answer's end.
 
     Schulman et al. 2016, equation 16 with γ = 1: Σ_l λ^l δ_{t+l}, where δ_t = r_t + V_{t+1} − V_t and V is 0 after the
@@ -83,7 +87,9 @@ def policy_losses(
     return torch.maximum(free, held), held > free
 
 
-def value_losses(values: torch.Tensor, old: torch.Tensor, returns: torch.Tensor, clip: float) -> torch.Tensor:
+def value_losses(
+    values: torch.Tensor, old: torch.Tensor, returns: torch.Tensor, clip: float
+) -> torch.Tensor:
     """Each token's loss (answers, steps): ½ max((V − R)², (V_old + clip(V − V_old, ±ε) − R)²).
 
     The baselines code of Schulman et al. 2017, described in Huang et al. 2022, detail 9.
@@ -98,12 +104,16 @@ def entropy(logits: torch.Tensor) -> torch.Tensor:
     return -(logprobs.exp() * logprobs).sum(-1)
 
 
-def explained_variance(values: torch.Tensor, returns: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def explained_variance(
+    values: torch.Tensor, returns: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
     """1 − Var(R − V) / Var(R) over the tokens: 1 where the values tell the returns, 0 where they tell nothing."""
     return 1 - variance(returns - values, mask) / variance(returns, mask).clamp(min=1e-12)
 
 
-def next_beta(beta: float, kl: float, before: float, target: float, number: int, rounds: int) -> float:
+def next_beta(
+    beta: float, kl: float, before: float, target: float, number: int, rounds: int
+) -> float:
     """The β after round `number` of `rounds`, from an answer's mean KL (nats) in this round and in the one before.
 
     Ziegler et al. 2019, section 2.2, move β by at most 2 % a round, which takes thousands of rounds to matter. Here a

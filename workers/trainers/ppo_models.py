@@ -98,10 +98,14 @@ def tokenizers(run: Run, judge: Run) -> tuple[PreTrainedTokenizerBase, PreTraine
             return tokens.load_tokenizer(run.model), tokens.load_tokenizer(judge.model)
     except OSError:
         pass
-    raise Stop(f"There is no reward model in {judge.model}: choose another version, or restore its files.")
+    raise Stop(
+        f"There is no reward model in {judge.model}: choose another version, or restore its files."
+    )
 
 
-def learning(model: PreTrainedModel, recipe: PPORecipe, task: str, **more) -> PreTrainedModel | PeftModel:
+def learning(
+    model: PreTrainedModel, recipe: PPORecipe, task: str, **more
+) -> PreTrainedModel | PeftModel:
     """The model under a new adapter, or with all its weights to be trained.
 
     In eval mode throughout: dropout would tell the policy that learns from the one that drew.
@@ -117,7 +121,9 @@ def still(model: PreTrainedModel) -> PreTrainedModel:
 
 def trained(model: PreTrainedModel | PeftModel) -> dict[str, torch.nn.Parameter]:
     """The parameters that learn, by name."""
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {
+        name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad
+    }
 
 
 @contextmanager
@@ -135,7 +141,9 @@ def inner(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
     return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
-def write(model, tokenizer, prompts: list[dict], seeds: list[int], recipe: PPORecipe) -> list[Sample]:
+def write(
+    model, tokenizer, prompts: list[dict], seeds: list[int], recipe: PPORecipe
+) -> list[Sample]:
     """An answer to each prompt, drawn from the model's own distribution. Raises Stop where that is none any more."""
     silence = loop.Silence()
     try:
@@ -156,19 +164,27 @@ def write(model, tokenizer, prompts: list[dict], seeds: list[int], recipe: PPORe
         ) from None
 
 
-def scores(models: Models, prompts: list[dict], samples: list[Sample], recipe: PPORecipe) -> list[float]:
+def scores(
+    models: Models, prompts: list[dict], samples: list[Sample], recipe: PPORecipe
+) -> list[float]:
     """The reward of each sample, read as text: the reward model sees what a reader would."""
     reader = models.scorer_tokenizer
     texts = [
-        tokens.answered(reader, prompt["messages"], sample.text, recipe.max_length, ended=sample.ended)
+        tokens.answered(
+            reader, prompt["messages"], sample.text, recipe.max_length, ended=sample.ended
+        )
         for prompt, sample in zip(prompts, samples)
     ]
-    rows = [tokens.without_end_pads(prompt + answer, reader.pad_token_id) for prompt, answer in texts]
+    rows = [
+        tokens.without_end_pads(prompt + answer, reader.pad_token_id) for prompt, answer in texts
+    ]
     with as_it_was(models.value, models.scorer) as model:
         shift = getattr(model.config, "reward_shift", 0.0)
         found = [
             value - shift
-            for part in loop.told(parts([len(row) for row in rows], models.tokens_at_once), "Scores the answers, part")
+            for part in loop.told(
+                parts([len(row) for row in rows], models.tokens_at_once), "Scores the answers, part"
+            )
             for value in reward.score(model, [rows[place] for place in part], reader.pad_token_id)
         ]
     return [penalised(value, sample, recipe) for sample, value in zip(samples, found)]
@@ -204,7 +220,11 @@ def recomputing(model: PreTrainedModel | PeftModel, recipe: PPORecipe) -> Iterat
     if not loop.recomputes(recipe):
         yield
         return
-    layers = [module for module in inner(model).modules() if isinstance(module, GradientCheckpointingLayer)]
+    layers = [
+        module
+        for module in inner(model).modules()
+        if isinstance(module, GradientCheckpointingLayer)
+    ]
     if not layers:
         raise Stop("This model's layers cannot be recomputed: choose gradient_checkpointing off.")
     for layer in layers:
@@ -216,7 +236,9 @@ def recomputing(model: PreTrainedModel | PeftModel, recipe: PPORecipe) -> Iterat
             del layer.forward  # which was put before the class's own
 
 
-def laid_out(answers: list[Answer], steps: int, pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def laid_out(
+    answers: list[Answer], steps: int, pad: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Ids and mask (answers, length) of prompts with what follows, and the columns (answers, steps) read before each token.
 
     Beyond an answer's end the columns repeat, as far as there are any: what is read there is to be masked.
@@ -227,12 +249,16 @@ def laid_out(answers: list[Answer], steps: int, pad: int) -> tuple[torch.Tensor,
     return tuple(tensor.to(loop.best_device()) for tensor in (ids, mask, columns))
 
 
-def distributions(model, answers: list[Answer], steps: int, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+def distributions(
+    model, answers: list[Answer], steps: int, pad: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The policy's scores (answers, steps, vocabulary) of what comes next, and the tokens (answers, steps) that came."""
     ids, mask, columns = laid_out(answers, steps, pad)
     start, rows = int(columns[:, 0].min()), torch.arange(len(ids), device=ids.device)[:, None]
     with autocast(model.device):  # no scores for what all of them only read
-        output = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=ids.shape[1] - start)
+        output = model(
+            input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=ids.shape[1] - start
+        )
     return output.logits[rows, columns - start].float(), ids[rows, columns + 1]
 
 
@@ -246,8 +272,12 @@ def values_of(model, answers: list[Answer], steps: int, pad: int) -> torch.Tenso
     ids, mask, columns = laid_out(answers, steps, pad)
     whole, rows = inner(model), torch.arange(len(ids), device=ids.device)[:, None]
     with autocast(model.device):
-        hidden = getattr(whole, whole.base_model_prefix)(input_ids=ids, attention_mask=mask, use_cache=False)[0]
-    return whole.score(hidden[rows, columns].float()).mean(-1) - getattr(whole.config, "reward_shift", 0.0)
+        hidden = getattr(whole, whole.base_model_prefix)(
+            input_ids=ids, attention_mask=mask, use_cache=False
+        )[0]
+    return whole.score(hidden[rows, columns].float()).mean(-1) - getattr(
+        whole.config, "reward_shift", 0.0
+    )
 
 
 @torch.no_grad()

@@ -41,7 +41,9 @@ def ranking_loss(
     return (costs @ weights).mean()
 
 
-def log_chances(ahead: torch.Tensor, ties: str, share: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+def log_chances(
+    ahead: torch.Tensor, ties: str, share: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """Logarithms of the chances that the first wins, loses and ties, at scores that lie `ahead` apart."""
     if ties == "rao-kupper":
         eta = math.log((1 + share) / (1 - share))

@@ -47,16 +47,28 @@ from workers.trainers.run import events, loop, metrics
 from workers.trainers.run.events import Stop
 
 TOKENS_AT_ONCE = {"cpu": 1280, "cuda": 32768}  # whose activations are kept for one backward pass
-TRAIN_PROMPTS_SCORED = 500  # at the end: enough for the shift, and for a figure to hold the held-out one against
+TRAIN_PROMPTS_SCORED = (
+    500  # at the end: enough for the shift, and for a figure to hold the held-out one against
+)
 # Ouyang et al. 2022, appendix C.2. Rates of smaller models are higher, here by the power that Brown et al. 2020 chose by.
-PAPER = {"epochs": 1.0, "batch": 64, "lora": False, "heads": 1, "ties": "dropped", "margin": 0.0, "smoothing": 0.0}
+PAPER = {
+    "epochs": 1.0,
+    "batch": 64,
+    "lora": False,
+    "heads": 1,
+    "ties": "dropped",
+    "margin": 0.0,
+    "smoothing": 0.0,
+}
 PAPER_RATE, PAPER_SIZE, RATE_POWER = 9e-6, 6e9, -0.4
 
 
 def train(run: runs.Run) -> None:
     """Everything from the frozen rows to the published model."""
     if os.environ.get("ACCELERATE_USE_FSDP", "false") == "true":
-        raise Stop("The reward trainer does not run under FSDP: launch it with processes.yaml, a copy in each process.")
+        raise Stop(
+            "The reward trainer does not run under FSDP: launch it with processes.yaml, a copy in each process."
+        )
 
     # 1. The data: one example a prompt.
     run = truncation.within_context(dataclasses.replace(run, recipe=preset(run.recipe)))
@@ -69,8 +81,12 @@ def train(run: runs.Run) -> None:
     examples = [example(group, part.rows, pad, run.recipe) for group, part in zip(found, fitted)]
     to_learn = [e for e, group in zip(examples, found) if group.split == "train" and e["pairs"]]
     if not to_learn:
-        raise Stop("Every judgment of the training split weighs nothing: freeze again, or train without weights.")
-    events.log(f"Learns from {sum(len(e['pairs']) for e in to_learn)} pairs of {len(to_learn)} prompts.")
+        raise Stop(
+            "Every judgment of the training split weighs nothing: freeze again, or train without weights."
+        )
+    events.log(
+        f"Learns from {sum(len(e['pairs']) for e in to_learn)} pairs of {len(to_learn)} prompts."
+    )
 
     # 2. The model: the policy's body under new heads, or an earlier reward model with its own, if they are as many.
     set_seed(run.recipe.seed)
@@ -100,7 +116,9 @@ def train(run: runs.Run) -> None:
     found = [found[place] for place in shown]
 
     def measure(published: PreTrainedModel) -> list[dict]:
-        values, spreads = by_prompt([examples[place]["answers"] for place in shown], published, pad, at_once)
+        values, spreads = by_prompt(
+            [examples[place]["answers"] for place in shown], published, pad, at_once
+        )
         demonstrated_mean = demonstrated(demonstrations, published, pad)
         source = "train" if demonstrated_mean is None else "demonstrations"
         shift = train_mean(found, values) if demonstrated_mean is None else demonstrated_mean
@@ -126,7 +144,9 @@ def at_size(recipe: RewardRecipe, parameters: int) -> RewardRecipe:
     return dataclasses.replace(recipe, learning_rate=rate) if recipe.preset == "paper" else recipe
 
 
-def example(group: Group, both: list[tuple[list[int], list[int]]], pad: int, recipe: RewardRecipe) -> dict:
+def example(
+    group: Group, both: list[tuple[list[int], list[int]]], pad: int, recipe: RewardRecipe
+) -> dict:
     """A prompt as the trainer's dataset holds it: the token ids of each distinct answer after the prompt, and the pairs.
 
     `both` are the prompt's and each answer's token ids.
@@ -165,7 +185,10 @@ def collate(prompts: list[dict], pad: int, of: int) -> dict[str, torch.Tensor]:
     numbers = [number for number, prompt in enumerate(prompts) for _ in prompt["answers"]]
     pairs, start = [], 0
     for prompt in prompts:
-        pairs += [(start + w, start + l, weight / of, margin, tied) for w, l, weight, margin, tied in prompt["pairs"]]
+        pairs += [
+            (start + w, start + l, weight / of, margin, tied)
+            for w, l, weight, margin, tied in prompt["pairs"]
+        ]
         start += len(prompt["answers"])
     names = ("winners", "losers", "weights", "margins", "tied")
     known = {name: torch.tensor(column) for name, column in zip(names, zip(*pairs))}
@@ -184,7 +207,10 @@ class RewardTrainer(Trainer):
         parts = self._prepare_inputs(inputs)["micro_batches"]
         with self.accelerator.no_sync(model):
             doing = f"Step {self.state.global_step + 1}"
-            total = sum(learn(model, part, self.at_once or budget(), **self.how) for part in loop.told(parts, doing))
+            total = sum(
+                learn(model, part, self.at_once or budget(), **self.how)
+                for part in loop.told(parts, doing)
+            )
         loop.average_gradients(model)
         return total
 
@@ -194,16 +220,22 @@ def learn(model, inputs: dict[str, torch.Tensor], budget: int, **how) -> torch.T
     named = ("ids", "mask", "prompts")
     pairs = {name: value for name, value in inputs.items() if name not in named}
     forward, lengths = reading(model, *(inputs[name] for name in named))
-    return gradient_cache.learn(forward, lambda scores: ranking_loss(scores.T, **pairs, **how), lengths, budget)
+    return gradient_cache.learn(
+        forward, lambda scores: ranking_loss(scores.T, **pairs, **how), lengths, budget
+    )
 
 
-def reading(model, ids: torch.Tensor, mask: torch.Tensor, prompts: torch.Tensor) -> tuple[Callable, list[int]]:
+def reading(
+    model, ids: torch.Tensor, mask: torch.Tensor, prompts: torch.Tensor
+) -> tuple[Callable, list[int]]:
     """What scores the rows of some buckets, and how many tokens of each row it reads."""
     lengths = mask.sum(1).tolist()
 
     def padded(part: list[list[int]]) -> torch.Tensor:
         cut = ((bucket, max(lengths[row] for row in bucket)) for bucket in part)
-        return torch.cat([logits(model, ids[bucket, :end], mask[bucket, :end]) for bucket, end in cut])
+        return torch.cat(
+            [logits(model, ids[bucket, :end], mask[bucket, :end]) for bucket, end in cut]
+        )
 
     if not prefix_packing.helps(loop.bare(model)):
         return padded, lengths
@@ -213,7 +245,9 @@ def reading(model, ids: torch.Tensor, mask: torch.Tensor, prompts: torch.Tensor)
     def together(part: list[list[int]]) -> torch.Tensor:
         mine = [row for bucket in part for row in bucket]
         with autocast(loop.bare(model).device):
-            return prefix_packing.logits(model, [rows[row] for row in mine], [of[row] for row in mine])
+            return prefix_packing.logits(
+                model, [rows[row] for row in mine], [of[row] for row in mine]
+            )
 
     return together, prefix_packing.own_lengths(rows, of)
 
@@ -253,12 +287,18 @@ def score_heads(
     model.eval()
     packs, of = prefix_packing.helps(model), prompts or list(range(len(answers)))
     lengths = list(map(len, answers))
-    found = gradient_cache.in_order(lengths, at_once) if packs else gradient_cache.buckets(lengths, at_once)
+    found = (
+        gradient_cache.in_order(lengths, at_once)
+        if packs
+        else gradient_cache.buckets(lengths, at_once)
+    )
     scores = torch.zeros(len(answers), model.config.num_labels)
     for rows in loop.told(found, "Scores the answers"):
         some = [answers[row] for row in rows]
         scores[rows] = (
-            prefix_packing.logits(model, some, [of[row] for row in rows]) if packs else read(model, some, pad)
+            prefix_packing.logits(model, some, [of[row] for row in rows])
+            if packs
+            else read(model, some, pad)
         )
     return scores
 
@@ -289,16 +329,22 @@ def by_prompt(
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Each prompt's answers' unshifted rewards, and how far the heads differ on them."""
     numbers = [number for number, answers in enumerate(prompts) for _ in answers]
-    scores = score_heads(model, [answer for answers in prompts for answer in answers], pad, numbers, at_once)
+    scores = score_heads(
+        model, [answer for answers in prompts for answer in answers], pad, numbers, at_once
+    )
     each = scores.split([len(answers) for answers in prompts])
-    return [part.mean(1).tolist() for part in each], [part.std(1, correction=0).tolist() for part in each]
+    return [part.mean(1).tolist() for part in each], [
+        part.std(1, correction=0).tolist() for part in each
+    ]
 
 
 def results(found: list[Group], scores: list[list[float]]) -> list[dict]:
     """Accuracy beside that of always preferring the longer answer, loss, and counts."""
     return [
         *comparisons.accuracy(found, scores),
-        *comparisons.accuracy(found, [group.lengths() for group in found], "longer_answer_accuracy"),
+        *comparisons.accuracy(
+            found, [group.lengths() for group in found], "longer_answer_accuracy"
+        ),
         *comparisons.loss(found, scores),
         *comparisons.counts(found),
     ]
@@ -311,7 +357,9 @@ def spread_of_heads(found: list[Group], spreads: list[list[float]], heads: int) 
     """
     if heads == 1:
         return []
-    parts = metrics.sliced(comparisons.splits(found), [(sum(values), len(values)) for values in spreads])
+    parts = metrics.sliced(
+        comparisons.splits(found), [(sum(values), len(values)) for values in spreads]
+    )
     return [metrics.share("reward_std", slice, *zip(*part)) for slice, part in parts]
 
 
@@ -320,9 +368,13 @@ def demonstrated_rows(run: runs.Run, tokenizer) -> list[list[int]]:
     mine = [row for row in run.demonstrations() if row["split"] == "train"][:TRAIN_PROMPTS_SCORED]
     asked = [(row["messages"], [row["text"]], [has_ended(row)]) for row in mine]
     fitted = truncation.fit(run, tokenizer, asked)
-    truncation.cut_by_sampler([row["split"] for row in mine], [ended for *_, ended in asked], "demonstrations")
+    truncation.cut_by_sampler(
+        [row["split"] for row in mine], [ended for *_, ended in asked], "demonstrations"
+    )
     both = [row for part in fitted for row in part.rows]
-    return [tokens.without_end_pads(prompt + answer, tokenizer.pad_token_id) for prompt, answer in both]
+    return [
+        tokens.without_end_pads(prompt + answer, tokenizer.pad_token_id) for prompt, answer in both
+    ]
 
 
 def demonstrated(demonstrations: list[list[int]], model, pad: int) -> float | None:

@@ -21,7 +21,9 @@ IGNORED = -100  # the label that torch's cross-entropy leaves out
 def asked(run: Run) -> bool:
     """Is the run's model an encoder-decoder? False where its configuration can't be read: loading it says so."""
     try:
-        return AutoConfig.from_pretrained(run.model, local_files_only=True, trust_remote_code=False).is_encoder_decoder
+        return AutoConfig.from_pretrained(
+            run.model, local_files_only=True, trust_remote_code=False
+        ).is_encoder_decoder
     except (OSError, ValueError):
         return False
 
@@ -29,10 +31,14 @@ def asked(run: Run) -> bool:
 def refuse(run: Run) -> None:
     """Raises Stop for an encoder-decoder, where a trainer compares log-probabilities as only causal models give them."""
     if asked(run):
-        raise Stop(f"An encoder-decoder model can't be trained by {run.kind}: fine-tune it by sft, or choose another.")
+        raise Stop(
+            f"An encoder-decoder model can't be trained by {run.kind}: fine-tune it by sft, or choose another."
+        )
 
 
-def trainer(run: Run, pieces: list[tuple[list[int], list[int]]], tokenizer, at_once: int) -> Seq2SeqTrainer:
+def trainer(
+    run: Run, pieces: list[tuple[list[int], list[int]]], tokenizer, at_once: int
+) -> Seq2SeqTrainer:
     """A trainer of the run's model on (prompt, answer) token ids, under an adapter if the recipe asks for one."""
     model = loop.load(AutoModelForSeq2SeqLM, run)
     if adapter := loop.adapter(run.recipe, "SEQ_2_SEQ_LM"):
@@ -53,9 +59,15 @@ def logprobs(model, answers: list[tuple[list[int], list[int]]], pad: int) -> lis
     In the number format of the model's weights.
     """
     model.eval()
-    ids, mask = (tensor.to(model.device) for tensor in tokens.padded([prompt for prompt, _ in answers], pad))
-    said, real = (tensor.to(model.device) for tensor in tokens.padded([answer for _, answer in answers], pad))
+    ids, mask = (
+        tensor.to(model.device) for tensor in tokens.padded([prompt for prompt, _ in answers], pad)
+    )
+    said, real = (
+        tensor.to(model.device) for tensor in tokens.padded([answer for _, answer in answers], pad)
+    )
     # the model shifts its labels right by its own start token, as the sampling engine does
-    logits = model(input_ids=ids, attention_mask=mask, labels=said.masked_fill(real == 0, IGNORED)).logits
+    logits = model(
+        input_ids=ids, attention_mask=mask, labels=said.masked_fill(real == 0, IGNORED)
+    ).logits
     each = logits.float().log_softmax(-1).gather(2, said[..., None])[..., 0]
     return (each * real.bool()).sum(1).tolist()

@@ -33,11 +33,17 @@ def train(run: runs.Run) -> None:
     run, encoder_decoder = truncation.within_context(run), seq2seq.asked(run)
     recipe = run.recipe
     parts = [targets.examples(run.rows(), recipe.source), *others(run)]
-    if encoder_decoder and (recipe.packing or any(not example.messages for part in parts for example in part)):
-        raise Stop("Packing and plain text need a causal model: choose one, or other examples without packing.")
+    if encoder_decoder and (
+        recipe.packing or any(not example.messages for part in parts for example in part)
+    ):
+        raise Stop(
+            "Packing and plain text need a causal model: choose one, or other examples without packing."
+        )
     tokenizer = tokens.load_tokenizer(run.model)
     cut, lost = targets.fit(run, tokenizer, parts)
-    to_learn = targets.mixed([trained(*part) for part in zip(parts, cut)], weights(run), recipe.seed)
+    to_learn = targets.mixed(
+        [trained(*part) for part in zip(parts, cut)], weights(run), recipe.seed
+    )
     if not to_learn:
         raise Stop("No answer to imitate in the training split: collect more, then freeze again.")
     events.log(f"Learns from {len(to_learn)} answers.")
@@ -45,7 +51,9 @@ def train(run: runs.Run) -> None:
     # 2. The model, and its trainer.
     set_seed(recipe.seed)
     longest = max(len(prompt) + len(answer) for prompt, answer in to_learn)
-    at_once = loop.rows_at_once(recipe.batch, recipe.max_length if recipe.packing else longest, recipe.tokens_at_once)
+    at_once = loop.rows_at_once(
+        recipe.batch, recipe.max_length if recipe.packing else longest, recipe.tokens_at_once
+    )
     make = seq2seq.trainer if encoder_decoder else answer_trainer
     trainer = make(run, to_learn, tokenizer, at_once)
 
@@ -86,7 +94,12 @@ def weights(run: runs.Run) -> list[float]:
 
 def trained(examples: list[Example], cut: list[Pieces]) -> Pieces:
     """The training split's pieces."""
-    return [piece for example, pieces in zip(examples, cut) if example.split == "train" for piece in pieces]
+    return [
+        piece
+        for example, pieces in zip(examples, cut)
+        if example.split == "train"
+        for piece in pieces
+    ]
 
 
 def answer_trainer(run: runs.Run, to_learn: Pieces, tokenizer, at_once: int) -> SFTTrainer:

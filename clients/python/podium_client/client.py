@@ -20,7 +20,9 @@ class Podium:
     def __enter__(self) -> Podium:
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -51,4 +53,6 @@ class Podium:
 
     def make_token(self, name: str, scopes: list[str], days: int = 90) -> str:
         """The text of a new token of one's own; it is told this once."""
-        return self.transport.post("tokens", {"name": name, "scopes": scopes, "days": days})["token"]
+        return self.transport.post("tokens", {"name": name, "scopes": scopes, "days": days})[
+            "token"
+        ]

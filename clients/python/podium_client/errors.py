@@ -15,7 +15,10 @@ class Problem(Exception):
         self.type: str = told.get("type", "about:blank")
         self.detail: str = told.get("detail", "")
         self.errors: list[dict[str, str]] = told.get("errors", [])
-        at = "; ".join(f"{one['field']}: {one['detail']}" if one["field"] else one["detail"] for one in self.errors)
+        at = "; ".join(
+            f"{one['field']}: {one['detail']}" if one["field"] else one["detail"]
+            for one in self.errors
+        )
         super().__init__(f"{status} {told.get('title', '')}: {at or self.detail}")
 
 
@@ -32,7 +35,9 @@ class JobFailed(Exception):
 
     def __init__(self, job: dict[str, Any]):
         self.job = job
-        super().__init__(f"job {job['id']} ({job['kind']}) is {job['state']}: {job.get('error') or 'it was stopped'}")
+        super().__init__(
+            f"job {job['id']} ({job['kind']}) is {job['state']}: {job.get('error') or 'it was stopped'}"
+        )
 
 
 def of(response: httpx.Response) -> Problem:
@@ -41,7 +46,13 @@ def of(response: httpx.Response) -> Problem:
         told = response.json()
     except ValueError:
         told = {"title": response.reason_phrase, "detail": response.text[:200]}
-    kind = NotNow if response.status_code in AGAIN else Refused if response.status_code in (409, 410, 412) else Problem
+    kind = (
+        NotNow
+        if response.status_code in AGAIN
+        else Refused
+        if response.status_code in (409, 410, 412)
+        else Problem
+    )
     return kind(response.status_code, told if isinstance(told, dict) else {})
 
 

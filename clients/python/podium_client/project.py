@@ -162,7 +162,9 @@ class Work(Part):
 
     def submit(self, assignment: int, order: str = "", **said: Any) -> Body:
         """The ranking. `order`: best first, ties by `=`, as in "B=A>C"; or `verdict`: all_bad, cannot_judge."""
-        return self.post(f"assignments/{assignment}/submit", ({"order": order} if order else {}) | said)
+        return self.post(
+            f"assignments/{assignment}/submit", ({"order": order} if order else {}) | said
+        )
 
     def skip(self, assignment: int, reason: str, detail: str = "") -> Body:
         return self.post(f"assignments/{assignment}/skip", {"reason": reason, "detail": detail})
@@ -216,7 +218,11 @@ class Jobs(Part):
         return self.get(f"jobs/{job}")
 
     def wait(
-        self, job: int, patience: float = 86_400, every: float = 1.0, told: Callable[[Body], None] | None = None
+        self,
+        job: int,
+        patience: float = 86_400,
+        every: float = 1.0,
+        told: Callable[[Body], None] | None = None,
     ) -> Body:
         """The job once it is done. Raises JobFailed, or TimeoutError after `patience` seconds."""
         until = monotonic() + patience
@@ -310,14 +316,18 @@ class Datasets(Part):
     def formats(self, dataset: int) -> list[Body]:
         return self.read(dataset)["formats"]
 
-    def download(self, dataset: int, format: str, to: str | Path, patience: float = 3600, **options: Any) -> Path:
+    def download(
+        self, dataset: int, format: str, to: str | Path, patience: float = 3600, **options: Any
+    ) -> Path:
         """The dataset in a format, streamed to a file; `options`: file, split, pairs, judged, metadata.
 
         What the server has to render first is waited for; a connection that breaks is taken up where it broke.
         """
         asked = {"format": format} | options
         self.post(f"datasets/{dataset}/render", asked)
-        return self.transport.download(self.at(f"datasets/{dataset}/download"), Path(to), patience, **asked)
+        return self.transport.download(
+            self.at(f"datasets/{dataset}/download"), Path(to), patience, **asked
+        )
 
     def labelers(self, dataset: int) -> list[Body]:
         """Whom the numbers of its labelers stand for; that you took it is recorded."""

@@ -29,7 +29,9 @@ class Again(Exception):
 
 
 class Transport:
-    def __init__(self, address: str, token: str, attempts: int = 6, timeout: float = 60, **options: Any):
+    def __init__(
+        self, address: str, token: str, attempts: int = 6, timeout: float = 60, **options: Any
+    ):
         self.attempts = attempts
         self.http = httpx.Client(
             base_url=address.rstrip("/") + "/api/v1/",
@@ -87,7 +89,11 @@ class Transport:
             yield from page["results"]
             if not page["next"]:
                 return
-            page = _body(self.send("GET", str(httpx.URL(page["next"]).raw_path, "ascii").split("/api/v1/", 1)[1]))
+            page = _body(
+                self.send(
+                    "GET", str(httpx.URL(page["next"]).raw_path, "ascii").split("/api/v1/", 1)[1]
+                )
+            )
 
     # Files
 
@@ -110,7 +116,9 @@ class Transport:
 
     def _more(self, path: str, arriving: Arriving, query: Body) -> float | None:
         """Add what comes: None once the file is whole, else the seconds to wait before asking again."""
-        with self.http.stream("GET", path.lstrip("/"), params=query, headers=arriving.wanted()) as response:
+        with self.http.stream(
+            "GET", path.lstrip("/"), params=query, headers=arriving.wanted()
+        ) as response:
             if response.status_code == 202 or response.status_code in errors.AGAIN:
                 wait = Again(response).wait
                 return 1.0 if wait is None else wait
@@ -131,7 +139,9 @@ class Arriving:
     def wanted(self) -> dict[str, str]:
         here = self.part.stat().st_size if self.part.exists() else 0
         plain = {"Accept-Encoding": "identity"}  # ranges count the file's own bytes
-        return plain | ({"Range": f"bytes={here}-", "If-Range": self.tag} if here and self.tag else {})
+        return plain | (
+            {"Range": f"bytes={here}-", "If-Range": self.tag} if here and self.tag else {}
+        )
 
     def add(self, response: httpx.Response) -> None:
         self.tag = response.headers.get("ETag", "")
@@ -143,7 +153,9 @@ class Arriving:
 def _wait(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     told = error.wait if isinstance(error, Again) else None
-    return tenacity.wait_random_exponential(multiplier=0.25, max=20)(state) if told is None else told
+    return (
+        tenacity.wait_random_exponential(multiplier=0.25, max=20)(state) if told is None else told
+    )
 
 
 def _body(response: httpx.Response) -> Any:

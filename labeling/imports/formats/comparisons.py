@@ -18,16 +18,29 @@ UNPLACED = "_"  # the tool's own name for what was put in no bucket
 
 def read_summaries(value: object, file: str = "") -> Iterator[Entry]:
     """A post, two summaries of it by named policies, and which of them a worker chose."""
-    if not has(value, "info", "summaries", "choice") or value["choice"] not in (0, 1) or len(value["summaries"]) != 2:
+    if (
+        not has(value, "info", "summaries", "choice")
+        or value["choice"] not in (0, 1)
+        or len(value["summaries"]) != 2
+    ):
         raise BadPrompt('each row needs "info", two "summaries" and a "choice" of 0 or 1')
-    split = {"train": "train", "test": "test"}.get(value.get("split"), "validation" if value.get("split") else "")
+    split = {"train": "train", "test": "test"}.get(
+        value.get("split"), "validation" if value.get("split") else ""
+    )
     yield Entry(
         user(_post(value["info"])),
         use_case="summarization",
         split=split,
         source="summarize-from-feedback",
-        answers=[answer(one["text"].removeprefix(" "), text(one, "policy")) for one in value["summaries"]],
-        judgments=[ranking(f"summarize-from-feedback {value.get('worker', '')}".strip(), _choice(value["choice"]))],
+        answers=[
+            answer(one["text"].removeprefix(" "), text(one, "policy")) for one in value["summaries"]
+        ],
+        judgments=[
+            ranking(
+                f"summarize-from-feedback {value.get('worker', '')}".strip(),
+                _choice(value["choice"]),
+            )
+        ],
     )
 
 
@@ -67,7 +80,9 @@ def read_label_studio(value: object, file: str = "") -> Iterator[Entry]:
 def _items(data: dict) -> dict[str, dict]:
     """The answers by their id: the first list of the task's data whose members have one."""
     lists = (
-        found for found in data.values() if isinstance(found, list) and found and all(has(one, "id") for one in found)
+        found
+        for found in data.values()
+        if isinstance(found, list) and found and all(has(one, "id") for one in found)
     )
     return {
         str(one["id"]): answer(one.get("body") or one.get("text") or one.get("html") or one.get("title"), text(one, "model"))
@@ -76,7 +91,9 @@ def _items(data: dict) -> dict[str, dict]:
 
 
 def _asked(data: dict) -> str:
-    texts = {name: found for name, found in data.items() if isinstance(found, str) and found.strip()}
+    texts = {
+        name: found for name, found in data.items() if isinstance(found, str) and found.strip()
+    }
     for name in ("prompt", "instruction", "question", "text", *texts):
         if name in texts:
             return texts[name]
@@ -98,7 +115,9 @@ def _tiers(annotation: dict) -> dict[str, int]:
             return {str(one): rank for rank, one in enumerate(placed, start=1)}
         if isinstance(placed, dict):
             buckets = [members for name, members in placed.items() if name != UNPLACED]
-            return {str(one): rank for rank, bucket in enumerate(buckets, start=1) for one in bucket}
+            return {
+                str(one): rank for rank, bucket in enumerate(buckets, start=1) for one in bucket
+            }
     return {}
 
 
@@ -112,7 +131,11 @@ def read_argilla(value: object, file: str = "") -> Iterator[Entry]:
     judged = [(f"argilla {who}", ranks) for who, ranks in _responses(value["responses"]) if ranks]
     named = {name for _who, ranks in judged for name in ranks}
     items = {name: answer(_field(said)) for name, said in value["fields"].items() if name in named}
-    others = {name: said for name, said in value["fields"].items() if name not in named and name not in items}
+    others = {
+        name: said
+        for name, said in value["fields"].items()
+        if name not in named and name not in items
+    }
     chat = next((said for said in others.values() if isinstance(said, list)), None)
     messages = conversations.turns(chat) if chat else user(_asked(others))
     yield from _by_answers(messages, "argilla", items, judged)
@@ -120,14 +143,20 @@ def read_argilla(value: object, file: str = "") -> Iterator[Entry]:
 
 def _field(said: object) -> object:
     """A text; or a chat, of which the answer is the last turn."""
-    return said[-1].get("content") if isinstance(said, list) and said and isinstance(said[-1], dict) else said
+    return (
+        said[-1].get("content")
+        if isinstance(said, list) and said and isinstance(said[-1], dict)
+        else said
+    )
 
 
 def _responses(responses: object) -> Iterator[tuple[str, dict[str, int]]]:
     """(who, ranks) of each submitted response: a record keeps them by question, an older one by person."""
     if isinstance(responses, dict):
         for given in responses.values():
-            yield from ((str(one.get("user_id", "")), _ranks(one)) for one in given if _submitted(one))
+            yield from (
+                (str(one.get("user_id", "")), _ranks(one)) for one in given if _submitted(one)
+            )
     else:
         for one in filter(_submitted, responses):
             for answered in (one.get("values") or {}).values():
@@ -153,7 +182,9 @@ def _ranks(response: dict) -> dict[str, int]:
 # Both
 
 
-def _by_answers(messages: list, source: str, items: dict, judged: list[tuple[str, dict[str, int]]]) -> Iterator[Entry]:
+def _by_answers(
+    messages: list, source: str, items: dict, judged: list[tuple[str, dict[str, int]]]
+) -> Iterator[Entry]:
     """An entry for each set of answers that was judged, with all who judged just that."""
     groups: list[tuple[list[str], list[dict]]] = []
     for judge, tiers in judged:
@@ -165,7 +196,9 @@ def _by_answers(messages: list, source: str, items: dict, judged: list[tuple[str
     if not any(judgments for _names, judgments in groups):
         raise BadPrompt("nobody has ranked it")
     for names, judgments in groups:
-        yield Entry(messages, source=source, answers=[items[name] for name in names], judgments=judgments)
+        yield Entry(
+            messages, source=source, answers=[items[name] for name in names], judgments=judgments
+        )
 
 
 def _group(groups: list, names: list[str], judge: str) -> list[dict]:

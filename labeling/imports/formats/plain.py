@@ -43,7 +43,9 @@ def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
         value = {"prompt": value}
     if not isinstance(value, dict) or ("prompt" in value) == ("messages" in value):
         raise BadPrompt('each line must be an object with either "prompt" or "messages"')
-    messages = [{"role": "user", "content": value["prompt"]}] if "prompt" in value else value["messages"]
+    messages = (
+        [{"role": "user", "content": value["prompt"]}] if "prompt" in value else value["messages"]
+    )
     source = text(value, "source")
     given = value.get("answers") or list(_columns(value))
     answers = _answers(given)
@@ -77,7 +79,9 @@ def _split(value: dict) -> str:
 
 def _columns(value: dict) -> Iterator[dict]:
     """The answers of a table's row."""
-    numbers = sorted(int(found[1]) for name in value if (found := re.fullmatch(r"answer_(\d{1,3})", name)))
+    numbers = sorted(
+        int(found[1]) for name in value if (found := re.fullmatch(r"answer_(\d{1,3})", name))
+    )
     for number in numbers:
         one = {"text": value[f"answer_{number}"], "model": value.get(f"model_{number}", "")}
         rank = value.get(f"rank_{number}")
@@ -103,7 +107,9 @@ def _answer(value: object) -> dict:
 
 
 def _judgments(value: dict, answers: list, judge: str) -> list[dict]:
-    ranks = [one.get("rank") for one in answers if isinstance(one, dict) and one.get("rank") is not None]
+    ranks = [
+        one.get("rank") for one in answers if isinstance(one, dict) and one.get("rank") is not None
+    ]
     own = [{"labeler": judge, "ranks": ranks}] if ranks else []
     given = value.get("judgments") or []
     if not isinstance(given, list):
@@ -116,13 +122,26 @@ def _judgments(value: dict, answers: list, judge: str) -> list[dict]:
 
 def _judgment(value: object, count: int) -> dict:
     ranks = value.get("ranks") if isinstance(value, dict) else None
-    if not isinstance(ranks, list) or len(ranks) != count or any(type(rank) is not int for rank in ranks) or count < 2:
-        raise BadPrompt("each of two or more answers needs a whole number as its rank, or none of them")
+    if (
+        not isinstance(ranks, list)
+        or len(ranks) != count
+        or any(type(rank) is not int for rank in ranks)
+        or count < 2
+    ):
+        raise BadPrompt(
+            "each of two or more answers needs a whole number as its rank, or none of them"
+        )
     return ranking(text(value, "labeler", 200) or "imported", ranks)
 
 
 def _looks_like(value: object) -> bool:
-    return isinstance(value, str) or (isinstance(value, dict) and ("prompt" in value) != ("messages" in value))
+    return isinstance(value, str) or (
+        isinstance(value, dict) and ("prompt" in value) != ("messages" in value)
+    )
 
 
-FORMATS = [Format("prompts", _("Prompts, with or without answers and their ranks"), _looks_like, read_prompt)]
+FORMATS = [
+    Format(
+        "prompts", _("Prompts, with or without answers and their ranks"), _looks_like, read_prompt
+    )
+]

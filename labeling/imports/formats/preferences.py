@@ -9,7 +9,17 @@ from itertools import takewhile
 
 from django.utils.translation import gettext_lazy as _
 
-from labeling.imports.formats.base import Format, all_bad, answer, better, has, long_text, ranking, text, user
+from labeling.imports.formats.base import (
+    Format,
+    all_bad,
+    answer,
+    better,
+    has,
+    long_text,
+    ranking,
+    text,
+    user,
+)
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
 
@@ -62,7 +72,9 @@ def shared_start(one: str, other: str) -> str:
 def _turns(transcript: str) -> list[dict]:
     pieces = TURN.split(transcript)[1:]
     said = zip(pieces[::2], pieces[1::2], strict=True)
-    return [{"role": ROLES[speaker], "content": _without_space(content)} for speaker, content in said]
+    return [
+        {"role": ROLES[speaker], "content": _without_space(content)} for speaker, content in said
+    ]
 
 
 def _without_space(said: str) -> str:
@@ -89,11 +101,15 @@ def read_implicit(value: object, file: str = "") -> Iterator[Entry]:
         shared = [a for a, _b in takewhile(lambda both: both[0] == both[1], zip(chosen, rejected))]
         while shared and shared[-1].get("role") != "user":
             shared.pop()
-        yield _comparison(conversations.turns(shared), chosen[len(shared) :], rejected[len(shared) :])
+        yield _comparison(
+            conversations.turns(shared), chosen[len(shared) :], rejected[len(shared) :]
+        )
     else:
         shared = shared_start(long_text(chosen, "chosen"), long_text(rejected, "rejected"))
         cut = len(shared.rstrip(" ")) if shared.endswith(" ") else len(shared)
-        lead = " " if shared[cut:] == " " and not shared[:cut].endswith("\n") else ""  # else it is indentation
+        lead = (
+            " " if shared[cut:] == " " and not shared[:cut].endswith("\n") else ""
+        )  # else it is indentation
         yield replace(_comparison(user(shared[:cut]), chosen[cut:], rejected[cut:]), lead=lead)
 
 
@@ -117,16 +133,24 @@ def _comparison(messages: list[dict], chosen: object, rejected: object) -> Entry
 
 
 def _prompt(value: object) -> list[dict]:
-    return conversations.turns(value) if isinstance(value, list) else user(long_text(value, "prompt"))
+    return (
+        conversations.turns(value) if isinstance(value, list) else user(long_text(value, "prompt"))
+    )
 
 
 def _completion(value: object, model: str = "") -> dict:
     """A text, or messages: the assistant's turn, and what came after it as a transcript."""
     if not isinstance(value, list):
         return answer(value, model)
-    if not value or not all(has(turn, "role", "content") for turn in value) or value[0]["role"] != "assistant":
+    if (
+        not value
+        or not all(has(turn, "role", "content") for turn in value)
+        or value[0]["role"] != "assistant"
+    ):
         raise BadPrompt("an answer must begin with the assistant's turn")
-    after = "".join(f"\n\n{SPEAKERS.get(turn['role'], 'System')}: {turn['content']}" for turn in value[1:])
+    after = "".join(
+        f"\n\n{SPEAKERS.get(turn['role'], 'System')}: {turn['content']}" for turn in value[1:]
+    )
     return answer(long_text(value[0]["content"], "an answer") + after, model)
 
 

@@ -23,7 +23,10 @@ def read_task(value: object, file: str = "") -> Iterator[Entry]:
 
 def read_prediction(value: object, file: str = "") -> Iterator[Entry]:
     """One model's answer; answers to the same prompt become one set. The model is named by the row, or by its file."""
-    model = text(_instruction(value), "model") or Path(file).name.removesuffix(".gz").rsplit(".", 1)[0][:100]
+    model = (
+        text(_instruction(value), "model")
+        or Path(file).name.removesuffix(".gz").rsplit(".", 1)[0][:100]
+    )
     yield Entry(
         user(_asked(value["instruction"].rstrip("\n"), value.get("input"))),
         source="self-instruct",

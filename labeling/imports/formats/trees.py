@@ -28,7 +28,9 @@ def read_tree(value: object, file: str = "") -> Iterator[Entry]:
 def _branches(message: dict, before: list[dict], author: str) -> Iterator[Entry]:
     role = {"prompter": "user", "assistant": "assistant"}.get(message.get("role"))
     if role is None or not isinstance(message.get("text"), str):
-        raise BadPrompt('each message of a tree needs a role ("prompter" or "assistant") and a text')
+        raise BadPrompt(
+            'each message of a tree needs a role ("prompter" or "assistant") and a text'
+        )
     if not conversations.clean(message["text"]):
         return  # an empty message, and what hangs on it, has nothing to rank
     turns = [*before, {"role": role, "content": message["text"]}]
@@ -55,7 +57,11 @@ FORMATS = [
     Format(
         "open-assistant",
         _("Open-Assistant trees, with their ranks"),
-        lambda value: has(value, "prompt") and isinstance(value["prompt"], dict) and "replies" in value["prompt"],
+        lambda value: (
+            has(value, "prompt")
+            and isinstance(value["prompt"], dict)
+            and "replies" in value["prompt"]
+        ),
         read_tree,
     )
 ]

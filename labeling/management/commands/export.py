@@ -22,12 +22,23 @@ class Command(BaseCommand):
         parser.add_argument("dataset", help="the dataset's id, or how it begins")
         parser.add_argument("--project", default="", metavar="SLUG", help="where several hold it")
         parser.add_argument(
-            "--format", choices=formats.FORMATS, default="conversational", help="how an example is written"
+            "--format",
+            choices=formats.FORMATS,
+            default="conversational",
+            help="how an example is written",
         )
-        parser.add_argument("--split", choices=Prompt.Split.values, default="", help="only this split")
+        parser.add_argument(
+            "--split", choices=Prompt.Split.values, default="", help="only this split"
+        )
         parser.add_argument("--pairs", choices=PAIRS["choices"], default="all", help=PAIRS["help"])
-        parser.add_argument("--judged", choices=JUDGED["choices"], default="each", help=JUDGED["help"])
-        parser.add_argument("--metadata", action="store_true", help="who judged, which model wrote, ranks, ratings, …")
+        parser.add_argument(
+            "--judged", choices=JUDGED["choices"], default="each", help=JUDGED["help"]
+        )
+        parser.add_argument(
+            "--metadata",
+            action="store_true",
+            help="who judged, which model wrote, ranks, ratings, …",
+        )
         parser.add_argument(
             "--output", type=Path, help="the file to write; its ending says what file: .jsonl, .jsonl.gz, .jsonl.zst, "
             ".parquet, .csv, .json, .zip. Without it, the standard output",
@@ -35,14 +46,20 @@ class Command(BaseCommand):
 
     def handle(self, *, dataset: str, project: str, format: str, output: Path | None, **options):
         found = one(dataset, project)
-        chosen = {name: options[name] for name in ("split", "pairs", "judged", "metadata") if options[name]}
+        chosen = {
+            name: options[name]
+            for name in ("split", "pairs", "judged", "metadata")
+            if options[name]
+        }
         try:
             recipe = downloads.choose(found, format, ending(output), **chosen)
             datasets.verify(found)
         except (downloads.NotOffered, datasets.Withheld) as error:
             raise CommandError(str(error)) from None
         if downloads.loses_ties(found, recipe):
-            self.stderr.write("Rankings tie answers of which this format says nothing; listwise keeps them.")
+            self.stderr.write(
+                "Rankings tie answers of which this format says nothing; listwise keeps them."
+            )
         if output is None:
             downloads.write(found, recipe, sys.stdout.buffer)
         else:
@@ -54,7 +71,12 @@ def ending(output: Path | None) -> str:
     """The file that its name asks for; of an ending that says nothing, the format's own."""
     name = "" if output is None else output.name
     return next(
-        (file for file in sorted(formats.FILES | {"zip": None}, key=len, reverse=True) if name.endswith(f".{file}")), ""
+        (
+            file
+            for file in sorted(formats.FILES | {"zip": None}, key=len, reverse=True)
+            if name.endswith(f".{file}")
+        ),
+        "",
     )
 
 

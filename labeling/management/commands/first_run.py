@@ -40,13 +40,19 @@ class Command(BaseCommand):
     help = "Register the default model and, outside production, create the demo project. Does nothing twice."
 
     def handle(self, **options):
-        base = ModelVersion.objects.filter(project=None, kind=ModelVersion.Kind.POLICY).order_by("pk").first()
+        base = (
+            ModelVersion.objects.filter(project=None, kind=ModelVersion.Kind.POLICY)
+            .order_by("pk")
+            .first()
+        )
         if base is None:
             base = self.register_base()
         if settings.DEMO and not settings.PRODUCTION:
             self.make_demo(base)
         elif not User.objects.exists():
-            self.stdout.write("There is no account yet: .venv/bin/python manage.py createsuperuser makes the first.")
+            self.stdout.write(
+                "There is no account yet: .venv/bin/python manage.py createsuperuser makes the first."
+            )
 
     def register_base(self) -> ModelVersion:
         folder, name = settings.VAR / "models" / DEFAULT_FOLDER, DEFAULT_NAME
@@ -61,7 +67,10 @@ class Command(BaseCommand):
     @transaction.atomic
     def make_demo(self, base: ModelVersion) -> None:
         """The demo project with its people, its prompts and a first sampling job, all of it or nothing."""
-        if Project.objects.filter(slug="demo").exists() or User.objects.filter(email__in=ROLES).exists():
+        if (
+            Project.objects.filter(slug="demo").exists()
+            or User.objects.filter(email__in=ROLES).exists()
+        ):
             return
         project = Project.objects.create(
             slug="demo", name="Demo: a helpful assistant", k=4, overlap=1, guidelines=GUIDELINES
@@ -76,7 +85,9 @@ class Command(BaseCommand):
 
     def add_prompts(self, project: Project, admin: User) -> None:
         """Here and now, not by a worker: a sampling job answers the prompts that were there when it was asked for."""
-        recipe = vars(recipes.read(Job.Kind.IMPORT, {"format": "prompts", "filename": PROMPTS.name}))
+        recipe = vars(
+            recipes.read(Job.Kind.IMPORT, {"format": "prompts", "filename": PROMPTS.name})
+        )
         job = Job.objects.create(
             project=project,
             kind=Job.Kind.IMPORT,
@@ -86,11 +97,15 @@ class Command(BaseCommand):
             finished_at=now(),
         )
         result = imports.run(job, PROMPTS)
-        Job.objects.filter(pk=job.pk).update(result=vars(result), done=result.prompts, total=result.prompts)
+        Job.objects.filter(pk=job.pk).update(
+            result=vars(result), done=result.prompts, total=result.prompts
+        )
 
     def add_person(self, project: Project, email: str, password: str) -> User:
         role = ROLES[email]
-        person = User.objects.create_user(email, password, name=email.split("@")[0], is_staff=role == "admin")
+        person = User.objects.create_user(
+            email, password, name=email.split("@")[0], is_staff=role == "admin"
+        )
         Membership.objects.create(project=project, user=person, role=role)
         return person
 
@@ -101,5 +116,7 @@ def write_accounts(passwords: dict[str, str]) -> None:
     scratch = file.with_suffix(".new")
     scratch.unlink(missing_ok=True)
     scratch.touch(mode=0o600)
-    scratch.write_text("".join(f"  {email:<24}{password}\n" for email, password in passwords.items()))
+    scratch.write_text(
+        "".join(f"  {email:<24}{password}\n" for email, password in passwords.items())
+    )
     os.replace(scratch, file)

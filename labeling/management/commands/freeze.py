@@ -18,14 +18,18 @@ class Command(BaseCommand):
     help = "Freeze what has been judged or written so far as a dataset, and print its id."
 
     def add_arguments(self, parser):
-        parser.add_argument("--project", required=True, metavar="SLUG", help="the project's short name")
+        parser.add_argument(
+            "--project", required=True, metavar="SLUG", help="the project's short name"
+        )
         for field in dataclasses.fields(FreezeRecipe):
             if field.name != "replaces":  # asked for by an erasure only
                 parser.add_argument(option(field), **argument(field))
 
     def handle(self, *, project: str, **options):
         chosen = {
-            field.name: options[field.name] for field in dataclasses.fields(FreezeRecipe) if field.name in options
+            field.name: options[field.name]
+            for field in dataclasses.fields(FreezeRecipe)
+            if field.name in options
         }
         chosen["models"] = "\n".join(chosen["models"])
         chosen["without"] = "\n".join(str(account(email).pk) for email in chosen["without"])
@@ -52,9 +56,17 @@ def option(field: dataclasses.Field) -> str:
 def argument(field: dataclasses.Field) -> dict:
     about = {"help": field.metadata["help"].replace("%", "%%"), "default": field.default}
     if field.name in SEVERAL:
-        return about | {"nargs": "*", "default": [], "metavar": "NAME" if field.name == "models" else "E-MAIL"}
+        return about | {
+            "nargs": "*",
+            "default": [],
+            "metavar": "NAME" if field.name == "models" else "E-MAIL",
+        }
     if field.type == "bool" and field.default:
-        return about | {"action": "store_false", "dest": field.name, "help": f"Without this: {about['help']}"}
+        return about | {
+            "action": "store_false",
+            "dest": field.name,
+            "help": f"Without this: {about['help']}",
+        }
     if field.type == "bool":
         return about | {"action": "store_true"}
     if field.metadata["choices"]:

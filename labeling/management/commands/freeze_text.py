@@ -14,7 +14,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("file", type=Path)
-        parser.add_argument("--project", required=True, metavar="SLUG", help="the project's short name")
+        parser.add_argument(
+            "--project", required=True, metavar="SLUG", help="the project's short name"
+        )
         parser.add_argument("--note", default="", help="a line to remember the dataset by")
 
     def handle(self, *, file: Path, project: str, note: str, **_):

@@ -19,19 +19,35 @@ class Command(BaseCommand):
     help = "Import prompts, with the answers and rankings that the file holds. With one bad line, nothing is imported."
 
     def add_arguments(self, parser):
-        helps = {name: field.metadata["help"] for name, field in ImportRecipe.__dataclass_fields__.items()}
+        helps = {
+            name: field.metadata["help"]
+            for name, field in ImportRecipe.__dataclass_fields__.items()
+        }
         parser.add_argument("file", type=Path, help="a file, or a folder of files of one format")
-        parser.add_argument("--project", required=True, metavar="SLUG", help="the project's short name")
         parser.add_argument(
-            "--format", choices=imports.FORMATS, help="what a line of the file holds; without it, what it looks like"
+            "--project", required=True, metavar="SLUG", help="the project's short name"
+        )
+        parser.add_argument(
+            "--format",
+            choices=imports.FORMATS,
+            help="what a line of the file holds; without it, what it looks like",
         )
         parser.add_argument("--split", choices=Prompt.Split.values, default="", help=helps["split"])
         parser.add_argument("--dry-run", action="store_true", help=helps["dry_run"])
-        parser.add_argument("--skip-bad", type=Path, metavar="FILE", help="leave bad rows out and write them to FILE")
+        parser.add_argument(
+            "--skip-bad",
+            type=Path,
+            metavar="FILE",
+            help="leave bad rows out and write them to FILE",
+        )
         parser.add_argument("--no-cleaning", action="store_true", help="take every text as it is")
         for name in SWITCHES:
-            parser.add_argument(f"--no-{name}", dest=name, action="store_false", help=f"not: {helps[name]}")
-        parser.add_argument("--clean-answers", dest="answers", action="store_true", help=helps["answers"])
+            parser.add_argument(
+                f"--no-{name}", dest=name, action="store_false", help=f"not: {helps[name]}"
+            )
+        parser.add_argument(
+            "--clean-answers", dest="answers", action="store_true", help=helps["answers"]
+        )
         for name in LIMITS:
             parser.add_argument(f"--{name.replace('_', '-')}", type=int, help=helps[name])
 
@@ -47,7 +63,11 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
     def take(self, project, file: Path, format: str, skip_bad: Path | None, settings: dict) -> None:
-        self.tell(vars(imports.import_file(None, project, file, format, skip_bad, **settings)), "added", "skipped")
+        self.tell(
+            vars(imports.import_file(None, project, file, format, skip_bad, **settings)),
+            "added",
+            "skipped",
+        )
 
     def look(self, project, file: Path, format: str, skip_bad: Path | None, settings: dict) -> None:
         recipe = recipes.read("import", settings | {"format": format})
@@ -76,4 +96,8 @@ def chosen(options: dict) -> dict:
     else:
         said = {name: options[name] for name in SWITCHES if options.get(name) is False}
     limits = {name: options[name] for name in LIMITS if options.get(name) is not None}
-    return said | limits | {"split": options.get("split") or "", "answers": bool(options.get("answers"))}
+    return (
+        said
+        | limits
+        | {"split": options.get("split") or "", "answers": bool(options.get("answers"))}
+    )

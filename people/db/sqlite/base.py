@@ -17,7 +17,9 @@ from django.db.backends.sqlite3 import base
 
 POLL = 0.001  # seconds
 _write_lock = threading.Lock()
-_doors: dict[tuple[int, str], int] = {}  # (process, database): the descriptor of the file whose lock is taken
+_doors: dict[
+    tuple[int, str], int
+] = {}  # (process, database): the descriptor of the file whose lock is taken
 
 
 def _door(database: str) -> int:
@@ -72,10 +74,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         seconds = self.settings_dict["OPTIONS"].get("timeout", 20)
         until = time.monotonic() + seconds
         if not _write_lock.acquire(timeout=seconds):
-            raise OperationalError(f"database is locked: another thread has been writing for {seconds} s")
+            raise OperationalError(
+                f"database is locked: another thread has been writing for {seconds} s"
+            )
         if not _enter(str(self.settings_dict["NAME"]), until):
             _write_lock.release()
-            raise OperationalError(f"database is locked: another process has been writing for {seconds} s")
+            raise OperationalError(
+                f"database is locked: another process has been writing for {seconds} s"
+            )
         self._holds_write_lock = True
 
     def give_write_lock(self):

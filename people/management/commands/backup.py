@@ -14,7 +14,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser):
         parser.add_argument("file", nargs="?", type=Path, help="the .tar to write")
         parser.add_argument(
-            "--database-only", action="store_true", help="leave the files out: quick, before a migration"
+            "--database-only",
+            action="store_true",
+            help="leave the files out: quick, before a migration",
         )
 
     def handle(self, *, file, database_only, **options):

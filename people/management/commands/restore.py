@@ -17,4 +17,6 @@ class Command(BaseCommand):
             aside = backups.restore(file)
         except backups.BackupFailed as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Restored from {file}. What was there lies in {aside}; delete it when all is well.")
+        self.stdout.write(
+            f"Restored from {file}. What was there lies in {aside}; delete it when all is well."
+        )

@@ -12,7 +12,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser) -> None:
         parser.add_argument("email")
         parser.add_argument("--name", default="made at the command line")
-        parser.add_argument("--scope", action="append", choices=Token.Scope.values, help="May be given several times.")
+        parser.add_argument(
+            "--scope",
+            action="append",
+            choices=Token.Scope.values,
+            help="May be given several times.",
+        )
         parser.add_argument("--days", type=int, default=90, choices=range(1, 367), metavar="1…366")
 
     def handle(self, email: str, name: str, scope: list[str] | None, days: int, **_options) -> None:

@@ -26,7 +26,9 @@ def test_a_data_folder_that_cannot_be_written_to_is_said_in_one_line(tmp_path, m
     checks.make_folders(tmp_path)  # all is there already: nothing fails until something is written
     monkeypatch.setattr(checks.tempfile, "TemporaryFile", refuse)
 
-    with pytest.raises(checks.CannotStart, match="can't be written to: Read-only file system") as failure:
+    with pytest.raises(
+        checks.CannotStart, match="can't be written to: Read-only file system"
+    ) as failure:
         checks.make_folders(tmp_path)
     assert str(tmp_path) in str(failure.value)
 
@@ -37,7 +39,12 @@ def test_what_others_could_read_is_closed_to_them(tmp_path, capsys):
     outside.chmod(0o644)
     var = tmp_path / "var"
     (var / "models" / "one").mkdir(parents=True)
-    for path, mode in ((var, 0o755), (var / "models/one", 0o775), (var / "db", 0o644), (var / "tool", 0o755)):
+    for path, mode in (
+        (var, 0o755),
+        (var / "models/one", 0o775),
+        (var / "db", 0o644),
+        (var / "tool", 0o755),
+    ):
         path.touch()
         path.chmod(mode)
     (var / "models").chmod(0o700)
@@ -45,19 +52,29 @@ def test_what_others_could_read_is_closed_to_them(tmp_path, capsys):
 
     checks.close_to_others(var)
 
-    modes = {path.name: oct(path.lstat().st_mode & 0o777) for path in [var, *var.rglob("*")] if not path.is_symlink()}
-    assert modes == {"var": "0o700", "models": "0o700", "one": "0o700", "db": "0o600", "tool": "0o700"}
+    modes = {
+        path.name: oct(path.lstat().st_mode & 0o777)
+        for path in [var, *var.rglob("*")]
+        if not path.is_symlink()
+    }
+    assert modes == {
+        "var": "0o700",
+        "models": "0o700",
+        "one": "0o700",
+        "db": "0o600",
+        "tool": "0o700",
+    }
     assert outside.stat().st_mode & 0o777 == 0o644
     assert "4 files and folders" in capsys.readouterr().out
     assert make_private(var) == 0
 
 
-WRITE = (
-    "from pathlib import Path; import sys; {}; Path(sys.argv[1], 'file').touch(); Path(sys.argv[1], 'folder').mkdir()"
+WRITE = "from pathlib import Path; import sys; {}; Path(sys.argv[1], 'file').touch(); Path(sys.argv[1], 'folder').mkdir()"
+
+
+@pytest.mark.parametrize(
+    "first", ["import config.settings", "import config.celery", "import config.run.up"]
 )
-
-
-@pytest.mark.parametrize("first", ["import config.settings", "import config.celery", "import config.run.up"])
 def test_what_any_process_of_podium_writes_is_its_account_s_alone(tmp_path, first):
     """manage.py, the workers, the web server and `make up` itself each import one of these first."""
     subprocess.run(
@@ -65,7 +82,10 @@ def test_what_any_process_of_podium_writes_is_its_account_s_alone(tmp_path, firs
         cwd=ROOT, env=os.environ | {"PODIUM_VAR": str(tmp_path)}, check=True,
     )  # fmt: skip
 
-    assert [oct((tmp_path / name).stat().st_mode & 0o777) for name in ("file", "folder")] == ["0o600", "0o700"]
+    assert [oct((tmp_path / name).stat().st_mode & 0o777) for name in ("file", "folder")] == [
+        "0o600",
+        "0o700",
+    ]
 
 
 def test_the_secret_is_made_once_and_kept_private(tmp_path):

@@ -28,7 +28,9 @@ def test_the_command_has_the_pid_that_was_started():
 def test_all_that_was_printed_arrives(text):
     _pid, _code, lines = run("printf", "%s", text)
 
-    assert [line.removeprefix("web             | ") for line in lines] == [line for line in text.splitlines() if line]
+    assert [line.removeprefix("web             | ") for line in lines] == [
+        line for line in text.splitlines() if line
+    ]
 
 
 def test_the_exit_code_is_the_command_s():

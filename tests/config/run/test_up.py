@@ -14,7 +14,13 @@ from benchmarks.person import Site
 from tests.system.podium import ROOT, wait_for
 
 pytestmark = pytest.mark.system
-TABLES = ("people_user", "people_project", "modelops_modelversion", "modelops_job", "labeling_prompt")
+TABLES = (
+    "people_user",
+    "people_project",
+    "modelops_modelversion",
+    "modelops_job",
+    "labeling_prompt",
+)
 
 
 def run_up(podium, **environment):
@@ -42,7 +48,11 @@ def test_the_ready_line_comes_once_and_is_true(running_podium):
 def test_the_demo_accounts_are_printed_with_random_passwords(running_podium):
     accounts = running_podium.accounts()
 
-    assert set(accounts) >= {"admin@podium.local", "labeler@podium.local", "researcher@podium.local"}
+    assert set(accounts) >= {
+        "admin@podium.local",
+        "labeler@podium.local",
+        "researcher@podium.local",
+    }
     assert len(set(accounts.values())) == len(accounts)
     assert all(password in running_podium.output for password in accounts.values())
     assert (running_podium.var / "demo-accounts.txt").stat().st_mode & 0o077 == 0
@@ -63,7 +73,9 @@ def test_lines_of_a_program_begin_with_its_name(running_podium):
 def test_a_killed_broker_shows_in_health_and_comes_back(running_podium):
     os.kill(running_podium.pid("broker"), signal.SIGKILL)
 
-    status, state = wait_for(lambda: (seen := running_podium.health())[0] == 503 and seen, 10, "503 is seen")
+    status, state = wait_for(
+        lambda: (seen := running_podium.health())[0] == 503 and seen, 10, "503 is seen"
+    )
     assert state["broker"] != "ok"
     wait_for(running_podium.is_well, 60, "it is well again")
 
@@ -75,7 +87,9 @@ def test_a_killed_program_comes_back_and_leaves_no_child(running_podium, program
     running_podium.kill_9(program)
 
     wait_for(running_podium.is_well, 60, "it is well again")
-    assert wait_for(lambda: len(before) == len(_programs(running_podium)), 20, "as many processes as before")
+    assert wait_for(
+        lambda: len(before) == len(_programs(running_podium)), 20, "as many processes as before"
+    )
 
 
 def _programs(podium):
@@ -83,7 +97,11 @@ def _programs(podium):
 
 
 def open_to_others(var):
-    return [path for path in (var, *var.rglob("*")) if path.lstat().st_mode & 0o077 and not path.is_symlink()]
+    return [
+        path
+        for path in (var, *var.rglob("*"))
+        if path.lstat().st_mode & 0o077 and not path.is_symlink()
+    ]
 
 
 def test_nothing_in_the_data_folder_is_open_to_other_accounts(running_podium):
@@ -144,12 +162,19 @@ def test_a_huge_body_is_refused_unread(running_podium, head, piece):
 
 def test_both_web_processes_count_requests_together(running_podium):
     """Each request has a connection of its own, so that both processes get some."""
-    admin = Site(running_podium.url, "admin@podium.local", running_podium.accounts()["admin@podium.local"])
+    admin = Site(
+        running_podium.url, "admin@podium.local", running_podium.accounts()["admin@podium.local"]
+    )
     for _ in range(30):
-        assert httpx.get(f"{running_podium.url}/api/v1/me", cookies=admin.http.cookies).status_code == 200
+        assert (
+            httpx.get(f"{running_podium.url}/api/v1/me", cookies=admin.http.cookies).status_code
+            == 200
+        )
 
     broker = redis.Redis.from_url((running_podium.var / "run" / "broker.url").read_text())
-    [(person,)] = running_podium.sql("select id from people_user where email = 'admin@podium.local'")
+    [(person,)] = running_podium.sql(
+        "select id from people_user where email = 'admin@podium.local'"
+    )
     keys = broker.keys(f"podium:*:throttle_user_{person}_*")  # two, where a minute ended meanwhile
     assert sum(int(broker.get(key)) for key in keys) == 30
 
@@ -159,7 +184,10 @@ def test_a_worker_sends_what_a_page_wrote(running_podium):
     site.submit("/password/", {"email": "labeler@podium.local"})
 
     wait_for(
-        lambda: any(line.startswith("worker-default") and "/password/" in line for line in running_podium.lines),
+        lambda: any(
+            line.startswith("worker-default") and "/password/" in line
+            for line in running_podium.lines
+        ),
         60,
         "the letter is printed, as EMAIL_URL says",
     )
@@ -191,7 +219,11 @@ def test_ctrl_c_leaves_nothing_and_a_second_start_does_nothing_twice(own_podium)
     assert own_podium.accounts() == accounts
     assert own_podium.lines.count(own_podium.ready_line) == 1
     assert open_to_others(own_podium.var) == []
-    assert not [line for line in own_podium.lines if line.startswith(("Preparing", "Gathering", "Backing", "Getting"))]
+    assert not [
+        line
+        for line in own_podium.lines
+        if line.startswith(("Preparing", "Gathering", "Backing", "Getting"))
+    ]
     assert (own_podium.var / "static" / ".gathered").stat().st_mtime_ns == gathered
 
     own_podium.process.kill()  # the supervisor can say nothing to anyone

@@ -17,7 +17,9 @@ class Hands:
 
     def post(self, path, body=None, key=None):
         headers = {"Idempotency-Key": key} if key else {}
-        return self.client.post(AT + path, body or {}, content_type="application/json", headers=headers)
+        return self.client.post(
+            AT + path, body or {}, content_type="application/json", headers=headers
+        )
 
     def claim(self) -> dict:
         """The task at hand."""

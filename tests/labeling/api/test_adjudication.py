@@ -34,7 +34,9 @@ def test_a_lead_settles_it_blind(lead, task):
     assert seen.json()["judged"] == ["A > B = C > D", "B > A > C > D"]
     assert task.candidates.first().model_version.name not in seen.content.decode()
 
-    settled = lead.post(f"tasks/{task.pk}/settle", {"order": "A=B>C>D", "note": "either"}).json()["settled"]
+    settled = lead.post(f"tasks/{task.pk}/settle", {"order": "A=B>C>D", "note": "either"}).json()[
+        "settled"
+    ]
     assert (settled["order"], settled["note"]) == ("A=B>C>D", "either")
     assert Ranking.objects.get(kind="adjudicated").labeler is None
     assert lead.post(f"tasks/{task.pk}/unsettle").json()["settled"] is None

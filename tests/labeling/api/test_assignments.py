@@ -52,16 +52,34 @@ def test_answers_come_in_the_order_that_is_recorded(sheet, alice):
 
 
 def test_a_ranking_is_recorded_as_it_was_shown(labeler, sheet, alice):
-    said = {"ratings": {"B": 6}, "flags": {"B": ["opinion"]}, "labels": ["sensitive"], "note": "n", "seconds": 12.5}
+    said = {
+        "ratings": {"B": 6},
+        "flags": {"B": ["opinion"]},
+        "labels": ["sensitive"],
+        "note": "n",
+        "seconds": 12.5,
+    }
     response = labeler.post(f"assignments/{sheet['id']}/submit", RANKS | said)
 
     assert response.status_code == 201
     assert response.json()["order"] == "B>A=C>D"
     order = of(alice).order
-    ranked = list(RankedCandidate.objects.order_by("shown").values_list("candidate_id", "rank", "rating"))
-    assert ranked == [(order[0], 2, None), (order[1], 1, 6), (order[2], 2, None), (order[3], 3, None)]
+    ranked = list(
+        RankedCandidate.objects.order_by("shown").values_list("candidate_id", "rank", "rating")
+    )
+    assert ranked == [
+        (order[0], 2, None),
+        (order[1], 1, 6),
+        (order[2], 2, None),
+        (order[3], 3, None),
+    ]
     ranking = Ranking.objects.get()
-    assert (ranking.labeler, ranking.labels, ranking.note, ranking.seconds) == (alice, ["sensitive"], "n", 12.5)
+    assert (ranking.labeler, ranking.labels, ranking.note, ranking.seconds) == (
+        alice,
+        ["sensitive"],
+        "n",
+        12.5,
+    )
     assert AuditEvent.objects.filter(verb="rank", actor=alice).count() == 1
 
 
@@ -78,7 +96,9 @@ def test_an_order_may_be_said_in_letters_or_in_ranks(labeler, sheet, said):
 
 
 def test_a_request_that_arrives_twice_counts_once(labeler, sheet):
-    first, again = (labeler.post(f"assignments/{sheet['id']}/submit", RANKS, key="one") for _ in range(2))
+    first, again = (
+        labeler.post(f"assignments/{sheet['id']}/submit", RANKS, key="one") for _ in range(2)
+    )
 
     assert (first.status_code, again.status_code) == (201, 201)
     assert first.json() == again.json()
@@ -121,7 +141,10 @@ def test_what_can_not_be_said_is_refused_at_its_field(labeler, sheet, said, fiel
 def test_an_incomplete_ranking_is_kept_as_a_draft(labeler, sheet):
     labeler.post(f"assignments/{sheet['id']}/submit", {"order": "A>B", "note": "not yet"})
 
-    assert (labeler.claim()["draft"]["order"], labeler.claim()["draft"]["note"]) == ("A>B", "not yet")
+    assert (labeler.claim()["draft"]["order"], labeler.claim()["draft"]["note"]) == (
+        "A>B",
+        "not yet",
+    )
 
 
 def test_ties_can_be_ruled_out(labeler, carol, project, sheet):
@@ -134,7 +157,11 @@ def test_what_the_project_does_not_ask_can_not_be_said(labeler, carol, project, 
     projects.change(carol, project, rating=False, notes=False, flags=[])
     said = {"ratings": {"A": 1}, "note": "n", "flags": {"A": ["opinion"]}}
 
-    assert fields_of(labeler.post(f"assignments/{sheet['id']}/submit", RANKS | said)) == {"ratings", "note", "flags.A"}
+    assert fields_of(labeler.post(f"assignments/{sheet['id']}/submit", RANKS | said)) == {
+        "ratings",
+        "note",
+        "flags.A",
+    }
 
 
 @pytest.mark.parametrize("verdict", ["all_bad", "cannot_judge"])
@@ -156,7 +183,9 @@ def test_two_answers_may_be_judged_by_strength(labeler, carol, project):
 
 
 def test_a_draft_is_kept_and_shown_again_also_in_the_page(labeler, client_for, alice, sheet):
-    kept = labeler.post(f"assignments/{sheet['id']}/draft", {"order": "C>A", "ratings": {"C": 7}, "note": "half"})
+    kept = labeler.post(
+        f"assignments/{sheet['id']}/draft", {"order": "C>A", "ratings": {"C": 7}, "note": "half"}
+    )
 
     assert (kept.status_code, kept.json()["state"]) == (200, "leased")
     draft = labeler.get("assignments/current").json()["draft"]
@@ -185,7 +214,9 @@ def test_a_heartbeat_tells_that_the_lease_is_over(labeler, sheet):
     assert (beat.status_code, code_of(beat)) == (409, "lease-lost")
 
 
-def test_a_lease_that_went_to_others_is_told_and_what_was_said_is_kept(labeler, hands_of, bob, alice, sheet):
+def test_a_lease_that_went_to_others_is_told_and_what_was_said_is_kept(
+    labeler, hands_of, bob, alice, sheet
+):
     Assignment.objects.update(leased_until=now() - timedelta(seconds=1))
     hands_of(bob).rank()
     late = labeler.post(f"assignments/{sheet['id']}/submit", RANKS | {"note": "late"})
@@ -195,7 +226,9 @@ def test_a_lease_that_went_to_others_is_told_and_what_was_said_is_kept(labeler, 
 
 
 def test_a_skipped_task_goes_to_somebody_else(labeler, hands_of, bob, sheet):
-    skipped = labeler.post(f"assignments/{sheet['id']}/skip", {"reason": "language", "detail": "Finnish"})
+    skipped = labeler.post(
+        f"assignments/{sheet['id']}/skip", {"reason": "language", "detail": "Finnish"}
+    )
 
     assert (skipped.status_code, skipped.json()["state"]) == (200, "skipped")
     assert labeler.post("assignments").status_code == 204
@@ -271,7 +304,12 @@ def test_the_day_s_limit_is_told_with_the_time_of_the_next_task(labeler, carol, 
 def test_pace_tells_what_was_done_and_what_can_be_undone(labeler, task):
     done = labeler.rank(seconds=30)
 
-    assert labeler.get("assignments/pace").json() == {"today": 1, "pace": 30, "progress": 100, "undo": done["id"]}
+    assert labeler.get("assignments/pace").json() == {
+        "today": 1,
+        "pace": 30,
+        "progress": 100,
+        "undo": done["id"],
+    }
 
 
 def test_guidelines_have_a_version_that_changes_with_them(labeler, carol, project, sheet):

@@ -18,7 +18,9 @@ from tests.labeling.api.hands import AT, RANKS, fields_of
 pytestmark = pytest.mark.django_db
 
 TELLS = r"zebra|giraffe|tiger|77\.77|stop77|7700\d\d|bob|p-secret"
-KEY = rankings.Judgment({letter: rankings.Verdict(rank=place) for place, letter in enumerate("abcd", 1)})
+KEY = rankings.Judgment(
+    {letter: rankings.Verdict(rank=place) for place, letter in enumerate("abcd", 1)}
+)
 
 
 @pytest.fixture
@@ -29,10 +31,22 @@ def telltale(project, carol):
     for number in range(2):
         job = make_job(project, pk=770_010 + number, model_version=model)
         prompt = make_prompt(
-            project, f"Question {number}?", pk=770_020 + number, use_case="giraffe", source="tiger.jsonl"
+            project,
+            f"Question {number}?",
+            pk=770_020 + number,
+            use_case="giraffe",
+            source="tiger.jsonl",
         )
         tasks.append(
-            make_task(project, prompt=prompt, model=model, job=job, pk=770_030 + number, overlap=3, priority=5)
+            make_task(
+                project,
+                prompt=prompt,
+                model=model,
+                job=job,
+                pk=770_030 + number,
+                overlap=3,
+                priority=5,
+            )
         )
     for number, candidate in enumerate(Candidate.objects.order_by("pk")):
         hidden = {
@@ -80,7 +94,9 @@ def responses(hands, person):
     ranking_id = done.json()["id"]
     yield hands.get("rankings")
     yield hands.get("rankings", search="Question", current="true")
-    yield hands.get("rankings", model_version=770_001, task=770_030, purpose="gold", use_case="giraffe")
+    yield hands.get(
+        "rankings", model_version=770_001, task=770_030, purpose="gold", use_case="giraffe"
+    )
     yield hands.get(f"rankings/{ranking_id}")
     yield hands.post(f"rankings/{ranking_id}/draft", {"order": "D>C", "note": "hm"})
     revised = hands.post(f"rankings/{ranking_id}/revise", {"order": "D>C>B>A"})
@@ -108,9 +124,23 @@ def responses(hands, person):
 
 
 def refused(hands):
-    for path in ("prompts", "candidates", "tasks", "demonstrations", "reviews", "ring", "writings/counts", "disputes"):
+    for path in (
+        "prompts",
+        "candidates",
+        "tasks",
+        "demonstrations",
+        "reviews",
+        "ring",
+        "writings/counts",
+        "disputes",
+    ):
         yield hands.get(path)
-    for path in ("prompts/770020", "prompts/770020/candidates", "tasks/770030", "candidates?prompt=770020"):
+    for path in (
+        "prompts/770020",
+        "prompts/770020/candidates",
+        "tasks/770030",
+        "candidates?prompt=770020",
+    ):
         yield hands.get(path)
     yield hands.get(f"rankings/{Ranking.objects.exclude(labeler__name='Alice').latest('pk').pk}")
     for verb in ("gold", "not-gold", "retire", "put-back", "settle", "unsettle"):
@@ -156,8 +186,29 @@ def keys_of(value) -> set[str]:
 
 
 def test_no_response_has_a_field_that_only_others_may_read(day):
-    hidden = {"candidate", "candidates", "model_version", "model", "job", "task", "prompt", "purpose", "kind", "judge"}
-    hidden |= {"overlap", "free_places", "priority", "score", "logprob", "seed", "tokens", "finish_reason", "slot"}
+    hidden = {
+        "candidate",
+        "candidates",
+        "model_version",
+        "model",
+        "job",
+        "task",
+        "prompt",
+        "purpose",
+        "kind",
+        "judge",
+    }
+    hidden |= {
+        "overlap",
+        "free_places",
+        "priority",
+        "score",
+        "logprob",
+        "seed",
+        "tokens",
+        "finish_reason",
+        "slot",
+    }
     writings = {"kind"}  # of a text that is wanted: an answer, or a prompt
     for response in day:
         shown = keys_of(response.json()) if response.content else set()

@@ -118,7 +118,11 @@ def test_a_large_file_is_made_by_a_job_and_waited_for(researcher, dataset, large
 
     response = researcher.post(f"{at}/render", asked)
     job = Job.objects.get(kind="render")
-    assert (response.status_code, response.json()["ready"], response.json()["job"]["id"]) == (202, False, job.pk)
+    assert (response.status_code, response.json()["ready"], response.json()["job"]["id"]) == (
+        202,
+        False,
+        job.pk,
+    )
     assert researcher.post(f"{at}/render", asked).json()["job"]["id"] == job.pk
     waiting = researcher.get(f"{at}/download", **asked)
     assert (waiting.status_code, waiting["Retry-After"]) == (202, "5")
@@ -177,6 +181,8 @@ def test_labelers_see_no_datasets(labeler, dataset):
 
 def test_a_list_costs_the_same_however_long(researcher, project, django_assert_max_num_queries):
     for number in range(20):
-        Dataset.objects.create(project=project, kind="text", digest=f"{number:064}", folder="f", counts={"rows": 1})
+        Dataset.objects.create(
+            project=project, kind="text", digest=f"{number:064}", folder="f", counts={"rows": 1}
+        )
     with django_assert_max_num_queries(5):
         assert len(researcher.get("datasets", kind="text").json()["results"]) == 20

@@ -37,7 +37,10 @@ def test_a_file_is_checked_looked_at_and_imported(admin):
     job = work()
     told = admin.get(f"imports/{job.pk}").json()
 
-    assert (response.status_code, response["Location"]) == (202, f"/api/v1/projects/demo/jobs/{job.pk}")
+    assert (response.status_code, response["Location"]) == (
+        202,
+        f"/api/v1/projects/demo/jobs/{job.pk}",
+    )
     assert not Prompt.objects.exists()
     assert (told["result"]["check"]["prompts"], len(told["rows"])) == (12, 10)
     assert told["rows"][0]["entries"][0]["messages"] == [{"role": "user", "content": "Question 0?"}]
@@ -58,7 +61,9 @@ def test_the_same_upload_twice_is_checked_once_and_kept_once(admin, settings):
     assert len(list((settings.VAR / "uploads").iterdir())) == 1
 
 
-@pytest.mark.parametrize(("said", "field"), [({"format": "songs"}, "format"), ({"file": ""}, "file")])
+@pytest.mark.parametrize(
+    ("said", "field"), [({"format": "songs"}, "format"), ({"file": ""}, "file")]
+)
 def test_an_upload_that_is_none_is_told_at_its_field(admin, said, field):
     response = admin.client.post(f"{AT}imports", {"file": SimpleUploadedFile("a", b"{}")} | said)
 

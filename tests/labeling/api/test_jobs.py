@@ -30,10 +30,19 @@ def test_a_job_starts_as_on_its_page_but_for_what_is_said(admin, base, project):
 
     assert response.status_code == 202
     assert response["Location"] == f"/api/v1/projects/demo/jobs/{job.pk}"
-    assert (job.kind, job.model_version, job.recipe["k"], job.recipe["temperature"]) == ("sample", base, 2, 0.5)
+    assert (job.kind, job.model_version, job.recipe["k"], job.recipe["temperature"]) == (
+        "sample",
+        base,
+        2,
+        0.5,
+    )
     assert job.recipe["max_tokens"] == recipes.SampleRecipe().max_tokens
     told = admin.get(f"jobs/{job.pk}").json()
-    assert (told["id"], told["state"], told["requested_by"]) == (job.pk, "queued", "carol@example.org")
+    assert (told["id"], told["state"], told["requested_by"]) == (
+        job.pk,
+        "queued",
+        "carol@example.org",
+    )
 
 
 def test_a_request_that_arrives_twice_starts_one_job(admin, base):
@@ -103,13 +112,21 @@ def test_its_log_and_figures_come_in_order(admin, project):
     job = make_job(project, "reward")
     lines = LogLine.objects.bulk_create(LogLine(job=job, text=f"line {n}") for n in range(3))
     Metric.objects.create(job=job, name="loss", step=1, value=0.7)
-    Metric.objects.create(job=job, name="accuracy", slice="test", value=0.6, low=0.5, high=0.7, n=12)
+    Metric.objects.create(
+        job=job, name="accuracy", slice="test", value=0.6, low=0.5, high=0.7, n=12
+    )
 
-    assert [one["text"] for one in admin.get(f"jobs/{job.pk}/log").json()["results"]] == ["line 0", "line 1", "line 2"]
+    assert [one["text"] for one in admin.get(f"jobs/{job.pk}/log").json()["results"]] == [
+        "line 0",
+        "line 1",
+        "line 2",
+    ]
     after = admin.get(f"jobs/{job.pk}/log", after=lines[1].pk).json()["results"]
     assert [one["text"] for one in after] == ["line 2"]
     final = admin.get(f"jobs/{job.pk}/metrics", final="true").json()["results"]
-    assert [(one["name"], one["slice"], one["step"], one["n"]) for one in final] == [("accuracy", "test", None, 12)]
+    assert [(one["name"], one["slice"], one["step"], one["n"]) for one in final] == [
+        ("accuracy", "test", None, 12)
+    ]
     assert len(admin.get(f"jobs/{job.pk}/metrics", name="loss").json()["results"]) == 1
 
 

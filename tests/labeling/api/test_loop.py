@@ -19,7 +19,9 @@ def test_an_empty_project_begins_with_prompts(admin):
 def test_the_ring_tells_what_is_there(admin, project, alice):
     task = make_task(project)
     make_ranking(task, alice, (1, 2, 2, 3))
-    dataset = Dataset.objects.create(project=project, kind="judgments", digest="f" * 64, folder="", counts={})
+    dataset = Dataset.objects.create(
+        project=project, kind="judgments", digest="f" * 64, folder="", counts={}
+    )
     ring = admin.get("ring").json()
 
     assert ring["prompts"]["splits"] == {"train": 1}

@@ -22,11 +22,17 @@ def test_a_version_tells_all_that_it_came_from(admin, project):
     base = make_model(name="base", folder="models/base", sha256="0" * 64)
     judge = make_model(project, name="judge", folder="models/judge", sha256="0" * 64)
     job = make_job(project, "ppo", reward_model=judge, model_version=base)
-    tuned = make_model(project, name="tuned", folder="models/tuned", sha256="1" * 64, parent=base, job=job)
+    tuned = make_model(
+        project, name="tuned", folder="models/tuned", sha256="1" * 64, parent=base, job=job
+    )
     Metric.objects.create(job=job, name="reward", value=1.5)
     told = admin.get(f"models/{tuned.pk}").json()
 
-    assert (told["parent"], told["reward_model"], told["lineage"]) == (base.pk, judge.pk, [tuned.pk, base.pk])
+    assert (told["parent"], told["reward_model"], told["lineage"]) == (
+        base.pk,
+        judge.pk,
+        [tuned.pk, base.pk],
+    )
     assert [one["name"] for one in told["metrics"]] == ["reward"]
     assert admin.get(f"models/{base.pk}").json()["offspring"] == [tuned.pk]
     assert admin.get(f"models/{base.pk}").json()["shared"]
@@ -62,7 +68,10 @@ def test_a_folder_is_registered_once(admin, folder):
     made = ModelVersion.objects.get()
     again = admin.post("models/register", said)
 
-    assert (response.status_code, response["Location"]) == (201, f"/api/v1/projects/demo/models/{made.pk}")
+    assert (response.status_code, response["Location"]) == (
+        201,
+        f"/api/v1/projects/demo/models/{made.pk}",
+    )
     assert (response.json()["name"], response.json()["sha256"]) == ("base", made.sha256)
     assert (again.status_code, fields_of(again)) == (422, {"name"})
 
@@ -78,7 +87,11 @@ def test_a_served_model_is_registered_at_its_address(admin):
     said = {"name": "big", "address": "https://models.example/v1", "served_as": "big-7b"}
     told = admin.post("models/serve", said).json()
 
-    assert (told["address"], told["served_as"], told["external"]) == ("https://models.example/v1", "big-7b", True)
+    assert (told["address"], told["served_as"], told["external"]) == (
+        "https://models.example/v1",
+        "big-7b",
+        True,
+    )
 
 
 def test_models_are_for_admins(labeler, hands_of, project):

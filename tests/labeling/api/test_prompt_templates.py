@@ -11,7 +11,9 @@ ROWS = [{"title": "Snow", "language": "en"}, {"title": ""}, {"title": "Sea", "sp
 
 @pytest.fixture
 def template(admin):
-    return admin.post("templates", {"name": "stories", "text": "Write a story titled {title}."}).json()
+    return admin.post(
+        "templates", {"name": "stories", "text": "Write a story titled {title}."}
+    ).json()
 
 
 def test_rows_become_prompts_that_are_led_back_to_them(admin, template):

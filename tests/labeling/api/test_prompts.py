@@ -19,11 +19,27 @@ def researcher(hands_of, project):
 
 def test_prompts_are_added_and_what_is_refused_is_told_with_its_place(admin):
     rows = [
-        {"prompt": "What is a podium?", "use_case": "chat", "language": "en", "source": "ours", "split": "test"},
-        {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]},
+        {
+            "prompt": "What is a podium?",
+            "use_case": "chat",
+            "language": "en",
+            "source": "ours",
+            "split": "test",
+        },
+        {
+            "messages": [
+                {"role": "user", "content": "Hi"},
+                {"role": "assistant", "content": "Hello"},
+            ]
+        },
         {"prompt": "What is a podium?"},
         {"prompt": ""},
-        {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Sing."}]},
+        {
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": "Sing."},
+            ]
+        },
     ]
     response = admin.post("prompts", {"prompts": rows})
     told = response.json()
@@ -33,7 +49,12 @@ def test_prompts_are_added_and_what_is_refused_is_told_with_its_place(admin):
     assert [one["row"] for one in told["refused"]] == [1, 3]
     assert "last turn must be the user's" in told["refused"][0]["detail"]
     first = Prompt.objects.order_by("pk").first()
-    assert (first.use_case, first.language, first.source, first.split) == ("chat", "en", "ours", "test")
+    assert (first.use_case, first.language, first.source, first.split) == (
+        "chat",
+        "en",
+        "ours",
+        "test",
+    )
     assert Prompt.objects.filter(published=True).count() == 2
 
 
@@ -73,7 +94,10 @@ def test_each_step_of_the_cleaning_can_be_switched_off(admin):
 
 
 def test_answers_and_ranks_come_in_with_their_prompts(admin):
-    answers = [{"text": "Yes.", "model": "one", "rank": 1}, {"text": "No.", "model": "two", "rank": 2}]
+    answers = [
+        {"text": "Yes.", "model": "one", "rank": 1},
+        {"text": "No.", "model": "two", "rank": 2},
+    ]
     told = admin.post("prompts", {"prompts": [{"prompt": "Is it?", "answers": answers}]}).json()
 
     assert (told["added"], told["answers"], told["rankings"]) == (1, 2, 1)
@@ -88,7 +112,12 @@ def test_split_of_those_that_name_none(admin):
 
 @pytest.mark.parametrize(
     ("body", "field"),
-    [({}, "prompts"), ({"prompts": []}, "prompts"), ({"prompts": "all"}, "prompts"), ({"prompts": ["a"]}, "prompts.0")],
+    [
+        ({}, "prompts"),
+        ({"prompts": []}, "prompts"),
+        ({"prompts": "all"}, "prompts"),
+        ({"prompts": ["a"]}, "prompts.0"),
+    ],
 )
 def test_what_holds_no_prompts_is_refused(admin, body, field):
     response = admin.post("prompts", body)
@@ -113,9 +142,17 @@ def test_many_prompts_come_in_batches_and_all_at_once(admin, django_assert_max_n
 
 
 def test_prompts_are_chosen_by_what_they_are(researcher, project):
-    chosen = make_prompt(project, "用中文回答", use_case="chat", language="zh", source="ours", split="test")
+    chosen = make_prompt(
+        project, "用中文回答", use_case="chat", language="zh", source="ours", split="test"
+    )
     make_prompt(project)
-    asked = [{"split": "test"}, {"use_case": "chat"}, {"language": "zh"}, {"source": "ours"}, {"search": "中文"}]
+    asked = [
+        {"split": "test"},
+        {"use_case": "chat"},
+        {"language": "zh"},
+        {"source": "ours"},
+        {"search": "中文"},
+    ]
     for one in asked:
         found = researcher.get("prompts", **one).json()["results"]
         assert [prompt["id"] for prompt in found] == [chosen.pk], one
@@ -126,7 +163,9 @@ def test_prompts_are_chosen_by_the_state_of_their_tasks(researcher, project):
     aside = make_task(project)
     RankingTask.objects.filter(pk=aside.pk).update(state="set_aside", sort_key=None)
 
-    assert [one["id"] for one in researcher.get("prompts", state="set_aside").json()["results"]] == [aside.prompt_id]
+    assert [
+        one["id"] for one in researcher.get("prompts", state="set_aside").json()["results"]
+    ] == [aside.prompt_id]
     assert researcher.get("prompts", state="odd").status_code == 400
 
 
@@ -143,7 +182,11 @@ def test_a_prompt_is_shown_with_its_answers(researcher, project):
 def test_candidates_are_chosen_by_prompt_version_and_job(researcher, project):
     task, _other = make_task(project), make_task(project)
     one = task.candidates.first()
-    for asked in ({"prompt": one.prompt_id}, {"model_version": one.model_version_id}, {"job": one.job_id}):
+    for asked in (
+        {"prompt": one.prompt_id},
+        {"model_version": one.model_version_id},
+        {"job": one.job_id},
+    ):
         found = researcher.get("candidates", **asked).json()["results"]
         assert {answer["prompt"] for answer in found} == {task.prompt_id}
     assert researcher.get("candidates", ranked="false").json()["results"] == []
@@ -170,7 +213,9 @@ def test_only_admins_add_prompts(researcher, labeler):
         assert hands.post("prompts", {"prompts": [{"prompt": "Is it?"}]}).status_code == 403
 
 
-def test_lists_take_the_same_queries_for_one_and_for_many(researcher, project, django_assert_num_queries):
+def test_lists_take_the_same_queries_for_one_and_for_many(
+    researcher, project, django_assert_num_queries
+):
     def look():
         for path, count in (("prompts", 4), ("candidates", 4), ("tasks", 6), ("demonstrations", 4)):
             researcher.get(path)

@@ -32,7 +32,9 @@ def test_history_shows_what_was_said(labeler, done):
     assert (found["order"], found["note"], found["current"]) == ("B>A=C>D", "quite sure", True)
 
 
-@pytest.mark.parametrize(("words", "found"), [("podium", 1), ("QUITE", 1), ("中文", 1), ("cheese", 0)])
+@pytest.mark.parametrize(
+    ("words", "found"), [("podium", 1), ("QUITE", 1), ("中文", 1), ("cheese", 0)]
+)
 def test_history_is_searched_in_prompts_and_notes(labeler, project, done, words, found):
     make_task(project, prompt=make_prompt(project, "用中文回答"))
     labeler.rank()
@@ -59,7 +61,11 @@ def test_one_ranking_is_shown_with_its_answers_in_the_order_shown(labeler, alice
 def test_a_revision_counts_and_the_first_stays(labeler, done):
     revised = labeler.post(f"rankings/{done['id']}/revise", {"order": "A>B>C>D"})
 
-    assert (revised.status_code, revised.json()["order"], revised.json()["revision"]) == (201, "A>B>C>D", 2)
+    assert (revised.status_code, revised.json()["order"], revised.json()["revision"]) == (
+        201,
+        "A>B>C>D",
+        2,
+    )
     assert [one["current"] for one in labeler.get("rankings").json()["results"]] == [True, False]
     assert len(labeler.get("rankings", current="true").json()["results"]) == 1
 
@@ -83,7 +89,9 @@ def test_an_incomplete_revision_is_refused(labeler, done):
 
 
 def test_a_half_said_revision_is_kept_beside_the_ranking(labeler, client_for, alice, done):
-    kept = labeler.post(f"rankings/{done['id']}/draft", {"order": "D>A", "note": "on second thought"})
+    kept = labeler.post(
+        f"rankings/{done['id']}/draft", {"order": "D>A", "note": "on second thought"}
+    )
 
     assert kept.status_code == 200
     assert Ranking.objects.get(current=True).note == "quite sure"
@@ -123,14 +131,18 @@ def test_an_undo_that_comes_too_late_is_told_so(labeler, project, done, why):
     if why == "old":
         Ranking.objects.update(created_at=now() - timedelta(minutes=11))
     else:
-        dataset = Dataset.objects.create(project=project, kind="judgments", digest="f" * 64, folder="", counts={})
+        dataset = Dataset.objects.create(
+            project=project, kind="judgments", digest="f" * 64, folder="", counts={}
+        )
         DatasetRanking.objects.create(dataset=dataset, ranking_id=done["id"])
 
     assert labeler.post("rankings/undo", {"ranking": done["id"]}).status_code == 409
     assert Ranking.objects.get().current
 
 
-def test_a_researcher_reads_all_with_what_was_answered_and_by_which_version(researcher, alice, done):
+def test_a_researcher_reads_all_with_what_was_answered_and_by_which_version(
+    researcher, alice, done
+):
     [found] = researcher.get("rankings").json()["results"]
     order = Assignment.objects.get(labeler=alice).order
 
@@ -150,13 +162,23 @@ def test_a_judge_has_one_pseudonym_in_a_project(researcher, labeler, project, do
 
 
 def test_rankings_are_chosen_by_what_they_are_about(researcher, project, bob, done):
-    task = make_task(project, prompt=make_prompt(project, use_case="chat", language="fi", split="test"))
+    task = make_task(
+        project, prompt=make_prompt(project, use_case="chat", language="fi", split="test")
+    )
     other = make_ranking(task, bob)
     version = task.candidates.first().model_version_id
-    asked = [{"task": task.pk}, {"prompt": task.prompt_id}, {"use_case": "chat"}, {"language": "fi"}, {"split": "test"}]
+    asked = [
+        {"task": task.pk},
+        {"prompt": task.prompt_id},
+        {"use_case": "chat"},
+        {"language": "fi"},
+        {"split": "test"},
+    ]
     asked += [{"model_version": version}, {"since": other.created_at.isoformat()}]
     for one in asked:
-        assert [found["id"] for found in researcher.get("rankings", **one).json()["results"]] == [other.pk], one
+        assert [found["id"] for found in researcher.get("rankings", **one).json()["results"]] == [
+            other.pk
+        ], one
 
 
 def test_rankings_take_the_same_queries_for_one_and_for_many(

@@ -89,7 +89,9 @@ def test_tasks_are_chosen_by_what_they_are(admin, project, task):
     other = make_task(project, prompt=make_prompt(project), priority=-1)
     RankingTask.objects.filter(pk=other.pk).update(free_places=0)
     for asked in ({"prompt": other.prompt_id}, {"job": other.job_id}, {"free": "false"}):
-        assert [one["id"] for one in admin.get("tasks", **asked).json()["results"]] == [other.pk], asked
+        assert [one["id"] for one in admin.get("tasks", **asked).json()["results"]] == [other.pk], (
+            asked
+        )
 
 
 def test_a_researcher_reads_tasks_and_decides_nothing(hands_of, project, task):
@@ -101,6 +103,8 @@ def test_a_researcher_reads_tasks_and_decides_nothing(hands_of, project, task):
 
 
 def test_what_is_decided_twice_is_decided_once(admin, skipped):
-    assert [admin.post(f"tasks/{skipped.pk}/put-back", key="one").status_code for _ in range(2)] == [200, 200]
+    assert [
+        admin.post(f"tasks/{skipped.pk}/put-back", key="one").status_code for _ in range(2)
+    ] == [200, 200]
     assert set_aside.skips(RankingTask.objects.get()).count() == 0
     assert Assignment.objects.get().state == "skipped"

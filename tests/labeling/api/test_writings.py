@@ -25,7 +25,9 @@ def taken(labeler, wish):
 
 @pytest.fixture
 def handed_in(labeler, taken):
-    response = labeler.post(f"writings/{taken['id']}/submit", {"text": "Because of Rayleigh.", "seconds": 40})
+    response = labeler.post(
+        f"writings/{taken['id']}/submit", {"text": "Because of Rayleigh.", "seconds": 40}
+    )
     assert response.status_code == 200, response.content
     return response.json()
 
@@ -37,12 +39,18 @@ def lead(hands_of, project):
 
 def test_a_demonstration_from_the_wish_to_the_dataset(lead, admin, handed_in, wish):
     [waiting] = lead.get("reviews").json()["results"]
-    accepted = lead.post(f"writings/{waiting['id']}/accept", {"text": "Because of Rayleigh scattering."})
+    accepted = lead.post(
+        f"writings/{waiting['id']}/accept", {"text": "Because of Rayleigh scattering."}
+    )
 
     assert (waiting["text"], waiting["writer"]) == ("Because of Rayleigh.", "Alice")
     assert accepted.json()["state"] == "accepted"
     made = Demonstration.objects.get()
-    assert (made.prompt, made.labeler.name, made.text) == (wish.prompt, "Alice", "Because of Rayleigh scattering.")
+    assert (made.prompt, made.labeler.name, made.text) == (
+        wish.prompt,
+        "Alice",
+        "Because of Rayleigh scattering.",
+    )
     [read] = admin.get("demonstrations").json()["results"]
     assert (read["prompt"], read["text"]) == (wish.prompt_id, made.text)
     assert "alice" not in read["writer"].lower()
@@ -54,7 +62,11 @@ def test_a_prompt_from_the_wish_to_the_project(labeler, lead, admin):
     labeler.post(f"writings/{taken['id']}/submit", {"text": "Why do owls see at night?"})
     lead.post(f"writings/{taken['id']}/accept")
 
-    assert (taken["kind"], taken["brief"], taken["messages"]) == ("prompt", "Something about birds", None)
+    assert (taken["kind"], taken["brief"], taken["messages"]) == (
+        "prompt",
+        "Something about birds",
+        None,
+    )
     assert Prompt.objects.get().last_turn == "Why do owls see at night?"
 
 
@@ -104,7 +116,11 @@ def test_a_returned_text_comes_back_with_what_is_to_be_better(labeler, lead, han
     lead.post(f"writings/{handed_in['id']}/return", {"comment": "Longer, please."})
     again = labeler.post("writings/take").json()
 
-    assert (again["id"], again["state"], again["comment"]) == (handed_in["id"], "writing", "Longer, please.")
+    assert (again["id"], again["state"], again["comment"]) == (
+        handed_in["id"],
+        "writing",
+        "Longer, please.",
+    )
 
 
 def test_a_rejected_text_leaves_the_wish_open(hands_of, bob, lead, handed_in):
@@ -143,7 +159,11 @@ def test_texts_are_listed_in_as_many_queries_whatever_their_number(
     labeler, lead, admin, alice, project, handed_in, django_assert_num_queries
 ):
     def look():
-        for hands, path in ((labeler, "writings/mine"), (lead, "reviews"), (admin, "demonstrations")):
+        for hands, path in (
+            (labeler, "writings/mine"),
+            (lead, "reviews"),
+            (admin, "demonstrations"),
+        ):
             hands.get(path)
             with django_assert_num_queries(4):
                 hands.get(path)
@@ -153,5 +173,7 @@ def test_texts_are_listed_in_as_many_queries_whatever_their_number(
     for _ in range(3):
         prompt = make_prompt(project)
         Demonstration.objects.create(prompt=prompt, labeler=alice, text="so")
-        Writing.objects.create(project=project, kind="demonstration", prompt=prompt, labeler=alice, state="submitted")
+        Writing.objects.create(
+            project=project, kind="demonstration", prompt=prompt, labeler=alice, state="submitted"
+        )
     look()

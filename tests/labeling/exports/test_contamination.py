@@ -18,7 +18,9 @@ def ranked(project, alice):
     """Four ranked tasks: two held out; of the training ones, one is like a held-out one but for its end."""
 
     def rank(text, split):
-        return make_ranking(make_task(project, prompt=make_prompt(project, text, split=split)), alice)
+        return make_ranking(
+            make_task(project, prompt=make_prompt(project, text, split=split)), alice
+        )
 
     return [
         rank(ASKED + ".", "test"),
@@ -37,7 +39,9 @@ def test_they_are_left_out_and_counted_and_none_of_their_rankings_is_held(projec
 
     assert said(frozen) == {ASKED + ".", OTHER, "Hi"}
     assert frozen.counts["near_held_out"] == 1
-    assert ranked[1].pk not in DatasetRanking.objects.filter(dataset=frozen).values_list("ranking", flat=True)
+    assert ranked[1].pk not in DatasetRanking.objects.filter(dataset=frozen).values_list(
+        "ranking", flat=True
+    )
 
 
 def test_the_dataset_is_the_one_that_never_had_them(project, ranked):
@@ -64,4 +68,7 @@ def test_the_same_goes_for_other_kinds(project, ranked, kind):
 def test_the_page_tells(project, ranked, client_for, carol):
     frozen = freeze.freeze_now(None, project)
 
-    assert "Left out, near the held-out" in client_for(carol).get(f"/p/demo/datasets/{frozen.pk}/").content.decode()
+    assert (
+        "Left out, near the held-out"
+        in client_for(carol).get(f"/p/demo/datasets/{frozen.pk}/").content.decode()
+    )

@@ -20,7 +20,15 @@ from labeling.views import downloads
 from modelops import datasets, jobs
 from modelops.models import Dataset, Job
 from people.models import AuditEvent
-from tests.factories import make_job, make_model, make_person, make_project, make_prompt, make_ranking, make_task
+from tests.factories import (
+    make_job,
+    make_model,
+    make_person,
+    make_project,
+    make_prompt,
+    make_ranking,
+    make_task,
+)
 from workers import dataset_jobs
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +38,9 @@ pytestmark = pytest.mark.django_db
 def dataset(project, alice) -> Dataset:
     """Two tasks: six pairs in the training split, five (a tie) in the test split."""
     make_ranking(make_task(project, prompt=make_prompt(project, "Eins, 二?")), alice)
-    make_ranking(make_task(project, prompt=make_prompt(project, split="test")), alice, ranks=[1, 2, 2, 3])
+    make_ranking(
+        make_task(project, prompt=make_prompt(project, split="test")), alice, ranks=[1, 2, 2, 3]
+    )
     return freeze.freeze_now(None, project, note="round 1", licence="cc-by-4.0")
 
 
@@ -61,12 +71,18 @@ def work(job: Job) -> None:
         dataset_jobs.run(claimed)
 
 
-@pytest.mark.parametrize(("ending", "loader"), [("jsonl", "json"), ("parquet", "parquet"), ("jsonl.gz", "json")])
+@pytest.mark.parametrize(
+    ("ending", "loader"), [("jsonl", "json"), ("parquet", "parquet"), ("jsonl.gz", "json")]
+)
 @pytest.mark.parametrize(("split", "pairs"), [("", 11), ("train", 6), ("test", 5)])
 def test_pairs_load_with_datasets(researcher, dataset, tmp_path, ending, loader, split, pairs):
     file = tmp_path / f"pairs.{ending}"
-    file.write_bytes(content(download(researcher, dataset, f"format=conversational.{ending}&split={split}")))
-    rows = load_dataset(loader, data_files=str(file), split="train", cache_dir=str(tmp_path / "cache"))
+    file.write_bytes(
+        content(download(researcher, dataset, f"format=conversational.{ending}&split={split}"))
+    )
+    rows = load_dataset(
+        loader, data_files=str(file), split="train", cache_dir=str(tmp_path / "cache")
+    )
 
     assert len(rows) == pairs
     assert set(rows.column_names) == {"prompt", "chosen", "rejected"}
@@ -87,17 +103,24 @@ def test_the_frozen_rows_are_what_the_id_is_made_of(researcher, dataset):
     ("query", "name"),
     [
         ("format=trl&split=test", "trl-test.jsonl"),
-        ("format=listwise.parquet&judged=consensus&metadata=1", "listwise-consensus-metadata.parquet"),
+        (
+            "format=listwise.parquet&judged=consensus&metadata=1",
+            "listwise-consensus-metadata.parquet",
+        ),
         ("format=rows&pairs=best", "rows.jsonl"),
     ],
 )
-def test_a_file_is_named_after_project_dataset_and_what_was_chosen(researcher, dataset, query, name):
+def test_a_file_is_named_after_project_dataset_and_what_was_chosen(
+    researcher, dataset, query, name
+):
     named = download(researcher, dataset, query)["Content-Disposition"]
 
     assert named == f'attachment; filename="demo-{dataset.short}-{name}"'
 
 
-@pytest.mark.parametrize("query", ["format=xml", "format=trl.csv", "format=trl&split=some", "format=trl&pairs=some"])
+@pytest.mark.parametrize(
+    "query", ["format=xml", "format=trl.csv", "format=trl&split=some", "format=trl&pairs=some"]
+)
 def test_what_is_not_offered_is_not_found(researcher, dataset, query):
     assert download(researcher, dataset, query).status_code == 404
 
@@ -118,13 +141,18 @@ def test_a_broken_download_goes_on_where_it_was(researcher, dataset):
     etag, text = whole["ETag"], content(whole)
     part = download(researcher, dataset, "format=trl", **{"Range": "bytes=100-", "If-Range": etag})
 
-    assert (part.status_code, part["Content-Range"]) == (206, f"bytes 100-{len(text) - 1}/{len(text)}")
+    assert (part.status_code, part["Content-Range"]) == (
+        206,
+        f"bytes 100-{len(text) - 1}/{len(text)}",
+    )
     assert text[:100] + content(part) == text
     assert whole["Content-Length"] == str(len(text))
 
 
 def test_a_range_of_another_file_is_answered_with_the_whole(researcher, dataset):
-    again = download(researcher, dataset, "format=trl", **{"Range": "bytes=100-", "If-Range": '"another"'})
+    again = download(
+        researcher, dataset, "format=trl", **{"Range": "bytes=100-", "If-Range": '"another"'}
+    )
 
     assert again.status_code == 200
 
@@ -141,9 +169,13 @@ def test_a_file_is_not_packed_again_on_the_way(researcher, dataset):
     assert content(response).startswith(b'{"prompt":')
 
 
-def test_two_downloads_are_the_same_bytes_whatever_happened_between(researcher, dataset, project, alice, bob, carol):
+def test_two_downloads_are_the_same_bytes_whatever_happened_between(
+    researcher, dataset, project, alice, bob, carol
+):
     queries = [
-        f"format={name}.{file}&metadata=1" for name, one in render.offered(dataset).items() for file in one.files
+        f"format={name}.{file}&metadata=1"
+        for name, one in render.offered(dataset).items()
+        for file in one.files
     ]
     before = {query: content(download(researcher, dataset, query)) for query in queries}
 
@@ -180,7 +212,9 @@ def test_the_card_tells_where_the_rows_come_from(researcher, dataset):
     packed = zipfile.ZipFile(io.BytesIO(content(download(researcher, dataset, "format=folder"))))
     card = packed.read("README.md").decode()
 
-    assert card.startswith('---\nlicense: "cc-by-4.0"\nconfigs:\n- config_name: examples\n  default: true\n')
+    assert card.startswith(
+        '---\nlicense: "cc-by-4.0"\nconfigs:\n- config_name: examples\n  default: true\n'
+    )
     assert "round 1" in card
     assert dataset.digest in card
     assert "| pairs | 11 |" in card
@@ -200,7 +234,9 @@ def test_the_cards_plots_lie_beside_it(researcher, dataset):
 # Large ones
 
 
-def test_a_large_file_is_made_by_a_job_that_is_asked_for(large, researcher, dataset, client_for, carol):
+def test_a_large_file_is_made_by_a_job_that_is_asked_for(
+    large, researcher, dataset, client_for, carol
+):
     address = f"/p/demo/datasets/{dataset.pk}/download?format=trl"
     assert researcher.get(address).status_code == 409
 
@@ -211,7 +247,10 @@ def test_a_large_file_is_made_by_a_job_that_is_asked_for(large, researcher, data
 
     work(job)
     assert len(content(researcher.get(address)).splitlines()) == 11
-    assert client_for(carol).get(f"/p/demo/jobs/{job.pk}/").context["job"].result["query"] == "format=trl.jsonl"
+    assert (
+        client_for(carol).get(f"/p/demo/jobs/{job.pk}/").context["job"].result["query"]
+        == "format=trl.jsonl"
+    )
 
 
 def test_who_waits_with_htmx_is_led_to_the_file(large, researcher, dataset):
@@ -258,19 +297,30 @@ def test_the_page_says_how_much_there_is_how_to_load_it_and_what_is_lost(researc
     assert "8.3\u00a0% of the pairs of answers are tied" in text
 
 
-def test_the_list_takes_a_constant_number_of_queries(researcher, project, dataset, django_assert_max_num_queries):
+def test_the_list_takes_a_constant_number_of_queries(
+    researcher, project, dataset, django_assert_max_num_queries
+):
     for number in range(30):
         Dataset.objects.create(
-            project=project, kind="judgments", digest=f"{number:064}", folder="x", counts=dataset.counts
+            project=project,
+            kind="judgments",
+            digest=f"{number:064}",
+            folder="x",
+            counts=dataset.counts,
         )
     with django_assert_max_num_queries(7):
         researcher.get("/p/demo/datasets/")
 
 
-def test_only_an_admin_takes_the_key_of_the_labelers_and_it_is_recorded(client_for, carol, dataset, alice):
+def test_only_an_admin_takes_the_key_of_the_labelers_and_it_is_recorded(
+    client_for, carol, dataset, alice
+):
     response = client_for(carol).post(f"/p/demo/datasets/{dataset.pk}/labelers")
 
-    assert response.content.decode().splitlines() == ["labeler,name,e-mail", f"0,{alice.name},{alice.email}"]
+    assert response.content.decode().splitlines() == [
+        "labeler,name,e-mail",
+        f"0,{alice.name},{alice.email}",
+    ]
     assert AuditEvent.objects.get(verb="export labeler key").actor == carol
 
 
@@ -280,7 +330,10 @@ def test_a_sampling_jobs_answers_come_one_a_line(client_for, carol, project):
     found = content(client_for(carol).get(f"/p/demo/jobs/{job.pk}/answers.jsonl"))
     lines = [json.loads(line) for line in found.splitlines()]
 
-    assert [(line["slot"], line["text"], line["model"]) for line in lines] == [(0, "a", "writer"), (1, "b", "writer")]
+    assert [(line["slot"], line["text"], line["model"]) for line in lines] == [
+        (0, "a", "writer"),
+        (1, "b", "writer"),
+    ]
     assert lines[0]["prompt_id"] == task.prompt.digest
     told = {"prompt_id", "messages", "split", "slot", "text", "model", "finish_reason", "tokens"}
     told |= {"duplicate", "truncated"}
@@ -303,7 +356,9 @@ def test_the_files_ending_says_what_is_written(dataset, tmp_path, capsys):
     call_command("export", dataset.short, format="trl", output=tmp_path / "a.parquet")
 
     lines = gzip.decompress((tmp_path / "a.jsonl.gz").read_bytes()).splitlines()
-    assert [json.loads(line) for line in lines] == parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    assert [json.loads(line) for line in lines] == parquet.read_table(
+        tmp_path / "a.parquet"
+    ).to_pylist()
     assert "says nothing" in capsys.readouterr().err
 
 
@@ -316,7 +371,11 @@ def test_a_freeze_command_takes_what_the_page_takes(project, dataset, alice, cap
     call_command("freeze", "--project", "demo", "--no-ties", "--licence", "mit")
     one = Dataset.objects.get(digest=capsys.readouterr().out.strip())
 
-    assert (one.counts["rows"], one.licence, one.query) == (1, "mit", {"ties": False, "licence": "mit"})
+    assert (one.counts["rows"], one.licence, one.query) == (
+        1,
+        "mit",
+        {"ties": False, "licence": "mit"},
+    )
     with pytest.raises(CommandError, match="Nothing matches what was chosen"):
         call_command("freeze", "--project", "demo", "--without", alice.email)
 

@@ -13,7 +13,14 @@ from labeling.exports import dataset_card, formats
 from labeling.exports.examples import View
 from modelops import recipes, rows
 
-KIND = {"labeler": "labeler", "kind": "labeler", "outcome": "ranked", "strength": None, "seconds": 2.5, "weight": 1.0}
+KIND = {
+    "labeler": "labeler",
+    "kind": "labeler",
+    "outcome": "ranked",
+    "strength": None,
+    "seconds": 2.5,
+    "weight": 1.0,
+}
 FLAT = [[], ["hallucination"], []]
 
 
@@ -24,10 +31,19 @@ def judgment(labeler, ranks, **fields):
 
 def row(*judgments, texts=("good", "=fair", "bad"), messages=None, **fields):
     answers = [
-        {"id": n, "text": text, "model": f"m{n}", "finish_reason": "", "tokens": None} for n, text in enumerate(texts)
+        {"id": n, "text": text, "model": f"m{n}", "finish_reason": "", "tokens": None}
+        for n, text in enumerate(texts)
     ]
-    asked = {"prompt_id": "p", "messages": messages or [{"role": "user", "content": "Say 你"}], "split": "train"}
-    return asked | {"use_case": "", "language": "en", "answers": answers, "judgments": list(judgments)} | fields
+    asked = {
+        "prompt_id": "p",
+        "messages": messages or [{"role": "user", "content": "Say 你"}],
+        "split": "train",
+    }
+    return (
+        asked
+        | {"use_case": "", "language": "en", "answers": answers, "judgments": list(judgments)}
+        | fields
+    )
 
 
 TWO = row(judgment(0, [1, 2, 2]), judgment(1, [1, 2, 3]))
@@ -38,12 +54,18 @@ def made(tmp_path):
     """The examples of these rows in a format, as they stand in the file."""
 
     def of(format, *frozen, file="jsonl", **view):
-        (tmp_path / "rows.jsonl").write_text("".join(rows.canonical(one) + "\n" for one in frozen), encoding="utf-8")
+        (tmp_path / "rows.jsonl").write_text(
+            "".join(rows.canonical(one) + "\n" for one in frozen), encoding="utf-8"
+        )
         out = io.BytesIO()
         formats.FILES[file](formats.examples(tmp_path, format, "", View(**view), "d" * 64), out)
         if file == "parquet":
             return parquet.read_table(pa.BufferReader(out.getvalue())).to_pylist()
-        return [json.loads(line) for line in out.getvalue().splitlines()] if file == "jsonl" else out.getvalue()
+        return (
+            [json.loads(line) for line in out.getvalue().splitlines()]
+            if file == "jsonl"
+            else out.getvalue()
+        )
 
     return of
 
@@ -52,7 +74,11 @@ def test_every_format_and_file_is_a_setting_of_the_job_and_has_a_type():
     choices = recipes.RenderRecipe.__dataclass_fields__
 
     assert set(choices["format"].metadata["choices"]) == set(formats.FORMATS)
-    assert set(choices["file"].metadata["choices"]) == set(formats.CONTENT_TYPES) == {*formats.FILES, "zip"}
+    assert (
+        set(choices["file"].metadata["choices"])
+        == set(formats.CONTENT_TYPES)
+        == {*formats.FILES, "zip"}
+    )
 
 
 def test_plain_pairs_are_texts(made):
@@ -70,7 +96,10 @@ def test_implicit_pairs_hold_the_whole_conversation(made):
 
 
 def test_hh_rlhf_is_a_transcript_whose_sides_share_the_prompt(made):
-    asked = [{"role": role, "content": text} for role, text in (("user", "a"), ("assistant", "b"), ("user", "c"))]
+    asked = [
+        {"role": role, "content": text}
+        for role, text in (("user", "a"), ("assistant", "b"), ("user", "c"))
+    ]
     (one,) = made("hh-rlhf", row(judgment(0, [1, 2]), texts=("yes", ""), messages=asked))
 
     assert one == {
@@ -84,7 +113,10 @@ def test_the_best_against_the_rest_leaves_the_rest_apart(made):
 
 
 def test_unpaired_answers_are_the_first_and_the_last(made):
-    found = made("unpaired", row(judgment(0, [1, 2, 3]), judgment(1, [1, 1, 1]), judgment(2, [], outcome="all_bad")))
+    found = made(
+        "unpaired",
+        row(judgment(0, [1, 2, 3]), judgment(1, [1, 1, 1]), judgment(2, [], outcome="all_bad")),
+    )
 
     assert [(one["completion"][0]["content"], one["label"]) for one in found] == [
         ("good", True), ("bad", False), ("good", False), ("=fair", False), ("bad", False),
@@ -92,7 +124,9 @@ def test_unpaired_answers_are_the_first_and_the_last(made):
 
 
 def test_the_consensus_is_one_judgment_with_its_weight(made):
-    assert [(one["ranks"], one["weight"]) for one in made("listwise", TWO, judged="consensus")] == [([1, 2, 3], 2.0)]
+    assert [(one["ranks"], one["weight"]) for one in made("listwise", TWO, judged="consensus")] == [
+        ([1, 2, 3], 2.0)
+    ]
     assert [one["weight"] for one in made("conversational", TWO, judged="consensus")] == [2.0] * 3
 
 
@@ -126,7 +160,10 @@ def test_a_consensus_of_judgments_that_weigh_nothing_is_none(made):
 def test_ties_stay_in_whole_rankings(made):
     found = made("listwise", row(judgment(0, [1, 1, 2]), judgment(1, [], outcome="cannot_judge")))
 
-    assert [(one["ranks"], one["outcome"]) for one in found] == [([1, 1, 2], "ranked"), ([], "cannot_judge")]
+    assert [(one["ranks"], one["outcome"]) for one in found] == [
+        ([1, 1, 2], "ranked"),
+        ([], "cannot_judge"),
+    ]
     assert found[0]["completions"] == ["good", "=fair", "bad"]
 
 
@@ -157,9 +194,14 @@ def test_a_demonstration_is_a_completion(made):
 
 
 def test_cells_that_look_like_formulas_are_escaped(made):
-    table = list(csv.DictReader(io.StringIO(made("csv", row(judgment(0, [2, 1, 2])), file="csv").decode())))
+    table = list(
+        csv.DictReader(io.StringIO(made("csv", row(judgment(0, [2, 1, 2])), file="csv").decode()))
+    )
 
-    assert [(line["chosen"], line["rejected"]) for line in table] == [("'=fair", "good"), ("'=fair", "bad")]
+    assert [(line["chosen"], line["rejected"]) for line in table] == [
+        ("'=fair", "good"),
+        ("'=fair", "bad"),
+    ]
 
 
 def test_metadata_says_who_what_and_how_sure(made):
@@ -168,11 +210,22 @@ def test_metadata_says_who_what_and_how_sure(made):
     assert {name: one[name] for name in ("labeler", "chosen_model", "rejected_model", "rejected_rank")} == {
         "labeler": 0, "chosen_model": "m0", "rejected_model": "m1", "rejected_rank": 2
     }  # fmt: skip
-    assert (one["rejected_flags"], one["chosen_rating"], one["agreement"]) == (["hallucination"], 7, 1.0)
-    assert (one["dataset"], one["prompt_id"], one["split"], one["seconds"]) == ("d" * 64, "p", "train", 2.5)
+    assert (one["rejected_flags"], one["chosen_rating"], one["agreement"]) == (
+        ["hallucination"],
+        7,
+        1.0,
+    )
+    assert (one["dataset"], one["prompt_id"], one["split"], one["seconds"]) == (
+        "d" * 64,
+        "p",
+        "train",
+        2.5,
+    )
 
 
-@pytest.mark.parametrize("format", [name for name, one in formats.FORMATS.items() if "parquet" in one.files])
+@pytest.mark.parametrize(
+    "format", [name for name, one in formats.FORMATS.items() if "parquet" in one.files]
+)
 def test_parquet_holds_what_the_lines_hold(made, format):
     """Also where the first rows leave empty what a later one has: the columns are typed by their names."""
     monkey = [row(judgment(0, [1, 2, 2], ratings=[None] * 3, flags=[[]] * 3))] * 3

@@ -15,7 +15,13 @@ from people.models import AuditEvent
 from tests.factories import make_model, make_person, make_prompt, make_ranking, make_task
 
 pytestmark = pytest.mark.django_db
-FORM = {"kind": "judgments", "purpose": "training", "answers": "written", "agreement": "0", "ties": "on"}
+FORM = {
+    "kind": "judgments",
+    "purpose": "training",
+    "answers": "written",
+    "agreement": "0",
+    "ties": "on",
+}
 
 
 @pytest.fixture
@@ -26,7 +32,9 @@ def judged(project, alice, bob):
         make_ranking(task, alice)
         make_ranking(task, bob, ranks=ranks)
     tied = make_task(
-        project, prompt=make_prompt(project, use_case="chat", language="de"), model=make_model(project, "tied")
+        project,
+        prompt=make_prompt(project, use_case="chat", language="de"),
+        model=make_model(project, "tied"),
     )
     make_ranking(tied, alice, ranks=[1, 1, 2, 3])
     return agreed, disputed, tied
@@ -60,7 +68,9 @@ def test_days_are_the_projects(project, judged):
     """At half past eleven in the evening in UTC, it is the next day in Tokyo."""
     project.zone = "Asia/Tokyo"
     project.save()
-    Ranking.objects.filter(task=judged[0]).update(created_at=datetime(2026, 3, 1, 23, 30, tzinfo=UTC))
+    Ranking.objects.filter(task=judged[0]).update(
+        created_at=datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
+    )
 
     assert counts(project, since="2026-03-02", until="2026-03-02") == (1, 2)
     with pytest.raises(JobFailed, match="Nothing matches what was chosen"):
@@ -89,11 +99,16 @@ def test_where_nothing_is_ranked_that_is_said(project):
 
 
 def test_the_same_judgments_chosen_otherwise_are_the_same_dataset(project, judged):
-    assert freeze.freeze_now(None, project) == freeze.freeze_now(None, project, purpose="training", since="2020-01-01")
+    assert freeze.freeze_now(None, project) == freeze.freeze_now(
+        None, project, purpose="training", since="2020-01-01"
+    )
 
 
 def test_the_query_is_kept_with_the_dataset(project, judged):
-    assert freeze.freeze_now(None, project, language="de", note="n").query == {"language": "de", "note": "n"}
+    assert freeze.freeze_now(None, project, language="de", note="n").query == {
+        "language": "de",
+        "note": "n",
+    }
 
 
 def test_a_dataset_keeps_its_figures(project, judged):
@@ -111,7 +126,11 @@ def test_prompts_and_texts_are_frozen_too(project, judged, alice):
 
     assert (prompts.kind, prompts.counts["rows"]) == ("prompts", 3)
     (row,) = rows.read(datasets.path(texts))
-    assert row == {"prompt_id": prompt.digest, "split": "train", "text": f"{prompt.last_turn}\n\nAn answer."}
+    assert row == {
+        "prompt_id": prompt.digest,
+        "split": "train",
+        "text": f"{prompt.last_turn}\n\nAn answer.",
+    }
 
 
 # The page
@@ -134,7 +153,13 @@ def test_a_form_sent_twice_freezes_once(client_for, carol, project, judged):
 
 
 def test_what_is_filled_in_is_what_the_job_is_told(client_for, carol, project, judged, bob):
-    form = FORM | {"since": "2026-01-02", "models": ["tied"], "without": [bob.pk], "language": "de", "ties": ""}
+    form = FORM | {
+        "since": "2026-01-02",
+        "models": ["tied"],
+        "without": [bob.pk],
+        "language": "de",
+        "ties": "",
+    }
     client_for(carol).post("/p/demo/datasets/freeze/", form)
 
     told = Job.objects.get(kind="freeze").recipe
@@ -157,7 +182,9 @@ def test_the_preview_shows_what_would_come_of_it(client_for, carol, project, jud
 
 
 def test_the_preview_without_javascript_starts_nothing(client_for, carol, project, judged):
-    page = client_for(carol).post("/p/demo/datasets/freeze/", FORM | {"look": "1", "language": "de"})
+    page = client_for(carol).post(
+        "/p/demo/datasets/freeze/", FORM | {"look": "1", "language": "de"}
+    )
 
     assert page.context["preview"].rows == 1
     assert not Job.objects.filter(kind="freeze").exists()
@@ -170,7 +197,12 @@ def test_the_preview_says_what_agreement_leaves_out(client_for, carol, project, 
 
 
 def test_a_preview_of_a_mistake_changes_nothing(client_for, carol, project, judged):
-    assert client_for(carol).get("/p/demo/datasets/freeze/preview", FORM | {"since": "soon"}).status_code == 204
+    assert (
+        client_for(carol)
+        .get("/p/demo/datasets/freeze/preview", FORM | {"since": "soon"})
+        .status_code
+        == 204
+    )
 
 
 @pytest.mark.parametrize("kind", Dataset.Kind.values)
@@ -186,7 +218,11 @@ def test_the_page_takes_a_constant_number_of_queries(
 
 
 def test_a_researcher_learns_no_labelers_name(client_for, project, judged, alice):
-    text = client_for(make_person(project, "researcher")).get("/p/demo/datasets/freeze/").content.decode()
+    text = (
+        client_for(make_person(project, "researcher"))
+        .get("/p/demo/datasets/freeze/")
+        .content.decode()
+    )
 
     assert "What would be frozen" in text
     assert alice.name not in text
@@ -202,7 +238,9 @@ def shown(project):
 
     def compare(**chosen):
         recipe = recipes.read("freeze", {"kind": "judgments"} | chosen)
-        return forms.preview(project, recipe, names=True), freeze.freeze_now(None, project, **chosen).counts
+        return forms.preview(project, recipe, names=True), freeze.freeze_now(
+            None, project, **chosen
+        ).counts
 
     return compare
 
@@ -235,7 +273,9 @@ def test_the_order_of_an_import_changes_no_figure_of_the_preview(shown, ordered,
     assert (counts["pairs"], counts["ties"], preview.sampled) == (180, 0.5, False)
 
 
-def test_beyond_what_is_counted_tasks_are_drawn_at_random(shown, ordered, monkeypatch, client_for, carol):
+def test_beyond_what_is_counted_tasks_are_drawn_at_random(
+    shown, ordered, monkeypatch, client_for, carol
+):
     """The newest 30 of 60 tasks have no tie: of 30 drawn ones about half have, and the page says that they are drawn."""
     monkeypatch.setattr(forms, "EXACT", 10)
     monkeypatch.setattr(forms, "SAMPLE", 30)
@@ -285,12 +325,19 @@ def test_the_preview_of_texts_counts_each_answer(project, alice, shown):
 # The same rows, frozen again
 
 
-def test_the_same_rows_take_another_licence_and_note_and_stay_the_same_dataset(project, judged, carol, client_for):
+def test_the_same_rows_take_another_licence_and_note_and_stay_the_same_dataset(
+    project, judged, carol, client_for
+):
     first = freeze.freeze_now(carol, project, note="round 1", licence="mit")
     again = freeze.freeze_now(carol, project, note="round one", licence="cc-by-4.0")
     job = Job.objects.filter(kind="freeze").order_by("-pk").first()
 
-    assert (again.pk, again.digest, again.note, again.licence) == (first.pk, first.digest, "round one", "cc-by-4.0")
+    assert (again.pk, again.digest, again.note, again.licence) == (
+        first.pk,
+        first.digest,
+        "round one",
+        "cc-by-4.0",
+    )
     assert job.result | {"same": True, "changed": ["note", "licence"]} == job.result
     [event] = AuditEvent.objects.filter(verb="relabel dataset")
     assert (event.actor, event.data["licence"]) == (carol, {"from": "mit", "to": "cc-by-4.0"})

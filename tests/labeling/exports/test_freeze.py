@@ -11,7 +11,15 @@ from pyarrow import parquet
 from labeling.exports import dataset_card, selection
 from labeling.exports import freeze as export
 from labeling.exports.external_sort import Sorter
-from labeling.models import Candidate, DatasetLabeler, DatasetRanking, Prompt, RankedCandidate, Ranking, RankingTask
+from labeling.models import (
+    Candidate,
+    DatasetLabeler,
+    DatasetRanking,
+    Prompt,
+    RankedCandidate,
+    Ranking,
+    RankingTask,
+)
 from modelops import datasets, jobs, recipes, rows
 from modelops.models import Dataset, ModelVersion
 from people.models import User
@@ -32,7 +40,9 @@ def judged_project(shuffle: random.Random):
     project = make_project()
     version = ModelVersion.objects.create(project=project, kind="policy", name="writer")
     job = jobs.request(None, project, "sample", {}, model_version=version)
-    people = [User.objects.create_user(f"{n}@example.org", uuid=uuid.UUID(int=n * 10**37)) for n in (1, 2)]
+    people = [
+        User.objects.create_user(f"{n}@example.org", uuid=uuid.UUID(int=n * 10**37)) for n in (1, 2)
+    ]
     for number in shuffle.sample(range(12), 12):
         prompt = Prompt.objects.create(
             project=project,
@@ -45,21 +55,38 @@ def judged_project(shuffle: random.Random):
         slots = shuffle.sample(range(3), 3)
         answers = {
             slot: Candidate.objects.create(
-                prompt=prompt, job=job, slot=slot, text=f"answer {slot % 2}", model_version=version, seed=slot, tokens=2
+                prompt=prompt,
+                job=job,
+                slot=slot,
+                text=f"answer {slot % 2}",
+                model_version=version,
+                seed=slot,
+                tokens=2,
             )
             for slot in slots
         }
         task.candidates.set(answers.values())
         for person in shuffle.sample(people, 2):
-            judge(task, person, answers, ranks=[1 + (slot * (person.uuid.int // 10**37)) % 3 for slot in range(3)])
+            judge(
+                task,
+                person,
+                answers,
+                ranks=[1 + (slot * (person.uuid.int // 10**37)) % 3 for slot in range(3)],
+            )
     return project
 
 
 def judge(task, person, answers, ranks, **fields):
-    ranking = Ranking.objects.create(task=task, labeler=person, judge=person.uuid, seconds=12.04, **fields)
+    ranking = Ranking.objects.create(
+        task=task, labeler=person, judge=person.uuid, seconds=12.04, **fields
+    )
     for slot, candidate in answers.items():
         RankedCandidate.objects.create(
-            ranking=ranking, candidate=candidate, shown=slot, rank=rows.dense(ranks)[slot], flags=["b", "a"]
+            ranking=ranking,
+            candidate=candidate,
+            shown=slot,
+            rank=rows.dense(ranks)[slot],
+            flags=["b", "a"],
         )
 
 
@@ -80,7 +107,15 @@ def test_a_row_is_listwise_and_tells_no_key_and_no_person():
     text = (datasets.path(freeze(project)) / "rows.jsonl").read_text()
     row = json.loads(text.splitlines()[0])
 
-    assert set(row) == {"prompt_id", "messages", "split", "use_case", "language", "answers", "judgments"}
+    assert set(row) == {
+        "prompt_id",
+        "messages",
+        "split",
+        "use_case",
+        "language",
+        "answers",
+        "judgments",
+    }
     assert [answer["id"] for answer in row["answers"]] == [0, 1, 2]
     assert [judgment["labeler"] for judgment in row["judgments"]] == [0, 1]
     assert all(len(judgment["ranks"]) == 3 for judgment in row["judgments"])
@@ -126,13 +161,18 @@ def test_the_numbers_of_labelers_are_kept_apart_from_the_rows():
 
     first = next(rows.read(datasets.path(dataset)))["judgments"]
     assert {one.number for one in key} == {0, 1}
-    assert first[0]["labeler"] == key.get(judge=min(User.objects.values_list("uuid", flat=True), key=str)).number
+    assert (
+        first[0]["labeler"]
+        == key.get(judge=min(User.objects.values_list("uuid", flat=True), key=str)).number
+    )
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_is_sorted_on_disk_is_what_python_sorts(seed, tmp_path):
     shuffle = random.Random(seed)
-    keys = ["".join(shuffle.choices("aä你😀\x00Z\uffee", k=shuffle.randint(0, 4))) for _ in range(300)]
+    keys = [
+        "".join(shuffle.choices("aä你😀\x00Z\uffee", k=shuffle.randint(0, 4))) for _ in range(300)
+    ]
     with Sorter(tmp_path) as sorter:
         for place, key in enumerate(keys):
             sorter.add(key, place)
@@ -215,7 +255,10 @@ def test_the_folder_for_download_says_which_chosen_answers_were_cut(tmp_path):
     dataset, lines = frozen_of_chosen(project, "demonstrations")
     with open(tmp_path / "folder.zip", "wb") as out:
         dataset_card.write_folder(dataset, out)
-    with zipfile.ZipFile(tmp_path / "folder.zip") as packed, packed.open("rows/train.parquet") as file:
+    with (
+        zipfile.ZipFile(tmp_path / "folder.zip") as packed,
+        packed.open("rows/train.parquet") as file,
+    ):
         found = parquet.read_table(file).to_pylist()
 
     assert sorted(map(rows.canonical, found)) == sorted(

@@ -18,7 +18,9 @@ LONG = (
 
 def bring(tmp_path, rows, project=None, **settings):
     file = tmp_path / "file.jsonl"
-    file.write_text("\n".join(json.dumps(row if isinstance(row, dict) else {"prompt": row}) for row in rows))
+    file.write_text(
+        "\n".join(json.dumps(row if isinstance(row, dict) else {"prompt": row}) for row in rows)
+    )
     return imports.import_file(None, project or make_project(), file, **settings)
 
 
@@ -85,7 +87,9 @@ def test_what_people_worked_on_is_never_left_out(tmp_path):
 
 def test_one_author_has_at_most_so_many_prompts(tmp_path):
     project = make_project()
-    rows = [{"prompt": f"Question {n}?", "author": "ann"} for n in range(5)] + [{"prompt": "Mine?", "author": "ben"}]
+    rows = [{"prompt": f"Question {n}?", "author": "ann"} for n in range(5)] + [
+        {"prompt": "Mine?", "author": "ben"}
+    ]
     first = bring(tmp_path, rows, project, per_author=3)
     second = bring(tmp_path, [{"prompt": "Another?", "author": "ann"}], project, per_author=3)
 
@@ -133,7 +137,11 @@ def test_answers_are_cleaned_where_that_is_asked_for_and_counted(tmp_path):
     ]
     assert list(Candidate.objects.order_by("slot").values_list("text", flat=True)) == cleaned
     assert found.cleaned == {"answers": 3}
-    assert [one["before"] for one in found.examples["answers"]] == ["", "", AS_WRITTEN[2]]  # a mask hides it here too
+    assert [one["before"] for one in found.examples["answers"]] == [
+        "",
+        "",
+        AS_WRITTEN[2],
+    ]  # a mask hides it here too
     assert [one["after"] for one in found.examples["answers"]] == cleaned[:3]
 
     again = bring(tmp_path, [row], project)  # the same row, however it is cleaned
@@ -177,13 +185,26 @@ def test_the_language_of_a_prompt_is_told_where_it_is_certain(tmp_path):
     ]
     bring(tmp_path, rows)
 
-    assert list(Prompt.objects.order_by("pk").values_list("language", flat=True)) == ["de", "", "fr"]
+    assert list(Prompt.objects.order_by("pk").values_list("language", flat=True)) == [
+        "de",
+        "",
+        "fr",
+    ]
 
 
 def test_prompts_outside_the_limits_of_length_are_left_out(tmp_path):
-    found = bring(tmp_path, ["Hi", "What is yeast, and what is it for?", LONG * 3], fewest_tokens=3, most_tokens=60)
+    found = bring(
+        tmp_path,
+        ["Hi", "What is yeast, and what is it for?", LONG * 3],
+        fewest_tokens=3,
+        most_tokens=60,
+    )
 
-    assert (found.prompts, found.cleaned["fewest_tokens"], found.cleaned["most_tokens"]) == (1, 1, 1)
+    assert (found.prompts, found.cleaned["fewest_tokens"], found.cleaned["most_tokens"]) == (
+        1,
+        1,
+        1,
+    )
     assert repair.tokens("four words, five tokens") == 5
 
 

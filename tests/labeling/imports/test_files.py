@@ -15,23 +15,44 @@ pytestmark = pytest.mark.django_db
 
 def load(tmp_path, lines, format="prompts", project=None):
     file = tmp_path / "file.jsonl"
-    file.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
-    job = jobs.request(None, project or make_project(), "import", {"format": format, "filename": "file.jsonl"})
+    file.write_text(
+        "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
+    )
+    job = jobs.request(
+        None, project or make_project(), "import", {"format": format, "filename": "file.jsonl"}
+    )
     return job, imports.run(job, file)
 
 
 def tree(replies, **message):
-    root = {"role": "prompter", "text": "Why is the sky blue?", "lang": "en", "replies": replies} | message
+    root = {
+        "role": "prompter",
+        "text": "Why is the sky blue?",
+        "lang": "en",
+        "replies": replies,
+    } | message
     return {"message_tree_id": "t1", "prompt": root}
 
 
 def reply(text, rank=None, replies=(), model=None):
-    return {"role": "assistant", "text": text, "rank": rank, "replies": list(replies), "model_name": model}
+    return {
+        "role": "assistant",
+        "text": text,
+        "rank": rank,
+        "replies": list(replies),
+        "model_name": model,
+    }
 
 
 def test_prompts_come_in_with_their_fields(tmp_path):
     lines = [
-        {"prompt": "Hello", "author": "ann", "use_case": "chat", "split": "test", "demonstration": "Good day."},
+        {
+            "prompt": "Hello",
+            "author": "ann",
+            "use_case": "chat",
+            "split": "test",
+            "demonstration": "Good day.",
+        },
         {
             "messages": [
                 {"role": "system", "content": "Be brief."},
@@ -54,7 +75,9 @@ def test_duplicates_are_counted_within_and_across_files(tmp_path):
     project = make_project()
     load(tmp_path, [{"prompt": "One"}], project=project)
 
-    _, result = load(tmp_path, [{"prompt": "One"}, {"prompt": "Two"}, {"prompt": " Two "}], project=project)
+    _, result = load(
+        tmp_path, [{"prompt": "One"}, {"prompt": "Two"}, {"prompt": " Two "}], project=project
+    )
 
     assert (result.prompts, result.duplicates, Prompt.objects.count()) == (1, 2, 2)
 
@@ -72,7 +95,10 @@ def test_duplicates_are_counted_within_and_across_files(tmp_path):
         ('{"messages": [{"role": "assistant", "content": "x"}]}', "user"),
         ('{"messages": [{"role": "boss", "content": "x"}]}', "role"),
         ('{"prompt": "x", "author": ["a"]}', "author"),
-        ('{"prompt": "x", "answers": [{"text": "a", "rank": "1"}, {"text": "b", "rank": 2}]}', "rank"),
+        (
+            '{"prompt": "x", "answers": [{"text": "a", "rank": "1"}, {"text": "b", "rank": 2}]}',
+            "rank",
+        ),
     ],
 )
 def test_a_bad_line_is_named_and_nothing_comes_in(tmp_path, line, reason):
@@ -86,7 +112,10 @@ def test_a_bad_line_is_named_and_nothing_comes_in(tmp_path, line, reason):
 
 
 def test_one_author_in_two_splits_is_an_error(tmp_path):
-    lines = [{"prompt": "a", "author": "x", "split": "train"}, {"prompt": "b", "author": "x", "split": "test"}]
+    lines = [
+        {"prompt": "a", "author": "x", "split": "train"},
+        {"prompt": "b", "author": "x", "split": "test"},
+    ]
     with pytest.raises(imports.BadFile, match="line 2"):
         load(tmp_path, lines)
 
@@ -180,12 +209,20 @@ def test_the_ranked_replies_of_a_tree_become_imported_rankings(tmp_path):
     }
     best = reply("Rayleigh scattering.", rank=0, replies=[follow_up], model="model-a")
     _, result = load(
-        tmp_path, [tree([reply("Paint.", rank=2), best, reply("unranked"), reply("Sea.", rank=2)])], "open-assistant"
+        tmp_path,
+        [tree([reply("Paint.", rank=2), best, reply("unranked"), reply("Sea.", rank=2)])],
+        "open-assistant",
     )
 
     assert (result.prompts, result.answers, result.rankings) == (2, 5, 2)
-    ranks = RankedCandidate.objects.filter(ranking__task__prompt__messages__0__content="Why is the sky blue?")
-    first = {ranked.candidate.text: ranked.rank for ranked in ranks if len(ranked.ranking.task.prompt.messages) == 1}
+    ranks = RankedCandidate.objects.filter(
+        ranking__task__prompt__messages__0__content="Why is the sky blue?"
+    )
+    first = {
+        ranked.candidate.text: ranked.rank
+        for ranked in ranks
+        if len(ranked.ranking.task.prompt.messages) == 1
+    }
     assert first == {"Paint.": 2, "Rayleigh scattering.": 1, "Sea.": 2}
     assert Prompt.objects.values("split").distinct().count() == 1, "a tree is one author"
     assert set(Ranking.objects.values_list("kind", flat=True)) == {"imported"}

@@ -9,12 +9,27 @@ import pytest
 
 from labeling import imports
 from labeling.imports.formats.preferences import SPEAKERS
-from labeling.models import Candidate, Demonstration, ExternalLabeler, Prompt, RankedCandidate, Ranking, RankingTask
+from labeling.models import (
+    Candidate,
+    Demonstration,
+    ExternalLabeler,
+    Prompt,
+    RankedCandidate,
+    Ranking,
+    RankingTask,
+)
 from modelops import jobs
 from tests.factories import make_project
 
 pytestmark = pytest.mark.django_db
-VERBATIM = {"repair": False, "controls": False, "spaces": False, "personal": False, "prefixes": False, "near": False}
+VERBATIM = {
+    "repair": False,
+    "controls": False,
+    "spaces": False,
+    "personal": False,
+    "prefixes": False,
+    "near": False,
+}
 
 
 def lines(path, rows):
@@ -24,7 +39,9 @@ def lines(path, rows):
 
 def bring(path, format=None, project=None, **settings):
     """Import a file as it looks; what came in."""
-    return imports.import_file(None, project or make_project(), path, format or imports.recognise(path), **settings)
+    return imports.import_file(
+        None, project or make_project(), path, format or imports.recognise(path), **settings
+    )
 
 
 def judged():
@@ -41,7 +58,9 @@ def judged():
 
 
 def talk(*turns):
-    return "".join(f"\n\n{speaker}: {said}" for speaker, said in zip(("Human", "Assistant") * 9, turns))
+    return "".join(
+        f"\n\n{speaker}: {said}" for speaker, said in zip(("Human", "Assistant") * 9, turns)
+    )
 
 
 TRAPS = [
@@ -51,8 +70,14 @@ TRAPS = [
     # they begin the same answer, and part in a later one
     {"chosen": talk("A", "same", "B", "yes "), "rejected": talk("A", "same", "B", "no")},
     {"chosen": talk("Why?", ""), "rejected": talk("Why?", "Because.")},
-    {"chosen": talk("Hi", "Welcome!"), "rejected": talk("Hi", "Hello.")},  # a prompt again, and an answer again
-    {"chosen": talk("Odd\u0007 text", " two spaces  "), "rejected": talk("Odd\u0007 text", "caf\u0065\u0301")},
+    {
+        "chosen": talk("Hi", "Welcome!"),
+        "rejected": talk("Hi", "Hello."),
+    },  # a prompt again, and an answer again
+    {
+        "chosen": talk("Odd\u0007 text", " two spaces  "),
+        "rejected": talk("Odd\u0007 text", "caf\u0065\u0301"),
+    },
     {"chosen": talk("Hi", "Hello."), "rejected": talk("Hi", "Go away.")},  # the first row once more
 ]
 
@@ -63,7 +88,10 @@ def transcripts():
         turns = ranking.task.prompt.messages
         asked = "".join(f"\n\n{SPEAKERS[turn['role']]}: {turn['content']}" for turn in turns)
         best, worst = sorted(ranking.ranked.all(), key=lambda one: one.rank)
-        yield f"{asked}\n\nAssistant: {best.candidate.text}", f"{asked}\n\nAssistant: {worst.candidate.text}"
+        yield (
+            f"{asked}\n\nAssistant: {best.candidate.text}",
+            f"{asked}\n\nAssistant: {worst.candidate.text}",
+        )
 
 
 def test_transcripts_come_in_and_go_out_as_a_multiset(tmp_path):
@@ -77,10 +105,16 @@ def test_transcripts_come_in_and_go_out_as_a_multiset(tmp_path):
 def test_the_same_file_twice_adds_nothing(tmp_path):
     project, file = make_project(), lines(tmp_path / "hh.jsonl", TRAPS)
     bring(file, project=project)
-    counted = [model.objects.count() for model in (Prompt, Candidate, RankingTask, Ranking, RankedCandidate)]
+    counted = [
+        model.objects.count()
+        for model in (Prompt, Candidate, RankingTask, Ranking, RankedCandidate)
+    ]
     again = bring(file, project=project, near=False, spaces=False)
 
-    assert counted == [model.objects.count() for model in (Prompt, Candidate, RankingTask, Ranking, RankedCandidate)]
+    assert counted == [
+        model.objects.count()
+        for model in (Prompt, Candidate, RankingTask, Ranking, RankedCandidate)
+    ]
     assert (again.prompts, again.rankings, again.known) == (0, 0, 7)
 
 
@@ -132,7 +166,10 @@ def test_an_unpaired_answer_is_good_or_all_there_is_is_bad(tmp_path):
     bring(lines(tmp_path / "kto.jsonl", rows))
 
     assert judged() == [("Sky?", "trl", {"blue": 1}), ("Sky?", "trl", {"green": None})]
-    assert list(Ranking.objects.order_by("pk").values_list("outcome", flat=True)) == ["ranked", "all_bad"]
+    assert list(Ranking.objects.order_by("pk").values_list("outcome", flat=True)) == [
+        "ranked",
+        "all_bad",
+    ]
 
 
 # Other tools
@@ -141,7 +178,10 @@ def test_an_unpaired_answer_is_good_or_all_there_is_is_bad(tmp_path):
 def test_comparisons_of_summaries_keep_worker_policy_and_split(tmp_path):
     row = {
         "info": {"id": "t3_1", "post": "I lost my keys.", "title": "Keys", "subreddit": "advice"},
-        "summaries": [{"text": " Lost keys.", "policy": "sup1"}, {"text": " Found keys.", "policy": "ref"}],
+        "summaries": [
+            {"text": " Lost keys.", "policy": "sup1"},
+            {"text": " Found keys.", "policy": "ref"},
+        ],
         "choice": 1,
         "worker": "w7",
         "split": "valid1",
@@ -156,7 +196,10 @@ def test_comparisons_of_summaries_keep_worker_policy_and_split(tmp_path):
 
 
 def annotation(who, ranker, **fields):
-    return {"completed_by": who, "result": [{"type": "ranker", "value": {"ranker": ranker}}]} | fields
+    return {
+        "completed_by": who,
+        "result": [{"type": "ranker", "value": {"ranker": ranker}}],
+    } | fields
 
 
 def test_a_label_studio_export_is_one_list_and_its_buckets_are_tiers(tmp_path):
@@ -186,19 +229,36 @@ def test_a_label_studio_export_is_one_list_and_its_buckets_are_tiers(tmp_path):
     assert RankingTask.objects.count() == 2, "one for each set of answers that was ranked"
 
 
-RANKED = [{"value": "response-1", "rank": 2}, {"value": "response-2", "rank": 1}, {"value": "response-3", "rank": 2}]
+RANKED = [
+    {"value": "response-1", "rank": 2},
+    {"value": "response-2", "rank": 1},
+    {"value": "response-3", "rank": 2},
+]
 
 
 @pytest.mark.parametrize(
     "responses",
     [
-        {"preference": [{"user_id": "u1", "value": RANKED}, {"user_id": "u2", "value": RANKED, "status": "draft"}]},
-        [{"user_id": "u1", "status": "submitted", "values": {"preference": {"value": RANKED}, "note": {"value": "x"}}}],
+        {
+            "preference": [
+                {"user_id": "u1", "value": RANKED},
+                {"user_id": "u2", "value": RANKED, "status": "draft"},
+            ]
+        },
+        [
+            {
+                "user_id": "u1",
+                "status": "submitted",
+                "values": {"preference": {"value": RANKED}, "note": {"value": "x"}},
+            }
+        ],
     ],
 )
 def test_argilla_s_rankings_keep_their_ties(tmp_path, responses):
     fields = {"prompt": "Sky?", "response-1": "green", "response-2": "blue", "response-3": "red"}
-    bring(lines(tmp_path / "argilla.jsonl", [{"id": "r1", "fields": fields, "responses": responses}]))
+    bring(
+        lines(tmp_path / "argilla.jsonl", [{"id": "r1", "fields": fields, "responses": responses}])
+    )
 
     assert judged() == [("Sky?", "argilla u1", {"green": 2, "blue": 1, "red": 2})]
 
@@ -207,7 +267,10 @@ def test_predictions_of_several_models_become_one_set_to_rank(tmp_path):
     folder = tmp_path / "predictions"
     folder.mkdir()
     for model, text in {"ada": "Short.", "babbage": "Shorter."}.items():
-        lines(folder / f"{model}.jsonl", [{"instruction": "Shorten.\n", "input": "A text", "response": text}])
+        lines(
+            folder / f"{model}.jsonl",
+            [{"instruction": "Shorten.\n", "input": "A text", "response": text}],
+        )
     project = make_project(overlap=2)
     found = bring(folder, project=project)
 
@@ -230,7 +293,10 @@ def test_answers_may_be_judged_by_several_people(tmp_path):
     ]}  # fmt: skip
     bring(lines(tmp_path / "own.jsonl", [row]))
 
-    assert judged() == [("Sky?", "ann", {"blue": 1, "green": 2}), ("Sky?", "ben", {"blue": 1, "green": 1})]
+    assert judged() == [
+        ("Sky?", "ann", {"blue": 1, "green": 2}),
+        ("Sky?", "ben", {"blue": 1, "green": 1}),
+    ]
     assert RankingTask.objects.count() == 1
 
 
@@ -263,8 +329,12 @@ def test_parquet_comes_in_by_batches(tmp_path):
     import pyarrow as pa
     from pyarrow import parquet
 
-    rows = [{"prompt": f"Number {n}?", "demonstration": "Yes." if n == 3 else None} for n in range(1200)]
-    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "prompts.parquet", row_group_size=400)
+    rows = [
+        {"prompt": f"Number {n}?", "demonstration": "Yes." if n == 3 else None} for n in range(1200)
+    ]
+    parquet.write_table(
+        pa.Table.from_pylist(rows), tmp_path / "prompts.parquet", row_group_size=400
+    )
 
     assert bring(tmp_path / "prompts.parquet").prompts == 1200
     assert Demonstration.objects.get().prompt.last_turn == "Number 3?"
@@ -296,7 +366,9 @@ def test_a_file_that_breaks_off_says_where(tmp_path, content, reason):
 
 
 def test_bad_rows_are_written_to_a_file_where_they_may_be_skipped(tmp_path):
-    (tmp_path / "file.jsonl").write_text('{"prompt": "Sky?"}\n{"prompt": "", "x": "\\ud800"}\n{"prompt": "Sea?"}\nodd')
+    (tmp_path / "file.jsonl").write_text(
+        '{"prompt": "Sky?"}\n{"prompt": "", "x": "\\ud800"}\n{"prompt": "Sea?"}\nodd'
+    )
     found = bring(tmp_path / "file.jsonl", skip_bad=tmp_path / "bad.jsonl")
 
     assert (found.prompts, found.bad) == (2, 2)
@@ -327,13 +399,17 @@ def test_a_killed_import_of_judgments_is_finished_without_repeats(tmp_path, monk
     assert not Prompt.objects.filter(published=False).exists()
 
 
-def test_judgments_on_a_prompt_in_sight_count_only_once_all_of_the_file_is_in(tmp_path, monkeypatch):
+def test_judgments_on_a_prompt_in_sight_count_only_once_all_of_the_file_is_in(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(imports.writing, "BATCH", 2)
     project = make_project()
     bring(lines(tmp_path / "one.jsonl", [{"prompt": "Hi"}]), project=project)
     job = jobs.request(None, project, "import", {"format": "hh-rlhf"})
     seen = []
-    imports.run(job, lines(tmp_path / "hh.jsonl", TRAPS), lambda done, total: seen.append(current(job)))
+    imports.run(
+        job, lines(tmp_path / "hh.jsonl", TRAPS), lambda done, total: seen.append(current(job))
+    )
 
     assert seen[0] == 0
     assert current(job) == 3

@@ -51,15 +51,23 @@ def confirm(browser, address, page, **changes):
     """The form as it stands on the page, sent back with these changes; None leaves a box unticked."""
     form = max(read_page(page.content.decode()).forms, key=lambda form: len(form.fields))
     values = form.fields | changes
-    return browser.post(address, {name: value for name, value in values.items() if value is not None})
+    return browser.post(
+        address, {name: value for name, value in values.items() if value is not None}
+    )
 
 
 def test_an_upload_is_kept_recognised_and_checked_and_nothing_comes_in(client_for, carol, settings):
-    address, page = looked_at(client_for(carol), '{"instruction": "Sum up.", "instances": [{"output": "x"}]}')
+    address, page = looked_at(
+        client_for(carol), '{"instruction": "Sum up.", "instances": [{"output": "x"}]}'
+    )
 
     job = Job.objects.get()
     assert address == f"/p/demo/prompts/upload/{job.pk}/"
-    assert (job.state, job.recipe["format"], job.recipe["dry_run"]) == ("done", "self-instruct", True)
+    assert (job.state, job.recipe["format"], job.recipe["dry_run"]) == (
+        "done",
+        "self-instruct",
+        True,
+    )
     assert (page.context["found"]["prompts"], page.context["found"]["demonstrations"]) == (1, 1)
     assert b"Sum up." in page.content
     assert not Prompt.objects.exists()
@@ -72,7 +80,11 @@ def test_what_is_confirmed_is_imported(client_for, carol):
 
     job = work()
     assert imported.url == f"/p/demo/jobs/{job.pk}/"
-    assert (job.recipe["personal"], job.recipe["per_author"], job.recipe["near"]) == (False, 7, True)
+    assert (job.recipe["personal"], job.recipe["per_author"], job.recipe["near"]) == (
+        False,
+        7,
+        True,
+    )
     assert Prompt.objects.filter(published=True, job=job).count() == 2
 
 
@@ -95,7 +107,12 @@ def test_bad_rows_are_named_and_may_be_skipped_and_downloaded(client_for, carol)
     assert work().state == "failed"
     confirm(browser, address, page, skip_bad="on", key=uuid4())
     job = work()
-    bad = browser.get(f"/p/demo/prompts/upload/{job.pk}/bad-rows.jsonl").getvalue().decode().splitlines()
+    bad = (
+        browser.get(f"/p/demo/prompts/upload/{job.pk}/bad-rows.jsonl")
+        .getvalue()
+        .decode()
+        .splitlines()
+    )
     assert (job.result["prompts"], job.result["bad"]) == (1, 2)
     assert [json.loads(line)["line"] for line in bad] == [2, 3]
 
@@ -104,7 +121,9 @@ def test_looking_at_many_rows_asks_no_more_of_the_database(client_for, carol):
     browser = client_for(carol)
     counts = []
     for rows in (1, 30):
-        address, _page = looked_at(browser, "".join(f'{{"prompt": "Number {n} of {rows}?"}}\n' for n in range(rows)))
+        address, _page = looked_at(
+            browser, "".join(f'{{"prompt": "Number {n} of {rows}?"}}\n' for n in range(rows))
+        )
         with CaptureQueriesContext(connection) as asked:
             assert len(browser.get(address).context["rows"]) == min(rows, 10)
         counts.append(len(asked))
@@ -122,14 +141,19 @@ def test_the_same_form_twice_is_one_import(client_for, carol, settings):
 
 def test_several_files_keep_their_names(client_for, carol, settings):
     row = '{"instruction": "Sum up.", "response": "%s"}'
-    files = [SimpleUploadedFile(f"../{name}.jsonl", (row % name).encode()) for name in ("ada", "babbage")]
+    files = [
+        SimpleUploadedFile(f"../{name}.jsonl", (row % name).encode()) for name in ("ada", "babbage")
+    ]
     browser = client_for(carol)
     address = browser.post("/p/demo/prompts/upload", {"key": uuid4(), "file": files}).url
     work()
     confirm(browser, address, browser.get(address))
     work()
 
-    assert set(Candidate.objects.values_list("model_version__name", flat=True)) == {"ada", "babbage"}
+    assert set(Candidate.objects.values_list("model_version__name", flat=True)) == {
+        "ada",
+        "babbage",
+    }
     assert RankingTask.objects.get().free_places == 1
 
 
@@ -161,7 +185,9 @@ def run(tmp_path, text, **options):
 def test_the_command_imports_and_counts(project, tmp_path, capsys):
     run(tmp_path, GOOD + GOOD)
 
-    assert capsys.readouterr().out == "2 prompts added, 2 duplicates skipped, 0 answers, 0 rankings.\n"
+    assert (
+        capsys.readouterr().out == "2 prompts added, 2 duplicates skipped, 0 answers, 0 rankings.\n"
+    )
     assert Prompt.objects.filter(published=True).count() == 2
     assert Job.objects.get().state == "done"
 
@@ -170,7 +196,10 @@ def test_a_dry_run_counts_and_writes_nothing(project, tmp_path, capsys):
     run(tmp_path, BAD, dry_run=True)
 
     out = capsys.readouterr().out.splitlines()
-    assert out[:2] == ["1 prompts would be added, 0 duplicates skipped, 0 answers, 0 rankings.", "2 bad rows."]
+    assert out[:2] == [
+        "1 prompts would be added, 0 duplicates skipped, 0 answers, 0 rankings.",
+        "2 bad rows.",
+    ]
     assert out[2].startswith("line 2: not JSON")
     assert not Prompt.objects.exists()
     assert not Job.objects.exists()

@@ -57,8 +57,16 @@ def test_each_row_becomes_a_prompt_that_is_led_back_to_it(admin, template):
         (2, {"title": "The Sea", "audience": "sailors"}),
     ]
     first = made[0].prompt
-    assert first.last_turn == "Write a story titled Snow, again for children.\nBraces look like {this}."
-    assert (first.split, first.source, first.published, bool(first.author)) == ("train", "stories", True, True)
+    assert (
+        first.last_turn
+        == "Write a story titled Snow, again for children.\nBraces look like {this}."
+    )
+    assert (first.split, first.source, first.published, bool(first.author)) == (
+        "train",
+        "stories",
+        True,
+        True,
+    )
     told = admin.get("/p/demo/prompts/").content.decode()
     assert "row 3 leaves empty: audience" in told
     assert "stories</a>, row 1." in admin.get(f"/p/demo/prompts/{first.pk}/").content.decode()
@@ -89,7 +97,11 @@ def test_what_a_kill_left_unlinked_is_led_back_when_the_rows_come_again(admin, t
 
 
 @pytest.mark.parametrize(
-    "content", [CSV.encode(), b'{"title": "Snow", "audience": "all", "year": 1}\n{"title": 7, "audience": "all"}']
+    "content",
+    [
+        CSV.encode(),
+        b'{"title": "Snow", "audience": "all", "year": 1}\n{"title": 7, "audience": "all"}',
+    ],
 )
 def test_a_table_comes_as_a_file_of_any_kind(admin, template, content):
     page(admin, template, file=SimpleUploadedFile("rows", content), split="test", make="1")
@@ -98,7 +110,8 @@ def test_a_table_comes_as_a_file_of_any_kind(admin, template, content):
 
 
 @pytest.mark.parametrize(
-    ("table", "why"), [("", "no row"), ("title,audience\n", "no row"), ("a,b\n1,2,3\n", "more cells")]
+    ("table", "why"),
+    [("", "no row"), ("title,audience\n", "no row"), ("a,b\n1,2,3\n", "more cells")],
 )
 def test_a_table_that_is_none_is_told_at_its_field(admin, template, table, why):
     response = page(admin, template, table=table, split="", make="1")
@@ -125,7 +138,9 @@ def test_a_template_stays_once_prompts_were_made_of_it(admin, template):
 
 
 def test_a_template_is_made_on_its_page(admin, project):
-    response = admin.post("/p/demo/prompts/templates/", {"name": "letters", "text": "To {whom}\r\nDear"})
+    response = admin.post(
+        "/p/demo/prompts/templates/", {"name": "letters", "text": "To {whom}\r\nDear"}
+    )
     made = PromptTemplate.objects.get()
 
     assert response.url == f"/p/demo/prompts/templates/{made.pk}/"

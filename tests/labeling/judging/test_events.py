@@ -19,7 +19,9 @@ from people.webhooks import registry as webhooks
 from tests.factories import make_job, make_model, make_person, make_task
 
 pytestmark = pytest.mark.django_db
-VERDICTS = ranking.Judgment({letter: ranking.Verdict(rank=rank) for rank, letter in enumerate("abcd", 1)})
+VERDICTS = ranking.Judgment(
+    {letter: ranking.Verdict(rank=rank) for rank, letter in enumerate("abcd", 1)}
+)
 
 
 @pytest.fixture
@@ -69,7 +71,9 @@ def test_a_gold_task_is_never_complete(project, alice, carol, told, monkeypatch)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_who_fill_the_last_places_at_once_one_completes_the_task(project, alice, bob, told, monkeypatch):
+def test_of_two_who_fill_the_last_places_at_once_one_completes_the_task(
+    project, alice, bob, told, monkeypatch
+):
     make_task(project, overlap=2)
     look, both = telling.if_complete, threading.Barrier(2)
 
@@ -131,7 +135,9 @@ def test_a_job_is_told_of_when_it_ends_however_it_does(project, carol, told):
 def test_a_webhook_made_while_a_job_runs_is_told_of_its_end(project, carol):
     make_job(project, "freeze", state="queued")
     with jobs.running(jobs.claim_next({"freeze"})):
-        webhooks.make(carol, Project.objects.get(pk=project.pk), "https://example.org/", ["job.finished"])
+        webhooks.make(
+            carol, Project.objects.get(pk=project.pk), "https://example.org/", ["job.finished"]
+        )
     assert Delivery.objects.get().payload["data"]["state"] == Job.State.DONE
 
 
@@ -150,7 +156,9 @@ def test_a_promotion_and_a_new_dataset_are_told_once(project, alice, carol, told
 
 
 def test_every_address_that_is_told_leads_to_the_thing(project, alice, carol, told, client_for):
-    registry.promote(carol, Project.objects.get(pk=project.pk), make_model(project, folder="m", sha256="0" * 64))
+    registry.promote(
+        carol, Project.objects.get(pk=project.pk), make_model(project, folder="m", sha256="0" * 64)
+    )
     make_task(project)
     rank(alice)
     freeze.freeze_now(None, project)

@@ -53,7 +53,11 @@ def test_nonsense_is_left_out(nonsense):
 
 @pytest.mark.parametrize(
     ("rules", "what"),
-    [({"rating": False}, "rating-a=7"), ({"flags": ["rude"]}, "flags-a=opinion"), ({"notes": False}, "note=why")],
+    [
+        ({"rating": False}, "rating-a=7"),
+        ({"flags": ["rude"]}, "flags-a=opinion"),
+        ({"notes": False}, "note=why"),
+    ],
 )
 def test_what_the_project_switched_off_is_left_out(rules, what):
     assert typed(what, **rules) == typed("")

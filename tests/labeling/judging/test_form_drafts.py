@@ -12,7 +12,14 @@ from tests.factories import make_job, make_person, make_ranking, make_task
 
 pytestmark = pytest.mark.django_db
 
-HALF = {"rank-a": 1, "rank-b": 2, "rating-c": 6, "flags-d": "hallucination", "note": "half a thought", "order": "ab"}
+HALF = {
+    "rank-a": 1,
+    "rank-b": 2,
+    "rating-c": 6,
+    "flags-d": "hallucination",
+    "note": "half a thought",
+    "order": "ab",
+}
 WHOLE = {"rank-a": 1, "rank-b": 2, "rank-c": 3, "rank-d": 4}
 
 

@@ -12,7 +12,9 @@ pytestmark = pytest.mark.django_db
 def made(project, name, parent, dataset):
     job = make_job(project, "dpo", dataset=dataset, recipe={"beta": 0.1})
     links = {"parent": parent, "job": job, "dataset": dataset}
-    return ModelVersion.objects.create(project=project, kind="policy", name=name, folder="m", sha256="2" * 64, **links)
+    return ModelVersion.objects.create(
+        project=project, kind="policy", name=name, folder="m", sha256="2" * 64, **links
+    )
 
 
 @pytest.fixture
@@ -53,7 +55,9 @@ def test_what_was_made_of_a_model_is_shown(client_for, carol, line):
 def test_a_dataset_names_the_models_trained_on_it(client_for, carol, line):
     _base, first, _second = line
 
-    assert list(client_for(carol).get(f"/p/demo/datasets/{first.dataset_id}/").context["models"]) == [first]
+    assert list(
+        client_for(carol).get(f"/p/demo/datasets/{first.dataset_id}/").context["models"]
+    ) == [first]
 
 
 def test_a_model_tuned_on_a_reward_model_leads_back_to_the_rankings_that_this_one_learned(
@@ -65,7 +69,13 @@ def test_a_model_tuned_on_a_reward_model_leads_back_to_the_rankings_that_this_on
     judge = ModelVersion.objects.create(project=project, kind="reward", name="reward 1", **links)
     job = make_job(project, "ppo", reward_model=judge)
     tuned = ModelVersion.objects.create(
-        project=project, kind="policy", name="tuned", folder="m", sha256="4" * 64, parent=base, job=job
+        project=project,
+        kind="policy",
+        name="tuned",
+        folder="m",
+        sha256="4" * 64,
+        parent=base,
+        job=job,
     )
     page = client_for(carol).get(f"/p/demo/models/{tuned.pk}/")
 

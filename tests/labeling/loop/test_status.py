@@ -20,7 +20,13 @@ def base():
 def train(project, dataset, kind, name):
     job = make_job(project, "reward" if kind == "reward" else "dpo", dataset=dataset)
     return ModelVersion.objects.create(
-        project=project, kind=kind, name=name, job=job, dataset=dataset, folder=f"models/{name}", sha256="1" * 64
+        project=project,
+        kind=kind,
+        name=name,
+        job=job,
+        dataset=dataset,
+        folder=f"models/{name}",
+        sha256="1" * 64,
     )
 
 
@@ -33,7 +39,9 @@ def test_the_loop_lights_its_stations_one_after_the_other(project, alice, carol)
     assert following() == "policy"  # nobody there to answer
     model = base()
     assert following() == "candidates"
-    task = make_task(project, prompt=prompt, model=model, job=make_job(project, model_version=model, done=4))
+    task = make_task(
+        project, prompt=prompt, model=model, job=make_job(project, model_version=model, done=4)
+    )
     assert following() == "rankings"
     make_ranking(task, alice)
     assert following() == "dataset"
@@ -48,7 +56,9 @@ def test_the_loop_lights_its_stations_one_after_the_other(project, alice, carol)
 
 
 @pytest.mark.parametrize("state", ["running", "done"])
-def test_a_model_tuned_on_a_reward_model_comes_from_what_this_one_learned(project, alice, carol, state):
+def test_a_model_tuned_on_a_reward_model_comes_from_what_this_one_learned(
+    project, alice, carol, state
+):
     base()
     make_ranking(make_task(project), alice)
     judge = train(project, freeze.freeze_now(carol, project), "reward", "reward 1")
@@ -112,7 +122,9 @@ def test_the_page_shows_accuracy_with_its_yardstick(client_for, carol, project):
     make_prompt(project)
     job = train(project, None, "reward", "reward 1").job
     for name, value in (("accuracy", 0.689), ("longer_answer_accuracy", 0.551)):
-        Metric.objects.create(job=job, name=name, slice="held-out", value=value, low=value - 0.02, high=value + 0.02)
+        Metric.objects.create(
+            job=job, name=name, slice="held-out", value=value, low=value - 0.02, high=value + 0.02
+        )
     text = client_for(carol).get("/p/demo/loop/").content.decode().replace("\xa0", " ")
 
     assert "68.9 %" in text
@@ -126,7 +138,9 @@ def test_one_button_is_loud(client_for, carol, project):
     assert "Upload its first prompts" in text
 
 
-def test_the_page_takes_a_constant_number_of_queries(client_for, carol, project, alice, django_assert_max_num_queries):
+def test_the_page_takes_a_constant_number_of_queries(
+    client_for, carol, project, alice, django_assert_max_num_queries
+):
     browser = client_for(carol)
     for _ in range(30):
         make_ranking(make_task(project), alice)
@@ -137,7 +151,8 @@ def test_the_page_takes_a_constant_number_of_queries(client_for, carol, project,
 
 
 @pytest.mark.parametrize(
-    ("role", "home"), [("admin", "loop"), ("researcher", "datasets"), ("lead", "rank"), ("labeler", "rank")]
+    ("role", "home"),
+    [("admin", "loop"), ("researcher", "datasets"), ("lead", "rank"), ("labeler", "rank")],
 )
 def test_everybody_lands_where_their_work_is(client_for, project, role, home):
     assert client_for(make_person(project, role)).get("/p/demo/").url == f"/p/demo/{home}/"

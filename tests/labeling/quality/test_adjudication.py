@@ -37,7 +37,9 @@ def ranked(project, alice, bob):
 
 
 def judgment(*ranks) -> rankings.Judgment:
-    return rankings.Judgment({letter: rankings.Verdict(rank=rank) for letter, rank in zip("abcd", ranks)})
+    return rankings.Judgment(
+        {letter: rankings.Verdict(rank=rank) for letter, rank in zip("abcd", ranks)}
+    )
 
 
 def disputed(project, person):
@@ -53,7 +55,13 @@ def test_the_least_agreement_comes_first_and_agreement_not_at_all(project, lead,
     none = ranked(second=(4, 3, 2, 1))
     [first, second] = adjudication.disputes(project, lead)
 
-    assert (first.task, first.judges, first.agreed, first.compared, first.agreement) == (none, 2, 0, 6, 0)
+    assert (first.task, first.judges, first.agreed, first.compared, first.agreement) == (
+        none,
+        2,
+        0,
+        6,
+        0,
+    )
     assert (second.task, second.agreed, second.compared) == (some, 5, 6)
 
 
@@ -79,10 +87,17 @@ def test_a_task_that_somebody_is_still_to_rank_is_nobodys_to_settle(project, lea
         adjudication.settle(lead, task, judgment(1, 2, 3, 4))
 
 
-def test_who_is_still_at_a_task_does_not_read_there_what_the_others_said(client_for, project, lead, ranked):
+def test_who_is_still_at_a_task_does_not_read_there_what_the_others_said(
+    client_for, project, lead, ranked
+):
     task = ranked(second=(4, 3, 2, 1))
     at_it = Assignment.objects.create(
-        task=task, labeler=lead, project=project, place=0, order=[], leased_until=now() + timedelta(hours=1)
+        task=task,
+        labeler=lead,
+        project=project,
+        place=0,
+        order=[],
+        leased_until=now() + timedelta(hours=1),
     )
     assert disputed(project, lead) == []
     assert client_for(lead).get(f"/p/demo/tasks/{task.pk}/settle").status_code == 404
@@ -121,12 +136,23 @@ def test_a_lead_settles_in_the_ranking_form(client_for, project, lead, ranked):
     assert "Alice" not in page
     assert task.candidates.first().model_version.name not in page
 
-    form = {"rank-a": 2, "rank-b": 1, "rank-c": 2, "rank-d": 4, "key": "0a0b0c0d-0000-4000-8000-000000000000"}
+    form = {
+        "rank-a": 2,
+        "rank-b": 1,
+        "rank-c": 2,
+        "rank-d": 4,
+        "key": "0a0b0c0d-0000-4000-8000-000000000000",
+    }
     for _ in range(2):  # the form may come twice
         assert browser.post(address, form).url == "/p/demo/settle/"
     made = Ranking.objects.get(kind="adjudicated")
     assert (made.labeler, made.assignment, made.current, made.revision) == (None, None, True, 1)
-    assert list(made.ranked.order_by("candidate__slot").values_list("rank", flat=True)) == [2, 1, 2, 3]
+    assert list(made.ranked.order_by("candidate__slot").values_list("rank", flat=True)) == [
+        2,
+        1,
+        2,
+        3,
+    ]
     assert AuditEvent.objects.get(verb="settle").actor == lead
     assert 'name="order" value="bacd"' in browser.get(address).content.decode()
 
@@ -150,10 +176,16 @@ def test_it_is_taken_back_and_said_again(client_for, project, lead, ranked):
 
     adjudication.settle(lead, task, judgment(2, 1, 3, 4))
     assert adjudication.settled(task).revision == 2
-    assert list(AuditEvent.objects.order_by("pk").values_list("verb", flat=True)) == ["settle", "unsettle", "settle"]
+    assert list(AuditEvent.objects.order_by("pk").values_list("verb", flat=True)) == [
+        "settle",
+        "unsettle",
+        "settle",
+    ]
 
 
-def test_one_judgment_is_no_dispute_and_a_gold_task_has_its_key(project, lead, carol, alice, ranked):
+def test_one_judgment_is_no_dispute_and_a_gold_task_has_its_key(
+    project, lead, carol, alice, ranked
+):
     task = make_task(project, overlap=1)
     make_ranking(task, alice)
     with pytest.raises(Refused, match="Fewer than two"):

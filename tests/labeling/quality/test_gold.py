@@ -75,14 +75,21 @@ def test_an_admin_gives_the_key_in_the_ranking_form(client_for, project, carol):
 
     key = Ranking.objects.get()
     assert (key.kind, key.labeler, key.assignment, key.current) == ("gold", None, None, True)
-    assert list(key.ranked.order_by("candidate__slot").values_list("rank", flat=True)) == [1, 2, 2, 3]
+    assert list(key.ranked.order_by("candidate__slot").values_list("rank", flat=True)) == [
+        1,
+        2,
+        2,
+        3,
+    ]
     assert AuditEvent.objects.get(verb="make gold").actor == carol
     again = browser.get(address).content.decode()
     assert "C is no worse</textarea>" in again
     assert re.search(r'name="order" value="abcd"', again)
 
 
-@pytest.mark.parametrize("form", [{}, {"rank-a": 1}, {"rank-a": 1, "rank-b": 1}, {"outcome": "all_bad"}])
+@pytest.mark.parametrize(
+    "form", [{}, {"rank-a": 1}, {"rank-a": 1, "rank-b": 1}, {"outcome": "all_bad"}]
+)
 def test_a_key_puts_all_answers_in_some_order(client_for, project, carol, form):
     task = make_task(project, texts=["a", "b"])
     response = client_for(carol).post(f"/p/demo/tasks/{task.pk}/gold", form)
@@ -97,7 +104,10 @@ def test_the_same_form_twice_is_one_key_and_another_one_a_revision(client_for, p
     for one in (form, form, {"rank-a": 2, "rank-b": 1}):
         client_for(carol).post(f"/p/demo/tasks/{task.pk}/gold", one)
 
-    assert list(Ranking.objects.order_by("revision").values_list("revision", "current")) == [(1, False), (2, True)]
+    assert list(Ranking.objects.order_by("revision").values_list("revision", "current")) == [
+        (1, False),
+        (2, True),
+    ]
 
 
 def test_a_key_by_strength(client_for, project, carol):
@@ -106,7 +116,10 @@ def test_a_key_by_strength(client_for, project, carol):
     client_for(carol).post(f"/p/demo/tasks/{task.pk}/gold", {"strength": "-2"})
 
     assert Ranking.objects.get().strength == -2
-    assert list(Ranking.objects.get().ranked.order_by("shown").values_list("rank", flat=True)) == [2, 1]
+    assert list(Ranking.objects.get().ranked.order_by("shown").values_list("rank", flat=True)) == [
+        2,
+        1,
+    ]
 
 
 def test_admins_find_gold_tasks_again(client_for, project, carol):
@@ -179,7 +192,9 @@ def test_the_share_is_drawn_with_the_chance_that_the_project_says():
     assert not any(claims.drawn(0) for _ in range(1_000))
 
 
-def test_a_gold_task_that_several_people_skip_is_set_aside_and_put_back_as_gold(project, alice, bob, carol, client_for):
+def test_a_gold_task_that_several_people_skip_is_set_aside_and_put_back_as_gold(
+    project, alice, bob, carol, client_for
+):
     projects.change(carol, project, skips_to_set_aside=2)
     golden = make_gold(project, carol)
     plain = make_task(project, texts=["good", "poor"])
@@ -211,10 +226,14 @@ def test_the_claim_of_a_gold_task_uses_its_index(project, alice, carol):
     make_gold(project, carol)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL enable_seqscan = off")  # a handful of rows would be scanned faster
+            cursor.execute(
+                "SET LOCAL enable_seqscan = off"
+            )  # a handful of rows would be scanned faster
             cursor.execute("SET LOCAL enable_sort = off")
         sql, params = claims._gold_for(alice, project)[:1].query.sql_with_params()
-        cursor.execute(("EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN ") + sql, params)
+        cursor.execute(
+            ("EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN ") + sql, params
+        )
         plan = str(cursor.fetchall())
 
     assert "gold_tasks" in plan
@@ -230,7 +249,11 @@ def test_no_response_tells_a_gold_task_from_another(client_for, project, carol):
     make_task(project, overlap=2)
     same, _after, twin = (make_task(project, texts, model=model) for _ in range(3))
     Prompt.objects.update(messages=same.prompt.messages)
-    gold.make(carol, twin, rankings.Judgment({letter: rankings.Verdict(rank=n) for n, letter in enumerate("abcd", 1)}))
+    gold.make(
+        carol,
+        twin,
+        rankings.Judgment({letter: rankings.Verdict(rank=n) for n, letter in enumerate("abcd", 1)}),
+    )
     seen = []
     for share in (0, 10):
         person = make_person(project, name=f"twin-{share}")
@@ -238,7 +261,12 @@ def test_no_response_tells_a_gold_task_from_another(client_for, project, carol):
         at_hand = next_for(person)
         projects.change(carol, project, gold_share=share)
         ahead = claims.lease_ahead(of(person), at_hand.pk)
-        seen.append((ahead.task, [plain(one, person) for one in responses(client_for(person), at_hand, ahead)]))
+        seen.append(
+            (
+                ahead.task,
+                [plain(one, person) for one in responses(client_for(person), at_hand, ahead)],
+            )
+        )
 
     (first, as_plain), (second, as_gold) = seen
     assert (first, second) == (same, twin)
@@ -250,7 +278,9 @@ def responses(client, at_hand, ahead):
     """Everything that a labeler is sent about the task that was leased ahead."""
     form = {"rank-a": 1, "rank-b": 2, "rank-c": 3, "rank-d": 4}
     yield client.get(f"{RANK}{at_hand.pk}/ahead", headers=HTMX)
-    yield client.post(f"{RANK}{at_hand.pk}/submit", form, headers=HTMX | {"Podium-Next": str(ahead.pk)})
+    yield client.post(
+        f"{RANK}{at_hand.pk}/submit", form, headers=HTMX | {"Podium-Next": str(ahead.pk)}
+    )
     yield client.get(RANK)
     yield client.post(f"{RANK}{ahead.pk}/draft", {"note": "n"})
     yield client.post(f"{RANK}{ahead.pk}/submit", {})
@@ -265,7 +295,11 @@ def plain(response, person) -> str:
     """The response without what differs between any two tasks: keys, numbers, times, and the person's name."""
     text = response.content.decode() + str(sorted(response.headers.items()))
     text = re.sub(r"<progress.*?</progress> \d+ %", "", text).replace(person.name, "")
-    text = re.sub(r'(csrfmiddlewaretoken" value|X-CSRFToken&quot;: &quot;|"X-CSRFToken": |nonce)=?"?[^"]*"', "", text)
+    text = re.sub(
+        r'(csrfmiddlewaretoken" value|X-CSRFToken&quot;: &quot;|"X-CSRFToken": |nonce)=?"?[^"]*"',
+        "",
+        text,
+    )
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "", text)
     return re.sub(r"\d+", "0", text)
 
@@ -314,7 +348,9 @@ def test_a_gold_task_with_others_is_none_that_may_come_back(client_for, project,
 # What the admin sees
 
 
-def test_the_people_page_holds_each_person_s_judgments_against_the_keys(client_for, project, alice, bob, carol):
+def test_the_people_page_holds_each_person_s_judgments_against_the_keys(
+    client_for, project, alice, bob, carol
+):
     make_task(project, texts=["good", "poor"], overlap=2)
     for _ in range(2):
         make_gold(project, carol)
@@ -337,7 +373,9 @@ def test_without_gold_the_people_page_says_how_to_begin(client_for, project, car
     assert "As the key" not in page
 
 
-def test_the_people_page_takes_a_constant_number_of_queries(client_for, project, carol, django_assert_num_queries):
+def test_the_people_page_takes_a_constant_number_of_queries(
+    client_for, project, carol, django_assert_num_queries
+):
     for _ in range(3):
         golden = make_gold(project, carol)
         make_ranking(golden, make_person(project), ranks=(1, 2))

@@ -28,7 +28,9 @@ def project(project, monkeypatch):
     return project
 
 
-def test_a_task_that_is_gold_no_more_counts_with_all_that_was_said_of_it(client_for, project, alice, bob, carol):
+def test_a_task_that_is_gold_no_more_counts_with_all_that_was_said_of_it(
+    client_for, project, alice, bob, carol
+):
     golden = make_gold(project, carol, overlap=1)
     make_task(project, texts=["good", "poor"], overlap=2)
     for person in (alice, bob):
@@ -61,7 +63,10 @@ def test_who_holds_a_place_beyond_the_overlap_keeps_one(project, carol):
     claims.give_back(held[0])
     gold.unmake(carol, golden)
 
-    assert sorted(golden.assignments.exclude(pk=held[0].pk).values_list("place", flat=True)) == [0, 1]
+    assert sorted(golden.assignments.exclude(pk=held[0].pk).values_list("place", flat=True)) == [
+        0,
+        1,
+    ]
     assert (fresh(golden).overlap, fresh(golden).free_places) == (2, 0)
     rankings.submit(held[2], ranks(1, 2))
     recount.check(project)

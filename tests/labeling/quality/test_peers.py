@@ -60,7 +60,11 @@ def test_a_person_s_figure_is_the_share_of_pairs_ordered_as_the_others_did(proje
     make_ranking(make_task(project), alice)  # nobody else ranked it
     found = peers.figures(project)
 
-    assert (found[alice.uuid].share, found[alice.uuid].pairs, found[alice.uuid].prompts) == (0.75, 24, 2)
+    assert (found[alice.uuid].share, found[alice.uuid].pairs, found[alice.uuid].prompts) == (
+        0.75,
+        24,
+        2,
+    )
     assert (found[cas.uuid].share, found[cas.uuid].pairs) == (0.5, 24)
     assert found[cas.uuid].low == 0 < found[cas.uuid].high == 1
 
@@ -87,7 +91,9 @@ def test_a_single_prompt_has_no_interval(project, alice, bob):
 
 
 @pytest.mark.parametrize(("role", "shown"), [("admin", True), ("lead", True), ("labeler", False)])
-def test_leads_and_admins_see_it_and_labelers_do_not(client_for, project, rounds_of_two, role, shown):
+def test_leads_and_admins_see_it_and_labelers_do_not(
+    client_for, project, rounds_of_two, role, shown
+):
     page = client_for(make_person(project, role, "reader")).get(PAGE)
     text = page.content.decode()
 
@@ -95,7 +101,9 @@ def test_leads_and_admins_see_it_and_labelers_do_not(client_for, project, rounds
     assert ("50.0\u00a0%" in text and "240 pairs" in text) == shown
 
 
-def test_a_lead_sees_nobody_s_address_and_changes_nothing(client_for, project, alice, rounds_of_two):
+def test_a_lead_sees_nobody_s_address_and_changes_nothing(
+    client_for, project, alice, rounds_of_two
+):
     lead = client_for(make_person(project, "lead", "lena"))
     text = lead.get(PAGE).content.decode()
 
@@ -105,7 +113,9 @@ def test_a_lead_sees_nobody_s_address_and_changes_nothing(client_for, project, a
     assert lead.post(PAGE, {"email": "new@example.org", "role": "labeler"}).status_code == 403
 
 
-def test_the_page_takes_a_constant_number_of_queries(client_for, project, carol, alice, bob, django_assert_num_queries):
+def test_the_page_takes_a_constant_number_of_queries(
+    client_for, project, carol, alice, bob, django_assert_num_queries
+):
     browser = client_for(carol)
     with django_assert_num_queries(9):
         browser.get(PAGE)
@@ -117,7 +127,9 @@ def test_the_page_takes_a_constant_number_of_queries(client_for, project, carol,
         assert b"pairs" in browser.get(PAGE).content
 
 
-@pytest.mark.parametrize(("role", "status"), [("admin", 200), ("lead", 200), ("labeler", 403), ("researcher", 403)])
+@pytest.mark.parametrize(
+    ("role", "status"), [("admin", 200), ("lead", 200), ("labeler", 403), ("researcher", 403)]
+)
 def test_scripts_read_the_same_as_the_page(client_for, project, alice, rounds_of_two, role, status):
     answer = client_for(make_person(project, role, "reader")).get("/api/v1/projects/demo/agreement")
     assert answer.status_code == status

@@ -26,7 +26,9 @@ def elsewhere(body):
 def fill(job, batch=100, between=lambda: None):
     for slots in candidates.missing(job, batch):
         between()
-        candidates.add(job, slots, [Answer(f"an\0swer {slot.number}", 2, "stop", -1.0, 7) for slot in slots])
+        candidates.add(
+            job, slots, [Answer(f"an\0swer {slot.number}", 2, "stop", -1.0, 7) for slot in slots]
+        )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -36,7 +38,12 @@ def test_many_prompts_are_filled_while_others_write():
         make_prompt(project)
     job = jobs.request(None, project, "sample", {"k": 2}, model_version=make_model(project))
 
-    fill(job, between=lambda: elsewhere(lambda: Project.objects.filter(pk=project.pk).update(name="written")))
+    fill(
+        job,
+        between=lambda: elsewhere(
+            lambda: Project.objects.filter(pk=project.pk).update(name="written")
+        ),
+    )
 
     assert Candidate.objects.filter(job=job).count() == 2 * (candidates.GROUP + 5)
     assert RankingTask.objects.filter(job=job, free_places=1).count() == candidates.GROUP + 5
@@ -77,7 +84,9 @@ def test_a_job_for_unanswered_prompts_keeps_to_those_that_no_earlier_job_has_ans
     Candidate.objects.create(prompt=old, model_version=model, job=first, slot=0, text="known")
     recipe = {"k": 2, "unanswered": True}
 
-    job, later = (jobs.request(None, project, "sample", recipe, model_version=model) for _ in range(2))
+    job, later = (
+        jobs.request(None, project, "sample", recipe, model_version=model) for _ in range(2)
+    )
     fill(job)
 
     assert set(Candidate.objects.filter(job=job).values_list("prompt", flat=True)) == {fresh.pk}

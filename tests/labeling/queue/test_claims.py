@@ -20,7 +20,12 @@ from tests.factories import make_person, make_project, make_task
 def many_tasks(project, count):
     """Open tasks without answers: enough to be claimed."""
     prompts = Prompt.objects.bulk_create(
-        Prompt(project=project, messages=[{"role": "user", "content": str(n)}], digest=f"{n:064}", split="train")
+        Prompt(
+            project=project,
+            messages=[{"role": "user", "content": str(n)}],
+            digest=f"{n:064}",
+            split="train",
+        )
         for n in range(count)
     )
     RankingTask.objects.bulk_create(
@@ -80,7 +85,9 @@ def test_sixteen_threads_never_exceed_the_overlap():
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="several web processes are for PostgreSQL")
+@pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="several web processes are for PostgreSQL"
+)
 def test_four_processes_of_four_threads_never_exceed_the_overlap():
     project = make_project(overlap=3)
     people = [Membership.objects.get(user=make_person(project)).pk for _ in range(16)]
@@ -89,7 +96,9 @@ def test_four_processes_of_four_threads_never_exceed_the_overlap():
     connections.close_all()
     fork = multiprocessing.get_context("fork")
     outbox = fork.Queue()
-    children = [fork.Process(target=in_process, args=(people[n::4], name, outbox)) for n in range(4)]
+    children = [
+        fork.Process(target=in_process, args=(people[n::4], name, outbox)) for n in range(4)
+    ]
     for child in children:
         child.start()
     given = [tasks for _ in children for tasks in outbox.get(timeout=60).values()]
@@ -242,7 +251,9 @@ def test_an_expired_lease_does_not_hide_a_live_one():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("completion", "index"), [("depth", "open_tasks_in_order"), ("breadth", "open_tasks_by_turn")])
+@pytest.mark.parametrize(
+    ("completion", "index"), [("depth", "open_tasks_in_order"), ("breadth", "open_tasks_by_turn")]
+)
 @pytest.mark.parametrize("willing", [False, True])
 def test_the_claim_query_uses_the_index_of_open_tasks(completion, index, willing):
     project = make_project(completion=completion)

@@ -38,7 +38,9 @@ def fetch(page):
 
 
 def submit(page, next_one="", **form):
-    return page.post(f"{RANK}{at_hand().pk}/submit", ORDER | form, headers=HTMX | {"Podium-Next": str(next_one)})
+    return page.post(
+        f"{RANK}{at_hand().pk}/submit", ORDER | form, headers=HTMX | {"Podium-Next": str(next_one)}
+    )
 
 
 def test_the_card_after_this_one(page, tasks):
@@ -94,7 +96,10 @@ def test_a_submit_that_arrives_twice_is_answered_the_same(page, tasks):
     fetch(page)
     first, following, key = at_hand(), ahead().pk, {"key": "0a0b0c0d-0000-4000-8000-000000000000"}
     one, again = (
-        page.post(f"{RANK}{first.pk}/submit", ORDER | key, headers=HTMX | {"Podium-Next": str(following)}) for _ in "12"
+        page.post(
+            f"{RANK}{first.pk}/submit", ORDER | key, headers=HTMX | {"Podium-Next": str(following)}
+        )
+        for _ in "12"
     )
     assert Ranking.objects.count() == 1
     for html in (one.content.decode(), again.content.decode()):
@@ -126,7 +131,9 @@ def test_a_next_card_that_went_to_another_is_replaced(page, tasks, client_for, b
 
 def test_a_refused_submit_opens_nothing(page):
     fetch(page)
-    response = page.post(f"{RANK}{at_hand().pk}/submit", {}, headers=HTMX | {"Podium-Next": str(ahead().pk)})
+    response = page.post(
+        f"{RANK}{at_hand().pk}/submit", {}, headers=HTMX | {"Podium-Next": str(ahead().pk)}
+    )
     assert response.status_code == 422
     assert ahead()
 

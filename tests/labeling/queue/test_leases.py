@@ -22,7 +22,9 @@ def test_a_renewal_leaves_the_draft_of_another_window_alone(client_for):
     claims.save_draft(held, {"note": "newer"})
     Assignment.objects.filter(pk=held.pk).update(leased_until=now() + timedelta(seconds=5))
 
-    answer = client_for(alice).post(reverse("rank-draft", args=[project.slug, held.pk]), {"renew": "1"})
+    answer = client_for(alice).post(
+        reverse("rank-draft", args=[project.slug, held.pk]), {"renew": "1"}
+    )
 
     held.refresh_from_db()
     assert answer.status_code == 200

@@ -114,7 +114,9 @@ def test_gold_costs_a_claim_nothing_where_none_is_wanted_and_one_query_where_it_
     (golden,) = tasks(project)
     gold.make(carol, golden, JUDGMENT)
     assert queries(0) == without
-    Assignment.objects.create(task=golden, labeler=alice, project=project, state="skipped", place=0, order=[])
+    Assignment.objects.create(
+        task=golden, labeler=alice, project=project, state="skipped", place=0, order=[]
+    )
     assert queries(50) == without + 1
 
 
@@ -138,7 +140,9 @@ def test_depth_first_completes_a_task_before_the_next_is_opened(project, alice, 
     assert places_taken(project) == [2, 1, 0]
 
 
-def test_breadth_first_gives_each_task_its_first_labeler_before_any_gets_its_second(project, alice, bob, carol):
+def test_breadth_first_gives_each_task_its_first_labeler_before_any_gets_its_second(
+    project, alice, bob, carol
+):
     projects.change(carol, project, completion="breadth")
     tasks(project, 3, overlap=2)
     for person in (alice, bob, alice):
@@ -149,7 +153,9 @@ def test_breadth_first_gives_each_task_its_first_labeler_before_any_gets_its_sec
     assert places_taken(project) == [2, 1, 1]
 
 
-def test_an_urgent_task_gets_all_its_labelers_first_also_where_breadth_comes_first(project, alice, bob, carol):
+def test_an_urgent_task_gets_all_its_labelers_first_also_where_breadth_comes_first(
+    project, alice, bob, carol
+):
     projects.change(carol, project, completion="breadth")
     tasks(project, 1, overlap=2)
     tasks(project, 1, overlap=2, priority=-1)

@@ -42,10 +42,16 @@ def test_no_claim_reads_a_whole_table(completion, willing):
         ahead = claims.lease_ahead(membership, held.pk)
 
     assert ahead is not None
-    searches = [query for query in asked if query[0].startswith("SELECT") and "rankingtask" in query[0]]
+    searches = [
+        query for query in asked if query[0].startswith("SELECT") and "rankingtask" in query[0]
+    ]
     assert len(searches) > 1
     for query in searches:
-        assert not read_whole(*query) & {"labeling_prompt", "labeling_rankingtask", "labeling_candidate"}
+        assert not read_whole(*query) & {
+            "labeling_prompt",
+            "labeling_rankingtask",
+            "labeling_candidate",
+        }
 
 
 def read_whole(sql, params):

@@ -13,7 +13,9 @@ from people.models import AuditEvent, Membership
 from tests.factories import make_prompt, make_task
 
 pytestmark = pytest.mark.django_db
-KEY = rankings.Judgment({letter: rankings.Verdict(rank=place) for place, letter in enumerate("abcd", 1)})
+KEY = rankings.Judgment(
+    {letter: rankings.Verdict(rank=place) for place, letter in enumerate("abcd", 1)}
+)
 
 
 @pytest.fixture
@@ -56,7 +58,10 @@ def test_an_admin_marks_a_prompt_and_takes_it_back(client_for, carol, alice, mil
     for _ in range(2):
         browser.post(at, {"sensitive": "1"})
     assert Prompt.objects.get(pk=mild.prompt_id).sensitive
-    assert "Offer it to everybody" in browser.get(f"/p/demo/prompts/{mild.prompt_id}/").content.decode()
+    assert (
+        "Offer it to everybody"
+        in browser.get(f"/p/demo/prompts/{mild.prompt_id}/").content.decode()
+    )
     assert AuditEvent.objects.filter(verb="mark sensitive").count() == 1
 
 
@@ -91,7 +96,9 @@ def test_nobody_unwilling_is_asked_to_answer_one(project, carol, alice, bob):
     assert drafts.next_for(Membership.objects.get(user=bob)).prompt.sensitive
 
 
-@pytest.mark.parametrize(("said", "kept"), [(True, True), ("yes", True), ("false", False), (None, False)])
+@pytest.mark.parametrize(
+    ("said", "kept"), [(True, True), ("yes", True), ("false", False), (None, False)]
+)
 def test_a_file_may_say_it(project, carol, said, kept):
     imports.add(carol, project, [{"prompt": "Hm?"} | ({} if said is None else {"sensitive": said})])
 

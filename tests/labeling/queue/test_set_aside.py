@@ -82,7 +82,9 @@ def test_put_back_it_goes_to_those_who_have_not_skipped_it_and_skips_count_anew(
     assert state(task) == "open"
 
 
-def test_a_retired_task_is_out_for_good_until_somebody_puts_it_back(project, task, alice, bob, carol, client_for):
+def test_a_retired_task_is_out_for_good_until_somebody_puts_it_back(
+    project, task, alice, bob, carol, client_for
+):
     skip(alice)
     skip(bob)
     browser = client_for(carol)
@@ -93,7 +95,10 @@ def test_a_retired_task_is_out_for_good_until_somebody_puts_it_back(project, tas
 
     browser.post(f"/p/demo/tasks/{task.pk}/put-back")
     assert state(task) == "open"
-    assert list(AuditEvent.objects.filter(actor=carol).values_list("verb", flat=True)) == ["retire", "put back"]
+    assert list(AuditEvent.objects.filter(actor=carol).values_list("verb", flat=True)) == [
+        "retire",
+        "put back",
+    ]
 
 
 def test_a_task_in_work_can_not_be_retired(project, task, carol):
@@ -110,10 +115,14 @@ def test_admins_read_who_skipped_and_why(project, task, alice, bob, carol, clien
         page = browser.get(address).content.decode()
         assert "Alice skipped it: too technical" in page
         assert "Bob skipped it: &lt;b&gt;unclear" in page
-    assert "1 task was skipped by several people" in browser.get("/p/demo/prompts/").content.decode()
+    assert (
+        "1 task was skipped by several people" in browser.get("/p/demo/prompts/").content.decode()
+    )
 
 
-def test_the_list_takes_a_constant_number_of_queries(project, alice, bob, carol, client_for, django_assert_num_queries):
+def test_the_list_takes_a_constant_number_of_queries(
+    project, alice, bob, carol, client_for, django_assert_num_queries
+):
     for _ in range(5):
         make_task(project, texts=["a", "b"])
         skip(alice)

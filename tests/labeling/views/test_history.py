@@ -51,7 +51,9 @@ def test_history_shows_what_was_said(page, done):
     assert "quite sure" in html
 
 
-@pytest.mark.parametrize(("words", "found"), [("podium", 1), ("PODIUM", 1), ("quite", 1), ("中文", 1), ("cheese", 0)])
+@pytest.mark.parametrize(
+    ("words", "found"), [("podium", 1), ("PODIUM", 1), ("quite", 1), ("中文", 1), ("cheese", 0)]
+)
 def test_history_is_searched_in_prompts_and_notes(page, project, done, words, found):
     rank_one(page, project, text="用中文回答")
     html = page.get(HISTORY, {"q": words}).content.decode()
@@ -65,7 +67,9 @@ def test_history_is_ones_own(client_for, bob, done):
     assert client.post(revise(client, done), OTHER).status_code == 404
 
 
-def test_history_takes_the_same_queries_for_one_and_for_many(page, project, django_assert_num_queries):
+def test_history_takes_the_same_queries_for_one_and_for_many(
+    page, project, django_assert_num_queries
+):
     rank_one(page, project)
     page.get(HISTORY)
     with django_assert_num_queries(8):
@@ -78,7 +82,10 @@ def test_history_takes_the_same_queries_for_one_and_for_many(page, project, djan
 
 def test_a_revision_counts_and_the_first_stays(page, done):
     assert page.post(revise(page, done), OTHER).url == HISTORY
-    assert list(Ranking.objects.order_by("revision").values_list("revision", "current")) == [(1, False), (2, True)]
+    assert list(Ranking.objects.order_by("revision").values_list("revision", "current")) == [
+        (1, False),
+        (2, True),
+    ]
     assert list(current().ranked.order_by("shown").values_list("rank", flat=True)) == [1, 2, 3, 4]
     assert done.task.free_places == 0
 
@@ -97,7 +104,9 @@ def test_the_form_opens_as_it_was_submitted(page, done):
 
 
 def test_a_half_typed_revision_is_found_again(page, done):
-    page.post(f"{RANK}{done.pk}/draft", ORDER | {"revises": current().pk, "note": "on second thought"})
+    page.post(
+        f"{RANK}{done.pk}/draft", ORDER | {"revises": current().pk, "note": "on second thought"}
+    )
     assert page.get(revise(page, done)).context["typed"]["note"] == "on second thought"
     assert current().note == "quite sure"
 
@@ -164,7 +173,9 @@ def test_a_frozen_dataset_keeps_what_it_had(page, project, done, settings, tmp_p
     before = freeze.freeze_now(None, project)
     page.post(revise(page, done), OTHER)
     after = freeze.freeze_now(None, project)
-    assert [DatasetRanking.objects.get(dataset=one).ranking.revision for one in (before, after)] == [1, 2]
+    assert [
+        DatasetRanking.objects.get(dataset=one).ranking.revision for one in (before, after)
+    ] == [1, 2]
     assert before.digest != after.digest
 
 

@@ -35,7 +35,9 @@ def held(person):
 
 
 def post(client, verb, data=None, person=None, **options):
-    assignment = Assignment.objects.filter(labeler__email=f"{person or 'alice'}@example.org").latest("pk")
+    assignment = Assignment.objects.filter(
+        labeler__email=f"{person or 'alice'}@example.org"
+    ).latest("pk")
     return client.post(f"{RANK}{assignment.pk}/{verb}", data or {}, **options)
 
 
@@ -61,8 +63,15 @@ def test_a_ranking_is_recorded_as_it_was_shown(page, alice):
 
     assert response.status_code == 302
     ranking = Ranking.objects.get()
-    ranked = list(RankedCandidate.objects.order_by("shown").values_list("candidate_id", "rank", "rating"))
-    assert ranked == [(order[0], 2, None), (order[1], 1, 6), (order[2], 2, None), (order[3], 3, None)]
+    ranked = list(
+        RankedCandidate.objects.order_by("shown").values_list("candidate_id", "rank", "rating")
+    )
+    assert ranked == [
+        (order[0], 2, None),
+        (order[1], 1, 6),
+        (order[2], 2, None),
+        (order[3], 3, None),
+    ]
     assert (ranking.labeler, ranking.labels, ranking.note) == (alice, ["sensitive"], "n")
     assert AuditEvent.objects.filter(verb="rank", actor=alice).count() == 1
 
@@ -100,7 +109,9 @@ def test_nothing_is_ranked_until_the_person_ranks_it(page):
 
 
 def test_an_error_is_said_at_its_answer_and_nothing_typed_is_lost(page, alice):
-    response = post(page, "submit", {"rank-a": 1, "rank-b": 2, "rank-d": 3, "rating-c": 5, "note": "my note"})
+    response = post(
+        page, "submit", {"rank-a": 1, "rank-b": 2, "rank-d": 3, "rating-c": 5, "note": "my note"}
+    )
     html = response.content.decode()
 
     assert re.search(r'id="error-c" role="alert">Answer C has no rank yet', html)
@@ -129,7 +140,15 @@ def test_an_outcome_without_a_ranking(page, outcome):
 
 def test_a_draft_is_kept_and_shown_again(page, alice):
     response = post(
-        page, "draft", {"rank-c": 1, "flags-c": ["opinion"], "labels": ["ambiguous"], "note": "half", "order": "c"}
+        page,
+        "draft",
+        {
+            "rank-c": 1,
+            "flags-c": ["opinion"],
+            "labels": ["ambiguous"],
+            "note": "half",
+            "order": "c",
+        },
     )
     html = page.get(RANK).content.decode()
 
@@ -265,7 +284,9 @@ def test_guidelines_are_markdown_and_no_more(client_for, alice, project):
 
 
 @pytest.mark.parametrize("k", [2, 4, 9])
-def test_the_queries_do_not_grow_with_the_answers(client_for, alice, project, django_assert_num_queries, k):
+def test_the_queries_do_not_grow_with_the_answers(
+    client_for, alice, project, django_assert_num_queries, k
+):
     make_task(project, texts=[f"text {n}" for n in range(k)])
     client = client_for(alice)
     client.get(RANK)

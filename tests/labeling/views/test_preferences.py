@@ -59,7 +59,11 @@ def test_a_layout_is_remembered_for_the_person(page, alice):
 
 @pytest.mark.parametrize(
     ("rules", "gone"),
-    [({"rating": False}, 'name="rating-a"'), ({"flags": []}, 'name="flags-a"'), ({"notes": False}, 'name="note"')],
+    [
+        ({"rating": False}, 'name="rating-a"'),
+        ({"flags": []}, 'name="flags-a"'),
+        ({"notes": False}, 'name="note"'),
+    ],
 )
 def test_what_a_project_switched_off_is_not_asked(page, project, rules, gone):
     assert gone in page.get(RANK).content.decode()
@@ -70,7 +74,13 @@ def test_what_a_project_switched_off_is_not_asked(page, project, rules, gone):
 def test_a_projects_own_flags_are_asked_and_kept(page, project, alice):
     type(project).objects.update(flags=["opinion", "Rude & loud"])
     assert "Rude &amp; loud" in page.get(RANK).content.decode()
-    form = {"rank-a": 1, "rank-b": 2, "rank-c": 3, "rank-d": 4, "flags-a": ["Rude & loud", "sexual"]}
+    form = {
+        "rank-a": 1,
+        "rank-b": 2,
+        "rank-c": 3,
+        "rank-d": 4,
+        "flags-a": ["Rude & loud", "sexual"],
+    }
     page.post(f"{RANK}{Assignment.objects.get().pk}/submit", form)
     assert RankedCandidate.objects.get(shown=0).flags == ["Rude & loud"]
 
@@ -90,14 +100,18 @@ def submit(client, **form):
     return client.post(f"{RANK}{Assignment.objects.get().pk}/submit", form)
 
 
-@pytest.mark.parametrize(("strength", "ranks"), [(3, [1, 2]), (1, [1, 2]), (0, [1, 1]), (-2, [2, 1])])
+@pytest.mark.parametrize(
+    ("strength", "ranks"), [(3, [1, 2]), (1, [1, 2]), (0, [1, 1]), (-2, [2, 1])]
+)
 def test_a_strength_of_preference_is_a_ranking_of_two(pair, strength, ranks):
     submit(pair, strength=strength)
     assert Ranking.objects.get().strength == strength
     assert list(RankedCandidate.objects.order_by("shown").values_list("rank", flat=True)) == ranks
 
 
-def test_a_frozen_strength_is_that_of_the_first_answer_of_the_row(pair, project, settings, tmp_path):
+def test_a_frozen_strength_is_that_of_the_first_answer_of_the_row(
+    pair, project, settings, tmp_path
+):
     settings.VAR = tmp_path
     submit(pair, strength=3)
     preferred = Ranking.objects.get().ranked.get(rank=1).candidate.text

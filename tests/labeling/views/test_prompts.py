@@ -21,7 +21,12 @@ def test_prompts_are_found_by_what_they_say(browser, project):
     make_prompt(project, '河流 "x" 100%?')
 
     assert found(browser, "?q=RIVERS") == ["Name three rivers."]
-    assert found(browser, "?q=河流") == found(browser, '?q="x"') == found(browser, "?q=100%25") == ['河流 "x" 100%?']
+    assert (
+        found(browser, "?q=河流")
+        == found(browser, '?q="x"')
+        == found(browser, "?q=100%25")
+        == ['河流 "x" 100%?']
+    )
 
 
 def test_prompts_are_found_by_split_and_use_case(browser, project):
@@ -38,7 +43,9 @@ def test_what_is_not_published_is_not_shown(browser, project):
     assert browser.get(f"/p/demo/prompts/{hidden.pk}/").status_code == 404
 
 
-def test_a_page_of_prompts_takes_a_constant_number_of_queries(browser, project, django_assert_max_num_queries):
+def test_a_page_of_prompts_takes_a_constant_number_of_queries(
+    browser, project, django_assert_max_num_queries
+):
     for _ in range(60):
         make_task(project)
     with django_assert_max_num_queries(9):

@@ -62,7 +62,9 @@ def test_a_kept_card_is_the_card_made_anew():
 )
 def test_what_was_said_of_an_answer_is_on_its_card_alone(said, expected):
     plain = {name: ways[0] for name, ways in WAYS.items()}
-    rules = {name: ways[0] for name, ways in RULES.items()} | {"flags": [("harmful", "Gives harmful advice")]}
+    rules = {name: ways[0] for name, ways in RULES.items()} | {
+        "flags": [("harmful", "Gives harmful advice")]
+    }
 
     assert expected in shown(plain | said, rules)
     assert expected not in shown(plain, rules)

@@ -14,14 +14,26 @@ from tests.factories import make_task
 
 pytestmark = pytest.mark.django_db
 
-RULES = {"ties": False, "rating": False, "notes": False, "strength": True, "flags": ["harmful_advice", "own <words>"]}
-OWN = {"shortcuts": False, "keys": {"skip": "q", "compare": "w"}, "desk": {"layout": "stack", "source": True}}
+RULES = {
+    "ties": False,
+    "rating": False,
+    "notes": False,
+    "strength": True,
+    "flags": ["harmful_advice", "own <words>"],
+}
+OWN = {
+    "shortcuts": False,
+    "keys": {"skip": "q", "compare": "w"},
+    "desk": {"layout": "stack", "source": True},
+}
 
 
 @pytest.fixture
 def request_of(alice, project):
     def made(htmx=True):
-        request = RequestFactory().get("/p/demo/rank/1/ahead", headers={"HX-Request": "true"} if htmx else {})
+        request = RequestFactory().get(
+            "/p/demo/rank/1/ahead", headers={"HX-Request": "true"} if htmx else {}
+        )
         request.htmx, request.user, request.project = htmx, alice, project
         return request
 
@@ -53,7 +65,9 @@ def test_a_kept_card_is_the_card_made_anew(alice, project, request_of, change, h
         setattr(alice, change, OWN[change])
     for _ in range(2):
         request = request_of(htmx)
-        assert text(task_card_cache.fresh(request, place)) == text(card(request, place, {}, ahead=True))
+        assert text(task_card_cache.fresh(request, place)) == text(
+            card(request, place, {}, ahead=True)
+        )
 
 
 def test_each_fact_that_a_card_is_kept_by_is_changed_above():
@@ -66,7 +80,9 @@ def test_the_next_task_is_made_of_the_same_piece(alice, project, request_of):
     make_task(project, texts=["quite", "other", "texts"])
     second = claims.lease_ahead(Membership.objects.get(user=alice, project=project), first.pk)
     task_card_cache._frame.cache_clear()
-    cards = [task_card_cache.fresh(request_of(), place).content.decode() for place in (first, second)]
+    cards = [
+        task_card_cache.fresh(request_of(), place).content.decode() for place in (first, second)
+    ]
     assert task_card_cache._frame.cache_info().misses == 1
     assert ["quite" in html for html in cards] == [False, True]
     assert [f"/{second.pk}/submit" in html for html in cards] == [False, True]
@@ -84,7 +100,10 @@ def test_languages_are_kept_apart(alice, project, request_of):
 def test_each_form_has_a_key_and_a_token_of_its_own_and_no_gap_is_left(alice, project, request_of):
     place = lease(alice, project)
     one, other = (task_card_cache.fresh(request_of(), place).content.decode() for _ in range(2))
-    own = [set(re.findall(r'name="(?:key|csrfmiddlewaretoken)" value="([^"]+)"', html)) for html in (one, other)]
+    own = [
+        set(re.findall(r'name="(?:key|csrfmiddlewaretoken)" value="([^"]+)"', html))
+        for html in (one, other)
+    ]
     assert len(own[0]) >= 2
     assert not own[0] & own[1]
     assert not task_card_cache.GAPS.search(one)

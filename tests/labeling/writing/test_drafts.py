@@ -43,7 +43,9 @@ def hand_in(client, one, text="Because of Rayleigh scattering."):
 
 
 def judge(client, one, deed, **form):
-    return client.post(f"{WRITE}review/{one.pk}/", {"deed": deed, "text": one.text or "mended"} | form)
+    return client.post(
+        f"{WRITE}review/{one.pk}/", {"deed": deed, "text": one.text or "mended"} | form
+    )
 
 
 def states():
@@ -64,7 +66,11 @@ def test_a_demonstration_from_the_wish_to_the_dataset(page, wish, admin):
     assert "Why is the sky blue?" in admin.get(f"{WRITE}review/{wish.pk}/").content.decode()
     judge(admin, wish, "accept", text="Because of Rayleigh scattering!")
     made = Demonstration.objects.get()
-    assert (made.prompt, made.labeler.name, made.text) == (wish.prompt, "Alice", "Because of Rayleigh scattering!")
+    assert (made.prompt, made.labeler.name, made.text) == (
+        wish.prompt,
+        "Alice",
+        "Because of Rayleigh scattering!",
+    )
     assert states() == ["accepted"]
 
 
@@ -78,7 +84,10 @@ def test_a_prompt_from_the_wish_to_the_project(client_for, alice, project, admin
     for one in Writing.objects.all():
         judge(admin, one, "accept", text=one.text)
     made = list(Prompt.objects.all())
-    assert [one.last_turn for one in made] == ["Why do owls see at night?", "How far do swifts fly?"]
+    assert [one.last_turn for one in made] == [
+        "Why do owls see at night?",
+        "How far do swifts fly?",
+    ]
     assert made[0].published
     assert made[0].author
     assert made[0].split == made[1].split, "an author's prompts lie in one split"
@@ -176,7 +185,9 @@ def test_two_reviewers_settle_once(page, wish, admin, client_for, project):
     assert Demonstration.objects.count() == 1
 
 
-def test_a_text_given_back_goes_to_someone_else_without_what_was_written(page, wish, client_for, bob):
+def test_a_text_given_back_goes_to_someone_else_without_what_was_written(
+    page, wish, client_for, bob
+):
     page.post(f"{WRITE}{wish.pk}/back", {"text": "My own half"})
     html = client_for(bob).get(WRITE).content.decode()
     assert "Why is the sky blue?" in html
@@ -231,14 +242,17 @@ def test_a_stranger_touches_nothing(page, wish, client_for, bob, stranger):
         assert client_for(person).post(f"{WRITE}{wish.pk}/save", {"text": "x"}).status_code == 404
 
 
-def test_reviews_take_the_same_queries_for_one_and_for_many(page, wish, admin, project, django_assert_num_queries):
+def test_reviews_take_the_same_queries_for_one_and_for_many(
+    page, wish, admin, project, django_assert_num_queries
+):
     hand_in(page, wish)
     admin.get(f"{WRITE}review/")
     with django_assert_num_queries(6):
         admin.get(f"{WRITE}review/")
     lead = Membership.objects.filter(project=project, role="admin").get().user
     Writing.objects.bulk_create(
-        Writing(project=project, kind="prompt", state="submitted", labeler=lead, submitted_at=now()) for _ in range(5)
+        Writing(project=project, kind="prompt", state="submitted", labeler=lead, submitted_at=now())
+        for _ in range(5)
     )
     with django_assert_num_queries(6):
         admin.get(f"{WRITE}review/")

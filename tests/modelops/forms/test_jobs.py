@@ -26,19 +26,27 @@ def scorer(project, name="reward 1"):
 
 def frozen(project, kind="judgments", digest="a"):
     counts = {"rows": 3, "pairs": 12, "splits": {"train": 3}}
-    return Dataset.objects.create(project=project, kind=kind, digest=digest * 64, folder="datasets/a", counts=counts)
+    return Dataset.objects.create(
+        project=project, kind=kind, digest=digest * 64, folder="datasets/a", counts=counts
+    )
 
 
 def filled_in(project, kind, **changes):
     """The form as it stands on the page, sent back with these changes; None leaves a box unticked."""
     form = jobs.JobForm(project, kind)
     values = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
-    values = {name: getattr(value, "pk", value) for name, value in values.items() if value is not False} | changes
+    values = {
+        name: getattr(value, "pk", value) for name, value in values.items() if value is not False
+    } | changes
     return {name: value for name, value in values.items() if value is not None}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in jobs.STARTABLE if kind != "freeze"])  # labeling/test_freeze_page
-def test_the_form_as_it_stands_starts_a_job_with_the_recipes_defaults(client_for, project, carol, kind):
+@pytest.mark.parametrize(
+    "kind", [kind for kind in jobs.STARTABLE if kind != "freeze"]
+)  # labeling/test_freeze_page
+def test_the_form_as_it_stands_starts_a_job_with_the_recipes_defaults(
+    client_for, project, carol, kind
+):
     weights(project)
     scorer(project)
     frozen(project)
@@ -73,12 +81,15 @@ def test_what_is_filled_in_is_what_the_job_is_told(client_for, project, carol):
 
 
 @pytest.mark.parametrize(
-    ("field", "wrong"), [("epochs", "0"), ("batch", "many"), ("pairs", "none"), ("model_version", "0")]
+    ("field", "wrong"),
+    [("epochs", "0"), ("batch", "many"), ("pairs", "none"), ("model_version", "0")],
 )
 def test_a_wrong_setting_is_named_at_its_field(client_for, project, carol, field, wrong):
     weights(project)
     frozen(project)
-    response = client_for(carol).post("/p/demo/jobs/new/dpo/", filled_in(project, "dpo", **{field: wrong}))
+    response = client_for(carol).post(
+        "/p/demo/jobs/new/dpo/", filled_in(project, "dpo", **{field: wrong})
+    )
 
     assert (response.status_code, list(response.context["form"].errors)) == (422, [field])
     assert not Job.objects.exists()
@@ -103,7 +114,11 @@ def test_model_and_dataset_can_be_chosen_by_the_link(client_for, project, carol)
     first, old = weights(project, "first"), frozen(project)
     weights(project, "second")
     frozen(project, digest="b")
-    form = client_for(carol).get(f"/p/demo/jobs/new/dpo/?model={first.pk}&dataset={old.pk}").context["form"]
+    form = (
+        client_for(carol)
+        .get(f"/p/demo/jobs/new/dpo/?model={first.pk}&dataset={old.pk}")
+        .context["form"]
+    )
 
     assert (form["model_version"].value(), form["dataset"].value()) == (str(first.pk), str(old.pk))
 
@@ -126,7 +141,13 @@ def test_other_models_and_stop_texts_are_told_line_by_line(client_for, project, 
     first = weights(project, "first")
     weights(project, "second")
     weights(project, "third")
-    form = filled_in(project, "sample", model_version=first.pk, others=["second", "third"], stop="User: \r\n\r\n\\n\\n")
+    form = filled_in(
+        project,
+        "sample",
+        model_version=first.pk,
+        others=["second", "third"],
+        stop="User: \r\n\r\n\\n\\n",
+    )
     client_for(carol).post("/p/demo/jobs/new/sample/", form)
 
     recipe = recipes.SampleRecipe(**Job.objects.get().recipe)
@@ -150,7 +171,9 @@ def test_the_best_of_several_draws_takes_who_chooses(client_for, project, carol)
 def test_another_projects_model_can_not_be_mixed_in(client_for, project, carol):
     weights(project)
     weights(make_project(), "theirs")
-    response = client_for(carol).post("/p/demo/jobs/new/sample/", filled_in(project, "sample", others=["theirs"]))
+    response = client_for(carol).post(
+        "/p/demo/jobs/new/sample/", filled_in(project, "sample", others=["theirs"])
+    )
 
     assert list(response.context["form"].errors) == ["others"]
 
@@ -158,7 +181,9 @@ def test_another_projects_model_can_not_be_mixed_in(client_for, project, carol):
 def test_sft_on_demonstrations_needs_a_dataset_of_them(client_for, project, carol):
     weights(project)
     frozen(project)
-    response = client_for(carol).post("/p/demo/jobs/new/sft/", filled_in(project, "sft", source="demonstrations"))
+    response = client_for(carol).post(
+        "/p/demo/jobs/new/sft/", filled_in(project, "sft", source="demonstrations")
+    )
 
     assert list(response.context["form"].errors) == ["dataset"]
 
@@ -171,7 +196,12 @@ def test_ppo_is_told_what_scores_its_answers_and_what_it_rehearses(client_for, p
     client_for(carol).post("/p/demo/jobs/new/ppo/", form)
 
     job = Job.objects.get()
-    assert (job.model_version, job.reward_model, job.dataset, job.rehearsal) == (base, old, judged, texts)
+    assert (job.model_version, job.reward_model, job.dataset, job.rehearsal) == (
+        base,
+        old,
+        judged,
+        texts,
+    )
 
 
 def test_ppo_takes_a_reward_model_for_a_score_and_a_policy_for_answers(project):
@@ -180,7 +210,12 @@ def test_ppo_takes_a_reward_model_for_a_score_and_a_policy_for_answers(project):
     fields = jobs.JobForm(project, "ppo").fields
 
     offered = {name: list(fields[name].queryset) for name in jobs.LINKS}
-    assert offered == {"model_version": [base], "reward_model": [judge], "dataset": [judged], "rehearsal": [texts]}
+    assert offered == {
+        "model_version": [base],
+        "reward_model": [judge],
+        "dataset": [judged],
+        "rehearsal": [texts],
+    }
 
 
 def test_a_reward_model_can_be_chosen_by_the_link(client_for, project, carol):
@@ -234,7 +269,9 @@ def counted(project, **counts):
 
 
 @pytest.mark.parametrize("numbers", [(0, 37), (12, 0), (0, 0)])
-def test_kto_is_refused_at_its_dataset_without_good_or_without_bad_answers(client_for, project, carol, numbers):
+def test_kto_is_refused_at_its_dataset_without_good_or_without_bad_answers(
+    client_for, project, carol, numbers
+):
     weights(project)
     counted(project, half=numbers)
     response = client_for(carol).post("/p/demo/jobs/new/kto/", filled_in(project, "kto"))
@@ -256,14 +293,21 @@ def test_kto_starts_by_labels_that_give_both(client_for, project, carol):
     browser = client_for(carol)
 
     assert browser.post("/p/demo/jobs/new/kto/", filled_in(project, "kto")).status_code == 422
-    assert browser.post("/p/demo/jobs/new/kto/", filled_in(project, "kto", labels="ratings")).status_code == 302
+    assert (
+        browser.post(
+            "/p/demo/jobs/new/kto/", filled_in(project, "kto", labels="ratings")
+        ).status_code
+        == 302
+    )
     assert Job.objects.get().recipe["labels"] == "ratings"
 
 
 def test_a_wrong_choice_of_labels_is_told_at_the_labels(client_for, project, carol):
     weights(project)
     counted(project, half=(0, 3))
-    response = client_for(carol).post("/p/demo/jobs/new/kto/", filled_in(project, "kto", labels="none"))
+    response = client_for(carol).post(
+        "/p/demo/jobs/new/kto/", filled_in(project, "kto", labels="none")
+    )
 
     assert list(response.context["form"].errors) == ["labels"]
 
@@ -272,4 +316,7 @@ def test_other_trainers_take_a_dataset_without_bad_answers(client_for, project, 
     weights(project)
     counted(project, half=(3, 0))
 
-    assert client_for(carol).post("/p/demo/jobs/new/dpo/", filled_in(project, "dpo")).status_code == 302
+    assert (
+        client_for(carol).post("/p/demo/jobs/new/dpo/", filled_in(project, "dpo")).status_code
+        == 302
+    )

@@ -49,7 +49,9 @@ def test_a_waiting_job_says_what_it_waits_for(browser, project):
 
 
 def test_a_failed_job_says_what_to_do_and_offers_to_resume(browser, project):
-    text = page(browser, make_job(project, state="failed", error="The disk is full: free some space.")).content.decode()
+    text = page(
+        browser, make_job(project, state="failed", error="The disk is full: free some space.")
+    ).content.decode()
 
     assert "The disk is full: free some space." in text
     assert "Resume" in text
@@ -83,7 +85,15 @@ def test_figures_are_shown_with_interval_and_yardstick(browser, project):
     jobs.write_metrics(
         job,
         [
-            Metric(job=job, name="accuracy", slice="held-out", value=0.689, low=0.661, high=0.714, n=212),
+            Metric(
+                job=job,
+                name="accuracy",
+                slice="held-out",
+                value=0.689,
+                low=0.661,
+                high=0.714,
+                n=212,
+            ),
             Metric(job=job, name="longer_answer_accuracy", slice="held-out", value=0.551, n=212),
         ],
     )
@@ -96,7 +106,11 @@ def test_figures_are_shown_with_interval_and_yardstick(browser, project):
 def test_curves_have_numbers_and_a_title_and_no_style(browser, project):
     job = running(project, kind="dpo")
     jobs.write_metrics(
-        job, [Metric(job=job, name="loss", step=step, value=0.7 - step / 1000) for step in range(1, 101)]
+        job,
+        [
+            Metric(job=job, name="loss", step=step, value=0.7 - step / 1000)
+            for step in range(1, 101)
+        ],
     )
     text = page(browser, job).content.decode()
 
@@ -106,7 +120,9 @@ def test_curves_have_numbers_and_a_title_and_no_style(browser, project):
 
 def test_a_long_run_draws_a_bounded_number_of_points(browser, project):
     job = running(project, kind="dpo")
-    jobs.write_metrics(job, [Metric(job=job, name="loss", step=step, value=1 / step) for step in range(1, 2001)])
+    jobs.write_metrics(
+        job, [Metric(job=job, name="loss", step=step, value=1 / step) for step in range(1, 2001)]
+    )
     chart = page(browser, job).context["charts"][0]
 
     assert chart.path.count("L") <= 300
@@ -142,7 +158,12 @@ def test_a_script_reads_the_same_as_data(browser, project):
     job = running(project, model_version=make_model(project))
     data = browser.get(f"/p/demo/jobs/{job.pk}.json").json()
 
-    assert (data["state"], data["done"], data["total"], data["model_made"]) == ("running", 30, 90, None)
+    assert (data["state"], data["done"], data["total"], data["model_made"]) == (
+        "running",
+        30,
+        90,
+        None,
+    )
 
 
 def test_the_list_can_be_filtered(browser, project):

@@ -66,7 +66,9 @@ def test_a_folder_below_an_allowed_root_becomes_a_version(browser, project, sett
     assert (version.name, len(version.sha256)) == ("Mine", 64)
 
 
-@pytest.mark.parametrize("folder", ["/etc", "{root}/../elsewhere", "{root}/nothing", "{root}/empty"])
+@pytest.mark.parametrize(
+    "folder", ["/etc", "{root}/../elsewhere", "{root}/nothing", "{root}/empty"]
+)
 def test_any_other_folder_is_refused_at_its_field(browser, project, settings, folder):
     root = settings.MODEL_ROOTS[0]
     (root / "empty").mkdir(parents=True)
@@ -91,7 +93,9 @@ def test_the_list_shows_the_champion_and_links_to_sampling_with_it(browser, proj
     assert f"/p/demo/jobs/new/sample/?model={version.pk}" in text
 
 
-def test_fifty_versions_take_as_many_queries_as_one(browser, project, django_assert_max_num_queries):
+def test_fifty_versions_take_as_many_queries_as_one(
+    browser, project, django_assert_max_num_queries
+):
     for number in range(50):
         weights(project, f"model {number}")
     with django_assert_max_num_queries(12):

@@ -22,7 +22,11 @@ def places_of(user):
 
 @composed
 def names_since(at, state):
-    return User.objects.filter(created_at__gte=at, state=state).order_by("pk").values_list("name", "keys", "uuid")
+    return (
+        User.objects.filter(created_at__gte=at, state=state)
+        .order_by("pk")
+        .values_list("name", "keys", "uuid")
+    )
 
 
 @composed
@@ -48,9 +52,14 @@ def test_instances_come_with_what_they_were_asked_to_bring(django_assert_num_que
 
 
 def test_the_second_call_has_its_own_arguments():
-    alice, bob = make_person(make_project(), keys={"tie": "t"}), make_person(make_project(), state="paused")
+    alice, bob = (
+        make_person(make_project(), keys={"tie": "t"}),
+        make_person(make_project(), state="paused"),
+    )
 
-    assert names_since(now() - timedelta(hours=1), "active") == [(alice.name, {"tie": "t"}, alice.uuid)]
+    assert names_since(now() - timedelta(hours=1), "active") == [
+        (alice.name, {"tie": "t"}, alice.uuid)
+    ]
     assert names_since(now() - timedelta(hours=1), "paused") == [(bob.name, {}, bob.uuid)]
     assert names_since(now() + timedelta(hours=1), "active") == []
 
@@ -119,7 +128,9 @@ def test_what_fails_together_saves_nothing_and_the_next_rows_go_their_own_way():
     with pytest.raises(LookupError):
         fail()
     insert_all([event(alice, "go")])
-    assert list(AuditEvent.objects.filter(verb__in=("come", "go")).values_list("verb", flat=True)) == ["go"]
+    assert list(
+        AuditEvent.objects.filter(verb__in=("come", "go")).values_list("verb", flat=True)
+    ) == ["go"]
 
 
 def test_as_many_arguments_as_the_query_has():

@@ -58,7 +58,9 @@ def test_a_connection_that_the_server_ended_is_not_taken_for_a_living_one():
     other = connection.copy()
     try:
         with other.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+            cursor.execute(
+                "SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid]
+            )
         assert not connection.is_usable()
     finally:
         other.close()

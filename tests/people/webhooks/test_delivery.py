@@ -67,7 +67,11 @@ def test_an_event_arrives_signed_and_says_where_to_read_more(hook, project, rece
 
     [event] = receiver.events(hook.secret)
     assert event["type"] == "dataset.frozen"
-    assert event["data"] == {"dataset": 7, "project": "demo", "address": "/api/v1/projects/demo/datasets/7"}
+    assert event["data"] == {
+        "dataset": 7,
+        "project": "demo",
+        "address": "/api/v1/projects/demo/datasets/7",
+    }
     assert receiver.ids() == [only(hook).event_id]
     assert (only(hook).state, only(hook).status, only(hook).attempts) == ("delivered", 204, 1)
 
@@ -95,7 +99,9 @@ def test_a_deed_that_is_taken_back_is_told_to_nobody(hook, project):
     assert not Delivery.objects.exists()
 
 
-def test_where_nobody_waits_telling_asks_the_database_nothing(hook, project, django_assert_num_queries):
+def test_where_nobody_waits_telling_asks_the_database_nothing(
+    hook, project, django_assert_num_queries
+):
     fresh = Project.objects.get(pk=project.pk)
     with django_assert_num_queries(0):
         registry.tell(fresh, "job.finished", "jobs/1", job=1)
@@ -125,7 +131,10 @@ def test_every_verb_leaves_an_event(project, carol):
     for verb in (registry.switch_off, registry.switch_off, registry.switch_on, registry.remove):
         verb(carol, hook)
 
-    verbs = [verb.split(" webhook")[0] for verb in AuditEvent.objects.order_by("pk").values_list("verb", flat=True)]
+    verbs = [
+        verb.split(" webhook")[0]
+        for verb in AuditEvent.objects.order_by("pk").values_list("verb", flat=True)
+    ]
     assert verbs == ["make", "change", "renew secret of", "ping", "redeliver", "switch off", "switch on", "switch off", "remove"]  # fmt: skip
 
 
@@ -169,7 +178,10 @@ def test_it_waits_longer_each_time_and_gives_up_in_the_end(hook, project, receiv
     assert len(receiver.got) == len(delivery.LATER) + 1
     *waited, last = pauses
     assert last is None
-    assert all(0.75 * pause < seconds < 1.25 * pause for seconds, pause in zip(waited, delivery.LATER, strict=True))
+    assert all(
+        0.75 * pause < seconds < 1.25 * pause
+        for seconds, pause in zip(waited, delivery.LATER, strict=True)
+    )
 
 
 @pytest.mark.parametrize("server", [hangs, drips])
@@ -181,7 +193,10 @@ def test_a_server_that_does_not_get_done_is_left(hook, project, receiver, server
     delivery.deliver()
 
     assert only(hook).state == "failed"
-    assert only(hook).error in ("It was silent for 0.2 seconds.", "It did not answer within 0.4 seconds.")
+    assert only(hook).error in (
+        "It was silent for 0.2 seconds.",
+        "It did not answer within 0.4 seconds.",
+    )
     assert 0.2 <= only(hook).seconds < 0.6
 
 
@@ -223,7 +238,9 @@ def test_a_webhook_that_failed_for_five_days_is_switched_off(hook, project, rece
     receiver.plan = [says(500)]
     happens(project)
     for days, state in ((0, "active"), (4, "active"), (6, "failing")):
-        Webhook.objects.filter(failing_since__isnull=False).update(failing_since=now() - timedelta(days=days))
+        Webhook.objects.filter(failing_since__isnull=False).update(
+            failing_since=now() - timedelta(days=days)
+        )
         let_pass(hook, days=1)
         delivery.deliver()
         hook.refresh_from_db()
@@ -241,7 +258,9 @@ def test_what_arrives_ends_the_failing(hook, project, receiver):
         assert (hook.failing_since is not None) == failing
 
 
-def test_what_waits_for_a_webhook_that_is_off_is_given_up_but_a_ping_arrives(hook, project, carol, receiver):
+def test_what_waits_for_a_webhook_that_is_off_is_given_up_but_a_ping_arrives(
+    hook, project, carol, receiver
+):
     happens(project)
     registry.switch_off(carol, hook)
     registry.ping(carol, hook)
@@ -321,7 +340,9 @@ def test_a_webhook_that_fails_is_tried_with_one_alone(hook, project):
     assert len(delivery.claim_some()) == 1
 
 
-def test_a_webhook_removed_while_something_is_on_its_way_is_no_fault(hook, project, carol, receiver):
+def test_a_webhook_removed_while_something_is_on_its_way_is_no_fault(
+    hook, project, carol, receiver
+):
     happens(project)
     taken = delivery.claim(only(hook).pk)
     registry.remove(carol, Webhook.objects.get())
@@ -342,7 +363,9 @@ def test_the_log_is_tidied(hook, project):
 # Secrets
 
 
-def test_no_table_holds_the_secret_and_the_former_one_signs_for_a_day(hook, project, carol, receiver):
+def test_no_table_holds_the_secret_and_the_former_one_signs_for_a_day(
+    hook, project, carol, receiver
+):
     former = hook.secret
     renewed = registry.renew_secret(carol, hook)
     happens(project)
@@ -360,7 +383,15 @@ def test_no_table_holds_the_secret_and_the_former_one_signs_for_a_day(hook, proj
 
 @pytest.mark.parametrize(
     "url",
-    ["", "hooks", "ftp://example.org", "http://example.org", "https://", "https://a:b@example.org", "https://a:99999"],
+    [
+        "",
+        "hooks",
+        "ftp://example.org",
+        "http://example.org",
+        "https://",
+        "https://a:b@example.org",
+        "https://a:99999",
+    ],
 )
 def test_an_address_that_is_none_is_refused(url, settings):
     settings.WEBHOOK_PRIVATE = False
@@ -370,7 +401,16 @@ def test_an_address_that_is_none_is_refused(url, settings):
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "localhost", "2130706433", "10.1.2.3", "169.254.169.254", "[::1]", "[fe80::1]", "[::ffff:10.0.0.1]"],
+    [
+        "127.0.0.1",
+        "localhost",
+        "2130706433",
+        "10.1.2.3",
+        "169.254.169.254",
+        "[::1]",
+        "[fe80::1]",
+        "[::ffff:10.0.0.1]",
+    ],
 )
 def test_a_private_address_is_refused_when_a_webhook_is_made(host, settings):
     settings.WEBHOOK_PRIVATE = False

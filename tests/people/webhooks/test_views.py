@@ -46,7 +46,11 @@ def test_a_project_without_webhooks_says_what_one_is_for(browser, project):
 
 
 def test_a_webhook_is_made_and_its_secret_shown_once(browser, project):
-    form = {"url": "http://127.0.0.1:9/", "events": ["job.finished", "ranking.submitted"], "key": str(uuid4())}
+    form = {
+        "url": "http://127.0.0.1:9/",
+        "events": ["job.finished", "ranking.submitted"],
+        "key": str(uuid4()),
+    }
     first, again = (browser.post(LIST, form).content.decode() for _ in "12")
 
     hook = Webhook.objects.get()
@@ -59,7 +63,11 @@ def test_a_webhook_is_made_and_its_secret_shown_once(browser, project):
 
 @pytest.mark.parametrize(
     ("wrong", "field"),
-    [({"url": "http://example.org"}, "url"), ({"url": "https://localhost"}, "url"), ({"events": []}, "events")],
+    [
+        ({"url": "http://example.org"}, "url"),
+        ({"url": "https://localhost"}, "url"),
+        ({"events": []}, "events"),
+    ],
 )
 def test_what_is_wrong_is_said_at_its_field(browser, project, settings, wrong, field):
     settings.WEBHOOK_PRIVATE = False
@@ -71,7 +79,10 @@ def test_what_is_wrong_is_said_at_its_field(browser, project, settings, wrong, f
 
 def test_a_webhook_is_changed(browser, hook, settings):
     form = {"url": "http://127.0.0.1:10/", "events": ["task.complete"]}
-    assert "The webhook is saved" in browser.post(f"{LIST}{hook.pk}/", form, follow=True).content.decode()
+    assert (
+        "The webhook is saved"
+        in browser.post(f"{LIST}{hook.pk}/", form, follow=True).content.decode()
+    )
     settings.WEBHOOK_PRIVATE = False
     refused = browser.post(f"{LIST}{hook.pk}/", form | {"url": "https://192.168.0.1/"})
     assert (refused.status_code, list(refused.context["form"].errors)) == (422, ["url"])
@@ -106,7 +117,9 @@ def test_a_delivery_is_sent_again_by_hand(browser, hook, carol, project):
 def test_of_a_webhook_that_is_off_nothing_is_sent_again(browser, hook, carol, project):
     registry.tell(project, "job.finished", "jobs/1", job=1)
     browser.post(f"{LIST}{hook.pk}/switch", {"to": "off"})
-    told = browser.post(f"{LIST}deliveries/{Delivery.objects.get().pk}/again", follow=True).content.decode()
+    told = browser.post(
+        f"{LIST}deliveries/{Delivery.objects.get().pk}/again", follow=True
+    ).content.decode()
     assert "switch it on first" in told
     browser.post(f"{LIST}{hook.pk}/switch", {"to": "on"})
     hook.refresh_from_db()
@@ -114,7 +127,9 @@ def test_of_a_webhook_that_is_off_nothing_is_sent_again(browser, hook, carol, pr
 
 
 def test_who_sends_the_form_twice_renews_the_secret_once(browser, hook):
-    form = {"key": re.search(r'renew".*?name="key" value="([^"]+)"', page(browser, hook), re.S).group(1)}
+    form = {
+        "key": re.search(r'renew".*?name="key" value="([^"]+)"', page(browser, hook), re.S).group(1)
+    }
     first, again = (browser.post(f"{LIST}{hook.pk}/renew", form).content.decode() for _ in "12")
     hook.refresh_from_db()
     assert secret_in(first) == registry.secrets(hook)[0]
@@ -135,11 +150,15 @@ def test_a_removed_webhook_is_gone_with_its_log(browser, hook, carol):
 
 def test_another_projects_delivery_is_not_found(browser, hook, carol):
     other = make_project(slug="other")
-    theirs = registry.ping(carol, registry.make(carol, other, "https://example.org", ["job.finished"])[0])
+    theirs = registry.ping(
+        carol, registry.make(carol, other, "https://example.org", ["job.finished"])[0]
+    )
     assert browser.post(f"{LIST}deliveries/{theirs.pk}/again").status_code == 404
 
 
-def test_the_pages_take_a_constant_number_of_queries(browser, hook, project, carol, django_assert_num_queries):
+def test_the_pages_take_a_constant_number_of_queries(
+    browser, hook, project, carol, django_assert_num_queries
+):
     registry.ping(carol, hook)
     for _ in range(2):
         with django_assert_num_queries(4):

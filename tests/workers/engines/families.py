@@ -147,7 +147,10 @@ def template(family: Family) -> str | None:
 def model_of(family: Family, tokenizer) -> SimpleNamespace:
     """What is asked of a model of the family about its ends: its config, and how it was told to generate."""
     ids = [
-        tokenizer.convert_tokens_to_ids((names or "").split()) for names in (family.config_eos, family.generation_eos)
+        tokenizer.convert_tokens_to_ids((names or "").split())
+        for names in (family.config_eos, family.generation_eos)
     ]
     config = SimpleNamespace(eos_token_id=ids[0][0], get_text_config=lambda: config)
-    return SimpleNamespace(config=config, generation_config=SimpleNamespace(eos_token_id=ids[1] or ids[0][0]))
+    return SimpleNamespace(
+        config=config, generation_config=SimpleNamespace(eos_token_id=ids[1] or ids[0][0])
+    )

@@ -70,7 +70,11 @@ def test_of_each_conversations_draws_the_best_is_given(best):
     for number, seed in enumerate((11, 22, 33)):
         drawn = [str(seed_of(seed, turn)) for turn in range(4)]
         assert found[number].text in drawn
-        assert found[number].reward == max(float(text[-1]) for text in drawn) == float(found[number].text[-1])
+        assert (
+            found[number].reward
+            == max(float(text[-1]) for text in drawn)
+            == float(found[number].text[-1])
+        )
 
 
 @pytest.mark.parametrize("together", [1, 5, 100])
@@ -110,10 +114,15 @@ def test_an_answer_that_was_cut_is_scored_without_an_end(tmp_path):
     from workers.engines.best_of import Scorer
 
     scorer = Scorer(tiny.save_reward(tmp_path / "reward", likes="<|im_end|>"))
-    read, answers = scorer.tokenizer, [Sample("The sea", 3, reason, 0.0) for reason in ("stop", "length")]
+    read, answers = (
+        scorer.tokenizer,
+        [Sample("The sea", 3, reason, 0.0) for reason in ("stop", "length")],
+    )
     ended, cut = scorer.rewards([TURN, TURN], answers)
 
-    prompt = tokens_of(read.apply_chat_template(TURN, tokenize=False, add_generation_prompt=True), read)
+    prompt = tokens_of(
+        read.apply_chat_template(TURN, tokenize=False, add_generation_prompt=True), read
+    )
     ends = prompt.count(read.eos_token_id)
     whole, part = (tokens_of("The sea" + end, read) for end in ("<|im_end|>\n", ""))
     assert ended == pytest.approx(math.sqrt(512) * (ends + 1) / len(prompt + whole) - 1, rel=0.05)
@@ -164,18 +173,29 @@ def test_a_job_keeps_the_best_of_its_draws_and_names_who_wrote_them(project, ask
         make_prompt(project)
     plain, chosen = ask(1), ask(8)
 
-    assert (chosen.done, chosen.total, RankingTask.objects.filter(job=chosen).count()) == (12, 12, 6)
+    assert (chosen.done, chosen.total, RankingTask.objects.filter(job=chosen).count()) == (
+        12,
+        12,
+        6,
+    )
     assert es(chosen) > es(plain)
     assert not Candidate.objects.filter(job=plain).exclude(reward=None).exists()
     assert not Candidate.objects.filter(job=chosen, reward=None).exists()
     writer = ModelVersion.objects.get(
         candidates__job=chosen, candidates__slot=0, candidates__prompt=project.prompts.first()
     )
-    assert (writer.name, writer.parent.name, writer.folder) == ("tiny, best of 8 by reward 1", "tiny", "")
+    assert (writer.name, writer.parent.name, writer.folder) == (
+        "tiny, best of 8 by reward 1",
+        "tiny",
+        "",
+    )
     assert writer not in registry.answering(project)
 
     again = ask(8)
-    texts = [sorted(job.candidates.values_list("prompt", "slot", "text", "reward")) for job in (chosen, again)]
+    texts = [
+        sorted(job.candidates.values_list("prompt", "slot", "text", "reward"))
+        for job in (chosen, again)
+    ]
     assert texts[0] == texts[1]
 
 

@@ -54,7 +54,9 @@ def made(vocabulary=VOCABULARY, seed=0):
     return scores, torch.randint(vocabulary, (6,), generator=generator)
 
 
-def expected(scores, before, temperature=1.0, top_p=1.0, top_k=0, min_p=0.0, repetition_penalty=1.0):
+def expected(
+    scores, before, temperature=1.0, top_p=1.0, top_k=0, min_p=0.0, repetition_penalty=1.0
+):
     """The probabilities (vocabulary,) that transformers' processors leave, in the order in which `generate` has them."""
     steps = LogitsProcessorList([RepetitionPenaltyLogitsProcessor(repetition_penalty)])
     steps.append(TemperatureLogitsWarper(temperature))
@@ -84,12 +86,16 @@ def chance(counts, probabilities):
     if len(wanted) < 2:
         return 1.0
     statistic = ((found - wanted) ** 2 / wanted).sum()
-    return torch.special.gammaincc(torch.tensor((len(wanted) - 1) / 2).double(), statistic / 2).item()
+    return torch.special.gammaincc(
+        torch.tensor((len(wanted) - 1) / 2).double(), statistic / 2
+    ).item()
 
 
 @pytest.mark.parametrize("how", SETTINGS, ids=str)
 def test_tokens_are_drawn_as_often_as_transformers_would(how, monkeypatch):
-    monkeypatch.setattr(draws, "PREFILTERS", (8, 32))  # so that rows end in each of the three stages
+    monkeypatch.setattr(
+        draws, "PREFILTERS", (8, 32)
+    )  # so that rows end in each of the three stages
     scores, before = made()
     probabilities = expected(scores, before, **how)
 
@@ -122,7 +128,11 @@ def test_the_prefilter_changes_no_draw(how, monkeypatch):
 def test_few_rows_need_the_whole_vocabulary(monkeypatch):
     widths = []
     among = Sampler._among
-    monkeypatch.setattr(Sampler, "_among", lambda self, width, *rest: widths.append(width) or among(self, width, *rest))
+    monkeypatch.setattr(
+        Sampler,
+        "_among",
+        lambda self, width, *rest: widths.append(width) or among(self, width, *rest),
+    )
     peaked = torch.linspace(0, -20, 5000).expand(16, -1)
 
     Sampler(top_p=0.9, temperature=0.1).draw(peaked, uniforms(list(range(16)), 1)[:, 0])
@@ -143,7 +153,9 @@ def test_temperature_zero_takes_the_likeliest_token_after_the_penalty():
     scores = torch.tensor([[1.0, 3.0, 2.0]])
     seen = torch.tensor([[False, True, False]])
     assert Sampler(temperature=0).draw(scores, torch.zeros(1)).tolist() == [1]
-    assert Sampler(temperature=0, repetition_penalty=2).draw(scores, torch.zeros(1), seen).tolist() == [2]
+    assert Sampler(temperature=0, repetition_penalty=2).draw(
+        scores, torch.zeros(1), seen
+    ).tolist() == [2]
 
 
 def test_the_largest_number_stays_within_the_cut():
@@ -156,7 +168,14 @@ def test_the_largest_number_stays_within_the_cut():
 
 @pytest.mark.parametrize(
     "how",
-    [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.1}, {"top_k": -1}, {"min_p": 2}, {"repetition_penalty": 0}],
+    [
+        {"temperature": -1},
+        {"top_p": 0},
+        {"top_p": 1.1},
+        {"top_k": -1},
+        {"min_p": 2},
+        {"repetition_penalty": 0},
+    ],
 )
 def test_a_setting_out_of_its_bounds_is_refused(how):
     with pytest.raises(ValueError, match=next(iter(how))):
@@ -177,7 +196,9 @@ def test_a_setting_out_of_its_bounds_is_refused(how):
 )
 def test_philox_gives_the_words_that_its_authors_publish(counter, key, words):
     """The three vectors of Random123's kat_vectors for philox4x32 with ten rounds."""
-    assert philox(np.array(counter, dtype=np.uint64), np.array(key, dtype=np.uint64)).tolist() == words
+    assert (
+        philox(np.array(counter, dtype=np.uint64), np.array(key, dtype=np.uint64)).tolist() == words
+    )
 
 
 def test_random_numbers_depend_on_seed_and_step_alone():

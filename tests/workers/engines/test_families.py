@@ -30,7 +30,9 @@ def engines(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     tiny.save(folder / "llama")
     return {
-        kind: LocalEngine(folder / kind if kind == "llama" else tiny.save_other(folder / kind, kind))
+        kind: LocalEngine(
+            folder / kind if kind == "llama" else tiny.save_other(folder / kind, kind)
+        )
         for kind in FAMILIES
     }
 
@@ -74,7 +76,11 @@ def test_answers_are_the_same_in_any_batch(engine):
         engine.sample(TALKS * 4, seeds, temperature=1, top_k=0, top_p=1, max_tokens=12, batch=batch)
         for batch in (1, 5, 64)
     )
-    assert [sample.ids for sample in one] == [sample.ids for sample in few] == [sample.ids for sample in many]
+    assert (
+        [sample.ids for sample in one]
+        == [sample.ids for sample in few]
+        == [sample.ids for sample in many]
+    )
     assert len({sample.tokens for sample in one}) > 2
 
 
@@ -84,7 +90,9 @@ def test_the_logprobs_of_an_encoder_decoder_are_those_of_a_full_forward(engines,
     engine = engines[kind]
     for messages, sample in zip(TALKS, engine.sample(TALKS, [1, 2, 3], max_tokens=10)):
         said = torch.tensor([[start_token(engine.model.config), *sample.ids]])
-        logits = engine.model(input_ids=prompt(engine, messages), decoder_input_ids=said).logits[0, :-1]
+        logits = engine.model(input_ids=prompt(engine, messages), decoder_input_ids=said).logits[
+            0, :-1
+        ]
         expected = logits.log_softmax(-1).gather(1, said[0, 1:, None])[:, 0].tolist()
         assert sample.logprobs == pytest.approx(expected, abs=1e-4)
 

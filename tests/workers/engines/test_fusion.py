@@ -63,7 +63,9 @@ def untouched(folder, dtype=torch.float32):
 
 
 def recognised(model):
-    return {name.rsplit(".", 1)[-1] for name, part in model.named_modules() if "forward" in vars(part)}
+    return {
+        name.rsplit(".", 1)[-1] for name, part in model.named_modules() if "forward" in vars(part)
+    }
 
 
 def test_the_parts_of_a_family_are_recognised(folder):

@@ -20,8 +20,17 @@ from workers.modeling import tokens
 pytestmark = pytest.mark.torch
 
 SHORT = [{"role": "user", "content": "Why?"}]
-LONG = [{"role": "user", "content": "Tell me about the sea and the sky, the sun, the moon and a small green bird."}]
-TALK = [*LONG, {"role": "assistant", "content": "No, I am sorry."}, {"role": "user", "content": "Please!"}]
+LONG = [
+    {
+        "role": "user",
+        "content": "Tell me about the sea and the sky, the sun, the moon and a small green bird.",
+    }
+]
+TALK = [
+    *LONG,
+    {"role": "assistant", "content": "No, I am sorry."},
+    {"role": "user", "content": "Please!"},
+]
 ALL = [SHORT, LONG, TALK]
 
 
@@ -36,7 +45,9 @@ def engine(folder):
 
 
 def prompt(engine, messages):
-    text = engine.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    text = engine.tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=True
+    )
     return engine.tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"]
 
 
@@ -56,7 +67,9 @@ def texts(samples):
 def test_a_padded_batch_says_what_each_row_says_alone(engine):
     found = engine.sample(ALL, [0, 0, 0], temperature=0, max_tokens=12)
 
-    alone = [engine.tokenizer.decode(greedy_alone(engine, messages, 12)).strip() for messages in ALL]
+    alone = [
+        engine.tokenizer.decode(greedy_alone(engine, messages, 12)).strip() for messages in ALL
+    ]
     assert texts(found) == alone
 
 
@@ -75,17 +88,25 @@ def various(engine, count=40):
     """Talks of every length, and ends that come often: rows leave the batch at different steps."""
     engine.ends = [engine.tokenizer.eos_token_id, *range(5, 45)]
     words = ["sea", "sky", "the sun", "and a bird", "moon"]
-    talks = [[{"role": "user", "content": " ".join(words * (n % 5) + words[: n % 4])}] for n in range(count)]
+    talks = [
+        [{"role": "user", "content": " ".join(words * (n % 5) + words[: n % 4])}]
+        for n in range(count)
+    ]
     return talks, [row_seed(1, "prompt", slot) for slot in range(count)]
 
 
 def test_an_answer_is_the_same_in_any_batch_alone_and_after_a_refill(engine):
     talks, seeds = various(engine)
     alone, few, all_together = (
-        engine.sample(talks, seeds, temperature=1, top_k=0, top_p=1, max_tokens=12, batch=batch) for batch in (1, 7, 64)
+        engine.sample(talks, seeds, temperature=1, top_k=0, top_p=1, max_tokens=12, batch=batch)
+        for batch in (1, 7, 64)
     )
     assert texts(alone) == texts(few) == texts(all_together)
-    assert [sample.ids for sample in alone] == [sample.ids for sample in few] == [sample.ids for sample in all_together]
+    assert (
+        [sample.ids for sample in alone]
+        == [sample.ids for sample in few]
+        == [sample.ids for sample in all_together]
+    )
     assert len({sample.tokens for sample in alone}) > 6
 
 
@@ -94,12 +115,16 @@ def test_a_rerun_repeats_and_another_seed_differs(engine):
     once = engine.sample(talks, seeds, max_tokens=10, batch=7)
 
     assert once == engine.sample(talks, seeds, max_tokens=10, batch=7)
-    others = engine.sample(talks, [row_seed(2, "prompt", slot) for slot in range(40)], max_tokens=10, batch=7)
+    others = engine.sample(
+        talks, [row_seed(2, "prompt", slot) for slot in range(40)], max_tokens=10, batch=7
+    )
     assert sum(a.ids == b.ids for a, b in zip(once, others)) < 3
 
 
 def test_slots_of_one_prompt_differ(engine):
-    found = engine.sample([LONG] * 6, [row_seed(1, "prompt", slot) for slot in range(6)], max_tokens=10)
+    found = engine.sample(
+        [LONG] * 6, [row_seed(1, "prompt", slot) for slot in range(6)], max_tokens=10
+    )
     assert len(set(texts(found))) == 6
 
 
@@ -108,12 +133,16 @@ def test_answers_come_as_they_end_each_with_its_number(engine):
     streamed = list(engine.stream(talks, seeds, max_tokens=10, batch=7))
 
     assert [number for number, _ in streamed] != sorted(number for number, _ in streamed)
-    assert [sample for _, sample in sorted(streamed)] == engine.sample(talks, seeds, max_tokens=10, batch=7)
+    assert [sample for _, sample in sorted(streamed)] == engine.sample(
+        talks, seeds, max_tokens=10, batch=7
+    )
 
 
 def test_each_prompt_is_read_once_however_many_answers_it_has(engine, monkeypatch):
     read, prefill = [], Causal.prefill
-    monkeypatch.setattr(Causal, "prefill", lambda self, prompts: read.extend(prompts) or prefill(self, prompts))
+    monkeypatch.setattr(
+        Causal, "prefill", lambda self, prompts: read.extend(prompts) or prefill(self, prompts)
+    )
 
     engine.sample(ALL * 5, list(range(15)), max_tokens=6, batch=4)
 
@@ -123,7 +152,11 @@ def test_each_prompt_is_read_once_however_many_answers_it_has(engine, monkeypatc
 def test_prompts_are_read_a_bounded_number_of_tokens_at_a_time(engine, monkeypatch):
     monkeypatch.setattr("workers.engines.batch.PREFILL", 60)
     sizes, prefill = [], Causal.prefill
-    monkeypatch.setattr(Causal, "prefill", lambda self, prompts: sizes.append(len(prompts)) or prefill(self, prompts))
+    monkeypatch.setattr(
+        Causal,
+        "prefill",
+        lambda self, prompts: sizes.append(len(prompts)) or prefill(self, prompts),
+    )
 
     found = engine.sample(ALL * 2, [0] * 6, temperature=0, max_tokens=4)
 
@@ -146,11 +179,19 @@ def test_every_tokens_logprob_is_that_of_a_full_forward(engine):
 
 @torch.inference_mode()
 def test_first_tokens_come_as_often_as_transformers_would_draw_them(engine):
-    settings = {"temperature": 1.4, "top_k": 60, "top_p": 0.8, "min_p": 0.05, "repetition_penalty": 1.3}
+    settings = {
+        "temperature": 1.4,
+        "top_k": 60,
+        "top_p": 0.8,
+        "min_p": 0.05,
+        "repetition_penalty": 1.3,
+    }
     count, ids = 20_000, prompt(engine, LONG)
     found = engine.sample([LONG] * count, list(range(count)), **settings, max_tokens=1, batch=5000)
 
-    counts = torch.tensor([sample.ids[0] for sample in found]).bincount(minlength=len(engine.tokenizer))
+    counts = torch.tensor([sample.ids[0] for sample in found]).bincount(
+        minlength=len(engine.tokenizer)
+    )
     probabilities = expected(engine.model(ids).logits[0, -1], ids[0], **settings)
     assert counts[probabilities == 0].sum() == 0
     assert chance(counts, probabilities) > 0.001
@@ -174,7 +215,11 @@ def test_an_answer_stops_at_the_longest_allowed(engine):
 def test_special_tokens_do_not_reach_the_text(engine):
     end = engine.tokenizer.eos_token_id
     endings = Endings(engine.tokenizer, engine.ends, stop=(), longest=5)
-    assert (endings.text([end]), endings.reached([end]), endings.reason([end])) == ("", True, "stop")
+    assert (endings.text([end]), endings.reached([end]), endings.reason([end])) == (
+        "",
+        True,
+        "stop",
+    )
 
 
 def decoded(engine, ids):
@@ -185,7 +230,9 @@ def decoded(engine, ids):
 def test_an_answer_is_cut_exactly_before_a_stop_string(engine, stop):
     talks, seeds = various(engine)
     free = engine.sample(talks, seeds, temperature=1.5, top_k=0, top_p=1, max_tokens=24, batch=7)
-    cut = engine.sample(talks, seeds, temperature=1.5, top_k=0, top_p=1, max_tokens=24, batch=7, stop=stop)
+    cut = engine.sample(
+        talks, seeds, temperature=1.5, top_k=0, top_p=1, max_tokens=24, batch=7, stop=stop
+    )
 
     for whole, sample in zip(free, cut):
         text = decoded(engine, whole.ids)
@@ -203,7 +250,10 @@ def test_an_answer_is_cut_exactly_before_a_stop_string(engine, stop):
 def test_a_stop_string_may_span_tokens_and_be_all_there_is(engine):
     ids = greedy_alone(engine, LONG, 6)
     text = engine.tokenizer.decode(ids)
-    whole, inner = engine.tokenizer.decode(ids[:3]), text[len(engine.tokenizer.decode(ids[:2])) - 1 :][:3]
+    whole, inner = (
+        engine.tokenizer.decode(ids[:3]),
+        text[len(engine.tokenizer.decode(ids[:2])) - 1 :][:3],
+    )
 
     (empty,) = engine.sample([LONG], [0], temperature=0, stop=[whole])
     (part,) = engine.sample([LONG], [0], temperature=0, stop=[inner])
@@ -271,7 +321,10 @@ def test_a_model_without_a_chat_template_still_answers(folder, tmp_path):
 
 def test_a_model_without_all_its_weights_is_refused(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "broken")
-    save_file({"lm_head.weight": torch.zeros(len(tiny.tokenizer()), 32)}, tmp_path / "broken" / "model.safetensors")
+    save_file(
+        {"lm_head.weight": torch.zeros(len(tiny.tokenizer()), 32)},
+        tmp_path / "broken" / "model.safetensors",
+    )
     with pytest.raises(OSError, match="lacks"):
         LocalEngine(tmp_path / "broken")
 

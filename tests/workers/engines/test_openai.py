@@ -43,7 +43,9 @@ def ask(server):
     engines = []
 
     def run(conversations, seeds, key="", **settings):
-        engines.append(OpenAIEngine(server.address, "tiny@3", key=key, allowed=[server.host], requests=3))
+        engines.append(
+            OpenAIEngine(server.address, "tiny@3", key=key, allowed=[server.host], requests=3)
+        )
         return engines[-1].sample(conversations, seeds, **settings)
 
     yield run
@@ -59,7 +61,9 @@ def test_all_answers_to_a_conversation_are_one_request(server, ask):
     found = ask([WHY, HOW, WHY, WHY], [10, 20, 30, 40])
 
     assert texts(found) == ["10", "20", "11", "12"]
-    assert sorted((body["messages"][0]["content"], body["n"], body["seed"]) for body in server.asked) == [
+    assert sorted(
+        (body["messages"][0]["content"], body["n"], body["seed"]) for body in server.asked
+    ) == [
         ("How?", 1, 20),
         ("Why?", 3, 10),
     ]
@@ -67,11 +71,19 @@ def test_all_answers_to_a_conversation_are_one_request(server, ask):
 
 
 def test_the_server_is_told_the_adapter_and_every_setting(server, ask):
-    told = {"temperature": 0.5, "top_p": 0.9, "top_k": 7, "min_p": 0.1, "repetition_penalty": 1.2, "max_tokens": 9}
+    told = {
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "top_k": 7,
+        "min_p": 0.1,
+        "repetition_penalty": 1.2,
+        "max_tokens": 9,
+    }
     ask([WHY], [1], **told, stop=["x"], batch=3)
 
     assert server.asked == [
-        told | {"model": "tiny@3", "stop": ["x"], "messages": WHY, "n": 1, "seed": 1, "logprobs": True}
+        told
+        | {"model": "tiny@3", "stop": ["x"], "messages": WHY, "n": 1, "seed": 1, "logprobs": True}
     ]
 
 
@@ -198,10 +210,14 @@ def test_a_private_address_is_never_asked(host):
 
 
 def test_a_host_is_asked_where_it_was_looked_up(monkeypatch):
-    monkeypatch.setattr(openai.socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", ("93.184.216.34", 443))])
+    monkeypatch.setattr(
+        openai.socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", ("93.184.216.34", 443))]
+    )
     seen = []
     monkeypatch.setattr(
-        httpx.HTTPTransport, "handle_request", lambda self, request: seen.append(request) or httpx.Response(418)
+        httpx.HTTPTransport,
+        "handle_request",
+        lambda self, request: seen.append(request) or httpx.Response(418),
     )
     engine = OpenAIEngine("https://models.example/v1", "m")
     with pytest.raises(Unanswered, match="models.example answered 418"):
@@ -218,7 +234,13 @@ def test_a_real_models_answers_come_as_the_local_engine_gives_them(tmp_path):
     from workers.engines.local import LocalEngine
 
     local = LocalEngine(tiny.save(tmp_path / "tiny"))
-    settings = {"temperature": 1.2, "max_tokens": 8, "min_p": 0.01, "repetition_penalty": 1.1, "stop": ["z"]}
+    settings = {
+        "temperature": 1.2,
+        "max_tokens": 8,
+        "min_p": 0.01,
+        "repetition_penalty": 1.1,
+        "stop": ["z"],
+    }
     with serving(local) as server:
         engine = OpenAIEngine(server.address, "tiny", allowed=[server.host])
         found = engine.sample([WHY, HOW, WHY], [10, 20, 99], **settings)

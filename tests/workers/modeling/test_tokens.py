@@ -25,7 +25,9 @@ def names(tokenizer, ids):
 
 def test_an_answer_ends_with_the_templates_turn_end_or_the_configs(family):
     right, tokenizer = family
-    assert names(tokenizer, tokens.all_end_ids(model_of(right, tokenizer), tokenizer)) == set(right.ends.split())
+    assert names(tokenizer, tokens.all_end_ids(model_of(right, tokenizer), tokenizer)) == set(
+        right.ends.split()
+    )
 
 
 def test_what_is_learned_ends_with_a_token_that_ends_answers(family):
@@ -62,7 +64,12 @@ def test_a_system_turn_is_read_and_begins_the_first_user_turn_where_the_template
 def test_two_user_turns_in_a_row_are_read_or_refused_with_what_the_template_says(family):
     right, tokenizer = family
     if not right.alternates:
-        assert tokenizer.decode(tokens.prompt_ids(tokenizer, [USER, USER], 200)[0]).count(USER["content"]) == 2
+        assert (
+            tokenizer.decode(tokens.prompt_ids(tokenizer, [USER, USER], 200)[0]).count(
+                USER["content"]
+            )
+            == 2
+        )
         return
     with pytest.raises(tokens.RefusedByTemplate, match="roles must alternate"):
         tokens.prompt_ids(tokenizer, [USER, USER], 200)
@@ -71,11 +78,11 @@ def test_two_user_turns_in_a_row_are_read_or_refused_with_what_the_template_says
 def test_a_template_that_leaves_a_system_turn_out_without_a_word_is_noticed(family):
     _, tokenizer = family
     before = tokenizer.chat_template
-    tokenizer.chat_template = (
-        "{% for m in messages %}{% if m['role'] != 'system' %}{{ m['content'] }}{% endif %}{% endfor %}"
-    )
+    tokenizer.chat_template = "{% for m in messages %}{% if m['role'] != 'system' %}{{ m['content'] }}{% endif %}{% endfor %}"
     try:
-        text = tokenizer.decode(tokens.prompt_ids(tokenizer, [SYSTEM, USER], 200)[0], skip_special_tokens=True)
+        text = tokenizer.decode(
+            tokens.prompt_ids(tokenizer, [SYSTEM, USER], 200)[0], skip_special_tokens=True
+        )
         assert text == SYSTEM["content"] + "\n\n" + USER["content"]
         with pytest.raises(tokens.RefusedByTemplate, match="leaves out its system turn"):
             tokens.prompt_ids(tokenizer, [USER, ANSWER, SYSTEM, USER], 200)
@@ -103,7 +110,9 @@ def test_a_cut_prompt_keeps_what_stands_before_the_first_turns_words_and_its_end
 def test_a_default_system_turn_of_the_template_is_kept(tmp_path):
     tokenizer = tokens.load_tokenizer(save_tokenizer(FAMILIES["Qwen2.5"], tmp_path))
     ids, _ = tokens.prompt_ids(tokenizer, [{"role": "user", "content": "sea " * 200}], 150)
-    assert tokenizer.decode(ids).startswith("<|im_start|>system\nYou are Qwen, created by Alibaba Cloud.")
+    assert tokenizer.decode(ids).startswith(
+        "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud."
+    )
 
 
 def test_the_answers_of_a_prompt_follow_the_same_one_cut_by_the_longest(family):

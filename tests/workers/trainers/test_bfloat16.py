@@ -18,7 +18,13 @@ import torch
 from safetensors.torch import load_file
 
 from tests.workers import tiny
-from tests.workers.trainers.test_child_process import Child, figures, losses, make_run, write_dataset
+from tests.workers.trainers.test_child_process import (
+    Child,
+    figures,
+    losses,
+    make_run,
+    write_dataset,
+)
 from workers.engines.local import LocalEngine
 from workers.modeling import device
 from workers.trainers.run import runs
@@ -28,7 +34,9 @@ pytestmark = [pytest.mark.torch, pytest.mark.bf16]
 
 LOGPROB, SAME, LOSS, GRADIENT = 0.05, 0.8, 0.01, 0.05
 WORDS = ["sea", "sky", "the sun", "and a bird", "moon"]
-TALKS = [[{"role": "user", "content": " ".join(WORDS[: n % 5 + 1] * (n % 3 + 1))}] for n in range(15)]
+TALKS = [
+    [{"role": "user", "content": " ".join(WORDS[: n % 5 + 1] * (n % 3 + 1))}] for n in range(15)
+]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +60,8 @@ def likeliest(model, size=15):
 def share_alike(samples, others):
     """The share of tokens that come before the first one that differs."""
     alike = [
-        next((n for n, (a, b) in enumerate(zip(x.ids, y.ids)) if a != b), len(x.ids)) for x, y in zip(samples, others)
+        next((n for n, (a, b) in enumerate(zip(x.ids, y.ids)) if a != b), len(x.ids))
+        for x, y in zip(samples, others)
     ]
     return sum(alike) / sum(len(x.ids) for x in samples)
 
@@ -87,7 +96,9 @@ def train(place, kind, dtype, monkeypatch, **settings):
         (folder / "recipe.json").write_text(json.dumps(recipe))
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        importlib.import_module(f"workers.trainers.{kind}").train(runs.read(folder / "recipe.json", kind))
+        importlib.import_module(f"workers.trainers.{kind}").train(
+            runs.read(folder / "recipe.json", kind)
+        )
     events = [json.loads(line) for line in out.getvalue().splitlines()]
     return events, load_file(folder / "out" / "model.safetensors")
 
@@ -162,7 +173,9 @@ def test_a_processor_that_would_emulate_it_computes_in_float32(monkeypatch):
 
 
 @pytest.mark.parametrize("name", device.NAMED)
-def test_the_setting_decides_where_a_recipe_says_auto_and_the_recipe_where_it_names_one(name, monkeypatch):
+def test_the_setting_decides_where_a_recipe_says_auto_and_the_recipe_where_it_names_one(
+    name, monkeypatch
+):
     monkeypatch.setenv("PODIUM_DTYPE", name)
 
     assert device.best_dtype(asked="auto") == device.NAMED[name]

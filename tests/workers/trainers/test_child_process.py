@@ -16,7 +16,20 @@ from workers.trainers.run import runs
 
 pytestmark = pytest.mark.torch
 
-WORDS = ["sea", "sky", "sun", "moon", "bird", "bread", "music", "flowers", "people", "clock", "poem", "mother"]
+WORDS = [
+    "sea",
+    "sky",
+    "sun",
+    "moon",
+    "bird",
+    "bread",
+    "music",
+    "flowers",
+    "people",
+    "clock",
+    "poem",
+    "mother",
+]
 
 
 class Child:
@@ -28,12 +41,18 @@ class Child:
         self.stderr = run / "stderr"
         module, arguments = f"workers.trainers.{kind}", (str(run / "recipe.json"), "--watch-stdin")
         # one thread: two would wait for each other's core on a busy machine
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        env = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
         if launcher:
             pipe = subprocess.PIPE
             command = [sys.executable, *launcher, module, *arguments]
             with open(self.stderr, "a") as stderr:
-                self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, text=True, env=env)
+                self.process = subprocess.Popen(
+                    command, stdin=pipe, stdout=pipe, stderr=stderr, text=True, env=env
+                )
         else:
             self.process = Forked(module, *arguments, stderr=self.stderr, env=env, before=before)
         self.events = []
@@ -44,7 +63,9 @@ class Child:
             self.events.append(json.loads(line))
             if self.events[-1].items() >= {"event": event, **fields}.items():
                 return self.events[-1]
-        raise AssertionError(f"no {event} {fields}: {self.events[-3:]}\n{self.stderr.read_text()[-2000:]}")
+        raise AssertionError(
+            f"no {event} {fields}: {self.events[-3:]}\n{self.stderr.read_text()[-2000:]}"
+        )
 
     def end(self) -> list[dict]:
         """Read to the end of a run that succeeds: all its events."""
@@ -68,7 +89,9 @@ def write_dataset(folder: Path, prompts: int = 60) -> Path:
     folder.mkdir()
     with open(folder / "rows.jsonl", "w") as file:
         for number in range(prompts):
-            answers = [draw.choice(["Yes, of course: ", "No, I am sorry, "]) + some() for _ in range(2)]
+            answers = [
+                draw.choice(["Yes, of course: ", "No, I am sorry, "]) + some() for _ in range(2)
+            ]
             answers += ["Yes, " + some(), "No, " + some()]
             row = {
                 "prompt_id": str(number),
@@ -145,7 +168,10 @@ def test_a_killed_reward_run_ends_as_if_nothing_had_happened(place, undisturbed)
     assert second.process.wait(timeout=10) != 0
     assert time.monotonic() - left < 10
 
-    newest = max((run / "checkpoints").glob("checkpoint-*/complete.json"), key=lambda path: path.stat().st_mtime).parent
+    newest = max(
+        (run / "checkpoints").glob("checkpoint-*/complete.json"),
+        key=lambda path: path.stat().st_mtime,
+    ).parent
     weights = newest / "adapter_model.safetensors"
     os.truncate(weights, weights.stat().st_size // 2)
     last = Child(run).end()
@@ -170,17 +196,26 @@ def test_a_reward_model_loads_and_its_mean_training_answer_scores_zero(place, un
     out = place / "undisturbed" / "out"
     model = AutoModelForSequenceClassification.from_pretrained(out).eval()
     tokenizer = tokens.load_tokenizer(out)
-    found = [group for group in comparisons.of_rows(list(rows.read(place / "dataset"))) if group.split == "train"]
+    found = [
+        group
+        for group in comparisons.of_rows(list(rows.read(place / "dataset")))
+        if group.split == "train"
+    ]
     recipe = recipes.read("reward", {})
     pad = tokenizer.pad_token_id
-    answers = [reward.example(group, group.answers(tokenizer, 512), pad, recipe)["answers"] for group in found]
+    answers = [
+        reward.example(group, group.answers(tokenizer, 512), pad, recipe)["answers"]
+        for group in found
+    ]
     with torch.inference_mode():
         scores = [reward.score(model, group, tokenizer.pad_token_id) for group in answers]
 
     assert abs(reward.train_mean(found, scores) - model.config.reward_shift) < 1e-4
     assert (out / "adapter" / "adapter_model.safetensors").exists()
     card = (out / "README.md").read_text()
-    assert "Trained by Podium (reward) from the model `model` on the frozen dataset `dataset`." in card
+    assert (
+        "Trained by Podium (reward) from the model `model` on the frozen dataset `dataset`." in card
+    )
     assert "| accuracy | held-out | " in card
     assert "| learning_rate | 0.005 |" in card
     assert str(place) not in card
@@ -192,13 +227,23 @@ def test_two_processes_learn_what_one_learns_from_steps_twice_as_large(place, un
     run = make_run(place, "together", "reward", **REWARD, batch=2)
     config = Path(runs.__file__).parent / "launch" / "processes.yaml"
     port = str(random.randint(20000, 60000))
-    launcher = ["-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port", port, "-m"]
+    launcher = [
+        "-m",
+        "accelerate.commands.launch",
+        "--config_file",
+        str(config),
+        "--main_process_port",
+        port,
+        "-m",
+    ]
 
     events = Child(run, *launcher).end()
 
     assert losses(events) == pytest.approx(losses(undisturbed), abs=1e-3)
     assert figures(events).keys() == figures(undisturbed).keys()
-    assert figures(events)["loss", "held-out"] == pytest.approx(figures(undisturbed)["loss", "held-out"], abs=0.01)
+    assert figures(events)["loss", "held-out"] == pytest.approx(
+        figures(undisturbed)["loss", "held-out"], abs=0.01
+    )
     assert [event["event"] for event in events].count("done") == 1
     assert [event["event"] for event in events].count("start") == 1
 
@@ -247,7 +292,15 @@ def test_a_killed_dpo_run_ends_as_if_nothing_had_happened(place, tuned):
 
 
 def test_a_tuned_model_can_be_trained_again_all_weights_included(place, tuned):
-    run = make_run(place, "second-round", "sft", place / "tuned" / "out", learning_rate=0.002, epochs=2.0, lora=False)
+    run = make_run(
+        place,
+        "second-round",
+        "sft",
+        place / "tuned" / "out",
+        learning_rate=0.002,
+        epochs=2.0,
+        lora=False,
+    )
 
     events = Child(run).end()
 
@@ -260,9 +313,18 @@ def test_demonstrations_are_imitated(place):
     dataset = place / "demonstrations"
     dataset.mkdir()
     turn = [{"role": "user", "content": "Why do people sing?"}]
-    row = {"prompt_id": "1", "messages": turn, "split": "train", "use_case": "", "language": "en", "text": "Because!"}
+    row = {
+        "prompt_id": "1",
+        "messages": turn,
+        "split": "train",
+        "use_case": "",
+        "language": "en",
+        "text": "Because!",
+    }
     (dataset / "rows.jsonl").write_text("\n".join(json.dumps(row) for _ in range(8)))
-    run = make_run(place, "imitated", "sft", source="demonstrations", epochs=3.0, learning_rate=0.01)
+    run = make_run(
+        place, "imitated", "sft", source="demonstrations", epochs=3.0, learning_rate=0.01
+    )
     recipe = json.loads((run / "recipe.json").read_text())
     (run / "recipe.json").write_text(json.dumps({**recipe, "dataset": str(dataset)}))
 

@@ -45,7 +45,9 @@ def test_without_them_it_is_told_of_none(job):
 
 
 def test_rankings_and_other_projects_datasets_are_no_demonstrations(job):
-    theirs = frozen(factories.make_project(), "demonstrations", {"text": "Why not?", "split": "train"})
+    theirs = frozen(
+        factories.make_project(), "demonstrations", {"text": "Why not?", "split": "train"}
+    )
     for digest in (job.dataset.digest, theirs.digest):
         job.recipe = {"demonstrations": digest}
         with pytest.raises(JobFailed, match="no dataset of demonstrations"):

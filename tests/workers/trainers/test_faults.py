@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.workers import tiny
-from tests.workers.trainers.test_child_process import DPO, REWARD, Child, figures, make_run, write_dataset
+from tests.workers.trainers.test_child_process import (
+    DPO,
+    REWARD,
+    Child,
+    figures,
+    make_run,
+    write_dataset,
+)
 
 pytestmark = pytest.mark.torch
 
@@ -66,7 +73,9 @@ def assert_ends_with(child: Child, run: Path, words: str) -> None:
 
 
 CASES = [("reward", "memory"), ("reward", "disk")]
-CASES += [pytest.param(kind, fault, marks=slow) for kind in ("sft", "dpo") for fault in ("memory", "disk")]
+CASES += [
+    pytest.param(kind, fault, marks=slow) for kind in ("sft", "dpo") for fault in ("memory", "disk")
+]
 CASES += [pytest.param(kind, "result", marks=slow) for kind in SETTINGS]
 
 
@@ -83,7 +92,9 @@ def test_after_the_disk_has_room_again_the_run_ends_as_it_should(place):
     assert figures(Child(run).end())["prompts", "held-out"] == 24
 
 
-@pytest.mark.parametrize("kind", ["reward", pytest.param("sft", marks=slow), pytest.param("dpo", marks=slow)])
+@pytest.mark.parametrize(
+    "kind", ["reward", pytest.param("sft", marks=slow), pytest.param("dpo", marks=slow)]
+)
 def test_a_broken_dataset_file_is_named(place, kind):
     run = make_run(place, f"{kind}-rows", kind)
     broken = place / f"broken-{kind}"
@@ -132,7 +143,9 @@ def being_written(checkpoints: Path) -> None:
     known = set(checkpoints.glob("checkpoint-*/complete.json"))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        begun = [path for path in checkpoints.glob("checkpoint-*") if path / "complete.json" not in known]
+        begun = [
+            path for path in checkpoints.glob("checkpoint-*") if path / "complete.json" not in known
+        ]
         if any(not (path / "complete.json").exists() for path in begun):
             return
         time.sleep(0.001)

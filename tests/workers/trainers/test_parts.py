@@ -144,7 +144,10 @@ def naive_loss(scores, batch):
     """The definition, pair by pair, with `scores` in the order of the batch's answers."""
     total, start = 0.0, 0
     for prompt in batch:
-        here = sum(-torch.log(torch.sigmoid(scores[start + w] - scores[start + l])) for w, l, *_ in prompt["pairs"])
+        here = sum(
+            -torch.log(torch.sigmoid(scores[start + w] - scores[start + l]))
+            for w, l, *_ in prompt["pairs"]
+        )
         total, start = total + here / len(prompt["pairs"]), start + len(prompt["answers"])
     return total / len(batch)
 
@@ -184,7 +187,9 @@ def scorer(folder):
 
 def test_each_distinct_answer_is_forwarded_once(scorer, tokenizer, monkeypatch):
     monkeypatch.setattr(reward.packed, "FAMILIES", set())
-    group = comparisons.of_row(row([[1, 2, 2, 3], [1, 1, 2, 3], [2, 1, 3, 4]], texts=["Yes", "No", "No", "Why?"]))
+    group = comparisons.of_row(
+        row([[1, 2, 2, 3], [1, 1, 2, 3], [2, 1, 3, 4]], texts=["Yes", "No", "No", "Why?"])
+    )
     inputs = reward.collate([example(group, tokenizer)], tokenizer.pad_token_id, of=1)
     seen = []
     scorer.register_forward_hook(lambda *call: seen.append(call[2].logits.shape[0]))
@@ -224,8 +229,12 @@ def test_logprobs_are_those_of_each_answer_alone(folder, tokenizer):
     expected = []
     for prompt, answer in answers:
         each = model(torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
-        expected.append(sum(each[len(prompt) + i - 1, token].item() for i, token in enumerate(answer)))
-    assert loop.logprobs(model, answers, tokenizer.pad_token_id) == pytest.approx(expected, abs=1e-4)
+        expected.append(
+            sum(each[len(prompt) + i - 1, token].item() for i, token in enumerate(answer))
+        )
+    assert loop.logprobs(model, answers, tokenizer.pad_token_id) == pytest.approx(
+        expected, abs=1e-4
+    )
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------
@@ -246,7 +255,13 @@ def test_steps_are_counted_over_whole_batches():
 def test_rows_at_once_divide_the_batch(monkeypatch):
     monkeypatch.setattr(loop, "best_device", lambda: torch.device("cpu"))
     monkeypatch.setitem(loop.TOKENS_AT_ONCE, "cpu", 1000)
-    assert [loop.rows_at_once(12, tokens) for tokens in (50, 100, 200, 300, 5000)] == [12, 6, 4, 3, 1]
+    assert [loop.rows_at_once(12, tokens) for tokens in (50, 100, 200, 300, 5000)] == [
+        12,
+        6,
+        4,
+        3,
+        1,
+    ]
 
 
 def test_long_work_is_not_silent(monkeypatch, capsys):
@@ -295,7 +310,9 @@ def test_without_a_checkpoint_there_is_none(tmp_path):
 
 
 def python(code, **options):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, **options)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, **options
+    )
 
 
 def test_only_events_reach_stdout():
@@ -306,7 +323,10 @@ def test_only_events_reach_stdout():
         "raise OSError(28, 'No space left on device')"
     )
     said = [json.loads(line) for line in done.stdout.splitlines()]
-    assert said[:2] == [{"event": "log", "text": "d\né"}, {"event": "step", "metrics": {"loss": None}}]
+    assert said[:2] == [
+        {"event": "log", "text": "d\né"},
+        {"event": "step", "metrics": {"loss": None}},
+    ]
     assert said[2]["event"] == "error"
     assert said[2]["text"].startswith("The disk is full")
     assert done.returncode == 1
@@ -318,9 +338,15 @@ def test_only_events_reach_stdout():
         (Stop("Do this."), "Do this."),
         (MemoryError(), "The machine ran out of memory"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried"), "The machine ran out of memory"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "The machine ran out of memory"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+            "The machine ran out of memory",
+        ),
         (OSError(28, "No space left on device"), "The disk is full"),
-        (RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/0"), "The disk is full"),
+        (
+            RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/0"),
+            "The disk is full",
+        ),
         (ValueError("strange\nand long"), "The trainer failed (ValueError: strange)"),
         (AssertionError(), "The trainer failed (AssertionError: no message)"),
     ],
@@ -337,13 +363,21 @@ def test_a_second_writer_is_refused(tmp_path):
 
 
 def test_the_lock_ends_with_its_process(tmp_path):
-    done = python(f"import pathlib; from workers.trainers import runs; runs.lock(pathlib.Path({str(tmp_path)!r}))")
+    done = python(
+        f"import pathlib; from workers.trainers import runs; runs.lock(pathlib.Path({str(tmp_path)!r}))"
+    )
     assert done.returncode == 0
     runs.lock(tmp_path, patience=0)
 
 
 def write_recipe(folder, **changes):
-    asked = {"kind": "dpo", "settings": {}, "model": str(folder), "dataset": str(folder), "out": str(folder / "out")}
+    asked = {
+        "kind": "dpo",
+        "settings": {},
+        "model": str(folder),
+        "dataset": str(folder),
+        "out": str(folder / "out"),
+    }
     (folder / "recipe.json").write_text(json.dumps(asked | changes))
     return folder / "recipe.json"
 

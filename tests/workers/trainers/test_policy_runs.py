@@ -9,7 +9,13 @@ from modelops import datasets, jobs, rows
 from modelops.models import Job, ModelVersion
 from tests.factories import make_model, make_prompt
 from tests.workers import tiny
-from tests.workers.trainers.test_child_process import Child, figures, losses, make_run, write_dataset
+from tests.workers.trainers.test_child_process import (
+    Child,
+    figures,
+    losses,
+    make_run,
+    write_dataset,
+)
 
 pytestmark = pytest.mark.torch
 
@@ -59,7 +65,9 @@ def test_plain_text_is_learned_packed_or_not(place):
     lines = [{"text": "Tell me about the sea and the sky.", "split": "train"}] * 8
     settings = {"source": "text", "learning_rate": 0.01, "max_length": 32, "epochs": 6.0}
     for packing in (False, True):
-        found = Child(on(make_run(place, f"text-{packing}", "sft", packing=packing, **settings), lines)).end()
+        found = Child(
+            on(make_run(place, f"text-{packing}", "sft", packing=packing, **settings), lines)
+        ).end()
         steps = losses(found)
         assert steps[max(steps)] < steps[1]
         assert figures(found)["loss", "train"] < steps[1]
@@ -77,7 +85,9 @@ def test_several_datasets_are_learned_and_the_first_is_measured(place):
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.25, 1.0])
-def test_the_mixed_loss_is_the_instruction_loss_and_the_loss_on_the_comparisons_in_their_shares(place, alpha):
+def test_the_mixed_loss_is_the_instruction_loss_and_the_loss_on_the_comparisons_in_their_shares(
+    place, alpha
+):
     """Against the equation, token by token, on a policy that differs from its reference."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -98,17 +108,25 @@ def test_the_mixed_loss_is_the_instruction_loss_and_the_loss_on_the_comparisons_
         beta=0.5, max_length=None, remove_unused_columns=False, **dpo.mixture(alpha),
     )  # fmt: skip
     words = tokens.load_tokenizer(place / "model")
-    trainer = dpo.PairTrainer(model=model, args=config, train_dataset=Dataset.from_list(pairs), processing_class=words)
+    trainer = dpo.PairTrainer(
+        model=model, args=config, train_dataset=Dataset.from_list(pairs), processing_class=words
+    )
     ours = trainer.compute_loss(trainer.model, trainer.data_collator(pairs))
 
     def said(prompt, answer):
-        logits = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        logits = (
+            model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        )
         return logits.gather(1, torch.tensor(answer)[:, None])[:, 0]
 
     feedback, nll = [], []
     for pair in pairs:
-        chosen, rejected = (said(pair["prompt_ids"], pair[name]) for name in ("chosen_ids", "rejected_ids"))
-        margin = (chosen.sum() - pair["ref_chosen_logps"]) - (rejected.sum() - pair["ref_rejected_logps"])
+        chosen, rejected = (
+            said(pair["prompt_ids"], pair[name]) for name in ("chosen_ids", "rejected_ids")
+        )
+        margin = (chosen.sum() - pair["ref_chosen_logps"]) - (
+            rejected.sum() - pair["ref_rejected_logps"]
+        )
         feedback.append(-torch.log(torch.sigmoid(0.5 * margin)))
         nll += (-chosen).tolist()
     expected = alpha * sum(nll) / len(nll) + (1 - alpha) * sum(feedback).item() / len(feedback)
@@ -117,12 +135,18 @@ def test_the_mixed_loss_is_the_instruction_loss_and_the_loss_on_the_comparisons_
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("kind", ["t5", pytest.param("bart", marks=pytest.mark.slow)])
-def test_an_encoder_decoder_is_tuned_registered_and_sampled_from_like_any_model(project, tmp_path, kind):
+def test_an_encoder_decoder_is_tuned_registered_and_sampled_from_like_any_model(
+    project, tmp_path, kind
+):
     from workers import sampling_job, training_job
     from workers.machine_lock import Held
 
-    base = make_model(project, folder=str(tiny.save_other(tmp_path / "base", kind)), sha256="0" * 64)
-    lines = [demonstration("Because they are happy!")] * 8 + [demonstration("It is music.", "test")] * 2
+    base = make_model(
+        project, folder=str(tiny.save_other(tmp_path / "base", kind)), sha256="0" * 64
+    )
+    lines = [demonstration("Because they are happy!")] * 8 + [
+        demonstration("It is music.", "test")
+    ] * 2
     digest, folder = datasets.write(rows.canonical(line) for line in lines)
     dataset, _ = datasets.register(project, "demonstrations", digest, folder)
     told = {"source": "demonstrations", "epochs": 6.0, "learning_rate": 0.01, "max_length": 64}
@@ -132,10 +156,17 @@ def test_an_encoder_decoder_is_tuned_registered_and_sampled_from_like_any_model(
         training_job.run(jobs.claim_next({Job.Kind.SFT}), Held(("cpu",), (lock.fileno(),)))
 
     tuned = ModelVersion.objects.get(job=job)
-    steps = list(job.metrics.filter(name="loss", step__isnull=False).order_by("step").values_list("value", flat=True))
+    steps = list(
+        job.metrics.filter(name="loss", step__isnull=False)
+        .order_by("step")
+        .values_list("value", flat=True)
+    )
     assert (tuned.parent, tuned.kind, tuned.name) == (base, "policy", "assistant 1")
     assert steps[-1] < steps[0]
-    assert {metric.slice for metric in job.metrics.filter(name="loss", step=None)} >= {"train", "test"}
+    assert {metric.slice for metric in job.metrics.filter(name="loss", step=None)} >= {
+        "train",
+        "test",
+    }
 
     make_prompt(project, "Why do people sing?")
     draw = {"k": 2, "max_tokens": 8, "rank": False}

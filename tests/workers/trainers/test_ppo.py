@@ -22,9 +22,29 @@ from workers.trainers.run.events import Stop
 
 pytestmark = pytest.mark.torch
 
-THINGS = ["sea", "sky", "sun", "moon", "bird", "bread", "music", "flowers", "people", "clock", "poem", "mother"]
+THINGS = [
+    "sea",
+    "sky",
+    "sun",
+    "moon",
+    "bird",
+    "bread",
+    "music",
+    "flowers",
+    "people",
+    "clock",
+    "poem",
+    "mother",
+]
 # Random weights hardly ever end an answer, so it can't be penalised that none does.
-SMALL = {"rollouts": 16, "batch": 8, "max_tokens": 8, "max_length": 64, "epochs": 100.0, "penalise_cut": False}
+SMALL = {
+    "rollouts": 16,
+    "batch": 8,
+    "max_tokens": 8,
+    "max_length": 64,
+    "epochs": 100.0,
+    "penalise_cut": False,
+}
 QUICK = SMALL | {
     "max_steps": 4,
     "save_steps": 1,
@@ -43,8 +63,13 @@ def place(tmp_path_factory) -> Path:
     loud(tiny.save(folder / "loud"))
     tiny.save_reward(folder / "reward")
     tiny.save_reward(folder / "other-reward", vocabulary=400)
-    write_rows(folder / "prompts", [prompt(number, f"{a} and the {b}") for number, (a, b) in enumerate(pairs())])
-    write_rows(folder / "texts", [{"text": f"The {a} is good, the {b} is bad."} for a, b in pairs()])
+    write_rows(
+        folder / "prompts",
+        [prompt(number, f"{a} and the {b}") for number, (a, b) in enumerate(pairs())],
+    )
+    write_rows(
+        folder / "texts", [{"text": f"The {a} is good, the {b} is bad."} for a, b in pairs()]
+    )
     return folder
 
 
@@ -72,7 +97,9 @@ def write_rows(folder: Path, rows: list[dict]) -> None:
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def make_run(place: Path, folder: Path, others: dict | None = None, model: str = "model", **settings) -> runs.Run:
+def make_run(
+    place: Path, folder: Path, others: dict | None = None, model: str = "model", **settings
+) -> runs.Run:
     folder.mkdir(exist_ok=True)
     found = {"reward_model": "reward", **(others or {})}
     recipe = {
@@ -117,7 +144,14 @@ LEARNS = {
     "kl_target": 3.0,
     "penalise_cut": False,
 }
-FULL = LEARNS | {"lora": False, "learning_rate": 0.006, "rollouts": 48, "batch": 12, "max_tokens": 12, "max_steps": 12}
+FULL = LEARNS | {
+    "lora": False,
+    "learning_rate": 0.006,
+    "rollouts": 48,
+    "batch": 12,
+    "max_tokens": 12,
+    "max_steps": 12,
+}
 LORA = LEARNS | {
     "kl_target": 6.0,
     "learning_rate": 0.01,
@@ -132,11 +166,15 @@ BOUND = 2  # times the target
 def gain(events) -> float:
     """How far the mean reward has come, in standard deviations of the rewards in the first round."""
     found = figures(events)
-    return (found["reward", "train"] - found["start_reward", "train"]) / steps(events)[0]["reward_spread"]
+    return (found["reward", "train"] - found["start_reward", "train"]) / steps(events)[0][
+        "reward_spread"
+    ]
 
 
 @pytest.mark.parametrize(("model", "told"), [("model", FULL), ("loud", LORA)], ids=["full", "lora"])
-def test_a_planted_reward_rises_by_a_standard_deviation_and_the_divergence_stays_bounded(place, tmp_path, model, told):
+def test_a_planted_reward_rises_by_a_standard_deviation_and_the_divergence_stays_bounded(
+    place, tmp_path, model, told
+):
     events = play(make_run(place, tmp_path, model=model, **told))
 
     assert gain(events) > 1
@@ -152,7 +190,9 @@ def test_nothing_is_gained_from_a_shuffled_reward(place, tmp_path, monkeypatch):
         return draw.sample(found, len(found))
 
     monkeypatch.setattr(ppo, "scores", shuffled)
-    events = play(make_run(place, tmp_path, **FULL | {"eval_steps": 0}))  # 0: the last policy, whatever it is worth
+    events = play(
+        make_run(place, tmp_path, **FULL | {"eval_steps": 0})
+    )  # 0: the last policy, whatever it is worth
 
     assert abs(gain(events)) < 0.5
     assert figures(events)["kl", "train"] < BOUND * FULL["kl_target"]
@@ -237,7 +277,9 @@ def test_the_result_is_the_average_of_the_policies_where_one_is_asked_for(place,
     learner.settle()
 
     moved = [parameter.detach() - start[name] for name, parameter in policy.items()]
-    assert all(torch.allclose(change, torch.tensor(0.75 * 0.25 + 0.25 * 2), atol=1e-6) for change in moved)
+    assert all(
+        torch.allclose(change, torch.tensor(0.75 * 0.25 + 0.25 * 2), atol=1e-6) for change in moved
+    )
 
 
 # --- What the models say ----------------------------------------------------------------------------------------------
@@ -297,15 +339,24 @@ def test_what_scores_and_what_holds_back_do_not_learn_with_what_does(place, tmp_
     run = make_run(place, tmp_path, **SMALL)
     models = ppo_models.load(run)
     answers, texts = [([5, 6], [7, 8, 9])], [sample("The sea"), sample("No")]
-    before = [ppo_models.scores(models, [TURN] * 2, texts, run.recipe), *ppo_models.read(models, answers)]
+    before = [
+        ppo_models.scores(models, [TURN] * 2, texts, run.recipe),
+        *ppo_models.read(models, answers),
+    ]
     learning = [set(ppo_models.trained(model)) for _, model in models.learners()]
     with torch.no_grad():
         for _, model in models.learners():
             for parameter in ppo_models.trained(model).values():
                 parameter.add_(0.1)
-    after = [ppo_models.scores(models, [TURN] * 2, texts, run.recipe), *ppo_models.read(models, answers)]
+    after = [
+        ppo_models.scores(models, [TURN] * 2, texts, run.recipe),
+        *ppo_models.read(models, answers),
+    ]
 
-    same = [torch.equal(torch.tensor(a), torch.tensor(b)) for a, b in zip(map(tolist, before), map(tolist, after))]
+    same = [
+        torch.equal(torch.tensor(a), torch.tensor(b))
+        for a, b in zip(map(tolist, before), map(tolist, after))
+    ]
     assert dict(zip(["score", "mask", "policy", "reference", "entropy", "value"], same)) == {
         "score": True, "mask": True, "policy": False, "reference": True, "entropy": False, "value": False,
     }  # fmt: skip
@@ -327,17 +378,23 @@ def test_a_reward_model_with_other_tokens_is_learned_from(place, tmp_path):
 
 
 @pytest.mark.parametrize(("fixed", "expected"), [(-3.0, -3.0), (100.0, "its own")])
-def test_an_answer_without_an_end_gets_a_fixed_reward_unless_its_own_is_lower(place, tmp_path, models, fixed, expected):
+def test_an_answer_without_an_end_gets_a_fixed_reward_unless_its_own_is_lower(
+    place, tmp_path, models, fixed, expected
+):
     both = [sample("The sea"), sample("The sea", "length")]
     recipe = make_run(place, tmp_path, **SMALL | {"penalise_cut": True, "cut_reward": fixed}).recipe
     found = ppo_models.scores(models, [TURN] * 2, both, recipe)
-    own = ppo_models.scores(models, [TURN] * 2, both, dataclasses.replace(recipe, penalise_cut=False))
+    own = ppo_models.scores(
+        models, [TURN] * 2, both, dataclasses.replace(recipe, penalise_cut=False)
+    )
     assert found[0] == own[0] > 0
     assert found[1] == (own[1] if expected == "its own" else expected)
 
 
 def test_a_first_round_in_which_no_answer_ends_is_refused_in_words(place, tmp_path):
-    with pytest.raises(Stop, match="None of the first round's 16 answers ended within max_tokens \\(2\\)"):
+    with pytest.raises(
+        Stop, match="None of the first round's 16 answers ended within max_tokens \\(2\\)"
+    ):
         play(make_run(place, tmp_path, **SMALL | {"penalise_cut": True, "max_tokens": 2}))
 
 
@@ -351,7 +408,10 @@ def test_the_losses_of_a_step_are_those_of_the_equations(place, tmp_path):
     with torch.no_grad():
         for model in (models.policy, models.value):
             for parameter in model.parameters():
-                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)), alpha=0.02)
+                parameter.add_(
+                    torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)),
+                    alpha=0.02,
+                )
 
     told = ppo.Learner(models, run.recipe, rounds=4).step(found, [4, 1, 3])
 
@@ -365,7 +425,10 @@ def test_the_losses_of_a_step_are_those_of_the_equations(place, tmp_path):
         for t, token in enumerate(ids):
             at = logits[len(prompt) + t - 1]
             logprob = at[token] - np.log(np.exp(at).sum())
-            ratio, advantage = math.exp(logprob - found.logprobs[row, t]), found.advantages[row, t].item()
+            ratio, advantage = (
+                math.exp(logprob - found.logprobs[row, t]),
+                found.advantages[row, t].item(),
+            )
             policy.append(-min(ratio * advantage, min(max(ratio, 0.8), 1.2) * advantage))
             now, before = values[len(prompt) + t - 1], found.values[row, t].item()
             near, goal = before + min(max(now - before, -0.2), 0.2), found.returns[row, t].item()
@@ -380,7 +443,9 @@ def test_an_engine_draws_from_the_weights_of_the_moment(models):
     long = [{"role": "user", "content": "sea " * 50}]
     before = engine.sample([long], [1], **ask)[0]
     bias = torch.zeros(32)
-    hook = models.policy.get_base_model().model.norm.register_forward_hook(lambda *call: call[2] * 0 + bias)
+    hook = models.policy.get_base_model().model.norm.register_forward_hook(
+        lambda *call: call[2] * 0 + bias
+    )
     after = engine.sample([long], [1], **ask)[0]
     hook.remove()
 
@@ -405,9 +470,17 @@ def test_rounds_are_counted_over_the_prompts():
     assert ppo.rounds(recipe, 100) == 13
 
 
-def test_a_text_is_rehearsed_after_its_first_token_and_a_demonstration_after_its_prompt(models, place, tmp_path):
+def test_a_text_is_rehearsed_after_its_first_token_and_a_demonstration_after_its_prompt(
+    models, place, tmp_path
+):
     words, rows = models.tokenizer, tmp_path / "mixed"
-    write_rows(rows, [{"text": "Tell me about"}, {"messages": TURN["messages"], "text": "So!", "split": "train"}])
+    write_rows(
+        rows,
+        [
+            {"text": "Tell me about"},
+            {"messages": TURN["messages"], "text": "So!", "split": "train"},
+        ],
+    )
     run = make_run(place, tmp_path, {"rehearsal": rows})
     [(start, rest), (asked, answer)], cut = ppo.rehearsal(run, words)
     assert cut == []

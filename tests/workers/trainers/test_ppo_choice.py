@@ -11,7 +11,16 @@ from safetensors.torch import load_file
 
 from modelops import recipes
 from tests.workers import tiny
-from tests.workers.trainers.test_ppo import QUICK, figures, log, make_run, play, prompt, steps, write_rows
+from tests.workers.trainers.test_ppo import (
+    QUICK,
+    figures,
+    log,
+    make_run,
+    play,
+    prompt,
+    steps,
+    write_rows,
+)
 from workers.engines.answers import Sample
 from workers.trainers import ppo, ppo_choice, ppo_collapse, ppo_models
 from workers.trainers.run import checkpoints, loop
@@ -64,7 +73,9 @@ def adapter(run) -> dict:
 
 
 def same(left: dict, right: dict) -> bool:
-    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+    return left.keys() == right.keys() and all(
+        torch.equal(left[name], right[name]) for name in left
+    )
 
 
 # --- The best round ---------------------------------------------------------------------------------------------------
@@ -75,16 +86,27 @@ def same(left: dict, right: dict) -> bool:
     [({0: 0.1, 2: 0.9, 4: 0.5}, 2), ({0: 0.1, 2: 0.2, 4: 0.5}, 4), ({0: 0.1, 2: 0.5, 4: 0.5}, 2)],
     ids=["the middle", "the last", "of equals the first"],
 )
-def test_the_round_that_scores_highest_on_held_out_prompts_is_published(place, tmp_path, scripted, rewards, best):
+def test_the_round_that_scores_highest_on_held_out_prompts_is_published(
+    place, tmp_path, scripted, rewards, best
+):
     seen = scripted(rewards)
     run = make_run(place, tmp_path, **RUN)
     events = play(run)
 
     assert same(adapter(run), seen[best])
-    assert [same(adapter(run), seen[number]) for number in seen] == [number == best for number in seen]
+    assert [same(adapter(run), seen[number]) for number in seen] == [
+        number == best for number in seen
+    ]
     assert figures(events)["published_round", ""] == best
-    assert f"Publishes round {best}: its mean reward on 2 prompts of the validation split" in log(events)
-    assert [found.get("held_out_reward") for found in steps(events)] == [None, rewards[2], None, rewards[4]]
+    assert f"Publishes round {best}: its mean reward on 2 prompts of the validation split" in log(
+        events
+    )
+    assert [found.get("held_out_reward") for found in steps(events)] == [
+        None,
+        rewards[2],
+        None,
+        rewards[4],
+    ]
 
 
 def test_where_no_round_is_better_than_the_start_the_log_says_so(place, tmp_path, scripted):
@@ -97,7 +119,9 @@ def test_where_no_round_is_better_than_the_start_the_log_says_so(place, tmp_path
     assert "the model that the run starts from: no round scored higher" in log(events)
 
 
-def test_a_resumed_run_publishes_a_round_that_was_evaluated_before_it_died(place, tmp_path, scripted, monkeypatch):
+def test_a_resumed_run_publishes_a_round_that_was_evaluated_before_it_died(
+    place, tmp_path, scripted, monkeypatch
+):
     seen = scripted({0: 0.1, 2: 0.9, 4: 0.5})
     run = make_run(place, tmp_path, **RUN)
 
@@ -128,7 +152,9 @@ def test_a_checkpoint_of_an_earlier_version_is_gone_on_from(place, tmp_path, mon
     (run.checkpoints / "checkpoint-4" / "complete.json").unlink()
     file = run.checkpoints / "checkpoint-3" / "state.pt"
     state = torch.load(file, weights_only=True)
-    torch.save({name: state[name] for name in ("policy", "value", "optimizer", "beta", "average")}, file)
+    torch.save(
+        {name: state[name] for name in ("policy", "value", "optimizer", "beta", "average")}, file
+    )
     (file.parent / "complete.json").unlink()
     checkpoints.mark(file.parent)
     events = play(run)
@@ -139,12 +165,29 @@ def test_a_checkpoint_of_an_earlier_version_is_gone_on_from(place, tmp_path, mon
 @pytest.mark.parametrize(
     ("dataset", "told", "words", "published"),
     [
-        ("tested", {}, "There is no validation prompt: the figures on the test prompts are of a round", None),
-        ("trained", {}, "There is no held-out prompt to choose a round by: the last one is published.", 4),
-        ("prompts", {"eval_steps": 0}, "Publishes round 4, the last one: no round was evaluated.", 4),
+        (
+            "tested",
+            {},
+            "There is no validation prompt: the figures on the test prompts are of a round",
+            None,
+        ),
+        (
+            "trained",
+            {},
+            "There is no held-out prompt to choose a round by: the last one is published.",
+            4,
+        ),
+        (
+            "prompts",
+            {"eval_steps": 0},
+            "Publishes round 4, the last one: no round was evaluated.",
+            4,
+        ),
     ],
 )
-def test_without_validation_prompts_the_log_says_what_chooses(place, tmp_path, dataset, told, words, published):
+def test_without_validation_prompts_the_log_says_what_chooses(
+    place, tmp_path, dataset, told, words, published
+):
     run = make_run(place, tmp_path, **RUN | told)
     events = play(ppo.dataclasses.replace(run, dataset=place / dataset))
     assert words in log(events)
@@ -161,7 +204,10 @@ def test_what_is_evaluated_is_the_average_where_one_is_asked_for(place, tmp_path
     plain = make_run(place, tmp_path / "plain", **RUN)
     last = scripted({0: 0.1, 2: 0.9, 4: 0.95})
     play(plain)
-    moved = [sum((weights[4][name] - weights[0][name]).norm() for name in weights[4]) for weights in (averaged, last)]
+    moved = [
+        sum((weights[4][name] - weights[0][name]).norm() for name in weights[4])
+        for weights in (averaged, last)
+    ]
     assert moved[0] < moved[1] / 2
 
 
@@ -183,7 +229,9 @@ def test_the_figures_are_those_of_what_was_written(place, tmp_path, monkeypatch)
     assert found["bfloat16_share", "weights"] is not None
 
 
-def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint_before_it(place, tmp_path, monkeypatch):
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint_before_it(
+    place, tmp_path, monkeypatch
+):
     learn = ppo.Learner.learn
 
     def breaks(learner, found, rehearsed, number):
@@ -192,7 +240,10 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint_before_i
 
     monkeypatch.setattr(ppo.Learner, "learn", breaks)
     run = make_run(place, tmp_path, **RUN)
-    with pytest.raises(Stop, match="The value loss of step 3 is not a finite number: .* checkpoint of step 2 is kept"):
+    with pytest.raises(
+        Stop,
+        match="The value loss of step 3 is not a finite number: .* checkpoint of step 2 is kept",
+    ):
         play(run)
     assert checkpoints.newest(run.checkpoints).name == "checkpoint-2"
 
@@ -201,7 +252,13 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint_before_i
 
 
 def test_a_run_ends_once_the_divergence_passes_the_stop_and_publishes_what_had_not(place, tmp_path):
-    settings = RUN | {"learning_rate": 0.05, "max_steps": 30, "eval_steps": 1, "kl_stop": 0.5, "lora": False}
+    settings = RUN | {
+        "learning_rate": 0.05,
+        "max_steps": 30,
+        "eval_steps": 1,
+        "kl_stop": 0.5,
+        "lora": False,
+    }
     events = play(make_run(place, tmp_path, **settings))
 
     found = steps(events)
@@ -212,7 +269,9 @@ def test_a_run_ends_once_the_divergence_passes_the_stop_and_publishes_what_had_n
     assert figures(events)["published_round", ""] < len(found)
 
 
-def test_a_policy_that_has_passed_the_stop_is_not_published_however_high_it_scores(place, tmp_path, scripted):
+def test_a_policy_that_has_passed_the_stop_is_not_published_however_high_it_scores(
+    place, tmp_path, scripted
+):
     scripted({0: 0.1, 2: 0.5, 4: 0.9}, kl={4: 101.0})
     events = play(make_run(place, tmp_path, **RUN | {"kl_stop": 100.0}))
     assert figures(events)["published_round", ""] == 2
@@ -238,8 +297,14 @@ GOOD = {"commonest_share": 0.1, "distinct_2": 0.9, "entropy": 2.0, "cut_share": 
     ("changes", "words"),
     [
         ({"commonest_share": 0.5}, "Alarm in round 2: 50% of the answers are the same text."),
-        ({"distinct_2": 0.29}, "Alarm in round 2: of the pairs of tokens 29.0% are distinct, and 90.0% were"),
-        ({"entropy": 0.4}, "Alarm in round 2: the entropy of a token is 0.4 nats, and was 2 in the first round."),
+        (
+            {"distinct_2": 0.29},
+            "Alarm in round 2: of the pairs of tokens 29.0% are distinct, and 90.0% were",
+        ),
+        (
+            {"entropy": 0.4},
+            "Alarm in round 2: the entropy of a token is 0.4 nats, and was 2 in the first round.",
+        ),
         ({"cut_share": 0.6}, "Alarm in round 2: 60% of the answers were cut at max_tokens"),
     ],
 )
@@ -259,12 +324,18 @@ def test_a_collapse_is_said_once(capsys, changes, words):
 def test_a_healthy_round_raises_no_alarm(capsys):
     watch = ppo_collapse.Watch()
     watch.look(1, GOOD, penalised=True)
-    watch.look(2, {"commonest_share": 0.4, "distinct_2": 0.5, "entropy": 1.0, "cut_share": 0.4}, penalised=True)
+    watch.look(
+        2,
+        {"commonest_share": 0.4, "distinct_2": 0.5, "entropy": 1.0, "cut_share": 0.4},
+        penalised=True,
+    )
     watch.look(3, GOOD | {"cut_share": 1.0}, penalised=False)
     assert capsys.readouterr().out == ""
 
 
-def test_a_policy_that_says_the_same_each_time_raises_the_alarm_in_a_run(place, tmp_path, monkeypatch):
+def test_a_policy_that_says_the_same_each_time_raises_the_alarm_in_a_run(
+    place, tmp_path, monkeypatch
+):
     drawn = []
 
     def write(*args):
@@ -282,7 +353,13 @@ def test_a_policy_that_says_the_same_each_time_raises_the_alarm_in_a_run(place, 
 
 
 def test_a_recipe_that_was_stored_before_these_settings_reads_as_it_was_meant():
-    stored = {"epochs": 8.0, "max_tokens": 64, "penalise_cut": False, "cut_reward": -1.0, "kl_target": 6.0}
+    stored = {
+        "epochs": 8.0,
+        "max_tokens": 64,
+        "penalise_cut": False,
+        "cut_reward": -1.0,
+        "kl_target": 6.0,
+    }
     recipe = recipes.read("ppo", stored)
     assert (recipe.penalise_cut, recipe.max_tokens, recipe.kl_target) == (False, 64, 6.0)
     assert recipes.read("ppo", {}).penalise_cut is True

@@ -41,7 +41,11 @@ class Table:
     def round(self, random, beta, rate):
         """Draw answers, learn from them; their mean divergence before that."""
         place, policy = np.arange(STEPS), softmax(self.logits)
-        drawn = (policy.cumsum(1)[None] < random.random((ANSWERS, STEPS, 1))).sum(2).clip(max=TOKENS - 1)
+        drawn = (
+            (policy.cumsum(1)[None] < random.random((ANSWERS, STEPS, 1)))
+            .sum(2)
+            .clip(max=TOKENS - 1)
+        )
         before = np.log(policy)[place, drawn]
         kl = before - self.start[place, drawn]
         rewards = -beta * kl

@@ -31,19 +31,31 @@ def version(project, settings, kind, name) -> ModelVersion:
 
 
 @pytest.mark.django_db
-def test_a_job_ends_with_a_version_that_names_its_parent_and_what_scored_it(project, carol, settings):
-    base, judge = version(project, settings, "policy", "base"), version(project, settings, "reward", "reward 1")
+def test_a_job_ends_with_a_version_that_names_its_parent_and_what_scored_it(
+    project, carol, settings
+):
+    base, judge = (
+        version(project, settings, "policy", "base"),
+        version(project, settings, "reward", "reward 1"),
+    )
     lines = (rows.canonical(prompt(number, f"clock {number}")) for number in range(20))
     dataset, _new = datasets.register(project, "judgments", *datasets.write(lines))
     asked = QUICK | {"max_steps": 2, "save_steps": 1}
-    made = jobs.request(carol, project, "ppo", asked, model_version=base, dataset=dataset, reward_model=judge)
+    made = jobs.request(
+        carol, project, "ppo", asked, model_version=base, dataset=dataset, reward_model=judge
+    )
     job = jobs.claim(made.pk, jobs.QUEUES["training"])
 
     with open(settings.VAR / "lock", "w") as lock:
         training_job.run(job, Held(("cpu",), (lock.fileno(),)))
 
     tuned = ModelVersion.objects.get(job=job)
-    assert (tuned.kind, tuned.parent, tuned.dataset, tuned.name) == ("policy", base, dataset, "assistant 1")
+    assert (tuned.kind, tuned.parent, tuned.dataset, tuned.name) == (
+        "policy",
+        base,
+        dataset,
+        "assistant 1",
+    )
     assert set(job.metrics.filter(step=1).values_list("name", flat=True)) >= {
         "reward",
         "kl",

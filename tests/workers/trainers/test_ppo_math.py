@@ -26,7 +26,9 @@ def by_hand(drawn):
     tokens = []
     for row, length in enumerate(LENGTHS):
         old, reference, values = (drawn[name][row] for name in ("old", "reference", "values"))
-        rewards = [-BETA * (old[t] - reference[t]) for t in range(length)]  # Ouyang et al. 2022, equation 2
+        rewards = [
+            -BETA * (old[t] - reference[t]) for t in range(length)
+        ]  # Ouyang et al. 2022, equation 2
         rewards[-1] += drawn["scores"][row]
         for t in range(length):  # Schulman et al. 2016, equation 16
             advantage = 0.0
@@ -84,8 +86,14 @@ def test_whitened_numbers_have_mean_0_and_variance_1_and_rewards_keep_their_sign
     values = torch.tensor([[1.0, 5.0, 9.0], [3.0, 0.0, 0.0]])
     mask = torch.tensor([[1.0, 1, 0], [1, 0, 0]])
     white, scaled = ppo_math.whiten(values, mask), ppo_math.whiten(values, mask, shift=False)
-    assert (ppo_math.mean(white, mask).item(), ppo_math.variance(white, mask).item()) == pytest.approx((0, 1), abs=1e-6)
-    assert (ppo_math.mean(scaled, mask).item(), ppo_math.variance(scaled, mask).item()) == pytest.approx((3, 1))
+    assert (
+        ppo_math.mean(white, mask).item(),
+        ppo_math.variance(white, mask).item(),
+    ) == pytest.approx((0, 1), abs=1e-6)
+    assert (
+        ppo_math.mean(scaled, mask).item(),
+        ppo_math.variance(scaled, mask).item(),
+    ) == pytest.approx((3, 1))
     assert white[1, 1] == scaled[0, 2] == 0
 
 

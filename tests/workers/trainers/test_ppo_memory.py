@@ -33,7 +33,9 @@ def drawn(place, tmp_path):
         run = make_run(place, tmp_path, model=model, **SMALL | {"lora": False} | settings)
         models = ppo_models.load(run)
         asked = ppo.prompts_of(run.rows())
-        samples = ppo_models.write(models.policy, models.tokenizer, asked, list(range(8)), run.recipe)
+        samples = ppo_models.write(
+            models.policy, models.tokenizer, asked, list(range(8)), run.recipe
+        )
         found = ppo.experience(models, asked, samples, 0.1, run.recipe)
         with torch.no_grad():  # away from what drew them, so that ratios differ from 1
             for parameter in [*models.policy.parameters(), *models.value.parameters()]:
@@ -151,10 +153,14 @@ def test_the_pretraining_mix_is_clipped_by_itself(drawn):
     learner.learn(found, texts, 1)
 
     expected = {
-        name: reward[name] / max(1.0, lengths[0]) + mix.get(name, torch.tensor(0.0)) / max(1.0, lengths[1])
+        name: reward[name] / max(1.0, lengths[0])
+        + mix.get(name, torch.tensor(0.0)) / max(1.0, lengths[1])
         for name in policy
     }
     assert equal({name: moved[name] for name in policy}, expected)
     value = [name for name in reward if name.startswith("value.")]
     size = length([reward[name] for name in value])
-    assert equal({name: moved[name] for name in value}, {name: reward[name] / max(1.0, size) for name in value})
+    assert equal(
+        {name: moved[name] for name in value},
+        {name: reward[name] / max(1.0, size) for name in value},
+    )

@@ -41,7 +41,10 @@ def make_run(place: Path, name: str, kind: str, model: Path | None = None, **set
 
 
 def metrics(run: runs.Run) -> dict:
-    return {(m["name"], m["slice"]): m["value"] for m in json.loads((run.out / "metrics.json").read_text())}
+    return {
+        (m["name"], m["slice"]): m["value"]
+        for m in json.loads((run.out / "metrics.json").read_text())
+    }
 
 
 def is_bfloat16(values: torch.Tensor) -> bool:
@@ -103,7 +106,9 @@ def trained(place):
 
 
 def test_the_figures_of_a_reward_model_are_those_of_its_folder_in_float32(place, trained):
-    rows = [json.loads(line) for line in (place / "dataset" / "rows.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line) for line in (place / "dataset" / "rows.jsonl").read_text().splitlines()
+    ]
     right, costs, number = 0, [], 0
     for row in (row for row in rows if row["split"] != "train"):
         scores, ranks = scores_of(trained.out, row), row["judgments"][0]["ranks"]
@@ -123,7 +128,9 @@ def test_the_figures_of_a_reward_model_are_those_of_its_folder_in_float32(place,
 
 
 def test_the_shift_is_the_mean_score_of_the_training_answers_by_the_published_model(place, trained):
-    rows = [json.loads(line) for line in (place / "dataset" / "rows.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line) for line in (place / "dataset" / "rows.jsonl").read_text().splitlines()
+    ]
     config = json.loads((trained.out / "config.json").read_text())
     train = [row for row in rows if row["split"] == "train"]
     scores = [score for row in train for score in scores_of(trained.out, row)]
@@ -159,7 +166,9 @@ def test_trl_takes_the_log_softmax_in_float32_of_scores_in_bfloat16(place, monke
                 return fused(*args, labels=labels, **more)
             output = fused(*args, fused_lm_head=True, labels=labels, **more)
             with torch.no_grad():
-                batch = {name: more[name] for name in ("input_ids", "attention_mask") if name in more}
+                batch = {
+                    name: more[name] for name in ("input_ids", "attention_mask") if name in more
+                }
                 seen.append((output.log_probs.detach(), fused(**batch).logits, labels))
             return output
 
@@ -187,7 +196,9 @@ def logprobs(model) -> torch.Tensor:
     """Of each answer after its prompt, summed over tokens, as the model alone computes it."""
     values = []
     for prompt, answer in ANSWERS:
-        each = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        each = (
+            model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        )
         values.append(each.gather(1, torch.tensor(answer)[:, None]).sum())
     return torch.stack(values)
 
@@ -210,7 +221,9 @@ def test_in_two_rounds_the_published_model_is_the_one_before_with_its_adapter(pl
     name = f"{str(dtype).removeprefix('torch.')}-{tied}"
     before = base_model(place / f"base-{name}", dtype, tied)
     for turn in (1, 2):
-        run = make_run(place, f"round-{turn}-{name}", "sft", before, max_steps=3, learning_rate=3e-4)
+        run = make_run(
+            place, f"round-{turn}-{name}", "sft", before, max_steps=3, learning_rate=3e-4
+        )
         sft.train(run)
         start = AutoModelForCausalLM.from_pretrained(before, dtype=torch.float32)
         at_start = logprobs(start)
@@ -233,7 +246,9 @@ def test_the_figures_of_a_policy_are_those_of_its_folder_in_float32(place, lora)
     from modelops import rows
 
     base = base_model(place / f"measured-base-{lora}", torch.bfloat16, tied=False)
-    run = make_run(place, f"measured-{lora}", "sft", base, max_steps=2, learning_rate=1e-4, lora=lora)
+    run = make_run(
+        place, f"measured-{lora}", "sft", base, max_steps=2, learning_rate=1e-4, lora=lora
+    )
     sft.train(run)
 
     model = AutoModelForCausalLM.from_pretrained(run.out, dtype=torch.float32)
@@ -243,14 +258,20 @@ def test_the_figures_of_a_policy_are_those_of_its_folder_in_float32(place, lora)
             text = row["answers"][rows.best(row)]["text"]
             prompt, answer = tokens.answered(tokenizer, row["messages"], text, 512)
             with torch.inference_mode():
-                each = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+                each = (
+                    model(torch.tensor([prompt + answer]))
+                    .logits[0, len(prompt) - 1 : -1]
+                    .log_softmax(-1)
+                )
             total -= each.gather(1, torch.tensor(answer)[:, None]).sum().item()
             count += len(answer)
     assert metrics(run)["loss", "test"] == pytest.approx(total / count, abs=2e-6)
     assert 0 < metrics(run)["bfloat16_share", "weights"] == weights.share_kept(base, run.out) < 1
 
 
-def test_what_a_gpu_does_not_hold_in_float32_is_measured_on_the_processor(place, monkeypatch, capsys):
+def test_what_a_gpu_does_not_hold_in_float32_is_measured_on_the_processor(
+    place, monkeypatch, capsys
+):
     from transformers import LlamaForCausalLM
 
     move = LlamaForCausalLM.to
@@ -279,13 +300,20 @@ def test_the_share_that_bfloat16_keeps_is_counted_in_the_weights(tmp_path):
     def share(before, after) -> float:
         for name, tensor in (("before", before), ("after", after)):
             (tmp_path / name).mkdir(exist_ok=True)
-            save_file({"layer.weight": tensor, f"{name}.head": tensor + 1}, tmp_path / name / "model.safetensors")
+            save_file(
+                {"layer.weight": tensor, f"{name}.head": tensor + 1},
+                tmp_path / name / "model.safetensors",
+            )
         return weights.share_kept(tmp_path / "before", tmp_path / "after")
 
     assert share(half, half.float()) == 1
-    assert share(half, half.float() * (1 + 2**-10)) == 0  # a quarter of the distance to the next number
+    assert (
+        share(half, half.float() * (1 + 2**-10)) == 0
+    )  # a quarter of the distance to the next number
     assert share(half, half.float() + change) == pytest.approx(1, abs=1e-3)
-    assert share(exact, exact + 2**-9 * change) == pytest.approx(1, abs=0.05)  # rounded up as often as down
+    assert share(exact, exact + 2**-9 * change) == pytest.approx(
+        1, abs=0.05
+    )  # rounded up as often as down
 
 
 # --- no numbers any more ----------------------------------------------------------------------------------------------
@@ -299,11 +327,17 @@ def lose_gradients(parameter):
     parameter.register_hook(lambda gradient: gradient * math.inf)
 
 
-CASES = [(kind, lose_weights) for kind in ("sft", "dpo", "kto", "reward")] + [("sft", lose_gradients)]
+CASES = [(kind, lose_weights) for kind in ("sft", "dpo", "kto", "reward")] + [
+    ("sft", lose_gradients)
+]
 
 
-@pytest.mark.parametrize(("kind", "lose"), CASES, ids=lambda value: getattr(value, "__name__", value))
-def test_a_loss_that_is_no_number_stops_a_job_and_the_last_good_checkpoint_stays(place, monkeypatch, kind, lose):
+@pytest.mark.parametrize(
+    ("kind", "lose"), CASES, ids=lambda value: getattr(value, "__name__", value)
+)
+def test_a_loss_that_is_no_number_stops_a_job_and_the_last_good_checkpoint_stays(
+    place, monkeypatch, kind, lose
+):
     from safetensors.torch import load_file
 
     class Planted(loop.Progress):
@@ -325,7 +359,9 @@ def test_a_loss_that_is_no_number_stops_a_job_and_the_last_good_checkpoint_stays
     )
     last = checkpoints.newest(run.checkpoints)
     assert last.name == "checkpoint-2"
-    assert all(weight.isfinite().all() for weight in load_file(last / "adapter_model.safetensors").values())
+    assert all(
+        weight.isfinite().all() for weight in load_file(last / "adapter_model.safetensors").values()
+    )
     assert not run.out.exists()
 
 
@@ -383,7 +419,10 @@ def test_the_figures_of_ppo_are_those_of_what_it_published(place, monkeypatch):
     for model, folder in ((policy, run.out), (start, run.model)):
         stored = load_weights(folder)
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-        assert all(torch.equal(parameter.cpu(), stored[name]) for name, parameter in model.named_parameters())
+        assert all(
+            torch.equal(parameter.cpu(), stored[name])
+            for name, parameter in model.named_parameters()
+        )
 
 
 def load_weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -103,14 +103,20 @@ def example(group, **settings):
 
 
 def test_a_judgment_counts_by_its_weight_unless_told_otherwise():
-    found = judged({"ranks": [1, 2], "weight": 0.3}, {"ranks": [2, 1], "weight": 0.1}, {"ranks": [1, 2], "weight": 0.0})
+    found = judged(
+        {"ranks": [1, 2], "weight": 0.3},
+        {"ranks": [2, 1], "weight": 0.1},
+        {"ranks": [1, 2], "weight": 0.0},
+    )
     assert [pair[2] for pair in pairs(found)] == pytest.approx([0.75, 0.25])
     assert [pair[2] for pair in pairs(found, weighted=False)] == pytest.approx([1 / 3] * 3)
 
 
 def test_a_stated_strength_becomes_a_margin_whichever_side_it_favours():
     found = judged(
-        {"ranks": [1, 2], "strength": 3}, {"ranks": [2, 1], "strength": -1}, {"ranks": [1, 2], "strength": None}
+        {"ranks": [1, 2], "strength": 3},
+        {"ranks": [2, 1], "strength": -1},
+        {"ranks": [1, 2], "strength": None},
     )
     assert [pair[3] for pair in pairs(found, margin=0.5)] == [1.5, 0.5, 0.0]
     assert [pair[3] for pair in pairs(found)] == [0.0, 0.0, 0.0]
@@ -182,16 +188,22 @@ def forwards(model):
     return seen, hook
 
 
-def test_two_passes_give_the_loss_and_gradients_of_one_dropout_included(dropping, unpacked, monkeypatch):
+def test_two_passes_give_the_loss_and_gradients_of_one_dropout_included(
+    dropping, unpacked, monkeypatch
+):
     model, inputs = dropping
     lengths = inputs["mask"].sum(1).tolist()
-    singles = [[row] for row in sorted(range(9), key=lambda row: lengths[row])]  # in one order, for dropout's sake
+    singles = [
+        [row] for row in sorted(range(9), key=lambda row: lengths[row])
+    ]  # in one order, for dropout's sake
     seen, hook = forwards(model)
 
     monkeypatch.setattr(gradient_cache, "parts", lambda *_: [singles])
     loss, gradient, after = gradients(model, inputs, 10**6)
     once = seen.copy()
-    monkeypatch.setattr(gradient_cache, "parts", lambda *_: [singles[:3], singles[3:5], singles[5:]])
+    monkeypatch.setattr(
+        gradient_cache, "parts", lambda *_: [singles[:3], singles[3:5], singles[5:]]
+    )
     in_two, gradient_in_two, after_two = gradients(model, inputs, 10**6)
     hook.remove()
 
@@ -215,12 +227,16 @@ def llama(tmp_path_factory, dropping):
 @pytest.mark.parametrize("budget", [100, 10**6])
 def test_the_loss_of_packed_answers_is_that_of_one_padded_batch(request, family, budget):
     model, inputs = request.getfixturevalue(family)
-    rows = [row[:length] for row, length in zip(inputs["ids"].tolist(), inputs["mask"].sum(1).tolist())]
+    rows = [
+        row[:length] for row, length in zip(inputs["ids"].tolist(), inputs["mask"].sum(1).tolist())
+    ]
     assert prefix_packing.helps(model)
     assert prefix_packing.length(rows) >= prefix_packing.SHORTEST
     model.eval()
     names = ("winners", "losers", "weights")
-    expected = ranking_loss(reward.logits(model, inputs["ids"], inputs["mask"]).T, *(inputs[name] for name in names))
+    expected = ranking_loss(
+        reward.logits(model, inputs["ids"], inputs["mask"]).T, *(inputs[name] for name in names)
+    )
     model.zero_grad()
     expected.backward()
     wanted = torch.cat([p.grad.flatten() for p in model.parameters()])
@@ -250,7 +266,15 @@ def test_a_packed_row_holds_each_prompt_once_and_what_follows_it_goes_on_from_th
     for number, one in enumerate(ROWS):
         assert found.ids[found.ends[number]] == one[-1]
         assert found.positions[found.ends[number]] == len(one) - 1
-    assert [stretch.own.stop - stretch.own.start for stretch in found.stretches] == [20, 2, 3, 1, 3, 20, 30]
+    assert [stretch.own.stop - stretch.own.start for stretch in found.stretches] == [
+        20,
+        2,
+        3,
+        1,
+        3,
+        20,
+        30,
+    ]
 
 
 @torch.inference_mode()
@@ -258,7 +282,9 @@ def test_a_packed_row_holds_each_prompt_once_and_what_follows_it_goes_on_from_th
 def test_rows_of_many_prompts_score_in_one_row_as_each_by_itself(request, family):
     model, inputs = request.getfixturevalue(family)
     model.eval()
-    rows = [row[:length] for row, length in zip(inputs["ids"].tolist(), inputs["mask"].sum(1).tolist())]
+    rows = [
+        row[:length] for row, length in zip(inputs["ids"].tolist(), inputs["mask"].sum(1).tolist())
+    ]
     rows = [*rows[:4], *[row[1:] for row in rows[4:7]], rows[7]]
     alone = torch.cat([reward.logits(model, *tokens.padded([row], 0)) for row in rows])
     together = prefix_packing.logits(model, rows, [0, 0, 0, 0, 1, 1, 1, 2])
@@ -270,13 +296,19 @@ def test_rows_of_many_prompts_score_in_one_row_as_each_by_itself(request, family
     assert model.config._attn_implementation != prefix_packing.NAME
 
 
-def test_scores_come_in_the_order_of_the_answers_however_they_are_read(llama, unpacked, monkeypatch):
+def test_scores_come_in_the_order_of_the_answers_however_they_are_read(
+    llama, unpacked, monkeypatch
+):
     model, inputs = llama
-    rows = [row[:length] for row, length in zip(inputs["ids"].tolist(), inputs["mask"].sum(1).tolist())]
+    rows = [
+        row[:length] for row, length in zip(inputs["ids"].tolist(), inputs["mask"].sum(1).tolist())
+    ]
     monkeypatch.setattr(reward, "budget", lambda: 60)
     apart = reward.score_heads(model, rows, 0)
     monkeypatch.setattr(prefix_packing, "FAMILIES", {"llama"})
-    assert torch.allclose(reward.score_heads(model, rows, 0, [0] * len(rows)), apart, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(
+        reward.score_heads(model, rows, 0, [0] * len(rows)), apart, rtol=1e-4, atol=1e-5
+    )
     assert torch.allclose(reward.score_heads(model, rows, 0), apart, rtol=1e-4, atol=1e-5)
 
 
@@ -295,11 +327,15 @@ def test_prompts_share_a_pass_as_long_as_the_budget_holds_them():
 # --- heads and the shift ----------------------------------------------------------------------------------------------
 
 
-def test_several_heads_are_a_classifier_whose_mean_is_the_reward_and_whose_spread_is_a_figure(dropping):
+def test_several_heads_are_a_classifier_whose_mean_is_the_reward_and_whose_spread_is_a_figure(
+    dropping,
+):
     model, inputs = dropping
     model.eval()
     answers = [ids[: int(mask.sum())].tolist() for ids, mask in zip(inputs["ids"], inputs["mask"])]
-    values, spreads = reward.by_prompt([answers[:4], answers[4:]], model, tiny.tokenizer().pad_token_id)
+    values, spreads = reward.by_prompt(
+        [answers[:4], answers[4:]], model, tiny.tokenizer().pad_token_id
+    )
 
     with torch.inference_mode():
         each = model(input_ids=inputs["ids"], attention_mask=inputs["mask"]).logits
@@ -315,7 +351,10 @@ def test_several_heads_are_a_classifier_whose_mean_is_the_reward_and_whose_sprea
 def test_the_shift_is_the_mean_training_demonstration(dropping):
     model, _ = dropping
     words, turn = tiny.tokenizer(), [{"role": "user", "content": "Why?"}]
-    rows = [{"messages": turn, "text": text, "split": split} for text, split in [("a", "train"), ("b", "test")]]
+    rows = [
+        {"messages": turn, "text": text, "split": split}
+        for text, split in [("a", "train"), ("b", "test")]
+    ]
     run = SimpleNamespace(demonstrations=lambda: rows, recipe=recipe(max_length=64))
     read = reward.demonstrated_rows(run, words)
     assert read == [sum(tokens.answered(words, turn, "a", 64), [])]
@@ -327,7 +366,8 @@ def test_the_shift_is_the_mean_training_demonstration(dropping):
 def test_of_many_training_prompts_only_some_are_scored_but_every_held_out_one(monkeypatch):
     monkeypatch.setattr(reward, "TRAIN_PROMPTS_SCORED", 1)
     found = [
-        comparisons.of_row(row([1, 2], texts="ab", split=split)) for split in ("train", "test", "train", "validation")
+        comparisons.of_row(row([1, 2], texts="ab", split=split))
+        for split in ("train", "test", "train", "validation")
     ]
     tied = dataclasses.replace(found[1], pairs=[])
     assert reward.to_score([*found, tied]) == [0, 1, 3]

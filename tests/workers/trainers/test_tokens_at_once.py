@@ -36,7 +36,9 @@ def train(place, kind, at_once, monkeypatch):
     out = io.StringIO()
     with monkeypatch.context() as patch, contextlib.redirect_stdout(out):
         patch.setattr(LlamaModel, "forward", reads)
-        importlib.import_module(f"workers.trainers.{kind}").train(runs.read(folder / "recipe.json", kind))
+        importlib.import_module(f"workers.trainers.{kind}").train(
+            runs.read(folder / "recipe.json", kind)
+        )
     return [json.loads(line) for line in out.getvalue().splitlines()], max(passes)
 
 
@@ -50,7 +52,9 @@ def test_fewer_tokens_at_once_teach_the_same(place, kind, monkeypatch):
     assert figures(bounded) == pytest.approx(figures(usual), rel=1e-3)
 
 
-def test_kto_compares_the_answers_of_a_pass_so_that_fewer_tokens_only_need_less_memory(place, monkeypatch):
+def test_kto_compares_the_answers_of_a_pass_so_that_fewer_tokens_only_need_less_memory(
+    place, monkeypatch
+):
     _, most = train(place, "kto", 0, monkeypatch)
     _, fewer = train(place, "kto", 1, monkeypatch)
     assert fewer < most / 2

@@ -21,7 +21,10 @@ def preferences(tmp_path_factory):
     lines = [
         {
             "prompt_id": str(n),
-            "messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": f"Say {n}"}],
+            "messages": [
+                {"role": "system", "content": "Be kind."},
+                {"role": "user", "content": f"Say {n}"},
+            ],
             "split": "train",
             "answers": [{"text": text} for text in ("yes, of course", "no", "")],
             "judgments": judged,
@@ -49,7 +52,9 @@ def steps(trainer) -> list[float]:
 def make(trl, name, model, preferences, folder, **more):
     from datasets import load_dataset
 
-    data = load_dataset("json", data_files=str(preferences), split="train", cache_dir=str(folder / "cache"))
+    data = load_dataset(
+        "json", data_files=str(preferences), split="train", cache_dir=str(folder / "cache")
+    )
     assert len(data) == 16
     config = getattr(trl, f"{name}Config")(
         output_dir=str(folder / "out"), max_steps=2, per_device_train_batch_size=16, report_to="none", use_cpu=True,
@@ -59,7 +64,9 @@ def make(trl, name, model, preferences, folder, **more):
     return getattr(trl, f"{name}Trainer")(model=model, args=config, train_dataset=data)
 
 
-def test_trl_trains_a_policy_by_two_steps_from_no_preference_to_the_right_one(preferences, model, tmp_path):
+def test_trl_trains_a_policy_by_two_steps_from_no_preference_to_the_right_one(
+    preferences, model, tmp_path
+):
     import trl
 
     first, second = steps(make(trl, "DPO", model, preferences, tmp_path))
@@ -68,7 +75,9 @@ def test_trl_trains_a_policy_by_two_steps_from_no_preference_to_the_right_one(pr
     assert second < first - 1e-3
 
 
-def test_trl_trains_a_reward_model_by_two_steps_from_the_loss_of_the_files_own_pairs(preferences, model, tmp_path):
+def test_trl_trains_a_reward_model_by_two_steps_from_the_loss_of_the_files_own_pairs(
+    preferences, model, tmp_path
+):
     """The first loss is what transformers alone makes of the file's conversations under the same new head."""
     import torch
     import trl
@@ -79,12 +88,15 @@ def test_trl_trains_a_reward_model_by_two_steps_from_the_loss_of_the_files_own_p
     for line in preferences.read_text().splitlines():
         pair = json.loads(line)
         texts = [
-            words.apply_chat_template(pair["prompt"] + pair[name], tokenize=False) for name in ("chosen", "rejected")
+            words.apply_chat_template(pair["prompt"] + pair[name], tokenize=False)
+            for name in ("chosen", "rejected")
         ]
         assert texts[0] != texts[1]
         with torch.inference_mode():
             better, worse = (
-                scorer(torch.tensor([words(text, add_special_tokens=False)["input_ids"]])).logits.item()
+                scorer(
+                    torch.tensor([words(text, add_special_tokens=False)["input_ids"]])
+                ).logits.item()
                 for text in texts
             )
         costs.append(math.log1p(math.exp(worse - better)))

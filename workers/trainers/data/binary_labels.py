@@ -35,7 +35,11 @@ def of_row(row: dict, which: str) -> Labelled:
     """A row's answers by the majority of its judgments; those without one are left out, and each text counts once."""
     labels, ended = rows.labels(row, which), rows.ended(row)
     return Labelled(
-        row["split"], row["messages"], list(labels), list(labels.values()), [ended[text] for text in labels]
+        row["split"],
+        row["messages"],
+        list(labels),
+        list(labels.values()),
+        [ended[text] for text in labels],
     )
 
 
@@ -46,7 +50,9 @@ def of_rows(found: list[dict], which: str) -> list[Labelled]:
         try:
             labelled.append(of_row(row, which))
         except (KeyError, IndexError, TypeError, AttributeError):
-            raise Stop(f"Row {number} of the dataset is not a judgments row: verify it, or freeze it again.") from None
+            raise Stop(
+                f"Row {number} of the dataset is not a judgments row: verify it, or freeze it again."
+            ) from None
     refuse_one_sided(labelled)
     return [of for of in labelled if of.labels]
 
@@ -65,13 +71,17 @@ def refuse_one_sided(found: list[Labelled]) -> None:
 def only(of: Labelled, places: list[int]) -> Labelled:
     """The answers at these places alone."""
     columns = {name: getattr(of, name) for name in ("texts", "labels", "ended")}
-    return replace(of, **{name: [column[place] for place in places] for name, column in columns.items()})
+    return replace(
+        of, **{name: [column[place] for place in places] for name, column in columns.items()}
+    )
 
 
 def contradicted(labels: list[bool], answers: list[list[int]]) -> set[int]:
     """Places of the answers, token ids, that are good at one place and bad at another: a cut made them equal."""
     places = range(len(answers))
-    return {i for i in places for j in places if answers[i] == answers[j] and labels[i] != labels[j]}
+    return {
+        i for i in places for j in places if answers[i] == answers[j] and labels[i] != labels[j]
+    }
 
 
 def fit(
@@ -85,13 +95,20 @@ def fit(
     fitted = truncation.fit(run, tokenizer, ((of.messages, of.texts, of.ended) for of in found))
     out = [contradicted(of.labels, part.answers) for of, part in zip(found, fitted)]
     if any(out):
-        events.log(f"Leaves out {sum(map(len, out))} answers that are the same, good and bad, once they are cut.")
+        events.log(
+            f"Leaves out {sum(map(len, out))} answers that are the same, good and bad, once they are cut."
+        )
     splits = [of.split for of in found]
     lost = truncation.counts(splits, fitted, [len(places) for places in out])
     lost += truncation.cut_by_sampler(splits, [of.ended for of in found])
-    kept = [[place for place in range(len(of.texts)) if place not in places] for of, places in zip(found, out)]
+    kept = [
+        [place for place in range(len(of.texts)) if place not in places]
+        for of, places in zip(found, out)
+    ]
     found = [only(of, at) for of, at in zip(found, kept)]
-    fitted = [replace(part, answers=[part.answers[i] for i in at]) for part, at in zip(fitted, kept)]
+    fitted = [
+        replace(part, answers=[part.answers[i] for i in at]) for part, at in zip(fitted, kept)
+    ]
     refuse_one_sided(found)
     whole = [(of, part) for of, part in zip(found, fitted) if of.labels]
     return [of for of, _ in whole], [part for _, part in whole], lost

@@ -44,7 +44,9 @@ class Group:
     lessons: list[tuple[int, int]]
     verdicts: list[Verdict]
 
-    def answers(self, tokenizer: PreTrainedTokenizerBase, longest: int) -> list[tuple[list[int], list[int]]]:
+    def answers(
+        self, tokenizer: PreTrainedTokenizerBase, longest: int
+    ) -> list[tuple[list[int], list[int]]]:
         """(prompt, answer) token ids of each text, all after the same prompt; see tokens.fitted()."""
         return tokens.fitted(tokenizer, self.messages, self.texts, longest, self.ended).rows
 
@@ -61,7 +63,9 @@ def of_row(row: dict, which: str = "all", ties: bool = False) -> Group:
     texts = [answer["text"] for answer in row["answers"]]
     pairs, lessons = (_text_pairs(row, texts, kind) for kind in ("all", which))
     told = [pair for judgment in row["judgments"] for pair in _verdicts(judgment, texts, ties)]
-    named = {text for pair in pairs for text in pair} | {text for w, l, *_ in told for text in (w, l)}
+    named = {text for pair in pairs for text in pair} | {
+        text for w, l, *_ in told for text in (w, l)
+    }
     distinct = [text for text in dict.fromkeys(texts) if text in named]
     place = {text: i for i, text in enumerate(distinct)}
     pairs, lessons = ([(place[w], place[l]) for w, l in kind] for kind in (pairs, lessons))
@@ -72,9 +76,14 @@ def of_row(row: dict, which: str = "all", ties: bool = False) -> Group:
     return Group(*of_prompt, distinct, ended, pairs, lessons, verdicts)
 
 
-def _verdicts(judgment: dict, texts: list[str], ties: bool) -> list[tuple[str, str, bool, float, int]]:
+def _verdicts(
+    judgment: dict, texts: list[str], ties: bool
+) -> list[tuple[str, str, bool, float, int]]:
     """(winner, loser, tied, weight, strength) of the pairs of one judgment, and of its ties where asked for."""
-    how = 1.0 if judgment.get("weight") is None else float(judgment["weight"]), abs(judgment.get("strength") or 0)
+    how = (
+        1.0 if judgment.get("weight") is None else float(judgment["weight"]),
+        abs(judgment.get("strength") or 0),
+    )
     ranks = judgment["ranks"]
     found = [(w, l, False) for w, l in rows.pairs(ranks)]
     if ties:
@@ -93,9 +102,13 @@ def of_rows(found: list[dict], which: str = "all", ties: bool = False) -> list[G
         try:
             groups.append(of_row(row, which, ties))
         except (KeyError, IndexError, TypeError, AttributeError, ValueError):
-            raise Stop(f"Row {number} of the dataset is not a judgments row: verify it, or freeze it again.") from None
+            raise Stop(
+                f"Row {number} of the dataset is not a judgments row: verify it, or freeze it again."
+            ) from None
     if not any(group.split == "train" and group.lessons for group in groups):
-        raise Stop("No pair to learn from in the training split: collect rankings without ties, then freeze again.")
+        raise Stop(
+            "No pair to learn from in the training split: collect rankings without ties, then freeze again."
+        )
     return [group for group in groups if group.pairs or group.verdicts]
 
 
@@ -124,8 +137,12 @@ def fit(
     if sum(equal):
         events.log(f"Leaves out {sum(equal)} pairs whose answers are the same once they are cut.")
     if not any(group.split == "train" and group.lessons for group in differing):
-        raise Stop("No pair of the training split differs once its answers are cut: raise max_length.")
-    kept = [(group, part) for group, part in zip(differing, fitted) if group.pairs or group.verdicts]
+        raise Stop(
+            "No pair of the training split differs once its answers are cut: raise max_length."
+        )
+    kept = [
+        (group, part) for group, part in zip(differing, fitted) if group.pairs or group.verdicts
+    ]
     lost = truncation.counts(splits(found), fitted, equal)
     lost += truncation.cut_by_sampler(splits(found), [group.ended for group in found])
     return *map(list, zip(*kept)), lost
@@ -133,17 +150,28 @@ def fit(
 
 def accuracy(groups: list[Group], scores: list[list[float]], name: str = "accuracy") -> list[dict]:
     """How often the higher score is the answer people preferred, for each slice; scores[i] belong to groups[i].texts."""
-    hits = [(metrics.picks(values, group.pairs), len(group.pairs)) for group, values in zip(groups, scores)]
-    return [metrics.share(name, slice, *zip(*part)) for slice, part in metrics.sliced(*by_prompt(groups, hits))]
+    hits = [
+        (metrics.picks(values, group.pairs), len(group.pairs))
+        for group, values in zip(groups, scores)
+    ]
+    return [
+        metrics.share(name, slice, *zip(*part))
+        for slice, part in metrics.sliced(*by_prompt(groups, hits))
+    ]
 
 
 def loss(groups: list[Group], scores: list[list[float]]) -> list[dict]:
     """Mean over prompts of the mean pair loss, for each slice; n is the number of prompts."""
     losses = [(metrics.pair_loss(values, group.pairs), 1) for group, values in zip(groups, scores)]
-    return [metrics.share("loss", slice, *zip(*part)) for slice, part in metrics.sliced(*by_prompt(groups, losses))]
+    return [
+        metrics.share("loss", slice, *zip(*part))
+        for slice, part in metrics.sliced(*by_prompt(groups, losses))
+    ]
 
 
-def by_prompt(groups: list[Group], values: list[tuple[float, int]]) -> tuple[list[str], list[tuple[float, int]]]:
+def by_prompt(
+    groups: list[Group], values: list[tuple[float, int]]
+) -> tuple[list[str], list[tuple[float, int]]]:
     """(splits, values) with the (hits, count) of one prompt's rows summed: its rounds are no more independent than its pairs."""
     summed: dict[str, tuple[float, int]] = {}
     for group, (hits, count) in zip(groups, values):
@@ -157,7 +185,10 @@ def counts(groups: list[Group]) -> list[dict]:
     """How many prompts and pairs each slice has."""
     found = []
     for slice, part in metrics.sliced(splits(groups), [len(group.pairs) for group in groups]):
-        found += [metrics.plain("prompts", slice, len(part)), metrics.plain("pairs", slice, sum(part))]
+        found += [
+            metrics.plain("prompts", slice, len(part)),
+            metrics.plain("pairs", slice, sum(part)),
+        ]
     return found
 
 

@@ -100,9 +100,13 @@ def fit(
     """
     examples = [example for part in parts for example in part]
     answers = [example for example in examples if example.messages]
-    fitted = truncation.fit(run, tokenizer, ((one.messages, [one.text], [one.ended]) for one in answers))
+    fitted = truncation.fit(
+        run, tokenizer, ((one.messages, [one.text], [one.ended]) for one in answers)
+    )
     lost = truncation.counts([example.split for example in answers], fitted)
-    lost += truncation.cut_by_sampler([one.split for one in examples], [[one.ended] for one in examples])
+    lost += truncation.cut_by_sampler(
+        [one.split for one in examples], [[one.ended] for one in examples]
+    )
     conversations = iter(fitted)
 
     def cut(example: Example) -> Pieces:
@@ -113,7 +117,9 @@ def fit(
     return [[cut(example) for example in part] for part in parts], lost
 
 
-def pieces(tokenizer: PreTrainedTokenizerBase, text: str, longest: int, ended: bool = True) -> Pieces:
+def pieces(
+    tokenizer: PreTrainedTokenizerBase, text: str, longest: int, ended: bool = True
+) -> Pieces:
     """A plain text in as many parts of `longest` tokens as it takes, its begin and end tokens included.
 
     One that has not `ended`, because it was cut when it was drawn, has no end token.
@@ -135,7 +141,10 @@ def mixed(parts: list[Pieces], weights: list[float], seed: int) -> Pieces:
         return [piece for part, _ in filled for piece in part]
     total = sum(weight for _, weight in filled)
     places = interleave_datasets(
-        [Dataset.from_dict({"at": [(i, j) for j in range(len(part))]}) for i, (part, _) in enumerate(filled)],
+        [
+            Dataset.from_dict({"at": [(i, j) for j in range(len(part))]})
+            for i, (part, _) in enumerate(filled)
+        ],
         probabilities=[weight / total for _, weight in filled],
         seed=seed,
         stopping_strategy="all_exhausted",

@@ -27,20 +27,28 @@ def within_context(run: Run) -> Run:
     """The run with a longest length that its model can read, which its log is told of where it is not the recipe's."""
     folders = [run.model, *(run.others[name] for name in ("reward_model",) if name in run.others)]
     try:
-        longest = min(context(AutoConfig.from_pretrained(folder, local_files_only=True)) for folder in folders)
+        longest = min(
+            context(AutoConfig.from_pretrained(folder, local_files_only=True)) for folder in folders
+        )
     except (OSError, ValueError):
         return run  # loading the model says what is wrong
     if run.recipe.max_length <= longest:
         return run
-    events.log(f"The model reads at most {longest} tokens: this is the longest length, not {run.recipe.max_length}.")
+    events.log(
+        f"The model reads at most {longest} tokens: this is the longest length, not {run.recipe.max_length}."
+    )
     return dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, max_length=longest))
 
 
-def fit(run: Run, tokenizer: PreTrainedTokenizerBase, conversations: Iterable[Conversation]) -> list[Fitted]:
+def fit(
+    run: Run, tokenizer: PreTrainedTokenizerBase, conversations: Iterable[Conversation]
+) -> list[Fitted]:
     """The conversations in the recipe's longest length. Raises Stop, see refuse(); the log is told of what was cut."""
     recipe = run.recipe
     result = read(tokenizer, conversations, recipe.max_length)
-    needed = max((part.whole + max(map(len, part.answers), default=0) for part in result), default=0)
+    needed = max(
+        (part.whole + max(map(len, part.answers), default=0) for part in result), default=0
+    )
     refuse(result, recipe.least_prompt, f"raise max_length (all fit {needed})")
     for sentence in sentences(result, recipe.max_length):
         events.log(sentence)
@@ -60,12 +68,16 @@ def fit_prompts(run: Run, prompts: list[dict]) -> list[dict]:
         fitted = read(tokens.load_tokenizer(folder), conversations, room)
         refuse(fitted, recipe.least_prompt, "raise max_length, lower max_tokens")
         for sentence in sentences(fitted, room):
-            events.log(sentence if folder == run.model else f"As the reward model reads them: {sentence}")
+            events.log(
+                sentence if folder == run.model else f"As the reward model reads them: {sentence}"
+            )
         lost = counts([prompt["split"] for prompt in prompts], fitted)
     return lost
 
 
-def read(tokenizer: PreTrainedTokenizerBase, conversations: Iterable[Conversation], longest: int) -> list[Fitted]:
+def read(
+    tokenizer: PreTrainedTokenizerBase, conversations: Iterable[Conversation], longest: int
+) -> list[Fitted]:
     """The conversations as token ids. Raises Stop where the model's chat template does not take some of them."""
     result, refused, why = [], 0, ""
     for messages, answers, ended in conversations:
@@ -107,7 +119,9 @@ def sentences(fitted: list[Fitted], longest: int) -> list[str]:
     return result
 
 
-def counts(splits: list[str], fitted: list[Fitted], left_out: list[int] | None = None) -> list[dict]:
+def counts(
+    splits: list[str], fitted: list[Fitted], left_out: list[int] | None = None
+) -> list[dict]:
     """Figures of each slice: prompts that were cut, answers that were, and what was left out for it; none of what is 0.
 
     `left_out` counts for each prompt the pairs (of KTO, the answers) that the cut made equal.

@@ -77,7 +77,11 @@ class MarkComplete(TrainerCallback):
 def mark(checkpoint: Path) -> None:
     """Flush a checkpoint to the disk, then say in its marker which files it has and how long they are."""
     flush_tree(checkpoint)
-    sizes = {str(path.relative_to(checkpoint)): path.stat().st_size for path in checkpoint.rglob("*") if path.is_file()}
+    sizes = {
+        str(path.relative_to(checkpoint)): path.stat().st_size
+        for path in checkpoint.rglob("*")
+        if path.is_file()
+    }
     part = checkpoint / (MARKER + ".part")
     part.write_text(json.dumps(sizes))
     flush(part)

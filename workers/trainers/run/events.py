@@ -76,8 +76,16 @@ def sentence(error: BaseException) -> str:
 
 
 def _out_of_memory(error: BaseException, text: str) -> bool:
-    named = type(error).__name__ in ("OutOfMemoryError", "AcceleratorError") and "out of memory" in text.lower()
-    return named or isinstance(error, MemoryError) or "can't allocate memory" in text or "CUDA out of memory" in text
+    named = (
+        type(error).__name__ in ("OutOfMemoryError", "AcceleratorError")
+        and "out of memory" in text.lower()
+    )
+    return (
+        named
+        or isinstance(error, MemoryError)
+        or "can't allocate memory" in text
+        or "CUDA out of memory" in text
+    )
 
 
 def _disk_full(error: BaseException, text: str) -> bool:

@@ -33,7 +33,10 @@ from workers.trainers.run import metrics as figures
 from workers.trainers.run.events import Stop
 from workers.trainers.run.runs import Run, is_first, processes
 
-TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 16384}  # in one forward pass: more is no faster, and needs the memory
+TOKENS_AT_ONCE = {
+    "cpu": 1024,
+    "cuda": 16384,
+}  # in one forward pass: more is no faster, and needs the memory
 SILENT_SECONDS = 30
 
 
@@ -48,11 +51,17 @@ class Progress(TrainerCallback):
 
     def on_log(self, args, state, control, logs=None, **_):
         if logs and "loss" in logs:
-            metrics = {name: value for name, value in logs.items() if isinstance(value, int | float)}
+            metrics = {
+                name: value for name, value in logs.items() if isinstance(value, int | float)
+            }
             events.emit("step", step=state.global_step, total=state.max_steps, metrics=metrics)
             # With float16 a step of infinite gradients is left out and the scale of the loss halved: no fault.
             watched = ("loss",) if args.fp16 else ("loss", "grad_norm")
-            refuse_nan(state.global_step, {name: metrics.get(name, 0.0) for name in watched}, Path(args.output_dir))
+            refuse_nan(
+                state.global_step,
+                {name: metrics.get(name, 0.0) for name in watched},
+                Path(args.output_dir),
+            )
             self.silence = Silence()
 
     def on_substep_end(self, args, state, control, **_):
@@ -64,11 +73,19 @@ def refuse_nan(step: int, metrics: dict[str, float], checkpoints: Path) -> None:
 
     Call it before a checkpoint of the step is written, so that the newest one is from before.
     """
-    bad = [name.replace("grad_norm", "gradient norm") for name, value in metrics.items() if not math.isfinite(value)]
+    bad = [
+        name.replace("grad_norm", "gradient norm")
+        for name, value in metrics.items()
+        if not math.isfinite(value)
+    ]
     if not bad:
         return
     last = checkpoint.newest(checkpoints)
-    kept = f"the checkpoint of step {last.name.split('-')[1]} is kept" if last else "there is no checkpoint yet"
+    kept = (
+        f"the checkpoint of step {last.name.split('-')[1]} is kept"
+        if last
+        else "there is no checkpoint yet"
+    )
     raise Stop(
         f"The {bad[0].replace('_', ' ')} of step {step} is not a finite number: lower the learning rate, or choose "
         f"float32 as the number format, and start a new job; {kept}."
@@ -115,7 +132,9 @@ def load(auto: type, run: Run, dtype: torch.dtype | None = None, **more) -> PreT
     """
     dtype = dtype or (best_dtype() if run.recipe.lora else torch.float32)
     more |= attention(run.recipe)
-    memory_check.check(run.recipe, [run.model], scores=auto is not AutoModelForSequenceClassification)
+    memory_check.check(
+        run.recipe, [run.model], scores=auto is not AutoModelForSequenceClassification
+    )
     try:
         return weights.load(auto, run.model, dtype, **more)
     except ImportError as error:
@@ -131,8 +150,12 @@ def attention(recipe: TrainRecipe) -> dict[str, str]:
     """How attention is computed, as from_pretrained is told. Raises Stop where it can't be so here."""
     if recipe.attention == "auto":
         return {}
-    if recipe.attention == "flash_attention_2" and (best_device().type == "cpu" or best_dtype() == torch.float32):
-        raise Stop("The recipe's attention flash_attention_2 takes a GPU and bfloat16 or float16: choose auto.")
+    if recipe.attention == "flash_attention_2" and (
+        best_device().type == "cpu" or best_dtype() == torch.float32
+    ):
+        raise Stop(
+            "The recipe's attention flash_attention_2 takes a GPU and bfloat16 or float16: choose auto."
+        )
     return {"attn_implementation": recipe.attention}
 
 
@@ -141,7 +164,11 @@ def adapter(recipe: TrainRecipe, task: str, **more) -> LoraConfig | None:
     if not recipe.lora:
         return None
     return LoraConfig(
-        task_type=task, r=recipe.lora_rank, lora_alpha=2 * recipe.lora_rank, target_modules="all-linear", **more
+        task_type=task,
+        r=recipe.lora_rank,
+        lora_alpha=2 * recipe.lora_rank,
+        target_modules="all-linear",
+        **more,
     )
 
 
@@ -164,7 +191,9 @@ def tokens_at_once(recipe: TrainRecipe, usual: dict[str, int] = TOKENS_AT_ONCE) 
 def recomputes(recipe: TrainRecipe) -> bool:
     """Whether activations are computed again in the backward pass, in place of being kept in memory."""
     on_gpu = best_device().type == "cuda"  # a CPU has memory to spare and no time
-    return recipe.gradient_checkpointing == "on" or (recipe.gradient_checkpointing == "auto" and on_gpu)
+    return recipe.gradient_checkpointing == "on" or (
+        recipe.gradient_checkpointing == "auto" and on_gpu
+    )
 
 
 def rows_at_once(batch: int, tokens: int, at_once: int = 0) -> int:
@@ -173,10 +202,14 @@ def rows_at_once(batch: int, tokens: int, at_once: int = 0) -> int:
     One forward pass reads `at_once` tokens, or what is usual on this device.
     """
     room = max(1, (at_once or TOKENS_AT_ONCE[best_device().type]) // tokens)
-    return max(size for size in range(1, batch + 1) if batch % size == 0 and (size <= room or size == 1))
+    return max(
+        size for size in range(1, batch + 1) if batch % size == 0 and (size <= room or size == 1)
+    )
 
 
-def arguments(kind: type[TrainingArguments], run: Run, rows: int, at_once: int, **more) -> TrainingArguments:
+def arguments(
+    kind: type[TrainingArguments], run: Run, rows: int, at_once: int, **more
+) -> TrainingArguments:
     """transformers' arguments for a recipe over `rows` rows, `at_once` of them in one forward pass.
 
     Several processes share the rows, and each takes `recipe.batch` of them for a step.
@@ -197,7 +230,8 @@ def arguments(kind: type[TrainingArguments], run: Run, rows: int, at_once: int, 
         warmup_steps=0.1,
         logging_steps=1,
         logging_nan_inf_filter=False,
-        save_steps=recipe.save_steps or 10**9,  # 0: as checkpoint.SaveOnSchedule says; the last step's comes anyway
+        save_steps=recipe.save_steps
+        or 10**9,  # 0: as checkpoint.SaveOnSchedule says; the last step's comes anyway
         save_total_limit=2,
         bf16=dtype == torch.bfloat16,
         fp16=dtype == torch.float16,
@@ -230,7 +264,9 @@ def train(trainer: Trainer, run: Run) -> None:
     """Train to the end, from the newest complete checkpoint if there is one. Raises Stop where it can't be as asked."""
     sharded = trainer.accelerator.distributed_type == DistributedType.FSDP
     if os.environ.get("ACCELERATE_USE_FSDP", "false") == "true" and not sharded:
-        raise Stop("Weights in shards (FSDP) take GPUs: launch it with processes.yaml on a processor.")
+        raise Stop(
+            "Weights in shards (FSDP) take GPUs: launch it with processes.yaml on a processor."
+        )
     if processes() > 1:
         together = processes() * run.recipe.batch
         events.log(f"{processes()} processes train together: a step takes {together} rows.")
@@ -285,9 +321,13 @@ def logprobs(
 
 
 def _logprobs(model, answers, pad) -> list[float]:
-    ids, mask = (tensor.to(model.device) for tensor in tokens.padded([p + a for p, a in answers], pad))
+    ids, mask = (
+        tensor.to(model.device) for tensor in tokens.padded([p + a for p, a in answers], pad)
+    )
     start = min(len(prompt) for prompt, _ in answers)  # no logits for what all of them only read
-    output = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=ids.shape[1] - start + 1)
+    output = model(
+        input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=ids.shape[1] - start + 1
+    )
     each = output.logits[:, :-1].float().log_softmax(-1).gather(2, ids[:, start:, None])[..., 0]
     place = torch.arange(start, ids.shape[1], device=ids.device)
     first = torch.tensor([len(prompt) for prompt, _ in answers], device=ids.device)
@@ -314,7 +354,9 @@ def publish(
         save(model, tokenizer, run, folder)
         model.to("cpu")  # the device has to hold the result now
         silence = Silence()
-        share = weights.share_kept(run.model, folder, lambda: silence.end("Still compares the weights."))
+        share = weights.share_kept(
+            run.model, folder, lambda: silence.end("Still compares the weights.")
+        )
         events.log(f"Stored in float32; bfloat16 would keep {share:.0%} of what training changed.")
         published = in_float32(kind, folder)
         with computing_in("float32"):
@@ -334,11 +376,15 @@ def in_float32(kind: type, folder: Path, **more) -> PreTrainedModel:
     try:
         return model.to(best_device())
     except torch.OutOfMemoryError:
-        events.log("The GPU does not hold the model in float32: its figures are measured on the processor.")
+        events.log(
+            "The GPU does not hold the model in float32: its figures are measured on the processor."
+        )
         return model.to("cpu")
 
 
-def save(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, run: Run, folder: Path) -> None:
+def save(
+    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, run: Run, folder: Path
+) -> None:
     """Write the whole model as safetensors in float32, with its tokenizer; an adapter is kept beside in adapter/.
 
     In float32 whatever the run's model is stored in: steps as small as these would mostly be rounded away in bfloat16,
@@ -347,10 +393,14 @@ def save(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase,
     if isinstance(model, PeftModel):
         model.save_pretrained(folder / "adapter")
         name_base(folder / "adapter" / "adapter_config.json", run.model.name)
-        (folder / "adapter" / "README.md").unlink(missing_ok=True)  # a form to fill in, with this machine's paths
+        (folder / "adapter" / "README.md").unlink(
+            missing_ok=True
+        )  # a form to fill in, with this machine's paths
         model = merged(model.get_base_model(), run.model, folder / "adapter")
     if model.can_generate():
-        model.generation_config.eos_token_id = tokens.all_end_ids(model, tokenizer)  # so that every server knows them
+        model.generation_config.eos_token_id = tokens.all_end_ids(
+            model, tokenizer
+        )  # so that every server knows them
     model.float().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

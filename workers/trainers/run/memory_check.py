@@ -47,9 +47,16 @@ class Size:
     @classmethod
     def of(cls, folder: Path) -> Size:
         known = memory.shapes(folder)
-        adapted = [s for name, s in known.items() if len(s) == 2 and not any(part in name for part in NOT_ADAPTED)]
+        adapted = [
+            s
+            for name, s in known.items()
+            if len(s) == 2 and not any(part in name for part in NOT_ADAPTED)
+        ]
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        sizes = [getattr(config, name, 0) or 0 for name in ("num_hidden_layers", "hidden_size", "vocab_size")]
+        sizes = [
+            getattr(config, name, 0) or 0
+            for name in ("num_hidden_layers", "hidden_size", "vocab_size")
+        ]
         return cls(sum(map(math.prod, known.values())), sum(map(sum, adapted)), *sizes)
 
 
@@ -66,7 +73,9 @@ def activations(size: Size, recipe: TrainRecipe, scores: bool) -> int:
     return row * (2 * size.layers * size.width + (4 * size.vocabulary if scores else 0))
 
 
-def check(recipe: TrainRecipe, learn: list[Path], still: tuple[Path, ...] = (), scores: bool = True) -> None:
+def check(
+    recipe: TrainRecipe, learn: list[Path], still: tuple[Path, ...] = (), scores: bool = True
+) -> None:
     """Raises Stop where models that learn, and others beside them, clearly can't fit this process's device."""
     try:
         sizes = [Size.of(folder) for folder in learn]

@@ -10,7 +10,12 @@ import numpy
 from modelops.rows import HELD_OUT
 
 RESAMPLES = 2000
-SLICES = {"held-out": HELD_OUT, "validation": ("validation",), "test": ("test",), "train": ("train",)}
+SLICES = {
+    "held-out": HELD_OUT,
+    "validation": ("validation",),
+    "test": ("test",),
+    "train": ("train",),
+}
 
 
 def picks(scores: Sequence[float], pairs: list[tuple[int, int]]) -> float:
@@ -40,7 +45,9 @@ def share(name: str, slice: str, hits: Sequence[float], counts: Sequence[int]) -
     }
 
 
-def interval(hits: Sequence[float], counts: Sequence[float], resamples: int = RESAMPLES) -> tuple[float, float]:
+def interval(
+    hits: Sequence[float], counts: Sequence[float], resamples: int = RESAMPLES
+) -> tuple[float, float]:
     """95 % percentile bootstrap interval of sum(hits) / sum(counts), drawing whole prompts with replacement.
 
     Efron and Tibshirani 1993, chapter 13. The draws have a fixed seed, so the same figures get the same interval.
@@ -61,6 +68,7 @@ def plain(name: str, slice: str, value: float, n: int | None = None) -> dict:
 def sliced(splits: Sequence[str], values: Sequence) -> list[tuple[str, list]]:
     """(slice, the values whose split belongs to it) for each slice that has any; values[i] is of splits[i]."""
     parts = {
-        slice: [value for split, value in zip(splits, values) if split in members] for slice, members in SLICES.items()
+        slice: [value for split, value in zip(splits, values) if split in members]
+        for slice, members in SLICES.items()
     }
     return [(slice, part) for slice, part in parts.items() if part]

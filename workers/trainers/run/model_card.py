@@ -50,6 +50,8 @@ def text(run: Run, figures: list[dict]) -> str:
     )
 
 
-def _figure(name: str, value: float, low: float | None, high: float | None, n: int | None, slice: str) -> str:
+def _figure(
+    name: str, value: float, low: float | None, high: float | None, n: int | None, slice: str
+) -> str:
     interval = "" if low is None else f"{low:.4g} to {high:.4g}"
     return f"| {name} | {slice} | {value:.4g} | {interval} | {'' if n is None else n} |"

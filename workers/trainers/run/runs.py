@@ -66,7 +66,9 @@ class Run:
         """The rows of the dataset of demonstrations that the run was given besides; none without one. Raises Stop."""
         found = read_rows(self.beside) if self.beside else []
         if any(not {"messages", "text", "split"} <= row.keys() for row in found):
-            raise Stop(f"The dataset {self.beside.name} holds no demonstrations: choose one that does.")
+            raise Stop(
+                f"The dataset {self.beside.name} holds no demonstrations: choose one that does."
+            )
         return found
 
     def publish(self, write: Callable[[Path], list[dict]]) -> None:
@@ -108,9 +110,13 @@ def read_rows(dataset: Path) -> list[dict]:
     try:
         found = list(rows.read(dataset))
     except OSError:
-        raise Stop(f"The dataset {dataset.name} has no readable rows.jsonl: freeze it again.") from None
+        raise Stop(
+            f"The dataset {dataset.name} has no readable rows.jsonl: freeze it again."
+        ) from None
     except ValueError:
-        raise Stop(f"The dataset {dataset.name} has a broken line: verify it, or freeze it again.") from None
+        raise Stop(
+            f"The dataset {dataset.name} has a broken line: verify it, or freeze it again."
+        ) from None
     if not found:
         raise Stop(f"The dataset {dataset.name} has no rows: freeze one that has.")
     return found
@@ -137,9 +143,15 @@ def begin(kind: str) -> Run:
     Call it before torch is imported, which takes seconds in which the parent may already die.
     """
     events.own_stdout()
-    parser = argparse.ArgumentParser(description=f"Train: {kind}. Progress comes on stdout as JSON lines.")
-    parser.add_argument("recipe", type=Path, help="the run's recipe.json; checkpoints and the lock lie beside it")
-    parser.add_argument("--watch-stdin", action="store_true", help="end when stdin does, as a child of a worker")
+    parser = argparse.ArgumentParser(
+        description=f"Train: {kind}. Progress comes on stdout as JSON lines."
+    )
+    parser.add_argument(
+        "recipe", type=Path, help="the run's recipe.json; checkpoints and the lock lie beside it"
+    )
+    parser.add_argument(
+        "--watch-stdin", action="store_true", help="end when stdin does, as a child of a worker"
+    )
     options = parser.parse_args()
     if options.watch_stdin:
         threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -167,32 +179,44 @@ def read(path: Path, kind: str) -> Run:
     try:
         asked = json.loads(path.read_text())
         if asked["kind"] != kind:
-            raise Stop(f"This recipe is for {asked['kind']}, not for {kind}: start that trainer instead.")
+            raise Stop(
+                f"This recipe is for {asked['kind']}, not for {kind}: start that trainer instead."
+            )
         recipe = recipes.read(kind, asked["settings"])
         model, dataset, out = (Path(asked[name]) for name in ("model", "dataset", "out"))
         others = {name: Path(folder) for name, folder in asked.get("others", {}).items()}
     except recipes.InvalidRecipe as error:
-        raise Stop(f"The recipe's setting {error.field} {error.message}: correct it and start again.") from None
+        raise Stop(
+            f"The recipe's setting {error.field} {error.message}: correct it and start again."
+        ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Stop(f"The recipe {path} cannot be read ({error!r}): start the job again.") from None
     if not (model / "config.json").is_file():
-        raise Stop(f"There is no model in {model}: choose another model version, or restore its files.")
+        raise Stop(
+            f"There is no model in {model}: choose another model version, or restore its files."
+        )
     return Run(path.parent, kind, recipe, model, dataset, out, others=others)
 
 
 def lock(folder: Path, patience: float = LOCK_PATIENCE) -> None:
     """Own `folder` for the life of this process. Raises Stop where another process still does after `patience` seconds."""
     try:
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)  # never closed: that would unlock
+        descriptor = os.open(
+            folder / "lock", os.O_RDWR | os.O_CREAT, 0o644
+        )  # never closed: that would unlock
     except OSError as error:
-        raise Stop(f"The run's folder {folder} cannot be written ({error.strerror}): check that it exists.") from None
+        raise Stop(
+            f"The run's folder {folder} cannot be written ({error.strerror}): check that it exists."
+        ) from None
     give_up = time.monotonic() + patience
     while True:
         try:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > give_up:
-                raise Stop("Another trainer still writes here: cancel it, or wait until it ends.") from None
+                raise Stop(
+                    "Another trainer still writes here: cancel it, or wait until it ends."
+                ) from None
             time.sleep(0.2)
 
 

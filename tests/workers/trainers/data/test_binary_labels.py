@@ -32,12 +32,17 @@ def test_the_first_is_good_and_the_rest_are_bad():
 
 
 def test_a_rating_above_the_middle_is_good_and_one_that_was_not_given_says_nothing():
-    assert labels(judged({"ranks": [], "ratings": [6, None, 2]}), "ratings") == {"a": True, "c": False}
+    assert labels(judged({"ranks": [], "ratings": [6, None, 2]}), "ratings") == {
+        "a": True,
+        "c": False,
+    }
 
 
 def test_the_majority_of_the_judgments_decides():
     row = judged({"ranks": [1, 2, 3]}, {"ranks": [3, 2, 1]}, {"ranks": [1, 3, 2]})
-    assert labels(row, "half") == {"a": True, "b": False}, "for c there are as many voices as against it"
+    assert labels(row, "half") == {"a": True, "b": False}, (
+        "for c there are as many voices as against it"
+    )
 
 
 def test_two_answers_of_one_text_are_one():
@@ -50,7 +55,9 @@ def test_good_and_bad_answers_of_a_prompt_are_its_pairs():
 
 def test_without_a_verdict_in_the_training_split_the_trainer_says_so():
     with pytest.raises(Stop, match="The training split has 0 good and 0 bad answers"):
-        binary_labels.of_rows([judged({"ranks": [1, 1, 1]}), judged({"ranks": [1, 2, 3]}, split="test")], "half")
+        binary_labels.of_rows(
+            [judged({"ranks": [1, 1, 1]}), judged({"ranks": [1, 2, 3]}, split="test")], "half"
+        )
 
 
 GOOD, BAD = {"ranks": [1], "outcome": "ranked"}, {"ranks": [], "outcome": "all_bad"}
@@ -69,7 +76,9 @@ def test_a_rating_that_was_given_decides_where_ratings_are_asked_for():
     assert labels(judged(GOOD | {"ratings": [4]}, texts="a"), "ratings") == {}
 
 
-@pytest.mark.parametrize(("judgment", "words"), [(GOOD, "3 good and 0 bad"), (BAD, "0 good and 3 bad")])
+@pytest.mark.parametrize(
+    ("judgment", "words"), [(GOOD, "3 good and 0 bad"), (BAD, "0 good and 3 bad")]
+)
 def test_good_answers_without_bad_ones_are_refused_and_the_other_way_round(judgment, words):
     lines = [judged(judgment, texts=text) for text in "abc"]
     lines += [judged(BAD if judgment is GOOD else GOOD, texts="d", split="test")]
@@ -78,7 +87,10 @@ def test_good_answers_without_bad_ones_are_refused_and_the_other_way_round(judgm
 
 
 def test_an_answer_that_a_cut_made_good_and_bad_is_neither():
-    assert binary_labels.contradicted([True, False, True, True], [[1, 2], [1, 2], [3], [3]]) == {0, 1}
+    assert binary_labels.contradicted([True, False, True, True], [[1, 2], [1, 2], [3], [3]]) == {
+        0,
+        1,
+    }
 
 
 def test_a_row_of_another_kind_is_named():

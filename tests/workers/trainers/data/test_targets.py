@@ -62,7 +62,10 @@ def test_a_long_text_is_cut_into_parts_and_every_token_but_the_first_is_learned_
     text = "Tell me about the sea and the sky. " * 20
     parts = targets.pieces(words, text, 16)
 
-    assert words.decode(parts[0][0] + [token for _, learned in parts for token in learned]) == text + words.eos_token
+    assert (
+        words.decode(parts[0][0] + [token for _, learned in parts for token in learned])
+        == text + words.eos_token
+    )
     assert [read for read, _ in parts[1:]] == [learned[-1:] for _, learned in parts[:-1]]
     assert max(len(read) + len(learned) for read, learned in parts) == 16
 

@@ -62,7 +62,8 @@ def long_row(words):
     """A prompt of 113 tokens with answers of 47 and of 4."""
     prompt = text_of(113, lambda text: len(tokens.prompt_ids(words, ask(text), 1000)[0]))
     answers = [
-        text_of(length, lambda text: len(tokens.answered(words, ask("Why?"), text, 1000)[1])) for length in (47, 4)
+        text_of(length, lambda text: len(tokens.answered(words, ask("Why?"), text, 1000)[1]))
+        for length in (47, 4)
     ]
     return row(ask(prompt), answers, [1, 2])
 
@@ -92,7 +93,9 @@ def test_dpo_starts_at_a_margin_of_zero_where_a_prompt_is_cut(long_row, folder, 
         output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none", precompute_ref_log_probs=True,
         beta=1.0, max_length=None, remove_unused_columns=False,
     )  # fmt: skip
-    trainer = dpo.PairTrainer(model=model, args=config, train_dataset=Dataset.from_list(pairs), processing_class=words)
+    trainer = dpo.PairTrainer(
+        model=model, args=config, train_dataset=Dataset.from_list(pairs), processing_class=words
+    )
     loss = trainer.compute_loss(trainer.model, trainer.data_collator(pairs)).item()
     assert loss == pytest.approx(math.log(2), abs=1e-5)  # −log σ of the margin, which was 0.021
 
@@ -114,10 +117,14 @@ def test_the_best_of_several_is_chosen_among_answers_to_the_same_prompt(tmp_path
     messages, answers, pad = ask("sea " * 150), ["sky " * 30, "No"], scorer.tokenizer.pad_token_id
     rows = tokens.fitted(scorer.tokenizer, messages, answers, 120).rows
     assert rows[0][0] == rows[1][0]
-    right = reward.score(scorer.model, [tokens.without_end_pads(sum(both, []), pad) for both in rows], pad)
+    right = reward.score(
+        scorer.model, [tokens.without_end_pads(sum(both, []), pad) for both in rows], pad
+    )
     shift = scorer.model.config.reward_shift
     samples = [Sample(text, 1, "stop", 0.0) for text in answers]
-    assert scorer.rewards([messages, messages], samples) == pytest.approx([value - shift for value in right], abs=1e-5)
+    assert scorer.rewards([messages, messages], samples) == pytest.approx(
+        [value - shift for value in right], abs=1e-5
+    )
 
 
 # --- counted, told, refused -------------------------------------------------------------------------------------------
@@ -125,36 +132,58 @@ def test_the_best_of_several_is_chosen_among_answers_to_the_same_prompt(tmp_path
 
 def test_what_is_cut_is_told_and_counted_for_each_slice(long_row, folder, words, logged):
     found = comparisons.of_rows(
-        [long_row, long_row | {"split": "test", "prompt_id": "other"}, row(ask("Why?"), "ab", [1, 2])]
+        [
+            long_row,
+            long_row | {"split": "test", "prompt_id": "other"},
+            row(ask("Why?"), "ab", [1, 2]),
+        ]
     )
     _, fitted, lost = comparisons.fit(run_of("dpo", folder, max_length=120), found, words)
     assert [len(part.prompt) for part in fitted][:2] == [73, 73]
-    assert logged == ["To fit 120 tokens, 2 of 3 prompts lost the start of what follows their system turn."]
+    assert logged == [
+        "To fit 120 tokens, 2 of 3 prompts lost the start of what follows their system turn."
+    ]
     told = {(figure["name"], figure["slice"]): figure["value"] for figure in lost}
-    assert told == {("prompts_cut", "held-out"): 1, ("prompts_cut", "test"): 1, ("prompts_cut", "train"): 1}
+    assert told == {
+        ("prompts_cut", "held-out"): 1,
+        ("prompts_cut", "test"): 1,
+        ("prompts_cut", "train"): 1,
+    }
 
 
 def test_a_prompt_that_would_keep_too_little_is_refused_with_what_helps(long_row, folder, words):
     found = comparisons.of_rows([long_row, row(ask("Why?"), "ab", [1, 2])])
-    with pytest.raises(Stop, match=r"1 of 2 prompts would lose more than 50% .* raise max_length \(all fit 160\)"):
+    with pytest.raises(
+        Stop, match=r"1 of 2 prompts would lose more than 50% .* raise max_length \(all fit 160\)"
+    ):
         comparisons.fit(run_of("dpo", folder, max_length=90), found, words)
-    _, fitted, _ = comparisons.fit(run_of("dpo", folder, max_length=90, least_prompt=0.3), found, words)
+    _, fitted, _ = comparisons.fit(
+        run_of("dpo", folder, max_length=90, least_prompt=0.3), found, words
+    )
     assert fitted[0].kept == pytest.approx(43 / 113)
 
 
 def test_pairs_that_the_cut_makes_equal_are_left_out_and_counted(folder, words, logged):
     texts = ["sky " * 60 + "yes", "sky " * 60 + "no", "No"]
-    found = comparisons.of_rows([row(ask("Why?"), texts, [1, 2, 3]), row(ask("Why not?"), texts[:2], [1, 2], "test")])
+    found = comparisons.of_rows(
+        [row(ask("Why?"), texts, [1, 2, 3]), row(ask("Why not?"), texts[:2], [1, 2], "test")]
+    )
     kept, _, lost = comparisons.fit(run_of("dpo", folder, max_length=40), found, words)
     assert [group.pairs for group in kept] == [[(0, 2), (1, 2)]]
     assert [group.lessons for group in kept] == [[(0, 2), (1, 2)]]
     told = {(figure["name"], figure["slice"]): figure["value"] for figure in lost}
-    assert (told["left_out", "train"], told["left_out", "test"], told["answers_cut", "train"]) == (1, 1, 2)
+    assert (told["left_out", "train"], told["left_out", "test"], told["answers_cut", "train"]) == (
+        1,
+        1,
+        2,
+    )
     assert "Leaves out 2 pairs whose answers are the same once they are cut." in logged
 
 
 def test_without_a_pair_that_still_differs_the_trainer_says_so(folder, words):
-    found = comparisons.of_rows([row(ask("Why?"), ["sky " * 60 + "yes", "sky " * 60 + "no"], [1, 2])])
+    found = comparisons.of_rows(
+        [row(ask("Why?"), ["sky " * 60 + "yes", "sky " * 60 + "no"], [1, 2])]
+    )
     with pytest.raises(Stop, match="No pair of the training split differs"):
         comparisons.fit(run_of("reward", folder, max_length=40), found, words)
 
@@ -172,8 +201,15 @@ def test_kto_leaves_out_what_the_cut_makes_good_and_bad(folder, words, logged):
 
 
 def test_sft_counts_what_it_cuts(folder, words, logged):
-    parts = [[targets.Example(ask("Why?"), "sky " * 90, "train"), targets.Example(ask("Why?"), "No", "train")]]
-    [[[(prompt, answer)], _]], lost = targets.fit(run_of("sft", folder, max_length=64), words, parts)
+    parts = [
+        [
+            targets.Example(ask("Why?"), "sky " * 90, "train"),
+            targets.Example(ask("Why?"), "No", "train"),
+        ]
+    ]
+    [[[(prompt, answer)], _]], lost = targets.fit(
+        run_of("sft", folder, max_length=64), words, parts
+    )
     assert (len(prompt) + len(answer), tokens.prompt_ids(words, ask("Why?"), 99)[0]) == (64, prompt)
     assert [(figure["name"], figure["value"]) for figure in lost] == [("answers_cut", 1)]
     assert logged == ["To fit 64 tokens, 1 answers lost their end."]
@@ -198,7 +234,10 @@ def test_no_more_is_read_than_the_model_can(folder, logged):
 
 
 def test_ppo_counts_and_refuses_the_prompts_that_it_can_not_read(folder, logged):
-    prompts = [{"messages": ask("sea " * 60), "split": "train"}, {"messages": ask("Why?"), "split": "test"}]
+    prompts = [
+        {"messages": ask("sea " * 60), "split": "train"},
+        {"messages": ask("Why?"), "split": "test"},
+    ]
     run = run_of("ppo", folder, max_length=64, max_tokens=16)
     assert truncation.fit_prompts(run, prompts) == [
         {"name": "prompts_cut", "slice": "train", "value": 1, "low": None, "high": None, "n": None}
@@ -208,11 +247,17 @@ def test_ppo_counts_and_refuses_the_prompts_that_it_can_not_read(folder, logged)
         truncation.fit_prompts(replace(run, recipe=replace(run.recipe, max_tokens=48)), prompts)
 
 
-def test_a_template_that_refuses_conversations_is_told_before_the_model_is_loaded(tmp_path, folder, logged):
+def test_a_template_that_refuses_conversations_is_told_before_the_model_is_loaded(
+    tmp_path, folder, logged
+):
     words = tokens.load_tokenizer(save_tokenizer(FAMILIES["Gemma 2"], tmp_path))
     system = {"role": "system", "content": "Be kind."}
-    found = comparisons.of_rows([row([system, *ask("Why?")], "ab", [1, 2]), row(ask("Why?") * 2, "ab", [1, 2])])
-    with pytest.raises(Stop, match="1 of 2 conversations can't be read by this model: .*must alternate"):
+    found = comparisons.of_rows(
+        [row([system, *ask("Why?")], "ab", [1, 2]), row(ask("Why?") * 2, "ab", [1, 2])]
+    )
+    with pytest.raises(
+        Stop, match="1 of 2 conversations can't be read by this model: .*must alternate"
+    ):
         comparisons.fit(run_of("dpo", folder), found, words)
 
     [_], [part], _ = comparisons.fit(run_of("dpo", folder), found[:1], words)
@@ -259,6 +304,11 @@ def test_a_published_model_names_all_that_ends_its_answers(base, tmp_path):
     from workers.trainers.run import loop
 
     words = tokens.load_tokenizer(base)
-    loop.save(AutoModelForCausalLM.from_pretrained(base), words, replace(run_of("sft", base), model=base), tmp_path)
+    loop.save(
+        AutoModelForCausalLM.from_pretrained(base),
+        words,
+        replace(run_of("sft", base), model=base),
+        tmp_path,
+    )
     ends = GenerationConfig.from_pretrained(tmp_path).eos_token_id
     assert set(words.convert_ids_to_tokens(ends)) == {"<|endoftext|>", "<|im_end|>"}

@@ -15,7 +15,14 @@ pytestmark = pytest.mark.torch
 
 STEPS = 2  # fewer than an epoch has: that is where a resumed run took one more
 SETTINGS = {"max_steps": STEPS, "save_steps": 1, "learning_rate": 0.002}
-PPO = {"rollouts": 4, "batch": 2, "max_tokens": 8, "max_length": 128, "gamma": 0.0, "penalise_cut": False}
+PPO = {
+    "rollouts": 4,
+    "batch": 2,
+    "max_tokens": 8,
+    "max_length": 128,
+    "gamma": 0.0,
+    "penalise_cut": False,
+}
 TRAINERS = {"sft": sft, "dpo": dpo, "kto": kto, "reward": reward, "ppo": ppo}
 
 
@@ -41,14 +48,18 @@ def place(tmp_path_factory):
 def heard(monkeypatch):
     """The events of the run that plays."""
     found = []
-    monkeypatch.setattr(events, "emit", lambda event, **fields: found.append({"event": event, **fields}))
+    monkeypatch.setattr(
+        events, "emit", lambda event, **fields: found.append({"event": event, **fields})
+    )
     return found
 
 
 def new_run(place, name, kind):
     folder = make_run(place, name, kind, **SETTINGS, **(PPO if kind == "ppo" else {}))
     path = folder / "recipe.json"
-    asked = json.loads(path.read_text()) | ({"others": {"reward_model": str(place / "judge")}} if kind == "ppo" else {})
+    asked = json.loads(path.read_text()) | (
+        {"others": {"reward_model": str(place / "judge")}} if kind == "ppo" else {}
+    )
     path.write_text(json.dumps(asked))
     return runs.read(path, kind)
 
@@ -73,7 +84,11 @@ def in_the_first_step(patch, run):
 
 def before_the_last_checkpoint_is_whole(patch, run):
     mark = checkpoints.mark
-    patch.setattr(checkpoints, "mark", lambda folder: killed() if folder.name.endswith(f"-{STEPS}") else mark(folder))
+    patch.setattr(
+        checkpoints,
+        "mark",
+        lambda folder: killed() if folder.name.endswith(f"-{STEPS}") else mark(folder),
+    )
 
 
 def after_the_last_step(patch, run):
@@ -108,7 +123,9 @@ PHASES = {
 
 
 @pytest.mark.parametrize("kind", TRAINERS)
-def test_a_run_stopped_between_any_two_phases_ends_as_if_nothing_had_happened(kind, place, heard, monkeypatch):
+def test_a_run_stopped_between_any_two_phases_ends_as_if_nothing_had_happened(
+    kind, place, heard, monkeypatch
+):
     """Stopped again and again, each time a phase later, it takes no step twice that a whole checkpoint holds."""
     whole, run = new_run(place, f"whole-{kind}", kind), new_run(place, f"stopped-{kind}", kind)
     steps, figures = play(whole, heard)

@@ -33,12 +33,21 @@ def place(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("family", "task", "buffers"),
-    [("llama", "CAUSAL_LM", 0), ("gpt2", "CAUSAL_LM", 0), ("t5", "SEQ_2_SEQ_LM", 0), ("bart", "SEQ_2_SEQ_LM", 479)],
+    [
+        ("llama", "CAUSAL_LM", 0),
+        ("gpt2", "CAUSAL_LM", 0),
+        ("t5", "SEQ_2_SEQ_LM", 0),
+        ("bart", "SEQ_2_SEQ_LM", 479),
+    ],
 )
-def test_weights_and_adapter_are_counted_from_the_files_as_they_are_once_loaded(tmp_path, family, task, buffers):
+def test_weights_and_adapter_are_counted_from_the_files_as_they_are_once_loaded(
+    tmp_path, family, task, buffers
+):
     from peft import get_peft_model
 
-    folder = tiny.save(tmp_path / "m") if family == "llama" else tiny.save_other(tmp_path / "m", family)
+    folder = (
+        tiny.save(tmp_path / "m") if family == "llama" else tiny.save_other(tmp_path / "m", family)
+    )
     size = memory_check.Size.of(folder)
     model = auto_class(folder).from_pretrained(folder)
 
@@ -64,8 +73,13 @@ def test_what_learns_takes_its_weights_gradients_and_moments(told, frozen, bytes
 
 
 def test_the_floor_of_activations_is_one_short_row():
-    assert memory_check.activations(SIZE, recipes.read("sft", {}), scores=True) == 128 * (2 * 2 * 8 + 4 * 100)
-    assert memory_check.activations(SIZE, recipes.read("sft", {"max_length": 16}), scores=False) == 16 * 2 * 2 * 8
+    assert memory_check.activations(SIZE, recipes.read("sft", {}), scores=True) == 128 * (
+        2 * 2 * 8 + 4 * 100
+    )
+    assert (
+        memory_check.activations(SIZE, recipes.read("sft", {"max_length": 16}), scores=False)
+        == 16 * 2 * 2 * 8
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,7 +98,9 @@ def test_a_job_that_clearly_can_t_fit_is_refused_with_the_settings_that_would_he
     recipe = recipes.read("sft", told)
     size = memory_check.Size.of(place / "model")
     adapter = recipes.read("sft", {"lora": True})
-    takes = memory_check.learning(size, adapter, torch.float32) + memory_check.activations(size, adapter, True)
+    takes = memory_check.learning(size, adapter, torch.float32) + memory_check.activations(
+        size, adapter, True
+    )
     monkeypatch.setattr(memory, "available", lambda device: room * takes)
     if words is None:
         return memory_check.check(recipe, [place / "model"])
@@ -97,7 +113,9 @@ def test_a_job_that_clearly_can_t_fit_is_refused_with_the_settings_that_would_he
 def test_an_adapter_in_half_the_format_is_named_where_it_would_fit(place, monkeypatch):
     size = memory_check.Size.of(place / "model")
     recipe = recipes.read("sft", {"lora": True, "lora_rank": 1})
-    half = memory_check.learning(size, recipe, torch.bfloat16) + memory_check.activations(size, recipe, True)
+    half = memory_check.learning(size, recipe, torch.bfloat16) + memory_check.activations(
+        size, recipe, True
+    )
     monkeypatch.setattr(memory, "available", lambda device: half + 1)
     with pytest.raises(Stop, match=r"in bfloat16 \(lora, dtype\)"):
         memory_check.check(recipe, [place / "model"])
@@ -107,7 +125,9 @@ def test_ppo_counts_all_its_models(place, monkeypatch):
     recipe = recipes.read("ppo", {"lora": False})
     model = place / "model"
     size = memory_check.Size.of(model)
-    room = 2 * memory_check.learning(size, recipe, torch.float32) + memory_check.activations(size, recipe, True)
+    room = 2 * memory_check.learning(size, recipe, torch.float32) + memory_check.activations(
+        size, recipe, True
+    )
     monkeypatch.setattr(memory, "available", lambda device: room)
     memory_check.check(recipe, [model, model])
     with pytest.raises(Stop):
@@ -122,7 +142,9 @@ def test_no_trainer_loads_what_can_t_fit(place, monkeypatch, kind):
     monkeypatch.setattr(weights, "load", lambda *_, **__: pytest.fail("it was loaded"))
     run = make_run(place, f"too-large-{kind}", kind)
     with pytest.raises(Stop, match="and its device has 0.000954 MB: choose a smaller model"):
-        importlib.import_module(f"workers.trainers.{kind}").train(runs.read(run / "recipe.json", kind))
+        importlib.import_module(f"workers.trainers.{kind}").train(
+            runs.read(run / "recipe.json", kind)
+        )
 
 
 @pytest.mark.django_db
@@ -134,7 +156,9 @@ def test_a_sampling_job_is_refused_before_its_model_is_loaded(project, place, mo
     takes = 4 * memory.parameters(place / "model")
     for room, hint in ((0.6, "bfloat16 would fit"), (0.4, "choose a smaller model")):
         monkeypatch.setattr(memory, "available", lambda device, room=room: room * takes)
-        with pytest.raises(JobFailed, match=f"large can't be loaded: its weights take .* free: {hint}"):
+        with pytest.raises(
+            JobFailed, match=f"large can't be loaded: its weights take .* free: {hint}"
+        ):
             sampling_job.run(job)
 
 
@@ -151,7 +175,9 @@ def test_a_container_s_limit_counts_where_it_has_one(monkeypatch, tmp_path):
 # --- attention --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("asked", "used"), [("auto", "sdpa"), ("sdpa", "sdpa"), ("eager", "eager")])
+@pytest.mark.parametrize(
+    ("asked", "used"), [("auto", "sdpa"), ("sdpa", "sdpa"), ("eager", "eager")]
+)
 def test_attention_is_computed_as_the_recipe_says(place, asked, used):
     run = make_run(place, f"attention-{asked}", "sft", attention=asked)
     model = loop.load(AutoModelForCausalLM, runs.read(run / "recipe.json", "sft"))
@@ -166,7 +192,9 @@ def test_flash_attention_is_refused_where_there_is_no_gpu(place):
 
 def test_packed_scoring_gives_the_recipe_s_attention_back(place):
     run = make_run(place, "packed", "reward", attention="eager")
-    model = loop.load(AutoModelForSequenceClassification, runs.read(run / "recipe.json", "reward"), num_labels=1)
+    model = loop.load(
+        AutoModelForSequenceClassification, runs.read(run / "recipe.json", "reward"), num_labels=1
+    )
     rows = [list(range(5, 30)), list(range(5, 28)) + [40]]
 
     scores = prefix_packing.logits(model.eval(), rows, [0, 0])
@@ -184,6 +212,8 @@ def test_training_is_the_same_under_another_attention_and_the_result_names_none(
         told = {"max_steps": 3, "learning_rate": 0.002, "attention": asked}
         run = make_run(place, f"same-{asked}", "sft", **told)
         sft.train(runs.read(run / "recipe.json", "sft"))
-        steps[asked] = losses([json.loads(line) for line in capsys.readouterr().out.splitlines() if line[:1] == "{"])
+        steps[asked] = losses(
+            [json.loads(line) for line in capsys.readouterr().out.splitlines() if line[:1] == "{"]
+        )
         assert "attn" not in (run / "out" / "config.json").read_text()
     assert steps["sdpa"] == pytest.approx(steps["eager"], abs=1e-5)

@@ -10,7 +10,12 @@ pytestmark = pytest.mark.torch
 
 def ranked(prompt, split):
     """A prompt's group of two answers, the first preferred."""
-    row = {"prompt_id": prompt, "split": split, "messages": [], "answers": [{"text": "a"}, {"text": "b"}]}
+    row = {
+        "prompt_id": prompt,
+        "split": split,
+        "messages": [],
+        "answers": [{"text": "a"}, {"text": "b"}],
+    }
     return comparisons.of_row(row | {"judgments": [{"ranks": [1, 2]}]})
 
 
@@ -26,10 +31,21 @@ def test_an_interval_draws_prompts_not_pairs():
 
 
 def test_accuracy_counts_each_slice():
-    found = [ranked(number, split) for number, split in enumerate(("train", "validation", "test", "test"))]
+    found = [
+        ranked(number, split)
+        for number, split in enumerate(("train", "validation", "test", "test"))
+    ]
     scores = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
-    values = {figure["slice"]: (figure["value"], figure["n"]) for figure in comparisons.accuracy(found, scores)}
-    assert values == {"held-out": (0.5, 3), "validation": (1, 1), "test": (0.25, 2), "train": (1, 1)}
+    values = {
+        figure["slice"]: (figure["value"], figure["n"])
+        for figure in comparisons.accuracy(found, scores)
+    }
+    assert values == {
+        "held-out": (0.5, 3),
+        "validation": (1, 1),
+        "test": (0.25, 2),
+        "train": (1, 1),
+    }
 
 
 def test_a_prompt_of_two_rounds_is_drawn_as_one():

@@ -44,7 +44,13 @@ def launch(place: Path, config: str, names: list[str]) -> dict[str, Path]:
             (made[name] / "stops-after").write_text("2")
     file = Path(runs.__file__).parent / "launch" / f"{config}.yaml"
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(file)]
-    command += ["--main_process_port", "0", "-m", "tests.workers.in_processes", *map(str, made.values())]
+    command += [
+        "--main_process_port",
+        "0",
+        "-m",
+        "tests.workers.in_processes",
+        *map(str, made.values()),
+    ]
     paths = os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path]))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
@@ -72,8 +78,14 @@ def alone(place, capsys):
     def play(name):
         kind = name if name in ("dpo", "kto") else "sft"
         run = make_run(place, f"alone-{name}", kind, **SETTINGS[name] | {"batch": 8})
-        importlib.import_module(f"workers.trainers.{kind}").train(runs.read(run / "recipe.json", kind))
-        return run, [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+        importlib.import_module(f"workers.trainers.{kind}").train(
+            runs.read(run / "recipe.json", kind)
+        )
+        return run, [
+            json.loads(line)
+            for line in capsys.readouterr().out.splitlines()
+            if line.startswith("{")
+        ]
 
     return play
 
@@ -93,15 +105,23 @@ def apart(saved: Path, expected: Path, place: Path) -> float:
     import torch
     from safetensors.torch import load_file
 
-    start, one, other = load_file(place / "model" / "model.safetensors"), weights_of(saved), weights_of(expected)
+    start, one, other = (
+        load_file(place / "model" / "model.safetensors"),
+        weights_of(saved),
+        weights_of(expected),
+    )
     assert one.keys() == other.keys() == start.keys()
-    flat = [torch.cat([tensors[name].flatten() for name in start]) for tensors in (one, other, start)]
+    flat = [
+        torch.cat([tensors[name].flatten() for name in start]) for tensors in (one, other, start)
+    ]
     return ((flat[0] - flat[1]).norm() / (flat[1] - flat[2]).norm()).item()
 
 
 # KTO estimates its divergence on the answers of a forward pass, which each process has its own of.
 @pytest.mark.parametrize(("kind", "near"), [("sft", 1e-5), ("dpo", 1e-5), ("kto", 1e-3)])
-def test_two_processes_learn_what_one_learns_from_steps_twice_as_large(place, copied, alone, kind, near):
+def test_two_processes_learn_what_one_learns_from_steps_twice_as_large(
+    place, copied, alone, kind, near
+):
     run, single = alone(kind)
     events = events_of(copied[kind])
 
@@ -118,11 +138,15 @@ def test_the_processes_agree_to_the_last_bit(copied, kind):
     assert first == second
 
 
-def test_a_model_in_shards_is_saved_whole_and_is_what_one_process_would_have_made(place, in_shards, alone):
+def test_a_model_in_shards_is_saved_whole_and_is_what_one_process_would_have_made(
+    place, in_shards, alone
+):
     from transformers import AutoModelForCausalLM
 
     run, single = alone("whole")
-    _, info = AutoModelForCausalLM.from_pretrained(in_shards["whole"] / "out", output_loading_info=True)
+    _, info = AutoModelForCausalLM.from_pretrained(
+        in_shards["whole"] / "out", output_loading_info=True
+    )
 
     assert not info["missing_keys"]
     assert losses(events_of(in_shards["whole"])) == pytest.approx(losses(single), abs=1e-4)
