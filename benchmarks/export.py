@@ -62,8 +62,12 @@ def main() -> None:
 
 
 TOLD = (
-    "rows_per_second_jsonl", "rows_per_second_parquet", "peak_rss_over_idle_mb", "memory_growth_mb", "peer_export_ratio"
-)  # fmt: skip
+    "rows_per_second_jsonl",
+    "rows_per_second_parquet",
+    "peak_rss_over_idle_mb",
+    "memory_growth_mb",
+    "peer_export_ratio",
+)
 
 
 def arguments() -> argparse.Namespace:

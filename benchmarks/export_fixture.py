@@ -78,13 +78,23 @@ def judged(answered: list, comparisons: int, tasks: int) -> Iterator[dict]:
         kept = K if tasks or comparisons - made >= pairs else answers_for(comparisons - made)
         made += kept * (kept - 1) // 2
         yield {
-            "prompt_id": rows.digest([number, messages]), "messages": messages, "split": "train", "use_case": "",
-            "language": "en", "judgments": [judgment(shuffle, number, kept)],
+            "prompt_id": rows.digest([number, messages]),
+            "messages": messages,
+            "split": "train",
+            "use_case": "",
+            "language": "en",
+            "judgments": [judgment(shuffle, number, kept)],
             "answers": [
-                {"id": n, "text": text, "model": f"model {n}", "finish_reason": "stop", "tokens": None}
+                {
+                    "id": n,
+                    "text": text,
+                    "model": f"model {n}",
+                    "finish_reason": "stop",
+                    "tokens": None,
+                }
                 for n, text in enumerate(texts[:kept])
             ],
-        }  # fmt: skip
+        }
 
 
 def answers_for(pairs: int) -> int:
@@ -94,9 +104,16 @@ def answers_for(pairs: int) -> int:
 
 def judgment(shuffle: random.Random, number: int, k: int) -> dict:
     return {
-        "labeler": number % 32, "kind": "simulated", "outcome": "ranked", "ranks": shuffle.sample(range(1, k + 1), k),
-        "ratings": [None] * k, "flags": [[]] * k, "strength": None, "seconds": 20.0, "weight": 1.0,
-    }  # fmt: skip
+        "labeler": number % 32,
+        "kind": "simulated",
+        "outcome": "ranked",
+        "ranks": shuffle.sample(range(1, k + 1), k),
+        "ratings": [None] * k,
+        "flags": [[]] * k,
+        "strength": None,
+        "seconds": 20.0,
+        "weight": 1.0,
+    }
 
 
 def render(what: str) -> dict:

@@ -24,9 +24,23 @@ TIE_BAND = 0.15  # of the scores' spread within a task: closer ones are called e
 
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 _FIRST_PERSON = {
-    "i", "i'm", "i'll", "i'd", "i've", "me", "my", "mine", "myself",
-    "we", "we're", "we'll", "we've", "us", "our", "let's",
-}  # fmt: skip
+    "i",
+    "i'm",
+    "i'll",
+    "i'd",
+    "i've",
+    "me",
+    "my",
+    "mine",
+    "myself",
+    "we",
+    "we're",
+    "we'll",
+    "we've",
+    "us",
+    "our",
+    "let's",
+}
 
 
 def score(text: str) -> float:

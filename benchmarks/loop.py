@@ -95,8 +95,12 @@ SMOLLM2 = Plan(
 )
 
 TWO_ROUNDS = replace(
-    SMOLLM2, rounds=2, control=False, dpo=SMOLLM2.dpo | {"max_steps": 36}, later_reward={"epochs": 1}
-)  # fmt: skip
+    SMOLLM2,
+    rounds=2,
+    control=False,
+    dpo=SMOLLM2.dpo | {"max_steps": 36},
+    later_reward={"epochs": 1},
+)
 
 
 @dataclass
@@ -200,10 +204,13 @@ def one_round(go: Go, slug: str, number: int, start: dict, **chosen) -> dict:
         slug, f"test answers {number}", "sample", model_version=dpo["model_made"], **settings
     )
     return {
-        "frozen": frozen, "dataset": dataset, "reward": reward, "dpo": dpo,
+        "frozen": frozen,
+        "dataset": dataset,
+        "reward": reward,
+        "dpo": dpo,
         "made": {"reward": reward["model_made"], "policy": dpo["model_made"]},
         "answers": by_prompt(answers_of(go.admin, slug, fresh["id"])),
-    }  # fmt: skip
+    }
 
 
 def sampling(plan: Plan) -> dict:
@@ -245,13 +252,18 @@ def first_round(go: Go, labelers: list[Labeler]) -> tuple[dict, dict, dict]:
     say(f"pilot: correlation with length {correlated:+.2f}, ties {ties:.0%}")
     ranked = go.ledger.once("ranked 1", lambda: rank_all(labelers))
     real = one_round(go, "real", 1, {"reward": base, "policy": base})
-    return started, real, {
-        "rankings": ranked["rankings"],
-        "rankings_per_second": ranked["rankings"] / ranked["seconds"],
-        "pilot_correlation_with_length": correlated,
-        "pilot_tie_share": ties,
-        "sampling_seconds": drawn["seconds"],
-    } | loop_figures.agreement(frozen_rows(go.admin, "real", real["dataset"]))  # fmt: skip
+    return (
+        started,
+        real,
+        {
+            "rankings": ranked["rankings"],
+            "rankings_per_second": ranked["rankings"] / ranked["seconds"],
+            "pilot_correlation_with_length": correlated,
+            "pilot_tie_share": ties,
+            "sampling_seconds": drawn["seconds"],
+        }
+        | loop_figures.agreement(frozen_rows(go.admin, "real", real["dataset"])),
+    )
 
 
 def second_round(go: Go, labelers: list[Labeler], first: dict) -> dict:

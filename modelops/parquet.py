@@ -48,12 +48,14 @@ def schema_of_rows(kind: str, rare: Collection[str] = ()) -> Any:
     judgment += [("strength", number), ("seconds", real), ("weight", real)]
     fields = {
         "judgments": [
-            *prompt, ("answers", pa.list_(pa.struct(answer))), ("judgments", pa.list_(pa.struct(judgment)))
+            *prompt,
+            ("answers", pa.list_(pa.struct(answer))),
+            ("judgments", pa.list_(pa.struct(judgment))),
         ],
         "demonstrations": [*prompt, ("text", text), *cut],
         "prompts": prompt,
         "text": [("prompt_id", text), ("split", text), ("text", text), *cut],
-    }  # fmt: skip
+    }
     return pa.schema(fields[kind])
 
 

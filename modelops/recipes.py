@@ -58,13 +58,32 @@ class InvalidRecipe(ValueError):
 A_SPLIT = ("", "train", "validation", "test")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 FORMATS_IN = (
-    "open-assistant", "summarize-from-feedback", "label-studio", "argilla", "self-instruct-predictions",
-    "self-instruct", "hh-rlhf", "trl", "trl-implicit", "trl-unpaired", "prompts",
-)  # fmt: skip
+    "open-assistant",
+    "summarize-from-feedback",
+    "label-studio",
+    "argilla",
+    "self-instruct-predictions",
+    "self-instruct",
+    "hh-rlhf",
+    "trl",
+    "trl-implicit",
+    "trl-unpaired",
+    "prompts",
+)
 FORMATS_OUT = (
-    "conversational", "trl", "trl-implicit", "unpaired", "prompt-completion", "prompt-only", "hh-rlhf",
-    "listwise", "label-studio", "csv", "rows", "folder",
-)  # fmt: skip
+    "conversational",
+    "trl",
+    "trl-implicit",
+    "unpaired",
+    "prompt-completion",
+    "prompt-only",
+    "hh-rlhf",
+    "listwise",
+    "label-studio",
+    "csv",
+    "rows",
+    "folder",
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -90,9 +90,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     language = models.CharField(_("language"), max_length=10, default="en")
     theme = models.CharField(_("theme"), max_length=6, choices=Theme, default=Theme.SYSTEM)
     sensitive = models.BooleanField(
-        _("sensitive content"), default=False,
-        help_text=_("I am willing to judge prompts and answers with sexual, violent or hateful content."),
-    )  # fmt: skip
+        _("sensitive content"),
+        default=False,
+        help_text=_(
+            "I am willing to judge prompts and answers with sexual, violent or hateful content."
+        ),
+    )
     shortcuts = models.BooleanField(
         _("single-key shortcuts"),
         default=True,
@@ -166,13 +169,20 @@ class Project(models.Model):
         _("labelers per task"), default=1, validators=[MinValueValidator(1), MaxValueValidator(50)]
     )
     completion = models.CharField(
-        _("order of completion"), max_length=10, choices=Completion, default=Completion.DEPTH,
+        _("order of completion"),
+        max_length=10,
+        choices=Completion,
+        default=Completion.DEPTH,
         help_text=_("Among tasks of one priority; an urgent task goes before them either way."),
-    )  # fmt: skip
+    )
     skips_to_set_aside = models.PositiveSmallIntegerField(
-        _("skips that set a task aside"), default=3, validators=[MinValueValidator(1)],
-        help_text=_("A task that so many people skipped is offered no more until an admin decides."),
-    )  # fmt: skip
+        _("skips that set a task aside"),
+        default=3,
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "A task that so many people skipped is offered no more until an admin decides."
+        ),
+    )
     ties = models.BooleanField(_("ties allowed"), default=True)
     rating = models.BooleanField(
         _("rating"),
@@ -189,21 +199,33 @@ class Project(models.Model):
         _("notes"), default=True, help_text=_("A note in the labeler's words.")
     )
     strength = models.BooleanField(
-        _("strength of preference"), default=False,
+        _("strength of preference"),
+        default=False,
         help_text=_("With two answers: how much better, from -3 to +3, in place of a ranking."),
-    )  # fmt: skip
+    )
     lease_minutes = models.PositiveSmallIntegerField(
-        _("lease, in minutes"), default=30, validators=[MinValueValidator(1), MaxValueValidator(24 * 60)],
+        _("lease, in minutes"),
+        default=30,
+        validators=[MinValueValidator(1), MaxValueValidator(24 * 60)],
         help_text=_("How long an opened task is kept for a labeler."),
-    )  # fmt: skip
+    )
     daily_limit = models.PositiveSmallIntegerField(
-        _("tasks a day"), null=True, blank=True, validators=[MinValueValidator(1)],
-        help_text=_("As many as one person may rank in a day of the project's time zone; empty: no limit."),
-    )  # fmt: skip
+        _("tasks a day"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "As many as one person may rank in a day of the project's time zone; empty: no limit."
+        ),
+    )
     gold_share = models.PositiveSmallIntegerField(
-        _("gold tasks, in percent"), default=0, validators=[MaxValueValidator(50)],
-        help_text=_("As many of the tasks that a labeler is given come with an answer key, unknown to them; 0: none."),
-    )  # fmt: skip
+        _("gold tasks, in percent"),
+        default=0,
+        validators=[MaxValueValidator(50)],
+        help_text=_(
+            "As many of the tasks that a labeler is given come with an answer key, unknown to them; 0: none."
+        ),
+    )
     zone = models.CharField(_("time zone"), max_length=50, default="UTC", validators=[known_zone])
     awaited = models.JSONField(
         default=list, editable=False, help_text=_("Events that its active webhooks wait for.")

@@ -48,9 +48,13 @@ def make_job(project: Project, kind: str = "sample", **fields) -> Job:
 
 
 def make_task(
-    project: Project, texts=("good", "fair", "poor", "bad"), prompt: Prompt | None = None,
-    model: ModelVersion | None = None, job: Job | None = None, **fields,
-) -> RankingTask:  # fmt: skip
+    project: Project,
+    texts=("good", "fair", "poor", "bad"),
+    prompt: Prompt | None = None,
+    model: ModelVersion | None = None,
+    job: Job | None = None,
+    **fields,
+) -> RankingTask:
     """A published task with one answer for each text, all by one model version."""
     prompt = prompt or make_prompt(project)
     model = model or make_model(project)

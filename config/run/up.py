@@ -90,10 +90,27 @@ def configure(settings) -> Path:
     )  # of a start that was killed; the lock says that it is gone
     programs = [
         Program("web", web(settings), 10),
-        Program("worker-default", worker("default", "--pool", "threads", "-c", "2", "--beat", "--scheduler", "celery.beat:Scheduler"), 20, 15),
-        *(Program(f"worker-{name}", worker(name, "--pool", "solo"), 20, 15) for name in computing(settings)),
+        Program(
+            "worker-default",
+            worker(
+                "default",
+                "--pool",
+                "threads",
+                "-c",
+                "2",
+                "--beat",
+                "--scheduler",
+                "celery.beat:Scheduler",
+            ),
+            20,
+            15,
+        ),
+        *(
+            Program(f"worker-{name}", worker(name, "--pool", "solo"), 20, 15)
+            for name in computing(settings)
+        ),
         Program("announce", [sys.executable, "-m", "config.run.announce"], 30, once=True),
-    ]  # fmt: skip
+    ]
     if not settings.REDIS_URL:
         programs.append(Program("broker", broker.command(folder, settings.VAR), 1))
         os.environ["REDIS_URL"] = broker.url(folder)
@@ -123,20 +140,51 @@ def web(settings) -> list[str]:
     HTTP/1 alone: its head has a longest time. A connection that could turn out to be HTTP/2 waits without end.
     """
     return [
-        sys.executable, "-m", "granian", "--interface", "asginl", "--http", "1", "--no-ws", "--log-level", "error",
-        "--host", settings.HOST, "--port", str(settings.PORT),
-        "--workers", "2", "--respawn-failed-workers", "--http1-header-read-timeout", str(HEAD_SECONDS * 1000),
+        sys.executable,
+        "-m",
+        "granian",
+        "--interface",
+        "asginl",
+        "--http",
+        "1",
+        "--no-ws",
+        "--log-level",
+        "error",
+        "--host",
+        settings.HOST,
+        "--port",
+        str(settings.PORT),
+        "--workers",
+        "2",
+        "--respawn-failed-workers",
+        "--http1-header-read-timeout",
+        str(HEAD_SECONDS * 1000),
         "config.asgi:application",
-    ]  # fmt: skip
+    ]
 
 
 def worker(name: str, *options: str) -> list[str]:
     """A Celery worker of the queue that its name begins with: training, training-2."""
     queue = name.split("-")[0]
     return [
-        sys.executable, "-m", "celery", "--quiet", "-A", "config", "worker", "-Q", queue, "-n", f"{name}@%h", *options,
-        "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "celery",
+        "--quiet",
+        "-A",
+        "config",
+        "worker",
+        "-Q",
+        queue,
+        "-n",
+        f"{name}@%h",
+        *options,
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+        "--loglevel",
+        "INFO",
+    ]
 
 
 if __name__ == "__main__":

@@ -68,9 +68,11 @@ class JudgmentInput(serializers.Serializer):
         help_text="What is said of each answer, in the project's words.",
     )
     labels = serializers.ListField(
-        child=serializers.ChoiceField(list(rankings.LABELS.items())), max_length=len(rankings.LABELS), required=False,
+        child=serializers.ChoiceField(list(rankings.LABELS.items())),
+        max_length=len(rankings.LABELS),
+        required=False,
         help_text="What is said of the prompt.",
-    )  # fmt: skip
+    )
     note = serializers.CharField(
         required=False,
         allow_blank=True,
@@ -78,9 +80,12 @@ class JudgmentInput(serializers.Serializer):
         help_text="In the labeler's words.",
     )
     strength = serializers.IntegerField(
-        required=False, allow_null=True, min_value=-3, max_value=3,
+        required=False,
+        allow_null=True,
+        min_value=-3,
+        max_value=3,
         help_text="Where the project asks how much better A is than B: 3 much better, 0 equal, -3 much worse.",
-    )  # fmt: skip
+    )
     seconds = serializers.FloatField(
         required=False, min_value=0, max_value=10**6, help_text="Time at it, without pauses."
     )

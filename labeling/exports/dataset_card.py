@@ -110,8 +110,18 @@ def _bars(title: str, counted: dict[str, int]) -> charts.Bars | None:
 
 def card(dataset: Dataset, configs: dict[str, list[str]]) -> str:
     """README.md: metadata that `datasets` reads, then what a person wants to know first."""
-    return "\n".join([*_metadata(dataset, configs), "", *_about(dataset), *_table("Counts", _counts(dataset)),
-                      *_table("Figures", _figures(dataset)), *_plots(dataset), *_origin(dataset), *_use(dataset)])  # fmt: skip
+    return "\n".join(
+        [
+            *_metadata(dataset, configs),
+            "",
+            *_about(dataset),
+            *_table("Counts", _counts(dataset)),
+            *_table("Figures", _figures(dataset)),
+            *_plots(dataset),
+            *_origin(dataset),
+            *_use(dataset),
+        ]
+    )
 
 
 def _metadata(dataset: Dataset, configs: dict[str, list[str]]) -> list[str]:

@@ -37,11 +37,17 @@ def consensus(row: dict) -> list[dict]:
     nothing: list = [None for _ in answers]
     return [
         {
-            "labeler": None, "kind": "consensus", "outcome": "ranked", "ranks": rows.dense(means),
-            "ratings": nothing, "flags": [[] for _ in answers], "strength": None, "weight": weight,
+            "labeler": None,
+            "kind": "consensus",
+            "outcome": "ranked",
+            "ranks": rows.dense(means),
+            "ratings": nothing,
+            "flags": [[] for _ in answers],
+            "strength": None,
+            "weight": weight,
             "seconds": round(sum(judgment["seconds"] for judgment in ranked), 1),
         }
-    ]  # fmt: skip
+    ]
 
 
 def pairs(row: dict, view: View) -> Iterator[tuple[int, int, dict]]:

@@ -312,24 +312,40 @@ class Format:
 
 PAIRS = ("pairs", "judged", "metadata")
 FORMATS = {
-    "conversational": Format(_("pairs: TRL, conversational"), _pairs(conversational), options=PAIRS),
+    "conversational": Format(
+        _("pairs: TRL, conversational"), _pairs(conversational), options=PAIRS
+    ),
     "trl": Format(_("pairs: TRL, plain text"), _pairs(explicit), options=PAIRS),
     "trl-implicit": Format(_("pairs: TRL, prompt not apart"), _pairs(implicit), options=PAIRS),
-    "unpaired": Format(_("good and bad answers: TRL, for KTO"), unpaired, options=("judged", "metadata")),
+    "unpaired": Format(
+        _("good and bad answers: TRL, for KTO"), unpaired, options=("judged", "metadata")
+    ),
     "prompt-completion": Format(
-        _("prompt and best answer: TRL, for SFT"), prompt_completion, ("judgments", "demonstrations"),
+        _("prompt and best answer: TRL, for SFT"),
+        prompt_completion,
+        ("judgments", "demonstrations"),
         options=("metadata",),
     ),
-    "prompt-only": Format(_("prompts alone: TRL"), prompt_only, WITH_PROMPTS, options=("metadata",)),
+    "prompt-only": Format(
+        _("prompts alone: TRL"), prompt_only, WITH_PROMPTS, options=("metadata",)
+    ),
     "hh-rlhf": Format(_("pairs: hh-rlhf transcripts"), _pairs(hh_rlhf), options=PAIRS),
     "listwise": Format(_("whole rankings"), listwise, ties=True, options=("judged", "metadata")),
     "label-studio": Format(
-        _("tasks for Label Studio"), label_studio, files=("json",), ties=True, options=("judged", "metadata")
+        _("tasks for Label Studio"),
+        label_studio,
+        files=("json",),
+        ties=True,
+        options=("judged", "metadata"),
     ),
     "csv": Format(_("a table for spreadsheets"), flat, EVERYTHING, ("csv",), options=PAIRS),
-    "rows": Format(_("the frozen rows"), None, EVERYTHING, LINES, ties=True),  # byte for byte, see below
-    "folder": Format(_("a folder that load_dataset opens"), None, EVERYTHING, ("zip",), ties=True),  # card.py
-}  # fmt: skip
+    "rows": Format(
+        _("the frozen rows"), None, EVERYTHING, LINES, ties=True
+    ),  # byte for byte, see below
+    "folder": Format(
+        _("a folder that load_dataset opens"), None, EVERYTHING, ("zip",), ties=True
+    ),  # card.py
+}
 
 
 def examples(folder: Path, format: str, split: str, view: View, dataset: str) -> Iterator[dict]:

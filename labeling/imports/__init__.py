@@ -51,9 +51,12 @@ def run(job: Job, path: Path, beat: Beat = lambda done, total: None) -> Tally:
 
 
 def check(
-    project: Project, path: Path, recipe: recipes.ImportRecipe, beat: Beat = lambda done, total: None,
+    project: Project,
+    path: Path,
+    recipe: recipes.ImportRecipe,
+    beat: Beat = lambda done, total: None,
     bad_rows: Path | None = None,
-) -> dict:  # fmt: skip
+) -> dict:
     """What an import would do, and the bad lines; nothing is written, but bad rows to a file where one is named."""
     cleaner = _read(project, path, recipe, beat, bad_rows or Path("/dev/null"))
     total = cleaner.reading.entries.count

@@ -66,9 +66,13 @@ def _told(bad: dict) -> str:
 
 
 def read(
-    path: Path, format: str, project: Project | None = None, split: str = "", skip: TextIO | None = None,
+    path: Path,
+    format: str,
+    project: Project | None = None,
+    split: str = "",
+    skip: TextIO | None = None,
     beat: Beat = lambda done, total: None,
-) -> Reading:  # fmt: skip
+) -> Reading:
     """Everything the file holds. Raises BadFile naming the bad lines, unless they may be skipped: to the file `skip`.
 
     A file without any entry is bad too. `split` is that of rows which name none.

@@ -149,10 +149,14 @@ class Writer:
         self.slots[prompt.pk] += len(one.entry.answers)
         return [
             Candidate(
-                prompt=prompt, job=self.job, slot=slot, text=answer["text"], model_version=self._version(answer["model"])
+                prompt=prompt,
+                job=self.job,
+                slot=slot,
+                text=answer["text"],
+                model_version=self._version(answer["model"]),
             )
             for slot, answer in enumerate(one.entry.answers, start=first)
-        ]  # fmt: skip
+        ]
 
     def _version(self, name: str) -> ModelVersion:
         if name not in self.versions:
@@ -163,10 +167,15 @@ class Writer:
         """For each judged row a task without free places, and the rankings that came with it."""
         tasks = RankingTask.objects.bulk_create(
             RankingTask(
-                project=self.project, prompt=there[one.digest], job=self.job, row=row, overlap=1, free_places=0
+                project=self.project,
+                prompt=there[one.digest],
+                job=self.job,
+                row=row,
+                overlap=1,
+                free_places=0,
             )
             for one, row, _group in judged
-        )  # fmt: skip
+        )
         _hang(zip(tasks, (group for _one, _row, group in judged), strict=True))
         made = [
             (self._ranking(task, judgment, there[one.digest]), judgment, group)
@@ -294,7 +303,9 @@ def clear_leftovers(job: Job) -> None:
     """Take away what imports that came to nothing have left hidden, or it would be in the way for ever."""
     over = Q(job=None) | Q(job__state__in=[Job.State.FAILED, Job.State.CANCELLED])
     hidden = Prompt.objects.filter(over, project=job.project, published=False).exclude(job=job)
-    noted = ImportedRow.objects.filter(project=job.project, published=False, job__state__in=[Job.State.FAILED, Job.State.CANCELLED]).exclude(job=job)  # fmt: skip
+    noted = ImportedRow.objects.filter(
+        project=job.project, published=False, job__state__in=[Job.State.FAILED, Job.State.CANCELLED]
+    ).exclude(job=job)
     for dead in set(hidden.values_list("job", flat=True)) | set(
         noted.values_list("job", flat=True)
     ):

@@ -49,9 +49,12 @@ class RankingTask(models.Model):
     )
     turn = models.GeneratedField(
         expression=F("sort_key") + (F("overlap") - F("free_places")) * ROUND,
-        output_field=models.BigIntegerField(null=True), db_persist=True,
-        help_text=_("Priority, then places taken, then order of arrival: the order where breadth comes first."),
-    )  # fmt: skip
+        output_field=models.BigIntegerField(null=True),
+        db_persist=True,
+        help_text=_(
+            "Priority, then places taken, then order of arrival: the order where breadth comes first."
+        ),
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

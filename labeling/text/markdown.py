@@ -15,16 +15,48 @@ NESTING = 20
 
 # Lexers are regular expressions, and the text is hostile: only well-worn ones, and only for code of a few screens.
 LANGUAGES = {
-    "bash", "c", "c++", "cpp", "csharp", "css", "diff", "go", "html", "java", "javascript", "js", "json", "kotlin", "php",
-    "py", "python", "r", "ruby", "rust", "sh", "shell", "sql", "swift", "toml", "ts", "typescript", "xml", "yaml",
-}  # fmt: skip
+    "bash",
+    "c",
+    "c++",
+    "cpp",
+    "csharp",
+    "css",
+    "diff",
+    "go",
+    "html",
+    "java",
+    "javascript",
+    "js",
+    "json",
+    "kotlin",
+    "php",
+    "py",
+    "python",
+    "r",
+    "ruby",
+    "rust",
+    "sh",
+    "shell",
+    "sql",
+    "swift",
+    "toml",
+    "ts",
+    "typescript",
+    "xml",
+    "yaml",
+}
 LONGEST_CODE = 10_000
 
 # The few kinds of code that are told apart; what stands below one in Pygments' tree is of its kind.
 KINDS = {
-    Comment: "code-comment", Keyword: "code-keyword", Name.Function: "code-name", Name.Class: "code-name", Name.Tag: "code-name",
-    Number: "code-number", String: "code-string",
-}  # fmt: skip
+    Comment: "code-comment",
+    Keyword: "code-keyword",
+    Name.Function: "code-name",
+    Name.Class: "code-name",
+    Name.Tag: "code-name",
+    Number: "code-number",
+    String: "code-string",
+}
 
 
 def highlight(code: str, language: str, _attributes: str = "") -> str:
@@ -52,17 +84,43 @@ _markdown = (
 
 _cleaner = nh3.Cleaner(
     tags={
-        "p", "br", "hr", "h3", "h4", "h5", "h6", "blockquote", "ul", "ol", "li", "pre", "code", "strong", "em", "s", "a",
-        "table", "thead", "tbody", "tr", "th", "td", "span",
+        "p",
+        "br",
+        "hr",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "blockquote",
+        "ul",
+        "ol",
+        "li",
+        "pre",
+        "code",
+        "strong",
+        "em",
+        "s",
+        "a",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "span",
     },
     attributes={"a": {"href", "title"}, "ol": {"start"}},
     tag_attribute_values={"span": {"class": set(KINDS.values())}},
     # what may scroll sideways can be reached by keyboard
-    set_tag_attribute_values={"a": {"target": "_blank"}, "pre": {"tabindex": "0"}, "table": {"tabindex": "0"}},
+    set_tag_attribute_values={
+        "a": {"target": "_blank"},
+        "pre": {"tabindex": "0"},
+        "table": {"tabindex": "0"},
+    },
     url_schemes={"http", "https", "mailto"},
     url_relative="deny",
     link_rel="nofollow noopener noreferrer",
-)  # fmt: skip
+)
 
 
 def render(text: str) -> SafeString:

@@ -50,8 +50,18 @@ PATTERNS: list[tuple[str, re.Pattern, Callable[[str], bool]]] = [
         ),
         _always,
     ),
-    ("[e-mail]", re.compile(r"[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,4}\.[A-Za-z]{2,24}\b"), _always),
-    ("[ID number]", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), _is_iban),
+    (
+        "[e-mail]",
+        re.compile(
+            r"[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,4}\.[A-Za-z]{2,24}\b"
+        ),
+        _always,
+    ),
+    (
+        "[ID number]",
+        re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"),
+        _is_iban,
+    ),
     ("[card]", re.compile(r"(?<![\d.,])\d(?:[ -]?\d){12,18}(?![\d.,]\d|\d)"), _is_card),
     ("[ID number]", re.compile(r"\b(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}\b"), _always),
     (
@@ -62,7 +72,7 @@ PATTERNS: list[tuple[str, re.Pattern, Callable[[str], bool]]] = [
         ),
         _is_phone,
     ),
-]  # fmt: skip
+]
 _HINT = re.compile(r"[@\d]|-----BEGIN|sk-|xox|gh[pousr]_|github_pat_|hf_|glpat-|eyJ|AIza")
 
 

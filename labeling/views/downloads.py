@@ -103,9 +103,13 @@ def served(
     """The file, or the range of it that is asked for. Already as compressed as it is to be, or ranges would not fit."""
     etag = f'"{file.stem}-{file.stat().st_size:x}"'
     headers = {
-        "Content-Type": content_type, "Content-Disposition": f'attachment; filename="{name}"', "ETag": etag,
-        "Cache-Control": "private, no-cache", "Accept-Ranges": "bytes", "Content-Encoding": "identity",
-    }  # fmt: skip
+        "Content-Type": content_type,
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "ETag": etag,
+        "Cache-Control": "private, no-cache",
+        "Accept-Ranges": "bytes",
+        "Content-Encoding": "identity",
+    }
     if request.META.get("HTTP_IF_RANGE", etag) != etag:
         request.META.pop("HTTP_RANGE", None)
     response = WhiteNoiseMiddleware.serve(StaticFile(str(file), list(headers.items())), request)

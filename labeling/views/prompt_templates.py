@@ -27,27 +27,41 @@ SPLITS = [("", gettext_lazy("by author or conversation")), *Prompt.Split.choices
 class TemplateForm(Keyed):
     name = forms.CharField(label=gettext_lazy("Name"), max_length=80)
     text = forms.CharField(
-        label=gettext_lazy("Text"), max_length=20_000, widget=forms.Textarea(attrs={"rows": 6}),
-        help_text=gettext_lazy("Slots in braces: Write a story titled {title} for {audience}. {{ and }} are braces."),
-    )  # fmt: skip
+        label=gettext_lazy("Text"),
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 6}),
+        help_text=gettext_lazy(
+            "Slots in braces: Write a story titled {title} for {audience}. {{ and }} are braces."
+        ),
+    )
 
 
 class FillForm(forms.Form):
     """A table, typed or as a file, whose columns are named like the slots."""
 
     table = forms.CharField(
-        label=gettext_lazy("Table"), required=False, strip=False, widget=forms.Textarea(attrs={"rows": 8}),
-        help_text=gettext_lazy("CSV: a line with the names of the slots, then a line for each prompt."),
-    )  # fmt: skip
+        label=gettext_lazy("Table"),
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 8}),
+        help_text=gettext_lazy(
+            "CSV: a line with the names of the slots, then a line for each prompt."
+        ),
+    )
     file = forms.FileField(
         label=gettext_lazy("Or a file"),
         required=False,
         help_text=gettext_lazy("CSV, JSON Lines or Parquet."),
     )
     split = forms.ChoiceField(
-        label=gettext_lazy("Split"), choices=SPLITS, required=False, initial=Prompt.Split.TRAIN,
-        help_text=gettext_lazy("One template's prompts are alike: in several splits, models would know the test."),
-    )  # fmt: skip
+        label=gettext_lazy("Split"),
+        choices=SPLITS,
+        required=False,
+        initial=Prompt.Split.TRAIN,
+        help_text=gettext_lazy(
+            "One template's prompts are alike: in several splits, models would know the test."
+        ),
+    )
 
     def clean_file(self):
         file = self.cleaned_data["file"]

@@ -83,19 +83,24 @@ def components(request: HttpRequest) -> HttpResponse:
     """For whoever changes a template or the stylesheet; open to anybody with an account, for it tells nothing of anyone."""
     chosen = request.GET.get("card")
     example = SimpleNamespace(project=project(strength=chosen == "strength"), user=request.user)
-    context = around(example) | ranking_page(chosen, example.project) | job_page() | {
-        "example": example,
-        "cards": CARDS.items(),
-        "chosen": chosen if chosen in CARDS else "ranks",
-        "form": Specimen({"age": "many", "kind": "b", "text": "Some text"}),
-        "said": [Message(level, str(text)) for level, text in MESSAGES],
-        "ring": ring(),
-        "versions": versions(),
-        "page": Paginator(range(30), 10).page(2),
-        "today": 23,
-        "pace": 95,
-        "progress": 41,
-    }  # fmt: skip
+    context = (
+        around(example)
+        | ranking_page(chosen, example.project)
+        | job_page()
+        | {
+            "example": example,
+            "cards": CARDS.items(),
+            "chosen": chosen if chosen in CARDS else "ranks",
+            "form": Specimen({"age": "many", "kind": "b", "text": "Some text"}),
+            "said": [Message(level, str(text)) for level, text in MESSAGES],
+            "ring": ring(),
+            "versions": versions(),
+            "page": Paginator(range(30), 10).page(2),
+            "today": 23,
+            "pace": 95,
+            "progress": 41,
+        }
+    )
     return render(request, "labeling/styleguide.html", context)
 
 
@@ -172,12 +177,25 @@ def job_page() -> dict:
         "total": 1200,
     }
     jobs = [
-        Job(pk=5, kind=Job.Kind.SAMPLE, state=Job.State.QUEUED, note=_("waiting for a device"), recipe={}),
+        Job(
+            pk=5,
+            kind=Job.Kind.SAMPLE,
+            state=Job.State.QUEUED,
+            note=_("waiting for a device"),
+            recipe={},
+        ),
         Job(pk=4, state=Job.State.RUNNING, done=492, **started),
         Job(pk=3, state=Job.State.DONE, done=1200, finished_at=now(), **started),
         Job(pk=2, state=Job.State.CANCELLED, done=80, finished_at=now(), **started),
-        Job(pk=1, state=Job.State.FAILED, done=311, finished_at=now(), error=_("There is not enough memory for a batch of 64. Try a smaller one."), **started),
-    ]  # fmt: skip
+        Job(
+            pk=1,
+            state=Job.State.FAILED,
+            done=311,
+            finished_at=now(),
+            error=_("There is not enough memory for a batch of 64. Try a smaller one."),
+            **started,
+        ),
+    ]
     losses = [
         (step, 0.69 * math.exp(-step / 90) + 0.05 * math.sin(step)) for step in range(0, 200, 4)
     ]

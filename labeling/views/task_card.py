@@ -54,9 +54,15 @@ class Shown:
 
 
 def card(
-    request: HttpRequest, assignment: Assignment, typed: dict[str, Any],
-    wrong: rankings.InvalidRanking | None = None, unskipped: str = "", status: int = 200, ahead: bool = False, **more,
-) -> HttpResponse:  # fmt: skip
+    request: HttpRequest,
+    assignment: Assignment,
+    typed: dict[str, Any],
+    wrong: rankings.InvalidRanking | None = None,
+    unskipped: str = "",
+    status: int = 200,
+    ahead: bool = False,
+    **more,
+) -> HttpResponse:
     """The task with what was typed so far; `wrong` is shown at the answer that it concerns.
 
     A card fetched ahead brings nothing of what the submit before it changes: its answer will.

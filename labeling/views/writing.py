@@ -39,18 +39,23 @@ class DemonstrationsForm(Keyed):
         label=gettext_lazy("How many"), min_value=1, max_value=drafts.AT_ONCE, initial=50
     )
     from_best = forms.BooleanField(
-        label=gettext_lazy("Start from the answer ranked best"), required=False,
-        help_text=gettext_lazy("Where people have ranked answers, the writer finds the best one to improve."),
-    )  # fmt: skip
+        label=gettext_lazy("Start from the answer ranked best"),
+        required=False,
+        help_text=gettext_lazy(
+            "Where people have ranked answers, the writer finds the best one to improve."
+        ),
+    )
 
 
 class PromptsForm(Keyed):
     """Prompts in the labelers' own words."""
 
     brief = forms.CharField(
-        label=gettext_lazy("What about"), max_length=2000, widget=forms.Textarea(attrs={"rows": 3}),
+        label=gettext_lazy("What about"),
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 3}),
         help_text=gettext_lazy("What the writers are told: a subject, a kind of task, a length."),
-    )  # fmt: skip
+    )
     count = forms.IntegerField(
         label=gettext_lazy("How many"), min_value=1, max_value=drafts.AT_ONCE, initial=20
     )

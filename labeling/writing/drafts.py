@@ -243,9 +243,14 @@ def _new_prompt(writing: Writing, text: str) -> Prompt:
     of_author = Prompt.objects.filter(project=writing.project, author=author, published=True)
     split = of_author.values_list("split", flat=True).first() or conversations.split_of(entry)
     return Prompt.objects.create(
-        project=writing.project, messages=entry.messages, digest=entry.digest, source="written here",
-        author=author, split=split, published=True,
-    )  # fmt: skip
+        project=writing.project,
+        messages=entry.messages,
+        digest=entry.digest,
+        source="written here",
+        author=author,
+        split=split,
+        published=True,
+    )
 
 
 def _entry(text: str, author: str) -> Entry:

@@ -49,7 +49,12 @@ def test_no_prompt_to_learn_from_or_to_choose_by_is_a_fresh_one(tmp_path):
     ]
     asked = [[row["messages"][0]["content"] for row in rows] for rows in (fresh, used)]
     assert not set(asked[0]) & set(asked[1])
-    assert {split: sum(row["split"] == split for row in used) for split in ("train", "validation", "test")} == {
-        "train": 96, "validation": ppo.CHOOSING, "test": 0,
-    }  # fmt: skip
+    assert {
+        split: sum(row["split"] == split for row in used)
+        for split in ("train", "validation", "test")
+    } == {
+        "train": 96,
+        "validation": ppo.CHOOSING,
+        "test": 0,
+    }
     assert len(fresh) == 64 - ppo.CHOOSING

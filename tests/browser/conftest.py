@@ -11,9 +11,14 @@ from tests.browser.hands import ANSWERS, identify, make_tasks
 from tests.factories import make_project
 
 FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 EXPECTED = re.compile(
     r"status of (403|409|422)|ERR_INTERNET_DISCONNECTED|htmx:(sendError|afterRequest)"
 )

@@ -25,10 +25,29 @@ RULES = {
     "resultTypes": ["violations"],
 }
 OF_A_PROJECT = [
-    "rank", "history", "rank-keys", "guidelines", "ring", "members", "settings", "prompts", "prompts-upload", "jobs",
-    "models", "model-register", "datasets", "freeze", "set-aside", "disputes", "templates", "write", "reviews", "ask-prompts", "ask-demonstrations",
+    "rank",
+    "history",
+    "rank-keys",
+    "guidelines",
+    "ring",
+    "members",
+    "settings",
+    "prompts",
+    "prompts-upload",
+    "jobs",
+    "models",
+    "model-register",
+    "datasets",
+    "freeze",
+    "set-aside",
+    "disputes",
+    "templates",
+    "write",
+    "reviews",
+    "ask-prompts",
+    "ask-demonstrations",
     "webhooks",
-]  # fmt: skip
+]
 OF_THE_SITE = [
     "home",
     "account",

@@ -31,9 +31,27 @@ KINDS = (
 
 # The ranking of each task, best first, with "=" before a letter that ties with the one before it.
 DAY = (
-    "ba", "cadb", "a=b", "d=c=b=a", "ihgfedcba", "bdac", "a=cbd", "ab", "bc=da", "a=b=c=d=e=f=g=h=i", "dacb", "ba",
-    "cd=a=b", "efa=bd=cihg", "acbd", "b=a", "bcda", "bca=d", "i=abcdefgh", "dbca",
-)  # fmt: skip
+    "ba",
+    "cadb",
+    "a=b",
+    "d=c=b=a",
+    "ihgfedcba",
+    "bdac",
+    "a=cbd",
+    "ab",
+    "bc=da",
+    "a=b=c=d=e=f=g=h=i",
+    "dacb",
+    "ba",
+    "cd=a=b",
+    "efa=bd=cihg",
+    "acbd",
+    "b=a",
+    "bcda",
+    "bca=d",
+    "i=abcdefgh",
+    "dbca",
+)
 REVISED, SKIPPED, UNDONE, RELOADED, BAD = 4, 6, 9, 14, 17
 SECOND_THOUGHT = "da=bc"
 

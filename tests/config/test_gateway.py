@@ -10,9 +10,15 @@ from people import request_limits
 
 LARGE = 2 * request_limits.SMALL
 SCOPE = {
-    "type": "http", "method": "POST", "path": "/", "query_string": b"", "http_version": "1.1", "scheme": "http",
-    "server": ("127.0.0.1", 8000), "client": ("192.0.2.7", 4711),
-}  # fmt: skip
+    "type": "http",
+    "method": "POST",
+    "path": "/",
+    "query_string": b"",
+    "http_version": "1.1",
+    "scheme": "http",
+    "server": ("127.0.0.1", 8000),
+    "client": ("192.0.2.7", 4711),
+}
 
 
 class Whole(list):
@@ -262,9 +268,16 @@ def test_a_crash_in_the_middle_of_a_stream_reaches_the_server():
 def test_the_head_of_a_request_is_as_wsgi_wants_it():
     application, client = Echo(), Client()
     client.scope |= {
-        "path": "/é", "query_string": b"a=%20",
-        "headers": [(b"cookie", b"a=1"), (b"cookie", b"b=2"), (b"x-real", b"yes"), (b"x_real", b"no"), (b"content-type", b"t")],
-    }  # fmt: skip
+        "path": "/é",
+        "query_string": b"a=%20",
+        "headers": [
+            (b"cookie", b"a=1"),
+            (b"cookie", b"b=2"),
+            (b"x-real", b"yes"),
+            (b"x_real", b"no"),
+            (b"content-type", b"t"),
+        ],
+    }
 
     ask(client, application)
 

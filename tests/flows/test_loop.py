@@ -115,8 +115,9 @@ def test_a_run_that_is_killed_half_way_goes_on_to_the_end_of_its_second_round(
     champion = "select m.id from modelops_modelversion m where m.name = ?"
     answered = own_podium.sql(
         "select r.split, count(distinct c.prompt_id) from labeling_candidate c join labeling_prompt r on r.id = c.prompt_id "
-        f"where c.model_version_id = ({champion}) group by r.split order by r.split", made[1][1],
-    )  # fmt: skip
+        f"where c.model_version_id = ({champion}) group by r.split order by r.split",
+        made[1][1],
+    )
     assert answered == [("test", 6), ("train", 8)], "of the training prompts only the fresh ones"
 
 

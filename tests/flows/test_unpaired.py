@@ -21,9 +21,13 @@ def var(settings, tmp_path):
 def imported(project, tmp_path):
     """300 lines of TRL's unpaired format, every other one good."""
     lines = [
-        {"prompt": f"What is {n} and {n}, in words that nobody else asks for?", "completion": f"It is {2 * n}.", "label": n % 2 == 0}
+        {
+            "prompt": f"What is {n} and {n}, in words that nobody else asks for?",
+            "completion": f"It is {2 * n}.",
+            "label": n % 2 == 0,
+        }
         for n in range(300)
-    ]  # fmt: skip
+    ]
     file = tmp_path / "kto.jsonl"
     file.write_text("\n".join(map(json.dumps, lines)))
     settings = {"format": "trl-unpaired", "filename": "kto.jsonl", "near": False, "prefixes": False}

@@ -72,8 +72,13 @@ def test_texts_become_a_dataset_once(project, tmp_path, client_for, carol):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [('{"text": "The sea."}\n{"txt": 1}\n', "Line 2 "), ('{"text": " "}\n', "Line 1 "), ("[]", "Line 1 "), ("", "no lines")],
-)  # fmt: skip
+    [
+        ('{"text": "The sea."}\n{"txt": 1}\n', "Line 2 "),
+        ('{"text": " "}\n', "Line 1 "),
+        ("[]", "Line 1 "),
+        ("", "no lines"),
+    ],
+)
 def test_a_line_without_text_is_named_and_nothing_is_frozen(project, tmp_path, content, said):
     file = tmp_path / "texts.jsonl"
     file.write_text(content)

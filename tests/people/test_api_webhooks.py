@@ -129,7 +129,11 @@ def test_webhooks_are_for_the_projects_admins(project, carol, hook, role, status
     assert script.get(f"/api/v1/{HOOKS}").status_code == status
     for below in ("", "/deliveries"):
         assert script.get(f"/api/v1/{HOOKS}/{hook.pk}{below}").status_code == status
-    for path in (f"{HOOKS}/{hook.pk}/test", f"{HOOKS}/{hook.pk}/renew-secret", f"projects/demo/deliveries/{delivery.pk}/redeliver"):  # fmt: skip
+    for path in (
+        f"{HOOKS}/{hook.pk}/test",
+        f"{HOOKS}/{hook.pk}/renew-secret",
+        f"projects/demo/deliveries/{delivery.pk}/redeliver",
+    ):
         assert post(script, path, {}).status_code == status
     assert script.delete(f"/api/v1/{HOOKS}/{hook.pk}").status_code == status
 

@@ -17,10 +17,20 @@ LISTS = [
 ]
 
 PAGES = [
-    reverse("admin:index"), reverse("admin:axes_accessattempt_changelist"), "/", "/login/", "/account/", "/accounts/",
-    "/accounts/invite", "/password/", "/password/sent", "/password/a/b/", "/join/gone/", "/p/demo/loop/",
+    reverse("admin:index"),
+    reverse("admin:axes_accessattempt_changelist"),
+    "/",
+    "/login/",
+    "/account/",
+    "/accounts/",
+    "/accounts/invite",
+    "/password/",
+    "/password/sent",
+    "/password/a/b/",
+    "/join/gone/",
+    "/p/demo/loop/",
     "/p/demo/people/",
-]  # fmt: skip
+]
 
 
 @pytest.fixture

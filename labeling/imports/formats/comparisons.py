@@ -85,9 +85,12 @@ def _items(data: dict) -> dict[str, dict]:
         if isinstance(found, list) and found and all(has(one, "id") for one in found)
     )
     return {
-        str(one["id"]): answer(one.get("body") or one.get("text") or one.get("html") or one.get("title"), text(one, "model"))
+        str(one["id"]): answer(
+            one.get("body") or one.get("text") or one.get("html") or one.get("title"),
+            text(one, "model"),
+        )
         for one in next(lists, [])
-    }  # fmt: skip
+    }
 
 
 def _asked(data: dict) -> str:
@@ -216,6 +219,16 @@ FORMATS = [
         lambda value: has(value, "info", "summaries", "choice"),
         read_summaries,
     ),
-    Format("label-studio", _("Label Studio, the tag Ranker"), lambda value: has(value, "data", "annotations"), read_label_studio),
-    Format("argilla", _("Argilla, a ranking question"), lambda value: has(value, "fields", "responses"), read_argilla),
-]  # fmt: skip
+    Format(
+        "label-studio",
+        _("Label Studio, the tag Ranker"),
+        lambda value: has(value, "data", "annotations"),
+        read_label_studio,
+    ),
+    Format(
+        "argilla",
+        _("Argilla, a ranking question"),
+        lambda value: has(value, "fields", "responses"),
+        read_argilla,
+    ),
+]

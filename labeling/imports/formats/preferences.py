@@ -166,15 +166,27 @@ FORMATS = [
     Format(
         "hh-rlhf",
         _("hh-rlhf: chosen and rejected transcripts"),
-        lambda value: has(value, "chosen", "rejected") and str(value["chosen"]).startswith("\n\nHuman:"),
+        lambda value: (
+            has(value, "chosen", "rejected") and str(value["chosen"]).startswith("\n\nHuman:")
+        ),
         read_transcripts,
     ),
-    Format("trl", _("TRL preference, with a prompt"), lambda value: has(value, "prompt", "chosen", "rejected"), read_explicit),
-    Format("trl-implicit", _("TRL preference, the prompt in both"), lambda value: has(value, "chosen", "rejected"), read_implicit),
+    Format(
+        "trl",
+        _("TRL preference, with a prompt"),
+        lambda value: has(value, "prompt", "chosen", "rejected"),
+        read_explicit,
+    ),
+    Format(
+        "trl-implicit",
+        _("TRL preference, the prompt in both"),
+        lambda value: has(value, "chosen", "rejected"),
+        read_implicit,
+    ),
     Format(
         "trl-unpaired",
         _("TRL unpaired: an answer and whether it is good"),
         lambda value: has(value, "prompt", "completion", "label"),
         read_unpaired,
     ),
-]  # fmt: skip
+]

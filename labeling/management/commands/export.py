@@ -40,9 +40,11 @@ class Command(BaseCommand):
             help="who judged, which model wrote, ranks, ratings, …",
         )
         parser.add_argument(
-            "--output", type=Path, help="the file to write; its ending says what file: .jsonl, .jsonl.gz, .jsonl.zst, "
+            "--output",
+            type=Path,
+            help="the file to write; its ending says what file: .jsonl, .jsonl.gz, .jsonl.zst, "
             ".parquet, .csv, .json, .zip. Without it, the standard output",
-        )  # fmt: skip
+        )
 
     def handle(self, *, dataset: str, project: str, format: str, output: Path | None, **options):
         found = one(dataset, project)

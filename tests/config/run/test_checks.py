@@ -78,9 +78,20 @@ WRITE = "from pathlib import Path; import sys; {}; Path(sys.argv[1], 'file').tou
 def test_what_any_process_of_podium_writes_is_its_account_s_alone(tmp_path, first):
     """manage.py, the workers, the web server and `make up` itself each import one of these first."""
     subprocess.run(
-        ["sh", "-c", 'umask 022; exec "$@"', "sh", sys.executable, "-c", WRITE.format(first), tmp_path],
-        cwd=ROOT, env=os.environ | {"PODIUM_VAR": str(tmp_path)}, check=True,
-    )  # fmt: skip
+        [
+            "sh",
+            "-c",
+            'umask 022; exec "$@"',
+            "sh",
+            sys.executable,
+            "-c",
+            WRITE.format(first),
+            tmp_path,
+        ],
+        cwd=ROOT,
+        env=os.environ | {"PODIUM_VAR": str(tmp_path)},
+        check=True,
+    )
 
     assert [oct((tmp_path / name).stat().st_mode & 0o777) for name in ("file", "folder")] == [
         "0o600",

@@ -27,8 +27,12 @@ def run_up(podium, **environment):
     """A start that is expected to fail; its exit code and its lines."""
     done = subprocess.run(
         [sys.executable, "-m", "config.run.up"],
-        cwd=ROOT, env=podium.environment | environment, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=podium.environment | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     return done.returncode, (done.stdout + done.stderr).strip().splitlines()
 
 

@@ -223,9 +223,13 @@ def test_a_gold_task_looks_like_any_other(labeler, telltale):
         Assignment.objects.all().delete()
         RankingTask.objects.exclude(pk=task.pk).update(sort_key=None, free_places=0)
         one = Assignment.objects.create(
-            task=task, project=task.project, labeler=User.objects.get(name="Alice"), place=0,
-            order=list(task.candidates.values_list("pk", flat=True)), leased_until=now() + timedelta(minutes=5),
-        )  # fmt: skip
+            task=task,
+            project=task.project,
+            labeler=User.objects.get(name="Alice"),
+            place=0,
+            order=list(task.candidates.values_list("pk", flat=True)),
+            leased_until=now() + timedelta(minutes=5),
+        )
         sheets.append(labeler.get("assignments/current").json())
         assert sheets[-1]["id"] == one.pk
 

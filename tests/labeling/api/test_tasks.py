@@ -54,8 +54,11 @@ def test_a_task_is_shown_with_its_answers_in_the_order_of_making(admin, task):
     shown = admin.get(f"tasks/{task.pk}").json()
 
     assert [(one["letter"], one["text"]) for one in shown["answers"]] == [
-        ("A", "good"), ("B", "fair"), ("C", "poor"), ("D", "bad"),
-    ]  # fmt: skip
+        ("A", "good"),
+        ("B", "fair"),
+        ("C", "poor"),
+        ("D", "bad"),
+    ]
     assert shown["candidates"] == [one["candidate"] for one in shown["answers"]]
     assert shown["key"] is None
 

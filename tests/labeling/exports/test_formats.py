@@ -119,8 +119,12 @@ def test_unpaired_answers_are_the_first_and_the_last(made):
     )
 
     assert [(one["completion"][0]["content"], one["label"]) for one in found] == [
-        ("good", True), ("bad", False), ("good", False), ("=fair", False), ("bad", False),
-    ]  # fmt: skip
+        ("good", True),
+        ("bad", False),
+        ("good", False),
+        ("=fair", False),
+        ("bad", False),
+    ]
 
 
 def test_the_consensus_is_one_judgment_with_its_weight(made):
@@ -207,9 +211,9 @@ def test_cells_that_look_like_formulas_are_escaped(made):
 def test_metadata_says_who_what_and_how_sure(made):
     one = made("trl", TWO, metadata=True)[0]
 
-    assert {name: one[name] for name in ("labeler", "chosen_model", "rejected_model", "rejected_rank")} == {
-        "labeler": 0, "chosen_model": "m0", "rejected_model": "m1", "rejected_rank": 2
-    }  # fmt: skip
+    assert {
+        name: one[name] for name in ("labeler", "chosen_model", "rejected_model", "rejected_rank")
+    } == {"labeler": 0, "chosen_model": "m0", "rejected_model": "m1", "rejected_rank": 2}
     assert (one["rejected_flags"], one["chosen_rating"], one["agreement"]) == (
         ["hallucination"],
         7,

@@ -288,9 +288,14 @@ def test_predictions_of_several_models_become_one_set_to_rank(tmp_path):
 
 
 def test_answers_may_be_judged_by_several_people(tmp_path):
-    row = {"prompt": "Sky?", "answers": ["blue", "green"], "judgments": [
-        {"labeler": "ann", "ranks": [1, 2]}, {"labeler": "ben", "ranks": [1, 1]},
-    ]}  # fmt: skip
+    row = {
+        "prompt": "Sky?",
+        "answers": ["blue", "green"],
+        "judgments": [
+            {"labeler": "ann", "ranks": [1, 2]},
+            {"labeler": "ben", "ranks": [1, 1]},
+        ],
+    }
     bring(lines(tmp_path / "own.jsonl", [row]))
 
     assert judged() == [

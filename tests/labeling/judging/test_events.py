@@ -47,9 +47,14 @@ def test_a_ranking_is_told_without_a_name_or_a_text(project, alice, told):
     rankings = [data for event, data in told() if event == "ranking.submitted"]
     assert [data["revision"] for data in rankings] == [1, 2]
     assert rankings[0] == {
-        "ranking": made.pk, "task": task.pk, "kind": "labeler", "revision": 1, "judge": rankings[0]["judge"],
-        "project": "demo", "address": f"/api/v1/projects/demo/rankings/{made.pk}",
-    }  # fmt: skip
+        "ranking": made.pk,
+        "task": task.pk,
+        "kind": "labeler",
+        "revision": 1,
+        "judge": rankings[0]["judge"],
+        "project": "demo",
+        "address": f"/api/v1/projects/demo/rankings/{made.pk}",
+    }
     assert str(alice.uuid) not in str(told())
 
 

@@ -42,11 +42,31 @@ def test_an_empty_form_is_an_empty_draft():
 @pytest.mark.parametrize(
     "nonsense",
     [
-        "rank-a=0", "rank-a=4", "rank-a=-1", "rank-a=one", "rank-a=%C2%B2", "rank-a=" + "9" * 5000, "rank-d=1", "rank-=1",
-        "rating-a=8", "rating-a=0", "flags-a=unknown", "labels=unknown", "outcome=best", "order=xyz", "seconds=nan",
-        "seconds=-5", "seconds=inf", "seconds=soon", "job=1", "note=%00", "strength=4", "strength=", "strength=best",
+        "rank-a=0",
+        "rank-a=4",
+        "rank-a=-1",
+        "rank-a=one",
+        "rank-a=%C2%B2",
+        "rank-a=" + "9" * 5000,
+        "rank-d=1",
+        "rank-=1",
+        "rating-a=8",
+        "rating-a=0",
+        "flags-a=unknown",
+        "labels=unknown",
+        "outcome=best",
+        "order=xyz",
+        "seconds=nan",
+        "seconds=-5",
+        "seconds=inf",
+        "seconds=soon",
+        "job=1",
+        "note=%00",
+        "strength=4",
+        "strength=",
+        "strength=best",
     ],
-)  # fmt: skip
+)
 def test_nonsense_is_left_out(nonsense):
     assert typed(nonsense) == typed("")
 

@@ -16,8 +16,11 @@ def test_a_judgment_without_ranks_is_compared_with_nothing():
 
 
 def test_figures_are_each_persons_own_over_all_their_gold_tasks():
-    said = [("t", person, answer, rank) for person, ranks in {None: KEY, 7: KEY, 8: {1: 2, 2: 1, 3: 2}}.items()
-            for answer, rank in ranks.items()]  # fmt: skip
+    said = [
+        ("t", person, answer, rank)
+        for person, ranks in {None: KEY, 7: KEY, 8: {1: 2, 2: 1, 3: 2}}.items()
+        for answer, rank in ranks.items()
+    ]
     said += [("u", None, 4, 1), ("u", None, 5, 2), ("u", 8, 4, None), ("u", 8, 5, None)]
     found = gold_accuracy.by_labeler(said)
 

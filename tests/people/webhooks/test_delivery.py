@@ -135,7 +135,17 @@ def test_every_verb_leaves_an_event(project, carol):
         verb.split(" webhook")[0]
         for verb in AuditEvent.objects.order_by("pk").values_list("verb", flat=True)
     ]
-    assert verbs == ["make", "change", "renew secret of", "ping", "redeliver", "switch off", "switch on", "switch off", "remove"]  # fmt: skip
+    assert verbs == [
+        "make",
+        "change",
+        "renew secret of",
+        "ping",
+        "redeliver",
+        "switch off",
+        "switch on",
+        "switch off",
+        "remove",
+    ]
 
 
 def test_one_too_many_is_refused_in_words(project, carol, monkeypatch):

@@ -98,15 +98,34 @@ def test_the_mixed_loss_is_the_instruction_loss_and_the_loss_on_the_comparisons_
 
     model = AutoModelForCausalLM.from_pretrained(place / "model").eval()
     pairs = [
-        {"prompt_ids": [5, 6, 7], "chosen_ids": [8, 9], "rejected_ids": [10], "ref_chosen_logps": -9.0, "ref_rejected_logps": -8.0},
-        {"prompt_ids": [11], "chosen_ids": [12, 13, 14], "rejected_ids": [15, 16], "ref_chosen_logps": -20.0, "ref_rejected_logps": -13.5},
-    ]  # fmt: skip
+        {
+            "prompt_ids": [5, 6, 7],
+            "chosen_ids": [8, 9],
+            "rejected_ids": [10],
+            "ref_chosen_logps": -9.0,
+            "ref_rejected_logps": -8.0,
+        },
+        {
+            "prompt_ids": [11],
+            "chosen_ids": [12, 13, 14],
+            "rejected_ids": [15, 16],
+            "ref_chosen_logps": -20.0,
+            "ref_rejected_logps": -13.5,
+        },
+    ]
     from datasets import Dataset
 
     config = DPOConfig(
-        output_dir=str(place / "none"), use_cpu=True, bf16=False, report_to="none", precompute_ref_log_probs=True,
-        beta=0.5, max_length=None, remove_unused_columns=False, **dpo.mixture(alpha),
-    )  # fmt: skip
+        output_dir=str(place / "none"),
+        use_cpu=True,
+        bf16=False,
+        report_to="none",
+        precompute_ref_log_probs=True,
+        beta=0.5,
+        max_length=None,
+        remove_unused_columns=False,
+        **dpo.mixture(alpha),
+    )
     words = tokens.load_tokenizer(place / "model")
     trainer = dpo.PairTrainer(
         model=model, args=config, train_dataset=Dataset.from_list(pairs), processing_class=words

@@ -358,8 +358,13 @@ def test_what_scores_and_what_holds_back_do_not_learn_with_what_does(place, tmp_
         for a, b in zip(map(tolist, before), map(tolist, after))
     ]
     assert dict(zip(["score", "mask", "policy", "reference", "entropy", "value"], same)) == {
-        "score": True, "mask": True, "policy": False, "reference": True, "entropy": False, "value": False,
-    }  # fmt: skip
+        "score": True,
+        "mask": True,
+        "policy": False,
+        "reference": True,
+        "entropy": False,
+        "value": False,
+    }
     assert [set(ppo_models.trained(model)) for _, model in models.learners()] == learning
 
 

@@ -57,10 +57,20 @@ def make(trl, name, model, preferences, folder, **more):
     )
     assert len(data) == 16
     config = getattr(trl, f"{name}Config")(
-        output_dir=str(folder / "out"), max_steps=2, per_device_train_batch_size=16, report_to="none", use_cpu=True,
-        bf16=False, gradient_checkpointing=False, save_strategy="no", disable_tqdm=True, logging_steps=1,
-        learning_rate=1e-3, lr_scheduler_type="constant", **more,
-    )  # fmt: skip
+        output_dir=str(folder / "out"),
+        max_steps=2,
+        per_device_train_batch_size=16,
+        report_to="none",
+        use_cpu=True,
+        bf16=False,
+        gradient_checkpointing=False,
+        save_strategy="no",
+        disable_tqdm=True,
+        logging_steps=1,
+        learning_rate=1e-3,
+        lr_scheduler_type="constant",
+        **more,
+    )
     return getattr(trl, f"{name}Trainer")(model=model, args=config, train_dataset=data)
 
 

@@ -90,9 +90,15 @@ def test_dpo_starts_at_a_margin_of_zero_where_a_prompt_is_cut(long_row, folder, 
     model = AutoModelForCausalLM.from_pretrained(folder)
     pairs = dpo.lessons(group, answers, loop.logprobs(model, answers, words.pad_token_id))
     config = DPOConfig(
-        output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none", precompute_ref_log_probs=True,
-        beta=1.0, max_length=None, remove_unused_columns=False,
-    )  # fmt: skip
+        output_dir=str(tmp_path),
+        use_cpu=True,
+        bf16=False,
+        report_to="none",
+        precompute_ref_log_probs=True,
+        beta=1.0,
+        max_length=None,
+        remove_unused_columns=False,
+    )
     trainer = dpo.PairTrainer(
         model=model, args=config, train_dataset=Dataset.from_list(pairs), processing_class=words
     )
