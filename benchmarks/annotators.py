@@ -1,4 +1,5 @@
-"""Annotators who take a task and submit it, with no time to think, over HTTP: Podium's, and those of a peer.
+"""Annotators who take a task and submit it, with no time to think, over HTTP: Podium's, and those
+of a peer.
 
 Each has a connection of its own that stays open. What is timed is the whole answer, body included.
 """
@@ -45,7 +46,9 @@ class Wire:
 
 
 class Labeler:
-    """Podium's page, as its script works it: the card after the one at hand is leased and fetched before the submit."""
+    """Podium's page, as its script works it: the card after the one at hand is leased and fetched
+    before the submit.
+    """
 
     FORM = {"Content_Type": "application/x-www-form-urlencoded", "HX_Request": "true"}
 
@@ -81,7 +84,9 @@ class Labeler:
         self.card = card
 
     def bare(self) -> None:
-        """The least that a request of a member can be: session, account, membership, a short page without a query."""
+        """The least that a request of a member can be: session, account, membership, a short page
+        without a query.
+        """
         self.wire.get(f"/p/{SLUG}/guidelines/", HX_Request="true")
 
 
@@ -164,7 +169,9 @@ class Level:
 
 
 def closed_loop(annotators: list, seconds: float, most: int) -> Level:
-    """Each annotator goes on until the time is over or `most` pairs are done by all of them; an error ends its own."""
+    """Each annotator goes on until the time is over or `most` pairs are done by all of them; an
+    error ends its own.
+    """
     level = Level()
     for annotator in annotators:
         annotator.begin()

@@ -1,8 +1,10 @@
-"""How long a labeler waits for a task, and for a submit, over HTTP, as the queue grows to a million tasks.
+"""How long a labeler waits for a task, and for a submit, over HTTP, as the queue grows to a million
+tasks.
 
-1, 8 and 32 annotators log in and work the ranking page's own addresses with no time to think, at 1k to 1M tasks of four
-answers and overlap 3: on SQLite, and on PostgreSQL where a database is named (it is emptied). Where asked, Label Studio
-does the same on 10,000 tasks in the same run. Afterwards every touched task is checked against its overlap.
+1, 8 and 32 annotators log in and work the ranking page's own addresses with no time to think, at 1k
+to 1M tasks of four answers and overlap 3: on SQLite, and on PostgreSQL where a database is named
+(it is emptied). Where asked, Label Studio does the same on 10,000 tasks in the same run. Afterwards
+every touched task is checked against its overlap.
 
     python benchmarks/assignment.py --json figures.json
     python benchmarks/assignment.py --postgres postgres://user@127.0.0.1/empty --peer http://127.0.0.1:8082 --peer-tokens FILE
@@ -95,7 +97,9 @@ def arguments() -> argparse.Namespace:
 
 
 def podium(size: int, url: str, seconds: float) -> dict[str, float]:
-    """The figures of one size on one database (SQLite when `url` is empty), served as `make up` serves it."""
+    """The figures of one size on one database (SQLite when `url` is empty), served as `make up`
+    serves it.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     var = CACHE / ("postgresql" if url else str(size))
     var.mkdir(parents=True, exist_ok=True)
@@ -229,7 +233,9 @@ def told(figures: dict, databases: dict) -> dict[str, float]:
 
 
 def ratios(figures: dict, databases: dict) -> dict[str, float]:
-    """Podium's pairs a second over the peer's (the smallest of all crowds), and its `next` over the peer's, alone."""
+    """Podium's pairs a second over the peer's (the smallest of all crowds), and its `next` over the
+    peer's, alone.
+    """
     ours = [f"{name}_{PEER_SIZE}" for name in databases]
     pairs = [
         figures[f"{our}_pairs_per_second_c{c}"] / figures[f"peer_pairs_per_second_c{c}"]

@@ -1,14 +1,15 @@
-"""One preference dataset learned three ways: a bag of words, a small recurrent network, and the fine-tuned transformer.
+"""One preference dataset learned three ways: a bag of words, a small recurrent network, and the
+fine-tuned transformer.
 
-Each gives an answer a score, and learns from the same training prompts that the preferred answer's is the higher; the
-held-out pairs are then asked for accuracy, log loss and F1, side by side, with intervals that draw whole conversations.
-The longer answer stands beside them, which learns nothing. Nothing is chosen by a look at the held-out prompts: the
-settings of all three stand below.
+Each gives an answer a score, and learns from the same training prompts that the preferred answer's
+is the higher; the held-out pairs are then asked for accuracy, log loss and F1, side by side, with
+intervals that draw whole conversations. The longer answer stands beside them, which learns nothing.
+Nothing is chosen by a look at the held-out prompts: the settings of all three stand below.
 
     python benchmarks/baselines.py --data FOLDER --model var/models/smollm2-135m-instruct --json figures.json
 
-With `--folds 5` each conversation is held out once, and the others are learned from; `--keep FOLDER` keeps what each
-fold has come to, so that a run that was stopped goes on.
+With `--folds 5` each conversation is held out once, and the others are learned from; `--keep
+FOLDER` keeps what each fold has come to, so that a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -120,7 +121,9 @@ def compare(
 
 
 def fold_of(dataset: Path, folds: int, fold: int, scratch: Path) -> Path:
-    """The dataset with one part of its conversations as the test split; whole trees go together, by their first turn."""
+    """The dataset with one part of its conversations as the test split; whole trees go together, by
+    their first turn.
+    """
     if folds == 1:
         return dataset
     folder = scratch / f"fold-{fold}"
@@ -205,7 +208,9 @@ def vocabulary(found: list[Group], size: int) -> dict[str, int]:
 
 
 def bag_of_words(found: list[Group]) -> Scores:
-    """Logistic regression on the difference of two answers' tf-idf vectors (the prompt's own would cancel out)."""
+    """Logistic regression on the difference of two answers' tf-idf vectors (the prompt's own would
+    cancel out).
+    """
     places = vocabulary(found, BAG["vocabulary"])
     rarity = rarities(found, places)
     bags = [[bag(text, places, rarity) for text in group.texts] for group in found]
@@ -296,7 +301,9 @@ def encoded(group: Group, text: str, places: dict[str, int]) -> torch.Tensor:
 
 
 def transformer(own: Path, dataset: Path, found: list[Group], model: Path, quick: bool) -> Scores:
-    """Podium's own reward trainer, without its figures of the training split, which take as long as a third of it."""
+    """Podium's own reward trainer, without its figures of the training split, which take as long as
+    a third of it.
+    """
     from transformers import AutoModelForSequenceClassification
 
     run = runs.read(human_rankings.write_recipe(own / "run", dataset, model, quick), "reward")
@@ -342,8 +349,9 @@ class Told(io.StringIO):
 
 
 def measured(found: list[Group], scores: Scores) -> dict:
-    """Accuracy, log loss and F1 of the held-out pairs, each with the ends of its interval; branches of a tree are drawn
-    together."""
+    """Accuracy, log loss and F1 of the held-out pairs, each with the ends of its interval; branches
+    of a tree are drawn together.
+    """
     trees = defaultdict(list)
     for group, values in zip(found, scores):
         trees[root(group.messages)].append(tally(group, values))

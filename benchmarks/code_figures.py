@@ -1,7 +1,8 @@
-"""Figures of the code itself: how large its parts are, how dense its lines, how much of it is described.
+"""Figures of the code itself: how large its parts are, how dense its lines, how much of it is
+described.
 
-`python benchmarks/code_figures.py` reads the working tree; `--commit REVISION` reads another one. Migrations and
-tests are left out.
+`python benchmarks/code_figures.py` reads the working tree; `--commit REVISION` reads another one.
+Migrations and tests are left out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """How fast comparisons go home, and in how much memory, from ten thousand to a million.
 
-The prompts and answers are of real models (`--data`), the rankings are drawn. Each file is written by a worker's own
-code in a process of its own, and the largest is then downloaded from a web server: the memory of each is held against
-what it was after a file of a hundred rows. With `--peer`, Label Studio exports 10,000 annotated tasks in the same run.
+The prompts and answers are of real models (`--data`), the rankings are drawn. Each file is written
+by a worker's own code in a process of its own, and the largest is then downloaded from a web
+server: the memory of each is held against what it was after a file of a hundred rows. With
+`--peer`, Label Studio exports 10,000 annotated tasks in the same run.
 
     python benchmarks/export.py --data FOLDER --json figures.json
     python benchmarks/export.py --data FOLDER --sizes 1000 10000 --peer http://127.0.0.1:8082 --peer-tokens FILE
@@ -119,7 +120,9 @@ def rendered(environment: dict, file: str) -> dict[str, float]:
 
 
 def downloaded(environment: dict) -> dict[str, float]:
-    """The web server's memory while the largest file is read from it, above that after a small one; bytes a second."""
+    """The web server's memory while the largest file is read from it, above that after a small one;
+    bytes a second.
+    """
     with server(environment) as base:
         browser = Site(base, export_fixture.EMAIL, export_fixture.PASSWORD).http
         page = f"/p/{export_fixture.SLUG}/datasets/"
@@ -160,7 +163,9 @@ def memory(environment: dict) -> int:
 
 
 def told(figures: dict, sizes: list[int]) -> dict[str, float]:
-    """The figures that stand for the run: at the largest size; the memory is the worst of worker and server."""
+    """The figures that stand for the run: at the largest size; the memory is the worst of worker
+    and server.
+    """
     most, least = max(sizes), min(sizes)
     who = [*FILES, "server"]
     peaks = {
@@ -179,7 +184,9 @@ def told(figures: dict, sizes: list[int]) -> dict[str, float]:
 
 
 def beside_peer(options) -> dict[str, float]:
-    """Annotated tasks out of Label Studio's snapshot export, and out of Podium as the same tool's import file."""
+    """Annotated tasks out of Label Studio's snapshot export, and out of Podium as the same tool's
+    import file.
+    """
     environment = podium(options, 0, options.peer_tasks)
     ours = statistics.median(
         run(environment, "render", "label-studio.json")["seconds"] for _ in range(3)

@@ -1,4 +1,5 @@
-"""Datasets to export, and the exports themselves, in a process of its own; the last line printed is what came of it.
+"""Datasets to export, and the exports themselves, in a process of its own; the last line printed is
+what came of it.
 
 python -m benchmarks.export_fixture fill FOLDER 1000000 0
 python -m benchmarks.export_fixture render conversational.jsonl
@@ -22,7 +23,9 @@ K = 8
 
 
 def fill(data: Path, comparisons: int, tasks: int) -> dict:
-    """A database with a researcher and two datasets: of 100 comparisons, and of as many comparisons, or tasks."""
+    """A database with a researcher and two datasets: of 100 comparisons, and of as many
+    comparisons, or tasks.
+    """
     from django.conf import settings
     from django.core.management import call_command
 
@@ -55,7 +58,9 @@ def real(data: Path) -> list[tuple[str, list[str]]]:
 
 
 def register(project, answered: list, comparisons: int, tasks: int):
-    """Rows as a freeze would leave them; not by way of the database, which is not what is measured here."""
+    """Rows as a freeze would leave them; not by way of the database, which is not what is measured
+    here.
+    """
     from labeling.exports.statistics import Portrait
     from modelops import datasets, rows
 
@@ -117,7 +122,9 @@ def judgment(shuffle: random.Random, number: int, k: int) -> dict:
 
 
 def render(what: str) -> dict:
-    """Seconds of one rendering, and this process's memory: the most that it held before, and in the end."""
+    """Seconds of one rendering, and this process's memory: the most that it held before, and in the
+    end.
+    """
     from labeling.exports import downloads
     from modelops.models import Dataset
 

@@ -1,9 +1,11 @@
-"""What Podium says of GPUs, checked where it runs: in at most ten minutes, on one device, with models that it makes.
+"""What Podium says of GPUs, checked where it runs: in at most ten minutes, on one device, with
+models that it makes.
 
     .venv/bin/python benchmarks/gpu_check.py --json figures.json --model var/models/smollm2-135m-instruct
 
-Each check prints *passed* or *failed* with a figure, or *not run* with the reason, which is never passed. Half of them
-need no GPU. The exit code is 1 where any has failed. With `--model`, speed is measured on that folder's model too.
+Each check prints *passed* or *failed* with a figure, or *not run* with the reason, which is never
+passed. Half of them need no GPU. The exit code is 1 where any has failed. With `--model`, speed is
+measured on that folder's model too.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ def expect(holds: bool, seen: str) -> str:
 
 
 class Place:
-    """A folder with a tiny model and a dataset that follows a planted rule, and the runs made there."""
+    """A folder with a tiny model and a dataset that follows a planted rule, and the runs made
+    there.
+    """
 
     def __init__(self, folder: Path, model: Path | None):
         from tests.workers import tiny
@@ -130,7 +134,7 @@ def two_gpus() -> tuple[str, str]:
     return names[0], names[1]
 
 
-# --- without a GPU ----------------------------------------------------------------------------------------------------
+# --- without a GPU --------------------------------------------------------------------------------
 
 
 def a_child_sees_its_devices(place: Place) -> str:
@@ -271,7 +275,7 @@ def logprobs_of(place: Place, **settings) -> list[float]:
     return loop.logprobs(model, answers, pad=0)
 
 
-# --- with one ---------------------------------------------------------------------------------------------------------
+# --- with one -------------------------------------------------------------------------------------
 
 
 def the_device(place: Place) -> str:
@@ -451,7 +455,9 @@ def memory_comes_back(place: Place) -> str:
 
 
 def the_floor_is_a_floor(place: Place) -> str:
-    """What a job is refused by is less than what it really takes, and not by much of the weights' part."""
+    """What a job is refused by is less than what it really takes, and not by much of the weights'
+    part.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -503,7 +509,7 @@ def speed(place: Place) -> str:
     return f"{rate:,.0f} tokens/s in bfloat16, 64 answers of 64 tokens"
 
 
-# --- with two ---------------------------------------------------------------------------------------------------------
+# --- with two -------------------------------------------------------------------------------------
 
 
 def two_gpus_are_one(spread: str) -> Callable[[Place], str]:
@@ -589,7 +595,9 @@ def main() -> None:
 
 
 def prepare(folder: Path) -> None:
-    """Django with a data folder of its own; computing in float32 with one thread, unless a check says otherwise."""
+    """Django with a data folder of its own; computing in float32 with one thread, unless a check
+    says otherwise.
+    """
     os.environ |= {
         "PODIUM_VAR": str(folder / "var"),
         "PODIUM_DTYPE": "float32",

@@ -1,6 +1,8 @@
-"""A reward model from real people's rankings: Open-Assistant trees, held-out accuracy beside picking the longer answer.
+"""A reward model from real people's rankings: Open-Assistant trees, held-out accuracy beside
+picking the longer answer.
 
-The trees are imported, frozen and trained on by the project's own verbs and trainer, in a data folder of its own.
+The trees are imported, frozen and trained on by the project's own verbs and trainer, in a data
+folder of its own.
 
     python benchmarks/human_rankings.py --data FOLDER --model var/models/smollm2-135m-instruct --json figures.json
 """

@@ -1,7 +1,9 @@
-"""100,000 prompts in, with all of the cleaning: rows a second and peak memory; and ten times fewer, to see it grow.
+"""100,000 prompts in, with all of the cleaning: rows a second and peak memory; and ten times fewer,
+to see it grow.
 
-Each size is imported by `manage.py import` into a new SQLite database, in a process of its own whose peak is read as
-it ends. Where asked, Label Studio takes the same prompts through its own import, without any cleaning, in the same run.
+Each size is imported by `manage.py import` into a new SQLite database, in a process of its own
+whose peak is read as it ends. Where asked, Label Studio takes the same prompts through its own
+import, without any cleaning, in the same run.
 
     python benchmarks/import.py --json figures.json
     python benchmarks/import.py --peer http://127.0.0.1:8082 --peer-tokens FILE
@@ -81,7 +83,9 @@ def arguments() -> argparse.Namespace:
 
 
 def write(file: Path, count: int) -> None:
-    """Prompts of 15 to 80 words; of a hundred, three are near duplicates, two repeats, one holds an address."""
+    """Prompts of 15 to 80 words; of a hundred, three are near duplicates, two repeats, one holds an
+    address.
+    """
     draw = random.Random(1)
     earlier = "What is asked here?"
     with open(file, "w", encoding="utf-8") as out:
@@ -137,7 +141,9 @@ def manage(environment: dict, *arguments: str) -> tuple[str, float, float]:
 
 
 def own_mb(pid: int) -> float:
-    """Memory without mapped files: SQLite maps up to 256 MB of the database, which the system takes back at will."""
+    """Memory without mapped files: SQLite maps up to 256 MB of the database, which the system takes
+    back at will.
+    """
     found = re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
     return int(found[1]) / 1024 if found else 0.0
 

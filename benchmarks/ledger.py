@@ -1,4 +1,6 @@
-"""What a long run has finished, in one JSON file: a run that was killed goes on from there. Standard library only."""
+"""What a long run has finished, in one JSON file: a run that was killed goes on from there.
+Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ class Ledger:
         self.kept: dict[str, Any] = json.loads(file.read_text()) if file and file.exists() else {}
 
     def once(self, stage: str, work: Callable[[], Any]) -> Any:
-        """What `work` gave when this stage was finished, now or in an earlier go: something that JSON holds."""
+        """What `work` gave when this stage was finished, now or in an earlier go: something that
+        JSON holds.
+        """
         if stage not in self.kept:
             self.kept[stage] = work()
             self._write()

@@ -1,31 +1,40 @@
-"""The whole loop with no person at the keyboard: sample, rank by a hidden rule, train, and ask whether the rule was learned.
+"""The whole loop with no person at the keyboard: sample, rank by a hidden rule, train, and ask
+whether the rule was learned.
 
-A scripted labeler ranks over HTTP, blind, as a person would. All intervals are 95 % and resample prompts.
+A scripted labeler ranks over HTTP, blind, as a person would. All intervals are 95 % and resample
+prompts.
 
     python benchmarks/loop.py --model smollm2 --json loop.json                    # one round, beside its control
     python benchmarks/loop.py --model smollm2 --rounds 2 --json loop.json         # two rounds
 
-**One round.** A control project holds the same answers with the ranks of each task shuffled among its answers (left out
-with --no-control). Both train a reward model and a fine-tuned model; every figure stands beside the control's. Answers
-to the test prompts decide: how often does the fine-tuned model's answer beat the starting model's under the rule?
+**One round.** A control project holds the same answers with the ranks of each task shuffled among
+its answers (left out with --no-control). Both train a reward model and a fine-tuned model; every
+figure stands beside the control's. Answers to the test prompts decide: how often does the
+fine-tuned model's answer beat the starting model's under the rule?
 
-**Two rounds**, as planned before the first of them was run. Seed 20261122, K = 4, at most 64 tokens, temperature 0.8.
+**Two rounds**, as planned before the first of them was run. Seed 20261122, K = 4, at most 64
+tokens, temperature 0.8.
 
-- Round 1: the 160 prompts of loop_prompts.jsonl (96 train, 64 test) are answered by the starting model and ranked; a
+- Round 1: the 160 prompts of loop_prompts.jsonl (96 train, 64 test) are answered by the starting
+  model and ranked; a
   reward model (3 epochs) and a policy (DPO, the best against each other one, 36 steps of 4 pairs, half of what the
   one round takes, so that the second has something left to learn) start from it. The policy answers the 64 test
   prompts and becomes champion.
-- Round 2: the champion answers the 64 train prompts of loop_prompts_2.jsonl, which nothing has seen. These answers, and
+- Round 2: the champion answers the 64 train prompts of loop_prompts_2.jsonl, which nothing has
+  seen. These answers, and
   those that it gave to the test prompts (held out: they measure the reward model), are ranked, and they alone are frozen. The
   reward model goes on from round 1's (1 epoch), the policy from round 1's (36 steps). It answers the 64 test prompts.
-- The table: the rule's mean score of the answers to the same 64 test prompts, of the starting model and after each
+- The table: the rule's mean score of the answers to the same 64 test prompts, of the starting model
+  and after each
   round, and each difference paired by prompt. Round 2 minus round 1 must exclude 0.
 
-What it takes on paper, from one round on two cores with the older engine (sampling 400 s, reward 1,567 s, DPO 1,235 s
-for 72 steps, answers 155 s) and sampling twice, reward three times as quick: 200 + 520 + 620 + 80 s, then 80 + 200 +
-620 + 80 s: 40 minutes, and some for the start, the ranking, and a machine that does other things besides.
+What it takes on paper, from one round on two cores with the older engine (sampling 400 s, reward
+1,567 s, DPO 1,235 s for 72 steps, answers 155 s) and sampling twice, reward three times as quick:
+200 + 520 + 620 + 80 s, then 80 + 200 + 620 + 80 s: 40 minutes, and some for the start, the ranking,
+and a machine that does other things besides.
 
-A run that was killed goes on where it was: its data lie below var/loop until its table is printed (--var FOLDER keeps them).
+A run that was killed goes on where it was: its data lie below var/loop until its table is printed
+(--var FOLDER keeps them).
 """
 
 from __future__ import annotations
@@ -112,7 +121,9 @@ class Go:
     ledger: Ledger
 
     def job(self, slug: str, stage: str, kind: str, **settings) -> dict:
-        """A job's data once it is done: started once, waited for, resumed if it had ended otherwise."""
+        """A job's data once it is done: started once, waited for, resumed if it had ended
+        otherwise.
+        """
         return self.ledger.once(f"{slug}: {stage}", lambda: self._run(slug, stage, kind, settings))
 
     def _run(self, slug: str, stage: str, kind: str, settings: dict) -> dict:
@@ -267,7 +278,9 @@ def first_round(go: Go, labelers: list[Labeler]) -> tuple[dict, dict, dict]:
 
 
 def second_round(go: Go, labelers: list[Labeler], first: dict) -> dict:
-    """The first round's policy is promoted and answers prompts that nothing has seen; both models go on from there."""
+    """The first round's policy is promoted and answers prompts that nothing has seen; both models
+    go on from there.
+    """
     policy = first["made"]["policy"]
     go.ledger.once("promoted", lambda: promote(go.admin, "real", policy))
     go.ledger.once("prompts 2", lambda: upload(go.admin, "real", prompts(go.plan.fresh_prompts)))
@@ -414,13 +427,16 @@ def tiny_model(folder: Path) -> Path:
 
 
 def in_own_podium(folder: Path, plan: Plan) -> dict:
-    """Start a Podium of its own, with the admin's account, and run the loop in it, or what is left of it."""
+    """Start a Podium of its own, with the admin's account, and run the loop in it, or what is left
+    of it.
+    """
     ledger = Ledger(folder / "finished.json")
     if ledger.kept:
         say(f"goes on in {folder}, where {len(ledger.kept)} stages are finished")
     if ledger.once("plan", lambda: repr(plan)) != repr(plan):
         sys.exit(
-            f"What lies in {folder} was begun by another plan: remove it, or name another folder with --var."
+            f"What lies in {folder} was begun by another plan: remove it, or name another folder "
+            "with --var."
         )
     password = ledger.once("password", lambda: secrets.token_urlsafe(12))
     podium = Podium(folder / "var", plan.model, PODIUM_DEMO="0")

@@ -1,4 +1,6 @@
-"""What the loop's run shows, in figures: shares with 95 % intervals that resample prompts, and the conditions on them."""
+"""What the loop's run shows, in figures: shares with 95 % intervals that resample prompts, and the
+conditions on them.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def by_prompt(answers: list[dict]) -> dict[str, list[str]]:
 
 
 def win_share(new: dict[str, list[str]], old: dict[str, list[str]]) -> dict[str, float]:
-    """For each prompt, the share of (new, old) answer pairs that the new one wins under the rule; a tie is half."""
+    """For each prompt, the share of (new, old) answer pairs that the new one wins under the rule; a
+    tie is half.
+    """
     return {
         key: _share([score(text) for text in new[key]], [score(text) for text in old[key]])
         for key in new
@@ -51,7 +55,9 @@ def tie_share(rank_lists: list[list[int]]) -> float:
 
 
 def pilot(texts: dict[str, list[str]]) -> tuple[float, float]:
-    """(correlation of the rule with length, share of tied pairs) on the sampled answers, before anyone ranks."""
+    """(correlation of the rule with length, share of tied pairs) on the sampled answers, before
+    anyone ranks.
+    """
     flat = [text for group in texts.values() for text in group]
     rng = random.Random(hidden_rule.SEED)
     ties = tie_share([hidden_rule.rank(group, rng, NOISE) for group in texts.values()])
@@ -67,7 +73,9 @@ def metric(job: dict, name: str) -> dict:
 
 
 def agreement(rows: list[dict]) -> dict:
-    """Agreement between two judges where two judged; otherwise of one judge with the rule without its noise."""
+    """Agreement between two judges where two judged; otherwise of one judge with the rule without
+    its noise.
+    """
     compared = (
         (row["prompt_id"], task_agreement([judgment["ranks"] for judgment in row["judgments"]]))
         for row in rows
@@ -114,7 +122,9 @@ STANDS = ("start", "round_1", "round_2")
 
 
 def round_figures(stands: list[dict[str, list[str]]]) -> dict:
-    """The rule's mean score at the start and after each round, on the prompts that the last one answered, and each gain."""
+    """The rule's mean score at the start and after each round, on the prompts that the last one
+    answered, and each gain.
+    """
     scores = {
         name: {key: mean(score(text) for text in texts[key]) for key in stands[-1]}
         for name, texts in zip(STANDS, stands, strict=True)
@@ -223,7 +233,8 @@ def round_lines(figures: dict) -> list[str]:
     ]:
         low, high = figures[f"{name}_low"], figures[f"{name}_high"]
         lines.append(
-            f"{'  ' + name.removesuffix('_score').replace('_', ' '):44}{figures[name]:7.4f}  ({low:.4f} to {high:.4f})"
+            f"{'  ' + name.removesuffix('_score').replace('_', ' '):44}{figures[name]:7.4f}  "
+            f"({low:.4f} to {high:.4f})"
         )
     for name in ("round_2_beats_round_1", "round_2_beats_start"):
         lines.append(f"{name.replace('_', ' '):44}{share(figures, name)}")
@@ -231,6 +242,8 @@ def round_lines(figures: dict) -> list[str]:
 
 
 def share(figures: dict, name: str, ends: str = "") -> str:
-    """A share of the figures with its interval, in percent; the interval's name differs from its own in places."""
+    """A share of the figures with its interval, in percent; the interval's name differs from its
+    own in places.
+    """
     low, high = (figures[f"{ends or name}_{end}"] for end in ("low", "high"))
     return f"{100 * figures[name]:5.1f} %  ({100 * low:.1f} to {100 * high:.1f})"

@@ -1,4 +1,6 @@
-"""Podium as a person's browser sees it: log in, fill in forms, read pages. Used by the benchmarks and the loop's test."""
+"""Podium as a person's browser sees it: log in, fill in forms, read pages. Used by the benchmarks
+and the loop's test.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ class JobEnded(RuntimeError):
 
 @dataclass
 class Task:
-    """A ranking page: the address its form goes to, its hidden fields, and the answers by letter, as shown."""
+    """A ranking page: the address its form goes to, its hidden fields, and the answers by letter,
+    as shown.
+    """
 
     action: str
     fields: dict[str, str]
@@ -48,7 +52,9 @@ class Task:
 
 
 class Site:
-    """One person's session. Forms carry the page's own tokens and keys, as a browser would send them."""
+    """One person's session. Forms carry the page's own tokens and keys, as a browser would send
+    them.
+    """
 
     def __init__(self, base: str, email: str = "", password: str = ""):
         self.http = httpx.Client(base_url=base, timeout=120, follow_redirects=True)
@@ -61,7 +67,9 @@ class Site:
         return _checked(self.http.get(url, **options))
 
     def submit(self, url: str, values: dict, files: dict | None = None) -> httpx.Response:
-        """Open a page, fill in its form (one that comes back to it, or has most of these fields), and send it."""
+        """Open a page, fill in its form (one that comes back to it, or has most of these fields),
+        and send it.
+        """
         opened = self.get(url)
         page, own = read_page(opened.text), ("", url, opened.url.path)
         form = max(
@@ -105,7 +113,9 @@ class Site:
         return self.get(f"/p/{slug}/jobs/{number}.json").json()
 
     def wait(self, slug: str, number: int, seconds: float = 3600, tell=None) -> dict:
-        """The job, once done. Raises JobEnded when it ended otherwise, TimeoutError when it takes too long."""
+        """The job, once done. Raises JobEnded when it ended otherwise, TimeoutError when it takes
+        too long.
+        """
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             job = self.job(slug, number)

@@ -1,4 +1,6 @@
-"""A real Podium for tests and benchmarks: `python -m config.run.up` in a data folder of its own, watched line by line."""
+"""A real Podium for tests and benchmarks: `python -m config.run.up` in a data folder of its own,
+watched line by line.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def wait_for(condition, seconds: float = 60, what: str = ""):
 
 
 class Podium:
-    """`start()` it, use it, `stop()` it. The environment reaches every process; `model` is a folder, or "smollm2"."""
+    """`start()` it, use it, `stop()` it. The environment reaches every process; `model` is a
+    folder, or "smollm2".
+    """
 
     def __init__(self, var: Path, model: Path | str, **environment: str):
         self.var, self.port = var, free_port()
@@ -108,12 +112,16 @@ class Podium:
         self.process.wait(10)
 
     def clear(self) -> None:
-        """End every process that was started for this data folder, by this object or an earlier one."""
+        """End every process that was started for this data folder, by this object or an earlier
+        one.
+        """
         for pid, _command in self.processes():
             _kill(pid)
 
     def left_over(self, seconds: float = 15) -> list[tuple[int, str]]:
-        """The processes that are still there after some seconds; each inherited our data folder's name."""
+        """The processes that are still there after some seconds; each inherited our data folder's
+        name.
+        """
         try:
             wait_for(lambda: not self.processes(), seconds)
         except AssertionError:
@@ -141,7 +149,9 @@ class Podium:
         return found
 
     def pid(self, program: str) -> int:
-        """The pid of broker, web, worker-default, worker-sampling or worker-training; 0 while it is down."""
+        """The pid of broker, web, worker-default, worker-sampling or worker-training; 0 while it is
+        down.
+        """
         for info in self.supervisor().getAllProcessInfo():
             if info["name"] == program:
                 return info["pid"]

@@ -1,22 +1,26 @@
-"""Whether PPO makes answers better, or only their score: reward model (proxy) and hidden rule (gold), over divergence.
+"""Whether PPO makes answers better, or only their score: reward model (proxy) and hidden rule
+(gold), over divergence.
 
-A reward model learns what the loop's hidden rule says of four answers to each training prompt. PPO then learns from it
-on the same prompts, and every few rounds the policy answers fresh ones, which neither has seen: their mean reward, what
-the rule itself says of them, and how far the policy has come, are a point of the over-optimisation curve of Gao et al.
-2022 (Scaling laws for reward model overoptimization). Best-of-n by the same reward model on the same prompts stands
-beside it; its divergence is log n − (n − 1) / n, and its means are unbiased over all draws (Nakano et al. 2021).
+A reward model learns what the loop's hidden rule says of four answers to each training prompt. PPO
+then learns from it on the same prompts, and every few rounds the policy answers fresh ones, which
+neither has seen: their mean reward, what the rule itself says of them, and how far the policy has
+come, are a point of the over-optimisation curve of Gao et al. 2022 (Scaling laws for reward model
+overoptimization). Best-of-n by the same reward model on the same prompts stands beside it; its
+divergence is log n − (n − 1) / n, and its means are unbiased over all draws (Nakano et al. 2021).
 
-Three runs: `planted` steers β to a target, as one would; `shuffled` is the same with each round's rewards dealt out among
-its answers at random; `free` pays nothing for divergence, until the stop. Both stops, rounds and divergence, stand below
-and were chosen before any run. Kept conditions: planted gains at least a standard deviation of the first round's rewards
-with its divergence below its bound, shuffled gains none worth the name.
+Three runs: `planted` steers β to a target, as one would; `shuffled` is the same with each round's
+rewards dealt out among its answers at random; `free` pays nothing for divergence, until the stop.
+Both stops, rounds and divergence, stand below and were chosen before any run. Kept conditions:
+planted gains at least a standard deviation of the first round's rewards with its divergence below
+its bound, shuffled gains none worth the name.
 
     python benchmarks/ppo.py --model var/models/smollm2-135m-instruct --json figures.json
     python benchmarks/ppo.py --quick                  # a tiny model with random weights, to see that it runs
 
-`--reward FOLDER` takes a reward model that has learned the rule already, as those of `make loop` have. `--prompts FILE`
-holds a `{"prompt": …, "split": …}` a line: PPO learns from those of the split train, the first of the others choose the
-round that is published, and the rest are the fresh ones. `--set NAME=VALUE` changes a setting of PPO's recipe.
+`--reward FOLDER` takes a reward model that has learned the rule already, as those of `make loop`
+have. `--prompts FILE` holds a `{"prompt": …, "split": …}` a line: PPO learns from those of the
+split train, the first of the others choose the round that is published, and the rest are the fresh
+ones. `--set NAME=VALUE` changes a setting of PPO's recipe.
 """
 
 from __future__ import annotations
@@ -43,7 +47,8 @@ SETTINGS = {
     "epochs": 1000.0,
     "rollouts": 32,
     "batch": 8,
-    "max_tokens": 32,  # most answers are cut there, so that to penalise it would leave nothing else to learn
+    # most answers are cut there, so that to penalise it would leave nothing else to learn
+    "max_tokens": 32,
     "penalise_cut": False,
     "max_length": 160,
     "beta": 0.05,
@@ -146,7 +151,9 @@ def default_model() -> Path:
 
 
 def tiny_model(scratch: Path) -> Path:
-    """A model with random weights: what it says is noise, and that the benchmark runs is all that it shows."""
+    """A model with random weights: what it says is noise, and that the benchmark runs is all that
+    it shows.
+    """
     prepare()
     from tests.workers import tiny
 
@@ -161,7 +168,9 @@ def prepare() -> None:
 
 
 def write_rows(scratch: Path, file: Path, quick: bool) -> list[dict]:
-    """Write the prompts to learn from, and to choose a round by, as a frozen dataset has them; the fresh ones."""
+    """Write the prompts to learn from, and to choose a round by, as a frozen dataset has them; the
+    fresh ones.
+    """
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     rows = [
         {
@@ -177,7 +186,8 @@ def write_rows(scratch: Path, file: Path, quick: bool) -> list[dict]:
     fresh = rest[CHOOSING : CHOOSING + 8] if quick else rest[CHOOSING:]
     if not fresh:
         sys.exit(
-            f"{file} has no more than {CHOOSING} prompts outside the training split: none is left to measure on."
+            f"{file} has no more than {CHOOSING} prompts outside the training split: none is left "
+            "to measure on."
         )
     (scratch / "prompts").mkdir()
     text = "".join(json.dumps(row) + "\n" for row in to_learn + choosing)
@@ -186,7 +196,9 @@ def write_rows(scratch: Path, file: Path, quick: bool) -> list[dict]:
 
 
 def learned(scratch: Path, model: Path, longest: int) -> Path:
-    """A reward model of the loop's hidden rule, which ranks answers of the model's own, without noise."""
+    """A reward model of the loop's hidden rule, which ranks answers of the model's own, without
+    noise.
+    """
     prepare()
     from benchmarks import hidden_rule
     from workers.engines.local import LocalEngine
@@ -233,7 +245,7 @@ def make_run(scratch: Path, name: str, model: Path, dataset: Path, settings: dic
     return runs.read(folder / "recipe.json", kind)
 
 
-# --- The runs ---------------------------------------------------------------------------------------------------------
+# --- The runs -------------------------------------------------------------------------------------
 
 
 def play(run, side: str, fresh: list[dict]) -> tuple[list[dict], list[dict]]:
@@ -259,7 +271,9 @@ def play(run, side: str, fresh: list[dict]) -> tuple[list[dict], list[dict]]:
 
 @contextlib.contextmanager
 def watched(side: str, fresh: list[dict], points: list[dict]):
-    """Whenever the trainer evaluates its policy, let it answer the fresh prompts too: a point of the curve."""
+    """Whenever the trainer evaluates its policy, let it answer the fresh prompts too: a point of
+    the curve.
+    """
     from workers.engines.answers import row_seed
     from workers.trainers import ppo_choice
 
@@ -284,7 +298,9 @@ def watched(side: str, fresh: list[dict], points: list[dict]):
 
 
 def means(texts: list[str], rewards: list[float], prompts: int) -> dict[str, float]:
-    """Mean proxy and gold of answers to so many prompts, by turns, with intervals that draw whole prompts."""
+    """Mean proxy and gold of answers to so many prompts, by turns, with intervals that draw whole
+    prompts.
+    """
     from benchmarks import hidden_rule
     from workers.trainers.run import metrics
 
@@ -359,7 +375,7 @@ def outcome(events: list[dict], points: list[dict]) -> dict[str, float]:
     }
 
 
-# --- Best of n, and the curve -----------------------------------------------------------------------------------------
+# --- Best of n, and the curve ---------------------------------------------------------------------
 
 
 def best_of(model: Path, judge: Path, fresh: list[dict], longest: int, n: int) -> list[dict]:
@@ -380,7 +396,8 @@ def best_of(model: Path, judge: Path, fresh: list[dict], longest: int, n: int) -
 
 
 def best_of_point(draws: list[list[tuple[float, str]]], m: int) -> dict:
-    """The mean proxy and gold of the best of m of each prompt's n draws, over all choices of m among them.
+    """The mean proxy and gold of the best of m of each prompt's n draws, over all choices of m
+    among them.
 
     Sorted by proxy, the i-th of n draws is the best of C(i − 1, m − 1) of the C(n, m) choices.
     """
@@ -403,8 +420,9 @@ def best_of_point(draws: list[list[tuple[float, str]]], m: int) -> dict:
 
 
 def laws(curve: list[dict]) -> dict[str, float]:
-    """Gao et al. 2022, equations 1 and 2, fitted to the gold's change: d (α − β d) for best-of-n, d (α − β log d) for
-    PPO, where d = √KL; no law where there are fewer than three points beyond the start.
+    """Gao et al. 2022, equations 1 and 2, fitted to the gold's change: d (α − β d) for best-of-n, d
+    (α − β log d) for PPO, where d = √KL; no law where there are fewer than three points beyond the
+    start.
     """
     import numpy
 

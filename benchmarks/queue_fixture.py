@@ -1,4 +1,5 @@
-"""A project with many open tasks and 32 labelers, in the database that the settings name; run in a process of its own.
+"""A project with many open tasks and 32 labelers, in the database that the settings name; run in a
+process of its own.
 
 python -m benchmarks.queue_fixture fill 100000
 python -m benchmarks.queue_fixture violations
@@ -43,7 +44,9 @@ def paragraph(number: int, words: int = 120) -> str:
 
 
 def fill(size: int) -> None:
-    """A database of `size` open tasks: on SQLite made once and then copied, on PostgreSQL made anew."""
+    """A database of `size` open tasks: on SQLite made once and then copied, on PostgreSQL made
+    anew.
+    """
     from django.conf import settings
     from django.core.management import call_command
     from django.db import connection
@@ -73,7 +76,9 @@ def fill(size: int) -> None:
 
 
 def schema() -> str:
-    """Changes with any migration and with this file, so that an old fixture is not taken for today's."""
+    """Changes with any migration and with this file, so that an old fixture is not taken for
+    today's.
+    """
     files = [*sorted(ROOT.glob("*/migrations/*.py")), Path(__file__)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
@@ -119,7 +124,8 @@ def statements(size: int, project: int, version: int, job: int):
         yield "INSERT INTO paragraph VALUES (%s, %s)", [number, paragraph(number)]
     asked = '[{"role": "user", "content": "' + paragraph(-1, words=40) + '"}]'
     yield (
-        "INSERT INTO labeling_prompt (id, project_id, messages, source, author, use_case, language, split, digest, "
+        "INSERT INTO labeling_prompt (id, project_id, messages, source, author, use_case, "
+        "language, split, digest, "
         "published, sensitive, job_id, created_at) "
         + numbers
         + "SELECT i, %s, %s, '', '', '', '', 'train', "
@@ -128,7 +134,8 @@ def statements(size: int, project: int, version: int, job: int):
     )
     for slot in range(K):
         yield (
-            "INSERT INTO labeling_candidate (id, prompt_id, model_version_id, job_id, slot, text, finish_reason, "
+            "INSERT INTO labeling_candidate (id, prompt_id, model_version_id, job_id, slot, text, "
+            "finish_reason, "
             "duplicate, truncated, created_at) "
             + numbers
             + "SELECT i * %s + %s, i, %s, %s, %s, text, 'stop', false, false, CURRENT_TIMESTAMP "
@@ -136,7 +143,8 @@ def statements(size: int, project: int, version: int, job: int):
             [size, K, slot, version, job, slot, slot, PARAGRAPHS],
         )
     yield (
-        "INSERT INTO labeling_rankingtask (id, project_id, prompt_id, job_id, purpose, state, priority, overlap, "
+        "INSERT INTO labeling_rankingtask (id, project_id, prompt_id, job_id, purpose, state, "
+        "priority, overlap, "
         "free_places, created_at) "
         + numbers
         + "SELECT i, %s, i, %s, 'training', 'open', 0, %s, 0, CURRENT_TIMESTAMP FROM n",

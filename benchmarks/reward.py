@@ -1,14 +1,14 @@
 """How fast a reward model learns: our K-wise trainer beside TRL's RewardTrainer on the same pairs.
 
-A step is two prompts of 4 answers or one of 9, each answer with another rank, so 12 or 36 pairs. Both get the same tokens,
-adapter, rates and number format; TRL's trainer runs with gradient checkpointing and without, and the faster one counts.
-Each run is a process of its own, so that its peak memory is its own. Then both train a tiny model to the end on planted
-preferences.
+A step is two prompts of 4 answers or one of 9, each answer with another rank, so 12 or 36 pairs.
+Both get the same tokens, adapter, rates and number format; TRL's trainer runs with gradient
+checkpointing and without, and the faster one counts. Each run is a process of its own, so that its
+peak memory is its own. Then both train a tiny model to the end on planted preferences.
 
-Last, the race to an equal accuracy: who trains on pairs seldom takes all of a ranking, so TRL's trainer also learns from
-one, two and three pairs of each prompt, drawn once, and from all. An answer is the better, the more words it has of a few
-that are liked. All take as many prompts a step; every few steps the held-out pairs are ordered, off the clock, until
-ACCURACY is reached.
+Last, the race to an equal accuracy: who trains on pairs seldom takes all of a ranking, so TRL's
+trainer also learns from one, two and three pairs of each prompt, drawn once, and from all. An
+answer is the better, the more words it has of a few that are liked. All take as many prompts a
+step; every few steps the held-out pairs are ordered, off the clock, until ACCURACY is reached.
 
     python benchmarks/reward.py --model var/models/smollm2-135m-instruct --json figures.json
 """
@@ -106,7 +106,9 @@ def compare(options: argparse.Namespace) -> dict[str, float]:
 
 
 def race(options: argparse.Namespace) -> dict[str, float | None]:
-    """Seconds and steps to the accuracy, None where it was not reached, and how many times faster ours was."""
+    """Seconds and steps to the accuracy, None where it was not reached, and how many times faster
+    ours was.
+    """
     found = {side: apart(f"{side}:race", options) for side in RACERS}
     figures = {
         f"{name}_to_accuracy_{side}": run[name]
@@ -134,7 +136,9 @@ def apart(one: str, options: argparse.Namespace) -> dict[str, float]:
 
 
 def one(side: str, k: int, model: Path, quick: bool) -> dict[str, float]:
-    """Steps' median seconds and the process's peak memory; with K = 0 the accuracy that the tiny model ends with."""
+    """Steps' median seconds and the process's peak memory; with K = 0 the accuracy that the tiny
+    model ends with.
+    """
     with tempfile.TemporaryDirectory() as folder:
         if not k:
             return {"accuracy": learned(side, Path(folder))}
@@ -208,7 +212,9 @@ def raced(side: str, model: Path) -> dict[str, float | None]:
 
 
 def liked_rows(prompts: int, k: int) -> list[dict]:
-    """Answers of 24 words, of which 0 to 7 are liked, in each answer to a prompt another number; more is better."""
+    """Answers of 24 words, of which 0 to 7 are liked, in each answer to a prompt another number;
+    more is better.
+    """
     draw, found = random.Random(1), []
     others = [word for word in WORDS if word not in LIKED]
     for number in range(prompts):
@@ -256,9 +262,11 @@ def held_out_accuracy(model, tokenizer, rows: list[dict]) -> float:
 def trained(
     side: str, model: Path, folder: Path, rows: list[dict], until=None, **settings
 ) -> tuple:
-    """(model, clock) after one of the trainers has learned from the rows' training split, or all rows in the timed steps.
+    """(model, clock) after one of the trainers has learned from the rows' training split, or all
+    rows in the timed steps.
 
-    `until` is called with the trainer and its clock after each step, and says whether it ends there.
+    `until` is called with the trainer and its clock after each step, and says whether it ends
+    there.
     """
     from peft import get_peft_model
     from transformers import AutoModelForSequenceClassification, set_seed
@@ -355,7 +363,9 @@ def theirs(model, tokenizer, run, examples: list[dict], checkpointing: bool):
 
 
 def clocked(trainer, until=None):
-    """A callback of the trainer that keeps the seconds of each step, and ends where `until` says so."""
+    """A callback of the trainer that keeps the seconds of each step, and ends where `until` says
+    so.
+    """
     from transformers import PrinterCallback, TrainerCallback
 
     class Clock(TrainerCallback):

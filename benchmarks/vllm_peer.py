@@ -1,8 +1,8 @@
 """vLLM as a child of sampling.py: the model is loaded once, and batches are answered on request.
 
-It runs in an environment of its own, where vLLM is and Podium is not. A request is a line of JSON on stdin, `prompts`
-(token ids), `answers` (of each prompt) and `tokens` (of each answer); the reply is a line on stdout, `tokens` (all that
-were drawn) and `seconds`.
+It runs in an environment of its own, where vLLM is and Podium is not. A request is a line of JSON
+on stdin, `prompts` (token ids), `answers` (of each prompt) and `tokens` (of each answer); the reply
+is a line on stdout, `tokens` (all that were drawn) and `seconds`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""/healthz: what is there and what is missing, for supervisors, load balancers and `make up` itself."""
+"""/healthz: what is there and what is missing, for supervisors, load balancers and `make up`
+itself.
+"""
 
 import redis
 from django.db import Error, connection
@@ -13,7 +15,9 @@ from workers import heartbeat
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200 when the database, the broker and a worker of each queue are there; 503 while one is missing."""
+    """200 when the database, the broker and a worker of each queue are there; 503 while one is
+    missing.
+    """
     database = _database()
     broker, workers = _broker()
     ok = database == broker == "ok" and all(workers.values())

@@ -1,4 +1,5 @@
-"""Every setting of Podium. Each environment variable is read here, once, beside the sentence that describes it.
+"""Every setting of Podium. Each environment variable is read here, once, beside the sentence that
+describes it.
 
 docs/operator.md lists the same variables; a test fails when one is missing there.
 """
@@ -20,13 +21,15 @@ from redis.retry import Retry
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
-# The data folder: database, datasets, models, uploads, logs of runs. Everything worth a backup lies in it.
+# The data folder: database, datasets, models, uploads, logs of runs. Everything worth a backup lies
+# in it.
 VAR = Path(env.str("PODIUM_VAR", str(BASE_DIR / "var"))).resolve()
 # The port that the web server listens on.
 PORT = env.int("PODIUM_PORT", 8000)
 # The address that the web server listens on; 0.0.0.0 opens it to the network.
 HOST = env.str("PODIUM_HOST", "127.0.0.1")
-# 1 switches the production profile: no demo accounts, secure cookies, and a refusal to start with unsafe settings.
+# 1 switches the production profile: no demo accounts, secure cookies, and a refusal to start with
+# unsafe settings.
 PRODUCTION = env.bool("PODIUM_PRODUCTION", False)
 # 1 shows tracebacks in the browser; never in production.
 DEBUG = env.bool("PODIUM_DEBUG", False)
@@ -36,7 +39,8 @@ SECRET_KEY = env.str("PODIUM_SECRET_KEY", "")
 ALLOWED_HOSTS = env.list("PODIUM_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 # Origins whose forms are trusted behind a proxy (https://podium.example), with commas between them.
 CSRF_TRUSTED_ORIGINS = env.list("PODIUM_TRUSTED_ORIGINS", default=[])
-# The database as a URL (postgres://user:password@host/name). Without one: SQLite in the data folder.
+# The database as a URL (postgres://user:password@host/name). Without one: SQLite in the data
+# folder.
 DATABASE_URL = env.str("DATABASE_URL", "")
 # The broker as a URL (redis://host:6379/0). Without one, `make up` starts its own.
 REDIS_URL = env.str("REDIS_URL", "")
@@ -54,43 +58,52 @@ BEAT_SECONDS = env.float("PODIUM_BEAT_SECONDS", 5)
 SILENT_SECONDS = env.float("PODIUM_SILENT_SECONDS", 60)
 # Seconds between two sweeps for waiting jobs, silent jobs and expired leases.
 SWEEP_SECONDS = env.float("PODIUM_SWEEP_SECONDS", 30)
-# Days that uploads, files made for downloads, receipts of forms and requests, and the logs of webhooks and e-mail are kept.
+# Days that uploads, files made for downloads, receipts of forms and requests, and the logs of
+# webhooks and e-mail are kept.
 KEEP_DAYS = env.int("PODIUM_KEEP_DAYS", 30)
 # Seconds without an event after which a trainer is taken for hung and killed.
 CHILD_SILENT_SECONDS = env.float("PODIUM_CHILD_SILENT_SECONDS", 900)
-# Hosts of model servers that may be asked without https and on private addresses (127.0.0.1:8001), with commas between them.
+# Hosts of model servers that may be asked without https and on private addresses (127.0.0.1:8001),
+# with commas between them.
 ENGINE_HOSTS = env.list("PODIUM_ENGINE_HOSTS", default=[])
-# API keys of model servers by host (models.example=key,127.0.0.1:8001=key), with commas between them.
+# API keys of model servers by host (models.example=key,127.0.0.1:8001=key), with commas between
+# them.
 ENGINE_KEYS = env.dict("PODIUM_ENGINE_KEYS", default={})
-# Number format that models compute in here, where a job's recipe says auto: float32, bfloat16 or float16; auto
-# takes bfloat16 where the machine has instructions for it, and float32 elsewhere.
+# Number format that models compute in here, where a job's recipe says auto: float32, bfloat16 or
+# float16; auto takes bfloat16 where the machine has instructions for it, and float32 elsewhere.
 DTYPE = env.str("PODIUM_DTYPE", "auto")
 # Requests that one sampling job sends to a model server at once.
 ENGINE_REQUESTS = env.int("PODIUM_ENGINE_REQUESTS", 8)
-# Devices that jobs compute on: auto (all GPUs of NVIDIA's driver, or the processor), cpu, or names of GPUs as in
-# CUDA_VISIBLE_DEVICES (0,1), with commas between them.
+# Devices that jobs compute on: auto (all GPUs of NVIDIA's driver, or the processor), cpu, or names
+# of GPUs as in CUDA_VISIBLE_DEVICES (0,1), with commas between them.
 DEVICES = env.str("PODIUM_DEVICES", "auto")
-# Workers that sample, and workers that train, which `make up` starts: auto (one of each a device), or a number.
+# Workers that sample, and workers that train, which `make up` starts: auto (one of each a device),
+# or a number.
 WORKERS = env.str("PODIUM_WORKERS", "auto")
-# The lock file that keeps two torch processes of one device apart: of the processor; of a GPU with -NAME after it.
+# The lock file that keeps two torch processes of one device apart: of the processor; of a GPU with
+# -NAME after it.
 MACHINE_LOCK = Path(env.str("PODIUM_MACHINE_LOCK", str(VAR / "machine.lock")))
-# Requests that one person's scripts may send to the API, as a number by second, minute, hour or day.
+# Requests that one person's scripts may send to the API, as a number by second, minute, hour or
+# day.
 API_RATE = env.str("PODIUM_API_RATE", "1200/min")
 # 1 lets webhooks go to private addresses too, and to servers without https.
 WEBHOOK_PRIVATE = env.bool("PODIUM_WEBHOOK_PRIVATE", False)
 # Largest uploaded file, in bytes.
 UPLOAD_LIMIT = env.int("PODIUM_UPLOAD_LIMIT", 64 * 2**20)
-# Where e-mail goes, as a URL (smtp+tls://user:password@host:587). Without one it is printed, not sent.
+# Where e-mail goes, as a URL (smtp+tls://user:password@host:587). Without one it is printed, not
+# sent.
 EMAIL_URL = env.str("EMAIL_URL", "consolemail://")
 # Whom e-mail comes from.
 DEFAULT_FROM_EMAIL = env.str("PODIUM_EMAIL_FROM", "Podium <podium@localhost>")
 # Days until an invitation link expires.
 INVITATION_DAYS = env.int("PODIUM_INVITATION_DAYS", 7)
-# Failed log-ins with one e-mail from one address, after which both together are locked out for a while.
+# Failed log-ins with one e-mail from one address, after which both together are locked out for a
+# while.
 LOGIN_FAILURES = env.int("PODIUM_LOGIN_FAILURES", 10)
 # Minutes that such a lock lasts.
 LOGIN_LOCK_MINUTES = env.int("PODIUM_LOGIN_LOCK_MINUTES", 15)
-# Addresses of proxies whose X-Forwarded-For is believed, with commas between them; networks like 10.0.0.0/8 too.
+# Addresses of proxies whose X-Forwarded-For is believed, with commas between them; networks like
+# 10.0.0.0/8 too.
 TRUSTED_PROXIES = env.list("PODIUM_TRUSTED_PROXIES", default=["127.0.0.1", "::1"])
 
 
@@ -174,7 +187,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.middleware.gzip.GZipMiddleware",  # with a padding of random length, so that sizes tell nothing of tokens
+    # with a padding of random length, so that sizes tell nothing of tokens
+    "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -289,7 +303,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA cache_size=-32000;PRAGMA mmap_size=268435456"
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA cache_size=-32000;PRAGMA "
+    "mmap_size=268435456"
+)
 if DATABASE_URL:
     DATABASES = {"default": env.db_url("DATABASE_URL", engine="people.db.postgresql")}
     DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
@@ -307,13 +324,15 @@ else:
                 "timeout": 20,
                 "init_command": SQLITE_PRAGMAS,
             },
-            # A file, never memory: in memory there is neither WAL nor a second connection to race against.
+            # A file, never memory: in memory there is neither WAL nor a second connection to race
+            # against.
             "TEST": {"NAME": os.environ.get("PODIUM_TEST_DATABASE", str(VAR / "test.sqlite3"))},
         }
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# `make up` puts its own broker's socket in REDIS_URL, and in a file for commands that run beside it.
+# `make up` puts its own broker's socket in REDIS_URL, and in a file for commands that run beside
+# it.
 _address = VAR / "run" / "broker.url"
 BROKER = REDIS_URL or (
     _address.read_text() if _address.exists() else f"unix://{VAR / 'run' / 'broker.sock'}"
@@ -334,7 +353,8 @@ CELERY_BROKER_URL = BROKER.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# No retries: a page that asks for a job must not wait for a broker that is away; the sweep makes up for the message.
+# No retries: a page that asks for a job must not wait for a broker that is away; the sweep makes up
+# for the message.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 2,
     "socket_timeout": 10,

@@ -1,4 +1,6 @@
-"""Write docs/recipes.md from modelops/recipes.py: `python docs/make_recipes.py`. A test fails when it was forgotten."""
+"""Write docs/recipes.md from modelops/recipes.py: `python docs/make_recipes.py`. A test fails when
+it was forgotten.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,24 @@ page, on its model's page, and as `recipe.json` beside a trained model.
 This file is made from `modelops/recipes.py` by `python docs/make_recipes.py`: change the sentence there.
 """
 KINDS = {
-    "import": "Bring prompts in, with what the file says of them. Started by an upload or `manage.py import`, not by a form.",
+    "import": (
+        "Bring prompts in, with what the file says of them. Started by an upload or `manage.py "
+        "import`, not by a form."
+    ),
     "sample": "A model answers every prompt K times.",
     "freeze": "What has been judged becomes a dataset.",
-    "render": "A file of a dataset is made for those who download it. Started by a download, not by a form.",
+    "render": (
+        "A file of a dataset is made for those who download it. Started by a download, not by a "
+        "form."
+    ),
     "reward": "Train a reward model on rankings.",
     "sft": "Fine-tune on good answers, with TRL's SFTTrainer.",
     "dpo": "Fine-tune on comparisons, with TRL's DPOTrainer.",
     "kto": "Fine-tune on answers that are good or bad by themselves, with TRL's KTOTrainer.",
-    "ppo": "Fine-tune on what a reward model says of the model's own answers: PPO, with a pretraining mix if wanted (PPO-ptx).",
+    "ppo": (
+        "Fine-tune on what a reward model says of the model's own answers: PPO, with a pretraining "
+        "mix if wanted (PPO-ptx)."
+    ),
 }
 
 

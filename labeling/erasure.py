@@ -1,4 +1,6 @@
-"""Erasing what one person judged in a project: datasets that held it are withdrawn, the models they taught are named."""
+"""Erasing what one person judged in a project: datasets that held it are withdrawn, the models they
+taught are named.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,9 @@ def foresee(project: Project, user: User) -> Erasure:
 
 
 def erase(actor: User, project: Project, user: User, why: str) -> Erasure:
-    """Delete the person's rankings here and free their places. What was made of them is withdrawn first, and frozen anew
-    without them; models stay, and are named. Done again after a break, it goes on where it was.
+    """Delete the person's rankings here and free their places. What was made of them is withdrawn
+    first, and frozen anew without them; models stay, and are named. Done again after a break, it
+    goes on where it was.
     """
     found = _announce(actor, project, user, why)
     while _erase_some(project, user):
@@ -92,7 +95,9 @@ def _erase_some(project: Project, user: User) -> bool:
 
 
 def _free_places(project: Project, user: User, tasks: set[int]) -> None:
-    """The places that held nothing but what was erased; whoever had passed them looks at them again."""
+    """The places that held nothing but what was erased; whoever had passed them looks at them
+    again.
+    """
     empty = Assignment.objects.filter(
         task__in=tasks, labeler=user, state=Assignment.State.SUBMITTED, rankings=None
     ).values_list("pk", "task")

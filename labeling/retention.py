@@ -10,7 +10,8 @@ from people.retention import long_ago
 
 
 def forget() -> None:
-    """Delete uploads that no waiting or running job reads, and rendered files, once they are old enough.
+    """Delete uploads that no waiting or running job reads, and rendered files, once they are old
+    enough.
 
     A rendered file is made again, byte for byte, when somebody asks for it.
     """

@@ -1,4 +1,6 @@
-"""The back office of models: a job, a figure, a dataset and a version are what they are; nobody edits them."""
+"""The back office of models: a job, a figure, a dataset and a version are what they are; nobody
+edits them.
+"""
 
 from django.contrib import admin
 

@@ -1,4 +1,6 @@
-"""Figures in words and as drawings: numbers carry their uncertainty, charts their axes. No database."""
+"""Figures in words and as drawings: numbers carry their uncertainty, charts their axes. No
+database.
+"""
 
 from __future__ import annotations
 

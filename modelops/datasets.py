@@ -44,7 +44,8 @@ def renders(dataset: Dataset) -> Path:
 
 
 def write(lines: Iterable[str], kind: str = Dataset.Kind.JUDGMENTS) -> tuple[str, Path]:
-    """Write canonical lines below the data folder; returns their sha256 and the folder, named by it.
+    """Write canonical lines below the data folder; returns their sha256 and the folder, named by
+    it.
 
     The folder appears whole or not at all; writing the same rows again finds it there.
     """
@@ -91,9 +92,11 @@ def counts(folder: Path) -> dict:
 
 
 def register(project, kind: str, digest: str, folder: Path, figures: dict | None = None, **fields):
-    """The dataset of these rows in this project, and whether it is new; `figures` stand beside its counts.
+    """The dataset of these rows in this project, and whether it is new; `figures` stand beside its
+    counts.
 
-    One that was withdrawn and whose very rows are frozen again, now of judgments that may be used, is there again.
+    One that was withdrawn and whose very rows are frozen again, now of judgments that may be used,
+    is there again.
     """
     place = str(folder.relative_to(settings.VAR))
     fields |= {"folder": place, "counts": counts(folder) | (figures or {}), "kind": kind}
@@ -211,7 +214,9 @@ def delete(actor: User, dataset: Dataset) -> None:
 
 
 def learned_from(dataset: Dataset) -> QuerySet[ModelVersion]:
-    """The versions whose trainers read its rows: as their dataset, or mixed in, rehearsed or shifted to."""
+    """The versions whose trainers read its rows: as their dataset, or mixed in, rehearsed or
+    shifted to.
+    """
     return (
         ModelVersion.objects.filter(Q(dataset=dataset) | Q(job__further=dataset))
         .distinct()

@@ -1,8 +1,9 @@
-"""The table is the queue: request a job, claim it, beat while it runs, and end it in exactly one way.
+"""The table is the queue: request a job, claim it, beat while it runs, and end it in exactly one
+way.
 
-A message only says "look at queue Q"; it may be lost or come twice. Which worker runs a job is decided by one
-conditional UPDATE, and every later write of that worker is conditional on its claim, so that a worker that was taken
-for dead can not write over the one that took over.
+A message only says "look at queue Q"; it may be lost or come twice. Which worker runs a job is
+decided by one conditional UPDATE, and every later write of that worker is conditional on its claim,
+so that a worker that was taken for dead can not write over the one that took over.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ def queue_of(kind: str) -> str:
 
 @transaction.atomic
 def request(actor: User | None, project, kind: str, settings_: dict | None = None, **links) -> Job:
-    """Insert a job and, after commit, wake its queue. `links`: model_version, dataset, reward_model, rehearsal,
-    after, priority.
+    """Insert a job and, after commit, wake its queue. `links`: model_version, dataset,
+    reward_model, rehearsal, after, priority.
 
     Raises recipes.InvalidRecipe when a setting is wrong.
     """
@@ -83,7 +84,9 @@ def request(actor: User | None, project, kind: str, settings_: dict | None = Non
 
 
 def wake(queue: str) -> None:
-    """After commit, tell the workers of `queue` to look at the table. A lost message is made up for by the sweep."""
+    """After commit, tell the workers of `queue` to look at the table. A lost message is made up for
+    by the sweep.
+    """
     transaction.on_commit(lambda: _send(queue))
 
 
@@ -103,7 +106,9 @@ def _free() -> Q:
 
 
 def runnable(kinds) -> QuerySet[Job]:
-    """Jobs that a worker may take: queued ones whose predecessor is done, and running ones gone silent."""
+    """Jobs that a worker may take: queued ones whose predecessor is done, and running ones gone
+    silent.
+    """
     return Job.objects.filter(_free(), Q(after=None) | Q(after__state=State.DONE), kind__in=kinds)
 
 
@@ -138,8 +143,8 @@ def claim_next(kinds, only: int | None = None, devices: str = "") -> Job | None:
 def claim(pk: int, kinds, devices: str = "") -> Job | None:
     """Take this job if it is runnable; None when somebody else was first."""
     token, host = uuid4(), socket.gethostname()
-    # PostgreSQL rechecks only the conditions on the row itself when another claim was first, not those of the
-    # subquery, so the row's own state and heartbeat are asked for once more.
+    # PostgreSQL rechecks only the conditions on the row itself when another claim was first, not
+    # those of the subquery, so the row's own state and heartbeat are asked for once more.
     still_free = Job.objects.filter(_free(), pk__in=runnable(kinds).filter(pk=pk).values("pk"))
     fields = {
         "state": State.RUNNING,
@@ -168,7 +173,9 @@ def owned(job: Job):
 def beat(
     job: Job, done: int | None = None, total: int | None = None, note: str | None = None
 ) -> None:
-    """Say that the job is alive and how far it is. Raises LostClaim, Cancelled or Interrupted when it must stop."""
+    """Say that the job is alive and how far it is. Raises LostClaim, Cancelled or Interrupted when
+    it must stop.
+    """
     fields = {"done": done, "total": total, "note": note}
     fields = {name: value for name, value in fields.items() if value is not None}
     if not owned(job).update(heartbeat_at=now(), **fields):
@@ -212,7 +219,9 @@ stopping = threading.Event()  # set when this worker process is told to end
 
 @contextmanager
 def running(job: Job):
-    """Run the body under a heartbeat thread; the job then ends done, failed, cancelled or back in the queue."""
+    """Run the body under a heartbeat thread; the job then ends done, failed, cancelled or back in
+    the queue.
+    """
     quiet = threading.Event()
     pulse = threading.Thread(target=_pulse, args=(job, quiet), daemon=True)
     pulse.start()
@@ -270,7 +279,9 @@ def _pulse(job: Job, quiet: threading.Event) -> None:
 
 @transaction.atomic
 def end(job: Job, state: State, error: str = "") -> None:
-    """Write how the job ended, if it is still ours, and wake the queues of the jobs that follow a finished one."""
+    """Write how the job ended, if it is still ours, and wake the queues of the jobs that follow a
+    finished one.
+    """
     if not owned(job).update(
         state=state, error=error, finished_at=now(), note="", result=job.result, attempts=0
     ):
@@ -314,7 +325,9 @@ def give_back(job: Job) -> None:
 
 @transaction.atomic
 def cancel(actor: User, job: Job) -> None:
-    """Stop a job: at once when it waits, at its next beat when it runs. Cancelling twice is harmless."""
+    """Stop a job: at once when it waits, at its next beat when it runs. Cancelling twice is
+    harmless.
+    """
     this = Job.objects.filter(pk=job.pk)
     stopped = this.filter(state=State.QUEUED).update(state=State.CANCELLED, finished_at=now())
     if stopped or this.filter(state=State.RUNNING, cancel_requested=False).update(

@@ -175,7 +175,9 @@ class Metric(models.Model):
 
 
 class Dataset(models.Model):
-    """Frozen rows, immutable; `digest` is made from the rows alone, so it is the same on any database."""
+    """Frozen rows, immutable; `digest` is made from the rows alone, so it is the same on any
+    database.
+    """
 
     class Kind(models.TextChoices):
         JUDGMENTS = "judgments", _("judgments: ranked answers, one row a task")
@@ -220,7 +222,9 @@ class Dataset(models.Model):
 
 
 class ModelVersion(models.Model):
-    """A policy or a reward model. One without a folder is external: asked at its address, or known by its answers only."""
+    """A policy or a reward model. One without a folder is external: asked at its address, or known
+    by its answers only.
+    """
 
     class Kind(models.TextChoices):
         POLICY = "policy", _("policy: writes answers")

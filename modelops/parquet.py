@@ -1,4 +1,6 @@
-"""Rows as Parquet: the schemas of frozen rows, and files that are written a group of rows at a time."""
+"""Rows as Parquet: the schemas of frozen rows, and files that are written a group of rows at a
+time.
+"""
 
 from __future__ import annotations
 

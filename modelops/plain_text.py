@@ -80,6 +80,7 @@ def _text(number: int, line: str) -> str:
         text = None
     if not isinstance(text, str) or not text.strip():
         raise BadTexts(
-            f'Line {number} is not {{"text": "…"}} with some text in it: correct it, then start again.'
+            f'Line {number} is not {{"text": "…"}} with some text in it: correct it, then start '
+            "again."
         )
     return text

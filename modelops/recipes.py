@@ -1,7 +1,8 @@
-"""What each kind of job can be told: one dataclass a kind, one sentence a setting. Standard library only.
+"""What each kind of job can be told: one dataclass a kind, one sentence a setting. Standard library
+only.
 
-The sentence beside a field is the only description of that setting: the start form's help text and the
-documentation are made from it. A recipe is stored as JSON beside the result it led to.
+The sentence beside a field is the only description of that setting: the start form's help text and
+the documentation are made from it. A recipe is stored as JSON beside the result it led to.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ def setting(
 ) -> Any:
     """A field of a recipe: its default, its one sentence, and the values it may take.
 
-    Bounds are inclusive. `pattern` is a regular expression for the whole of a text, and what it allows in words.
-    `usual` is what the default of a training recipe stands for: with an adapter, and where all weights are trained.
+    Bounds are inclusive. `pattern` is a regular expression for the whole of a text, and what it
+    allows in words. `usual` is what the default of a training recipe stands for: with an adapter,
+    and where all weights are trained.
     """
     about = {
         "help": help,
@@ -38,10 +40,12 @@ def setting(
 
 
 def rate(adapter: float, whole: float, help: str = "") -> Any:
-    """A learning rate whose default follows the switch `lora`: one that suits an adapter ruins a whole model."""
-    help = (
-        help
-        or "Peak learning rate; it warms up for a tenth of the steps, then falls to a tenth along a cosine."
+    """A learning rate whose default follows the switch `lora`: one that suits an adapter ruins a
+    whole model.
+    """
+    help = help or (
+        "Peak learning rate; it warms up for a tenth of the steps, then falls to a tenth along "
+        "a cosine."
     )
     words = f"{help} 0 takes {adapter:g} for an adapter, {whole:g} for all weights."
     return setting(0.0, words, low=0, high=1, usual=(adapter, whole))
@@ -145,7 +149,10 @@ class SampleRecipe:
     )
     min_p: float = setting(
         0.0,
-        "Draw only tokens at least this many times as likely as the likeliest; 0 takes all of them.",
+        (
+            "Draw only tokens at least this many times as likely as the likeliest; 0 takes all of "
+            "them."
+        ),
         low=0,
         high=1,
     )
@@ -158,7 +165,8 @@ class SampleRecipe:
     max_tokens: int = setting(128, "Longest answer, in tokens.", low=1, high=4096)
     least_prompt: float = setting(
         0.5,
-        "Least share of a prompt that must remain where the model's context is too short for it and the longest answer; "
+        "Least share of a prompt that must remain where the model's context is too short for it "
+        "and the longest answer; "
         "a job that would keep less is refused.",
         low=0,
         high=1,
@@ -168,7 +176,8 @@ class SampleRecipe:
     )
     seed: int = setting(
         1,
-        "Start of the random draws: the same seed gives the same answers, in float32 in any batch; in bfloat16 and "
+        "Start of the random draws: the same seed gives the same answers, in float32 in any batch; "
+        "in bfloat16 and "
         "float16 a batch of another size may round two nearly equal tokens the other way.",
         low=0,
         high=2**31 - 1,
@@ -176,7 +185,8 @@ class SampleRecipe:
     batch: int = setting(64, "Answers drawn together in one call of the model.", low=1, high=512)
     dtype: str = setting(
         "auto",
-        "Number format of a model that runs here; auto: what PODIUM_DTYPE says, else bfloat16 where the machine "
+        "Number format of a model that runs here; auto: what PODIUM_DTYPE says, else bfloat16 "
+        "where the machine "
         "computes in it.",
         choices=DTYPES,
     )
@@ -209,7 +219,10 @@ class SampleRecipe:
 class FreezeRecipe:
     kind: str = setting(
         "judgments",
-        "What a row is: a ranked task, an answer that a person wrote, a prompt, or plain text (a prompt and what was written to it).",
+        (
+            "What a row is: a ranked task, an answer that a person wrote, a prompt, or plain text "
+            "(a prompt and what was written to it)."
+        ),
         choices=("judgments", "demonstrations", "prompts", "text"),
     )
     since: str = setting(
@@ -222,18 +235,27 @@ class FreezeRecipe:
     without: str = setting("", "Leave out what these labelers decided or wrote.")
     purpose: str = setting(
         "training",
-        "Which tasks: those for training, or the gold tasks, to study how people judge; the answer keys stay out.",
+        (
+            "Which tasks: those for training, or the gold tasks, to study how people judge; the "
+            "answer keys stay out."
+        ),
         choices=("training", "gold"),
     )
     agreement: float = setting(
         0.0,
-        "Leave out tasks whose labelers agree on a smaller share of their pairs, or that only one ranked; 0 keeps all.",
+        (
+            "Leave out tasks whose labelers agree on a smaller share of their pairs, or that only "
+            "one ranked; 0 keeps all."
+        ),
         low=0,
         high=1,
     )
     answers: str = setting(
         "written",
-        "Of demonstrations and text: what people wrote, or what a reward model chose among several draws (rejection sampling).",
+        (
+            "Of demonstrations and text: what people wrote, or what a reward model chose among "
+            "several draws (rejection sampling)."
+        ),
         choices=("written", "chosen"),
     )
     adjudicated: bool = setting(
@@ -270,12 +292,18 @@ class RenderRecipe:
     split: str = setting("", "Only this split.", choices=A_SPLIT)
     pairs: str = setting(
         "all",
-        "Which pairs a ranking makes: all of them, neighbours in rank, or the best against each other one.",
+        (
+            "Which pairs a ranking makes: all of them, neighbours in rank, or the best against "
+            "each other one."
+        ),
         choices=("all", "adjacent", "best"),
     )
     judged: str = setting(
         "each",
-        "Every labeler's judgment by itself, or one a task: the order of the mean ranks, with how many stand behind it.",
+        (
+            "Every labeler's judgment by itself, or one a task: the order of the mean ranks, with "
+            "how many stand behind it."
+        ),
         choices=("each", "consensus"),
     )
     metadata: bool = setting(
@@ -287,9 +315,10 @@ class RenderRecipe:
 class TrainRecipe:
     """What every trainer can be told.
 
-    The rates for an adapter are about ten times those for all weights, or more where the loss compares two models. For
-    all weights they are those of the papers: Touvron et al. 2023 (SFT, 2e-5; reward model, 1e-5), Rafailov et al. 2023
-    (DPO, 1e-6), Ethayarajh et al. 2024 (KTO, 5e-7 to 5e-6), Ouyang et al. 2022 (PPO, about 1e-5).
+    The rates for an adapter are about ten times those for all weights, or more where the loss
+    compares two models. For all weights they are those of the papers: Touvron et al. 2023 (SFT,
+    2e-5; reward model, 1e-5), Rafailov et al. 2023 (DPO, 1e-6), Ethayarajh et al. 2024 (KTO, 5e-7
+    to 5e-6), Ouyang et al. 2022 (PPO, about 1e-5).
     """
 
     epochs: float = setting(1.0, "Passes over the training split.", low=0.01, high=100)
@@ -297,13 +326,19 @@ class TrainRecipe:
     batch: int = setting(4, "Rows in one optimiser step.", low=1, high=1024)
     max_length: int = setting(
         512,
-        "Longest prompt and answer together, in tokens; longer prompts lose the start of what follows their system turn.",
+        (
+            "Longest prompt and answer together, in tokens; longer prompts lose the start of what "
+            "follows their system turn."
+        ),
         low=16,
         high=32768,
     )
     least_prompt: float = setting(
         0.5,
-        "Least share of a prompt that must remain where it is cut; a job that would keep less is refused.",
+        (
+            "Least share of a prompt that must remain where it is cut; a job that would keep less "
+            "is refused."
+        ),
         low=0,
         high=1,
     )
@@ -319,7 +354,8 @@ class TrainRecipe:
     )
     save_minutes: float = setting(
         10.0,
-        "Minutes between two checkpoints where save_steps is 0: so much work may be lost. More where writing them would "
+        "Minutes between two checkpoints where save_steps is 0: so much work may be lost. More "
+        "where writing them would "
         "take over a tenth of the time.",
         low=0,
         high=1440,
@@ -331,12 +367,18 @@ class TrainRecipe:
     )
     spread: str = setting(
         "copies",
-        "What each of several GPUs holds: a copy of the model, or a shard of its weights (FSDP), for one whose training does not fit a GPU.",
+        (
+            "What each of several GPUs holds: a copy of the model, or a shard of its weights "
+            "(FSDP), for one whose training does not fit a GPU."
+        ),
         choices=("copies", "shards"),
     )
     attention: str = setting(
         "auto",
-        "How attention is computed; auto: sdpa where the model has it. flash_attention_2 needs a GPU, the package flash-attn, and a dtype of 16 bits.",
+        (
+            "How attention is computed; auto: sdpa where the model has it. flash_attention_2 needs "
+            "a GPU, the package flash-attn, and a dtype of 16 bits."
+        ),
         choices=("auto", "sdpa", "flash_attention_2", "eager"),
     )
     seed: int = setting(
@@ -344,26 +386,31 @@ class TrainRecipe:
     )
     dtype: str = setting(
         "auto",
-        "Number format of the matrix products, and of frozen weights under an adapter; auto: what PODIUM_DTYPE says, "
+        "Number format of the matrix products, and of frozen weights under an adapter; auto: what "
+        "PODIUM_DTYPE says, "
         "else bfloat16 where the machine computes in it. float16 needs a GPU.",
         choices=DTYPES,
     )
     tokens_at_once: int = setting(
         0,
-        "Most tokens of one forward pass, padding with them, or of one row that has more: fewer need less memory, and "
+        "Most tokens of one forward pass, padding with them, or of one row that has more: fewer "
+        "need less memory, and "
         "change nothing else; 0 takes what is usual on the device.",
         low=0,
         high=10**7,
     )
     gradient_checkpointing: str = setting(
         "auto",
-        "Compute activations again in the backward pass in place of keeping them, which needs less memory and more "
+        "Compute activations again in the backward pass in place of keeping them, which needs less "
+        "memory and more "
         "time; auto: on GPUs.",
         choices=("auto", "on", "off"),
     )
 
     def __post_init__(self):
-        """A default that follows the switch becomes the number it stands for: the job's page shows what was used."""
+        """A default that follows the switch becomes the number it stands for: the job's page shows
+        what was used.
+        """
         for field in dataclasses.fields(self):
             usual = field.metadata["usual"]
             if usual and getattr(self, field.name) == field.default:
@@ -376,19 +423,26 @@ class RewardRecipe(TrainRecipe):
     learning_rate: float = rate(1e-4, 1e-5)
     preset: str = setting(
         "own",
-        "paper: one epoch, 64 prompts a step, all weights, the learning rate of Ouyang et al. 2022 scaled to the model's size.",
+        (
+            "paper: one epoch, 64 prompts a step, all weights, the learning rate of Ouyang et al. "
+            "2022 scaled to the model's size."
+        ),
         choices=("own", "paper"),
     )
     heads: int = setting(
         1,
-        "Scoring heads on the same body, data and loss: the reward is their mean, and how far they differ comes from "
+        "Scoring heads on the same body, data and loss: the reward is their mean, and how far they "
+        "differ comes from "
         "their random starts alone; it does not say how unsure the model is.",
         low=1,
         high=64,
     )
     ties: str = setting(
         "dropped",
-        "What a tie teaches: nothing, as in the paper, or that two answers are about as good, by one of two models.",
+        (
+            "What a tie teaches: nothing, as in the paper, or that two answers are about as good, "
+            "by one of two models."
+        ),
         choices=("dropped", "rao-kupper", "davidson"),
     )
     tie_share: float = setting(
@@ -399,7 +453,10 @@ class RewardRecipe(TrainRecipe):
     )
     margin: float = setting(
         0.0,
-        "How far apart rewards must lie for each step (1 to 3) of a stated strength of preference; 0 leaves it out.",
+        (
+            "How far apart rewards must lie for each step (1 to 3) of a stated strength of "
+            "preference; 0 leaves it out."
+        ),
         low=0,
         high=10,
     )
@@ -411,7 +468,10 @@ class RewardRecipe(TrainRecipe):
     )
     demonstrations: str = setting(
         "",
-        "Id, or its start, of a dataset of demonstrations whose mean reward becomes 0; without one the mean training answer's does.",
+        (
+            "Id, or its start, of a dataset of demonstrations whose mean reward becomes 0; without "
+            "one the mean training answer's does."
+        ),
     )
 
 
@@ -428,7 +488,10 @@ class SFTRecipe(TrainRecipe):
     )
     mix: str = setting(
         "",
-        "Other datasets to draw from by turns, as id:weight with commas between; the chosen one weighs 1.",
+        (
+            "Other datasets to draw from by turns, as id:weight with commas between; the chosen "
+            "one weighs 1."
+        ),
     )
 
 
@@ -449,7 +512,10 @@ class DPORecipe(TrainRecipe):
     )
     pairs: str = setting(
         "all",
-        "Which pairs of a ranking to learn from: all of them, neighbours in rank, or the best against each other one.",
+        (
+            "Which pairs of a ranking to learn from: all of them, neighbours in rank, or the best "
+            "against each other one."
+        ),
         choices=("all", "adjacent", "best"),
     )
 
@@ -466,7 +532,8 @@ class KTORecipe(TrainRecipe):
     )
     labels: str = setting(
         "half",
-        "Which answers are good and which bad: the halves of a ranking, the first and the rest, or ratings above and "
+        "Which answers are good and which bad: the halves of a ranking, the first and the rest, or "
+        "ratings above and "
         "below 4.",
         choices=("half", "best", "ratings"),
     )
@@ -478,7 +545,8 @@ class PPORecipe(TrainRecipe):
     learning_rate: float = rate(
         1e-4,
         1e-5,
-        "Learning rate of the policy; it warms up from a tenth of it over ten rounds, or a quarter of them if that is "
+        "Learning rate of the policy; it warms up from a tenth of it over ten rounds, or a quarter "
+        "of them if that is "
         "fewer, then stays.",
     )
     value_learning_rate: float = rate(1e-4, 1e-5, "The same of the value model.")
@@ -509,21 +577,24 @@ class PPORecipe(TrainRecipe):
     )
     kl_target: float = setting(
         0.0,
-        "Raise and lower beta, the faster the fewer the rounds, so that an answer's divergence comes to this many nats "
+        "Raise and lower beta, the faster the fewer the rounds, so that an answer's divergence "
+        "comes to this many nats "
         "and stays there; 0 keeps beta.",
         low=0,
         high=1000,
     )
     kl_stop: float = setting(
         0.0,
-        "End the run once an answer's mean divergence passes this many nats, and publish no policy that has; 0 never "
+        "End the run once an answer's mean divergence passes this many nats, and publish no policy "
+        "that has; 0 never "
         "does. Twice kl_target leaves room.",
         low=0,
         high=10000,
     )
     eval_steps: int = setting(
         5,
-        "Rounds between two evaluations on held-out prompts: of the evaluated policies, the one that scores highest "
+        "Rounds between two evaluations on held-out prompts: of the evaluated policies, the one "
+        "that scores highest "
         "becomes the result; 0 takes the last.",
         low=0,
         high=10**6,
@@ -552,20 +623,25 @@ class PPORecipe(TrainRecipe):
     )
     penalise_cut: bool = setting(
         True,
-        "Give answers that were cut at the longest length a fixed reward in place of the reward model's, if that is "
+        "Give answers that were cut at the longest length a fixed reward in place of the reward "
+        "model's, if that is "
         "not lower still.",
     )
     cut_reward: float = setting(-1.0, "That fixed reward.", low=-1000, high=1000)
     gamma: float = setting(
         27.8,
-        "Weight of the likelihood of a rehearsal dataset, if there is one, beside the reward: the pretraining mix. Its "
+        "Weight of the likelihood of a rehearsal dataset, if there is one, beside the reward: the "
+        "pretraining mix. Its "
         "gradient is clipped by itself.",
         low=0,
         high=1000,
     )
     average: float = setting(
         0.0,
-        "Decay, a round, of the moving average of the policies that becomes the result; 0 takes the policy itself.",
+        (
+            "Decay, a round, of the moving average of the policies that becomes the result; 0 "
+            "takes the policy itself."
+        ),
         low=0,
         high=0.9999,
     )
@@ -585,7 +661,9 @@ RECIPES = {
 
 
 def read(kind: str, values: dict) -> Any:
-    """The recipe of `kind` with `values` over its defaults. Raises InvalidRecipe at the first field that is wrong."""
+    """The recipe of `kind` with `values` over its defaults. Raises InvalidRecipe at the first field
+    that is wrong.
+    """
     recipe = RECIPES[kind]
     fields = {field.name: field for field in dataclasses.fields(recipe)}
     for name in values:

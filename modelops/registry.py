@@ -26,7 +26,9 @@ class NameTaken(NotRegistered):
 
 
 def artifact_digest(folder: Path) -> str:
-    """sha256 over the names and the sha256 of every file that makes the model: weights, configuration, tokenizer."""
+    """sha256 over the names and the sha256 of every file that makes the model: weights,
+    configuration, tokenizer.
+    """
     whole = hashlib.sha256()
     for file in sorted(path for path in folder.iterdir() if path.is_file()):
         with open(file, "rb") as stream:
@@ -48,7 +50,9 @@ def register(
     actor: User | None = None,
     **links,
 ) -> ModelVersion:
-    """A new version from a folder of safetensors. Raises NotRegistered for a folder without weights or a taken name."""
+    """A new version from a folder of safetensors. Raises NotRegistered for a folder without weights
+    or a taken name.
+    """
     if not any(folder.glob("*.safetensors")):
         raise NotRegistered(_("%(folder)s holds no .safetensors file.") % {"folder": folder})
     inside = folder.is_relative_to(settings.VAR)
@@ -90,7 +94,9 @@ def register_local(actor: User, project: Project, name: str, folder: Path) -> Mo
 def register_served(
     actor: User, project: Project, name: str, address: str, served_as: str
 ) -> ModelVersion:
-    """A model that a server of OpenAI's protocol answers for. Its key stays in the environment (ENGINE_KEYS)."""
+    """A model that a server of OpenAI's protocol answers for. Its key stays in the environment
+    (ENGINE_KEYS).
+    """
     if not (reached := urlsplit(address)).hostname or reached.username or reached.query:
         raise NotRegistered(_("This is not the address of a server: https://models.example/v1"))
     if reached.scheme != "https" and not {reached.hostname, reached.netloc} & set(
@@ -139,7 +145,9 @@ def external(project: Project, name: str) -> ModelVersion:
 
 
 def best_of(project: Project, version: ModelVersion, n: int, judge: ModelVersion) -> ModelVersion:
-    """The version that stands for the best of `n` answers of another by a reward model, made when first met."""
+    """The version that stands for the best of `n` answers of another by a reward model, made when
+    first met.
+    """
     name = f"{version.name}, best of {n} by {judge.name}"
     if len(name) > ModelVersion._meta.get_field("name").max_length:
         name = f"version {version.pk}, best of {n} by version {judge.pk}"
@@ -180,7 +188,9 @@ def policies(project: Project):
 
 
 def trainable(project: Project):
-    """Versions that have their weights here, newest first: a reward model may go on from an earlier one."""
+    """Versions that have their weights here, newest first: a reward model may go on from an earlier
+    one.
+    """
     return visible(project).exclude(folder="").order_by("-pk")
 
 

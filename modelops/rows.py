@@ -1,4 +1,5 @@
-"""The frozen rows of datasets and their views. Standard library only, so that trainers and exports share it.
+"""The frozen rows of datasets and their views. Standard library only, so that trainers and exports
+share it.
 
 A row of a judgments dataset is one ranking task, listwise:
 
@@ -8,9 +9,10 @@ A row of a judgments dataset is one ranking task, listwise:
                                                                   `finish_reason` "length": the sampler cut it
     judgments [{labeler, kind, outcome, ranks, ratings, flags, strength, seconds, weight}]   ranks[i] is of answers[i]
 
-Ranks are dense, 1 is best, equal ranks are a tie; `ranks` is empty where nothing was ranked (all bad, cannot judge).
-An answer may carry the `score` that a reward model gave it. A row of a text dataset is {text, split}. A row of a
-demonstrations or text dataset whose answer the sampler cut has `finish_reason` "length" too; no other one has the key.
+Ranks are dense, 1 is best, equal ranks are a tie; `ranks` is empty where nothing was ranked (all
+bad, cannot judge). An answer may carry the `score` that a reward model gave it. A row of a text
+dataset is {text, split}. A row of a demonstrations or text dataset whose answer the sampler cut has
+`finish_reason` "length" too; no other one has the key.
 """
 
 from __future__ import annotations
@@ -55,8 +57,8 @@ def dense(ranks: Iterable[int]) -> list[int]:
 def pairs(ranks: list[int], which: str = "all") -> list[tuple[int, int]]:
     """(winner, loser) positions that one ranking implies; ties make none.
 
-    `which`: "all" pairs of unequal rank, "adjacent" only pairs of neighbouring ranks, "best" only those that a
-    first-ranked answer wins.
+    `which`: "all" pairs of unequal rank, "adjacent" only pairs of neighbouring ranks, "best" only
+    those that a first-ranked answer wins.
     """
     keep = {
         "all": lambda win, lose: win < lose,
@@ -88,7 +90,9 @@ def mean_ranks(row: dict) -> list[float]:
 
 
 def best(row: dict) -> int | None:
-    """Position of the answer with the smallest mean rank over the judgments, the first of equals; None without any."""
+    """Position of the answer with the smallest mean rank over the judgments, the first of equals;
+    None without any.
+    """
     means = mean_ranks(row)
     return means.index(min(means)) if means else None
 
@@ -140,8 +144,8 @@ VOTES = {"half": half, "best": first, "ratings": rated}
 def votes(judgment: dict, which: str, answers: int) -> list[int]:
     """What a judgment says of each of so many answers: +1 good, −1 bad, 0 neither.
 
-    Where it compares no answers it says so outright: the only answer, ranked first, is good, and *all bad* are bad. Where
-    ratings are asked for, those that were given decide.
+    Where it compares no answers it says so outright: the only answer, ranked first, is good, and
+    *all bad* are bad. Where ratings are asked for, those that were given decide.
     """
     if which == "ratings" and any(rating is not None for rating in judgment.get("ratings") or []):
         return rated(judgment)

@@ -27,7 +27,9 @@ class Refused(Exception):
 
 
 def membership_or_404(user: User, slug: str, roles=ANYONE) -> Membership:
-    """The user's membership in the project. A stranger learns nothing (404); the wrong role is told so (403)."""
+    """The user's membership in the project. A stranger learns nothing (404); the wrong role is told
+    so (403).
+    """
     found = _membership(slug, user.pk)
     if not found:
         raise Http404
@@ -47,7 +49,8 @@ def _membership(slug, user):
 
 
 def member(*roles, archived: bool = False):
-    """Decorator: `view(request, slug, …)` becomes `view(request, …)` with `request.membership` and `request.project`.
+    """Decorator: `view(request, slug, …)` becomes `view(request, …)` with `request.membership` and
+    `request.project`.
 
     An archived project is read-only: a POST reaches only views that say `archived=True`.
     """
@@ -68,7 +71,9 @@ def member(*roles, archived: bool = False):
 
 
 def invitation_or_404(user: User, pk: int) -> Invitation:
-    """An invitation that this person may renew or withdraw: into a project as its admin, else as the site's."""
+    """An invitation that this person may renew or withdraw: into a project as its admin, else as
+    the site's.
+    """
     invitation = Invitation.objects.select_related("project").filter(pk=pk).first()
     if invitation is None:
         raise Http404

@@ -28,7 +28,9 @@ def random_password() -> str:
 def create(
     actor: User | None, email: str, password: str | None = None, **fields
 ) -> tuple[User, str]:
-    """A new account and its first password, which is kept nowhere in clear. Raises Refused for a known e-mail."""
+    """A new account and its first password, which is kept nowhere in clear. Raises Refused for a
+    known e-mail.
+    """
     if User.objects.filter(email=email.strip().lower()).exists():
         raise Refused(_("There is an account with this e-mail already."), "email")
     password = password or random_password()
@@ -39,7 +41,9 @@ def create(
 
 @transaction.atomic
 def change(actor: User, user: User, **fields) -> None:
-    """Change name, zone and the like; only what differs is written. Raises Refused for the last administrator."""
+    """Change name, zone and the like; only what differs is written. Raises Refused for the last
+    administrator.
+    """
     if not fields.get("is_staff", True):
         _keep_an_administrator(user)
     changed = [name for name, value in fields.items() if getattr(user, name) != value]
@@ -64,7 +68,9 @@ def new_password(actor: User, user: User) -> str:
 
 @transaction.atomic
 def ask_for_reset(email: str) -> User | None:
-    """Whom to send a link for a new password: nobody without such an account, or who got several lately."""
+    """Whom to send a link for a new password: nobody without such an account, or who got several
+    lately.
+    """
     user = User.objects.filter(email=email.strip().lower(), state__in=User.LET_IN).first()
     if user is None or not user.has_usable_password():
         return None
@@ -78,7 +84,9 @@ def ask_for_reset(email: str) -> User | None:
 
 
 def pause(actor: User, user: User) -> None:
-    """Nobody logs in with this account any more, its sessions end, its leases go back. Raises Refused for one's own."""
+    """Nobody logs in with this account any more, its sessions end, its leases go back. Raises
+    Refused for one's own.
+    """
     if actor == user:
         raise Refused(_("You can't pause your own account."))
     sessions = sessions_of(user)  # reads every session: outside the transaction

@@ -1,4 +1,6 @@
-"""The back office of people: to look things up, and to put accounts right. Deeds with consequences have their own pages."""
+"""The back office of people: to look things up, and to put accounts right. Deeds with consequences
+have their own pages.
+"""
 
 from axes.models import AccessAttempt
 from django.contrib import admin
@@ -29,7 +31,9 @@ admin.site.login = login_required(
 
 
 class Looked:
-    """What every administrator of the site may look at, and no hand may change: it is what happened."""
+    """What every administrator of the site may look at, and no hand may change: it is what
+    happened.
+    """
 
     def has_view_permission(self, request, obj=None) -> bool:
         return request.user.is_staff

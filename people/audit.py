@@ -1,4 +1,6 @@
-"""One line per deed. Call it inside the transaction of the deed, so that neither exists without the other."""
+"""One line per deed. Call it inside the transaction of the deed, so that neither exists without the
+other.
+"""
 
 from django.db import models
 

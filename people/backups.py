@@ -1,8 +1,10 @@
-"""One file that brings an installation back: database, datasets, models, uploads and the key they were salted with.
+"""One file that brings an installation back: database, datasets, models, uploads and the key they
+were salted with.
 
-A plain .tar: weights don't compress. The database is copied first and the files after it, so that every file that the
-copy names is there; files only ever appear whole. Runs in progress and logs of runs are left out: a resumed job begins
-them again. Models that lie outside the data folder are named, not copied.
+A plain .tar: weights don't compress. The database is copied first and the files after it, so that
+every file that the copy names is there; files only ever appear whole. Runs in progress and logs of
+runs are left out: a resumed job begins them again. Models that lie outside the data folder are
+named, not copied.
 """
 
 from __future__ import annotations
@@ -109,7 +111,8 @@ def restore(file: Path) -> Path:
         manifest = _manifest(tar)
         if manifest["database"] != connection.vendor:
             raise BackupFailed(
-                f"The backup is of a {manifest['database']} database and this installation uses {connection.vendor}:"
+                f"The backup is of a {manifest['database']} database and this installation uses "
+                f"{connection.vendor}:"
                 " set or unset DATABASE_URL."
             )
         scratch = Path(tempfile.mkdtemp(dir=settings.VAR, prefix=".restore-"))
@@ -166,7 +169,8 @@ def _extract(tar: tarfile.TarFile, folder: Path) -> None:
         path = PurePosixPath(member.name)
         if not (member.isfile() or member.isdir()) or path.is_absolute() or ".." in path.parts:
             raise BackupFailed(
-                f"The backup holds {member.name}, which no Podium wrote there; nothing was restored."
+                f"The backup holds {member.name}, which no Podium wrote there; nothing was "
+                "restored."
             )
     tar.extractall(folder, members, filter="data")
     make_private(folder)  # the rights in the file are those of when it was written
@@ -197,7 +201,8 @@ def restore_database(dump: Path, aside: Path) -> None:
             _postgres("pg_restore", "--no-owner", "--single-transaction", "--exit-on-error", dump)
         except BackupFailed as error:
             raise BackupFailed(
-                f"{error} The database is empty now; as it was, it lies in {aside}: restore it with pg_restore."
+                f"{error} The database is empty now; as it was, it lies in {aside}: restore it "
+                "with pg_restore."
             ) from error
 
 
@@ -208,7 +213,9 @@ def _replace(new: Path, old: Path, aside: Path) -> None:
 
 
 def _postgres(program: str, *options) -> None:
-    """Run PostgreSQL's own tool on our database; the password goes by the environment, where nobody reads it."""
+    """Run PostgreSQL's own tool on our database; the password goes by the environment, where nobody
+    reads it.
+    """
     database = connection.get_connection_params()
     known = {
         "host": "PGHOST",

@@ -11,7 +11,8 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def make_private(folder: Path) -> int:
-    """Take all rights on the folder and what is in it from others; returns how many paths were open.
+    """Take all rights on the folder and what is in it from others; returns how many paths were
+    open.
 
     Links are not followed. Raises OSError for a path whose rights this account may not change.
     """

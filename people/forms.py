@@ -48,7 +48,8 @@ class LoginForm(AuthenticationForm):
     )
     error_messages = {
         "invalid_login": _(
-            "There is no active account with this e-mail and password. Passwords are case-sensitive."
+            "There is no active account with this e-mail and password. Passwords are "
+            "case-sensitive."
         ),
         "inactive": _("This account is paused."),
     }
@@ -166,7 +167,9 @@ class ProjectForm(Keyed, forms.ModelForm):
 
 
 class FlagsField(forms.CharField):
-    """Flags, one a line. A standard one is known by its name, whatever the language of the page; others are their text."""
+    """Flags, one a line. A standard one is known by its name, whatever the language of the page;
+    others are their text.
+    """
 
     widget = forms.Textarea(attrs={"rows": 6})
 

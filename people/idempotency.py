@@ -12,8 +12,9 @@ from people.models import Receipt, User
 def once(user: User, key: UUID, verb: Callable[[], dict]) -> tuple[dict, bool]:
     """What `verb` returned for this key, and whether it ran just now.
 
-    `verb` runs in a transaction that holds the receipt, so that two copies of a form sent at the same time wait for
-    each other; when it raises, nothing is kept and the same key may be tried again.
+    `verb` runs in a transaction that holds the receipt, so that two copies of a form sent at the
+    same time wait for each other; when it raises, nothing is kept and the same key may be tried
+    again.
     """
     with transaction.atomic():
         if not insert_once(Receipt(user=user, key=key)):

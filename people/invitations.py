@@ -1,4 +1,6 @@
-"""Invitations: a link lets one person in, once. Its token is random and shown once; what is kept is its hash."""
+"""Invitations: a link lets one person in, once. Its token is random and shown once; what is kept is
+its hash.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def open_to(project: Project | None) -> QuerySet[Invitation]:
 def invite(
     actor: User, email: str, project: Project | None, role: str = Membership.Role.LABELER
 ) -> tuple[Invitation, str]:
-    """An invitation and its token. Whoever is invited already gets a new link in the place of the old."""
+    """An invitation and its token. Whoever is invited already gets a new link in the place of the
+    old.
+    """
     email = email.strip().lower()
     _refuse_who_is_in(email, project)
     token = secrets.token_urlsafe(32)
@@ -41,7 +45,9 @@ def invite(
 
 
 def renew(actor: User, invitation: Invitation) -> tuple[Invitation, str]:
-    """A new link, valid from now; the old one no longer lets anybody in. Raises Refused for what is over."""
+    """A new link, valid from now; the old one no longer lets anybody in. Raises Refused for what is
+    over.
+    """
     if invitation.state != State.OPEN:
         raise Refused(_("This invitation was used or withdrawn: invite anew."))
     return invite(actor, invitation.email, invitation.project, invitation.role)
@@ -77,7 +83,9 @@ def refuse_unless_open(invitation: Invitation | None) -> None:
 
 @transaction.atomic
 def accept(user: User, invitation: Invitation) -> None:
-    """Somebody with an account comes in. Raises Refused when the invitation is another's, or was used meanwhile."""
+    """Somebody with an account comes in. Raises Refused when the invitation is another's, or was
+    used meanwhile.
+    """
     if user.email != invitation.email:
         raise Refused(_("This invitation is for %(email)s.") % {"email": invitation.email})
     refuse_unless_open(invitation)
@@ -92,7 +100,9 @@ def accept(user: User, invitation: Invitation) -> None:
 
 @transaction.atomic
 def sign_up(invitation: Invitation, password: str, **fields) -> User:
-    """Somebody without an account makes one and comes in. Raises Refused as above, or for a known e-mail."""
+    """Somebody without an account makes one and comes in. Raises Refused as above, or for a known
+    e-mail.
+    """
     user, _password = accounts.create(None, invitation.email, password, **fields)
     accept(user, invitation)
     return user

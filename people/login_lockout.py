@@ -1,4 +1,6 @@
-"""Failed log-ins are counted by django-axes, for each e-mail from each address; too many lock both together for a while."""
+"""Failed log-ins are counted by django-axes, for each e-mail from each address; too many lock both
+together for a while.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def email(request: HttpRequest, credentials: dict | None = None) -> str:
 
 
 def address(request: HttpRequest) -> str | None:
-    """Where the request comes from; None when the server or a proxy did not say so in the usual form."""
+    """Where the request comes from; None when the server or a proxy did not say so in the usual
+    form.
+    """
     try:
         return str(ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")))
     except ValueError:
@@ -54,14 +58,22 @@ def _minutes_left(last) -> int:
 
 
 def message(request: HttpRequest) -> str:
-    """Why nobody gets in with this e-mail from here just now, and when to try again; empty while it is not locked."""
+    """Why nobody gets in with this e-mail from here just now, and when to try again; empty while it
+    is not locked.
+    """
     if not getattr(request, "axes_locked_out", False):
         return ""
     locked = locks(email(request), ip_address=address(request))
     minutes = locked[0]["minutes"] if locked else 1
     return ngettext(
-        "Too many failed log-ins. Try again in %(minutes)s minute, or ask an administrator of this site.",
-        "Too many failed log-ins. Try again in %(minutes)s minutes, or ask an administrator of this site.",
+        (
+            "Too many failed log-ins. Try again in %(minutes)s minute, or ask an administrator of "
+            "this site."
+        ),
+        (
+            "Too many failed log-ins. Try again in %(minutes)s minutes, or ask an administrator of "
+            "this site."
+        ),
         minutes,
     ) % {"minutes": minutes}
 
@@ -83,7 +95,9 @@ def lift(actor: User | None, user: User) -> None:
 
 @receiver(user_locked_out)
 def remember(sender, request: HttpRequest, username: str, ip_address: str | None, **_) -> None:
-    """Leave an event for the failure that locks; tries during the lock, which carry no count, leave none."""
+    """Leave an event for the failure that locks; tries during the lock, which carry no count, leave
+    none.
+    """
     user = (
         User.objects.filter(email=username).first() if request.axes_failures_since_start else None
     )

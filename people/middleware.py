@@ -11,7 +11,9 @@ from people.api import problems
 
 
 class OwnSettings:
-    """Times are stored in UTC and shown in the person's zone; texts are in the language that they chose."""
+    """Times are stored in UTC and shown in the person's zone; texts are in the language that they
+    chose.
+    """
 
     def __init__(self, get_response):
         self.get_response = get_response

@@ -136,7 +136,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class Project(models.Model):
-    """One loop: its prompts, its people, its models. Everything but shared base models belongs to one."""
+    """One loop: its prompts, its people, its models. Everything but shared base models belongs to
+    one.
+    """
 
     class State(models.TextChoices):
         DRAFT = "draft", _("draft: only admins see it")
@@ -223,7 +225,8 @@ class Project(models.Model):
         default=0,
         validators=[MaxValueValidator(50)],
         help_text=_(
-            "As many of the tasks that a labeler is given come with an answer key, unknown to them; 0: none."
+            "As many of the tasks that a labeler is given come with an answer key, unknown to "
+            "them; 0: none."
         ),
     )
     zone = models.CharField(_("time zone"), max_length=50, default="UTC", validators=[known_zone])
@@ -365,7 +368,9 @@ class Token(models.Model):
 
 
 class AuditEvent(models.Model):
-    """Who did what to which thing, and when. Written in the same transaction as the deed, never changed."""
+    """Who did what to which thing, and when. Written in the same transaction as the deed, never
+    changed.
+    """
 
     at = models.DateTimeField(default=timezone.now)
     actor = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
@@ -397,7 +402,9 @@ class Receipt(models.Model):
 
 
 class Webhook(models.Model):
-    """Where a project's events are told. Its secret is made of its salt and the site's key: no table holds it."""
+    """Where a project's events are told. Its secret is made of its salt and the site's key: no
+    table holds it.
+    """
 
     class Event(models.TextChoices):
         RANKING_SUBMITTED = "ranking.submitted", _("a ranking was submitted, or revised")
@@ -438,7 +445,9 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One event on its way to one webhook: written in the transaction of the deed, so that neither exists without the other."""
+    """One event on its way to one webhook: written in the transaction of the deed, so that neither
+    exists without the other.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting: not sent yet")

@@ -51,7 +51,9 @@ def _save_changed(actor: User, project: Project, fields: dict) -> dict:
 
 @transaction.atomic
 def add_member(actor: User, project: Project, email: str, role: str) -> Membership:
-    """Let somebody with an account in. Raises Refused when there is no such account, or they are in already."""
+    """Let somebody with an account in. Raises Refused when there is no such account, or they are in
+    already.
+    """
     user = User.objects.filter(email=email.strip().lower()).first()
     if user is None:
         raise Refused(_("There is no account with this e-mail: invite them."), "email")
@@ -77,7 +79,9 @@ def change_role(actor: User, membership: Membership, role: str) -> None:
 
 
 def pause(actor: User, membership: Membership) -> None:
-    """Give this person no more tasks here; what they hold goes back. Raises Refused for the last admin."""
+    """Give this person no more tasks here; what they hold goes back. Raises Refused for the last
+    admin.
+    """
     with transaction.atomic():
         _keep_an_admin(membership)
         if Membership.objects.filter(pk=membership.pk, paused=False).update(paused=True):
@@ -92,7 +96,8 @@ def unpause(actor: User, membership: Membership) -> None:
 
 
 def remove_member(actor: User, membership: Membership) -> None:
-    """This person leaves the project, by themselves or not: what they hold goes back, what they did stays.
+    """This person leaves the project, by themselves or not: what they hold goes back, what they did
+    stays.
 
     Adding them again undoes it. Raises Refused for the last admin.
     """
@@ -107,7 +112,9 @@ def remove_member(actor: User, membership: Membership) -> None:
 
 
 def _keep_an_admin(membership: Membership) -> None:
-    """An admin who is paused, here or by their account, can't run the project; locked, so that two can't go at once."""
+    """An admin who is paused, here or by their account, can't run the project; locked, so that two
+    can't go at once.
+    """
     admins = Membership.objects.filter(
         project=membership.project, role=Role.ADMIN, paused=False, user__state__in=User.LET_IN
     )

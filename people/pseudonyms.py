@@ -11,7 +11,9 @@ from people.models import Project
 
 
 def of(project: Project, judge: UUID) -> str:
-    """The same for all judgments of one judge in this project, and another one in any other project."""
+    """The same for all judgments of one judge in this project, and another one in any other
+    project.
+    """
     key = f"{project.pk}:{judge}"
     return salted_hmac("judge", key, secret=settings.SECRET_KEY, algorithm="sha256").hexdigest()[
         :12

@@ -1,4 +1,5 @@
-"""Addresses that somebody types and a server of ours then calls: none may lead into the network around it.
+"""Addresses that somebody types and a server of ours then calls: none may lead into the network
+around it.
 
 The engines of `workers` follow the same rule by their own words: they know no Django.
 """
@@ -21,7 +22,9 @@ class NotPublic(Exception):
 
 
 def proper_address(text: str) -> None:
-    """Raises ValidationError unless this is an address that a webhook may have, whatever its host means."""
+    """Raises ValidationError unless this is an address that a webhook may have, whatever its host
+    means.
+    """
     try:
         url = httpx.URL(text)
     except (httpx.InvalidURL, ValueError) as error:
@@ -33,7 +36,9 @@ def proper_address(text: str) -> None:
 
 
 def reached(url: httpx.URL) -> str:
-    """The numeric address that the URL's host has now. Raises NotPublic, or OSError where there is no such host."""
+    """The numeric address that the URL's host has now. Raises NotPublic, or OSError where there is
+    no such host.
+    """
     host = url.raw_host.decode("ascii")
     try:
         known = socket.getaddrinfo(host, url.port or PORTS[url.scheme], type=socket.SOCK_STREAM)

@@ -1,6 +1,7 @@
 """How large a request may be: small, but for who is logged in where files are uploaded.
 
-Known before its body is read: the server asks `largest`, and people/middleware.py words the refusal.
+Known before its body is read: the server asks `largest`, and people/middleware.py words the
+refusal.
 """
 
 from __future__ import annotations

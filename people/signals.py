@@ -1,6 +1,7 @@
 """What the apps above must hear of, because they hold leases and jobs: sent once the deed is done.
 
-Not inside its transaction: returning many leases in one would hold locks that claims wait for in another order.
+Not inside its transaction: returning many leases in one would hold locks that claims wait for in
+another order.
 """
 
 from django.dispatch import Signal

@@ -69,7 +69,9 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _came_in_before(request: HttpRequest, invitation: Invitation) -> bool:
-    """Whether this is who used the invitation: the second copy of a form logs in with the password it brings."""
+    """Whether this is who used the invitation: the second copy of a form logs in with the password
+    it brings.
+    """
     if invitation.state != Invitation.State.USED:
         return False
     if not request.user.is_authenticated and "password1" in request.POST:

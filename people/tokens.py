@@ -1,4 +1,6 @@
-"""Tokens that scripts show in place of a password: personal, named, scoped, expiring, shown once, kept as a hash."""
+"""Tokens that scripts show in place of a password: personal, named, scoped, expiring, shown once,
+kept as a hash.
+"""
 
 from __future__ import annotations
 

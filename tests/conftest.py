@@ -1,4 +1,6 @@
-"""What every test may use: three named people of a project, a stranger, and their browsers. Nothing touches var/."""
+"""What every test may use: three named people of a project, a stranger, and their browsers. Nothing
+touches var/.
+"""
 
 import os
 from pathlib import Path
@@ -12,8 +14,8 @@ from people import mail
 from tests.factories import make_person, make_project
 from tests.system.fixtures import own_podium, running_podium, tiny_model  # noqa: F401
 
-# The suite computes in float32 on every machine. What starts a whole Podium lets it choose, and tests marked `bf16`
-# choose bfloat16 by themselves.
+# The suite computes in float32 on every machine. What starts a whole Podium lets it choose, and
+# tests marked `bf16` choose bfloat16 by themselves.
 os.environ["PODIUM_DTYPE"] = "float32"
 
 
@@ -30,7 +32,9 @@ def pytest_configure(config):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
-    """The long ones begin at once, each kind in one process: what starts a whole Podium, and what computes with torch."""
+    """The long ones begin at once, each kind in one process: what starts a whole Podium, and what
+    computes with torch.
+    """
     for item in items:
         name = next((name for name in ("system", "torch") if item.get_closest_marker(name)), None)
         if name:

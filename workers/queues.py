@@ -94,7 +94,9 @@ def on_devices(queue: str, body) -> None:
 
 
 def is_first_in_line(queue: str, job: Job) -> bool:
-    """Is no other queue to have the next devices? If one is, it is woken: its message may have been lost."""
+    """Is no other queue to have the next devices? If one is, it is woken: its message may have been
+    lost.
+    """
     note = machine_lock.first_in_line(queue, job.priority)
     if note is None:
         return True

@@ -1,4 +1,6 @@
-"""A sampling job: fill the slots that still lack an answer, version by version, and write answers down as they come."""
+"""A sampling job: fill the slots that still lack an answer, version by version, and write answers
+down as they come.
+"""
 
 import os
 import time
@@ -20,7 +22,9 @@ from workers import machine_lock
 from workers.engines.answers import row_seed
 from workers.engines.openai import OpenAIEngine, Unanswered
 
-WINDOW = 8  # batches of slots that an engine is handed at once: its batch runs dry only at the end of each window
+# batches of slots that an engine is handed at once: its batch runs dry only at the end of each
+# window
+WINDOW = 8
 ROWS, SECONDS = (
     100,
     1.0,
@@ -29,7 +33,9 @@ REDRAWS = 2  # of an answer that its prompt has already
 
 
 def run(job: Job) -> None:
-    """Raises JobFailed when there is nothing to answer or a model can't be loaded; goes on where a killed run stopped."""
+    """Raises JobFailed when there is nothing to answer or a model can't be loaded; goes on where a
+    killed run stopped.
+    """
     recipe = SampleRecipe(**job.recipe)
     total = candidates.wanted(job)
     if not total:
@@ -51,7 +57,9 @@ def run(job: Job) -> None:
 
 
 def answer_all(job: Job, version: ModelVersion, recipe: SampleRecipe) -> None:
-    """Fill the slots that are this version's. Its model is loaded only if any is empty, and gone before the next's."""
+    """Fill the slots that are this version's. Its model is loaded only if any is empty, and gone
+    before the next's.
+    """
     engine = None
     try:
         for slots in candidates.missing(job, WINDOW * recipe.batch, version):
@@ -83,7 +91,9 @@ def load(job: Job, version: ModelVersion):
 
 
 def choose_device(job: Job) -> None:
-    """Let models be loaded on the job's device: this process sees all that Podium may use, and may have used others."""
+    """Let models be loaded on the job's device: this process sees all that Podium may use, and may
+    have used others.
+    """
     names = machine_lock.devices()
     if job.devices not in names:
         return  # claimed by hand
@@ -95,7 +105,8 @@ def choose_device(job: Job) -> None:
 
 
 def refuse_unreadable(job: Job, version: ModelVersion) -> None:
-    """Raises JobFailed where a model here could not read the job's prompts; the log is told what it will read in part.
+    """Raises JobFailed where a model here could not read the job's prompts; the log is told what it
+    will read in part.
 
     A model's absence is its loader's business, and what a server can read is the server's.
     """
@@ -152,7 +163,9 @@ def served(version: ModelVersion) -> OpenAIEngine:
 
 
 def fill(job: Job, engine, slots: list[Slot], recipe: SampleRecipe) -> None:
-    """Answer these slots. What its prompt has word for word is drawn again, and at last kept and marked."""
+    """Answer these slots. What its prompt has word for word is drawn again, and at last kept and
+    marked.
+    """
     redraws = (
         REDRAWS if recipe.temperature else 0
     )  # the likeliest token would be the likeliest again
@@ -189,7 +202,9 @@ def draw(
 def whole_prompts(
     drawn: Iterable[tuple[Slot, Answer]], slots: list[Slot]
 ) -> Iterator[list[tuple[Slot, Answer]]]:
-    """What was drawn, in portions to write: a prompt's answers together, as which of them is drawn again depends on all."""
+    """What was drawn, in portions to write: a prompt's answers together, as which of them is drawn
+    again depends on all.
+    """
     asked = Counter(slot.prompt.pk for slot in slots)
     waiting, ready, written = defaultdict(list), [], time.monotonic()
     for slot, answer in drawn:
@@ -205,9 +220,11 @@ def whole_prompts(
 
 
 def keep(job: Job, drawn: list[tuple[Slot, Answer]], last: bool) -> list[Slot]:
-    """Write the answers down, all or none, with the job's progress; the slots of those to draw again come back.
+    """Write the answers down, all or none, with the job's progress; the slots of those to draw
+    again come back.
 
-    Raises what `beat` raises, and then nothing is written: the claim is held until the answers are there.
+    Raises what `beat` raises, and then nothing is written: the claim is held until the answers are
+    there.
     """
     drawn = candidates.marked(job, drawn)
     kept = [(slot, answer) for slot, answer in drawn if last or not answer.duplicate]
@@ -218,7 +235,9 @@ def keep(job: Job, drawn: list[tuple[Slot, Answer]], last: bool) -> list[Slot]:
 
 
 class Tick:
-    """Called at every step of a batch; looks once a second whether the job must stop, and raises what `beat` raises."""
+    """Called at every step of a batch; looks once a second whether the job must stop, and raises
+    what `beat` raises.
+    """
 
     def __init__(self, job: Job):
         self.job, self.last = job, time.monotonic()

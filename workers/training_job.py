@@ -1,4 +1,6 @@
-"""A training job: a trainer runs as a child process and reports in JSON lines; its result becomes a model version."""
+"""A training job: a trainer runs as a child process and reports in JSON lines; its result becomes a
+model version.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ LAUNCH = Path(__file__).parent / "trainers" / "run" / "launch"
 
 
 def run(job: Job, held: Held) -> None:
-    """Raises JobFailed with the trainer's own sentence, or Crashed when it died; what is finished is not done again."""
+    """Raises JobFailed with the trainer's own sentence, or Crashed when it died; what is finished
+    is not done again.
+    """
     version = ModelVersion.objects.filter(job=job).first()
     if version is None:
         version = make(job, held)
@@ -97,7 +101,9 @@ def prepare(job: Job) -> Path:
 
 
 def others(job: Job) -> dict[str, str]:
-    """The folders of what a job uses beside its model and its dataset. Raises JobFailed or datasets.Withheld."""
+    """The folders of what a job uses beside its model and its dataset. Raises JobFailed or
+    datasets.Withheld.
+    """
     found = {}
     if job.kind == Job.Kind.PPO and (job.reward_model is None or job.reward_model.external):
         raise JobFailed("This kind of job needs a reward model: train one, then start a new job.")
@@ -122,7 +128,9 @@ def further(job: Job) -> list[Dataset]:
 
 
 def demonstrations(job: Job, digest: str) -> Dataset:
-    """The project's dataset of demonstrations whose id begins so. Raises JobFailed where there is none."""
+    """The project's dataset of demonstrations whose id begins so. Raises JobFailed where there is
+    none.
+    """
     kind = Dataset.Kind.DEMONSTRATIONS
     found = Dataset.objects.filter(
         project=job.project, kind=kind, digest__startswith=digest
@@ -139,7 +147,9 @@ def demonstrations(job: Job, digest: str) -> Dataset:
 
 
 def mix(job: Job) -> list[dict]:
-    """The further datasets of a mixture, for the trainer. Raises JobFailed where one of them is gone."""
+    """The further datasets of a mixture, for the trainer. Raises JobFailed where one of them is
+    gone.
+    """
     try:
         found = mixtures.read(job.project, job.recipe["mix"])
         for dataset, _weight in found:
@@ -201,9 +211,12 @@ def launcher(held: Held, recipe: dict) -> list[str]:
 
 
 def stop(child: subprocess.Popen) -> None:
-    """Kill it, and what a launcher has started; what it had finished lies in its last complete checkpoint."""
+    """Kill it, and what a launcher has started; what it had finished lies in its last complete
+    checkpoint.
+    """
     if child.poll() is None:
-        child.kill()  # each of several processes asks the kernel to die with its launcher: lifeline.py
+        # each of several processes asks the kernel to die with its launcher: lifeline.py
+        child.kill()
     child.wait()
     for pipe in (child.stdin, child.stdout, child.stderr):
         pipe.close()
@@ -228,7 +241,9 @@ class Report:
         self.lines.put((name, None))
 
     def follow(self) -> None:
-        """Until both of the trainer's pipes are closed. Raises what jobs.beat raises, JobFailed or Crashed."""
+        """Until both of the trainer's pipes are closed. Raises what jobs.beat raises, JobFailed or
+        Crashed.
+        """
         self.heard = written = time.monotonic()
         open_pipes = 2
         while open_pipes:
@@ -300,7 +315,8 @@ class Report:
             raise JobFailed(self.error)
         if code < 0:
             raise Crashed(
-                f"The trainer was killed by signal {-code}; if that was not you, the machine ran out of memory."
+                f"The trainer was killed by signal {-code}; if that was not you, the machine ran "
+                "out of memory."
             )
         if code > 0:
             raise JobFailed(f"The trainer ended with code {code}. The end of its log says why.")

@@ -13,7 +13,9 @@ REMIND_SECONDS = 30
 
 
 def ask(host: str, port: int, name: str) -> tuple[bool, str]:
-    """Whether everything is there, and what is missing if not. `name` is a host that the site answers to."""
+    """Whether everything is there, and what is missing if not. `name` is a host that the site
+    answers to.
+    """
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", "/healthz", headers={"Host": name})

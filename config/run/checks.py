@@ -1,4 +1,6 @@
-"""What must hold before Podium starts. Each check that fails raises CannotStart with one clear line."""
+"""What must hold before Podium starts. Each check that fails raises CannotStart with one clear
+line.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ def make_folders(var: Path) -> None:
         tempfile.TemporaryFile(dir=var).close()
     except OSError as error:
         raise CannotStart(
-            f"The data folder {var} can't be written to: {error.strerror} (PODIUM_VAR names another)."
+            f"The data folder {var} can't be written to: {error.strerror} (PODIUM_VAR names "
+            "another)."
         ) from None
 
 
@@ -42,7 +45,8 @@ def close_to_others(var: Path) -> None:
         opened = make_private(var)
     except OSError as error:
         raise CannotStart(
-            f"{error.filename} can't be closed to other accounts: {error.strerror}. Give it to this account (chown)."
+            f"{error.filename} can't be closed to other accounts: {error.strerror}. Give it to "
+            "this account (chown)."
         ) from None
     if opened:
         print(
@@ -52,7 +56,9 @@ def close_to_others(var: Path) -> None:
 
 
 def lock(var: Path) -> int:
-    """Hold the data folder; the descriptor that holds it. The processes that are started hold it too."""
+    """Hold the data folder; the descriptor that holds it. The processes that are started hold it
+    too.
+    """
     descriptor = os.open(var / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -67,8 +73,14 @@ def lock(var: Path) -> int:
 
 def _who_holds(var: Path, pid: str) -> str:
     if pid and Path(f"/proc/{pid}").exists():
-        return f"Podium is running on {var} already (process {pid}): stop it first, or choose another PODIUM_VAR."
-    return f"A process of an earlier start still uses {var} (process {pid} started it and is gone): wait, or end it."
+        return (
+            f"Podium is running on {var} already (process {pid}): stop it first, or choose another "
+            "PODIUM_VAR."
+        )
+    return (
+        f"A process of an earlier start still uses {var} (process {pid} started it and is gone): "
+        "wait, or end it."
+    )
 
 
 def port_is_free(host: str, port: int) -> None:
@@ -92,7 +104,8 @@ def disk_has_room(folder: Path, needed: int = DISK_NEEDED) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise CannotStart(
-            f"Only {free / 2**30:.1f} GB are free in {folder}; Podium needs {needed / 2**30:.0f} GB."
+            f"Only {free / 2**30:.1f} GB are free in {folder}; Podium needs {needed / 2**30:.0f} "
+            "GB."
         )
 
 

@@ -1,5 +1,5 @@
-"""Bring the data folder up to date: back up before migrating, migrate, gather static files, create what a first run
-needs. Every step looks first whether there is anything to do.
+"""Bring the data folder up to date: back up before migrating, migrate, gather static files, create
+what a first run needs. Every step looks first whether there is anything to do.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Supervision: what runs, and supervisor itself, told to keep it running until Ctrl-C.
 
-supervisor runs inside this process. It is changed in two places: a closed terminal (SIGHUP) ends Podium in place of
-restarting it, and what it starts dies with it even when it is killed.
+supervisor runs inside this process. It is changed in two places: a closed terminal (SIGHUP) ends
+Podium in place of restarting it, and what it starts dies with it even when it is killed.
 """
 
 from __future__ import annotations

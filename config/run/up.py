@@ -1,4 +1,6 @@
-"""`make up`: prepare the data folder, then keep the broker, the web server and the workers running until Ctrl-C."""
+"""`make up`: prepare the data folder, then keep the broker, the web server and the workers running
+until Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +126,9 @@ def configure(settings) -> Path:
 
 
 def computing(settings) -> list[str]:
-    """The names of the workers that compute: as many for each queue as there are devices, or as the setting says."""
+    """The names of the workers that compute: as many for each queue as there are devices, or as the
+    setting says.
+    """
     if settings.WORKERS != "auto" and not (settings.WORKERS.isdecimal() and int(settings.WORKERS)):
         raise CannotStart(
             f"PODIUM_WORKERS: {settings.WORKERS} is neither `auto` nor a number from 1."
@@ -137,7 +141,8 @@ def computing(settings) -> list[str]:
 def web(settings) -> list[str]:
     """Two processes: pages take longer to make than writers of SQLite wait for each other.
 
-    HTTP/1 alone: its head has a longest time. A connection that could turn out to be HTTP/2 waits without end.
+    HTTP/1 alone: its head has a longest time. A connection that could turn out to be HTTP/2 waits
+    without end.
     """
     return [
         sys.executable,

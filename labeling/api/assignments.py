@@ -1,4 +1,6 @@
-"""The labeler's work, task by task, blind as in the page: answers have letters, and nothing tells who wrote them."""
+"""The labeler's work, task by task, blind as in the page: answers have letters, and nothing tells
+who wrote them.
+"""
 
 from __future__ import annotations
 
@@ -154,7 +156,9 @@ def own_or_404(membership: Membership, pk: int) -> Assignment:
 
 
 def nothing(membership: Membership) -> Response:
-    """No task is open to this person: how many others hold, and when the first of those may come back."""
+    """No task is open to this person: how many others hold, and when the first of those may come
+    back.
+    """
     held = claims.held_by_others(membership)
     told = {
         "Podium-Others": held["others"],
@@ -171,8 +175,9 @@ def nothing(membership: Membership) -> Response:
 class Assignments(Apart, Endpoint):
     """The task at hand, or the next one, leased now; asked twice, it is the same one.
 
-    Where nothing is open to you, the answer is 204: `Podium-Others` says how many tasks others hold, `Podium-Next-At`
-    when the first of their leases ends. Where you are given no tasks for now, 409 says why and until when.
+    Where nothing is open to you, the answer is 204: `Podium-Others` says how many tasks others
+    hold, `Podium-Next-At` when the first of their leases ends. Where you are given no tasks for
+    now, 409 says why and until when.
     """
 
     roles, scopes, output, may_be_empty = {"POST": RANKERS}, {"POST": "label"}, Sheet, ("POST",)
@@ -187,7 +192,9 @@ class Assignments(Apart, Endpoint):
 
 
 class Current(Endpoint):
-    """The task at hand, as it stands; nothing is leased, and 204 says as much as it does to a claim."""
+    """The task at hand, as it stands; nothing is leased, and 204 says as much as it does to a
+    claim.
+    """
 
     roles, serializer_class, may_be_empty = {"GET": RANKERS}, Sheet, ("GET",)
 

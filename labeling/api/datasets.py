@@ -262,7 +262,9 @@ class DatasetView(DetailEndpoint):
 
 
 class Render(Act, OfDataset):
-    """Make a file of it, unless it lies there: small ones are made when they are asked for, large ones by a job."""
+    """Make a file of it, unless it lies there: small ones are made when they are asked for, large
+    ones by a job.
+    """
 
     roles, scopes = {"POST": READERS}, {"POST": "read"}
     archived = True
@@ -290,7 +292,8 @@ def chosen(one: Dataset, data: dict[str, Any]) -> recipes.RenderRecipe:
 class Download(OfDataset):
     """A file of it, or a range of the file.
 
-    A large one is made by a job that `render` starts: 202 while it is at it, 409 before it was asked for.
+    A large one is made by a job that `render` starts: 202 while it is at it, 409 before it was
+    asked for.
     """
 
     roles = {"GET": READERS}

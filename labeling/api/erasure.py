@@ -42,7 +42,9 @@ class EraseInput(serializers.Serializer):
 
 
 class Erase(Apart, Endpoint):
-    """What somebody judged here: GET says what would go, POST erases it. To erase twice is to erase once."""
+    """What somebody judged here: GET says what would go, POST erases it. To erase twice is to erase
+    once.
+    """
 
     roles = {"GET": ADMINS, "POST": ADMINS}
     input, output = EraseInput, ErasureBody

@@ -61,7 +61,9 @@ class RowBody(serializers.Serializer):
 
 
 class ImportBody(JobBody):
-    """A check, or an import, of a file; `result.check` says what would come in, once the job is done."""
+    """A check, or an import, of a file; `result.check` says what would come in, once the job is
+    done.
+    """
 
     rows = RowBody(
         many=True, source="shown", help_text="The first ten; none once the file is gone."

@@ -84,7 +84,10 @@ class JudgmentInput(serializers.Serializer):
         allow_null=True,
         min_value=-3,
         max_value=3,
-        help_text="Where the project asks how much better A is than B: 3 much better, 0 equal, -3 much worse.",
+        help_text=(
+            "Where the project asks how much better A is than B: 3 much better, 0 equal, -3 much "
+            "worse."
+        ),
     )
     seconds = serializers.FloatField(
         required=False, min_value=0, max_value=10**6, help_text="Time at it, without pauses."
@@ -92,7 +95,9 @@ class JudgmentInput(serializers.Serializer):
 
 
 def typed(said: dict[str, Any], sheet: Assignment) -> dict[str, Any]:
-    """The judgment as the page's form says it, complete or not. Raises ValidationError for what this task doesn't ask."""
+    """The judgment as the page's form says it, complete or not. Raises ValidationError for what
+    this task doesn't ask.
+    """
     letters = rankings.LETTERS[: len(sheet.order)]
     ranks = _ranks(said)
     wrong = dict(_wrong(said | {"ranks": ranks}, sheet.project, letters))
@@ -123,7 +128,9 @@ def _ranks(said: dict[str, Any]) -> dict[str, int]:
 
 
 def ranks_of(order: str) -> dict[str, int]:
-    """The ranks that an order like "B=A>C" means. Raises ValidationError for one that can't be read."""
+    """The ranks that an order like "B=A>C" means. Raises ValidationError for one that can't be
+    read.
+    """
     ranks: dict[str, int] = {}
     tiers = (
         [tier.split("=") for tier in order.replace(" ", "").upper().split(">")]

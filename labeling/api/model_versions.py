@@ -63,7 +63,9 @@ class ModelBody(serializers.ModelSerializer):
 
 
 class ModelDetail(ModelBody):
-    """A version with its ancestors and descendants, the figures of its job, and the judgments behind it."""
+    """A version with its ancestors and descendants, the figures of its job, and the judgments
+    behind it.
+    """
 
     lineage = serializers.ListField(
         child=serializers.IntegerField(), help_text="Itself, its parent, and so on."

@@ -40,7 +40,9 @@ class TemplateBody(serializers.ModelSerializer):
 
 
 class FillInput(serializers.Serializer):
-    """Rows that fill the slots by name; `author`, `use_case`, `language` and `split` say something of the prompt."""
+    """Rows that fill the slots by name; `author`, `use_case`, `language` and `split` say something
+    of the prompt.
+    """
 
     rows = serializers.ListField(
         child=serializers.DictField(), min_length=1, max_length=prompt_templates.MOST

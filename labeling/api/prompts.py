@@ -1,4 +1,6 @@
-"""Prompts in and out, and what models answered to them: for who reads or runs a project, never for who ranks it."""
+"""Prompts in and out, and what models answered to them: for who reads or runs a project, never for
+who ranks it.
+"""
 
 from __future__ import annotations
 
@@ -200,10 +202,11 @@ class CandidateFilter(filters.FilterSet):
 
 @takes_upload
 class Prompts(Listing, Apart, Endpoint):
-    """The project's prompts. Up to 10,000 come in with one request, cleaned and told apart as in an import.
+    """The project's prompts. Up to 10,000 come in with one request, cleaned and told apart as in an
+    import.
 
-    All that can come in comes in at once; what can't is told with its place in the request. A request of the same
-    prompts adds nothing.
+    All that can come in comes in at once; what can't is told with its place in the request. A
+    request of the same prompts adds nothing.
     """
 
     roles = {"GET": READERS}

@@ -27,7 +27,9 @@ LETTERS = rankings.LETTERS.upper()
 
 
 class RankingBody(serializers.Serializer):
-    """One judge's decision on one task. A labeler sees their own, without a word of who wrote the answers."""
+    """One judge's decision on one task. A labeler sees their own, without a word of who wrote the
+    answers.
+    """
 
     id = serializers.IntegerField()
     assignment = serializers.IntegerField(allow_null=True)
@@ -102,7 +104,9 @@ PLAIN = ("id", "labels", "note", "strength", "seconds", "revision", "current", "
 
 
 def visible(eyes: Membership) -> QuerySet[Ranking]:
-    """What this person may see of the project's rankings: a labeler their own, a lead no answer keys."""
+    """What this person may see of the project's rankings: a labeler their own, a lead no answer
+    keys.
+    """
     found = Ranking.objects.filter(task__project=eyes.project, undone_at=None).select_related(
         "task__prompt"
     )
@@ -115,7 +119,9 @@ def visible(eyes: Membership) -> QuerySet[Ranking]:
 
 
 def with_texts(one: Ranking, eyes: Membership) -> dict[str, Any]:
-    """The ranking with its answers, where this person may read them. A lead ranks too: others' stay unread."""
+    """The ranking with its answers, where this person may read them. A lead ranks too: others' stay
+    unread.
+    """
     said = told(one, eyes)
     if one.labeler_id == eyes.user_id or eyes.role in READERS:
         texts = one.ranked.order_by("shown").values_list("shown", "candidate__text")
@@ -124,7 +130,9 @@ def with_texts(one: Ranking, eyes: Membership) -> dict[str, Any]:
 
 
 class RankingFilter(filters.FilterSet):
-    """What rankings may be chosen by; for who must not know what a task or an answer is, by nothing that tells it."""
+    """What rankings may be chosen by; for who must not know what a task or an answer is, by nothing
+    that tells it.
+    """
 
     current = BooleanFilter()
     verdict = filters.ChoiceFilter(field_name="outcome", choices=Ranking.Outcome.choices)
@@ -176,7 +184,9 @@ class RankingFilter(filters.FilterSet):
 
 
 class Rankings(ListEndpoint):
-    """One's own rankings; to leads, researchers and admins everybody's, under pseudonyms. Undone ones are left out."""
+    """One's own rankings; to leads, researchers and admins everybody's, under pseudonyms. Undone
+    ones are left out.
+    """
 
     serializer_class, filterset_class = RankingBody, RankingFilter
 
@@ -200,7 +210,9 @@ class RankingView(DetailEndpoint):
 
 
 class Submit(OwnVerb):
-    """Record what the labeler decided, once. What can't be recorded is kept as a draft, and the refusal says why."""
+    """Record what the labeler decided, once. What can't be recorded is kept as a draft, and the
+    refusal says why.
+    """
 
     input, output, status = judgments.JudgmentInput, RankingBody, 201
     typed = None
@@ -268,7 +280,9 @@ class UndoInput(serializers.Serializer):
 
 
 class Undone(serializers.Serializer):
-    """What stands after an undo: the task, at hand again; or the ranking before, which counts again."""
+    """What stands after an undo: the task, at hand again; or the ranking before, which counts
+    again.
+    """
 
     assignment = Sheet(allow_null=True)
     ranking = RankingBody(allow_null=True)

@@ -28,7 +28,9 @@ class ShownAnswer(serializers.Serializer):
 
 
 class Apart(Act):
-    """A verb with transactions of its own, for it takes long or waits for others: what it answers is kept afterwards."""
+    """A verb with transactions of its own, for it takes long or waits for others: what it answers
+    is kept afterwards.
+    """
 
     def post(self, request: Request, *args, **kwargs) -> Response:
         keyed = "Idempotency-Key" in request.headers

@@ -121,7 +121,9 @@ class TaskFilter(filters.FilterSet):
 
 
 def visible(project: Project) -> QuerySet[RankingTask]:
-    """The project's tasks, each with its answers, those who skipped it, and the number of its rankings."""
+    """The project's tasks, each with its answers, those who skipped it, and the number of its
+    rankings.
+    """
     skipped = Assignment.objects.filter(state=State.SKIPPED).order_by("ended_at")
     found = RankingTask.objects.filter(project=project, prompt__published=True).select_related(
         "project"

@@ -184,7 +184,9 @@ class Withdraw(Verb):
 
 
 class Take(Verb):
-    """The text at hand (one that was returned comes first), or the next that is wanted; 204 where none is."""
+    """The text at hand (one that was returned comes first), or the next that is wanted; 204 where
+    none is.
+    """
 
     roles, scopes, output, may_be_empty = (
         {"POST": RANKERS},

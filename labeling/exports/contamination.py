@@ -1,4 +1,6 @@
-"""Training rows whose prompt is nearly a held-out one's: whoever learned from them has seen the test."""
+"""Training rows whose prompt is nearly a held-out one's: whoever learned from them has seen the
+test.
+"""
 
 from __future__ import annotations
 

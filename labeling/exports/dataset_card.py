@@ -1,6 +1,7 @@
 """A dataset's card, and the folder that `datasets.load_dataset` opens without a script.
 
-Both are made of what was kept when the dataset was frozen, and of nothing that comes later: the same bytes each time.
+Both are made of what was kept when the dataset was frozen, and of nothing that comes later: the
+same bytes each time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Downloads: each file of a dataset is made once, by a job where it is large, and lies there for whoever comes next."""
+"""Downloads: each file of a dataset is made once, by a job where it is large, and lies there for
+whoever comes next.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def offered(dataset: Dataset) -> dict[str, formats.Format]:
 
 
 def choose(dataset: Dataset, format: str, file: str = "", **options) -> RenderRecipe:
-    """The recipe of a file; options that mean nothing to the format are forgotten. Raises NotOffered."""
+    """The recipe of a file; options that mean nothing to the format are forgotten. Raises
+    NotOffered.
+    """
     found = offered(dataset)
     if format not in found:
         raise NotOffered(
@@ -80,7 +84,9 @@ def is_small(dataset: Dataset) -> bool:
 
 
 def make(dataset: Dataset, recipe: RenderRecipe, beat=lambda done: None) -> Path:
-    """The file, made now unless it lies there. It appears whole or not at all. Raises datasets.Withheld."""
+    """The file, made now unless it lies there. It appears whole or not at all. Raises
+    datasets.Withheld.
+    """
     datasets.refuse_withdrawn(dataset)
     file = path(dataset, recipe)
     if file.exists():

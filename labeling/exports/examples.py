@@ -1,6 +1,8 @@
-"""The examples that a frozen row makes: pairs, single answers with a label, whole rankings. Pure functions.
+"""The examples that a frozen row makes: pairs, single answers with a label, whole rankings. Pure
+functions.
 
-A judgments row makes them of every labeler's judgment, or of the consensus: the order of the answers' mean ranks.
+A judgments row makes them of every labeler's judgment, or of the consensus: the order of the
+answers' mean ranks.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ def judgments(row: dict, view: View) -> list[dict]:
 
 
 def consensus(row: dict) -> list[dict]:
-    """One judgment in place of all: ranks by the weighted mean, and the weight that stands behind it."""
+    """One judgment in place of all: ranks by the weighted mean, and the weight that stands behind
+    it.
+    """
     means = rows.mean_ranks(row)
     if not means:
         return []
@@ -58,10 +62,12 @@ def pairs(row: dict, view: View) -> Iterator[tuple[int, int, dict]]:
 
 
 def labelled(row: dict, view: View) -> Iterator[tuple[int, bool, dict]]:
-    """(answer, whether it is good, judgment): those ranked first are, those ranked last are not, the rest is left out.
+    """(answer, whether it is good, judgment): those ranked first are, those ranked last are not,
+    the rest is left out.
 
-    Where all are bad, all are, and a lone answer that is ranked is good; where several are all tied, none is either. The
-    consensus is that all are bad where more weight says so than ranks them.
+    Where all are bad, all are, and a lone answer that is ranked is good; where several are all
+    tied, none is either. The consensus is that all are bad where more weight says so than ranks
+    them.
     """
     for judgment in _verdicts(row, view):
         ranks = judgment["ranks"] or [2 for _ in row["answers"] if judgment["outcome"] == "all_bad"]
@@ -93,7 +99,9 @@ def _verdicts(row: dict, view: View) -> list[dict]:
 
 
 def beside(row: dict, judgment: dict | None, dataset: str) -> dict:
-    """The metadata of an example that is asked for: of the row, and of the judgment that it was made of."""
+    """The metadata of an example that is asked for: of the row, and of the judgment that it was
+    made of.
+    """
     said = row.get("judgments", ())
     about = {"dataset": dataset, "prompt_id": row["prompt_id"], "split": row["split"]}
     about |= {name: row[name] for name in ("use_case", "language") if name in row}

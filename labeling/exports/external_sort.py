@@ -10,9 +10,11 @@ from pathlib import Path
 
 
 class Sorter:
-    """Take items as (key, value) in any order, give the values back in the order of their keys, as often as asked.
+    """Take items as (key, value) in any order, give the values back in the order of their keys, as
+    often as asked.
 
-    A key is a text that compares as its UTF-8 bytes do; equal keys keep the order in which they came.
+    A key is a text that compares as its UTF-8 bytes do; equal keys keep the order in which they
+    came.
     """
 
     def __init__(self, folder: Path):

@@ -1,4 +1,6 @@
-"""Frozen rows to the files that people take home: each format is a view of the rows, and a way to write an example."""
+"""Frozen rows to the files that people take home: each format is a view of the rows, and a way to
+write an example.
+"""
 
 from __future__ import annotations
 
@@ -130,7 +132,9 @@ def prompt_only(row: dict, view: View, dataset: str) -> Examples:
 
 
 def listwise(row: dict, view: View, dataset: str) -> Examples:
-    """A judgment with all answers: equal ranks are ties, and where nothing was ranked there are no ranks."""
+    """A judgment with all answers: equal ranks are ties, and where nothing was ranked there are no
+    ranks.
+    """
     for judgment in shapes.judgments(row, view):
         example = {
             "prompt": row["messages"],
@@ -145,7 +149,9 @@ def listwise(row: dict, view: View, dataset: str) -> Examples:
 
 
 def label_studio(row: dict, view: View, dataset: str) -> Examples:
-    """One task: its answers are the items of a Ranker, its judgments annotations whose buckets "1", "2" … are ranks."""
+    """One task: its answers are the items of a Ranker, its judgments annotations whose buckets "1",
+    "2" … are ranks.
+    """
     items = [
         {"id": str(answer["id"]), "title": "", "body": answer["text"]} for answer in row["answers"]
     ]
@@ -300,7 +306,9 @@ LINES = ("jsonl", "jsonl.gz", "jsonl.zst")
 
 @dataclass(frozen=True)
 class Format:
-    """A way to take a dataset home: what it is called, what it makes of a row, of which kinds, in which files."""
+    """A way to take a dataset home: what it is called, what it makes of a row, of which kinds, in
+    which files.
+    """
 
     label: Any
     examples: Callable[[dict, View, str], Examples] | None

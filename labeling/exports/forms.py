@@ -165,7 +165,9 @@ def _of_judgments(chosen: QuerySet[Ranking], recipe: FreezeRecipe) -> Preview:
 
 
 def drawn(tasks: QuerySet, count: int) -> list[int]:
-    """SAMPLE of the `count` tasks at random, in their order; a million of them are never in memory at once."""
+    """SAMPLE of the `count` tasks at random, in their order; a million of them are never in memory
+    at once.
+    """
     places = set(random.Random(0).sample(range(count), SAMPLE))
     return [task for place, task in enumerate(tasks.iterator()) if place in places]
 

@@ -1,4 +1,6 @@
-"""Judgments, demonstrations and prompts to frozen rows: streamed, sorted on disk, the same on any database."""
+"""Judgments, demonstrations and prompts to frozen rows: streamed, sorted on disk, the same on any
+database.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def nothing(recipe: FreezeRecipe) -> NothingToFreeze:
 def freeze_now(
     actor: User | None, project: Project, kind: str = "judgments", note: str = "", **chosen
 ) -> Dataset:
-    """Freeze here and now, as a job that this process runs. Raises jobs.JobFailed, or recipes.InvalidRecipe."""
+    """Freeze here and now, as a job that this process runs. Raises jobs.JobFailed, or
+    recipes.InvalidRecipe.
+    """
     with jobs.inline(actor, project, Job.Kind.FREEZE, {"kind": kind, "note": note} | chosen) as job:
         try:
             return run(job)
@@ -71,7 +75,8 @@ def run(job: Job, beat=lambda done: None) -> Dataset:
 
 
 def freeze(job: Job, beat=lambda done: None) -> Dataset:
-    """Freeze what the job's recipe chooses. The same judgments give the same dataset, on any database.
+    """Freeze what the job's recipe chooses. The same judgments give the same dataset, on any
+    database.
 
     Raises NothingToFreeze.
     """
@@ -86,7 +91,9 @@ def freeze(job: Job, beat=lambda done: None) -> Dataset:
 
 
 def _register(job: Job, recipe: FreezeRecipe, lines: Iterable[str], near: int) -> Dataset:
-    """The dataset of these lines; `near` counts the training rows that were left out for a held-out one."""
+    """The dataset of these lines; `near` counts the training rows that were left out for a held-out
+    one.
+    """
     portrait = Portrait()
     digest, folder = datasets.write(map(portrait.see, lines), recipe.kind)
     figures = portrait.figures() | ({"near_held_out": near} if near else {})
@@ -128,7 +135,9 @@ def _judgments(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
 
 
 def in_batches(chosen: QuerySet[Ranking]) -> Iterator[list[tuple[RankingTask, list]]]:
-    """The tasks of these rankings, each with its rankings and their ranks, in a constant number of queries a batch."""
+    """The tasks of these rankings, each with its rankings and their ranks, in a constant number of
+    queries a batch.
+    """
     last = 0
     while True:
         beyond = (
@@ -168,7 +177,9 @@ def _ranks(ranking: Ranking, answers: list) -> list[int]:
 
 
 def as_row(task: RankingTask, judged: list[tuple[Ranking, list[int]]]) -> dict:
-    """One task as a row. No primary key, path or date enters it, so that its digest is the same everywhere."""
+    """One task as a row. No primary key, path or date enters it, so that its digest is the same
+    everywhere.
+    """
     return _prompt_fields(task.prompt) | {
         "answers": [
             _answer(position, candidate) for position, candidate in enumerate(task.answers)
@@ -200,7 +211,9 @@ def _numbered(frozen: Iterable, numbers: dict[str, int]) -> Iterator[str]:
 
 
 def _remember(dataset: Dataset, frozen: Iterable, numbers: dict[str, int]) -> None:
-    """Which rankings a dataset holds, and whose; again for one that is known: a killed freeze may lack some."""
+    """Which rankings a dataset holds, and whose; again for one that is known: a killed freeze may
+    lack some.
+    """
     key = [
         DatasetLabeler(dataset=dataset, number=number, judge=judge)
         for judge, number in numbers.items()
@@ -256,7 +269,9 @@ def _judgment(ranking: Ranking, ranks: list[int], answers: list) -> dict:
 
 
 def _strength(ranking: Ranking, ranked: list[RankedCandidate]) -> int | None:
-    """How much better answer 0 is than answer 1; the labeler may have seen them the other way round."""
+    """How much better answer 0 is than answer 1; the labeler may have seen them the other way
+    round.
+    """
     if ranking.strength is None:
         return None
     return ranking.strength if ranked[0].shown < ranked[1].shown else -ranking.strength
@@ -298,7 +313,9 @@ def prompts(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
 
 
 def texts(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
-    """What was written to a prompt, after the prompt; a prompt to which nothing was written stands alone."""
+    """What was written to a prompt, after the prompt; a prompt to which nothing was written stands
+    alone.
+    """
     answered = selection.demonstrations(project, recipe)
     for one in answered.select_related("prompt").iterator(chunk_size=BATCH):
         yield _text(one.prompt, one.text) | _cut(one)

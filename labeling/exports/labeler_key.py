@@ -1,4 +1,6 @@
-"""Whom a dataset's numbers stand for: the one thing that would join labelers across datasets, given to admins only."""
+"""Whom a dataset's numbers stand for: the one thing that would join labelers across datasets, given
+to admins only.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from people.models import User
 
 @transaction.atomic
 def export(actor: User, dataset: Dataset) -> list[tuple[int, str, str]]:
-    """(number, name, e-mail) of each labeler of the dataset; a judge of an imported file has no account."""
+    """(number, name, e-mail) of each labeler of the dataset; a judge of an imported file has no
+    account.
+    """
     key = list(
         DatasetLabeler.objects.filter(dataset=dataset)
         .order_by("number")

@@ -37,7 +37,8 @@ def demonstrations(
 def rankings(project: Project, recipe: FreezeRecipe) -> QuerySet[Ranking]:
     """Current rankings of published prompts, and of what replaces a dataset those that it held.
 
-    Conditions ask of each row, so that a batch in the order of tasks stops early and reads no more than it takes.
+    Conditions ask of each row, so that a batch in the order of tasks stops early and reads no more
+    than it takes.
     """
     if recipe.replaces:
         old = (
@@ -99,7 +100,9 @@ def _day(field: str, text: str) -> date:
 def keep(
     judged: list[tuple[Ranking, list[int]]], recipe: FreezeRecipe
 ) -> list[tuple[Ranking, list[int]]]:
-    """Of one task's rankings, each with its ranks (none where nothing was ranked), those that the recipe lets in."""
+    """Of one task's rankings, each with its ranks (none where nothing was ranked), those that the
+    recipe lets in.
+    """
     if not recipe.ties:
         judged = [(ranking, ranks) for ranking, ranks in judged if len(set(ranks)) == len(ranks)]
     if recipe.agreement and not recipe.adjudicated:

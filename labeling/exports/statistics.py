@@ -1,4 +1,6 @@
-"""What rows hold, counted as they pass: pairs, ties, who judged, who wrote, and how far judges agree. No database."""
+"""What rows hold, counted as they pass: pairs, ties, who judged, who wrote, and how far judges
+agree. No database.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from modelops import rows
 
 
 class Portrait:
-    """Show it rows of any kind; `figures` is what a dataset keeps beside its counts, and its card tells."""
+    """Show it rows of any kind; `figures` is what a dataset keeps beside its counts, and its card
+    tells.
+    """
 
     def __init__(self):
         self.good = self.bad = self.truncated = self.cut = 0
@@ -73,7 +77,9 @@ class Portrait:
         return share(self.agreed, self.compared)
 
     def figures(self) -> dict:
-        """Labelers as their numbers of judgments, most first: whose they are is in the dataset's key alone."""
+        """Labelers as their numbers of judgments, most first: whose they are is in the dataset's
+        key alone.
+        """
         shares = {"ties": self.ties, "longer_wins": self.longer_wins, "agreement": self.agreement}
         found = {name: round(value, 4) for name, value in shares.items() if value is not None}
         counted = {"models": self.models, "outcomes": self.outcomes, "languages": self.languages}

@@ -1,8 +1,9 @@
-"""Files, in. The whole file is read and checked before a row is written; then hidden batches, then one publishing UPDATE.
+"""Files, in. The whole file is read and checked before a row is written; then hidden batches, then
+one publishing UPDATE.
 
-files.py     rows of a file of any kind         formats/     rows to entries, one module a family of formats
-reading.py   all of it checked, set down        cleaning.py  what comes in, and how
-store.py     into the database                  spool.py     what has to be remembered meanwhile, on disk
+files.py     rows of a file of any kind         formats/     rows to entries, one module a family of
+formats reading.py   all of it checked, set down        cleaning.py  what comes in, and how store.py
+into the database                  spool.py     what has to be remembered meanwhile, on disk
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ def check(
     beat: Beat = lambda done, total: None,
     bad_rows: Path | None = None,
 ) -> dict:
-    """What an import would do, and the bad lines; nothing is written, but bad rows to a file where one is named."""
+    """What an import would do, and the bad lines; nothing is written, but bad rows to a file where
+    one is named.
+    """
     cleaner = _read(project, path, recipe, beat, bad_rows or Path("/dev/null"))
     total = cleaner.reading.entries.count
     for done, _batch in enumerate(cleaner.batches(), start=1):

@@ -1,7 +1,9 @@
-"""What is done to a file's entries between reading and writing, each step counted, with examples, and switchable.
+"""What is done to a file's entries between reading and writing, each step counted, with examples,
+and switchable.
 
-Prompts and demonstrations are cleaned. An answer is what people judge: it stays as its model wrote it, unless that is
-asked for. Only bare prompts are ever left out: a row that brings answers, judgments or a demonstration is people's work.
+Prompts and demonstrations are cleaned. An answer is what people judge: it stays as its model wrote
+it, unless that is asked for. Only bare prompts are ever left out: a row that brings answers,
+judgments or a demonstration is people's work.
 """
 
 from __future__ import annotations

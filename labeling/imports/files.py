@@ -1,4 +1,6 @@
-"""Files, row by row: JSON Lines, a JSON list, CSV or Parquet, packed by gzip or not. Never the whole file at once."""
+"""Files, row by row: JSON Lines, a JSON list, CSV or Parquet, packed by gzip or not. Never the
+whole file at once.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ PARQUET = 500  # rows read together
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a file: its place, its value (as text where it can't be read), why it can't; the name of the file."""
+    """One row of a file: its place, its value (as text where it can't be read), why it can't; the
+    name of the file.
+    """
 
     place: int | str
     value: Any = None
@@ -106,7 +110,9 @@ class _Unpacked(io.RawIOBase):
 
 
 def _is_a_line(begin: bytes) -> bool:
-    """Whether the first line is JSON by itself and something follows: lines of lists, not a list over lines."""
+    """Whether the first line is JSON by itself and something follows: lines of lists, not a list
+    over lines.
+    """
     first, newline, rest = begin.partition(b"\n")
     try:
         return isinstance(json.loads(first), list) and bool(rest.strip())

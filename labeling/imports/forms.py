@@ -1,4 +1,6 @@
-"""The upload forms: a file is kept and looked at, checked by a job of its own, and imported once that is confirmed."""
+"""The upload forms: a file is kept and looked at, checked by a job of its own, and imported once
+that is confirmed.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ class UploadForm(Keyed):
         return files
 
     def clean(self) -> dict:
-        """Keep what was uploaded, and look at how it begins: before the transaction that asks for the check."""
+        """Keep what was uploaded, and look at how it begins: before the transaction that asks for
+        the check.
+        """
         cleaned = super().clean()
         if not self.errors:
             self.path = keep(cleaned["file"])
@@ -138,7 +142,9 @@ class ConfirmForm(Keyed):
 
 
 def keep(files: list[UploadedFile]) -> Path:
-    """The upload below the data folder, under a name that nobody chose; several as a folder, for their names matter."""
+    """The upload below the data folder, under a name that nobody chose; several as a folder, for
+    their names matter.
+    """
     folder = settings.VAR / "uploads"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / secrets.token_hex(16)

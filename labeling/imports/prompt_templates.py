@@ -100,7 +100,9 @@ def delete(actor: User, template: PromptTemplate) -> None:
 
 
 def table(content: bytes) -> list[Any]:
-    """The rows of a table of any kind that an upload may be: CSV with a header, JSON Lines, Parquet. Raises Refused."""
+    """The rows of a table of any kind that an upload may be: CSV with a header, JSON Lines,
+    Parquet. Raises Refused.
+    """
     settings.VAR.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=settings.VAR) as file:
         file.write(content)
@@ -118,7 +120,9 @@ def table(content: bytes) -> list[Any]:
 
 
 def fill(template: PromptTemplate, rows: Iterable[Any]) -> Filled:
-    """What the rows would make; those that leave a slot empty are refused, each with its place from 1."""
+    """What the rows would make; those that leave a slot empty are refused, each with its place from
+    1.
+    """
     found, wanted = Filled(), slots(template.text)
     for place, row in enumerate(rows, start=1):
         try:
@@ -146,9 +150,11 @@ def said(value: Any) -> str:
 def make(
     actor: User | None, template: PromptTemplate, rows: Iterable[Any], split: str = ""
 ) -> Filled:
-    """Add the prompts that the rows make; each is led back to its row. The same rows again add nothing.
+    """Add the prompts that the rows make; each is led back to its row. The same rows again add
+    nothing.
 
-    `split`: of rows that name none; without it, that of their author or their content. Raises jobs.JobFailed.
+    `split`: of rows that name none; without it, that of their author or their content. Raises
+    jobs.JobFailed.
     """
     found, wanted = fill(template, rows), slots(template.text)
     known = [name for name in KNOWN if name not in wanted]

@@ -1,4 +1,6 @@
-"""The whole file is read and checked before a row is written. What was read lies on disk, not in memory."""
+"""The whole file is read and checked before a row is written. What was read lies on disk, not in
+memory.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ BEAT_EVERY = 5_000  # rows read
 
 
 class BadFile(ValueError):
-    """Nothing was imported; `lines` names the bad lines: [(number, reason)], the first NAMED of `count`."""
+    """Nothing was imported; `lines` names the bad lines: [(number, reason)], the first NAMED of
+    `count`.
+    """
 
     def __init__(self, lines: list[tuple[int | str, str]], count: int = 0):
         self.lines, self.count = lines, max(count, len(lines))
@@ -73,7 +77,8 @@ def read(
     skip: TextIO | None = None,
     beat: Beat = lambda done, total: None,
 ) -> Reading:
-    """Everything the file holds. Raises BadFile naming the bad lines, unless they may be skipped: to the file `skip`.
+    """Everything the file holds. Raises BadFile naming the bad lines, unless they may be skipped:
+    to the file `skip`.
 
     A file without any entry is bad too. `split` is that of rows which name none.
     """
@@ -164,7 +169,9 @@ def _keep(reading: Reading, row: Row, entries: list[Entry]) -> None:
 
 
 def _row_digest(scratch: Scratch, entry: Entry) -> str:
-    """What the row says, before any cleaning, and how often the file said the same before: rows are a multiset."""
+    """What the row says, before any cleaning, and how often the file said the same before: rows are
+    a multiset.
+    """
     said = {name: getattr(entry, name) for name in SAID}
     digest = rows.digest(said)
     return rows.digest([digest, scratch.count("row", digest)])

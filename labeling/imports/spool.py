@@ -1,4 +1,6 @@
-"""What an import has to remember of its own file, on disk and forgotten with it: the memory it takes stays the same."""
+"""What an import has to remember of its own file, on disk and forgotten with it: the memory it
+takes stays the same.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from django.conf import settings
 
 
 class Scratch:
-    """Tables that no other process sees. SQLite deletes the file of a database without a name when it is closed."""
+    """Tables that no other process sees. SQLite deletes the file of a database without a name when
+    it is closed.
+    """
 
     def __init__(self):
         self.database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -42,7 +46,10 @@ class Scratch:
     def sharing(self, bands: Iterable[int]) -> list[bytes]:
         """The sketches that share one of the bands."""
         asked = ",".join(str(int(band)) for band in bands)
-        query = f"SELECT DISTINCT value FROM band JOIN sketch ON sketch = id WHERE band IN ({asked}) LIMIT 50"
+        query = (
+            f"SELECT DISTINCT value FROM band JOIN sketch ON sketch = id WHERE band IN ({asked}) "
+            "LIMIT 50"
+        )
         return [value for (value,) in self.database.execute(query)]
 
     def add_sketch(self, bands: Iterable[int], sketch: bytes) -> None:
@@ -51,7 +58,9 @@ class Scratch:
 
 
 class Spool:
-    """Things set down one after the other and read again in that order; the file has no name, and ends with this."""
+    """Things set down one after the other and read again in that order; the file has no name, and
+    ends with this.
+    """
 
     def __init__(self):
         settings.VAR.mkdir(parents=True, exist_ok=True)

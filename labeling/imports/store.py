@@ -1,4 +1,6 @@
-"""What was read and cleaned, into the database: hidden batches, then one publishing UPDATE of each table."""
+"""What was read and cleaned, into the database: hidden batches, then one publishing UPDATE of each
+table.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Writer:
 
     @transaction.atomic
     def add(self, batch: list[Clean]) -> int:
-        """Write what of the batch is not here yet; how many bare prompts another import has brought meanwhile."""
+        """Write what of the batch is not here yet; how many bare prompts another import has brought
+        meanwhile.
+        """
         there = self._prompts(one.digest for one in batch)
         meanwhile = sum(
             one.entry.bare and there[one.digest].job_id != self.job.pk
@@ -70,7 +74,9 @@ class Writer:
         self._add_bands([(there[one.digest].pk, band) for one in wanted for band in one.bands])
 
     def _add_bands(self, bands: list[tuple[int, int]]) -> None:
-        """Nine rows a prompt: as plain SQL, for making objects of them would take longer than all the rest."""
+        """Nine rows a prompt: as plain SQL, for making objects of them would take longer than all
+        the rest.
+        """
         table = connection.ops.quote_name(PromptBand._meta.db_table)
         with connection.cursor() as cursor:
             cursor.executemany(
@@ -300,7 +306,9 @@ def _small(read: list[Clean]) -> Iterator[list[Clean]]:
 
 
 def clear_leftovers(job: Job) -> None:
-    """Take away what imports that came to nothing have left hidden, or it would be in the way for ever."""
+    """Take away what imports that came to nothing have left hidden, or it would be in the way for
+    ever.
+    """
     over = Q(job=None) | Q(job__state__in=[Job.State.FAILED, Job.State.CANCELLED])
     hidden = Prompt.objects.filter(over, project=job.project, published=False).exclude(job=job)
     noted = ImportedRow.objects.filter(

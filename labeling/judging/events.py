@@ -1,4 +1,6 @@
-"""What webhooks are told of labelers' work. Nothing here costs a query where none of the project's waits for it."""
+"""What webhooks are told of labelers' work. Nothing here costs a query where none of the project's
+waits for it.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,17 @@ def submitted(project: Project, ranking: Ranking) -> None:
 
 
 def take_turns(assignment: Assignment) -> None:
-    """Two who fill the last two places at once must not each believe that the other's is still open."""
+    """Two who fill the last two places at once must not each believe that the other's is still
+    open.
+    """
     if Event.TASK_COMPLETE in assignment.project.awaited:
         order.locked(assignment.task_id)
 
 
 def if_complete(assignment: Assignment) -> None:
-    """Tell that all places of the task are filled, if this was the last. A gold task has one for everybody."""
+    """Tell that all places of the task are filled, if this was the last. A gold task has one for
+    everybody.
+    """
     project, pk = assignment.project, assignment.task_id
     if Event.TASK_COMPLETE not in project.awaited:
         return

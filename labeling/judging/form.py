@@ -1,4 +1,6 @@
-"""The ranking form: what was typed, kept as a draft and shown again, and the judgment that it means."""
+"""The ranking form: what was typed, kept as a draft and shown again, and the judgment that it
+means.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ SKIP_REASONS = {
 
 
 def typed(data: QueryDict, assignment: Assignment) -> dict[str, Any]:
-    """What the form says so far, complete or not, as a draft keeps it; what is unknown or switched off is left out."""
+    """What the form says so far, complete or not, as a draft keeps it; what is unknown or switched
+    off is left out.
+    """
     project, k = assignment.project, len(assignment.order)
     letters, outcome = LETTERS[:k], data.get("outcome")
     marks = RATINGS if project.rating else ()

@@ -1,4 +1,6 @@
-"""Drafts of the ranking form where it is nobody's place: an answer key, an adjudication. A labeler's are in Assignment."""
+"""Drafts of the ranking form where it is nobody's place: an answer key, an adjudication. A
+labeler's are in Assignment.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def save(task: RankingTask, person: User, kind: str, typed: dict[str, Any]) -> N
 def newer_than(
     ranking: Ranking | None, task: RankingTask, person: User, kind: str
 ) -> dict[str, Any] | None:
-    """What this person has typed since `ranking` was saved by anybody, or at all where there is none."""
+    """What this person has typed since `ranking` was saved by anybody, or at all where there is
+    none.
+    """
     drafts = _of(task, person, kind)
     drafts = drafts.filter(saved_at__gt=ranking.created_at) if ranking else drafts
     return drafts.values_list("draft", flat=True).first()

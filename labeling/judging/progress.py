@@ -16,7 +16,9 @@ PROGRESS_SECONDS = 15  # counting a million tasks takes a while, and nobody need
 
 
 def today(labeler: User, project: Project) -> dict[str, Any]:
-    """What this person has submitted here since midnight of their own zone, and the seconds that one took on average."""
+    """What this person has submitted here since midnight of their own zone, and the seconds that
+    one took on average.
+    """
     midnight = localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     done = _submitted_since(labeler.pk, project.pk, midnight) or [(0, None)]
     return dict(zip(("today", "pace"), done[0], strict=True))

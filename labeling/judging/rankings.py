@@ -44,7 +44,9 @@ LABELS = {
 
 
 class InvalidRanking(ValueError):
-    """The judgment is incomplete or against the project's rules; `letter` is the answer it concerns, if one."""
+    """The judgment is incomplete or against the project's rules; `letter` is the answer it
+    concerns, if one.
+    """
 
     def __init__(self, message: str, letter: str = ""):
         super().__init__(message)
@@ -130,9 +132,11 @@ def _ranks_of_verdicts(verdicts: list[Verdict], ties: bool) -> list[int | None]:
 
 @within_one
 def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None) -> Ranking:
-    """Record what the labeler decided; nothing is half written. After an undo the `draft` is shown again.
+    """Record what the labeler decided; nothing is half written. After an undo the `draft` is shown
+    again.
 
-    Raises InvalidRanking, AlreadySubmitted, or assignments.LeaseLost when the place went to someone else.
+    Raises InvalidRanking, AlreadySubmitted, or assignments.LeaseLost when the place went to someone
+    else.
     """
     ranks = check(judgment, len(assignment.order), assignment.project)
     events.take_turns(assignment)
@@ -219,7 +223,9 @@ def in_letters(one: Ranking, letter_of: Callable[[RankedCandidate], str]) -> str
 
 
 def sheet(task: RankingTask, person: User) -> Assignment:
-    """The ranking form for who says more than a judgment: answers as they were made. Nobody's place, and never stored."""
+    """The ranking form for who says more than a judgment: answers as they were made. Nobody's
+    place, and never stored.
+    """
     answers = list(task.candidates.order_by("slot", "pk").values_list("pk", flat=True))
     return Assignment(task=task, project=task.project, labeler=person, order=answers)
 
@@ -299,7 +305,9 @@ def last_of(project, labeler: User) -> Ranking | None:
 
 
 def named_last(project: Project, labeler: User, pk: object) -> Ranking:
-    """The labeler's last ranking, by its number, so that asking twice doesn't undo the one before. Raises TooLate."""
+    """The labeler's last ranking, by its number, so that asking twice doesn't undo the one before.
+    Raises TooLate.
+    """
     last = last_of(project, labeler)
     if last is None or str(last.pk) != str(pk):
         raise TooLate(_("There is nothing to undo: it was undone already, or is too long ago."))
@@ -308,9 +316,11 @@ def named_last(project: Project, labeler: User, pk: object) -> Ranking:
 
 @transaction.atomic
 def undo(ranking: Ranking) -> Assignment:
-    """Take a submit back: the task is the labeler's again, with the draft as it was. Of a revision, the one before counts.
+    """Take a submit back: the task is the labeler's again, with the draft as it was. Of a revision,
+    the one before counts.
 
-    Raises TooLate after ten minutes, once a dataset holds the ranking, once it was undone, or while one is paused.
+    Raises TooLate after ten minutes, once a dataset holds the ranking, once it was undone, or while
+    one is paused.
     """
     assignment = _locked(ranking.assignment)
     if now() - ranking.created_at > UNDO:

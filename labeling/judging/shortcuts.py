@@ -1,4 +1,6 @@
-"""The ranking page's keys: what each does, and which one it is for this person. Letters a–i and digits are answers' own."""
+"""The ranking page's keys: what each does, and which one it is for this person. Letters a–i and
+digits are answers' own.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ HEADLINE = ("accuracy", "win_rate", "eval_accuracy", "loss", "reward")
 
 
 def shown(project: Project) -> QuerySet[ModelVersion]:
-    """A project's versions and the shared bases with all that a row shows, newest first, in a constant number of queries."""
+    """A project's versions and the shared bases with all that a row shows, newest first, in a
+    constant number of queries.
+    """
     here = Prefetch("aliases", Alias.objects.filter(project=project))
     found = (
         registry.visible(project)
@@ -55,5 +57,7 @@ def rankings_behind(dataset_ids: set[int]) -> dict[int, int]:
 
 
 def rankings_in(versions: list[ModelVersion]) -> int:
-    """How many rankings stand behind versions that have their figures; a dataset of several counts once."""
+    """How many rankings stand behind versions that have their figures; a dataset of several counts
+    once.
+    """
     return sum({one.dataset_id: one.rankings for one in versions}.values())

@@ -235,7 +235,9 @@ def has_sampled(version: ModelVersion) -> bool:
 
 
 def trained_on(dataset: Dataset | None, live: list[tuple[str, int, int]]) -> set[str]:
-    """Which kinds of model the newest dataset has led to, or is leading to now, be it by way of a reward model."""
+    """Which kinds of model the newest dataset has led to, or is leading to now, be it by way of a
+    reward model.
+    """
     if dataset is None:
         return set()
     learned = Q(dataset=dataset) | Q(job__reward_model__dataset=dataset)

@@ -124,7 +124,9 @@ class Writing(models.Model):
 
 
 class ImportedRow(models.Model):
-    """A row of a file that brought answers, judgments or a demonstration: known again when it comes once more."""
+    """A row of a file that brought answers, judgments or a demonstration: known again when it comes
+    once more.
+    """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="+")
     job = models.ForeignKey(Job, models.CASCADE, related_name="rows")
@@ -146,7 +148,9 @@ class ImportedRow(models.Model):
 
 
 class PromptBand(models.Model):
-    """One of the marks of a prompt that a near duplicate, or one that begins alike, most likely shares."""
+    """One of the marks of a prompt that a near duplicate, or one that begins alike, most likely
+    shares.
+    """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="+")
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="bands")

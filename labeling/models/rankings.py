@@ -41,7 +41,8 @@ class Ranking(models.Model):
     labeler = models.ForeignKey(User, models.PROTECT, null=True, related_name="rankings")
     judge = models.UUIDField(
         help_text=_(
-            "The account's UUID; of an imported judge, uuid5 of the name; one of all answer keys, one of all that is settled."
+            "The account's UUID; of an imported judge, uuid5 of the name; one of all answer keys, "
+            "one of all that is settled."
         )
     )
     kind = models.CharField(max_length=12, choices=Kind, default=Kind.LABELER)
@@ -116,7 +117,9 @@ class RankedCandidate(models.Model):
 
 
 class FormDraft(models.Model):
-    """What one person has typed into the ranking form of an answer key or an adjudication, which is nobody's place."""
+    """What one person has typed into the ranking form of an answer key or an adjudication, which is
+    nobody's place.
+    """
 
     task = models.ForeignKey(RankingTask, models.CASCADE, related_name="+")
     person = models.ForeignKey(User, models.CASCADE, related_name="+")
@@ -155,7 +158,9 @@ class DatasetRanking(models.Model):
 
 
 class ExternalLabeler(models.Model):
-    """Somebody elsewhere whose judgments were imported, by the name that the file gives; the same in all projects."""
+    """Somebody elsewhere whose judgments were imported, by the name that the file gives; the same
+    in all projects.
+    """
 
     judge = models.UUIDField(primary_key=True)
     name = models.CharField(max_length=200)
@@ -165,7 +170,9 @@ class ExternalLabeler(models.Model):
 
 
 class DatasetLabeler(models.Model):
-    """Whom a number of a dataset stands for. Numbers mean nothing in another dataset; only an admin may take this key."""
+    """Whom a number of a dataset stands for. Numbers mean nothing in another dataset; only an admin
+    may take this key.
+    """
 
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+")
     number = models.PositiveIntegerField()

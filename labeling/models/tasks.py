@@ -12,7 +12,9 @@ from people.models import Project, User
 
 
 class RankingTask(models.Model):
-    """A prompt and a frozen set of answers to it. Claimable once published: then it has its place in the order."""
+    """A prompt and a frozen set of answers to it. Claimable once published: then it has its place
+    in the order.
+    """
 
     ROUND = 2**40  # tasks in one round
     PRIORITY = (
@@ -52,7 +54,8 @@ class RankingTask(models.Model):
         output_field=models.BigIntegerField(null=True),
         db_persist=True,
         help_text=_(
-            "Priority, then places taken, then order of arrival: the order where breadth comes first."
+            "Priority, then places taken, then order of arrival: the order where breadth comes "
+            "first."
         ),
     )
     created_at = models.DateTimeField(default=timezone.now)
@@ -100,7 +103,9 @@ class RankingTask(models.Model):
 
 
 class Assignment(models.Model):
-    """One labeler's place in one ranking task, held for a while and then submitted, skipped or given back."""
+    """One labeler's place in one ranking task, held for a while and then submitted, skipped or
+    given back.
+    """
 
     class State(models.TextChoices):
         LEASED = "leased", _("leased: the labeler is at it")
@@ -172,9 +177,11 @@ class Assignment(models.Model):
 
 
 class QueuePosition(models.Model):
-    """Up to where in the order a labeler has looked; a claim starts there, and once more from the front.
+    """Up to where in the order a labeler has looked; a claim starts there, and once more from the
+    front.
 
-    No task that is open to the labeler lies before it: what reopens or is published there moves it back.
+    No task that is open to the labeler lies before it: what reopens or is published there moves it
+    back.
     """
 
     FRONT = -(2**62)  # before the most urgent task

@@ -9,7 +9,9 @@ from people.models import Project, User
 
 
 class PromptTemplate(models.Model):
-    """A text with slots, {title}, that the rows of a table fill; each row becomes a prompt. Its text never changes."""
+    """A text with slots, {title}, that the rows of a table fill; each row becomes a prompt. Its
+    text never changes.
+    """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="templates")
     name = models.CharField(_("name"), max_length=80)

@@ -1,6 +1,8 @@
-"""Adjudication: where people disagree, a lead says how the answers stand. What people said stays, and counts as before.
+"""Adjudication: where people disagree, a lead says how the answers stand. What people said stays,
+and counts as before.
 
-What was settled is nobody's judgment: no figure of the project counts it, and only datasets that ask for it hold it.
+What was settled is nobody's judgment: no figure of the project counts it, and only datasets that
+ask for it hold it.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ SHOWN = 100
 
 @dataclass
 class Dispute:
-    """A task on which people disagree: the pairs of its answers that two of them put in an order, and in the same one."""
+    """A task on which people disagree: the pairs of its answers that two of them put in an order,
+    and in the same one.
+    """
 
     task: RankingTask
     judges: int
@@ -40,8 +44,8 @@ class Dispute:
 
 
 def open_to(project: Project, person: User) -> QuerySet[RankingTask]:
-    """The tasks that this person may settle: nobody is at one any more, also not they themselves, who would read there
-    what the others said; and sensitive ones are for who is willing.
+    """The tasks that this person may settle: nobody is at one any more, also not they themselves,
+    who would read there what the others said; and sensitive ones are for who is willing.
     """
     at_work = Assignment.objects.filter(task=OuterRef("pk"), state=Assignment.State.LEASED)
     found = RankingTask.objects.filter(
@@ -54,8 +58,9 @@ def open_to(project: Project, person: User) -> QuerySet[RankingTask]:
 
 
 def disputes(project: Project, person: User) -> list[Dispute]:
-    """Of what was ranked lately, the tasks with a pair that people see differently: what is settled last, and the least
-    agreement first. Reads the same number of rows however many there are, in a constant number of queries.
+    """Of what was ranked lately, the tasks with a pair that people see differently: what is settled
+    last, and the least agreement first. Reads the same number of rows however many there are, in a
+    constant number of queries.
     """
     ranks = _ranks(project)
     counted = {
@@ -109,8 +114,8 @@ def judged(paper: Assignment) -> list[str]:
 
 @transaction.atomic
 def settle(actor: User, task: RankingTask, judgment: rankings.Judgment) -> Ranking:
-    """Say how the task's answers stand; once more is a revision. Raises InvalidRanking, or Refused where there is nothing
-    to settle.
+    """Say how the task's answers stand; once more is a revision. Raises InvalidRanking, or Refused
+    where there is nothing to settle.
     """
     paper = rankings.sheet(task, actor)
     ranks = rankings.check(judgment, len(paper.order), task.project)

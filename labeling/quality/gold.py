@@ -1,7 +1,8 @@
-"""Gold tasks: their answer key, given by an admin, shows how well people judge. Labelers can't tell them from others.
+"""Gold tasks: their answer key, given by an admin, shows how well people judge. Labelers can't tell
+them from others.
 
-A gold task is out of the order, and each labeler may be given it once; how often is the project's `gold_share`. What
-people say of it enters no dataset and no figure of the project.
+A gold task is out of the order, and each labeler may be given it once; how often is the project's
+`gold_share`. What people say of it enters no dataset and no figure of the project.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def make(actor: User, task: RankingTask, judgment: rankings.Judgment) -> Ranking
 
 @transaction.atomic
 def unmake(actor: User, task: RankingTask) -> None:
-    """An ordinary task again: what people said of it while it was gold counts like any judgment. Twice is harmless.
+    """An ordinary task again: what people said of it while it was gold counts like any judgment.
+    Twice is harmless.
 
     It takes as many places as people hold, and is offered where that is less than its overlap.
     """

@@ -18,7 +18,9 @@ GROUP = 250  # prompts whose filled slots are looked up together
 
 @dataclass(frozen=True)
 class Slot:
-    """A place for one answer: the `number`-th of this prompt, by `version` (default: the job's own)."""
+    """A place for one answer: the `number`-th of this prompt, by `version` (default: the job's
+    own).
+    """
 
     prompt: Prompt
     number: int
@@ -38,7 +40,9 @@ class Answer:
 
 
 def prompts_of(job: Job):
-    """The published prompts that a sampling job answers, in a fixed order; later arrivals are not its business."""
+    """The published prompts that a sampling job answers, in a fixed order; later arrivals are not
+    its business.
+    """
     prompts = Prompt.objects.filter(
         project=job.project, published=True, created_at__lte=job.created_at
     )
@@ -59,7 +63,9 @@ def filled(job: Job) -> int:
 
 
 def versions(job: Job) -> list[ModelVersion]:
-    """The versions that answer, the job's own first. Raises ModelVersion.DoesNotExist when one is gone."""
+    """The versions that answer, the job's own first. Raises ModelVersion.DoesNotExist when one is
+    gone.
+    """
     names = dict.fromkeys(job.recipe.get("others", "").splitlines())
     found = {
         version.name: version for version in registry.visible(job.project).filter(name__in=names)
@@ -72,7 +78,9 @@ def versions(job: Job) -> list[ModelVersion]:
 
 
 def missing(job: Job, size: int, version: ModelVersion | None = None) -> Iterator[list[Slot]]:
-    """The slots without an answer, of one version or all: lists of `size` or a few more, a prompt's slots in one."""
+    """The slots without an answer, of one version or all: lists of `size` or a few more, a prompt's
+    slots in one.
+    """
     window, dealt = [], versions(job)
     for group in _groups(job):
         for slots in _unfilled(job, group, dealt):
@@ -85,7 +93,9 @@ def missing(job: Job, size: int, version: ModelVersion | None = None) -> Iterato
 
 
 def _groups(job: Job) -> Iterator[list[Prompt]]:
-    """Read group by group: a cursor left open would pin an old snapshot, and SQLite refuses to write from one."""
+    """Read group by group: a cursor left open would pin an old snapshot, and SQLite refuses to
+    write from one.
+    """
     pks = list(prompts_of(job).values_list("pk", flat=True))
     for start in range(0, len(pks), GROUP):
         yield list(Prompt.objects.filter(pk__in=pks[start : start + GROUP]).order_by("pk"))
@@ -104,12 +114,16 @@ def _unfilled(job: Job, prompts: list[Prompt], dealt: list[ModelVersion]) -> Ite
 
 
 def _dealt(versions: list[ModelVersion], prompt: Prompt, number: int) -> ModelVersion:
-    """In turn, from another version on for each prompt, so that all answer about as often whatever K is."""
+    """In turn, from another version on for each prompt, so that all answer about as often whatever
+    K is.
+    """
     return versions[(int(prompt.digest[:8], 16) + number) % len(versions)]
 
 
 def marked(job: Job, drawn: list[tuple[Slot, Answer]]) -> list[tuple[Slot, Answer]]:
-    """What was drawn, by prompt and slot; a text that its prompt has already, or on a lower slot here, is a duplicate."""
+    """What was drawn, by prompt and slot; a text that its prompt has already, or on a lower slot
+    here, is a duplicate.
+    """
     prompts = {slot.prompt.pk for slot, _ in drawn}
     seen = set(
         Candidate.objects.filter(job=job, prompt__in=prompts).values_list("prompt_id", "text")
@@ -124,7 +138,9 @@ def marked(job: Job, drawn: list[tuple[Slot, Answer]]) -> list[tuple[Slot, Answe
 
 @transaction.atomic
 def add(job: Job, slots: list[Slot], answers: list[Answer]) -> None:
-    """Keep a batch of answers, and publish the tasks of the prompts that it completes. Twice is harmless."""
+    """Keep a batch of answers, and publish the tasks of the prompts that it completes. Twice is
+    harmless.
+    """
     filled = zip(slots, answers, strict=True)
     writer = {
         version: _writer(job, version)
@@ -148,7 +164,9 @@ def add(job: Job, slots: list[Slot], answers: list[Answer]) -> None:
 
 
 def _writer(job: Job, version: ModelVersion) -> ModelVersion:
-    """Who is said to have answered: of several draws the version and its judge together, which are a policy of their own."""
+    """Who is said to have answered: of several draws the version and its judge together, which are
+    a policy of their own.
+    """
     n = job.recipe.get("best_of", 1)
     return version if n == 1 else registry.best_of(job.project, version, n, job.reward_model)
 
@@ -159,7 +177,9 @@ def _storable(answer: Answer) -> dict:
 
 
 def build_tasks(job: Job, prompt_ids: Iterable[int]) -> None:
-    """Make one ranking task of each of these prompts that has all its answers and no task of this job yet."""
+    """Make one ranking task of each of these prompts that has all its answers and no task of this
+    job yet.
+    """
     complete = (
         Prompt.objects.filter(pk__in=prompt_ids)
         .exclude(tasks__job=job)

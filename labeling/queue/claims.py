@@ -1,8 +1,9 @@
 """Who works on which task: lease, choose the next, give back, expire.
 
-A place is taken by one conditional UPDATE of the task's `free_places`, in the same transaction that writes the
-assignment, so that the overlap can not be exceeded however many ask at once. The order of tasks is in `order`.
-Gold tasks, for which there is no overlap, come now and then in place of the task that would be next.
+A place is taken by one conditional UPDATE of the task's `free_places`, in the same transaction that
+writes the assignment, so that the overlap can not be exceeded however many ask at once. The order
+of tasks is in `order`. Gold tasks, for which there is no overlap, come now and then in place of the
+task that would be next.
 """
 
 from __future__ import annotations
@@ -44,9 +45,11 @@ class LeaseLost(Exception):
 
 
 def next_for(membership: Membership) -> Assignment | None:
-    """The task that this labeler holds, else the next one in the order, leased; None when none is open to them.
+    """The task that this labeler holds, else the next one in the order, leased; None when none is
+    open to them.
 
-    Raises NotWorking when the project, the membership or the account is paused, or the day's limit is reached.
+    Raises NotWorking when the project, the membership or the account is paused, or the day's limit
+    is reached.
     """
     project, labeler = membership.project, membership.user
     held = current(project, labeler)
@@ -58,7 +61,9 @@ def next_for(membership: Membership) -> Assignment | None:
 
 
 def current(project: Project, labeler: User) -> Assignment | None:
-    """The unexpired lease that this labeler works on; of several, the one whose submit was undone last."""
+    """The unexpired lease that this labeler works on; of several, the one whose submit was undone
+    last.
+    """
     return held_by(project.pk, labeler.pk, now()).first()
 
 
@@ -76,8 +81,8 @@ def _held_ids(project, labeler, at):
 
 
 def claim(membership: Membership) -> Assignment | None:
-    """Lease the next open task to this labeler, in one short transaction. Where none is found, what others are just
-    leaving is waited for, and then expired leases are freed.
+    """Lease the next open task to this labeler, in one short transaction. Where none is found, what
+    others are just leaving is waited for, and then expired leases are freed.
     """
     assignment = _claim_once(membership)
     if assignment is None and _others_have_decided(membership):
@@ -88,8 +93,8 @@ def claim(membership: Membership) -> Assignment | None:
 
 
 def from_a_position(verb):
-    """Decorator: a labeler's first claim. Their position is there for all to see before it looks for a task: who frees
-    a place meanwhile must find it, to send it back.
+    """Decorator: a labeler's first claim. Their position is there for all to see before it looks
+    for a task: who frees a place meanwhile must find it, to send it back.
     """
 
     @wraps(verb)
@@ -116,7 +121,8 @@ def _claim_once(membership: Membership) -> Assignment | None:
 @from_a_position
 @transaction.atomic
 def lease_ahead(membership: Membership, at_hand: int) -> Assignment | None:
-    """The place after the one at hand, leased already so that nobody waits for it; None when nothing else is open.
+    """The place after the one at hand, leased already so that nobody waits for it; None when
+    nothing else is open.
 
     Raises NotWorking like `next_for`.
     """
@@ -167,7 +173,9 @@ def _lease_next(membership: Membership, ahead: bool = False) -> Assignment | Non
 
 
 def _position(project: int, labeler: int) -> tuple[int, int]:
-    """The labeler's position, locked: what reopens meanwhile sends them back afterwards, however this claim ends."""
+    """The labeler's position, locked: what reopens meanwhile sends them back afterwards, however
+    this claim ends.
+    """
     found = _locked_position(project, labeler)
     if not found:
         raise QueuePosition.DoesNotExist
@@ -186,8 +194,9 @@ def _move(position, place):
 
 
 def _gold_instead(membership: Membership) -> int | None:
-    """A gold task for this labeler in place of the next one, as often as the project says; none for admins: they know
-    the keys. Only in place of one: where nothing else is open, what came by looking again would be known for gold.
+    """A gold task for this labeler in place of the next one, as often as the project says; none for
+    admins: they know the keys. Only in place of one: where nothing else is open, what came by
+    looking again would be known for gold.
     """
     project = membership.project
     if (
@@ -219,7 +228,9 @@ def _unseen(labeler) -> Exists:
 
 
 def _harmless() -> Exact:
-    """Asked of one prompt after the other, by its key: PostgreSQL makes a join of NOT EXISTS, and reads all prompts."""
+    """Asked of one prompt after the other, by its key: PostgreSQL makes a join of NOT EXISTS, and
+    reads all prompts.
+    """
     return Exact(Subquery(Prompt.objects.filter(pk=OuterRef("prompt")).values("sensitive")), False)
 
 
@@ -234,7 +245,9 @@ def _open_to(labeler, project, beyond, order: str, willing: bool) -> QuerySet[Ra
 
 
 def _first(order: str, willing: bool) -> composed:
-    """The query for the first of them that nobody else has locked, as (task, place in the order, place of the first)."""
+    """The query for the first of them that nobody else has locked, as (task, place in the order,
+    place of the first).
+    """
 
     def first(labeler, project, beyond):
         tasks = _open_to(labeler, project, beyond, order, willing)
@@ -253,7 +266,9 @@ _find = {
 
 @transaction.atomic
 def _others_have_decided(membership: Membership) -> bool:
-    """A claim passes over what another one has locked. When nothing else is left, wait for what that one leaves."""
+    """A claim passes over what another one has locked. When nothing else is left, wait for what
+    that one leaves.
+    """
     if not connection.features.has_select_for_update_skip_locked:
         return False  # writers queue for the database: nothing was passed over
     project = membership.project
@@ -264,7 +279,9 @@ def _others_have_decided(membership: Membership) -> bool:
 
 
 def _lease(task: int, project: Project, labeler: User, ahead: bool = False) -> Assignment | None:
-    """A place on the locked task. A lease that expired or was given back left a row: it is used again, with its draft."""
+    """A place on the locked task. A lease that expired or was given back left a row: it is used
+    again, with its draft.
+    """
     rows = _places(task)
     earlier = next(
         ((pk, state) for pk, theirs, state, _place in rows if theirs == labeler.pk), None
@@ -321,7 +338,8 @@ def _take_one(task):
 
 
 def _take_place(task: int, rows: list[tuple]) -> int | None:
-    """The smallest place that nobody holds, taken off the task's free ones; None when there is none left.
+    """The smallest place that nobody holds, taken off the task's free ones; None when there is none
+    left.
 
     On a gold task there is one for everybody.
     """
@@ -336,7 +354,9 @@ def _is_gold(task: int) -> bool:
 
 
 def reclaim(assignment: Assignment) -> None:
-    """Hold the place of an expired lease once more, to submit after all. Raises LeaseLost when it went to others."""
+    """Hold the place of an expired lease once more, to submit after all. Raises LeaseLost when it
+    went to others.
+    """
     task = locked(assignment.task_id)
     place = _take_place(task.pk, _places(task.pk))
     if place is None:
@@ -363,8 +383,9 @@ def _from_now(project: Project) -> datetime:
 
 
 def what_else(membership: Membership) -> dict:
-    """How many tasks others hold just now, when the first of them may come back, and whether sensitive ones are open
-    to this labeler but for their not being willing. A gold one brings nothing back.
+    """How many tasks others hold just now, when the first of them may come back, and whether
+    sensitive ones are open to this labeler but for their not being willing. A gold one brings
+    nothing back.
     """
     project, labeler = membership.project, membership.user
     held = held_by_others(membership)
@@ -375,7 +396,9 @@ def what_else(membership: Membership) -> dict:
 
 
 def held_by_others(membership: Membership) -> dict:
-    """How many tasks others hold just now, and when the first of them may come back. A gold one brings nothing back."""
+    """How many tasks others hold just now, and when the first of them may come back. A gold one
+    brings nothing back.
+    """
     held = Assignment.objects.filter(project=membership.project, state=State.LEASED).exclude(
         task__purpose=Purpose.GOLD
     )
@@ -385,7 +408,9 @@ def held_by_others(membership: Membership) -> dict:
 
 
 def renew(assignment: Assignment) -> None:
-    """The labeler is still at it: this lease runs from now, and so does that of the task that comes after it."""
+    """The labeler is still at it: this lease runs from now, and so does that of the task that comes
+    after it.
+    """
     theirs = Assignment.objects.filter(
         labeler=assignment.labeler_id, project=assignment.project_id, state=State.LEASED
     )
@@ -393,7 +418,9 @@ def renew(assignment: Assignment) -> None:
 
 
 def save_draft(assignment: Assignment, draft: dict) -> bool:
-    """Keep what is typed so far and run the lease from now; also after the lease ran out. False once it was submitted."""
+    """Keep what is typed so far and run the lease from now; also after the lease ran out. False
+    once it was submitted.
+    """
     this, fields = Assignment.objects.filter(pk=assignment.pk), {"draft": draft, "draft_at": now()}
     held = this.filter(state=State.LEASED).update(
         leased_until=_from_now(assignment.project), **fields
@@ -403,7 +430,9 @@ def save_draft(assignment: Assignment, draft: dict) -> bool:
 
 @transaction.atomic
 def skip(assignment: Assignment, reason: str) -> None:
-    """Give the place to someone else and keep the reason; after enough skips nobody gets it. Twice is harmless."""
+    """Give the place to someone else and keep the reason; after enough skips nobody gets it. Twice
+    is harmless.
+    """
     over = Assignment.objects.filter(pk=assignment.pk, state__in=[State.EXPIRED, State.RETURNED])
     held = _give_up(assignment, State.SKIPPED, skip_reason=reason[:200])
     late = {"state": State.SKIPPED, "skip_reason": reason[:200], "ended_at": now()}

@@ -43,7 +43,8 @@ def refuse_beyond_daily_limit(project: Project, labeler: User, at_hand: int) -> 
         said = {"limit": project.daily_limit, "when": date_format(localtime(ends), "j M, H:i")}
         raise NotWorking(
             _(
-                "You have reached this project's limit of %(limit)d a day. The next task comes on %(when)s."
+                "You have reached this project's limit of %(limit)d a day. The next task comes on "
+                "%(when)s."
             )
             % said
         )
@@ -52,8 +53,9 @@ def refuse_beyond_daily_limit(project: Project, labeler: User, at_hand: int) -> 
 def lock_if_working(membership: Membership) -> None:
     """Raises NotWorking: they may have been paused, or have left, while this waited for the lock.
 
-    Locks come always in this order: the membership, the labeler's position, the task, a place on it, all positions.
-    Who holds their position never waits for a task, because who holds a task may wait for that.
+    Locks come always in this order: the membership, the labeler's position, the task, a place on
+    it, all positions. Who holds their position never waits for a task, because who holds a task may
+    wait for that.
     """
     member = _lock_member(membership.pk)
     if not member:

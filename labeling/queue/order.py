@@ -23,9 +23,11 @@ def publish(tasks) -> None:
 
 
 def line_up(tasks) -> None:
-    """Give tasks their places in the order: by priority, then by arrival. Runs in the transaction of a verb.
+    """Give tasks their places in the order: by priority, then by arrival. Runs in the transaction
+    of a verb.
 
-    Who has looked beyond such a place looks again from there: an urgent task is the next one for everybody.
+    Who has looked beyond such a place looks again from there: an urgent task is the next one for
+    everybody.
     """
     tasks = tasks.exclude(
         purpose=RankingTask.Purpose.GOLD
@@ -38,7 +40,8 @@ def line_up(tasks) -> None:
 
 @transaction.atomic
 def mark_sensitive(actor: User, prompt: Prompt, sensitive: bool) -> None:
-    """Keep the prompt's tasks from people who are not willing to judge such content, or offer them to all again.
+    """Keep the prompt's tasks from people who are not willing to judge such content, or offer them
+    to all again.
 
     Whoever holds one keeps it. Twice is harmless.
     """
@@ -51,7 +54,8 @@ def mark_sensitive(actor: User, prompt: Prompt, sensitive: bool) -> None:
 
 
 def locked(task_id: int) -> RankingTask:
-    """The task, while a place on it changes hands or its purpose changes: locked always before the place itself.
+    """The task, while a place on it changes hands or its purpose changes: locked always before the
+    place itself.
 
     Not its key: a submit at the same moment holds its place already, and points at the task.
     """
@@ -72,7 +76,8 @@ def reopen(task: RankingTask) -> None:
 def look_again(project_id: int, place: int) -> None:
     """Send everybody who has passed this place in the order back to it.
 
-    All positions are locked first, in one order: who is moving beyond the place just now holds theirs.
+    All positions are locked first, in one order: who is moving beyond the place just now holds
+    theirs.
     """
     positions = QueuePosition.objects.filter(project=project_id)
     list(positions.order_by("pk").select_for_update().values_list("pk"))

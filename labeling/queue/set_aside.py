@@ -1,4 +1,6 @@
-"""Tasks that several people skipped: out of the order until an admin puts them back, or retires them."""
+"""Tasks that several people skipped: out of the order until an admin puts them back, or retires
+them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def skips(task: RankingTask) -> QuerySet[Assignment]:
 
 
 def if_skipped_enough(task_id: int) -> None:
-    """Set the task aside once as many people have skipped it as the project says. Runs in the transaction of a skip."""
+    """Set the task aside once as many people have skipped it as the project says. Runs in the
+    transaction of a skip.
+    """
     task = (
         RankingTask.objects.select_for_update(of=("self",))
         .select_related("project")
@@ -35,7 +39,9 @@ def if_skipped_enough(task_id: int) -> None:
 
 @transaction.atomic
 def put_back(actor: User, task: RankingTask) -> None:
-    """Offer the task again, at its old place in the order, to those who have not skipped it. Twice is harmless."""
+    """Offer the task again, at its old place in the order, to those who have not skipped it. Twice
+    is harmless.
+    """
     one = RankingTask.objects.filter(pk=task.pk)
     if one.exclude(state=State.OPEN).update(state=State.OPEN, put_back_at=now()):
         order.line_up(one)

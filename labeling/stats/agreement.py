@@ -9,7 +9,8 @@ from itertools import combinations
 
 
 def pair_agreement(first: Sequence[int], second: Sequence[int]) -> tuple[int, int]:
-    """(agreed, compared) over the pairs of answers that both judges put in an order; a tie of either leaves a pair out.
+    """(agreed, compared) over the pairs of answers that both judges put in an order; a tie of
+    either leaves a pair out.
 
     This is the inter-annotator agreement of Ouyang et al. 2022, section 3.4, over comparisons.
     """
@@ -72,7 +73,8 @@ def interval(
     draws: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of `statistic`, resampling whole groups (prompts), not their pairs.
+    """95 % percentile bootstrap interval of `statistic`, resampling whole groups (prompts), not
+    their pairs.
 
     Efron and Tibshirani 1993, section 13.3. Pairs of one prompt are not independent; prompts are.
     """

@@ -32,7 +32,9 @@ class Gold:
 
 
 def with_key(key: Ranks, ranks: Ranks) -> tuple[float, int]:
-    """(agreed, compared) over the pairs of answers that the key puts in an order: a tie agrees half, the reverse not."""
+    """(agreed, compared) over the pairs of answers that the key puts in an order: a tie agrees
+    half, the reverse not.
+    """
     agreed, compared = 0.0, 0
     for i, j in combinations(sorted(key), 2):
         if key[i] != key[j] and None not in (ranks[i], ranks[j]):
@@ -42,7 +44,9 @@ def with_key(key: Ranks, ranks: Ranks) -> tuple[float, int]:
 
 
 def by_labeler(said: Iterable[tuple[int, int | None, int, int | None]]) -> dict[int, Gold]:
-    """Each labeler's figures from all that is said of gold tasks: (task, labeler, answer, rank); a key has no labeler."""
+    """Each labeler's figures from all that is said of gold tasks: (task, labeler, answer, rank); a
+    key has no labeler.
+    """
     tasks: dict[int, dict[int | None, Ranks]] = defaultdict(lambda: defaultdict(dict))
     for task, labeler, answer, rank in said:
         tasks[task][labeler][answer] = rank

@@ -1,7 +1,8 @@
-"""The texts of a card: `{% load answers %}{% conversation turns %}{% answer_card answer %}`. What is HTML already stays.
+"""The texts of a card: `{% load answers %}{% conversation turns %}{% answer_card answer %}`. What
+is HTML already stays.
 
-What stands around an answer's text is the same on card after card, and takes a template longer than the database takes
-for the task: it is kept.
+What stands around an answer's text is the same on card after card, and takes a template longer than
+the database takes for the task: it is kept.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ register = template.Library()
 HERE = "<!-- the text -->"
 TURN = '<div class="turn {}"><h2>{}</h2><p dir="auto">{}</p></div>'
 TEXT = '<div class="text" dir="auto" tabindex="0" role="group" aria-labelledby="title-{}">{}</div>'
-WRITTEN = '<pre class="text written" dir="auto" tabindex="0" role="group" aria-labelledby="title-{}">{}{}</pre>'
+WRITTEN = (
+    '<pre class="text written" dir="auto" tabindex="0" role="group" '
+    'aria-labelledby="title-{}">{}{}</pre>'
+)
 EMPTY = '<p class="hint">{}</p>'
 
 
@@ -58,7 +62,9 @@ def _text(answer) -> SafeString:
 
 @lru_cache(maxsize=2000)
 def _around(said: tuple, rules: tuple, k: int, caps: tuple, _language: str) -> tuple[str, str]:
-    """The HTML before the text and after it. What the template reads is an argument, or it would be kept for others."""
+    """The HTML before the text and after it. What the template reads is an argument, or it would be
+    kept for others.
+    """
     context = dict(zip(("letter", "rank", "rating", "flags", "error"), said, strict=True))
     context |= dict(zip(("ordinals", "ratings", "vocabulary"), rules, strict=True))
     context |= dict(zip(("compare_key", "flags_key"), caps, strict=True)) | {

@@ -1,5 +1,5 @@
-"""The small controls of the ranking form: `{% load choices %}`. A card has a hundred, and node by node a template takes
-longer for them than the database for the task.
+"""The small controls of the ranking form: `{% load choices %}`. A card has a hundred, and node by
+node a template takes longer for them than the database for the task.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Model output to HTML that is safe to show. Whoever wrote the text may be hostile; none of it is lost on the way."""
+"""Model output to HTML that is safe to show. Whoever wrote the text may be hostile; none of it is
+lost on the way.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ LONGEST = 20_000  # characters that are read as Markdown; what is longer is show
 LARGEST = 200_000  # characters of HTML: a short text can make a huge table
 NESTING = 20
 
-# Lexers are regular expressions, and the text is hostile: only well-worn ones, and only for code of a few screens.
+# Lexers are regular expressions, and the text is hostile: only well-worn ones, and only for code of
+# a few screens.
 LANGUAGES = {
     "bash",
     "c",
@@ -60,7 +63,9 @@ KINDS = {
 
 
 def highlight(code: str, language: str, _attributes: str = "") -> str:
-    """HTML of a code block in the language that its fence names; "" is plain text, for one that is not known."""
+    """HTML of a code block in the language that its fence names; "" is plain text, for one that is
+    not known.
+    """
     if language.lower() not in LANGUAGES or len(code) > LONGEST_CODE:
         return ""
     lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
@@ -73,7 +78,8 @@ def _coloured(kind, text: str) -> str:
     return f'<span class="{KINDS[kind]}">{escape(text)}</span>' if kind in KINDS else escape(text)
 
 
-# Raw HTML is escaped, a picture becomes a link, and there are no link definitions (each use repeats their address).
+# Raw HTML is escaped, a picture becomes a link, and there are no link definitions (each use repeats
+# their address).
 _markdown = (
     MarkdownIt(
         "commonmark", {"html": False, "breaks": True, "maxNesting": NESTING, "highlight": highlight}
@@ -145,5 +151,7 @@ def plain(text: str) -> SafeString:
 
 
 def lost_break(text: str) -> str:
-    """What stands before a text in <pre>: browsers drop a line break there, and would drop the text's own."""
+    """What stands before a text in <pre>: browsers drop a line break there, and would drop the
+    text's own.
+    """
     return "\n" if text.startswith("\n") else ""

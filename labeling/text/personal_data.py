@@ -21,7 +21,9 @@ def _is_card(found: str) -> bool:
 
 
 def _is_iban(found: str) -> bool:
-    """ISO 13616: the country and check digits put last, letters counted from 10, the remainder by 97 is 1."""
+    """ISO 13616: the country and check digits put last, letters counted from 10, the remainder by
+    97 is 1.
+    """
     letters = re.sub(r"\s", "", found).upper()
     return (
         15 <= len(letters) <= 34

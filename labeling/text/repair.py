@@ -1,4 +1,6 @@
-"""What is done to one text: repaired, rid of control characters and odd spaces, its language told, its length guessed."""
+"""What is done to one text: repaired, rid of control characters and odd spaces, its language told,
+its length guessed.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ SURE = 0.9
 
 
 def repair(text: str) -> str:
-    """Text that was decoded wrongly, as it was meant; composed characters. Quotes and widths stay as they are."""
+    """Text that was decoded wrongly, as it was meant; composed characters. Quotes and widths stay
+    as they are.
+    """
     if text.isascii():
         return text
     import ftfy
@@ -45,7 +49,9 @@ def tidy(text: str) -> str:
 
 
 def tokens(text: str) -> int:
-    """About how many: there is no tokenizer at hand. Four characters each, or three words in four, whichever is more."""
+    """About how many: there is no tokenizer at hand. Four characters each, or three words in four,
+    whichever is more.
+    """
     return max(len(text) // 4, len(text.split()) * 4 // 3)
 
 

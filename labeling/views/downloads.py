@@ -100,7 +100,9 @@ def as_asked(request: HttpRequest, one: Dataset, recipe: RenderRecipe) -> HttpRe
 def served(
     request: HttpRequest, file: Path, name: str, content_type: str, slot: IO | None = None
 ) -> HttpResponse:
-    """The file, or the range of it that is asked for. Already as compressed as it is to be, or ranges would not fit."""
+    """The file, or the range of it that is asked for. Already as compressed as it is to be, or
+    ranges would not fit.
+    """
     etag = f'"{file.stem}-{file.stat().st_size:x}"'
     headers = {
         "Content-Type": content_type,
@@ -124,7 +126,9 @@ def is_large(file: Path) -> bool:
 
 
 def slot() -> IO | None:
-    """A place among the large downloads of this machine, until it is closed; None while all are taken."""
+    """A place among the large downloads of this machine, until it is closed; None while all are
+    taken.
+    """
     folder = settings.VAR / "renders"
     for number in range(AT_ONCE):
         place = (folder / f".large-{number}").open("a")  # until the download ends

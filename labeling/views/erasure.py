@@ -39,7 +39,9 @@ def erase(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def done(request: HttpRequest, one: Membership, form: EraseForm) -> HttpResponse:
-    """Outside a receipt, whose transaction would hold up everybody else: to erase twice is to erase once."""
+    """Outside a receipt, whose transaction would hold up everybody else: to erase twice is to erase
+    once.
+    """
     found = erasure.erase(request.user, request.project, one.user, form.cleaned_data["why"])
     messages.success(request, _("%(n)s rankings are erased.") % {"n": found.rankings})
     if found.datasets:

@@ -37,13 +37,17 @@ def rank(request: HttpRequest) -> HttpResponse:
 @member(*RANKERS)
 @require_POST
 def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
-    """Record the judgment once, however often the form arrives. What was typed is kept whatever happens."""
+    """Record the judgment once, however often the form arrives. What was typed is kept whatever
+    happens.
+    """
     assignment = own_or_404(request, assignment_id)
     typed, following = form.typed(request.POST, assignment), request.headers.get("Podium-Next", "")
     done: dict[str, Any] = {}
 
     def submit() -> dict:
-        """The ranking, and whether the labeler looks at the place ahead, in one transaction; its receipt says no more."""
+        """The ranking, and whether the labeler looks at the place ahead, in one transaction; its
+        receipt says no more.
+        """
         done["ranking"] = rankings.submit(assignment, form.judgment(typed), draft=typed).pk
         done["opened"] = claims.open_ahead(request.membership, following)
         return {}
@@ -116,7 +120,9 @@ def rank_skip(request: HttpRequest, assignment_id: int) -> HttpResponse:
 @member(*RANKERS)
 @require_POST
 def rank_undo(request: HttpRequest) -> HttpResponse:
-    """Take the last submit back. The form names its ranking, so that a second press doesn't undo the one before."""
+    """Take the last submit back. The form names its ranking, so that a second press doesn't undo
+    the one before.
+    """
     try:
         last = rankings.named_last(request.project, request.user, request.POST.get("ranking"))
         assignment = rankings.undo(last)
@@ -135,7 +141,9 @@ def rank_undo(request: HttpRequest) -> HttpResponse:
 @require_GET
 @vary_on_headers("HX-Request")
 def guidelines(request: HttpRequest) -> HttpResponse:
-    """What good answers are, as the project's admins wrote it: a page, or the text alone for the dialog."""
+    """What good answers are, as the project's admins wrote it: a page, or the text alone for the
+    dialog.
+    """
     text = request.project.guidelines
     template = (
         "labeling/judging/_guidelines.html" if request.htmx else "labeling/judging/guidelines.html"

@@ -54,7 +54,9 @@ def members(request: HttpRequest) -> HttpResponse:
 
 
 def let_in(request: HttpRequest, form: MemberForm) -> HttpResponse:
-    """Whoever has an account is added; anybody else gets an invitation, whose link is shown this once."""
+    """Whoever has an account is added; anybody else gets an invitation, whose link is shown this
+    once.
+    """
     shown = []
 
     def verb() -> dict:

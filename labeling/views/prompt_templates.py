@@ -128,7 +128,8 @@ def template(request: HttpRequest, pk: int) -> HttpResponse:
     one = template_or_404(request, pk)
     form = FillForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid() and "make" in request.POST:
-        # outside a receipt, whose transaction would hold up everybody else: the same rows again add nothing
+        # outside a receipt, whose transaction would hold up everybody else: the same rows again add
+        # nothing
         return told(
             request,
             prompt_templates.make(

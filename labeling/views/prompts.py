@@ -115,7 +115,9 @@ def prompt_sensitive(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def with_ranks(task):
-    """Hang on each answer the rank that each judge gave it, in the judges' order; an answer key is nobody's judgment."""
+    """Hang on each answer the rank that each judge gave it, in the judges' order; an answer key is
+    nobody's judgment.
+    """
     task.by_people = sum(judged.kind not in Ranking.FOR_ALL for judged in task.judged)
     for answer in task.shown:
         answer.ranks = [rank for judged in task.judged for rank in ranks_of(judged, answer.pk)]
@@ -166,7 +168,9 @@ def upload(request: HttpRequest) -> HttpResponse:
 
 @member(*ADMINS)
 def confirm(request: HttpRequest, pk: int) -> HttpResponse:
-    """What a file would bring: its first rows, and a dry run's counts. Then check it otherwise, or import it."""
+    """What a file would bring: its first rows, and a dry run's counts. Then check it otherwise, or
+    import it.
+    """
     job = import_or_404(request, pk)
     form = ConfirmForm(job, request.POST or None)
     if request.method == "POST" and form.is_valid():

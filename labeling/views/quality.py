@@ -1,4 +1,6 @@
-"""What is decided on tasks: on those that labelers skipped, the answer key of gold ones, and where people disagree."""
+"""What is decided on tasks: on those that labelers skipped, the answer key of gold ones, and where
+people disagree.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,9 @@ def task_retire(request: HttpRequest, pk: int) -> HttpResponse:
 
 @dataclass
 class Sheet:
-    """The ranking form for who says more than a judgment: what stands above it, and what its button says."""
+    """The ranking form for who says more than a judgment: what stands above it, and what its button
+    says.
+    """
 
     paper: Assignment
     kind: Ranking.Kind  # of what it makes
@@ -169,7 +173,9 @@ def task_settle(request: HttpRequest, pk: int) -> HttpResponse:
 @member(*LEADS)
 @require_POST
 def task_settle_draft(request: HttpRequest, pk: int) -> JsonResponse:
-    """409 where somebody is at the task again, or it is hidden: a missing page would read as a log-out."""
+    """409 where somebody is at the task again, or it is hidden: a missing page would read as a
+    log-out.
+    """
     try:
         task = disputed_or_404(request, pk)
     except Http404:
@@ -195,7 +201,9 @@ def _keep_draft(request: HttpRequest, task: RankingTask, kind: str) -> JsonRespo
 
 
 def unsaved(request: HttpRequest, sheet: Sheet, verb: Callable) -> HttpResponse | None:
-    """The form, as it was typed or saved before or with what is wrong; None once `verb` has done what it says."""
+    """The form, as it was typed or saved before or with what is wrong; None once `verb` has done
+    what it says.
+    """
     if request.method != "POST":
         return _shown(request, sheet, _typed_before(sheet))
     typed = form.typed(request.POST, sheet.paper)

@@ -1,4 +1,6 @@
-"""Every component in every state on one page, made of the templates of the real pages. All of it is invented: no query."""
+"""Every component in every state on one page, made of the templates of the real pages. All of it is
+invented: no query.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,14 @@ It is **wonderful** that she wants to move more. She could ask:
 | apixaban | rarely | as usual |
 
 A [link](https://example.org), `a little code`, and ~~what no longer holds~~."""
-CODE = '```python\ndef plan(days):  # gently\n    return [day for day in days if day != "Sunday"][:5]\n```'
-ARABIC = "قبل أن تبدأ، يمكنها أن تسأل الطبيب: هل جرعتي **مستقرة**؟\n\n- أي الأنشطة يجب تجنبها؟\n- متى أتصل بك (INR > 3)؟"
+CODE = (
+    "```python\ndef plan(days):  # gently\n    return [day for day in days if day != "
+    '"Sunday"][:5]\n```'
+)
+ARABIC = (
+    "قبل أن تبدأ، يمكنها أن تسأل الطبيب: هل جرعتي **مستقرة**؟\n\n- أي الأنشطة يجب تجنبها؟\n- متى "
+    "أتصل بك (INR > 3)؟"
+)
 CHINESE = "开始锻炼之前，她可以问医生：目前的剂量是否稳定？哪些运动容易摔倒或碰撞，应该避免？\n\n散步、水中健身操通常是比较温和的选择。"
 HARSH = "She should throw the pills away and fight whoever says otherwise."
 
@@ -80,7 +88,9 @@ CARDS = {
 @login_required
 @require_GET
 def components(request: HttpRequest) -> HttpResponse:
-    """For whoever changes a template or the stylesheet; open to anybody with an account, for it tells nothing of anyone."""
+    """For whoever changes a template or the stylesheet; open to anybody with an account, for it
+    tells nothing of anyone.
+    """
     chosen = request.GET.get("card")
     example = SimpleNamespace(project=project(strength=chosen == "strength"), user=request.user)
     context = (

@@ -42,7 +42,9 @@ STRENGTHS = {
 
 @dataclass(frozen=True)
 class Shown:
-    """An answer as the labeler sees it: a letter, the text set and as written ("": the same), and what was said of it."""
+    """An answer as the labeler sees it: a letter, the text set and as written ("": the same), and
+    what was said of it.
+    """
 
     letter: str
     html: SafeString
@@ -155,7 +157,9 @@ def page(
 
 
 def after(request: HttpRequest, undo: int | None) -> HttpResponse:
-    """What a submit changes around the card that the browser has already; `undo` is the ranking that can be undone."""
+    """What a submit changes around the card that the browser has already; `undo` is the ranking
+    that can be undone.
+    """
     caps = {"undo": shortcuts.shown(shortcuts.of(request.user)["undo"])}
     context = {
         "project": request.project,
@@ -171,7 +175,9 @@ def after(request: HttpRequest, undo: int | None) -> HttpResponse:
 
 
 def around(request: HttpRequest) -> dict[str, Any]:
-    """This person's keys, for the caps in the page, the help, and the script; and how they like their desk."""
+    """This person's keys, for the caps in the page, the help, and the script; and how they like
+    their desk.
+    """
     own = shortcuts.of(request.user)
     return {
         "project": request.project,

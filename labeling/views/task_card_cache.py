@@ -1,5 +1,6 @@
-"""The card of a task of which nothing was said yet. Around the task's texts it is the same for this person, task after
-task, and takes a template longer than the database takes for the task: it is kept, with gaps for what is the task's own.
+"""The card of a task of which nothing was said yet. Around the task's texts it is the same for this
+person, task after task, and takes a template longer than the database takes for the task: it is
+kept, with gaps for what is the task's own.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def _facts(request: HttpRequest) -> tuple[Rules, Person]:
 def _frame(
     rules: Rules, person: Person, k: int, htmx: bool, _language: str
 ) -> tuple[list[str], dict[str, Any]]:
-    """The card in pieces, every other one a gap, and what the template was told. All that it reads is an argument, or it
-    would be kept for others.
+    """The card in pieces, every other one a gap, and what the template was told. All that it reads
+    is an argument, or it would be kept for others.
     """
     user = SimpleNamespace(
         shortcuts=person.shortcuts, keys=dict(person.keys), desk=dict(person.desk)

@@ -1,8 +1,9 @@
-"""What labelers write: the ideal answer to a prompt, and prompts. Asked for, written, reviewed; accepted texts train models.
+"""What labelers write: the ideal answer to a prompt, and prompts. Asked for, written, reviewed;
+accepted texts train models.
 
-The table is the queue here too: a wanted text is an open row, taken by one conditional UPDATE. A text in the making
-stays its writer's for `LEASE` after the last save; then the wish is open again as a row of its own, and what was written
-is kept.
+The table is the queue here too: a wanted text is an open row, taken by one conditional UPDATE. A
+text in the making stays its writer's for `LEASE` after the last save; then the wish is open again
+as a row of its own, and what was written is kept.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class Gone(Exception):
 def ask_demonstrations(
     actor: User, project: Project, count: int, split: str, from_best: bool = False
 ) -> int:
-    """Wish for the ideal answer to `count` more prompts of the split that have none yet; returns how many there were."""
+    """Wish for the ideal answer to `count` more prompts of the split that have none yet; returns
+    how many there were.
+    """
     wanted = Prompt.objects.filter(
         project=project, published=True, split=split, demonstrations=None
     )
@@ -80,7 +83,8 @@ def withdraw(actor: User, project: Project) -> int:
 
 
 def next_for(membership: Membership) -> Writing | None:
-    """The text that this labeler is at (one that was returned comes first), else the next wish, taken; None without one.
+    """The text that this labeler is at (one that was returned comes first), else the next wish,
+    taken; None without one.
 
     Raises NotWorking when the project, the membership or the account is paused.
     """
@@ -225,7 +229,9 @@ def counts(project: Project) -> dict[str, dict[str, int]]:
 
 @transaction.atomic
 def accept(reviewer: User, writing: Writing, text: str) -> None:
-    """Let the text in, as the reviewer leaves it. Raises Refused for an unfit one, Gone when it is not under review."""
+    """Let the text in, as the reviewer leaves it. Raises Refused for an unfit one, Gone when it is
+    not under review.
+    """
     text = check(writing, text)
     _settle(reviewer, writing, State.ACCEPTED, text=text, comment="")
     if writing.kind == Kind.DEMONSTRATION:
@@ -259,7 +265,9 @@ def _entry(text: str, author: str) -> Entry:
 
 @transaction.atomic
 def return_(reviewer: User, writing: Writing, comment: str) -> None:
-    """Back to its writer, with what is to be better. Raises Refused without a comment, Gone when not under review."""
+    """Back to its writer, with what is to be better. Raises Refused without a comment, Gone when
+    not under review.
+    """
     if not comment.strip():
         raise Refused(_("Say what is to be better."), "comment")
     _settle(reviewer, writing, State.WRITING, comment=comment.strip(), saved_at=now())

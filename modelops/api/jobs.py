@@ -84,7 +84,9 @@ def of_id(help: str) -> serializers.IntegerField:
 
 
 class JobInput(serializers.Serializer):
-    """A job to start. What is left out is as the start page has it at first: the champion, the newest dataset."""
+    """A job to start. What is left out is as the start page has it at first: the champion, the
+    newest dataset.
+    """
 
     kind = serializers.ChoiceField([(kind.value, kind.label) for kind in KINDS])
     recipe = serializers.DictField(
@@ -257,7 +259,9 @@ class JobVerb(Verb):
 
 
 class Cancel(JobVerb):
-    """Stop it: at once where it waits, else at its next beat. Cancelling what is over changes nothing."""
+    """Stop it: at once where it waits, else at its next beat. Cancelling what is over changes
+    nothing.
+    """
 
     def do(self, one):
         jobs.cancel(self.actor, one)

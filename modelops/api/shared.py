@@ -50,7 +50,9 @@ def recipe_field(field: dataclasses.Field) -> serializers.Field:
 
 
 def filled(make: Callable[[Any], pages.Form], given: dict[str, Any]) -> pages.Form:
-    """The page's form with what was given; the rest as it stands there at first. Raises ValidationError at its fields."""
+    """The page's form with what was given; the rest as it stands there at first. Raises
+    ValidationError at its fields.
+    """
     form = make({bound.name: bound.value() for bound in make(None)} | given)
     if not form.is_valid():
         raise serializers.ValidationError(form.errors)
@@ -58,7 +60,9 @@ def filled(make: Callable[[Any], pages.Form], given: dict[str, Any]) -> pages.Fo
 
 
 def started(actor: User, form: pages.Form, **options: Any) -> Answer:
-    """The job that the form asks for, to be waited for. Raises ValidationError at the setting that is wrong."""
+    """The job that the form asks for, to be waited for. Raises ValidationError at the setting that
+    is wrong.
+    """
     try:
         return under_way(form.request(actor, **options))
     except recipes.InvalidRecipe as error:

@@ -117,7 +117,8 @@ class JobForm(Keyed):
             required=False,
             label=_("Other models that answer too"),
             help_text=_(
-                "A prompt's answers are dealt to all chosen models in turn; one model is loaded after the other."
+                "A prompt's answers are dealt to all chosen models in turn; one model is loaded "
+                "after the other."
             ),
             widget=forms.CheckboxSelectMultiple,
         )
@@ -160,7 +161,8 @@ class JobForm(Keyed):
             required=False,
             label=_("Dataset to rehearse"),
             help_text=_(
-                "Texts or demonstrations whose likelihood is kept up meanwhile, with the weight gamma."
+                "Texts or demonstrations whose likelihood is kept up meanwhile, with the weight "
+                "gamma."
             ),
             empty_label=_("none"),
         )
@@ -185,7 +187,8 @@ class JobForm(Keyed):
             self.add_error(
                 "dataset",
                 _(
-                    "This dataset holds %(kind)s: choose the source that goes with it, or another dataset."
+                    "This dataset holds %(kind)s: choose the source that goes with it, or another "
+                    "dataset."
                 )
                 % {"kind": dataset.kind},
             )

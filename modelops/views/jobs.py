@@ -68,7 +68,9 @@ def job_list(request: HttpRequest) -> HttpResponse:
 @member(*ADMINS)
 @require_GET
 def jobs_live(request: HttpRequest) -> HttpResponse:
-    """The cells of a list's live jobs, to be put in their places; the last answer says to ask no more."""
+    """The cells of a list's live jobs, to be put in their places; the last answer says to ask no
+    more.
+    """
     pks = [pk for pk in request.GET.getlist("id") if pk.isdecimal()][:PER_PAGE]
     found = list(of_project(request.project).filter(pk__in=pks))
     status = 200 if any(job.live for job in found) else STOP_POLLING
@@ -82,7 +84,9 @@ def jobs_live(request: HttpRequest) -> HttpResponse:
 @require_GET
 @vary_on_headers("HX-Request")
 def job(request: HttpRequest, pk: int) -> HttpResponse:
-    """A job's page, or only what changes while it runs when htmx asks. When it has ended, the page loads anew."""
+    """A job's page, or only what changes while it runs when htmx asks. When it has ended, the page
+    loads anew.
+    """
     one = job_or_404(request, pk)
     if not request.htmx:
         return render(

@@ -1,5 +1,5 @@
-"""What every endpoint is made of: who may ask, with which token; pages of a list; an ETag on what can be changed; and
-requests that count once.
+"""What every endpoint is made of: who may ask, with which token; pages of a list; an ETag on what
+can be changed; and requests that count once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ LONGEST_KEY = 200
 
 @dataclass(frozen=True)
 class Answer:
-    """What a verb answers, where it is not plainly 201 with a body: a job that was started, 202 with its Location."""
+    """What a verb answers, where it is not plainly 201 with a body: a job that was started, 202
+    with its Location.
+    """
 
     body: Any = None
     status: int = 201
@@ -43,7 +45,9 @@ class Answer:
 
 
 class SiteEndpoint(GenericAPIView):
-    """An endpoint that belongs to no project. `scopes`: what a token must reach, by method; a browser's log-in reaches all."""
+    """An endpoint that belongs to no project. `scopes`: what a token must reach, by method; a
+    browser's log-in reaches all.
+    """
 
     scopes: dict[str, str] = {}
     staff = False  # only for administrators of the site
@@ -183,7 +187,9 @@ class EditEndpoint(Editing, Endpoint):
 
 
 class Act:
-    """POST: a verb. `input` is what it takes, `output` what it answers (instances are told by it); `act` calls it."""
+    """POST: a verb. `input` is what it takes, `output` what it answers (instances are told by it);
+    `act` calls it.
+    """
 
     input: Any = None
     output: Any = None
@@ -227,7 +233,8 @@ class SiteVerb(Act, SiteEndpoint):
 
 
 def once(request: Request, verb: Callable[[], Answer]) -> Response:
-    """Run the verb, or answer what it answered when this Idempotency-Key came with the same request before.
+    """Run the verb, or answer what it answered when this Idempotency-Key came with the same request
+    before.
 
     Raises Unprocessable (422) when the key came with another one.
     """

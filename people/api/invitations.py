@@ -24,7 +24,9 @@ class InvitationBody(serializers.ModelSerializer):
 
 
 class MadeInvitation(InvitationBody):
-    """Its link is told once, and mailed where mail is set up: a repeated request is answered without it."""
+    """Its link is told once, and mailed where mail is set up: a repeated request is answered
+    without it.
+    """
 
     link = serializers.URLField(required=False)
 

@@ -1,4 +1,6 @@
-"""Lists in pages: a cursor, so that a page costs the same however deep it lies and nothing is shown twice."""
+"""Lists in pages: a cursor, so that a page costs the same however deep it lies and nothing is shown
+twice.
+"""
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _

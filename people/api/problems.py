@@ -1,4 +1,6 @@
-"""What went wrong, as RFC 9457 problem details: one shape for every refusal, whichever room it comes from."""
+"""What went wrong, as RFC 9457 problem details: one shape for every refusal, whichever room it
+comes from.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,8 @@ class MatchMissing(exceptions.APIException):
 
 
 def register(error: type[Exception], status: int, code: str, field: str = "") -> None:
-    """Let errors of this class, raised by a verb, answer so; `field`: what in a request they are always about.
+    """Let errors of this class, raised by a verb, answer so; `field`: what in a request they are
+    always about.
 
     The app that owns the class calls this.
     """

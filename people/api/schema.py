@@ -1,4 +1,6 @@
-"""How endpoints describe themselves: the verbs' inputs and outputs, and each way in which a request can be refused."""
+"""How endpoints describe themselves: the verbs' inputs and outputs, and each way in which a request
+can be refused.
+"""
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import build_mock_request
@@ -15,7 +17,9 @@ ON_INPUT = (409, 413, 415, 422)
 
 
 def mock_request(method: str, path: str, view, original):
-    """Endpoints are asked about themselves with nobody at the door: here is somebody, so that they can answer."""
+    """Endpoints are asked about themselves with nobody at the door: here is somebody, so that they
+    can answer.
+    """
     request = build_mock_request(method, path, view, original)
     request.user = User(pk=0)
     request.membership = Membership(
@@ -26,13 +30,16 @@ def mock_request(method: str, path: str, view, original):
 
 
 class Schema(AutoSchema):
-    """What endpoints say of themselves by attributes: `may_be_empty` (methods that also answer 204), `also` (bodies by
-    further statuses, by method), `refuses` (further statuses of problems, by method), `sends` (GET answers a file of
-    this media type, or a range of it), `group` (in Swagger's page; by default its address says it).
+    """What endpoints say of themselves by attributes: `may_be_empty` (methods that also answer
+    204), `also` (bodies by further statuses, by method), `refuses` (further statuses of problems,
+    by method), `sends` (GET answers a file of this media type, or a range of it), `group` (in
+    Swagger's page; by default its address says it).
     """
 
     def get_tags(self) -> list[str]:
-        """The group in which Swagger's page shows it. Of 29 groups that page showed two, so reuse one."""
+        """The group in which Swagger's page shows it. Of 29 groups that page showed two, so reuse
+        one.
+        """
         if group := getattr(self.view, "group", ""):
             return [group]
         parts = [part for part in self.path.split("/") if part and not part.startswith("{")]

@@ -164,7 +164,9 @@ class RenewSecret(OfProject, Verb):
 
 
 class Test(OfProject, Verb):
-    """Send something now, to see whether it arrives. The answer is on its way: read it among the deliveries."""
+    """Send something now, to see whether it arrives. The answer is on its way: read it among the
+    deliveries.
+    """
 
     output, status = DeliveryBody, 202
 

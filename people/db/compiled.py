@@ -1,5 +1,6 @@
-"""Queries whose SQL is composed once. Django composes it anew each time, which takes ten times as long as the database
-for a row by its index: too long where ten of them stand between a labeler and the next task.
+"""Queries whose SQL is composed once. Django composes it anew each time, which takes ten times as
+long as the database for a row by its index: too long where ten of them stand between a labeler and
+the next task.
 
     @composed
     def held(labeler, project, until):
@@ -7,14 +8,16 @@ for a row by its index: too long where ten of them stand between a labeler and t
 
     held(labeler.pk, project.pk, now())  # a list of tuples
 
-Of a queryset without `values_list` the rows are model instances, with what `select_related` names; of `update(…)` their
-number is told. The arguments stand for single values (a key, a number, a text, a date, a UUID, JSON; not None) wherever
-Django takes an expression: what the query looks like can't depend on them.
+Of a queryset without `values_list` the rows are model instances, with what `select_related` names;
+of `update(…)` their number is told. The arguments stand for single values (a key, a number, a text,
+a date, a UUID, JSON; not None) wherever Django takes an expression: what the query looks like can't
+depend on them.
 
-New rows are saved by `insert(row)`, `insert_once(row)`, and `insert_all(rows)`, which tells no keys: no signals are sent.
+New rows are saved by `insert(row)`, `insert_once(row)`, and `insert_all(rows)`, which tells no
+keys: no signals are sent.
 
-On PostgreSQL these statements are prepared. What is not an argument is written into them: the planner must see it, or
-it passes over an index that has a condition.
+On PostgreSQL these statements are prepared. What is not an argument is written into them: the
+planner must see it, or it passes over an index that has a condition.
 """
 
 from __future__ import annotations
@@ -85,12 +88,16 @@ class composed:
 
 
 def prepared_cursor():
-    """PostgreSQL reads and plans a statement once; SQLite's driver keeps what it has read either way."""
+    """PostgreSQL reads and plans a statement once; SQLite's driver keeps what it has read either
+    way.
+    """
     return getattr(connection, "prepared_cursor", connection.cursor)()
 
 
 def written(sql: str, values: Iterable[Any]) -> tuple[str, list[Any]]:
-    """The SQL with what is no argument written into it, where the database prepares it; and what is left to be given."""
+    """The SQL with what is no argument written into it, where the database prepares it; and what is
+    left to be given.
+    """
     values = list(values)
     if not hasattr(connection, "literal"):
         return sql, values
@@ -113,7 +120,9 @@ def insert_once(row: models.Model) -> bool:
 
 
 def insert_all(rows: list[models.Model]) -> None:
-    """Save some new rows of one model at once. For each number of them there is one statement: they are to be few."""
+    """Save some new rows of one model at once. For each number of them there is one statement: they
+    are to be few.
+    """
     sql, fields = _insertion(type(rows[0]), len(rows), ignoring=False, telling=False)
     statement = sql, _values(rows, fields)
     waiting = getattr(_here, "waiting", None)
@@ -125,8 +134,8 @@ def insert_all(rows: list[models.Model]) -> None:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """What `insert_all` saves inside is sent at the end, to PostgreSQL as one statement. Inside a transaction, and not
-    one in another.
+    """What `insert_all` saves inside is sent at the end, to PostgreSQL as one statement. Inside a
+    transaction, and not one in another.
     """
     _here.waiting = waiting = []
     try:
@@ -176,7 +185,9 @@ def _values(rows: list[models.Model], fields: list[models.Field]) -> list[Any]:
 def _insertion(
     model: type[models.Model], count: int, ignoring: bool, telling: bool = True
 ) -> tuple[str, list[models.Field]]:
-    """The INSERT of so many rows, telling their keys or not, and the fields whose values it takes of each."""
+    """The INSERT of so many rows, telling their keys or not, and the fields whose values it takes
+    of each.
+    """
     fields = [
         field
         for field in model._meta.concrete_fields

@@ -7,7 +7,9 @@ from django.db import connection, transaction
 
 
 def within_one(verb: Callable) -> Callable:
-    """Decorator: `atomic` without the two round trips of a savepoint. So the verb refuses before it writes anything."""
+    """Decorator: `atomic` without the two round trips of a savepoint. So the verb refuses before it
+    writes anything.
+    """
 
     @wraps(verb)
     def run(*args, **kwargs):

@@ -1,4 +1,5 @@
-"""What is sent to webhooks: a delivery is claimed for a while, sent, and what came of it is kept; failed ones go again later.
+"""What is sent to webhooks: a delivery is claimed for a while, sent, and what came of it is kept;
+failed ones go again later.
 
 The table is the queue (people/outbox.py). A delivery that is sent once more has the same id. Signed
 as Standard Webhooks says (https://www.standardwebhooks.com).
@@ -127,7 +128,9 @@ def parcel(delivery: Delivery) -> Parcel:
 
 
 class Looked(httpx.AsyncHTTPTransport):
-    """Looks a host up itself and goes where it looked, so that the name can't mean another address a moment later."""
+    """Looks a host up itself and goes where it looked, so that the name can't mean another address
+    a moment later.
+    """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         request.extensions = {
@@ -184,7 +187,9 @@ async def post(client: httpx.AsyncClient, parcel: Parcel) -> tuple[int, str]:
 
 @transaction.atomic
 def conclude(delivery: Delivery, outcome: Outcome) -> None:
-    """Keep what came of an attempt, say when to try again, and switch off what is gone or has failed for long."""
+    """Keep what came of an attempt, say when to try again, and switch off what is gone or has
+    failed for long.
+    """
     webhook, gone = delivery.webhook, outcome.status == 410
     if not outcome.error:
         kept = end(delivery, outcome, State.DELIVERED)

@@ -1,8 +1,9 @@
 """Webhooks: made, changed, renewed, removed; and what is told to them.
 
-An event is a row for each webhook that waits for it (Delivery), written in the transaction of the deed, so that nothing
-is lost when a process dies; `deliveries` sends them. What a project's webhooks wait for stands on the project, which
-every verb has at hand: where nobody waits, telling costs no query.
+An event is a row for each webhook that waits for it (Delivery), written in the transaction of the
+deed, so that nothing is lost when a process dies; `deliveries` sends them. What a project's
+webhooks wait for stands on the project, which every verb has at hand: where nobody waits, telling
+costs no query.
 """
 
 from __future__ import annotations
@@ -35,9 +36,11 @@ BOTH_SIGN = timedelta(
 
 
 def tell(project: Project, event: str, at: str, **about: Any) -> None:
-    """Note an event for each webhook that waits for it. Call it inside the transaction of the deed, as of audit.record.
+    """Note an event for each webhook that waits for it. Call it inside the transaction of the deed,
+    as of audit.record.
 
-    `at` is where below the project the API tells of the thing; `about` is small, and names nobody and no text.
+    `at` is where below the project the API tells of the thing; `about` is small, and names nobody
+    and no text.
     """
     if event not in project.awaited:
         return
@@ -62,7 +65,9 @@ def new_id() -> str:
 
 @transaction.atomic
 def ping(actor: User, webhook: Webhook) -> Delivery:
-    """Send something now, to see whether it arrives; also where the webhook is off. It is tried once."""
+    """Send something now, to see whether it arrives; also where the webhook is off. It is tried
+    once.
+    """
     payload = _payload(webhook.project, PING, f"webhooks/{webhook.pk}", {"webhook": webhook.pk})
     delivery = Delivery.objects.create(
         webhook=webhook, event=PING, event_id=new_id(), payload=payload
@@ -74,7 +79,9 @@ def ping(actor: User, webhook: Webhook) -> Delivery:
 
 @transaction.atomic
 def redeliver(actor: User, delivery: Delivery) -> None:
-    """Send it now, whatever became of it; its receiver knows it by its id. Raises Refused where its webhook is off."""
+    """Send it now, whatever became of it; its receiver knows it by its id. Raises Refused where its
+    webhook is off.
+    """
     webhook = delivery.webhook
     if not webhook.active and delivery.event != PING:
         raise Refused(_("This webhook is off: switch it on first."))
@@ -95,7 +102,9 @@ def wake() -> None:
 
 
 def look_up(url: str) -> None:
-    """Raises Refused for the address of a host that is private, or unknown. It asks the net: before any transaction."""
+    """Raises Refused for the address of a host that is private, or unknown. It asks the net: before
+    any transaction.
+    """
     try:
         public_urls.reached(httpx.URL(url))
     except public_urls.NotPublic as error:
@@ -152,7 +161,9 @@ def switch_on(actor: User, webhook: Webhook) -> None:
 
 @transaction.atomic
 def switch_off(actor: User | None, webhook: Webhook, why: State = State.OFF) -> None:
-    """It is told of nothing more; what still waits for it is given up when its turn comes. Twice is harmless."""
+    """It is told of nothing more; what still waits for it is given up when its turn comes. Twice is
+    harmless.
+    """
     _lock(webhook.project)
     if Webhook.objects.filter(pk=webhook.pk, state=State.ACTIVE).update(state=why):
         _note_awaited(webhook.project)

@@ -1,4 +1,6 @@
-"""The pages of a project's webhooks: make one, see what was sent, send it again, switch off, renew, remove."""
+"""The pages of a project's webhooks: make one, see what was sent, send it again, switch off, renew,
+remove.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ def _made(request: HttpRequest, form: WebhookForm) -> HttpResponse:
 @never_cache
 @vary_on_headers("HX-Request")
 def webhook(request: HttpRequest, pk: int) -> HttpResponse:
-    """A webhook and the log of what was sent to it; the log alone when htmx asks. The form changes it."""
+    """A webhook and the log of what was sent to it; the log alone when htmx asks. The form changes
+    it.
+    """
     one = webhook_or_404(request, pk)
     form = WebhookForm(
         request.POST or None, instance=copy(one)

@@ -28,7 +28,9 @@ def test_three_ways_to_learn_a_planted_rule_stand_side_by_side(tmp_path):
 def test_no_fold_asks_the_model_of_another_and_a_stopped_run_finds_its_scores(
     tmp_path, monkeypatch
 ):
-    """Each fold's trainer begins in an empty folder: a result that lies there already would be taken for its own."""
+    """Each fold's trainer begins in an empty folder: a result that lies there already would be
+    taken for its own.
+    """
     from benchmarks import baselines
 
     begun = []
@@ -66,7 +68,8 @@ def test_f1_counts_the_pairs_that_the_earlier_answer_wins():
             "judgments": [{"ranks": [2, 1, 3]}],
         }
     )
-    # pairs (b, a), (a, c), (b, c); scored so that a beats b, and both beat c: one wrong, two right of the earlier
+    # pairs (b, a), (a, c), (b, c); scored so that a beats b, and both beat c: one wrong, two right
+    # of the earlier
     assert baselines.tally(group, [3.0, 2.0, 1.0])["f1"] == (4, 5)
 
 

@@ -1,4 +1,6 @@
-"""The figures of benchmarks/ppo.py: the best of n, over all choices among the draws, and the fitted laws."""
+"""The figures of benchmarks/ppo.py: the best of n, over all choices among the draws, and the fitted
+laws.
+"""
 
 import itertools
 import json

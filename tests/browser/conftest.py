@@ -1,4 +1,6 @@
-"""A headless Chromium against a live server. An error in its console, or a breach of the CSP, fails the test."""
+"""A headless Chromium against a live server. An error in its console, or a breach of the CSP, fails
+the test.
+"""
 
 import os
 import re
@@ -26,7 +28,9 @@ EXPECTED = re.compile(
 
 @pytest.fixture(scope="package")
 def chromium():
-    """One browser for all of these tests, and for no later ones: with playwright's loop nothing else can run one."""
+    """One browser for all of these tests, and for no later ones: with playwright's loop nothing
+    else can run one.
+    """
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     path = next((found for name in names if (found := shutil.which(name))), None)
     if path is None and os.environ.get("PODIUM_REQUIRE_BROWSER") == "1":
@@ -47,7 +51,9 @@ def chromium():
 
 @pytest.fixture
 def window(chromium, live_server):
-    """`window(width=…, color_scheme=…, …)` opens a page in a browser of its own; relative addresses lead to the site."""
+    """`window(width=…, color_scheme=…, …)` opens a page in a browser of its own; relative addresses
+    lead to the site.
+    """
     contexts, errors = [], []
 
     def watch(message):

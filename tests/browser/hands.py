@@ -15,10 +15,13 @@ ANSWERS = (
     "3. What bruising is normal, and **when should I call you?**\n"
     "4. Do I need a blood test before or after I change my routine?\n\n"
     "Walking, water aerobics and a stationary bicycle are often suggested as gentle beginnings.",
-    "She should not exercise while on a blood thinner. Exercise raises blood pressure and this can cause bleeding. "
+    "She should not exercise while on a blood thinner. Exercise raises blood pressure and this can "
+    "cause bleeding. "
     "It is better to rest until the treatment is over.",
-    "Ask about contact sports, about heart rate limits, and whether a check-up is needed. The doctor may want to know "
-    "which medicine it is:\n\n```\nwarfarin      -> INR test, steady vitamin K\napixaban etc. -> fewer tests, same fall "
+    "Ask about contact sports, about heart rate limits, and whether a check-up is needed. The "
+    "doctor may want to know "
+    "which medicine it is:\n\n```\nwarfarin      -> INR test, steady vitamin K\napixaban etc. -> "
+    "fewer tests, same fall "
     "risk\n```\n\nShe should carry a card that says what she takes.",
     "开始锻炼之前，她可以问医生：目前的剂量是否稳定？哪些运动容易摔倒或碰撞，应该避免？出现瘀伤时，什么情况需要马上联系医生？\n\n"
     "散步、水中健身操通常是比较温和的选择。",
@@ -59,7 +62,9 @@ def drag(page, start, end, share=0.5):
 
 
 def submit(page, how="click"):
-    """Submit with the mouse ("click"), a finger ("tap") or "Enter"; wait for the next card and for the server."""
+    """Submit with the mouse ("click"), a finger ("tap") or "Enter"; wait for the next card and for
+    the server.
+    """
     form = page.locator("#task").get_attribute("action")
     page.evaluate("window.kept = true")
     with page.expect_response(f"**{form}"):
@@ -97,7 +102,9 @@ def middle(box):
 
 
 def bare_numbers(page):
-    """The numbers of a table whose columns have no titles on a phone, and that stand there without a word."""
+    """The numbers of a table whose columns have no titles on a phone, and that stand there without
+    a word.
+    """
     cells = page.locator(".stack td.num:not([data-unit]):visible")
     return [text for text in cells.all_inner_texts() if text.strip().isdecimal()]
 
@@ -119,7 +126,9 @@ def tab_to(page, target):
 
 
 def press(page, target, how):
-    """Press a control with the mouse ("click"), a finger ("tap"), or "Enter" or "Space" where Tab has reached it."""
+    """Press a control with the mouse ("click"), a finger ("tap"), or "Enter" or "Space" where Tab
+    has reached it.
+    """
     if how in ("click", "tap"):
         getattr(page, how)(target)
     else:

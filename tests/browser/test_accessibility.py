@@ -1,4 +1,6 @@
-"""WCAG 2.2 AA: axe-core finds nothing to object to, on any page, in either theme, on a desk and on a phone."""
+"""WCAG 2.2 AA: axe-core finds nothing to object to, on any page, in either theme, on a desk and on
+a phone.
+"""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe

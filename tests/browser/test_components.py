@@ -1,4 +1,6 @@
-"""The page of components, at work: nothing stands outside it, its states come about, and what is pressed leads nowhere."""
+"""The page of components, at work: nothing stands outside it, its states come about, and what is
+pressed leads nowhere.
+"""
 
 import pytest
 from playwright.sync_api import expect

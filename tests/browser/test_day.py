@@ -1,4 +1,6 @@
-"""A labeler's day: twenty mixed tasks in one sitting, at a desk and on a phone. What is stored is what was done."""
+"""A labeler's day: twenty mixed tasks in one sitting, at a desk and on a phone. What is stored is
+what was done.
+"""
 
 import re
 
@@ -18,12 +20,24 @@ LONG = "\n\n".join(  # 1,500 words
     for part in range(1, 11)
 )
 KINDS = (
-    "Ask which activities are safe with this medicine, begin slowly, and stop when you bruise easily or feel dizzy.",
+    (
+        "Ask which activities are safe with this medicine, begin slowly, and stop when you bruise "
+        "easily or feel dizzy."
+    ),
     LONG,
     "开始锻炼之前，她可以问医生：目前的剂量是否稳定？哪些运动容易摔倒？\n\n散步、水中健身操通常是比较温和的选择。",
-    "قبل أن تبدأ، يمكنها أن تسأل الطبيب: هل جرعتي **مستقرة**؟\n\n- أي الأنشطة يجب تجنبها؟\n- متى أتصل بك (INR > 3)؟",
-    '```python\ndef plan(days):  # gently\n    return [day for day in days if day.title() != "Sunday" and not day.rest]\n```',
-    "| medicine | test | food | note |\n|---|---|---|---|\n| warfarin | INR | steady vitamin K | carries a card |",
+    (
+        "قبل أن تبدأ، يمكنها أن تسأل الطبيب: هل جرعتي **مستقرة**؟\n\n- أي الأنشطة يجب تجنبها؟\n- "
+        "متى أتصل بك (INR > 3)؟"
+    ),
+    (
+        "```python\ndef plan(days):  # gently\n    return [day for day in days if day.title() != "
+        '"Sunday" and not day.rest]\n```'
+    ),
+    (
+        "| medicine | test | food | note |\n|---|---|---|---|\n| warfarin | INR | steady vitamin K "
+        "| carries a card |"
+    ),
     "לפני שהיא מתחילה, כדאי לשאול את הרופא: האם המינון יציב?\n\n1. הליכה\n2. שחייה",
     "1. **Dose** stable?\n2. Falls or knocks?\n   - stairs\n   - ice\n\n> When in doubt, *call*.",
     "No.",
@@ -57,7 +71,9 @@ SECOND_THOUGHT = "da=bc"
 
 
 def places(order):
-    """Of each letter: the tier that it comes to, counted from 1, and whether others are there already."""
+    """Of each letter: the tier that it comes to, counted from 1, and whether others are there
+    already.
+    """
     tier = 0
     for tie, name in re.findall(r"(=?)(\w)", order):
         tier += not tie
@@ -86,7 +102,9 @@ def mark_of(number):
 
 @pytest.fixture
 def day(window, log_in, project, alice):
-    """Lays the day's tasks out, and opens the page at the first. Each answer says at its end which one it is."""
+    """Lays the day's tasks out, and opens the page at the first. Each answer says at its end which
+    one it is.
+    """
     for number, order in enumerate(DAY, 1):
         kinds = [
             KINDS[(number + at) % len(KINDS)] for at, _letter in enumerate(order.replace("=", ""))

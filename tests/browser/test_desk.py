@@ -1,4 +1,6 @@
-"""The labeler's desk: layout, comparing, differences, source, own keys, strength of preference, and second thoughts."""
+"""The labeler's desk: layout, comparing, differences, source, own keys, strength of preference, and
+second thoughts.
+"""
 
 import pytest
 from playwright.sync_api import expect
@@ -8,7 +10,10 @@ from tests.browser.hands import PHONE, in_cyrillic, press, ranks, submit
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-CODE = 'Use a list:\n\n```python\ndef sort(values):  # quickly\n    return sorted(values, key="name")\n```'
+CODE = (
+    "Use a list:\n\n```python\ndef sort(values):  # quickly\n    return sorted(values, "
+    'key="name")\n```'
+)
 
 
 def columns(page):
@@ -60,7 +65,8 @@ def test_two_answers_side_by_side(desk, picture):
 
 def marked(page):
     return page.evaluate(
-        "[...(CSS.highlights.get('differs') ?? [])].map(range => range.startContainer.data.slice(range.startOffset, range.endOffset))"
+        "[...(CSS.highlights.get('differs') ?? [])].map(range => "
+        "range.startContainer.data.slice(range.startOffset, range.endOffset))"
     )
 
 

@@ -1,4 +1,6 @@
-"""The forms of an answer key and of an adjudication lose nothing on a reload, however they were filled in."""
+"""The forms of an answer key and of an adjudication lose nothing on a reload, however they were
+filled in.
+"""
 
 import pytest
 from playwright.sync_api import expect

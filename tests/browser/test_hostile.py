@@ -1,4 +1,6 @@
-"""Whatever a model wrote is shown harmlessly and inside its card: nothing runs, loads, leaves or breaks the page."""
+"""Whatever a model wrote is shown harmlessly and inside its card: nothing runs, loads, leaves or
+breaks the page.
+"""
 
 import pytest
 from playwright.sync_api import expect

@@ -1,4 +1,6 @@
-"""What the keys do, and to what: after a pointer, on a control that Tab reached, in an open sheet, on any layout."""
+"""What the keys do, and to what: after a pointer, on a control that Tab reached, in an open sheet,
+on any layout.
+"""
 
 import pytest
 from playwright.sync_api import expect
@@ -308,7 +310,8 @@ def test_letters_rank_on_a_layout_that_writes_others(desk):
             page.keyboard.press("Backspace")
         expect(status(page)).to_have_text("Best first: type a letter, or drag one here.")
     page.evaluate(
-        "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'لا', code: 'KeyB', bubbles: true}))"
+        "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'لا', code: 'KeyB', "
+        "bubbles: true}))"
     )
     in_cyrillic(page, "ac")
     submit(page, "Enter")

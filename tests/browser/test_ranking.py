@@ -229,8 +229,14 @@ def test_other_numbers_of_answers(desk, picture, width, scheme, k):
     long = "\n\n".join(
         f"Paragraph {n}. " + "Many words follow one another here. " * 20 for n in range(12)
     )
-    rtl = "قبل أن تبدأ، يمكنها أن تسأل الطبيب: هل جرعتي مستقرة؟\n\n- أي الأنشطة يجب تجنبها؟\n- متى أتصل بك؟"
-    table = "| medicine | test | food |\n|---|---|---|\n| warfarin | INR | steady vitamin K |\n\n`code` and > not a quote"
+    rtl = (
+        "قبل أن تبدأ، يمكنها أن تسأل الطبيب: هل جرعتي مستقرة؟\n\n- أي الأنشطة يجب تجنبها؟\n- متى "
+        "أتصل بك؟"
+    )
+    table = (
+        "| medicine | test | food |\n|---|---|---|\n| warfarin | INR | steady vitamin K "
+        "|\n\n`code` and > not a quote"
+    )
     texts = [long, rtl, table, "x" * 3000, *ANSWERS, ""][:k] if k > 2 else [long, rtl]
     page = desk(texts=texts, width=width, color_scheme=scheme)
     page.keyboard.type("abcdefghi"[: k - 1])

@@ -1,4 +1,6 @@
-"""Undo where the last ranking is in sight no more: nothing to rank, the day's limit, after a revision."""
+"""Undo where the last ranking is in sight no more: nothing to rank, the day's limit, after a
+revision.
+"""
 
 import pytest
 from playwright.sync_api import expect

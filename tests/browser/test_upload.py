@@ -1,4 +1,6 @@
-"""A file dropped anywhere on the form is chosen; what cleaning does to its answers is shown, and done if asked for."""
+"""A file dropped anywhere on the form is chosen; what cleaning does to its answers is shown, and
+done if asked for.
+"""
 
 import json
 

@@ -11,7 +11,9 @@ FILE = bytes(range(256)) * 4000
 
 
 class Server(ThreadingHTTPServer):
-    """Answers with what `plan` holds, one after the other; a plan's last answer is given from then on."""
+    """Answers with what `plan` holds, one after the other; a plan's last answer is given from then
+    on.
+    """
 
     daemon_threads = True
 

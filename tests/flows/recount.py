@@ -1,4 +1,6 @@
-"""Every count and cursor that the queue stores, recomputed from the rows: what the storm asks after each step."""
+"""Every count and cursor that the queue stores, recomputed from the rows: what the storm asks after
+each step.
+"""
 
 from collections import Counter, defaultdict
 
@@ -148,7 +150,9 @@ def leases_have_an_owner_at_work(rows: Rows) -> None:
 
 
 def cursors_hide_nothing(rows: Rows) -> None:
-    """Stronger than the claim needs, which looks from the front once more: a cursor lies before all that is open."""
+    """Stronger than the claim needs, which looks from the front once more: a cursor lies before all
+    that is open.
+    """
     for position in QueuePosition.objects.filter(project=rows.project):
         open_to = rows.open_to(position.labeler_id)
         behind = [

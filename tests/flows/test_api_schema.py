@@ -1,10 +1,11 @@
-"""The API does what its description says, whoever asks and whatever they send: requests made up from the schema itself.
+"""The API does what its description says, whoever asks and whatever they send: requests made up
+from the schema itself.
 
 `PODIUM_SCHEMA_EXAMPLES=20` makes up more of them; the seed is fixed.
 
-Not checked, of what schemathesis knows: that everything wrong is refused and everything right accepted (a rule often
-lies in the database, not in the schema), and what it infers of resources that it believes to have deleted (they are
-the test's own, and put back).
+Not checked, of what schemathesis knows: that everything wrong is refused and everything right
+accepted (a rule often lies in the database, not in the schema), and what it infers of resources
+that it believes to have deleted (they are the test's own, and put back).
 """
 
 import json
@@ -62,9 +63,11 @@ def world(project, alice, carol):
 
 @pytest.fixture(scope="module")
 def operations(tmp_path_factory):
-    """Each operation of the schema, with ids that lead somewhere, and what makes requests up for it.
+    """Each operation of the schema, with ids that lead somewhere, and what makes requests up for
+    it.
 
-    Shared by all roles: to make requests up costs more than to answer them, and half of that is done once only.
+    Shared by all roles: to make requests up costs more than to answer them, and half of that is
+    done once only.
     """
     file = tmp_path_factory.mktemp("schema") / "openapi.json"
     call_command("spectacular", file=str(file), format="openapi-json")
@@ -106,7 +109,9 @@ def test_nothing_breaks_and_nothing_is_answered_that_is_not_described(
 
 
 def ask(requests: SearchStrategy, address: str, headers: dict[str, str]) -> Counter:
-    """Send an operation what it wants, and what it does not; returns how often each status was answered."""
+    """Send an operation what it wants, and what it does not; returns how often each status was
+    answered.
+    """
     answered = Counter()
 
     @seed(1)

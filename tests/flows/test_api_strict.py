@@ -1,6 +1,8 @@
-"""No endpoint ignores what it is told: unknown names and wrong values are problems that name them, whatever is asked.
+"""No endpoint ignores what it is told: unknown names and wrong values are problems that name them,
+whatever is asked.
 
-The endpoints, their parameters and their bodies are those of the OpenAPI schema: a new one is tested as it appears.
+The endpoints, their parameters and their bodies are those of the OpenAPI schema: a new one is
+tested as it appears.
 """
 
 import json
@@ -28,7 +30,9 @@ def schema():
 
 @pytest.fixture
 def ask(project, client_for):
-    """Send a request to an operation as somebody who may; ids lead to something where it is read first."""
+    """Send a request to an operation as somebody who may; ids lead to something where it is read
+    first.
+    """
     boss = make_person(project, "admin", "boss", is_staff=True)
     someone = make_person(project, "labeler", "someone")
     webhook = Webhook.objects.create(
@@ -192,7 +196,9 @@ def wrong(part, in_query=False):
 
 @pytest.mark.parametrize("role", Membership.Role.values)
 def test_a_filter_that_is_not_for_a_role_is_unknown_to_it(project, client_for, role):
-    """What a task is is hidden from who ranks it: a filter that would tell is not ignored, but refused."""
+    """What a task is is hidden from who ranks it: a filter that would tell is not ignored, but
+    refused.
+    """
     person = make_person(project, role, "somebody")
     answer = client_for(person).get("/api/v1/projects/demo/rankings", {"split": "test"})
 

@@ -1,5 +1,6 @@
-"""The Python client does in a script what the pages do, with the real processes and a tiny model: a project, an import,
-sampled answers, three labelers, a dataset, a reward model and a fine-tuned one, promoted; and the file taken home.
+"""The Python client does in a script what the pages do, with the real processes and a tiny model: a
+project, an import, sampled answers, three labelers, a dataset, a reward model and a fine-tuned one,
+promoted; and the file taken home.
 """
 
 import json

@@ -1,4 +1,6 @@
-"""The whole loop over HTTP with the real processes and a tiny model: from prompts to the model that samples the next round."""
+"""The whole loop over HTTP with the real processes and a tiny model: from prompts to the model that
+samples the next round.
+"""
 
 import json
 from dataclasses import replace
@@ -55,9 +57,12 @@ def test_the_loop_turns(running_podium, plan):
 
     admin = Site(running_podium.url, "admin@podium.local", password)
     made = running_podium.sql(
-        "select v.id, v.name, v.kind, v.sha256, p.name, d.digest, j.kind from modelops_modelversion v "
-        "join modelops_modelversion p on p.id = v.parent_id join modelops_dataset d on d.id = v.dataset_id "
-        "join modelops_job j on j.id = v.job_id join people_project o on o.id = v.project_id where o.slug = 'real' order by v.id"
+        "select v.id, v.name, v.kind, v.sha256, p.name, d.digest, j.kind from "
+        "modelops_modelversion v "
+        "join modelops_modelversion p on p.id = v.parent_id join modelops_dataset d on d.id = "
+        "v.dataset_id "
+        "join modelops_job j on j.id = v.job_id join people_project o on o.id = v.project_id where "
+        "o.slug = 'real' order by v.id"
     )
     assert [(kind, job) for _, _, kind, _, _, _, job in made] == [
         ("reward", "reward"),
@@ -103,7 +108,8 @@ def test_a_run_that_is_killed_half_way_goes_on_to_the_end_of_its_second_round(
         )
     assert "round 2 minus round 1" in loop.table(figures)
     made = own_podium.sql(
-        "select j.kind, v.name, p.name from modelops_modelversion v join modelops_job j on j.id = v.job_id "
+        "select j.kind, v.name, p.name from modelops_modelversion v join modelops_job j on j.id = "
+        "v.job_id "
         "join modelops_modelversion p on p.id = v.parent_id order by v.id"
     )
     assert [kind for kind, _, _ in made] == ["reward", "dpo", "reward", "dpo"], (
@@ -114,7 +120,8 @@ def test_a_run_that_is_killed_half_way_goes_on_to_the_end_of_its_second_round(
     )
     champion = "select m.id from modelops_modelversion m where m.name = ?"
     answered = own_podium.sql(
-        "select r.split, count(distinct c.prompt_id) from labeling_candidate c join labeling_prompt r on r.id = c.prompt_id "
+        "select r.split, count(distinct c.prompt_id) from labeling_candidate c join "
+        "labeling_prompt r on r.id = c.prompt_id "
         f"where c.model_version_id = ({champion}) group by r.split order by r.split",
         made[1][1],
     )

@@ -1,4 +1,5 @@
-"""A storm over the queue: labelers, admins and the clock in any order, every stored count recomputed after each step.
+"""A storm over the queue: labelers, admins and the clock in any order, every stored count
+recomputed after each step.
 
 The suite plays the same storms every time. `PODIUM_STORMS=500` plays as many with random seeds.
 """
@@ -154,7 +155,9 @@ class Storm(RuleBasedStateMachine):
     @precondition(is_writable)
     @rule(person=people, sure=st.sampled_from([True, False, False, False]))
     def erase(self, person, sure):
-        """What somebody judged goes, with what was frozen of it; seldom, or nothing is left to look at."""
+        """What somebody judged goes, with what was frozen of it; seldom, or nothing is left to look
+        at.
+        """
         if sure:
             erasure.erase(self.admin, self.project, self.people[person], "asked for")
             assert not Ranking.objects.filter(
@@ -214,7 +217,9 @@ class Storm(RuleBasedStateMachine):
         self.ask(person)
 
     def ask(self, person) -> Assignment | None:
-        """A labeler is given what they hold, else the first open task that they have not seen, or gold in its place."""
+        """A labeler is given what they hold, else the first open task that they have not seen, or
+        gold in its place.
+        """
         member, before = self.membership(person), recount.Rows(self.project)
         working = self.working(member)
         held = [
@@ -235,13 +240,17 @@ class Storm(RuleBasedStateMachine):
         return given
 
     def due(self, rows, member, first) -> int | None:
-        """The task that a claim leases; gold only where there is another one, so that nobody can tell."""
+        """The task that a claim leases; gold only where there is another one, so that nobody can
+        tell.
+        """
         drawn = first and self.lucky and rows.project.gold_share
         found = (rows.gold_for(member.user_id) if drawn else []) or first
         return found[0].pk if found else None
 
     def open_after_expiry(self, before, member) -> list:
-        """A claim that finds nothing frees what has run out and looks again: only then is nothing a true nothing."""
+        """A claim that finds nothing frees what has run out and looks again: only then is nothing a
+        true nothing.
+        """
         late = [one for one in before.assignments if one.state == "leased" and not lasts(one)]
         for one in late:
             one.state = "expired"

@@ -1,4 +1,6 @@
-"""What a labeler's browser has to fetch before the first answer can be read, with nothing in its cache."""
+"""What a labeler's browser has to fetch before the first answer can be read, with nothing in its
+cache.
+"""
 
 import gzip
 import random

@@ -1,4 +1,6 @@
-"""What a recipe's learning rate is where it names none: it follows the switch between an adapter and all weights."""
+"""What a recipe's learning rate is where it names none: it follows the switch between an adapter
+and all weights.
+"""
 
 import dataclasses
 

@@ -1,4 +1,6 @@
-"""Models that a server answers for: registered by address, asked by a sampling job, never with a key on a page."""
+"""Models that a server answers for: registered by address, asked by a sampling job, never with a
+key on a page.
+"""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""What every endpoint of the API shares: tokens and their scopes, problems, pages, ETags, requests that count once."""
+"""What every endpoint of the API shares: tokens and their scopes, problems, pages, ETags, requests
+that count once.
+"""
 
 from datetime import timedelta
 

@@ -1,4 +1,6 @@
-"""Projects, members, invitations, accounts and the audit trail through the API: the pages' verbs and the pages' rules."""
+"""Projects, members, invitations, accounts and the audit trail through the API: the pages' verbs
+and the pages' rules.
+"""
 
 import pytest
 from django.core import mail as outgoing

@@ -1,4 +1,6 @@
-"""E-mail that fails goes again later; what fails for good is shown to an administrator, without its text."""
+"""E-mail that fails goes again later; what fails for good is shown to an administrator, without its
+text.
+"""
 
 import smtplib
 from datetime import timedelta

@@ -1,4 +1,6 @@
-"""How large a request may be: most small, and where files are uploaded as large as an upload, for who is logged in."""
+"""How large a request may be: most small, and where files are uploaded as large as an upload, for
+who is logged in.
+"""
 
 import pytest
 from django.test import Client, RequestFactory

@@ -23,7 +23,9 @@ def ask(email="ann@example.org"):
 
 
 def choose(client, letter, **password):
-    """Open the link of the letter, which leads on to an address without its token, and fill in the form there."""
+    """Open the link of the letter, which leads on to an address without its token, and fill in the
+    form there.
+    """
     link = re.search(r"http://testserver(/password/\S+)", letter.body)[1]
     page = client.get(link, follow=True)
     return client.post(page.redirect_chain[-1][0], NEW | password) if page.redirect_chain else page

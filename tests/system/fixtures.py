@@ -1,4 +1,6 @@
-"""A Podium for whole tests, of every folder: tests/conftest.py has these fixtures in it, so that all share the one."""
+"""A Podium for whole tests, of every folder: tests/conftest.py has these fixtures in it, so that
+all share the one.
+"""
 
 import pytest
 
@@ -14,7 +16,9 @@ def tiny_model(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def running_podium(tmp_path_factory, tiny_model):
-    """One Podium for all tests of the session; each leaves it well. Ctrl-C at the end must leave no process."""
+    """One Podium for all tests of the session; each leaves it well. Ctrl-C at the end must leave no
+    process.
+    """
     podium = QuickPodium(tmp_path_factory.mktemp("var"), tiny_model)
     podium.start()
     yield podium

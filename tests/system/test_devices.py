@@ -1,4 +1,6 @@
-"""A host of two devices, which are two names for one processor here: two jobs at once, and one on both."""
+"""A host of two devices, which are two names for one processor here: two jobs at once, and one on
+both.
+"""
 
 import json
 

@@ -1,4 +1,6 @@
-"""kill -9 of anything, in the middle of anything: every job ends complete, and nothing is lost or doubled."""
+"""kill -9 of anything, in the middle of anything: every job ends complete, and nothing is lost or
+doubled.
+"""
 
 import json
 
@@ -25,7 +27,9 @@ def admin(running_podium):
 
 @pytest.fixture(scope="module")
 def project(running_podium, admin):
-    """A project of its own with forty ranked prompts; returns its slug and the dataset frozen from them."""
+    """A project of its own with forty ranked prompts; returns its slug and the dataset frozen from
+    them.
+    """
     wait_for(
         lambda: not unfinished(running_podium), 120, "the first run's own sampling job is done"
     )

@@ -1,7 +1,9 @@
-"""A Python module as a process of its own, forked from one that has imported torch, transformers and TRL already.
+"""A Python module as a process of its own, forked from one that has imported torch, transformers
+and TRL already.
 
-Those imports take every new interpreter five seconds and more. All else is as if it had been started by its command: a
-pid, an environment, a standard input and output, an exit code, and a death by any signal.
+Those imports take every new interpreter five seconds and more. All else is as if it had been
+started by its command: a pid, an environment, a standard input and output, an exit code, and a
+death by any signal.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ CONTEXT.set_forkserver_preload(
 
 
 class Forked:
-    """What subprocess.Popen would be for `python -m MODULE ARGUMENTS`, with pipes for stdin and stdout.
+    """What subprocess.Popen would be for `python -m MODULE ARGUMENTS`, with pipes for stdin and
+    stdout.
 
     `stderr` is the path of a file to append to; `before` is code that runs ahead of the module.
     """

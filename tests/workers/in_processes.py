@@ -1,10 +1,12 @@
-"""Trainers in several processes of one CPU: `accelerate launch … -m tests.workers.in_processes RUN …`, one run after another.
+"""Trainers in several processes of one CPU: `accelerate launch … -m tests.workers.in_processes RUN
+…`, one run after another.
 
-The first process writes each run's events to RUN/events.jsonl, and every process the hash of its trained weights to
-RUN/rank-N. A run with RUN/stops-after is stopped once it has that checkpoint, and then goes on from there.
+The first process writes each run's events to RUN/events.jsonl, and every process the hash of its
+trained weights to RUN/rank-N. A run with RUN/stops-after is stopped once it has that checkpoint,
+and then goes on from there.
 
-Under an FSDP configuration the weights are in shards: torch does this on a CPU too, by gloo, but accelerate alone
-believes that it takes GPUs.
+Under an FSDP configuration the weights are in shards: torch does this on a CPU too, by gloo, but
+accelerate alone believes that it takes GPUs.
 """
 
 import hashlib

@@ -1,4 +1,6 @@
-"""A server that speaks OpenAI's chat protocol, its answers drawn by the local engine; it fails when it is told to."""
+"""A server that speaks OpenAI's chat protocol, its answers drawn by the local engine; it fails when
+it is told to.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""An answer that the sampler cut is never taught to end at the cut: every trainer, and whatever scores answers."""
+"""An answer that the sampler cut is never taught to end at the cut: every trainer, and whatever
+scores answers.
+"""
 
 import contextlib
 import importlib
@@ -64,7 +66,9 @@ def words():
 
 
 def train(place, kind, monkeypatch, others=None, **settings):
-    """One step of a trainer in this process: its events, and the rows of its dataset, which PPO has none of."""
+    """One step of a trainer in this process: its events, and the rows of its dataset, which PPO has
+    none of.
+    """
     learned, real = [], loop.train
 
     def step(trainer, run):

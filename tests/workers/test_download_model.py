@@ -16,7 +16,9 @@ def target(tmp_path):
 
 @pytest.fixture
 def index(monkeypatch):
-    """Stands in for pip: `give(content)` is the wheel it downloads, `fail(text)` what it says instead."""
+    """Stands in for pip: `give(content)` is the wheel it downloads, `fail(text)` what it says
+    instead.
+    """
 
     class Index:
         calls, content, error = 0, None, ""

@@ -1,4 +1,6 @@
-"""One job, its devices: what a host has, who gets it and when, and what a started process sees of it."""
+"""One job, its devices: what a host has, who gets it and when, and what a started process sees of
+it.
+"""
 
 import json
 import os
@@ -101,7 +103,7 @@ def test_a_child_keeps_its_devices_when_its_worker_is_gone(settings):
         assert str(free) == "0,1"
 
 
-# --- whose turn it is -------------------------------------------------------------------------------------------------
+# --- whose turn it is -----------------------------------------------------------------------------
 
 
 def ask(project, kind="sft", **more):
@@ -233,7 +235,7 @@ def test_a_job_that_is_too_large_for_the_host_says_so_and_holds_nobody_up(projec
     assert large.note == "waiting for a host with 4 devices: this one has 2"
 
 
-# --- what is shown and asked for --------------------------------------------------------------------------------------
+# --- what is shown and asked for ------------------------------------------------------------------
 
 
 @db
@@ -284,9 +286,12 @@ def test_a_wrong_number_of_workers_is_said_before_anything_starts(settings):
         up.computing(settings)
 
 
-# --- what a started process sees --------------------------------------------------------------------------------------
+# --- what a started process sees ------------------------------------------------------------------
 
-SEEN = "import os; print(*(os.environ.get(name) for name in ('CUDA_VISIBLE_DEVICES', 'CUDA_DEVICE_ORDER')), sep='|')"
+SEEN = (
+    "import os; print(*(os.environ.get(name) for name in ('CUDA_VISIBLE_DEVICES', "
+    "'CUDA_DEVICE_ORDER')), sep='|')"
+)
 
 
 @pytest.mark.parametrize(("devices", "seen"), [(("5",), "5|PCI_BUS_ID"), (("cpu",), "|PCI_BUS_ID")])
@@ -341,7 +346,7 @@ def test_of_several_processes_all_say_what_is_wrong_and_one_the_rest():
     ]
 
 
-# --- torch's side of it -----------------------------------------------------------------------------------------------
+# --- torch's side of it ---------------------------------------------------------------------------
 
 
 @pytest.mark.torch
@@ -378,7 +383,7 @@ def test_a_sampling_job_is_drawn_on_its_own_device_of_those_that_podium_may_use(
     assert chosen == [1]
 
 
-# --- several processes ------------------------------------------------------------------------------------------------
+# --- several processes ----------------------------------------------------------------------------
 
 
 def group_of(child, name="workers.trainers"):

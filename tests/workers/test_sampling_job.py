@@ -1,4 +1,6 @@
-"""A sampling job: answers are written as they come, again after a kill, and none twice for one prompt."""
+"""A sampling job: answers are written as they come, again after a kill, and none twice for one
+prompt.
+"""
 
 from collections import Counter
 from uuid import uuid4
@@ -324,7 +326,9 @@ def test_a_real_model_answers_the_same_whoever_is_killed(project, play, tmp_path
 
 @pytest.fixture
 def tiny_job(project, tmp_path):
-    """Asks a tiny model, whose context is 512 tokens, for answers to a prompt that it must read in part and to a short one."""
+    """Asks a tiny model, whose context is 512 tokens, for answers to a prompt that it must read in
+    part and to a short one.
+    """
     from tests.workers import tiny
 
     version = make_model(project, folder=str(tiny.save(tmp_path / "tiny")), sha256="0" * 64)

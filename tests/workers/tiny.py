@@ -1,11 +1,14 @@
-"""A whole model folder in a second: random weights, a tokenizer of 500 tokens, ChatML. Knows nothing, learns fast."""
+"""A whole model folder in a second: random weights, a tokenizer of 500 tokens, ChatML. Knows
+nothing, learns fast.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 CHATML = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] "
+    "+ '<|im_end|>' + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 WORDS = """
@@ -18,7 +21,9 @@ user assistant system
 
 
 def save(folder: str | Path, seed: int = 0, **config) -> Path:
-    """Write a Llama with random weights of `seed` and its tokenizer into `folder`; `config` overrides its sizes."""
+    """Write a Llama with random weights of `seed` and its tokenizer into `folder`; `config`
+    overrides its sizes.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -46,7 +51,8 @@ def save(folder: str | Path, seed: int = 0, **config) -> Path:
 
 
 def save_other(folder: str | Path, kind: str, seed: int = 0) -> Path:
-    """A model of another family with random weights and the same tokenizer: "t5", "bart", "gpt2" or "mistral".
+    """A model of another family with random weights and the same tokenizer: "t5", "bart", "gpt2" or
+    "mistral".
 
     Mistral's tokens see only the eight before them.
     """
@@ -109,7 +115,9 @@ OTHERS = {
 
 
 def save_reward(folder: str | Path, likes: str = "e", vocabulary: int = 500) -> Path:
-    """A reward model made by hand: it scores a conversation by its share of tokens that hold the letter `likes`."""
+    """A reward model made by hand: it scores a conversation by its share of tokens that hold the
+    letter `likes`.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForSequenceClassification
 

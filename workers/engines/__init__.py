@@ -1,5 +1,5 @@
 import os
 
-# Before torch is imported: threads that wait by spinning steal the cores that other processes need, and one forward
-# pass on a busy two-core machine was measured ten times slower for it.
+# Before torch is imported: threads that wait by spinning steal the cores that other processes need,
+# and one forward pass on a busy two-core machine was measured ten times slower for it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -13,11 +13,12 @@ from modelops.rows import CUT
 class Sample:
     """One answer. `tokens` counts the drawn tokens, also an end token and those of a stop string.
 
-    `finish_reason` is "stop" where the model ended its answer or said a stop string, "length" where max_tokens did.
-    `logprob` is the sum of the drawn tokens' log-probabilities (natural) under the model itself, before penalty,
-    temperature and all cuts; `logprobs` has one for each of the drawn `ids`. A server may keep all of them to itself.
-    `truncated` says that the prompt lost its start to fit the model's context; `prompt` has its ids as the model read them.
-    `reward` is what a reward model says of the answer, where one was asked.
+    `finish_reason` is "stop" where the model ended its answer or said a stop string, "length" where
+    max_tokens did. `logprob` is the sum of the drawn tokens' log-probabilities (natural) under the
+    model itself, before penalty, temperature and all cuts; `logprobs` has one for each of the drawn
+    `ids`. A server may keep all of them to itself. `truncated` says that the prompt lost its start
+    to fit the model's context; `prompt` has its ids as the model read them. `reward` is what a
+    reward model says of the answer, where one was asked.
     """
 
     text: str
@@ -37,6 +38,8 @@ class Sample:
 
 
 def row_seed(seed: int, prompt_id: str, slot: int, attempt: int = 0) -> int:
-    """The seed (63 bits) of one answer: the same for this recipe seed, prompt, slot and attempt on every run."""
+    """The seed (63 bits) of one answer: the same for this recipe seed, prompt, slot and attempt on
+    every run.
+    """
     key = json.dumps([seed, prompt_id, slot, *([attempt] if attempt else [])]).encode()
     return int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 1

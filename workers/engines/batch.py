@@ -1,4 +1,6 @@
-"""Decoding many rows at once: a row that ends leaves the batch, and the next one in the queue takes its place."""
+"""Decoding many rows at once: a row that ends leaves the batch, and the next one in the queue takes
+its place.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from workers.engines.draws import Sampler, uniforms
 PREFILL = (
     4096  # tokens of prompts read together, padding counted: what bounds the memory of reading
 )
-REFILL = 8  # a batch is filled up when one in so many of its places is free: reading prompts one by one is slow
+# a batch is filled up when one in so many of its places is free: reading prompts one by one is slow
+REFILL = 8
 
 
 class BrokenModel(ArithmeticError):
@@ -26,7 +29,9 @@ class BrokenModel(ArithmeticError):
 
 @dataclass
 class Row:
-    """One answer in the making: the caller's `number` for it, its prompt's token ids, its seed, and what was drawn."""
+    """One answer in the making: the caller's `number` for it, its prompt's token ids, its seed, and
+    what was drawn.
+    """
 
     number: int
     prompt: list[int]
@@ -36,7 +41,9 @@ class Row:
 
 
 class Batch:
-    """At most `size` rows in one decoder, each drawing at most `steps` tokens, until `ended` says of its ids that it has."""
+    """At most `size` rows in one decoder, each drawing at most `steps` tokens, until `ended` says
+    of its ids that it has.
+    """
 
     def __init__(
         self,
@@ -54,8 +61,8 @@ class Batch:
             steps,
             ended,
         )
-        # Rows of like length run together and are padded little; the longest first, so that memory runs out at once
-        # or never; a prompt's rows beside each other, so that it is read once.
+        # Rows of like length run together and are padded little; the longest first, so that memory
+        # runs out at once or never; a prompt's rows beside each other, so that it is read once.
         self.waiting = deque(
             sorted(rows, key=lambda row: (-len(row.prompt), row.prompt, row.number))
         )
@@ -90,7 +97,9 @@ class Batch:
         return bool(self.rows)
 
     def _prefill(self, free: int) -> None:
-        """Read the prompts of the next `free` rows, or as many as may be read together; all their rows are ready then."""
+        """Read the prompts of the next `free` rows, or as many as may be read together; all their
+        rows are ready then.
+        """
         prompts: list[list[int]] = []
         while self.waiting and self._belongs(self.waiting[0].prompt, prompts, free):
             row = self.waiting.popleft()
@@ -124,7 +133,9 @@ class Batch:
         return seen
 
     def _draw(self) -> torch.Tensor:
-        """A token (rows,) for each row, written down with its log-probability under the model itself."""
+        """A token (rows,) for each row, written down with its log-probability under the model
+        itself.
+        """
         logprobs = self.logits.log_softmax(-1)
         uniform = self.uniform.gather(1, self.drawn)[:, 0]
         tokens, sure = self.sampler.draw_among_few(self.logits, uniform, self.seen)
@@ -142,11 +153,14 @@ class Batch:
         return tokens
 
     def _check(self, logprobs: list[float]) -> None:
-        """Raise BrokenModel for a row without a log-probability: one score that is not a number spoils them all."""
+        """Raise BrokenModel for a row without a log-probability: one score that is not a number
+        spoils them all.
+        """
         for row, logprob in zip(self.rows, logprobs):
             if not math.isfinite(logprob):
                 raise BrokenModel(
-                    f"the model's scores are not numbers, first after {len(row.ids)} tokens of answer {row.number + 1}: "
+                    f"the model's scores are not numbers, first after {len(row.ids)} tokens of "
+                    f"answer {row.number + 1}: "
                     "its weights are damaged, or too large for its number format"
                 )
 

@@ -1,4 +1,5 @@
-"""The best of several answers as a policy of its own: draw n, and keep the one that a reward model scores highest.
+"""The best of several answers as a policy of its own: draw n, and keep the one that a reward model
+scores highest.
 
 Best-of-n, or rejection sampling, as in Nakano et al. 2021 (WebGPT), section 3.2.
 """
@@ -24,7 +25,9 @@ LONGEST = 4096  # prompt and answer, in tokens, where the model's context is lon
 
 
 class Scorer:
-    """A reward model's folder, loaded once. Raises OSError where it holds no whole model, ValueError where none that scores."""
+    """A reward model's folder, loaded once. Raises OSError where it holds no whole model,
+    ValueError where none that scores.
+    """
 
     def __init__(self, folder: str | Path):
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -38,10 +41,11 @@ class Scorer:
         self.longest = min(LONGEST, getattr(config, "max_position_embeddings", None) or LONGEST)
 
     def rewards(self, conversations: list[list[dict]], samples: list[Sample]) -> list[float]:
-        """The reward of each answer to its conversation, shifted as the model was when it was trained.
+        """The reward of each answer to its conversation, shifted as the model was when it was
+        trained.
 
-        Answers to one conversation are read after the same prompt. One that was cut at its longest length is read
-        without an end.
+        Answers to one conversation are read after the same prompt. One that was cut at its longest
+        length is read without an end.
         """
         pad = self.tokenizer.pad_token_id
         places = defaultdict(list)
@@ -83,7 +87,9 @@ class BestOf:
         tick: Callable[[], None] = lambda: None,
         **settings,
     ) -> Iterator[tuple[int, Sample]]:
-        """As the engine's own; a conversation's answer comes once its `n` are drawn and scored, with its reward."""
+        """As the engine's own; a conversation's answer comes once its `n` are drawn and scored,
+        with its reward.
+        """
         asked = [messages for messages in conversations for _ in range(self.n)]
         each = [seed_of(seed, turn) for seed in seeds for turn in range(self.n)]
         drawn: dict[int, dict[int, Sample]] = defaultdict(dict)
@@ -104,7 +110,9 @@ class BestOf:
     def _best(
         self, conversations: list[list[dict]], drawn: dict[int, dict[int, Sample]]
     ) -> Iterator:
-        """Each number with its best sample; of equal ones the first that was asked for, in whatever order they came."""
+        """Each number with its best sample; of equal ones the first that was asked for, in whatever
+        order they came.
+        """
         samples = [
             (number, by_turn[turn]) for number, by_turn in drawn.items() for turn in range(self.n)
         ]

@@ -10,7 +10,9 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 @dataclass
 class Window:
-    """The part of a tape that holds something: its first rows, and the columns from `first` up to `end`."""
+    """The part of a tape that holds something: its first rows, and the columns from `first` up to
+    `end`.
+    """
 
     rows: int = 0
     first: int = 0
@@ -22,7 +24,8 @@ class Window:
 
 
 class Strip(CacheLayerMixin):
-    """One layer of a tape: keys and values, each (rows, heads, columns, head size), zero where nothing was written.
+    """One layer of a tape: keys and values, each (rows, heads, columns, head size), zero where
+    nothing was written.
 
     Not a number in a column that is masked would still poison its row: hence the zeros.
     """
@@ -48,7 +51,9 @@ class Strip(CacheLayerMixin):
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, *args, **kwargs
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write each row's newest keys and values (rows, heads, 1, head size); returns them with all before them."""
+        """Write each row's newest keys and values (rows, heads, 1, head size); returns them with
+        all before them.
+        """
         for stored, new in zip(self.stored, (keys, values)):
             stored[: self.window.rows, :, self.window.end] = new[:, :, 0]
         return self._seen(self.stored[0], 1), self._seen(self.stored[1], 1)
@@ -69,9 +74,9 @@ class Strip(CacheLayerMixin):
 class Tape(Cache):
     """A cache of transformers whose rows come and go while the model is running.
 
-    All rows end in the same column, so that a step writes one column and every distance between two tokens is what
-    the model expects; a row that is shorter than the window is masked at its start. Live rows are always the first
-    ones, without a gap.
+    All rows end in the same column, so that a step writes one column and every distance between two
+    tokens is what the model expects; a row that is shorter than the window is masked at its start.
+    Live rows are always the first ones, without a gap.
     """
 
     def __init__(self, like: list[CacheLayerMixin], rows: int, columns: int):
@@ -80,7 +85,9 @@ class Tape(Cache):
         super().__init__(layers=[Strip(self.window, layer, rows, columns) for layer in like])
 
     def add(self, layers: list[CacheLayerMixin], places: list[int], width: int) -> None:
-        """Append a row for each of `places` in `layers`, which end in their last column; its last `width` are kept."""
+        """Append a row for each of `places` in `layers`, which end in their last column; its last
+        `width` are kept.
+        """
         window = self.window
         if not window.rows:
             window.first = window.end = width
@@ -112,7 +119,9 @@ class Tape(Cache):
         self.window.rows = len(order)
 
     def narrow(self, width: int) -> None:
-        """Forget the columns before the last `width`, and move to the front when the last column is taken."""
+        """Forget the columns before the last `width`, and move to the front when the last column is
+        taken.
+        """
         window = self.window
         window.first = window.end - width
         if window.end == self.columns:
@@ -131,7 +140,9 @@ class Tape(Cache):
 
 
 def closed_up(rows: int, gone: set[int]) -> list[int]:
-    """Which of `rows` each remaining one was, when the last ones move into the places of those that are `gone`."""
+    """Which of `rows` each remaining one was, when the last ones move into the places of those that
+    are `gone`.
+    """
     left = rows - len(gone)
     movers = [row for row in range(left, rows) if row not in gone]
     return [movers.pop() if row in gone else row for row in range(left)]

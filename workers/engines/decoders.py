@@ -1,4 +1,6 @@
-"""How rows go through a model, a step at a time: what differs between decoder-only and encoder-decoder models."""
+"""How rows go through a model, a step at a time: what differs between decoder-only and
+encoder-decoder models.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,15 @@ from transformers.modeling_outputs import BaseModelOutput
 from workers.engines.cache import Tape
 from workers.modeling import tokens
 
-SLACK = 64  # columns beyond the longest row's: a full tape moves to its front once in at least so many steps
+# columns beyond the longest row's: a full tape moves to its front once in at least so many steps
+SLACK = 64
 
 
 @dataclass
 class Prefilled:
-    """Prompts that the model has read: scores (prompts, vocabulary) of what comes next, keys, values and lengths."""
+    """Prompts that the model has read: scores (prompts, vocabulary) of what comes next, keys,
+    values and lengths.
+    """
 
     logits: torch.Tensor
     layers: list[CacheLayerMixin]
@@ -88,7 +93,9 @@ class Causal:
         }
 
     def _mask(self, lengths: torch.Tensor) -> torch.Tensor:
-        """1 where a row has a token (rows, width of the window and the new column): in its last columns."""
+        """1 where a row has a token (rows, width of the window and the new column): in its last
+        columns.
+        """
         width = self.tape.window.width
         return (torch.arange(width + 1) >= width - lengths).long()
 
@@ -110,7 +117,9 @@ class Causal:
 
 
 class EncoderDecoder(Causal):
-    """The same for a model that reads the prompt with an encoder, once, and decodes from a start token."""
+    """The same for a model that reads the prompt with an encoder, once, and decodes from a start
+    token.
+    """
 
     def __init__(self, model: PreTrainedModel, pad: int, rows: int, steps: int):
         super().__init__(model, pad, rows, steps)
@@ -166,20 +175,25 @@ class EncoderDecoder(Causal):
 
 
 def decoder_of(model: PreTrainedModel) -> type[Causal]:
-    """The class that decodes with `model`. Raises ValueError for a model that keeps more than keys and values."""
+    """The class that decodes with `model`. Raises ValueError for a model that keeps more than keys
+    and values.
+    """
     layers = DynamicCache(config=model.config).layers
     if odd := {type(layer).__name__ for layer in layers} - {
         DynamicLayer.__name__,
         DynamicSlidingWindowLayer.__name__,
     }:
         raise ValueError(
-            f"it keeps another memory than keys and values ({', '.join(sorted(odd))}): Podium can't run it"
+            f"it keeps another memory than keys and values ({', '.join(sorted(odd))}): Podium "
+            "can't run it"
         )
     return EncoderDecoder if model.config.is_encoder_decoder else Causal
 
 
 def start_token(config) -> int:
-    """The token from which the decoder of an encoder-decoder model starts. Raises ValueError where none is named."""
+    """The token from which the decoder of an encoder-decoder model starts. Raises ValueError where
+    none is named.
+    """
     for token in (config.decoder_start_token_id, config.bos_token_id):
         if token is not None:
             return token

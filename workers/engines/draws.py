@@ -1,4 +1,6 @@
-"""Which token comes next: repeatable random numbers, and a draw that sorts only the rows that need it."""
+"""Which token comes next: repeatable random numbers, and a draw that sorts only the rows that need
+it.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-# How many of a row's likeliest tokens are looked at, before the whole vocabulary is: a real model's draw nearly always
-# lies within the first few.
+# How many of a row's likeliest tokens are looked at, before the whole vocabulary is: a real model's
+# draw nearly always lies within the first few.
 PREFILTERS = (128, 2048)
 
 BLOCK = 16  # tokens of which the likeliest stands for all, in likeliest()
@@ -25,8 +27,8 @@ LOW, HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 def philox(counter: np.ndarray, key: np.ndarray) -> np.ndarray:
     """Philox4x32-10: four random words (..., 4) for each counter (..., 4) under each key (..., 2).
 
-    All are 32-bit words held in uint64. A pure function, so that any draw can be made alone and in any order: Salmon
-    et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.
+    All are 32-bit words held in uint64. A pure function, so that any draw can be made alone and in
+    any order: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.
     """
     for _ in range(10):
         product = counter[..., 0::2] * MULTIPLIERS
@@ -40,7 +42,8 @@ def philox(counter: np.ndarray, key: np.ndarray) -> np.ndarray:
 def uniforms(seeds: list[int], steps: int) -> torch.Tensor:
     """A number in [0, 1) of 53 bits for each seed and step, float64 (seeds, steps).
 
-    The seed (64 bits) is the generator's key and the step its counter: a row's numbers depend on nothing else.
+    The seed (64 bits) is the generator's key and the step its counter: a row's numbers depend on
+    nothing else.
     """
     seeds = np.array(seeds, dtype=np.uint64)
     counter = np.zeros((len(seeds), steps, 4), dtype=np.uint64)
@@ -51,10 +54,11 @@ def uniforms(seeds: list[int], steps: int) -> torch.Tensor:
 
 
 def likeliest(scores: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The `count` highest of the scores (rows, vocabulary), in falling order, and their tokens: both (rows, count).
+    """The `count` highest of the scores (rows, vocabulary), in falling order, and their tokens:
+    both (rows, count).
 
-    A block of tokens holds one of them only if its highest score is among the `count` highest of all blocks, so that a
-    large vocabulary is read once, and only the rest is sorted.
+    A block of tokens holds one of them only if its highest score is among the `count` highest of
+    all blocks, so that a large vocabulary is read once, and only the rest is sorted.
     """
     vocabulary = scores.shape[1]
     blocks = vocabulary // BLOCK
@@ -76,12 +80,13 @@ def likeliest(scores: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Ten
 class Sampler:
     """How to draw from a model's scores. Raises ValueError for a setting out of its bounds.
 
-    What each does, in the order in which it does it (transformers' own order):
-    `repetition_penalty` divides the positive and multiplies the negative scores of tokens that were there before
-    (Keskar et al. 2019); `temperature` divides all, and 0 takes the likeliest token; `top_k` keeps the k likeliest
-    tokens and all as likely as the last of them, 0 keeps all (Fan et al. 2018); `top_p` keeps the likeliest tokens up
-    to the one that reaches this share of probability (Holtzman et al. 2020); `min_p` keeps the tokens at least this
-    many times as likely as the likeliest (Nguyen et al. 2024).
+    What each does, in the order in which it does it (transformers' own order): `repetition_penalty`
+    divides the positive and multiplies the negative scores of tokens that were there before (Keskar
+    et al. 2019); `temperature` divides all, and 0 takes the likeliest token; `top_k` keeps the k
+    likeliest tokens and all as likely as the last of them, 0 keeps all (Fan et al. 2018); `top_p`
+    keeps the likeliest tokens up to the one that reaches this share of probability (Holtzman et al.
+    2020); `min_p` keeps the tokens at least this many times as likely as the likeliest (Nguyen et
+    al. 2024).
     """
 
     temperature: float = 1.0
@@ -108,10 +113,12 @@ class Sampler:
     def draw(
         self, scores: torch.Tensor, uniform: torch.Tensor, seen: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """The token (rows,) that each `uniform` number (rows,) picks from float32 `scores` (rows, vocabulary).
+        """The token (rows,) that each `uniform` number (rows,) picks from float32 `scores` (rows,
+        vocabulary).
 
-        `seen` (rows, vocabulary) is true for the tokens to penalise. The number inverts the distribution with its
-        tokens in falling order: neither a setting's cut nor the rows beside it move a draw from the likeliest token.
+        `seen` (rows, vocabulary) is true for the tokens to penalise. The number inverts the
+        distribution with its tokens in falling order: neither a setting's cut nor the rows beside
+        it move a draw from the likeliest token.
         """
         tokens, sure = self.draw_among_few(scores, uniform, seen)
         return self.draw_rest(tokens, sure, scores, uniform, seen)
@@ -119,7 +126,8 @@ class Sampler:
     def draw_among_few(
         self, scores: torch.Tensor, uniform: torch.Tensor, seen: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The tokens (rows,) among the likeliest few, and for which rows (rows,) they are those of draw().
+        """The tokens (rows,) among the likeliest few, and for which rows (rows,) they are those of
+        draw().
 
         Nothing of it waits for the device. Scores that are not numbers give any token.
         """
@@ -137,7 +145,9 @@ class Sampler:
         uniform: torch.Tensor,
         seen: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The tokens of draw(), given those of draw_among_few(): rows that are not sure look further."""
+        """The tokens of draw(), given those of draw_among_few(): rows that are not sure look
+        further.
+        """
         scores = self._penalised(scores, seen)
         for width in self._widths(scores)[1:]:
             rows = (~sure).nonzero()[:, 0]
@@ -162,7 +172,9 @@ class Sampler:
     def _among(
         self, width: int, scores: torch.Tensor, uniform: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The tokens (rows,) drawn among the `width` likeliest, and for which rows (rows,) no other token could be."""
+        """The tokens (rows,) drawn among the `width` likeliest, and for which rows (rows,) no other
+        token could be.
+        """
         values, ids = likeliest(scores, width)
         weights = (
             (values - values[:, :1]).double() / self.temperature
@@ -180,8 +192,9 @@ class Sampler:
     def _cut(
         self, values: torch.Tensor, weights: torch.Tensor, scores: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Which of the falling `values` (rows, width) all cuts leave, the sum of weights before the last two, and
-        whether all that is kept is among them (rows,)."""
+        """Which of the falling `values` (rows, width) all cuts leave, the sum of weights before the
+        last two, and whether all that is kept is among them (rows,).
+        """
         kept = weights >= IMPOSSIBLE
         if self.top_k:
             kept &= values >= values[:, : self.top_k][:, -1:]

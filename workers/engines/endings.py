@@ -6,12 +6,15 @@ from collections.abc import Collection
 
 from transformers import PreTrainedTokenizerBase
 
-# Tokens read beside those of a stop string: the first one decoded may lose its blank, and a letter can take four.
+# Tokens read beside those of a stop string: the first one decoded may lose its blank, and a letter
+# can take four.
 MARGIN = 8
 
 
 class Endings:
-    """What ends an answer: one of the token ids `ends`, one of the strings `stop`, or `longest` tokens."""
+    """What ends an answer: one of the token ids `ends`, one of the strings `stop`, or `longest`
+    tokens.
+    """
 
     def __init__(
         self,

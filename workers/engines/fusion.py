@@ -1,8 +1,8 @@
 """Fewer, larger and better shaped operations for a model that answers and does not learn.
 
-Each part applies where a module's structure is recognised; elsewhere transformers' own forward stays. Parameters keep
-their names, shapes and values, but become views of larger ones, or are stored in another order; nothing is in memory
-twice.
+Each part applies where a module's structure is recognised; elsewhere transformers' own forward
+stays. Parameters keep their names, shapes and values, but become views of larger ones, or are
+stored in another order; nothing is in memory twice.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def prepare(model: PreTrainedModel) -> None:
         logger.info("%s decodes with its own layers: slower than Llama's", type(model).__name__)
 
 
-# --- linear layers ----------------------------------------------------------------------------------------------------
+# --- linear layers --------------------------------------------------------------------------------
 
 
 def alike(module: nn.Module) -> list[list[nn.Linear]]:
@@ -58,7 +58,9 @@ def alike(module: nn.Module) -> list[list[nn.Linear]]:
 
 
 def fit_together(layers: list[nn.Module | None]) -> bool:
-    """Whether all are plain linear layers, none of them with an adapter, of one input and of one kind."""
+    """Whether all are plain linear layers, none of them with an adapter, of one input and of one
+    kind.
+    """
     if any(type(layer) is not nn.Linear for layer in layers):
         return False
     kinds = {
@@ -71,8 +73,8 @@ def fit_together(layers: list[nn.Module | None]) -> bool:
 class SharedProduct:
     """Several linear layers of one input as one product, computed when the first of them is called.
 
-    The layers' parameters become views of the shared ones. A layer whose weight is replaced later, or that is called
-    with another input than the others, computes for itself.
+    The layers' parameters become views of the shared ones. A layer whose weight is replaced later,
+    or that is called with another input than the others, computes for itself.
     """
 
     def __init__(self, layers: list[nn.Linear]):
@@ -116,7 +118,8 @@ class SharedProduct:
 def store_columns(model: PreTrainedModel, products: list[SharedProduct]) -> None:
     """Store each linear layer's weight by columns: a product of few rows reads it in order then.
 
-    An embedding that is tied to the head is stored so too, and read more slowly: that is little beside the head.
+    An embedding that is tied to the head is stored so too, and read more slowly: that is little
+    beside the head.
     """
     for product in products:
         product.store_columns()
@@ -134,8 +137,8 @@ def by_columns(weight: torch.Tensor) -> torch.Tensor:
 def pack(model: PreTrainedModel) -> list[nn.Linear]:
     """Store the weights of linear layers in bfloat16 as oneDNN reads them; returns these layers.
 
-    It would otherwise bring each weight into that order at each product. Layers that are joined gain nothing more. A
-    head that is tied to the embedding stays: it would be in memory twice.
+    It would otherwise bring each weight into that order at each product. Layers that are joined
+    gain nothing more. A head that is tied to the embedding stays: it would be in memory twice.
     """
     embedding = model.get_input_embeddings().weight
     layers = [layer for layer in model.modules() if type(layer) is nn.Linear]
@@ -156,7 +159,7 @@ def packed_product(layer: nn.Linear, hidden: torch.Tensor) -> torch.Tensor:
     return torch.ops.mkldnn._linear_pointwise(hidden, layer.weight, layer.bias, "none", [], "")
 
 
-# --- norms ------------------------------------------------------------------------------------------------------------
+# --- norms ----------------------------------------------------------------------------------------
 
 
 def fuse_norm(module: nn.Module) -> bool:
@@ -182,13 +185,15 @@ def same(norm: nn.Module, fused, weight: torch.Tensor) -> bool:
     return torch.allclose(norm(waves), fused(waves), rtol=4 * torch.finfo(weight.dtype).eps, atol=0)
 
 
-# --- attention --------------------------------------------------------------------------------------------------------
+# --- attention ------------------------------------------------------------------------------------
 
 
 def one_query_mask(**arguments) -> torch.Tensor | None:
-    """The mask of scaled dot product attention; of a decoding step as numbers, converted once and not in each layer.
+    """The mask of scaled dot product attention; of a decoding step as numbers, converted once and
+    not in each layer.
 
-    transformers leaves a mask out where it hides nothing: to know that, a GPU would have to be waited for at each step.
+    transformers leaves a mask out where it hides nothing: to know that, a GPU would have to be
+    waited for at each step.
     """
     if arguments["q_length"] > 1:
         return sdpa_mask(**arguments)
@@ -208,9 +213,11 @@ def one_query_attention(
     scaling: float | None = None,
     **others,
 ) -> tuple[torch.Tensor, None]:
-    """Scaled dot product attention; a decoding step in float32 on a CPU as two products of the rows' heads.
+    """Scaled dot product attention; a decoding step in float32 on a CPU as two products of the
+    rows' heads.
 
-    There torch's own kernel takes half as long again. In bfloat16 it stays: it keeps the scores in float32.
+    There torch's own kernel takes half as long again. In bfloat16 it stays: it keeps the scores in
+    float32.
     """
     special = others.get("dropout") or any(
         others.get(name) is not None for name in ("position_bias", "softcap", "s_aux", "cache")

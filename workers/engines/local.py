@@ -1,8 +1,8 @@
 """Answers from a model on this machine, by our own decode loop over a transformers model.
 
-Each prompt is read once, whatever its number of answers; rows that end leave the batch and others take their places
-(`batch.py`); their keys and values are allocated once (`cache.py`); draws sort no vocabulary and repeat themselves
-(`draws.py`).
+Each prompt is read once, whatever its number of answers; rows that end leave the batch and others
+take their places (`batch.py`); their keys and values are allocated once (`cache.py`); draws sort no
+vocabulary and repeat themselves (`draws.py`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ logger = logging.getLogger(__name__)
 class LocalEngine:
     """A model folder (safetensors and tokenizer), loaded once.
 
-    Raises OSError where the folder holds no whole model, and ValueError for a model that can't be decoded here.
+    Raises OSError where the folder holds no whole model, and ValueError for a model that can't be
+    decoded here.
     """
 
     def __init__(self, folder: str | Path, device: torch.device | None = None, dtype: str = "auto"):
@@ -51,9 +52,11 @@ class LocalEngine:
     def around(
         cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: int
     ) -> LocalEngine:
-        """An engine around a loaded model, such as one that is learning: it samples from the weights of the moment.
+        """An engine around a loaded model, such as one that is learning: it samples from the
+        weights of the moment.
 
-        The model must be in eval mode. A prompt and its answer together have at most `context` tokens.
+        The model must be in eval mode. A prompt and its answer together have at most `context`
+        tokens.
         """
         engine = cls.__new__(cls)
         engine._take(model, tokenizer, context)
@@ -97,14 +100,17 @@ class LocalEngine:
         batch: int = 64,
         tick: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[int, Sample]]:
-        """Each conversation's number and answer, as soon as it is there (repeat a conversation for several answers).
+        """Each conversation's number and answer, as soon as it is there (repeat a conversation for
+        several answers).
 
-        An answer depends on its own seed and not on the rows beside it, as far as rounding allows: in float32 it is
-        the same in any batch, in bfloat16 two tokens that are nearly as likely may change places. Temperature 0 always
-        takes the likeliest token and ignores the seeds; what the other settings do says `draws.Sampler`. An answer ends
-        before the first string of `stop`. A prompt that leaves no room for `max_tokens` loses what follows its system
-        turn first, see tokens.shortened(), and the sample says so. At most `batch` answers are drawn together. `tick` is
-        called at every step; what it raises ends the stream. Raises ValueError where `max_tokens` fills the context.
+        An answer depends on its own seed and not on the rows beside it, as far as rounding allows:
+        in float32 it is the same in any batch, in bfloat16 two tokens that are nearly as likely may
+        change places. Temperature 0 always takes the likeliest token and ignores the seeds; what
+        the other settings do says `draws.Sampler`. An answer ends before the first string of
+        `stop`. A prompt that leaves no room for `max_tokens` loses what follows its system turn
+        first, see tokens.shortened(), and the sample says so. At most `batch` answers are drawn
+        together. `tick` is called at every step; what it raises ends the stream. Raises ValueError
+        where `max_tokens` fills the context.
         """
         sampler = Sampler(temperature, top_p, top_k, min_p, repetition_penalty)
         longest = room(self.context, max_tokens, self.model.config.is_encoder_decoder)
@@ -157,7 +163,8 @@ def room(context: int, max_tokens: int, encoder_decoder: bool) -> int:
     """
     if max_tokens >= context:
         raise ValueError(
-            f"an answer of {max_tokens} tokens fills the model's context of {context}: lower max_tokens"
+            f"an answer of {max_tokens} tokens fills the model's context of {context}: lower "
+            "max_tokens"
         )
     return context if encoder_decoder else context - max_tokens
 
@@ -165,10 +172,12 @@ def room(context: int, max_tokens: int, encoder_decoder: bool) -> int:
 def examine(
     folder: str | Path, conversations: Iterable[list[dict]], max_tokens: int, least_prompt: float
 ) -> list[str]:
-    """What there is to say, before the model in `folder` is loaded, of how it would read these conversations.
+    """What there is to say, before the model in `folder` is loaded, of how it would read these
+    conversations.
 
-    Raises ValueError where `max_tokens` fills the model's context, or events.Stop where its chat template does not take a
-    conversation, or a prompt would keep less than the share `least_prompt` of its tokens.
+    Raises ValueError where `max_tokens` fills the model's context, or events.Stop where its chat
+    template does not take a conversation, or a prompt would keep less than the share `least_prompt`
+    of its tokens.
     """
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     longest = room(truncation.context(config), max_tokens, config.is_encoder_decoder)

@@ -17,7 +17,9 @@ class TooLarge(ValueError):
 
 
 def shapes(folder: str | Path) -> dict[str, list[int]]:
-    """The shape of each tensor of a model's safetensors files. Nothing is loaded; an unreadable file has none."""
+    """The shape of each tensor of a model's safetensors files. Nothing is loaded; an unreadable
+    file has none.
+    """
     known = {}
     for path in sorted(Path(folder).glob("*.safetensors")):
         try:

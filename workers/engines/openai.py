@@ -1,8 +1,8 @@
 """Answers from a server that speaks OpenAI's protocol: vLLM, llama.cpp, a hosted one.
 
-All answers that are wanted to one conversation are asked for in one request (n), a few requests at once; what fails
-for now is asked again, later each time or when the server says. Nothing is sent to a private address that is not
-allowed, and no redirect is followed.
+All answers that are wanted to one conversation are asked for in one request (n), a few requests at
+once; what fails for now is asked again, later each time or when the server says. Nothing is sent to
+a private address that is not allowed, and no redirect is followed.
 """
 
 from __future__ import annotations
@@ -39,10 +39,12 @@ class Unanswered(Exception):
 
 
 class OpenAIEngine:
-    """One model of one server: `model` is its name there, a LoRA adapter's where the server holds several.
+    """One model of one server: `model` is its name there, a LoRA adapter's where the server holds
+    several.
 
-    `address` ends before `/chat/completions`. `allowed` names hosts (`host` or `host:port`) that may have a private
-    address, and be asked without TLS. Raises ValueError for an address that is never asked.
+    `address` ends before `/chat/completions`. `allowed` names hosts (`host` or `host:port`) that
+    may have a private address, and be asked without TLS. Raises ValueError for an address that is
+    never asked.
     """
 
     def __init__(
@@ -91,11 +93,13 @@ class OpenAIEngine:
         batch: int = 64,
         tick: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[int, Sample]]:
-        """Each conversation's number and answer, a conversation's answers together (repeat it for several).
+        """Each conversation's number and answer, a conversation's answers together (repeat it for
+        several).
 
-        They share the first one's seed. How far a server repeats an answer is its own affair. `batch` is: the server
-        fills its batches itself. A prompt that does not fit the model is refused by the server (vLLM answers 400), so
-        that no sample is `truncated`. `tick` is called twice a second; what it raises ends the stream. Raises Unanswered.
+        They share the first one's seed. How far a server repeats an answer is its own affair.
+        `batch` is: the server fills its batches itself. A prompt that does not fit the model is
+        refused by the server (vLLM answers 400), so that no sample is `truncated`. `tick` is called
+        twice a second; what it raises ends the stream. Raises Unanswered.
         """
         told = {
             "model": self.model,
@@ -124,7 +128,9 @@ class OpenAIEngine:
     def _ask(
         self, told: dict, messages: list[dict], seeds: list[int], over: threading.Event
     ) -> list[Sample]:
-        """An answer for each seed. A server may give fewer than n, and none gives several likeliest ones: ask on."""
+        """An answer for each seed. A server may give fewer than n, and none gives several likeliest
+        ones: ask on.
+        """
         found: list[Sample] = []
         while len(found) < len(seeds):
             n = len(seeds) - len(found) if told["temperature"] else 1
@@ -163,7 +169,9 @@ class OpenAIEngine:
 
 
 class PublicOnly(httpx.HTTPTransport):
-    """Looks a host up itself and goes where it looked, so that the name can't mean another address a moment later."""
+    """Looks a host up itself and goes where it looked, so that the name can't mean another address
+    a moment later.
+    """
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
@@ -268,7 +276,10 @@ def sample(choice: dict, used: int | None) -> Sample:
 def said(response: httpx.Response) -> str:
     """What an error says, in one line."""
     if response.is_redirect:
-        return f"it redirects to {response.headers['Location'][:200]}: register that address if you trust it"
+        return (
+            f"it redirects to {response.headers['Location'][:200]}: register that address if you "
+            "trust it"
+        )
     try:
         return str(response.json()["error"]["message"])[:300]
     except (ValueError, KeyError, TypeError):

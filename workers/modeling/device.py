@@ -9,13 +9,16 @@ from pathlib import Path
 
 import torch
 
-# Without one of these a CPU emulates bfloat16: a backward pass was measured 20 times slower than in float32.
+# Without one of these a CPU emulates bfloat16: a backward pass was measured 20 times slower than in
+# float32.
 BF16_CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
 NAMED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def best_device() -> torch.device:
-    """This process's CUDA device, or the CPU. Of processes that train together, each has its own (LOCAL_RANK)."""
+    """This process's CUDA device, or the CPU. Of processes that train together, each has its own
+    (LOCAL_RANK).
+    """
     if not torch.cuda.is_available():
         return torch.device("cpu")
     rank = os.environ.get("LOCAL_RANK")
@@ -31,9 +34,9 @@ def use(number: int) -> None:
 def best_dtype(device: torch.device | None = None, asked: str = "auto") -> torch.dtype:
     """The number format to compute in on `device` (default: best_device()).
 
-    A name of NAMED is taken as it is. "auto" is what the environment variable PODIUM_DTYPE names, and where that is
-    "auto" too, or not set: bfloat16 where the device computes in it, float32 anywhere else. Raises ValueError for any
-    other name.
+    A name of NAMED is taken as it is. "auto" is what the environment variable PODIUM_DTYPE names,
+    and where that is "auto" too, or not set: bfloat16 where the device computes in it, float32
+    anywhere else. Raises ValueError for any other name.
     """
     if asked == "auto":
         # Read here and not in the settings: trainers are processes that know no Django.
@@ -66,7 +69,9 @@ def computes_in_bfloat16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """A context in which matrix products on `device` are computed in best_dtype(); float32 changes nothing."""
+    """A context in which matrix products on `device` are computed in best_dtype(); float32 changes
+    nothing.
+    """
     dtype = best_dtype(device)
     lower = dtype != torch.float32
     return torch.autocast(device.type, dtype if lower else torch.bfloat16, enabled=lower)

@@ -1,4 +1,6 @@
-"""How many answers one forward pass reads: alike in length, so that padding is little, and few enough for the memory."""
+"""How many answers one forward pass reads: alike in length, so that padding is little, and few
+enough for the memory.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ Rows = list[int]
 
 
 def buckets(lengths: list[int], budget: int) -> list[Rows]:
-    """Row numbers in groups of similar length, shortest first, none of more than `budget` tokens if it has two rows."""
+    """Row numbers in groups of similar length, shortest first, none of more than `budget` tokens if
+    it has two rows.
+    """
     found: list[Rows] = []
     for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
         last = found[-1] if found else []
@@ -26,7 +30,9 @@ def buckets(lengths: list[int], budget: int) -> list[Rows]:
 
 
 def in_order(lengths: list[int], budget: int) -> list[Rows]:
-    """Row numbers in groups of at most `budget` tokens if they have two rows, in the order they are in."""
+    """Row numbers in groups of at most `budget` tokens if they have two rows, in the order they are
+    in.
+    """
     found: list[Rows] = []
     for row, length in enumerate(lengths):
         if found and sum(lengths[other] for other in found[-1]) + length <= budget:
@@ -54,12 +60,14 @@ def learn(
     lengths: list[int],
     budget: int,
 ) -> torch.Tensor:
-    """Run backward through loss(forward(all rows)), with no more than `budget` tokens' activations in memory at once.
+    """Run backward through loss(forward(all rows)), with no more than `budget` tokens' activations
+    in memory at once.
 
-    `forward` gives a value, or a row of them, for each row of the buckets it is asked for; the loss is returned. What fits the
-    budget takes one pass. Else the rows go through without gradient first, all but the largest part; the loss's gradient
-    with respect to each value is then carried into one part after another, read a second time (Gao et al. 2021). The
-    second reading repeats the first one's random draws, so that dropout falls on the same places.
+    `forward` gives a value, or a row of them, for each row of the buckets it is asked for; the loss
+    is returned. What fits the budget takes one pass. Else the rows go through without gradient
+    first, all but the largest part; the loss's gradient with respect to each value is then carried
+    into one part after another, read a second time (Gao et al. 2021). The second reading repeats
+    the first one's random draws, so that dropout falls on the same places.
     """
     *early, last = parts(lengths, budget)
     states = []
@@ -92,7 +100,9 @@ def random_state() -> tuple[torch.Tensor, torch.Tensor | None]:
 
 @contextlib.contextmanager
 def repeated(state: tuple[torch.Tensor, torch.Tensor | None]) -> Iterator[None]:
-    """Draw again what was drawn after random_state(); afterwards the generators go on where they were."""
+    """Draw again what was drawn after random_state(); afterwards the generators go on where they
+    were.
+    """
     with torch.random.fork_rng():
         processor, gpu = state
         torch.set_rng_state(processor)

@@ -1,7 +1,9 @@
-"""Prompts and their answers in one row of tokens: each prompt once, then its answers, each as if it alone followed it.
+"""Prompts and their answers in one row of tokens: each prompt once, then its answers, each as if it
+alone followed it.
 
-Nothing is padding, and each layer multiplies the whole row at once, which a processor does far quicker than a few short
-rows after each other. Attention alone takes one answer after the other, with its prompt before it.
+Nothing is padding, and each layer multiplies the whole row at once, which a processor does far
+quicker than a few short rows after each other. Attention alone takes one answer after the other,
+with its prompt before it.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ Row = list[int]
 
 
 def helps(model) -> bool:
-    """Can this model's rows be packed? On a GPU, and under the wrapper of several processes, it is not proved.
+    """Can this model's rows be packed? On a GPU, and under the wrapper of several processes, it is
+    not proved.
 
-    Where activations are recomputed it is wrong: that happens after the model has left this way of attention.
+    Where activations are recomputed it is wrong: that happens after the model has left this way of
+    attention.
     """
     alone = model.device.type == "cpu" and processes() == 1
     return model.config.model_type in FAMILIES and alone and not model.is_activation_checkpointing
@@ -46,7 +50,9 @@ class Stretch:
 
 @dataclass
 class Packed:
-    """A packed row: its tokens, their positions in their texts, its stretches, and where each text ends, by its number."""
+    """A packed row: its tokens, their positions in their texts, its stretches, and where each text
+    ends, by its number.
+    """
 
     ids: Row = field(default_factory=list)
     positions: Row = field(default_factory=list)
@@ -85,7 +91,9 @@ def by_prompt(rows: list[Row], prompts: list[int]) -> Iterator[tuple[list[int], 
 
 
 def length(rows: list[Row]) -> int:
-    """How many tokens all rows begin with, at least one left to each; 0 where sharing them is not worth it."""
+    """How many tokens all rows begin with, at least one left to each; 0 where sharing them is not
+    worth it.
+    """
     most = min(map(len, rows)) - 1
     common = next((place for place in range(most) if len({row[place] for row in rows}) > 1), most)
     return common if len(rows) > 1 and common >= SHORTEST else 0
@@ -102,7 +110,9 @@ def own_lengths(rows: list[Row], prompts: list[int]) -> list[int]:
 
 
 def logits(model, rows: list[Row], prompts: list[int]) -> torch.Tensor:
-    """Scores (rows, heads) of a sequence classifier, at the last token of each row, under the caller's autocast."""
+    """Scores (rows, heads) of a sequence classifier, at the last token of each row, under the
+    caller's autocast.
+    """
     whole = model.get_base_model() if isinstance(model, PeftModel) else model
     packed = pack(rows, prompts)
     tensors = {
@@ -128,7 +138,9 @@ def packing(model: PreTrainedModel) -> Iterator[None]:
 def attention(
     module, query, key, value, _mask, stretches: list[Stretch], dropout=0.0, scaling=None, **_
 ) -> tuple:
-    """transformers' interface: query (1, heads, length, size) and keys and values to (1, length, heads, size)."""
+    """transformers' interface: query (1, heads, length, size) and keys and values to (1, length,
+    heads, size).
+    """
     times = query.shape[1] // key.shape[1]
     key, value = (part.repeat_interleave(times, 1) if times > 1 else part for part in (key, value))
     found = []

@@ -13,7 +13,8 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 # For a base model that brings no template of its own.
 PLAIN_TEMPLATE = (
-    "{% for message in messages %}{{ message['role'].capitalize() + ': ' + message['content'] | trim }}"
+    "{% for message in messages %}{{ message['role'].capitalize() + ': ' + message['content'] | "
+    "trim }}"
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
@@ -29,8 +30,9 @@ class RefusedByTemplate(ValueError):
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer saved in `folder`, with a chat template and a pad token whatever it came with.
 
-    Its pad token differs from every token that the template writes wherever the vocabulary has another special token
-    to spare: whoever masks padding by token id would otherwise mask the end of every answer too.
+    Its pad token differs from every token that the template writes wherever the vocabulary has
+    another special token to spare: whoever masks padding by token id would otherwise mask the end
+    of every answer too.
     """
     tokenizer = AutoTokenizer.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False
@@ -42,7 +44,9 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
 
 
 def spare_token(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A special token that conversations don't hold, preferably one made for padding; the end token if none is left."""
+    """A special token that conversations don't hold, preferably one made for padding; the end token
+    if none is left.
+    """
     taken = written_tokens(tokenizer)
     spare = [name for name, id in special_tokens(tokenizer).items() if id not in taken]
     for_padding = [name for name in spare if "pad" in name.lower() or name == "<|endoftext|>"]
@@ -75,14 +79,18 @@ def ids_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def begun(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """The token ids of a text from its start, with the begin token where the tokenizer puts one, and never with two."""
+    """The token ids of a text from its start, with the begin token where the tokenizer puts one,
+    and never with two.
+    """
     ids, begin = ids_of(tokenizer, text), tokenizer.bos_token_id
     puts_one = begin is not None and tokenizer("a")["input_ids"][0] == begin
     return [begin, *ids] if puts_one and ids[:1] != [begin] else ids
 
 
 def ending(tokenizer: PreTrainedTokenizerBase) -> str:
-    """What follows an answer: what the template writes there, with the end token where that holds no special token."""
+    """What follows an answer: what the template writes there, with the end token where that holds
+    no special token.
+    """
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": MARK}]
     after = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(MARK)[2]
     ends = special_tokens(tokenizer).keys()
@@ -90,7 +98,8 @@ def ending(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def end_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """The ids that end an answer: the first special token that the template writes after one, and the end token.
+    """The ids that end an answer: the first special token that the template writes after one, and
+    the end token.
 
     They need not agree: a base model's end token ends a document, its chat template's a turn.
     """
@@ -100,7 +109,9 @@ def end_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
 
 
 def all_end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The ids that end a model's answer: those of its tokenizer, of its config and of how it was told to generate."""
+    """The ids that end a model's answer: those of its tokenizer, of its config and of how it was
+    told to generate.
+    """
     named = [model.config.get_text_config().eos_token_id, model.generation_config.eos_token_id]
     lists = [ids if isinstance(ids, list) else [ids] for ids in named]
     return sorted(end_ids(tokenizer).union(*lists) - {None})
@@ -112,7 +123,8 @@ def all_end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> l
 def rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict], **how) -> str:
     """A conversation as the chat template writes it. Raises RefusedByTemplate.
 
-    It is refused too where the template leaves a turn out without a word, as some do with a system turn or a tool's.
+    It is refused too where the template leaves a turn out without a word, as some do with a system
+    turn or a tool's.
     """
     try:
         text = tokenizer.apply_chat_template(messages, tokenize=False, **how)
@@ -125,12 +137,15 @@ def rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict], **how) ->
 
 
 def holds(text: str, words: str) -> bool:
-    """Whether a rendered conversation has these words, as they are or, as some templates write what tools say, as JSON."""
+    """Whether a rendered conversation has these words, as they are or, as some templates write what
+    tools say, as JSON.
+    """
     return words in text or json.dumps(words, ensure_ascii=False)[1:-1] in text
 
 
 def folded(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[dict]:
-    """The conversation as the template takes it: where that has no system turn, it begins the first user turn.
+    """The conversation as the template takes it: where that has no system turn, it begins the first
+    user turn.
 
     Raises RefusedByTemplate.
     """
@@ -150,7 +165,8 @@ def folded(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[dic
 def prompt_ids(
     tokenizer: PreTrainedTokenizerBase, messages: list[dict], longest: int
 ) -> tuple[list[int], bool]:
-    """A conversation as token ids that ask for the next answer, and whether it was cut to fit `longest`; see shortened().
+    """A conversation as token ids that ask for the next answer, and whether it was cut to fit
+    `longest`; see shortened().
 
     Raises RefusedByTemplate.
     """
@@ -162,7 +178,8 @@ def prompt_ids(
 def shortened(
     tokenizer: PreTrainedTokenizerBase, messages: list[dict], ids: list[int], longest: int
 ) -> list[int]:
-    """A conversation's ids cut to `longest`: begin token, system turn and first header stay, the earliest words go.
+    """A conversation's ids cut to `longest`: begin token, system turn and first header stay, the
+    earliest words go.
 
     Where what frames the words fills `longest` by itself, the last ids stay.
     """
@@ -175,9 +192,11 @@ def shortened(
 def frame(
     tokenizer: PreTrainedTokenizerBase, messages: list[dict], ids: list[int]
 ) -> tuple[int, int]:
-    """How many of a conversation's ids stand before the words of its first turn, and how many after those of its last.
+    """How many of a conversation's ids stand before the words of its first turn, and how many after
+    those of its last.
 
-    Before them are begin token, system turn and the turn's header, after them what asks for an answer.
+    Before them are begin token, system turn and the turn's header, after them what asks for an
+    answer.
     """
     first = 1 if messages[0]["role"] == "system" and len(messages) > 1 else 0
     outer = {first, len(messages) - 1}
@@ -194,10 +213,11 @@ def frame(
 
 @dataclass(frozen=True)
 class Fitted:
-    """A prompt and each of its answers as token ids; the prompt with any one of the answers fits a limit.
+    """A prompt and each of its answers as token ids; the prompt with any one of the answers fits a
+    limit.
 
-    `whole` is the number of the prompt's tokens before it was cut, `answers_cut` that of answers that lost their end,
-    `folded` whether the system turn became part of the first user turn.
+    `whole` is the number of the prompt's tokens before it was cut, `answers_cut` that of answers
+    that lost their end, `folded` whether the system turn became part of the first user turn.
     """
 
     prompt: list[int]
@@ -224,11 +244,13 @@ def fitted(
     longest: int,
     ended: Sequence[bool] | None = None,
 ) -> Fitted:
-    """A prompt and its answers in at most `longest` tokens each pair, under one and the same prompt.
+    """A prompt and its answers in at most `longest` tokens each pair, under one and the same
+    prompt.
 
-    The prompt is cut once, by the longest answer, so that log-probabilities and scores of the answers compare. An answer
-    loses its end only where it would leave the prompt less than a quarter of the limit. An answer that has not `ended`,
-    because it was cut when it was drawn, gets no end of its turn. Raises RefusedByTemplate.
+    The prompt is cut once, by the longest answer, so that log-probabilities and scores of the
+    answers compare. An answer loses its end only where it would leave the prompt less than a
+    quarter of the limit. An answer that has not `ended`, because it was cut when it was drawn, gets
+    no end of its turn. Raises RefusedByTemplate.
     """
     turns = folded(tokenizer, messages)
     text = rendered(tokenizer, turns, add_generation_prompt=True)
@@ -254,7 +276,9 @@ def answer_ids(
     end: str,
     ended: bool = True,
 ) -> list[int]:
-    """An answer's token ids after the rendered `prompt`, with `end`, which is ending(), where it has ended."""
+    """An answer's token ids after the rendered `prompt`, with `end`, which is ending(), where it
+    has ended.
+    """
     turns = [*messages, {"role": "assistant", "content": answer}]
     whole = tokenizer.apply_chat_template(turns, tokenize=False)
     # Templates that rewrite earlier turns break the prefix; an answer is then appended as it is.
@@ -298,16 +322,18 @@ def padded(
 
 
 def last_token(mask: torch.Tensor) -> torch.Tensor:
-    """Position of each row's last real token, from an attention mask (rows, length) padded on either side."""
+    """Position of each row's last real token, from an attention mask (rows, length) padded on
+    either side.
+    """
     return (mask.long() * torch.arange(mask.shape[1], device=mask.device)).argmax(dim=1)
 
 
 def without_end_pads(ids: list[int], pad: int) -> list[int]:
     """`ids` up to the last that is not `pad`.
 
-    transformers' scoring heads read the last token that is not the pad token. A row that ends in one, because its
-    text does or because the model's end token is also its pad token, would otherwise be read at another place than
-    the attention mask says.
+    transformers' scoring heads read the last token that is not the pad token. A row that ends in
+    one, because its text does or because the model's end token is also its pad token, would
+    otherwise be read at another place than the attention mask says.
     """
     end = len(ids)
     while end > 1 and ids[end - 1] == pad:

@@ -1,4 +1,6 @@
-"""Reading a model's weights from its folder, and refusing to guess any; a scoring head that computes in float32."""
+"""Reading a model's weights from its folder, and refusing to guess any; a scoring head that
+computes in float32.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,11 @@ NEW_HEAD = "score.weight"  # of a scoring model that starts from a policy's body
 
 
 def load(auto: type, folder: str | Path, dtype: torch.dtype, **more) -> PreTrainedModel:
-    """The safetensors model in `folder`, as class `auto` of transformers; `more` goes to its config.
+    """The safetensors model in `folder`, as class `auto` of transformers; `more` goes to its
+    config.
 
-    Raises OSError where the files are missing, broken, or lack weights: transformers would fill those in with random
-    numbers, all but a new scoring head's.
+    Raises OSError where the files are missing, broken, or lack weights: transformers would fill
+    those in with random numbers, all but a new scoring head's.
     """
     more |= {
         "dtype": dtype,
@@ -34,10 +37,12 @@ def load(auto: type, folder: str | Path, dtype: torch.dtype, **more) -> PreTrain
 
 
 def share_kept(before: Path, after: Path, tick: Callable[[], None] = lambda: None) -> float:
-    """How much of the change from the weights in `before` to those in `after` is left where both are rounded to bfloat16.
+    """How much of the change from the weights in `before` to those in `after` is left where both
+    are rounded to bfloat16.
 
-    The projection of the change that is left on the change Δ: Σ (round(w + Δ) − round(w)) Δ / Σ Δ², over the weights w
-    that both folders have. 1 where nothing is lost, and where nothing has changed. `tick` is called after each.
+    The projection of the change that is left on the change Δ: Σ (round(w + Δ) − round(w)) Δ / Σ Δ²,
+    over the weights w that both folders have. 1 where nothing is lost, and where nothing has
+    changed. `tick` is called after each.
     """
     kept = whole = 0.0
     old = {name: file for file in before.glob("*.safetensors") for name in names_in(file)}

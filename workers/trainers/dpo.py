@@ -1,12 +1,14 @@
 """Fine-tune a policy directly on rankings: `python -m workers.trainers.dpo RUN/recipe.json`.
 
-Direct preference optimisation (Rafailov et al. 2023) with TRL's DPOTrainer. The implicit reward of an answer is
-β (log π(y|x) − log π_ref(y|x)), where π_ref is the model the run starts from; a pair's loss is −log σ of the winner's
-implicit reward minus the loser's. With a mixture α the instruction loss of the winner is learned as well:
+Direct preference optimisation (Rafailov et al. 2023) with TRL's DPOTrainer. The implicit reward of
+an answer is β (log π(y|x) − log π_ref(y|x)), where π_ref is the model the run starts from; a pair's
+loss is −log σ of the winner's implicit reward minus the loser's. With a mixture α the instruction
+loss of the winner is learned as well:
 
     L = α L_instruction + (1 − α) L_feedback
 
-where L_instruction is the mean negative log-likelihood of the winners' tokens and L_feedback the loss above.
+where L_instruction is the mean negative log-likelihood of the winners' tokens and L_feedback the
+loss above.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ def train(run: runs.Run) -> None:
     )
     answers = [part.rows for part in fitted]
 
-    # 2. The model, and what it thinks of every answer before it learns: TRL would ask again for each pair.
+    # 2. The model, and what it thinks of every answer before it learns: TRL would ask again for
+    # each pair.
     set_seed(recipe.seed)
     model = loop.load(AutoModelForCausalLM, run).to(loop.best_device())
     events.log(f"Reads {sum(map(len, answers))} answers with the model it starts from.")
@@ -94,7 +97,8 @@ def train(run: runs.Run) -> None:
 def lessons(
     group: Group, answers: list[tuple[list[int], list[int]]], reference: list[float]
 ) -> list[dict]:
-    """A training prompt's pairs in the columns that TRL's collator reads; none of a held-out prompt.
+    """A training prompt's pairs in the columns that TRL's collator reads; none of a held-out
+    prompt.
 
     A winner that was cut before its first word has nothing to learn: its mean loss is no number.
     """
@@ -112,7 +116,9 @@ def lessons(
 
 
 def mixture(alpha: float) -> dict:
-    """TRL's names for the two losses and their shares; without a mixture only the one, as TRL has it by itself."""
+    """TRL's names for the two losses and their shares; without a mixture only the one, as TRL has
+    it by itself.
+    """
     if alpha == 0:
         return {}
     return {"loss_type": ["sft", "sigmoid"], "loss_weights": [alpha, 1 - alpha]}
@@ -140,7 +146,9 @@ def implicit(beta: float, policy: list[float], reference: list[float]) -> list[f
 
 
 class PairTrainer(DPOTrainer):
-    """TRL's trainer, given pairs that are already token ids and carry their reference log-probabilities."""
+    """TRL's trainer, given pairs that are already token ids and carry their reference
+    log-probabilities.
+    """
 
     def _prepare_dataset(self, dataset, *_):
         return dataset

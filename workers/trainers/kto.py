@@ -1,9 +1,10 @@
-"""Fine-tune a policy on answers that are good or bad, unpaired: `python -m workers.trainers.kto RUN/recipe.json`.
+"""Fine-tune a policy on answers that are good or bad, unpaired: `python -m workers.trainers.kto
+RUN/recipe.json`.
 
-Kahneman-Tversky optimisation (Ethayarajh et al. 2024) with TRL's KTOTrainer. The implicit reward of an answer is
-r = β (log π(y|x) − log π_ref(y|x)), where π_ref is the model the run starts from, and z is β times the divergence of the
-two, estimated on answers that belong to other prompts of the batch. The loss of a good answer is λ (1 − σ(r − z)), of a
-bad one λ (1 − σ(z − r)).
+Kahneman-Tversky optimisation (Ethayarajh et al. 2024) with TRL's KTOTrainer. The implicit reward of
+an answer is r = β (log π(y|x) − log π_ref(y|x)), where π_ref is the model the run starts from, and
+z is β times the divergence of the two, estimated on answers that belong to other prompts of the
+batch. The loss of a good answer is λ (1 − σ(r − z)), of a bad one λ (1 − σ(z − r)).
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def train(run: runs.Run) -> None:
     bad = len(lessons) - good
     events.log(f"Learns from {good} good and {bad} bad answers.")
 
-    # 3. The training. The rarer of good and bad weighs more, so that both sides count alike (the paper's equation 8).
+    # 3. The training. The rarer of good and bad weighs more, so that both sides count alike (the
+    # paper's equation 8).
     trainer = VerdictTrainer(
         model=model,
         args=loop.arguments(
@@ -104,16 +106,20 @@ def train(run: runs.Run) -> None:
 
 
 def several_at_once(batch: int, tokens_each: int, at_once: int = 0) -> int:
-    """As loop.rows_at_once(), but at least two: an answer is compared with another one of its forward pass."""
+    """As loop.rows_at_once(), but at least two: an answer is compared with another one of its
+    forward pass.
+    """
     smallest = min(size for size in range(2, batch + 1) if batch % size == 0)
     return max(smallest, loop.rows_at_once(batch, tokens_each, at_once))
 
 
 def mismatched(lessons: list[dict], at_once: int, longest: int) -> list[dict]:
-    """The lessons, each with the answer to another prompt of its batch as its mismatched answer: the nearest one before it.
+    """The lessons, each with the answer to another prompt of its batch as its mismatched answer:
+    the nearest one before it.
 
-    The answer loses its end where prompt and answer have more than `longest` tokens. A last batch of one looks to the
-    lesson before it. Only where its whole batch has the same prompt does a lesson take another answer to it.
+    The answer loses its end where prompt and answer have more than `longest` tokens. A last batch
+    of one looks to the lesson before it. Only where its whole batch has the same prompt does a
+    lesson take another answer to it.
     """
     result, cut = [], 0
     for place, lesson in enumerate(lessons):
@@ -134,7 +140,9 @@ def mismatched(lessons: list[dict], at_once: int, longest: int) -> list[dict]:
 
 
 def accuracy(found: list[Labelled], rewards: list[list[float]]) -> list[dict]:
-    """How often a prompt's good answer has a higher implicit reward than its bad one, for each slice."""
+    """How often a prompt's good answer has a higher implicit reward than its bad one, for each
+    slice.
+    """
     hits = [
         (of.split, metrics.picks(values, of.pairs), len(of.pairs))
         for of, values in zip(found, rewards)
@@ -157,7 +165,9 @@ def counts(found: list[Labelled]) -> list[dict]:
 
 
 class VerdictTrainer(KTOTrainer):
-    """TRL's trainer, given answers that are already token ids and carry their reference log-probabilities."""
+    """TRL's trainer, given answers that are already token ids and carry their reference
+    log-probabilities.
+    """
 
     def _prepare_dataset(self, dataset, *_):
         return dataset

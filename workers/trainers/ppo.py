@@ -1,15 +1,18 @@
 """Fine-tune a policy on a reward model: `python -m workers.trainers.ppo RUN/recipe.json`.
 
-PPO-ptx as in Ouyang et al. 2022 (section 3.5, equation 2, appendix C.4). In each round the policy answers prompts, the
-reward model scores the answers, every token costs β times its divergence from the model that the run starts from, and
-clipped steps (Schulman et al. 2017) follow the advantages over what a value model expects. With a rehearsal dataset, the
-pretraining mix, γ times its log-likelihood is part of the objective. The equations are in ppo_math.py, the models in
-ppo_models.py. The paper's moving average of the weights is a setting, off at first: it is for hundreds of rounds.
-The result is not the last policy but the one that scores highest on held-out prompts (ppo_choice.py); a collapse is
-shown in the figures of each round, and in the log (ppo_collapse.py).
+PPO-ptx as in Ouyang et al. 2022 (section 3.5, equation 2, appendix C.4). In each round the policy
+answers prompts, the reward model scores the answers, every token costs β times its divergence from
+the model that the run starts from, and clipped steps (Schulman et al. 2017) follow the advantages
+over what a value model expects. With a rehearsal dataset, the pretraining mix, γ times its
+log-likelihood is part of the objective. The equations are in ppo_math.py, the models in
+ppo_models.py. The paper's moving average of the weights is a setting, off at first: it is for
+hundreds of rounds. The result is not the last policy but the one that scores highest on held-out
+prompts (ppo_choice.py); a collapse is shown in the figures of each round, and in the log
+(ppo_collapse.py).
 
-Every random choice is a function of the recipe's seed and of the number of its round or answer. So a checkpoint of the
-weights, the optimiser, β and the evaluations, which counts the rounds in its name, holds every random state there is.
+Every random choice is a function of the recipe's seed and of the number of its round or answer. So
+a checkpoint of the weights, the optimiser, β and the evaluations, which counts the rounds in its
+name, holds every random state there is.
 """
 
 from __future__ import annotations
@@ -78,7 +81,8 @@ def train(run: runs.Run) -> None:
         f"Computes in {str(loop.best_dtype()).removeprefix('torch.')} on {loop.best_device()}."
     )
 
-    # 2. What learns and what was said of it, as it was when the last complete checkpoint was written.
+    # 2. What learns and what was said of it, as it was when the last complete checkpoint was
+    # written.
     total = rounds(recipe, len(to_answer))
     learner, choice, watch = (
         Learner(models, recipe, total),
@@ -92,7 +96,8 @@ def train(run: runs.Run) -> None:
     if done == 0 and choice.prompts:
         choice.evaluate(0)
 
-    # 3. Rounds: answer, score, learn; now and then, see what the policy's answers to held-out prompts score.
+    # 3. Rounds: answer, score, learn; now and then, see what the policy's answers to held-out
+    # prompts score.
     for number in range(done + 1, total + 1):
         places = range((number - 1) * recipe.rollouts, number * recipe.rollouts)
         asked = in_turn(to_answer, places, recipe.seed)
@@ -136,7 +141,7 @@ def train(run: runs.Run) -> None:
     loop.publish(models.policy, models.tokenizer, run, measure)
 
 
-# --- What there is to do ----------------------------------------------------------------------------------------------
+# --- What there is to do --------------------------------------------------------------------------
 
 
 def checked(run: runs.Run) -> PPORecipe:
@@ -145,7 +150,8 @@ def checked(run: runs.Run) -> PPORecipe:
         raise Stop("PPO learns in a single process: start it with one device.")
     if run.recipe.max_tokens >= run.recipe.max_length:
         raise Stop(
-            "The recipe's setting max_tokens leaves no room for a prompt: it must be below max_length."
+            "The recipe's setting max_tokens leaves no room for a prompt: it must be below "
+            "max_length."
         )
     if loop.best_dtype() == torch.float16:
         raise Stop("PPO computes in float32 or bfloat16: choose one of them.")
@@ -172,7 +178,8 @@ def prompts_of(rows: list[dict]) -> list[dict]:
 
 
 def rehearsal(run: runs.Run, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Answer], list[dict]]:
-    """The training split of the rehearsal dataset, texts or demonstrations; none without one, or with γ = 0.
+    """The training split of the rehearsal dataset, texts or demonstrations; none without one, or
+    with γ = 0.
 
     With them the figures of the answers that the sampler had cut.
     """
@@ -201,10 +208,13 @@ def rounds(recipe: PPORecipe, prompts: int) -> int:
 
 
 def refuse_all_cut(samples: list[Sample], recipe: PPORecipe) -> None:
-    """Raises Stop where each answer of the first round was cut and would be penalised: nothing tells them apart."""
+    """Raises Stop where each answer of the first round was cut and would be penalised: nothing
+    tells them apart.
+    """
     if recipe.penalise_cut and not any(sample.ended for sample in samples):
         raise Stop(
-            f"None of the first round's {len(samples)} answers ended within max_tokens ({recipe.max_tokens}), so that "
+            f"None of the first round's {len(samples)} answers ended within max_tokens "
+            f"({recipe.max_tokens}), so that "
             "all would be penalised alike: raise max_tokens, or switch penalise_cut off."
         )
 
@@ -214,14 +224,17 @@ def passes_stop(kl: float, number: int, total: int, recipe: PPORecipe) -> bool:
     if not recipe.kl_stop or kl <= recipe.kl_stop:
         return False
     events.log(
-        f"Stops at round {number} of {total}: the mean divergence of its answers, {kl:.3g} nats, is past kl_stop, "
+        f"Stops at round {number} of {total}: the mean divergence of its answers, {kl:.3g} nats, "
+        "is past kl_stop, "
         f"{recipe.kl_stop:g}. Nothing is learned from this round."
     )
     return True
 
 
 def in_turn(items: list, places: range, *seed: object) -> list:
-    """The items at `places` of an endless row of passes over all of them, each pass in an order of its own."""
+    """The items at `places` of an endless row of passes over all of them, each pass in an order of
+    its own.
+    """
     passes = {place // len(items) for place in places}
     orders = {number: shuffled(len(items), *seed, number) for number in passes}
     return [items[orders[place // len(items)][place % len(items)]] for place in places]
@@ -232,7 +245,7 @@ def shuffled(count: int, *seed: object) -> list[int]:
     return random.Random(repr(seed)).sample(range(count), count)
 
 
-# --- A round ---------------------------------------------------------------------------------------------------------
+# --- A round --------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass
@@ -278,11 +291,13 @@ def experience(
     )
 
 
-# --- Learning ---------------------------------------------------------------------------------------------------------
+# --- Learning -------------------------------------------------------------------------------------
 
 
 class Learner:
-    """The policy and the value model, their optimiser, β, and the average of the policies if one is asked for."""
+    """The policy and the value model, their optimiser, β, and the average of the policies if one is
+    asked for.
+    """
 
     def __init__(self, models: Models, recipe: PPORecipe, rounds: int):
         self.models, self.recipe, self.rounds = models, recipe, rounds
@@ -298,7 +313,9 @@ class Learner:
         )  # the paper's; ε: Huang et al. 2022
 
     def learn(self, found: Experience, rehearsed: list[Answer], number: int) -> dict[str, float]:
-        """A round's optimiser steps; what they cost, averaged over them. Then β follows the divergence."""
+        """A round's optimiser steps; what they cost, averaged over them. Then β follows the
+        divergence.
+        """
         for group, peak in zip(self.optimizer.param_groups, self.peaks):
             group["lr"] = peak * warmth(number, self.rounds)
         sums: Counter = Counter()
@@ -338,7 +355,8 @@ class Learner:
     def step(self, found: Experience, rows: list[int]) -> dict[str, float]:
         """Add the gradients of one step over these rows of a round; the losses.
 
-        The policy's activations are gone before the value model is read: memory holds those of one model.
+        The policy's activations are gone before the value model is read: memory holds those of one
+        model.
         """
         told: Counter = Counter()
         chosen = [found.answers[row] for row in rows]
@@ -352,7 +370,9 @@ class Learner:
     def backward(
         self, losses: dict[str, torch.Tensor], learned: str, count: torch.Tensor
     ) -> dict[str, float]:
-        """Add the gradients of the loss `learned`; of each, its part of the mean over all `count` tokens of a step."""
+        """Add the gradients of the loss `learned`; of each, its part of the mean over all `count`
+        tokens of a step.
+        """
         (losses[learned] / count).backward()
         return {name: (loss.detach() / count).item() for name, loss in losses.items()}
 
@@ -402,8 +422,8 @@ class Learner:
     def beside(self) -> Iterator[None]:
         """Gradients that are added meanwhile to the policy's are held to length 1 by themselves.
 
-        Held together with those of the reward, the pretraining mix, which γ makes much the longer, would leave
-        nothing of them.
+        Held together with those of the reward, the pretraining mix, which γ makes much the longer,
+        would leave nothing of them.
         """
         policy = list(trained(self.models.policy).values())
         kept = [parameter.grad for parameter in policy]
@@ -435,7 +455,9 @@ class Learner:
 
     @contextmanager
     def as_published(self) -> Iterator[None]:
-        """The policy is meanwhile what would be published: the average of the policies where one is asked for."""
+        """The policy is meanwhile what would be published: the average of the policies where one is
+        asked for.
+        """
         policy = trained(self.models.policy)
         kept = {name: policy[name].detach().clone() for name in self.average}
         self.settle()
@@ -472,14 +494,15 @@ def summed(*gradients: torch.Tensor | None) -> torch.Tensor | None:
 
 
 def warmth(number: int, rounds: int) -> float:
-    """The share of the learning rate in this round: from a tenth to all of it over ten rounds (appendix C.4).
+    """The share of the learning rate in this round: from a tenth to all of it over ten rounds
+    (appendix C.4).
 
     Of fewer than forty rounds it takes a quarter: the paper has hundreds.
     """
     return min(1.0, 0.1 + 0.9 * (number - 1) / min(10, rounds / 4))
 
 
-# --- Checkpoints ------------------------------------------------------------------------------------------------------
+# --- Checkpoints ----------------------------------------------------------------------------------
 
 
 def save(run: runs.Run, number: int, learner: Learner, choice: Choice, watch: Watch) -> None:
@@ -513,11 +536,13 @@ def resume(run: runs.Run, learner: Learner, choice: Choice, watch: Watch) -> int
     return number
 
 
-# --- The figures ------------------------------------------------------------------------------------------------------
+# --- The figures ----------------------------------------------------------------------------------
 
 
 def results(models: Models, prompts: list[dict], recipe: PPORecipe) -> list[dict]:
-    """Mean reward now and at the start, and the divergence, on the same prompts with the same seeds."""
+    """Mean reward now and at the start, and the divergence, on the same prompts with the same
+    seeds.
+    """
     asked = [
         prompt
         for split in ("train", "validation", "test")

@@ -1,8 +1,8 @@
 """Which round's policy is published: the one whose answers to held-out prompts score highest.
 
-The policy is evaluated before the first round, and then every `eval_steps` rounds and after the last one. What it
-scores on the prompts that it learns from is no guide: it rises as long as the policy finds anything that the reward
-model likes.
+The policy is evaluated before the first round, and then every `eval_steps` rounds and after the
+last one. What it scores on the prompts that it learns from is no guide: it rises as long as the
+policy finds anything that the reward model likes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def examine(models: Models, prompts: list[dict], seeds: list[int], recipe: PPORe
 
 
 def first(prompts: list[dict], split: str) -> list[dict]:
-    """The prompts of a split that are answered: rows lie in the order of their hashes, so the first are as drawn."""
+    """The prompts of a split that are answered: rows lie in the order of their hashes, so the first
+    are as drawn.
+    """
     return [prompt for prompt in prompts if prompt["split"] == split][:EXAMINED]
 
 
@@ -64,7 +66,8 @@ class Choice:
         """Say which prompts choose the round that is published."""
         if self.prompts:
             events.log(
-                f"The best round is published, as {len(self.prompts)} prompts of the {self.split} split say."
+                f"The best round is published, as {len(self.prompts)} prompts of the {self.split} "
+                "split say."
             )
         elif self.recipe.eval_steps:
             events.log(
@@ -72,7 +75,8 @@ class Choice:
             )
         if self.split == "test":
             events.log(
-                "There is no validation prompt: the figures on the test prompts are of a round chosen on them."
+                "There is no validation prompt: the figures on the test prompts are of a round "
+                "chosen on them."
             )
 
     def due(self, number: int, total: int) -> bool:
@@ -80,7 +84,9 @@ class Choice:
         return bool(self.prompts) and (number % self.recipe.eval_steps == 0 or number == total)
 
     def evaluate(self, number: int) -> dict[str, float]:
-        """Examine the policy as it is after round `number`, and keep its weights if it is the best so far."""
+        """Examine the policy as it is after round `number`, and keep its weights if it is the best
+        so far.
+        """
         seeds = [row_seed(self.recipe.seed, prompt["prompt_id"], SLOT) for prompt in self.prompts]
         found = examine(self.models, self.prompts, seeds, self.recipe)
         reward, kl = (sum(values) / len(values) for values in (found.rewards, found.kl))
@@ -100,7 +106,9 @@ class Choice:
 
     @torch.no_grad()
     def settle(self, last: int) -> int:
-        """Make the policy what is to be published, and say why; its round. `last` is the round that it has now."""
+        """Make the policy what is to be published, and say why; its round. `last` is the round that
+        it has now.
+        """
         if self.best is None:
             events.log(f"Publishes round {last}, the last one: no round was evaluated.")
             return last
@@ -111,7 +119,8 @@ class Choice:
             for one in self.evaluations
         )
         events.log(
-            f"Publishes round {self.best['round']}: its mean reward on {len(self.prompts)} prompts of the {self.split} "
+            f"Publishes round {self.best['round']}: its mean reward on {len(self.prompts)} prompts "
+            f"of the {self.split} "
             f"split, {self.best['reward']:.4g}, is the highest of the evaluated rounds ({each})."
         )
         if self.best["round"] == 0:

@@ -16,9 +16,9 @@ MOST_CUT = 0.5  # share of the answers that are all given the same reward
 def repetition(samples: list[Sample]) -> dict[str, float]:
     """How far a round's answers repeat each other and themselves, each a share.
 
-    `commonest_share` is that of the commonest text among the answers. `distinct_1` and `distinct_2` are the distinct
-    tokens, and pairs of neighbouring tokens, over all there are (distinct-n of Li et al. 2016): they fall with the
-    number of tokens, so only rounds of one size compare.
+    `commonest_share` is that of the commonest text among the answers. `distinct_1` and `distinct_2`
+    are the distinct tokens, and pairs of neighbouring tokens, over all there are (distinct-n of Li
+    et al. 2016): they fall with the number of tokens, so only rounds of one size compare.
     """
     texts = Counter(sample.text for sample in samples)
     return {
@@ -69,11 +69,13 @@ def signs(now: dict[str, float], first: dict[str, float], penalised: bool) -> di
         )
     if now["entropy"] < LEAST_ENTROPY * first["entropy"]:
         shown["entropy"] = (
-            f"the entropy of a token is {now['entropy']:.3g} nats, and was {first['entropy']:.3g} in the first round."
+            f"the entropy of a token is {now['entropy']:.3g} nats, and was {first['entropy']:.3g} "
+            "in the first round."
         )
     if penalised and now["cut_share"] > MOST_CUT:
         shown["cut_share"] = (
-            f"{now['cut_share']:.0%} of the answers were cut at max_tokens and get at most cut_reward, "
+            f"{now['cut_share']:.0%} of the answers were cut at max_tokens and get at most "
+            "cut_reward, "
             "whatever they say: more max_tokens would let them end."
         )
     return shown

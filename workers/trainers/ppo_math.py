@@ -1,7 +1,7 @@
 """The equations of PPO, as pure functions of tensors.
 
-Tensors are (answers, steps), one step for each drawn token; `mask` is 1 at the tokens of an answer and 0 after its end,
-and every answer has at least one. Log-probabilities are natural.
+Tensors are (answers, steps), one step for each drawn token; `mask` is 1 at the tokens of an answer
+and 0 after its end, and every answer has at least one. Log-probabilities are natural.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def variance(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def whiten(values: torch.Tensor, mask: torch.Tensor, shift: bool = True) -> torch.Tensor:
-    """`values` (answers, steps) scaled to variance 1 over the tokens, and to mean 0 unless `shift` is false.
+    """`values` (answers, steps) scaled to variance 1 over the tokens, and to mean 0 unless `shift`
+    is false.
 
     Ziegler et al. 2019 (in their code): advantages are whitened, rewards only scaled.
     """
@@ -37,7 +38,8 @@ def whiten(values: torch.Tensor, mask: torch.Tensor, shift: bool = True) -> torc
 
 
 def token_kl(logprobs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """log π(y_t) − log π_ref(y_t) (answers, steps): its sum over an answer estimates KL(π ‖ π_ref) without bias.
+    """log π(y_t) − log π_ref(y_t) (answers, steps): its sum over an answer estimates KL(π ‖ π_ref)
+    without bias.
 
     Ouyang et al. 2022, equation 2, the factor of β.
     """
@@ -47,7 +49,8 @@ def token_kl(logprobs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
 def token_rewards(
     scores: torch.Tensor, kl: torch.Tensor, beta: float, mask: torch.Tensor
 ) -> torch.Tensor:
-    """The reward of each token (answers, steps): −β kl_t, and an answer's score (answers,) at its last token.
+    """The reward of each token (answers, steps): −β kl_t, and an answer's score (answers,) at its
+    last token.
 
     Ouyang et al. 2022, equation 2: summed over an answer, r(x, y) − β log(π(y|x) / π_ref(y|x)).
     """
@@ -62,8 +65,8 @@ def advantages(
 ) -> torch.Tensor:
     """Generalised advantage estimates (answers, steps) without discount, 0 after an answer's end.
 
-    Schulman et al. 2016, equation 16 with γ = 1: Σ_l λ^l δ_{t+l}, where δ_t = r_t + V_{t+1} − V_t and V is 0 after the
-    end. Ouyang et al. 2022, appendix C.4: no discount.
+    Schulman et al. 2016, equation 16 with γ = 1: Σ_l λ^l δ_{t+l}, where δ_t = r_t + V_{t+1} − V_t
+    and V is 0 after the end. Ouyang et al. 2022, appendix C.4: no discount.
     """
     found = torch.zeros_like(rewards)
     later = next_value = torch.zeros_like(rewards[:, 0])
@@ -80,7 +83,8 @@ def policy_losses(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Each token's loss, and where the clip decides it (both answers, steps).
 
-    Schulman et al. 2017, equation 7, negated: −min(ρ A, clip(ρ, 1 − ε, 1 + ε) A), where ρ = π(y_t) / π_old(y_t).
+    Schulman et al. 2017, equation 7, negated: −min(ρ A, clip(ρ, 1 − ε, 1 + ε) A), where ρ = π(y_t)
+    / π_old(y_t).
     """
     ratio = (logprobs - old).exp()
     free, held = -advantages * ratio, -advantages * ratio.clamp(1 - clip, 1 + clip)
@@ -107,22 +111,26 @@ def entropy(logits: torch.Tensor) -> torch.Tensor:
 def explained_variance(
     values: torch.Tensor, returns: torch.Tensor, mask: torch.Tensor
 ) -> torch.Tensor:
-    """1 − Var(R − V) / Var(R) over the tokens: 1 where the values tell the returns, 0 where they tell nothing."""
+    """1 − Var(R − V) / Var(R) over the tokens: 1 where the values tell the returns, 0 where they
+    tell nothing.
+    """
     return 1 - variance(returns - values, mask) / variance(returns, mask).clamp(min=1e-12)
 
 
 def next_beta(
     beta: float, kl: float, before: float, target: float, number: int, rounds: int
 ) -> float:
-    """The β after round `number` of `rounds`, from an answer's mean KL (nats) in this round and in the one before.
+    """The β after round `number` of `rounds`, from an answer's mean KL (nats) in this round and in
+    the one before.
 
-    Ziegler et al. 2019, section 2.2, move β by at most 2 % a round, which takes thousands of rounds to matter. Here a
-    thousand rounds move it so, and fewer move it the further. A divergence grows with the square of the way that the
-    policy has come, evenly in its root d = √(KL / target), so what counts is where d is going: β grows as soon as d
-    would be past 1 within a quarter of the rounds, and in the second half falls while d would not come to 1 within as
-    many as are half of them (in the first, a small d says only that the run is young). At most AHEAD rounds are looked
-    ahead. log β moves by a gain times the distance from 1, that at most FARTHEST; the gain is SWIFTEST up to 16 rounds,
-    and falls with their number to 2 % a round.
+    Ziegler et al. 2019, section 2.2, move β by at most 2 % a round, which takes thousands of rounds
+    to matter. Here a thousand rounds move it so, and fewer move it the further. A divergence grows
+    with the square of the way that the policy has come, evenly in its root d = √(KL / target), so
+    what counts is where d is going: β grows as soon as d would be past 1 within a quarter of the
+    rounds, and in the second half falls while d would not come to 1 within as many as are half of
+    them (in the first, a small d says only that the run is young). At most AHEAD rounds are looked
+    ahead. log β moves by a gain times the distance from 1, that at most FARTHEST; the gain is
+    SWIFTEST up to 16 rounds, and falls with their number to 2 % a round.
     """
     d, d_before = math.sqrt(max(kl, 0.0) / target), math.sqrt(max(before, 0.0) / target)
     soon, late = (d + min(rounds / part, AHEAD) * (d - d_before) - 1 for part in (4, 2))

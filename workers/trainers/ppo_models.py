@@ -1,9 +1,10 @@
 """The models of a PPO run: loading them, drawing answers, and what each says of these.
 
-Of the four models two are kept apart where they can be one. With an adapter, the reference is the policy with its
-adapter off, and the reward model is the value model with its adapter off. The value model is a model of its own, no
-second adapter on the policy: it starts from the reward model, whose weights need not be the policy's. Where the two read
-other tokens it starts from the policy under a new head, and the reward model is a model of its own that reads text.
+Of the four models two are kept apart where they can be one. With an adapter, the reference is the
+policy with its adapter off, and the reward model is the value model with its adapter off. The value
+model is a model of its own, no second adapter on the policy: it starts from the reward model, whose
+weights need not be the policy's. Where the two read other tokens it starts from the policy under a
+new head, and the reward model is a model of its own that reads text.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ def load(run: Run) -> Models:
     memory_check.check(run.recipe, [run.model, value_from], beside)
     value = scoring(judge, scorer_tokenizer) if same else scoring(run, tokenizer, num_labels=1)
     events.log(
-        f"The value model starts from the {'reward model' if same else 'policy: the reward model reads other tokens'}."
+        "The value model starts from the "
+        f"{'reward model' if same else 'policy: the reward model reads other tokens'}."
     )
     return Models(
         tokenizer,
@@ -91,7 +93,9 @@ def scoring(run: Run, tokenizer: PreTrainedTokenizerBase, **more) -> PreTrainedM
 
 
 def tokenizers(run: Run, judge: Run) -> tuple[PreTrainedTokenizerBase, PreTrainedTokenizerBase]:
-    """The policy's and the reward model's. Raises Stop where the latter's folder holds another kind of model."""
+    """The policy's and the reward model's. Raises Stop where the latter's folder holds another kind
+    of model.
+    """
     try:
         config = AutoConfig.from_pretrained(judge.model, local_files_only=True)
         if any("SequenceClassification" in name for name in config.architectures or []):
@@ -144,7 +148,9 @@ def inner(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
 def write(
     model, tokenizer, prompts: list[dict], seeds: list[int], recipe: PPORecipe
 ) -> list[Sample]:
-    """An answer to each prompt, drawn from the model's own distribution. Raises Stop where that is none any more."""
+    """An answer to each prompt, drawn from the model's own distribution. Raises Stop where that is
+    none any more.
+    """
     silence = loop.Silence()
     try:
         engine = LocalEngine.around(inner(model), tokenizer, recipe.max_length)
@@ -160,7 +166,8 @@ def write(
         )
     except BrokenModel:
         raise Stop(
-            "The policy's weights are no numbers any more: lower the learning rate and start a new job."
+            "The policy's weights are no numbers any more: lower the learning rate and start a new "
+            "job."
         ) from None
 
 
@@ -193,7 +200,8 @@ def scores(
 def penalised(reward: float, sample: Sample, recipe: PPORecipe) -> float:
     """A sample's reward, at most the recipe's for those that were cut if it is one of them.
 
-    At most, not exactly: where a reward model scores all answers low, a fixed reward would be a prize for not ending.
+    At most, not exactly: where a reward model scores all answers low, a fixed reward would be a
+    prize for not ending.
     """
     cut = recipe.penalise_cut and not sample.ended
     return min(reward, recipe.cut_reward) if cut else reward
@@ -212,10 +220,12 @@ def parts_of(answers: list[Answer], at_once: int) -> list[range]:
 
 @contextmanager
 def recomputing(model: PreTrainedModel | PeftModel, recipe: PPORecipe) -> Iterator[None]:
-    """What is read meanwhile keeps no activations of its layers, if the recipe says so: they are computed again.
+    """What is read meanwhile keeps no activations of its layers, if the recipe says so: they are
+    computed again.
 
-    Raises Stop for a model whose layers transformers does not mark as such. Its own switch is of no use here: it works
-    in train mode alone, which has dropout, and refuses the keys and values that drawing keeps.
+    Raises Stop for a model whose layers transformers does not mark as such. Its own switch is of no
+    use here: it works in train mode alone, which has dropout, and refuses the keys and values that
+    drawing keeps.
     """
     if not loop.recomputes(recipe):
         yield
@@ -239,9 +249,11 @@ def recomputing(model: PreTrainedModel | PeftModel, recipe: PPORecipe) -> Iterat
 def laid_out(
     answers: list[Answer], steps: int, pad: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Ids and mask (answers, length) of prompts with what follows, and the columns (answers, steps) read before each token.
+    """Ids and mask (answers, length) of prompts with what follows, and the columns (answers, steps)
+    read before each token.
 
-    Beyond an answer's end the columns repeat, as far as there are any: what is read there is to be masked.
+    Beyond an answer's end the columns repeat, as far as there are any: what is read there is to be
+    masked.
     """
     ids, mask = tokens.padded([prompt + answer for prompt, answer in answers], pad)
     first = torch.tensor([[len(prompt) - 1] for prompt, _ in answers])
@@ -252,7 +264,9 @@ def laid_out(
 def distributions(
     model, answers: list[Answer], steps: int, pad: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The policy's scores (answers, steps, vocabulary) of what comes next, and the tokens (answers, steps) that came."""
+    """The policy's scores (answers, steps, vocabulary) of what comes next, and the tokens (answers,
+    steps) that came.
+    """
     ids, mask, columns = laid_out(answers, steps, pad)
     start, rows = int(columns[:, 0].min()), torch.arange(len(ids), device=ids.device)[:, None]
     with autocast(model.device):  # no scores for what all of them only read
@@ -282,10 +296,11 @@ def values_of(model, answers: list[Answer], steps: int, pad: int) -> torch.Tenso
 
 @torch.no_grad()
 def read(models: Models, answers: list[Answer]) -> list[torch.Tensor]:
-    """Mask, log-probabilities now and at the start, entropies and values, all (answers, steps) and on the CPU.
+    """Mask, log-probabilities now and at the start, entropies and values, all (answers, steps) and
+    on the CPU.
 
-    The log-probabilities are read anew, not taken from the engine: in bfloat16 it rounds otherwise, and the ratio of a
-    policy to itself is to be 1.
+    The log-probabilities are read anew, not taken from the engine: in bfloat16 it rounds otherwise,
+    and the ratio of a policy to itself is to be 1.
     """
     pad, steps = models.tokenizer.pad_token_id, max(len(ids) for _, ids in answers)
     found = []

@@ -4,14 +4,15 @@ The loss is that of Ouyang et al. 2022, section 3.5: for a prompt whose rankings
 
     −(1/|P|) Σ_{(w,l)∈P} log σ(r(x, y_w) − r(x, y_l))
 
-averaged over prompts. All pairs of a prompt lie in one batch element and each distinct answer is forwarded once, the
-prompt itself once for all of them where the model can (packed.py); what one pass reads is bounded (passes.py). Ties,
-margins and smoothing are in ranking_loss.py.
+averaged over prompts. All pairs of a prompt lie in one batch element and each distinct answer is
+forwarded once, the prompt itself once for all of them where the model can (packed.py); what one
+pass reads is bounded (passes.py). Ties, margins and smoothing are in ranking_loss.py.
 
-The saved model is transformers' sequence classifier with one label for each head. The heads have no bias, so the shift
-after which the mean demonstration (without any, the mean training answer) scores 0 is stored as `reward_shift` in its
-config.json: a reward is the mean of the logits minus that shift. Their standard deviation comes from the heads' random
-starts alone: body, data and loss are the same. It is not how unsure the model is.
+The saved model is transformers' sequence classifier with one label for each head. The heads have no
+bias, so the shift after which the mean demonstration (without any, the mean training answer) scores
+0 is stored as `reward_shift` in its config.json: a reward is the mean of the logits minus that
+shift. Their standard deviation comes from the heads' random starts alone: body, data and loss are
+the same. It is not how unsure the model is.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ TOKENS_AT_ONCE = {"cpu": 1280, "cuda": 32768}  # whose activations are kept for 
 TRAIN_PROMPTS_SCORED = (
     500  # at the end: enough for the shift, and for a figure to hold the held-out one against
 )
-# Ouyang et al. 2022, appendix C.2. Rates of smaller models are higher, here by the power that Brown et al. 2020 chose by.
+# Ouyang et al. 2022, appendix C.2. Rates of smaller models are higher, here by the power that Brown
+# et al. 2020 chose by.
 PAPER = {
     "epochs": 1.0,
     "batch": 64,
@@ -67,7 +69,8 @@ def train(run: runs.Run) -> None:
     """Everything from the frozen rows to the published model."""
     if os.environ.get("ACCELERATE_USE_FSDP", "false") == "true":
         raise Stop(
-            "The reward trainer does not run under FSDP: launch it with processes.yaml, a copy in each process."
+            "The reward trainer does not run under FSDP: launch it with processes.yaml, a copy in "
+            "each process."
         )
 
     # 1. The data: one example a prompt.
@@ -82,13 +85,15 @@ def train(run: runs.Run) -> None:
     to_learn = [e for e, group in zip(examples, found) if group.split == "train" and e["pairs"]]
     if not to_learn:
         raise Stop(
-            "Every judgment of the training split weighs nothing: freeze again, or train without weights."
+            "Every judgment of the training split weighs nothing: freeze again, or train without "
+            "weights."
         )
     events.log(
         f"Learns from {sum(len(e['pairs']) for e in to_learn)} pairs of {len(to_learn)} prompts."
     )
 
-    # 2. The model: the policy's body under new heads, or an earlier reward model with its own, if they are as many.
+    # 2. The model: the policy's body under new heads, or an earlier reward model with its own, if
+    # they are as many.
     set_seed(run.recipe.seed)
     heads = {"num_labels": run.recipe.heads, "ignore_mismatched_sizes": True}
     model = loop.load(AutoModelForSequenceClassification, run, **heads)
@@ -139,7 +144,9 @@ def preset(recipe: RewardRecipe) -> RewardRecipe:
 
 
 def at_size(recipe: RewardRecipe, parameters: int) -> RewardRecipe:
-    """The recipe with the paper's learning rate for a model of this size, where it asks for the paper's settings."""
+    """The recipe with the paper's learning rate for a model of this size, where it asks for the
+    paper's settings.
+    """
     rate = PAPER_RATE * (parameters / PAPER_SIZE) ** RATE_POWER
     return dataclasses.replace(recipe, learning_rate=rate) if recipe.preset == "paper" else recipe
 
@@ -147,10 +154,11 @@ def at_size(recipe: RewardRecipe, parameters: int) -> RewardRecipe:
 def example(
     group: Group, both: list[tuple[list[int], list[int]]], pad: int, recipe: RewardRecipe
 ) -> dict:
-    """A prompt as the trainer's dataset holds it: the token ids of each distinct answer after the prompt, and the pairs.
+    """A prompt as the trainer's dataset holds it: the token ids of each distinct answer after the
+    prompt, and the pairs.
 
-    `both` are the prompt's and each answer's token ids.
-    A pair is (winner, loser, weight, margin, tied), the first two positions in the answers; weights sum to one.
+    `both` are the prompt's and each answer's token ids. A pair is (winner, loser, weight, margin,
+    tied), the first two positions in the answers; weights sum to one.
     """
     answers = [tokens.without_end_pads(prompt + answer, pad) for prompt, answer in both]
     weights = [verdict.weight if recipe.weighted else 1.0 for verdict in group.verdicts]
@@ -163,7 +171,9 @@ def example(
 
 
 def micro_batches(batch: list[dict], pad: int, budget: int) -> list[dict[str, torch.Tensor]]:
-    """A step's prompts as one collate() for each pass: as many whole ones as the budget holds, at least one."""
+    """A step's prompts as one collate() for each pass: as many whole ones as the budget holds, at
+    least one.
+    """
     found: list[list[dict]] = []
     for prompt in batch:
         together = [*found[-1], prompt] if found else []
@@ -176,8 +186,8 @@ def micro_batches(batch: list[dict], pad: int, budget: int) -> list[dict[str, to
 
 
 def collate(prompts: list[dict], pad: int, of: int) -> dict[str, torch.Tensor]:
-    """Prompts, of a step that has `of` of them, as tensors: ids and mask (answers, length), the number of each answer's
-    prompt, and what is known of pairs.
+    """Prompts, of a step that has `of` of them, as tensors: ids and mask (answers, length), the
+    number of each answer's prompt, and what is known of pairs.
 
     Winners and losers are rows of the ids. Each prompt's weights sum to 1 / `of`.
     """
@@ -202,7 +212,9 @@ class RewardTrainer(Trainer):
     at_once = 0  # tokens whose activations are in memory at once; 0: what is usual on the device
 
     def training_step(self, model, inputs, num_items_in_batch=None):
-        """Gradients of the whole step; several processes add theirs up once, at the end, however many passes each took."""
+        """Gradients of the whole step; several processes add theirs up once, at the end, however
+        many passes each took.
+        """
         model.train()
         parts = self._prepare_inputs(inputs)["micro_batches"]
         with self.accelerator.no_sync(model):
@@ -253,15 +265,19 @@ def reading(
 
 
 def logits(model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Scores (answers, heads) in float32, unshifted, of right-padded ids and their mask (answers, length).
+    """Scores (answers, heads) in float32, unshifted, of right-padded ids and their mask (answers,
+    length).
 
-    In float32 also where the body computes in another number format, if the head is a weights.Float32Head.
+    In float32 also where the body computes in another number format, if the head is a
+    weights.Float32Head.
     """
     return model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
 
 
 def rewards(model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Scores (answers,) in float32, unshifted, of right-padded ids and their mask (answers, length)."""
+    """Scores (answers,) in float32, unshifted, of right-padded ids and their mask (answers,
+    length).
+    """
     return logits(model, ids, mask).mean(1)
 
 
@@ -270,18 +286,19 @@ def budget() -> int:
     return TOKENS_AT_ONCE[loop.best_device().type]
 
 
-# --- at the end -------------------------------------------------------------------------------------------------------
+# --- at the end -----------------------------------------------------------------------------------
 
 
 @torch.inference_mode()
 def score_heads(
     model, answers: list[list[int]], pad: int, prompts: list[int] | None = None, at_once: int = 0
 ) -> torch.Tensor:
-    """What each head says (answers, heads), unshifted, of any prompts' answers (token ids, prompt included, without pads
-    at their ends). `prompts` numbers the prompt of each, where some have the same. One pass reads `at_once` tokens, or
-    what is usual on this device.
+    """What each head says (answers, heads), unshifted, of any prompts' answers (token ids, prompt
+    included, without pads at their ends). `prompts` numbers the prompt of each, where some have the
+    same. One pass reads `at_once` tokens, or what is usual on this device.
 
-    Without autocast, in the number format of the model's weights: a model that is loaded in float32 scores in float32.
+    Without autocast, in the number format of the model's weights: a model that is loaded in float32
+    scores in float32.
     """
     at_once = at_once or budget()
     model.eval()
@@ -315,7 +332,9 @@ def score(model, answers: list[list[int]], pad: int) -> list[float]:
 
 
 def to_score(found: list[Group]) -> list[int]:
-    """Places of the groups that figures are made of: all held-out ones that have pairs, and enough of training."""
+    """Places of the groups that figures are made of: all held-out ones that have pairs, and enough
+    of training.
+    """
     places = [place for place, group in enumerate(found) if group.pairs]
     train = [place for place in places if found[place].split == "train"]
     left_out = set(
@@ -351,7 +370,8 @@ def results(found: list[Group], scores: list[list[float]]) -> list[dict]:
 
 
 def spread_of_heads(found: list[Group], spreads: list[list[float]], heads: int) -> list[dict]:
-    """The mean over answers of the heads' standard deviation, for each slice; nothing where there is but one head.
+    """The mean over answers of the heads' standard deviation, for each slice; nothing where there
+    is but one head.
 
     It comes from the heads' random starts alone.
     """
@@ -364,7 +384,9 @@ def spread_of_heads(found: list[Group], spreads: list[list[float]], heads: int) 
 
 
 def demonstrated_rows(run: runs.Run, tokenizer) -> list[list[int]]:
-    """Token ids of the training split's demonstrations, prompts included; none where the run has none. Raises Stop."""
+    """Token ids of the training split's demonstrations, prompts included; none where the run has
+    none. Raises Stop.
+    """
     mine = [row for row in run.demonstrations() if row["split"] == "train"][:TRAIN_PROMPTS_SCORED]
     asked = [(row["messages"], [row["text"]], [has_ended(row)]) for row in mine]
     fitted = truncation.fit(run, tokenizer, asked)

@@ -19,7 +19,9 @@ IGNORED = -100  # the label that torch's cross-entropy leaves out
 
 
 def asked(run: Run) -> bool:
-    """Is the run's model an encoder-decoder? False where its configuration can't be read: loading it says so."""
+    """Is the run's model an encoder-decoder? False where its configuration can't be read: loading
+    it says so.
+    """
     try:
         return AutoConfig.from_pretrained(
             run.model, local_files_only=True, trust_remote_code=False
@@ -29,17 +31,22 @@ def asked(run: Run) -> bool:
 
 
 def refuse(run: Run) -> None:
-    """Raises Stop for an encoder-decoder, where a trainer compares log-probabilities as only causal models give them."""
+    """Raises Stop for an encoder-decoder, where a trainer compares log-probabilities as only causal
+    models give them.
+    """
     if asked(run):
         raise Stop(
-            f"An encoder-decoder model can't be trained by {run.kind}: fine-tune it by sft, or choose another."
+            f"An encoder-decoder model can't be trained by {run.kind}: fine-tune it by sft, or "
+            "choose another."
         )
 
 
 def trainer(
     run: Run, pieces: list[tuple[list[int], list[int]]], tokenizer, at_once: int
 ) -> Seq2SeqTrainer:
-    """A trainer of the run's model on (prompt, answer) token ids, under an adapter if the recipe asks for one."""
+    """A trainer of the run's model on (prompt, answer) token ids, under an adapter if the recipe
+    asks for one.
+    """
     model = loop.load(AutoModelForSeq2SeqLM, run)
     if adapter := loop.adapter(run.recipe, "SEQ_2_SEQ_LM"):
         model = get_peft_model(model, adapter)
@@ -54,7 +61,8 @@ def trainer(
 
 @torch.inference_mode()
 def logprobs(model, answers: list[tuple[list[int], list[int]]], pad: int) -> list[float]:
-    """The log-probability (natural, summed over tokens) of each answer after its prompt, both as token ids.
+    """The log-probability (natural, summed over tokens) of each answer after its prompt, both as
+    token ids.
 
     In the number format of the model's weights.
     """

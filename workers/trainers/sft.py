@@ -1,8 +1,9 @@
-"""Fine-tune a policy on good answers, or on plain text: `python -m workers.trainers.sft RUN/recipe.json`.
+"""Fine-tune a policy on good answers, or on plain text: `python -m workers.trainers.sft
+RUN/recipe.json`.
 
-Supervised fine-tuning with TRL's SFTTrainer: the loss is the mean negative log-likelihood of the answers' tokens; the
-prompts' tokens are read, not learned. Of a plain text every token is learned. An encoder-decoder model takes the same
-way with transformers' own trainer.
+Supervised fine-tuning with TRL's SFTTrainer: the loss is the mean negative log-likelihood of the
+answers' tokens; the prompts' tokens are read, not learned. Of a plain text every token is learned.
+An encoder-decoder model takes the same way with transformers' own trainer.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def train(run: runs.Run) -> None:
         recipe.packing or any(not example.messages for part in parts for example in part)
     ):
         raise Stop(
-            "Packing and plain text need a causal model: choose one, or other examples without packing."
+            "Packing and plain text need a causal model: choose one, or other examples without "
+            "packing."
         )
     tokenizer = tokens.load_tokenizer(run.model)
     cut, lost = targets.fit(run, tokenizer, parts)
@@ -103,7 +105,9 @@ def trained(examples: list[Example], cut: list[Pieces]) -> Pieces:
 
 
 def answer_trainer(run: runs.Run, to_learn: Pieces, tokenizer, at_once: int) -> SFTTrainer:
-    """TRL's trainer of the run's model on (prompt, answer) token ids, under an adapter if the recipe asks for one."""
+    """TRL's trainer of the run's model on (prompt, answer) token ids, under an adapter if the
+    recipe asks for one.
+    """
     dataset = Dataset.from_list([labelled(*piece) for piece in to_learn])
     if run.recipe.packing:
         dataset = pack_dataset(dataset, run.recipe.max_length, "wrapped")
@@ -128,7 +132,9 @@ def labelled(prompt: list[int], answer: list[int]) -> dict:
 
 
 def losses(found: list[Example], logprobs: list[float], lengths: list[int]) -> list[dict]:
-    """The mean negative log-likelihood per token for each slice, with an interval; n is its number of tokens."""
+    """The mean negative log-likelihood per token for each slice, with an interval; n is its number
+    of tokens.
+    """
     return [
         metrics.share("loss", slice, [-value for value, _ in part], [length for _, length in part])
         for slice, part in metrics.sliced([e.split for e in found], list(zip(logprobs, lengths)))

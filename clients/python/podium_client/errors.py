@@ -8,7 +8,9 @@ import httpx
 
 
 class Problem(Exception):
-    """A request was refused. `errors` names the fields that it concerns: [{"field": …, "detail": …}]."""
+    """A request was refused. `errors` names the fields that it concerns: [{"field": …, "detail":
+    …}].
+    """
 
     def __init__(self, status: int, told: dict[str, Any]):
         self.status = status
@@ -27,7 +29,9 @@ class Refused(Problem):
 
 
 class NotNow(Problem):
-    """The server could not answer, or not yet, and went on so however often it was asked (429, 502 to 504)."""
+    """The server could not answer, or not yet, and went on so however often it was asked (429, 502
+    to 504).
+    """
 
 
 class JobFailed(Exception):
@@ -36,7 +40,8 @@ class JobFailed(Exception):
     def __init__(self, job: dict[str, Any]):
         self.job = job
         super().__init__(
-            f"job {job['id']} ({job['kind']}) is {job['state']}: {job.get('error') or 'it was stopped'}"
+            f"job {job['id']} ({job['kind']}) is {job['state']}: "
+            f"{job.get('error') or 'it was stopped'}"
         )
 
 

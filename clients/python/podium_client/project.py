@@ -95,9 +95,11 @@ class Prompts(Part):
         return self.pages("prompts", **filters)
 
     def add(self, prompts: Iterable[Body | str]) -> Body:
-        """Add any number, in requests of many: {"added": …, "known": …, "refused": [{"row": …, "detail": …}]}.
+        """Add any number, in requests of many: {"added": …, "known": …, "refused": [{"row": …,
+        "detail": …}]}.
 
-        A text is a prompt of one turn; else `messages` or `prompt`, and what a prompt may have besides.
+        A text is a prompt of one turn; else `messages` or `prompt`, and what a prompt may have
+        besides.
         """
         rows = ({"prompt": one} if isinstance(one, str) else one for one in prompts)
         total: Body = {"added": 0, "known": 0, "refused": []}
@@ -161,7 +163,9 @@ class Work(Part):
         return self.post(f"assignments/{assignment}/heartbeat")
 
     def submit(self, assignment: int, order: str = "", **said: Any) -> Body:
-        """The ranking. `order`: best first, ties by `=`, as in "B=A>C"; or `verdict`: all_bad, cannot_judge."""
+        """The ranking. `order`: best first, ties by `=`, as in "B=A>C"; or `verdict`: all_bad,
+        cannot_judge.
+        """
         return self.post(
             f"assignments/{assignment}/submit", ({"order": order} if order else {}) | said
         )
@@ -210,7 +214,8 @@ class Jobs(Part):
     def start(self, kind: str, recipe: Body | None = None, **inputs: Any) -> Body:
         """A job, waiting for a worker. `inputs`: model_version, dataset, reward_model, rehearsal.
 
-        What is left out is as on the start page: the champion, the newest dataset, the usual settings.
+        What is left out is as on the start page: the champion, the newest dataset, the usual
+        settings.
         """
         return self.post("jobs", {"kind": kind, "recipe": recipe or {}, **inputs})
 
@@ -267,7 +272,9 @@ class Imports(Part):
             return self.transport.send("POST", self.at("imports"), files=files, data=data).json()
 
     def read(self, job: int) -> Body:
-        """The check with the file's first rows; once it is done, `result["check"]` says what would come in."""
+        """The check with the file's first rows; once it is done, `result["check"]` says what would
+        come in.
+        """
         return self.get(f"imports/{job}")
 
     def check(self, job: int, **settings: Any) -> Body:
@@ -319,9 +326,11 @@ class Datasets(Part):
     def download(
         self, dataset: int, format: str, to: str | Path, patience: float = 3600, **options: Any
     ) -> Path:
-        """The dataset in a format, streamed to a file; `options`: file, split, pairs, judged, metadata.
+        """The dataset in a format, streamed to a file; `options`: file, split, pairs, judged,
+        metadata.
 
-        What the server has to render first is waited for; a connection that breaks is taken up where it broke.
+        What the server has to render first is waited for; a connection that breaks is taken up
+        where it broke.
         """
         asked = {"format": format} | options
         self.post(f"datasets/{dataset}/render", asked)
@@ -338,7 +347,9 @@ class Datasets(Part):
 
 
 class Webhooks(Part):
-    """Where events are told. Who gets one checks it by `standardwebhooks.Webhook(secret).verify(body, headers)`."""
+    """Where events are told. Who gets one checks it by
+    `standardwebhooks.Webhook(secret).verify(body, headers)`.
+    """
 
     def __call__(self, **filters: Any) -> Iterator[Body]:
         return self.pages("webhooks", **filters)

@@ -1,4 +1,6 @@
-"""Requests that may be repeated: each POST has a key of its own, so that it counts once however often it is sent."""
+"""Requests that may be repeated: each POST has a key of its own, so that it counts once however
+often it is sent.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ CHUNK = 2**16
 
 
 class Again(Exception):
-    """An answer that is worth another try, and the seconds to wait before it, where the server said."""
+    """An answer that is worth another try, and the seconds to wait before it, where the server
+    said.
+    """
 
     def __init__(self, response: httpx.Response):
         self.response = response
@@ -43,7 +47,9 @@ class Transport:
     # Requests
 
     def send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """The answer, after as many tries as it takes. Raises errors.Problem, or httpx's own where nobody answers."""
+        """The answer, after as many tries as it takes. Raises errors.Problem, or httpx's own where
+        nobody answers.
+        """
         if method == "POST":
             options["headers"] = {"Idempotency-Key": uuid4().hex} | options.get("headers", {})
         try:
@@ -78,7 +84,9 @@ class Transport:
         self.send("DELETE", path)
 
     def edit(self, path: str, changes: Body) -> Body:
-        """Change what is there now. Raises errors.Refused (412) where somebody else changed it in between."""
+        """Change what is there now. Raises errors.Refused (412) where somebody else changed it in
+        between.
+        """
         tag = self.send("GET", path).headers["ETag"]
         return _body(self.send("PATCH", path, json=changes, headers={"If-Match": tag}))
 
@@ -98,7 +106,9 @@ class Transport:
     # Files
 
     def download(self, path: str, to: Path, patience: float, **query: Any) -> Path:
-        """Stream a file to `to`, which appears whole or not at all; what a lost connection cut off is taken up again."""
+        """Stream a file to `to`, which appears whole or not at all; what a lost connection cut off
+        is taken up again.
+        """
         arriving, until, failures = Arriving(to), monotonic() + patience, 0
         while True:
             try:
@@ -115,7 +125,9 @@ class Transport:
             sleep(wait)
 
     def _more(self, path: str, arriving: Arriving, query: Body) -> float | None:
-        """Add what comes: None once the file is whole, else the seconds to wait before asking again."""
+        """Add what comes: None once the file is whole, else the seconds to wait before asking
+        again.
+        """
         with self.http.stream(
             "GET", path.lstrip("/"), params=query, headers=arriving.wanted()
         ) as response:

@@ -1,4 +1,6 @@
-"""The formats that files may have, from the most particular to the most general: recognised in that order."""
+"""The formats that files may have, from the most particular to the most general: recognised in that
+order.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ LOOKED_AT = 20
 
 
 def recognise(path: Path) -> str:
-    """The name of the first format that all of the first rows look like; nothing where there is none."""
+    """The name of the first format that all of the first rows look like; nothing where there is
+    none.
+    """
     values = [row.value for row in files.head(path, LOOKED_AT) if not row.error]
     fitting = (name for name, one in FORMATS.items() if values and all(map(one.looks_like, values)))
     return next(fitting, "")

@@ -16,7 +16,9 @@ MOST_ANSWERS = 100
 
 @dataclass(frozen=True)
 class Format:
-    """A way that files are written: `read(value, file)` gives the entries of one row, or raises BadPrompt."""
+    """A way that files are written: `read(value, file)` gives the entries of one row, or raises
+    BadPrompt.
+    """
 
     name: str
     label: Promise
@@ -60,7 +62,9 @@ def all_bad(judge: str) -> dict:
 
 
 def better(chosen: dict, rejected: dict) -> list[dict]:
-    """The two answers of a comparison, the better one first. Raises BadPrompt where they are one and the same."""
+    """The two answers of a comparison, the better one first. Raises BadPrompt where they are one
+    and the same.
+    """
     if chosen == rejected:
         raise BadPrompt("chosen and rejected are the same")
     return [chosen, rejected]

@@ -1,4 +1,6 @@
-"""What other annotation tools export, and OpenAI's comparisons of summaries. Each judge keeps a name."""
+"""What other annotation tools export, and OpenAI's comparisons of summaries. Each judge keeps a
+name.
+"""
 
 from __future__ import annotations
 
@@ -61,9 +63,11 @@ def _post(info: dict) -> str:
 
 
 def read_label_studio(value: object, file: str = "") -> Iterator[Entry]:
-    """A task with its annotations by the tag Ranker. Buckets are tiers, in the order in which the file has them.
+    """A task with its annotations by the tag Ranker. Buckets are tiers, in the order in which the
+    file has them.
 
-    Annotations of the same answers make one task; what an annotation left unplaced is not among its answers.
+    Annotations of the same answers make one task; what an annotation left unplaced is not among its
+    answers.
     """
     if not has(value, "data", "annotations"):
         raise BadPrompt('each row needs "data" and "annotations"')
@@ -128,7 +132,9 @@ def _tiers(annotation: dict) -> dict[str, int]:
 
 
 def read_argilla(value: object, file: str = "") -> Iterator[Entry]:
-    """A record with responses to a ranking question: [{"value", "rank"}], each value the name of a field."""
+    """A record with responses to a ranking question: [{"value", "rank"}], each value the name of a
+    field.
+    """
     if not has(value, "fields", "responses"):
         raise BadPrompt('each row needs "fields" and "responses"')
     judged = [(f"argilla {who}", ranks) for who, ranks in _responses(value["responses"]) if ranks]
@@ -154,7 +160,9 @@ def _field(said: object) -> object:
 
 
 def _responses(responses: object) -> Iterator[tuple[str, dict[str, int]]]:
-    """(who, ranks) of each submitted response: a record keeps them by question, an older one by person."""
+    """(who, ranks) of each submitted response: a record keeps them by question, an older one by
+    person.
+    """
     if isinstance(responses, dict):
         for given in responses.values():
             yield from (

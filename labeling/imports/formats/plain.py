@@ -23,7 +23,9 @@ INSIDE = {
 
 
 def unread(value: dict) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(name, names known there) of all that read_prompt does not read; with dots, if it lies deeper."""
+    """(name, names known there) of all that read_prompt does not read; with dots, if it lies
+    deeper.
+    """
     for name, inner in value.items():
         if name not in FIELDS and not COLUMNS.fullmatch(name):
             yield name, FIELDS
@@ -34,10 +36,12 @@ def unread(value: dict) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
-    """{"prompt": …} or {"messages": […]}, and optionally author, use_case, language, split, demonstration, sensitive.
+    """{"prompt": …} or {"messages": […]}, and optionally author, use_case, language, split,
+    demonstration, sensitive.
 
-    "answers" are texts, or [{"text", "model", "rank"}]; smaller ranks are better, equal ones a tie. Several people's
-    ranks stand in "judgments": [{"labeler", "ranks"}]. A table has the columns answer_1, model_1, rank_1, answer_2, …
+    "answers" are texts, or [{"text", "model", "rank"}]; smaller ranks are better, equal ones a tie.
+    Several people's ranks stand in "judgments": [{"labeler", "ranks"}]. A table has the columns
+    answer_1, model_1, rank_1, answer_2, …
     """
     if isinstance(value, str):
         value = {"prompt": value}

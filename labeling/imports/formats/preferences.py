@@ -1,4 +1,6 @@
-"""Comparisons of two answers as training libraries keep them: hh-rlhf's transcripts, and TRL's rows."""
+"""Comparisons of two answers as training libraries keep them: hh-rlhf's transcripts, and TRL's
+rows.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,11 @@ SPEAKERS = {role: speaker for speaker, role in ROLES.items()}
 
 
 def read_transcripts(value: object, file: str = "") -> Iterator[Entry]:
-    """Two whole transcripts. The prompt is what they share up to the last of the assistant's turns that both begin.
+    """Two whole transcripts. The prompt is what they share up to the last of the assistant's turns
+    that both begin.
 
-    Not up to the last turn of either: they may have gone on differently, and an answer then holds what came after it.
+    Not up to the last turn of either: they may have gone on differently, and an answer then holds
+    what came after it.
     """
     chosen, rejected = (_transcript(value, name) for name in ("chosen", "rejected"))
     cut = _where_they_part(chosen, rejected)

@@ -22,7 +22,9 @@ def read_task(value: object, file: str = "") -> Iterator[Entry]:
 
 
 def read_prediction(value: object, file: str = "") -> Iterator[Entry]:
-    """One model's answer; answers to the same prompt become one set. The model is named by the row, or by its file."""
+    """One model's answer; answers to the same prompt become one set. The model is named by the row,
+    or by its file.
+    """
     model = (
         text(_instruction(value), "model")
         or Path(file).name.removesuffix(".gz").rsplit(".", 1)[0][:100]

@@ -16,8 +16,8 @@ PEOPLE = "open-assistant people"
 def read_tree(value: object, file: str = "") -> Iterator[Entry]:
     """One entry for each message with ranked replies, with the conversation that led there.
 
-    A tree counts as one author, so that none of its conversations straddles two splits. Ranks count from 0; replies
-    without a rank are left out.
+    A tree counts as one author, so that none of its conversations straddles two splits. Ranks count
+    from 0; replies without a rank are left out.
     """
     if not isinstance(value, dict) or not isinstance(value.get("prompt"), dict):
         raise BadPrompt('each line must be an Open-Assistant tree with a "prompt"')

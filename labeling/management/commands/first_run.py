@@ -1,4 +1,6 @@
-"""`manage.py first_run`: what a new installation starts with. Called at every start; what is there is left alone."""
+"""`manage.py first_run`: what a new installation starts with. Called at every start; what is there
+is left alone.
+"""
 
 import os
 import secrets
@@ -37,7 +39,10 @@ Answers that are equally good, or equally bad, share a rank. Skip a prompt that 
 
 
 class Command(BaseCommand):
-    help = "Register the default model and, outside production, create the demo project. Does nothing twice."
+    help = (
+        "Register the default model and, outside production, create the demo project. Does nothing "
+        "twice."
+    )
 
     def handle(self, **options):
         base = (
@@ -51,7 +56,8 @@ class Command(BaseCommand):
             self.make_demo(base)
         elif not User.objects.exists():
             self.stdout.write(
-                "There is no account yet: .venv/bin/python manage.py createsuperuser makes the first."
+                "There is no account yet: .venv/bin/python manage.py createsuperuser makes the "
+                "first."
             )
 
     def register_base(self) -> ModelVersion:
@@ -66,7 +72,9 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def make_demo(self, base: ModelVersion) -> None:
-        """The demo project with its people, its prompts and a first sampling job, all of it or nothing."""
+        """The demo project with its people, its prompts and a first sampling job, all of it or
+        nothing.
+        """
         if (
             Project.objects.filter(slug="demo").exists()
             or User.objects.filter(email__in=ROLES).exists()
@@ -84,7 +92,9 @@ class Command(BaseCommand):
         write_accounts(passwords)
 
     def add_prompts(self, project: Project, admin: User) -> None:
-        """Here and now, not by a worker: a sampling job answers the prompts that were there when it was asked for."""
+        """Here and now, not by a worker: a sampling job answers the prompts that were there when it
+        was asked for.
+        """
         recipe = vars(
             recipes.read(Job.Kind.IMPORT, {"format": "prompts", "filename": PROMPTS.name})
         )

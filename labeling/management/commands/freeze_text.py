@@ -10,7 +10,10 @@ from modelops import plain_text
 
 
 class Command(BaseCommand):
-    help = 'Register a file of {"text": …} lines as a dataset for fine-tuning on plain text, and print its id.'
+    help = (
+        'Register a file of {"text": …} lines as a dataset for fine-tuning on plain text, and '
+        "print its id."
+    )
 
     def add_arguments(self, parser):
         parser.add_argument("file", type=Path)

@@ -16,7 +16,10 @@ LIMITS = ("per_author", "fewest_tokens", "most_tokens")
 
 
 class Command(BaseCommand):
-    help = "Import prompts, with the answers and rankings that the file holds. With one bad line, nothing is imported."
+    help = (
+        "Import prompts, with the answers and rankings that the file holds. With one bad line, "
+        "nothing is imported."
+    )
 
     def add_arguments(self, parser):
         helps = {

@@ -1,10 +1,13 @@
-"""Django's SQLite backend with one write lock for the process, and one for all processes of this machine.
+"""Django's SQLite backend with one write lock for the process, and one for all processes of this
+machine.
 
-SQLite lets one connection write at a time and makes the others poll for their turn, ever more seldom, which is unfair:
-under 32 clients some wait seconds. A lock of the process, taken before BEGIN, queues the threads instead; whoever has it
-then takes the lock on a file beside the database, so that few poll for that one, and often. Every transaction here is a
-write transaction (`transaction_mode=IMMEDIATE`), so both are held from BEGIN to commit, rollback or close; a single
-write outside a transaction takes them for that statement. Reads take none. A killed process holds nothing.
+SQLite lets one connection write at a time and makes the others poll for their turn, ever more
+seldom, which is unfair: under 32 clients some wait seconds. A lock of the process, taken before
+BEGIN, queues the threads instead; whoever has it then takes the lock on a file beside the database,
+so that few poll for that one, and often. Every transaction here is a write transaction
+(`transaction_mode=IMMEDIATE`), so both are held from BEGIN to commit, rollback or close; a single
+write outside a transaction takes them for that statement. Reads take none. A killed process holds
+nothing.
 """
 
 import fcntl
@@ -30,7 +33,9 @@ def _door(database: str) -> int:
 
 
 def _enter(database: str, until: float) -> bool:
-    """Whether the lock of all processes was had in time; only a thread that holds the process's asks for it."""
+    """Whether the lock of all processes was had in time; only a thread that holds the process's
+    asks for it.
+    """
     while True:
         try:
             fcntl.flock(_door(database), fcntl.LOCK_EX | fcntl.LOCK_NB)

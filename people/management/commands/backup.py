@@ -7,7 +7,8 @@ from people import backups
 
 class Command(BaseCommand):
     help = (
-        "Write database, datasets, models (the default one included), uploads and the secret key into one .tar, "
+        "Write database, datasets, models (the default one included), uploads and the secret key "
+        "into one .tar, "
         "by default below the data folder's backups/. Podium may be running."
     )
 

@@ -6,7 +6,10 @@ from people import backups
 
 
 class Command(BaseCommand):
-    help = "Put a backup in the place of what is there, which is kept aside. Refuses while Podium runs."
+    help = (
+        "Put a backup in the place of what is there, which is kept aside. Refuses while Podium "
+        "runs."
+    )
     requires_system_checks = []
 
     def add_arguments(self, parser):

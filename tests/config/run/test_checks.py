@@ -69,7 +69,10 @@ def test_what_others_could_read_is_closed_to_them(tmp_path, capsys):
     assert make_private(var) == 0
 
 
-WRITE = "from pathlib import Path; import sys; {}; Path(sys.argv[1], 'file').touch(); Path(sys.argv[1], 'folder').mkdir()"
+WRITE = (
+    "from pathlib import Path; import sys; {}; Path(sys.argv[1], 'file').touch(); "
+    "Path(sys.argv[1], 'folder').mkdir()"
+)
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,8 @@ def test_a_second_start_on_the_same_data_says_so(running_podium):
 
     assert code != 0
     assert lines == [
-        f"Podium can't start. Podium is running on {running_podium.var} already (process {running_podium.process.pid}):"
+        f"Podium can't start. Podium is running on {running_podium.var} already (process "
+        f"{running_podium.process.pid}):"
         " stop it first, or choose another PODIUM_VAR."
     ]
 

@@ -1,4 +1,6 @@
-"""A labeler's work through the API: claim, draft, submit, skip, return, and what is said when there is nothing."""
+"""A labeler's work through the API: claim, draft, submit, skip, return, and what is said when there
+is nothing.
+"""
 
 from datetime import timedelta
 

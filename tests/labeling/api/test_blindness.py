@@ -1,4 +1,6 @@
-"""A labeler learns no more through the API than in the page: not who wrote an answer, nor what others said of it."""
+"""A labeler learns no more through the API than in the page: not who wrote an answer, nor what
+others said of it.
+"""
 
 import re
 from datetime import timedelta

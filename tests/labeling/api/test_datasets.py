@@ -1,4 +1,6 @@
-"""Datasets through the API: frozen, previewed, taken home in ranges, deleted; and whom their numbers stand for."""
+"""Datasets through the API: frozen, previewed, taken home in ranges, deleted; and whom their
+numbers stand for.
+"""
 
 import hashlib
 

@@ -1,4 +1,6 @@
-"""Files through the API: uploaded and checked, looked at, then imported; and people's judgments, erased."""
+"""Files through the API: uploaded and checked, looked at, then imported; and people's judgments,
+erased.
+"""
 
 import json
 

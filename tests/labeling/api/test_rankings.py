@@ -1,4 +1,6 @@
-"""What was decided, found again: one's own, revised and undone; everybody's, for who reads a project."""
+"""What was decided, found again: one's own, revised and undone; everybody's, for who reads a
+project.
+"""
 
 from datetime import timedelta
 

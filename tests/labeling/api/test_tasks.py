@@ -1,4 +1,6 @@
-"""What an admin decides on tasks through the API: those that were skipped, and those with an answer key."""
+"""What an admin decides on tasks through the API: those that were skipped, and those with an answer
+key.
+"""
 
 import pytest
 

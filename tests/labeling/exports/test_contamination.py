@@ -9,13 +9,21 @@ from tests.factories import make_prompt, make_ranking, make_task
 
 pytestmark = pytest.mark.django_db
 
-ASKED = "Please explain to me in a few short sentences why it is that the sky looks blue at noon and red at dusk"
-OTHER = "Write a letter to the landlord that asks politely for the heating to be repaired before the first frost"
+ASKED = (
+    "Please explain to me in a few short sentences why it is that the sky looks blue at noon and "
+    "red at dusk"
+)
+OTHER = (
+    "Write a letter to the landlord that asks politely for the heating to be repaired before the "
+    "first frost"
+)
 
 
 @pytest.fixture
 def ranked(project, alice):
-    """Four ranked tasks: two held out; of the training ones, one is like a held-out one but for its end."""
+    """Four ranked tasks: two held out; of the training ones, one is like a held-out one but for its
+    end.
+    """
 
     def rank(text, split):
         return make_ranking(

@@ -231,7 +231,9 @@ def test_metadata_says_who_what_and_how_sure(made):
     "format", [name for name, one in formats.FORMATS.items() if "parquet" in one.files]
 )
 def test_parquet_holds_what_the_lines_hold(made, format):
-    """Also where the first rows leave empty what a later one has: the columns are typed by their names."""
+    """Also where the first rows leave empty what a later one has: the columns are typed by their
+    names.
+    """
     monkey = [row(judgment(0, [1, 2, 2], ratings=[None] * 3, flags=[[]] * 3))] * 3
     for metadata in (False, True):
         assert made(format, *monkey, TWO, file="parquet", metadata=metadata) == made(

@@ -276,7 +276,9 @@ def test_the_order_of_an_import_changes_no_figure_of_the_preview(shown, ordered,
 def test_beyond_what_is_counted_tasks_are_drawn_at_random(
     shown, ordered, monkeypatch, client_for, carol
 ):
-    """The newest 30 of 60 tasks have no tie: of 30 drawn ones about half have, and the page says that they are drawn."""
+    """The newest 30 of 60 tasks have no tie: of 30 drawn ones about half have, and the page says
+    that they are drawn.
+    """
     monkeypatch.setattr(forms, "EXACT", 10)
     monkeypatch.setattr(forms, "SAMPLE", 30)
     preview, _counts = shown()
@@ -289,7 +291,10 @@ def test_beyond_what_is_counted_tasks_are_drawn_at_random(
     assert figures_of(shown()[0]) == figures_of(preview), "the same tasks are drawn again"
 
 
-LONG = "Please explain to me in a few short sentences why it is that the sky looks blue at noon and red at dusk"
+LONG = (
+    "Please explain to me in a few short sentences why it is that the sky looks blue at noon and "
+    "red at dusk"
+)
 
 
 @pytest.mark.parametrize("kind", ["judgments", "prompts", "text"])

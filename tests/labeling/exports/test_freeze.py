@@ -1,4 +1,6 @@
-"""The same judgments have the same dataset id: whatever the database, the keys and the order of arrival."""
+"""The same judgments have the same dataset id: whatever the database, the keys and the order of
+arrival.
+"""
 
 import json
 import random

@@ -1,4 +1,6 @@
-"""What is done to prompts on their way in: each step counted, shown, and off where it is switched off."""
+"""What is done to prompts on their way in: each step counted, shown, and off where it is switched
+off.
+"""
 
 import json
 
@@ -11,8 +13,10 @@ from tests.factories import make_project
 
 pytestmark = pytest.mark.django_db
 LONG = (
-    "Write a short story about the sea and an old captain who looks for an island that is on no map, and let him find "
-    "it at the very end of the story, in a night without wind, when he has long stopped looking for it. "
+    "Write a short story about the sea and an old captain who looks for an island that is on no "
+    "map, and let him find "
+    "it at the very end of the story, in a night without wind, when he has long stopped looking "
+    "for it. "
 )
 
 
@@ -53,7 +57,10 @@ def test_nearly_the_same_prompt_is_left_out_within_a_file_and_across_files(tmp_p
     project = make_project()
     one = LONG + "Keep it below three hundred words."
     near = LONG.upper() + "Keep it below three hundred words!"
-    other = "Explain to a child of ten years why the moon is not always in the same place in the sky at night."
+    other = (
+        "Explain to a child of ten years why the moon is not always in the same place in the sky "
+        "at night."
+    )
     first = bring(tmp_path, [one, near, other], project, prefixes=False)
     second = bring(tmp_path, [near + " Please.", other + " Thanks!"], project, prefixes=False)
 

@@ -1,4 +1,6 @@
-"""What webhooks are told of: who judges stays a pseudonym, no text is told, and a task is complete once."""
+"""What webhooks are told of: who judges stays a pseudonym, no text is told, and a task is complete
+once.
+"""
 
 import threading
 from contextlib import suppress

@@ -1,4 +1,6 @@
-"""The forms of an answer key and of an adjudication keep what was typed, for who typed it, until it is saved."""
+"""The forms of an answer key and of an adjudication keep what was typed, for who typed it, until it
+is saved.
+"""
 
 from datetime import timedelta
 

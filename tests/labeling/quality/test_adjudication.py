@@ -1,4 +1,6 @@
-"""Adjudication: a lead settles what people see differently; what people said stays and counts as before."""
+"""Adjudication: a lead settles what people see differently; what people said stays and counts as
+before.
+"""
 
 from datetime import timedelta
 

@@ -1,4 +1,6 @@
-"""Gold tasks: an admin gives the key, labelers are given them among others and can't tell, and nothing else counts them."""
+"""Gold tasks: an admin gives the key, labelers are given them among others and can't tell, and
+nothing else counts them.
+"""
 
 import re
 
@@ -244,7 +246,9 @@ def test_the_claim_of_a_gold_task_uses_its_index(project, alice, carol):
 
 
 def test_no_response_tells_a_gold_task_from_another(client_for, project, carol):
-    """Two people are given the same prompt and answers, one of them as gold: every response is the same to the letter."""
+    """Two people are given the same prompt and answers, one of them as gold: every response is the
+    same to the letter.
+    """
     model, texts = make_model(project), ["an answer"] * 4
     make_task(project, overlap=2)
     same, _after, twin = (make_task(project, texts, model=model) for _ in range(3))
@@ -292,7 +296,9 @@ def responses(client, at_hand, ahead):
 
 
 def plain(response, person) -> str:
-    """The response without what differs between any two tasks: keys, numbers, times, and the person's name."""
+    """The response without what differs between any two tasks: keys, numbers, times, and the
+    person's name.
+    """
     text = response.content.decode() + str(sorted(response.headers.items()))
     text = re.sub(r"<progress.*?</progress> \d+ %", "", text).replace(person.name, "")
     text = re.sub(

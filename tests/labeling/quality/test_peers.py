@@ -15,7 +15,9 @@ PAGE = "/p/demo/people/"
 
 @pytest.fixture
 def rounds_of_two(project, alice, bob):
-    """Twenty prompts with a task in each of two rounds: on half the prompts people agree, on half they don't."""
+    """Twenty prompts with a task in each of two rounds: on half the prompts people agree, on half
+    they don't.
+    """
     for number in range(20):
         prompt = make_prompt(project)
         for _round in range(2):

@@ -1,4 +1,6 @@
-"""The next task is leased ahead and its card waits in the browser; nothing about the queue changes by it."""
+"""The next task is leased ahead and its card waits in the browser; nothing about the queue changes
+by it.
+"""
 
 import pytest
 

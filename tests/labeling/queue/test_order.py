@@ -176,7 +176,9 @@ def test_a_place_that_reopens_is_back_in_its_round(project, alice, bob, carol):
 
 
 def test_the_order_can_change_at_any_time(project, alice, bob, carol):
-    """Three tasks have their first labeler; then depth is asked for, and they are completed one by one."""
+    """Three tasks have their first labeler; then depth is asked for, and they are completed one by
+    one.
+    """
     projects.change(carol, project, completion="breadth")
     tasks(project, 3, overlap=2)
     for _ in range(3):

@@ -1,4 +1,6 @@
-"""The queue that the benchmarks fill by plain SQL, past the models: it must keep up with their columns."""
+"""The queue that the benchmarks fill by plain SQL, past the models: it must keep up with their
+columns.
+"""
 
 import re
 

@@ -1,4 +1,6 @@
-"""The page of components: every state of them, made of the real templates and of nothing in the database."""
+"""The page of components: every state of them, made of the real templates and of nothing in the
+database.
+"""
 
 import pytest
 from django.test import Client

@@ -1,4 +1,6 @@
-"""The card of a task ahead is kept but for what is the task's own: it is the card made anew, to the letter."""
+"""The card of a task ahead is kept but for what is the task's own: it is the card made anew, to the
+letter.
+"""
 
 import re
 

@@ -1,4 +1,6 @@
-"""Texts are asked for, written, reviewed, and become demonstrations and prompts; none is lost or written twice."""
+"""Texts are asked for, written, reviewed, and become demonstrations and prompts; none is lost or
+written twice.
+"""
 
 from datetime import timedelta
 

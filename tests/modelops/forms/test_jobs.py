@@ -261,7 +261,9 @@ def test_only_a_reward_model_may_go_on_from_an_earlier_one(project):
 
 
 def counted(project, **counts):
-    """A frozen dataset whose training split has these good and bad answers, by each way to tell them apart."""
+    """A frozen dataset whose training split has these good and bad answers, by each way to tell
+    them apart.
+    """
     dataset = frozen(project)
     told = {which: {"good": good, "bad": bad} for which, (good, bad) in counts.items()}
     Dataset.objects.filter(pk=dataset.pk).update(counts=dataset.counts | {"kto": told})
@@ -279,7 +281,8 @@ def test_kto_is_refused_at_its_dataset_without_good_or_without_bad_answers(
     assert response.status_code == 422
     assert dict(response.context["form"].errors) == {
         "dataset": [
-            f"Its training split has {numbers[0]} good and {numbers[1]} bad answers, told apart by “half”, and KTO "
+            f"Its training split has {numbers[0]} good and {numbers[1]} bad answers, told apart by "
+            "“half”, and KTO "
             "takes both: choose another dataset, or other labels."
         ]
     }

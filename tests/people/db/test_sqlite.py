@@ -1,4 +1,6 @@
-"""On SQLite, writers queue for one lock, first those of a process, then the processes; readers do not."""
+"""On SQLite, writers queue for one lock, first those of a process, then the processes; readers do
+not.
+"""
 
 import fcntl
 import os

@@ -1,4 +1,6 @@
-"""A server that webhooks are sent to: it checks signatures as a receiver does, and answers as it is told to."""
+"""A server that webhooks are sent to: it checks signatures as a receiver does, and answers as it is
+told to.
+"""
 
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,7 +10,9 @@ from standardwebhooks import Webhook as Verifier
 
 
 class Receiver(ThreadingHTTPServer):
-    """Answers with what `plan` holds, one after the other; a plan's last answer is given from then on."""
+    """Answers with what `plan` holds, one after the other; a plan's last answer is given from then
+    on.
+    """
 
     daemon_threads = True
 

@@ -1,4 +1,6 @@
-"""What webhooks are told arrives, signed, however often its server fails or a worker dies; and nowhere it must not."""
+"""What webhooks are told arrives, signed, however often its server fails or a worker dies; and
+nowhere it must not.
+"""
 
 from datetime import timedelta
 from urllib.parse import urlsplit

@@ -1,4 +1,6 @@
-"""The pages of webhooks: one is made, looked after and removed by hand, and its secret is shown once."""
+"""The pages of webhooks: one is made, looked after and removed by hand, and its secret is shown
+once.
+"""
 
 import re
 from uuid import uuid4

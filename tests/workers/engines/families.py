@@ -1,4 +1,6 @@
-"""The ten most used families of models, each as a small tokenizer and configs of its shape: who begins and ends with what."""
+"""The ten most used families of models, each as a small tokenizer and configs of its shape: who
+begins and ends with what.
+"""
 
 from __future__ import annotations
 
@@ -15,30 +17,37 @@ LLAMA2 = (
     "{% else %}{% set loop_messages = messages %}{% set system = '' %}{% endif %}"
     "{% for message in loop_messages %}"
     "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
-    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') "
+    "}}{% endif %}"
     "{% if message['role'] == 'user' %}"
-    "{{ bos_token + '[INST] ' + (system if loop.index0 == 0 else '') + message['content'].strip() + ' [/INST]' }}"
+    "{{ bos_token + '[INST] ' + (system if loop.index0 == 0 else '') + message['content'].strip() "
+    "+ ' [/INST]' }}"
     "{% else %}{{ ' ' + message['content'].strip() + ' ' + eos_token }}{% endif %}{% endfor %}"
 )
 MISTRAL = (
     "{{ bos_token }}{% for message in messages %}"
     "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
-    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') "
+    "}}{% endif %}"
     "{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}"
     "{% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token }}"
-    "{% else %}{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% endfor %}"
+    "{% else %}{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% "
+    "endfor %}"
 )
 SMOLLM2 = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
     "{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM<|im_end|>\n' }}{% endif %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% "
+    "endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
 
 @dataclass(frozen=True)
 class Family:
-    """How a family comes (named tokens, chat template, configs), and what is right: `ends`, `padding`, `begins`."""
+    """How a family comes (named tokens, chat template, configs), and what is right: `ends`,
+    `padding`, `begins`.
+    """
 
     special: str  # in the order of their ids
     eos: str
@@ -86,7 +95,10 @@ FAMILIES = {
         alternates=True,
     ),
     "Llama 3": Family(
-        special="<|begin_of_text|> <|end_of_text|> <|reserved_special_token_0|> <|start_header_id|> <|end_header_id|> <|eot_id|>",
+        special=(
+            "<|begin_of_text|> <|end_of_text|> <|reserved_special_token_0|> <|start_header_id|> "
+            "<|end_header_id|> <|eot_id|>"
+        ),
         bos="<|begin_of_text|>",
         eos="<|end_of_text|>",
         puts_bos=True,
@@ -207,7 +219,9 @@ def template(family: Family) -> str | None:
 
 
 def model_of(family: Family, tokenizer) -> SimpleNamespace:
-    """What is asked of a model of the family about its ends: its config, and how it was told to generate."""
+    """What is asked of a model of the family about its ends: its config, and how it was told to
+    generate.
+    """
     ids = [
         tokenizer.convert_tokens_to_ids((names or "").split())
         for names in (family.config_eos, family.generation_eos)

@@ -1,4 +1,6 @@
-"""The best of several draws: chosen by a reward model, the same on every run, and a policy of its own."""
+"""The best of several draws: chosen by a reward model, the same on every run, and a policy of its
+own.
+"""
 
 import math
 

@@ -1,4 +1,6 @@
-"""Tokens come as often as transformers' own processors say they should, and the same numbers draw them again."""
+"""Tokens come as often as transformers' own processors say they should, and the same numbers draw
+them again.
+"""
 
 import math
 
@@ -57,7 +59,9 @@ def made(vocabulary=VOCABULARY, seed=0):
 def expected(
     scores, before, temperature=1.0, top_p=1.0, top_k=0, min_p=0.0, repetition_penalty=1.0
 ):
-    """The probabilities (vocabulary,) that transformers' processors leave, in the order in which `generate` has them."""
+    """The probabilities (vocabulary,) that transformers' processors leave, in the order in which
+    `generate` has them.
+    """
     steps = LogitsProcessorList([RepetitionPenaltyLogitsProcessor(repetition_penalty)])
     steps.append(TemperatureLogitsWarper(temperature))
     if top_k:
@@ -77,7 +81,9 @@ def drawn(scores, before, uniform, **settings):
 
 
 def chance(counts, probabilities):
-    """The chance of counts at least as odd as these (Pearson's chi-squared test), rare tokens taken together."""
+    """The chance of counts at least as odd as these (Pearson's chi-squared test), rare tokens taken
+    together.
+    """
     wanted = probabilities * counts.sum()
     rare = wanted < 5
     found = torch.cat([counts[~rare], counts[rare].sum()[None]]).double()

@@ -1,4 +1,6 @@
-"""Every family of models that the engine decodes says what transformers' own `generate` makes it say."""
+"""Every family of models that the engine decodes says what transformers' own `generate` makes it
+say.
+"""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,6 @@
-"""An engine's own model computes what transformers' computes, in fewer operations and in no more memory."""
+"""An engine's own model computes what transformers' computes, in fewer operations and in no more
+memory.
+"""
 
 import pytest
 import torch
@@ -42,7 +44,9 @@ def folder(request, tmp_path_factory):
 
 
 def save(folder, family, **more):
-    """A tiny model of this family with random weights, biases and norms, and the tokenizer of tiny.py."""
+    """A tiny model of this family with random weights, biases and norms, and the tokenizer of
+    tiny.py.
+    """
     words = tiny.tokenizer()
     ends = {name: getattr(words, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     sizes = SIZES | ({"sliding_window": 8} if family == "Mistral" else {}) | more

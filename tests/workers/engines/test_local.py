@@ -1,4 +1,6 @@
-"""Answers drawn on this machine: right log-probabilities, right ends, the same again from the same seed."""
+"""Answers drawn on this machine: right log-probabilities, right ends, the same again from the same
+seed.
+"""
 
 import shutil
 

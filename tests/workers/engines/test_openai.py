@@ -1,4 +1,6 @@
-"""Answers from a server: asked n at a time, again when it fails for now, and never at an address that is not allowed."""
+"""Answers from a server: asked n at a time, again when it fails for now, and never at an address
+that is not allowed.
+"""
 
 import time
 from email.utils import formatdate

@@ -1,4 +1,6 @@
-"""Which tokens conversations of each family begin, end and are padded with, and what is left of those that are cut."""
+"""Which tokens conversations of each family begin, end and are padded with, and what is left of
+those that are cut.
+"""
 
 import pytest
 
@@ -78,7 +80,10 @@ def test_two_user_turns_in_a_row_are_read_or_refused_with_what_the_template_says
 def test_a_template_that_leaves_a_system_turn_out_without_a_word_is_noticed(family):
     _, tokenizer = family
     before = tokenizer.chat_template
-    tokenizer.chat_template = "{% for m in messages %}{% if m['role'] != 'system' %}{{ m['content'] }}{% endif %}{% endfor %}"
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m['role'] != 'system' %}{{ m['content'] }}{% endif %}{% "
+        "endfor %}"
+    )
     try:
         text = tokenizer.decode(
             tokens.prompt_ids(tokenizer, [SYSTEM, USER], 200)[0], skip_special_tokens=True

@@ -1,10 +1,14 @@
-"""What is promised in bfloat16, on any processor. It has 8 significant bits: no result is equal to the last digit.
+"""What is promised in bfloat16, on any processor. It has 8 significant bits: no result is equal to
+the last digit.
 
 "Equal" means here, on a tiny model with random weights:
-- the log-probability of each drawn token lies within LOGPROB nats of what float32 gives the same tokens;
-- of answers that always take the likeliest token, at least the share SAME of the tokens are float32's, counted up to the
+- the log-probability of each drawn token lies within LOGPROB nats of what float32 gives the same
+  tokens;
+- of answers that always take the likeliest token, at least the share SAME of the tokens are
+  float32's, counted up to the
   first other one, after which it is another answer. The same holds between batches of different sizes;
-- a trainer's loss at each step, and each loss among its final figures, lies within LOSS of float32's, and the length of
+- a trainer's loss at each step, and each loss among its final figures, lies within LOSS of
+  float32's, and the length of
   its gradients within the share GRADIENT.
 """
 
@@ -125,7 +129,9 @@ def test_two_steps_are_nearly_those_of_float32(place, kind, lora, monkeypatch):
 
 @ADAPTER
 def test_two_rounds_of_ppo_start_from_the_policy_itself(place, lora, monkeypatch):
-    """What it draws differs from what float32 draws, so that only what does not depend on the draws is compared."""
+    """What it draws differs from what float32 draws, so that only what does not depend on the draws
+    is compared.
+    """
     sizes = {"rollouts": 8, "batch": 4, "max_tokens": 4, "max_length": 64, "penalise_cut": False}
     settings = {"max_steps": 2, "lora": lora, "learning_rate": 1e-3, **sizes}
     lower, weights = train(place, "ppo", "bfloat16", monkeypatch, **settings)

@@ -1,4 +1,6 @@
-"""The trainers as their parent sees them: child processes that speak JSON lines, die at any time, and go on."""
+"""The trainers as their parent sees them: child processes that speak JSON lines, die at any time,
+and go on.
+"""
 
 import json
 import os
@@ -36,7 +38,9 @@ class Child:
     """A trainer started as the worker starts it: its stdin a pipe, its stdout JSON lines."""
 
     def __init__(self, run: Path, *launcher: str, before: str = ""):
-        """`launcher`: what stands between the interpreter and the trainer's module; `before`: code that runs first."""
+        """`launcher`: what stands between the interpreter and the trainer's module; `before`: code
+        that runs first.
+        """
         kind = json.loads((run / "recipe.json").read_text())["kind"]
         self.stderr = run / "stderr"
         module, arguments = f"workers.trainers.{kind}", (str(run / "recipe.json"), "--watch-stdin")
@@ -83,7 +87,9 @@ def losses(events) -> dict:
 
 
 def write_dataset(folder: Path, prompts: int = 60) -> Path:
-    """Judgments that follow a planted rule: an answer that says yes is better than one that says no."""
+    """Judgments that follow a planted rule: an answer that says yes is better than one that says
+    no.
+    """
     draw = random.Random(0)
     some = lambda: " ".join(draw.choices(WORDS, k=draw.randint(2, 6)))  # noqa: E731
     folder.mkdir()
@@ -255,7 +261,9 @@ def test_a_finished_run_only_tells_its_figures_again(place, undisturbed):
 
 
 def test_a_model_tuned_on_rankings_is_whole_and_prefers_the_better_answers(place, tuned):
-    """Its weights say of an answer what the base with the adapter beside it says, and not what the base alone does."""
+    """Its weights say of an answer what the base with the adapter beside it says, and not what the
+    base alone does.
+    """
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM

@@ -1,4 +1,6 @@
-"""Trainers in trouble: each ends with one sentence that says what to do and a code other than 0, and leaves no result."""
+"""Trainers in trouble: each ends with one sentence that says what to do and a code other than 0,
+and leaves no result.
+"""
 
 import json
 import random

@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     return tiny.save(tmp_path_factory.mktemp("models") / "tiny")
 
 
-# --- tokens -----------------------------------------------------------------------------------------------------------
+# --- tokens ---------------------------------------------------------------------------------------
 
 
 def test_the_last_token_is_found_under_padding_on_either_side():
@@ -104,7 +104,7 @@ def test_a_tokenizer_that_pads_with_its_end_token_gets_another_pad(tmp_path):
     assert tokens.load_tokenizer(tmp_path).pad_token == "<|endoftext|>"
 
 
-# --- groups -----------------------------------------------------------------------------------------------------------
+# --- groups ---------------------------------------------------------------------------------------
 
 
 def test_a_tie_makes_no_pair_and_a_prompt_without_pairs_is_left_out():
@@ -137,7 +137,7 @@ def test_a_broken_row_is_named():
         comparisons.of_rows([row([1, 2, 3, 4]), {"prompt_id": "p", "text": "a demonstration"}])
 
 
-# --- the ranking loss -------------------------------------------------------------------------------------------------
+# --- the ranking loss -----------------------------------------------------------------------------
 
 
 def naive_loss(scores, batch):
@@ -237,7 +237,7 @@ def test_logprobs_are_those_of_each_answer_alone(folder, tokenizer):
     )
 
 
-# --- steps ------------------------------------------------------------------------------------------------------------
+# --- steps ----------------------------------------------------------------------------------------
 
 
 def recipe(**settings):
@@ -273,7 +273,7 @@ def test_long_work_is_not_silent(monkeypatch, capsys):
     ]
 
 
-# --- checkpoints ------------------------------------------------------------------------------------------------------
+# --- checkpoints ----------------------------------------------------------------------------------
 
 
 def make_checkpoint(folder, step, marked=True):
@@ -306,7 +306,7 @@ def test_without_a_checkpoint_there_is_none(tmp_path):
     assert checkpoints.newest(tmp_path / "nothing") is None
 
 
-# --- events, locks, recipes -------------------------------------------------------------------------------------------
+# --- events, locks, recipes -----------------------------------------------------------------------
 
 
 def python(code, **options):
@@ -364,7 +364,8 @@ def test_a_second_writer_is_refused(tmp_path):
 
 def test_the_lock_ends_with_its_process(tmp_path):
     done = python(
-        f"import pathlib; from workers.trainers import runs; runs.lock(pathlib.Path({str(tmp_path)!r}))"
+        "import pathlib; from workers.trainers import runs; "
+        f"runs.lock(pathlib.Path({str(tmp_path)!r}))"
     )
     assert done.returncode == 0
     runs.lock(tmp_path, patience=0)

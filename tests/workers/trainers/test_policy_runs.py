@@ -1,4 +1,6 @@
-"""Policies trained in other ways than by default: mixed losses, good and bad answers, plain text, an encoder-decoder."""
+"""Policies trained in other ways than by default: mixed losses, good and bad answers, plain text,
+an encoder-decoder.
+"""
 
 import json
 

@@ -74,7 +74,9 @@ def place(tmp_path_factory) -> Path:
 
 
 def loud(folder: Path) -> None:
-    """Make ten times as much of what the layers say: an adapter leaves the head alone, which hardly hears them."""
+    """Make ten times as much of what the layers say: an adapter leaves the head alone, which hardly
+    hears them.
+    """
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(folder)
@@ -134,7 +136,7 @@ def log(events) -> str:
     return "\n".join(e["text"] for e in events if e["event"] == "log")
 
 
-# --- What it learns ---------------------------------------------------------------------------------------------------
+# --- What it learns -------------------------------------------------------------------------------
 
 LEARNS = {
     "value_learning_rate": 0.005,
@@ -203,7 +205,10 @@ def test_the_curves_start_where_the_policy_is_the_reference(place, tmp_path):
 
     assert first["kl"] == pytest.approx(0, abs=1e-5)
     assert first["entropy"] == pytest.approx(math.log(479), abs=0.1)
-    expected = "reward reward_spread kl beta entropy explained_variance answer_tokens cut_share policy_loss value_loss"
+    expected = (
+        "reward reward_spread kl beta entropy explained_variance answer_tokens cut_share "
+        "policy_loss value_loss"
+    )
     repeated, lengths = "commonest_share distinct_1 distinct_2", "grad_norm value_grad_norm"
     held_out = "held_out_reward held_out_kl"
     assert set(first) == {"clip_fraction", *f"{expected} {repeated} {lengths} {held_out}".split()}
@@ -217,7 +222,7 @@ def test_texts_are_rehearsed(place, tmp_path):
     assert told[-1] < told[0] - 0.5
 
 
-# --- What it leaves ---------------------------------------------------------------------------------------------------
+# --- What it leaves -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -282,7 +287,7 @@ def test_the_result_is_the_average_of_the_policies_where_one_is_asked_for(place,
     )
 
 
-# --- What the models say ----------------------------------------------------------------------------------------------
+# --- What the models say --------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -378,7 +383,8 @@ def test_a_reward_model_with_other_tokens_is_learned_from(place, tmp_path):
     assert "the reward model reads other tokens" in log(events)
     assert gain(events) > 1
     assert figures(events)["kl", "train"] < BOUND * FULL["kl_target"]
-    # The value model, under a new head, has learned what the rewards are about: it was off by their mean.
+    # The value model, under a new head, has learned what the rewards are about: it was off by their
+    # mean.
     assert found[-1]["value_loss"] < found[0]["value_loss"] / 2
 
 
@@ -404,7 +410,9 @@ def test_a_first_round_in_which_no_answer_ends_is_refused_in_words(place, tmp_pa
 
 
 def test_the_losses_of_a_step_are_those_of_the_equations(place, tmp_path):
-    """NumPy beside the trainer, from the models' raw scores of each answer alone; ppo_math has the rest."""
+    """NumPy beside the trainer, from the models' raw scores of each answer alone; ppo_math has the
+    rest.
+    """
     run = make_run(place, tmp_path, **SMALL | {"lora": False})
     models = ppo_models.load(run)
     asked = ppo.prompts_of(run.rows())[:6]
@@ -458,7 +466,7 @@ def test_an_engine_draws_from_the_weights_of_the_moment(models):
     assert after.ids == (0,) * 8 != before.ids
 
 
-# --- Prompts, turns and refusals --------------------------------------------------------------------------------------
+# --- Prompts, turns and refusals ------------------------------------------------------------------
 
 
 def test_each_pass_asks_every_prompt_once_in_an_order_of_its_own():

@@ -33,7 +33,9 @@ RUN = QUICK | {"average": 0.0, "kl_target": 0.0}
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A policy, a reward model, and prompts of each split, with or without those for validation, or held out."""
+    """A policy, a reward model, and prompts of each split, with or without those for validation, or
+    held out.
+    """
     folder = tmp_path_factory.mktemp("ppo-choice")
     tiny.save(folder / "model")
     tiny.save_reward(folder / "reward")
@@ -46,7 +48,9 @@ def place(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def scripted(monkeypatch):
-    """Let held-out prompts score what is said here, round by round; the policies that were evaluated."""
+    """Let held-out prompts score what is said here, round by round; the policies that were
+    evaluated.
+    """
 
     def script(rewards: dict[int, float], kl: dict[int, float] | None = None) -> dict[int, dict]:
         evaluate, seen = ppo_choice.Choice.evaluate, {}
@@ -78,7 +82,7 @@ def same(left: dict, right: dict) -> bool:
     )
 
 
-# --- The best round ---------------------------------------------------------------------------------------------------
+# --- The best round -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -211,7 +215,7 @@ def test_what_is_evaluated_is_the_average_where_one_is_asked_for(place, tmp_path
     assert moved[0] < moved[1] / 2
 
 
-# --- What is published is what was measured ---------------------------------------------------------------------------
+# --- What is published is what was measured -------------------------------------------------------
 
 
 def test_the_figures_are_those_of_what_was_written(place, tmp_path, monkeypatch):
@@ -248,7 +252,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint_before_i
     assert checkpoints.newest(run.checkpoints).name == "checkpoint-2"
 
 
-# --- The stop ---------------------------------------------------------------------------------------------------------
+# --- The stop -------------------------------------------------------------------------------------
 
 
 def test_a_run_ends_once_the_divergence_passes_the_stop_and_publishes_what_had_not(place, tmp_path):
@@ -277,7 +281,7 @@ def test_a_policy_that_has_passed_the_stop_is_not_published_however_high_it_scor
     assert figures(events)["published_round", ""] == 2
 
 
-# --- A collapse -------------------------------------------------------------------------------------------------------
+# --- A collapse -----------------------------------------------------------------------------------
 
 
 def answer(text: str, *ids: int) -> Sample:
@@ -349,7 +353,7 @@ def test_a_policy_that_says_the_same_each_time_raises_the_alarm_in_a_run(
     assert [step["commonest_share"] for step in steps(events)][1] == 1
 
 
-# --- Recipes ----------------------------------------------------------------------------------------------------------
+# --- Recipes --------------------------------------------------------------------------------------
 
 
 def test_a_recipe_that_was_stored_before_these_settings_reads_as_it_was_meant():

@@ -1,7 +1,9 @@
-"""Whether β holds the divergence near its target, in a simulated run: a policy that is a table of logits, in NumPy.
+"""Whether β holds the divergence near its target, in a simulated run: a policy that is a table of
+logits, in NumPy.
 
-The simulated policy draws eight tokens of sixteen, each from a distribution of its own, and each token is worth a fixed
-number. It learns as PPO does: whitened advantages, clipped steps, Adam, and the trainer's own warm-up and β.
+The simulated policy draws eight tokens of sixteen, each from a distribution of its own, and each
+token is worth a fixed number. It learns as PPO does: whitened advantages, clipped steps, Adam, and
+the trainer's own warm-up and β.
 """
 
 import math
@@ -16,7 +18,8 @@ pytestmark = pytest.mark.torch
 
 STEPS, TOKENS, ANSWERS, BATCH = 8, 16, 64, 16
 TARGET = 3.0
-# Without control and with a small β, these learning rates take the divergence to twice the target and more.
+# Without control and with a small β, these learning rates take the divergence to twice the target
+# and more.
 RATES = {8: 0.22, 16: 0.085, 64: 0.04, 1000: 0.01}
 
 

@@ -1,4 +1,6 @@
-"""A PPO job from its request to the version that it registers, and its trainer killed at random moments."""
+"""A PPO job from its request to the version that it registers, and its trainer killed at random
+moments.
+"""
 
 import json
 import os

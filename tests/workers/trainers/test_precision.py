@@ -1,4 +1,6 @@
-"""Whatever number format a model learns in: scores, losses and figures are float32, and a figure is its model's."""
+"""Whatever number format a model learns in: scores, losses and figures are float32, and a figure is
+its model's.
+"""
 
 import dataclasses
 import importlib
@@ -52,7 +54,7 @@ def is_bfloat16(values: torch.Tensor) -> bool:
     return torch.equal(values, values.bfloat16().float())
 
 
-# --- the reward model -------------------------------------------------------------------------------------------------
+# --- the reward model -----------------------------------------------------------------------------
 
 REWARD = {"max_steps": 3, "learning_rate": 0.003, "batch": 4}
 
@@ -79,7 +81,9 @@ def test_rewards_reach_the_loss_in_float32(place, monkeypatch, lora, together):
 
 
 def scores_of(folder: Path, row: dict, shift: float = 0.0) -> list[float]:
-    """The reward of each of the row's answers as anybody would compute it with transformers, in float32."""
+    """The reward of each of the row's answers as anybody would compute it with transformers, in
+    float32.
+    """
     from transformers import AutoModelForSequenceClassification
 
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
@@ -149,12 +153,14 @@ def test_best_of_n_chooses_by_scores_in_float32(place, trained):
     assert rewards == pytest.approx(scores_of(trained.out, row, shift), abs=2e-6)
 
 
-# --- policies ---------------------------------------------------------------------------------------------------------
+# --- policies -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["sft", "dpo", "kto"])
 def test_trl_takes_the_log_softmax_in_float32_of_scores_in_bfloat16(place, monkeypatch, kind):
-    """Read off the model that TRL's trainer calls: had it stayed in bfloat16, it would be off by about 0.01."""
+    """Read off the model that TRL's trainer calls: had it stayed in bfloat16, it would be off by
+    about 0.01.
+    """
     module, seen = importlib.import_module(f"trl.trainer.{kind}_trainer"), []
 
     def add(model, **how):
@@ -240,7 +246,9 @@ def test_in_two_rounds_the_published_model_is_the_one_before_with_its_adapter(pl
 
 @pytest.mark.parametrize("lora", [True, False], ids=["adapter", "all-weights"])
 def test_the_figures_of_a_policy_are_those_of_its_folder_in_float32(place, lora):
-    """The mean negative log-likelihood of the best answers' tokens, one after another, with transformers alone."""
+    """The mean negative log-likelihood of the best answers' tokens, one after another, with
+    transformers alone.
+    """
     from transformers import AutoModelForCausalLM
 
     from modelops import rows
@@ -316,7 +324,7 @@ def test_the_share_that_bfloat16_keeps_is_counted_in_the_weights(tmp_path):
     )  # rounded up as often as down
 
 
-# --- no numbers any more ----------------------------------------------------------------------------------------------
+# --- no numbers any more --------------------------------------------------------------------------
 
 
 def lose_weights(parameter):
@@ -354,7 +362,8 @@ def test_a_loss_that_is_no_number_stops_a_job_and_the_last_good_checkpoint_stays
 
     name = "gradient norm" if lose is lose_gradients else "loss"
     assert str(stopped.value) == (
-        f"The {name} of step 3 is not a finite number: lower the learning rate, or choose float32 as the number "
+        f"The {name} of step 3 is not a finite number: lower the learning rate, or choose float32 "
+        "as the number "
         "format, and start a new job; the checkpoint of step 2 is kept."
     )
     last = checkpoints.newest(run.checkpoints)
@@ -399,7 +408,9 @@ def make_ppo_run(place: Path, name: str, **settings) -> runs.Run:
 
 
 def test_the_figures_of_ppo_are_those_of_what_it_published(place, monkeypatch):
-    """Read while bfloat16 is asked for: the policy that is measured lies in the folder, and nothing is in bfloat16."""
+    """Read while bfloat16 is asked for: the policy that is measured lies in the folder, and nothing
+    is in bfloat16.
+    """
     from workers.modeling.device import best_dtype
     from workers.trainers import ppo
 
@@ -438,11 +449,13 @@ def test_a_model_whose_figures_are_no_numbers_is_not_published(place):
     assert not run.out.exists()
 
 
-# --- checkpoints ------------------------------------------------------------------------------------------------------
+# --- checkpoints ----------------------------------------------------------------------------------
 
 
 def test_a_checkpoint_under_an_adapter_holds_the_adapter_and_its_optimiser_alone(place):
-    """Twice the adapter for Adam's two numbers a weight; the base's weights would be ten times as much."""
+    """Twice the adapter for Adam's two numbers a weight; the base's weights would be ten times as
+    much.
+    """
 
     class Kept(runs.Run):
         def publish(self, write):

@@ -1,4 +1,6 @@
-"""The reward trainer's loss and passes, each held against a plain transcription of what it says it is."""
+"""The reward trainer's loss and passes, each held against a plain transcription of what it says it
+is.
+"""
 
 import dataclasses
 import math
@@ -33,12 +35,14 @@ def cost(scores, winner, loser, **how):
     return ranking_loss(torch.tensor(scores), *pair, torch.tensor([margins]), tied, **how).item()
 
 
-# --- the formulas -----------------------------------------------------------------------------------------------------
+# --- the formulas ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("first", "second"), [(0.0, 0.0), (1.5, -0.5), (-2.0, 1.0)])
 def test_ties_by_rao_and_kupper_1967(first, second):
-    """π_i / (π_i + θπ_j) for a win, (θ² − 1) π_i π_j / ((π_i + θπ_j)(π_j + θπ_i)) for a tie; θ from the share at equality."""
+    """π_i / (π_i + θπ_j) for a win, (θ² − 1) π_i π_j / ((π_i + θπ_j)(π_j + θπ_i)) for a tie; θ from
+    the share at equality.
+    """
     one, other, theta = math.exp(first), math.exp(second), 1.3 / 0.7
     win = one / (one + theta * other)
     tie = (theta**2 - 1) * one * other / ((one + theta * other) * (other + theta * one))
@@ -85,7 +89,7 @@ def test_each_head_has_a_loss_of_its_own_and_theirs_is_the_mean():
     assert both == (ranking_loss(one, *pair) + ranking_loss(other, *pair)) / 2
 
 
-# --- the judgments ----------------------------------------------------------------------------------------------------
+# --- the judgments --------------------------------------------------------------------------------
 
 
 def judged(*judgments, texts="ab"):
@@ -140,7 +144,7 @@ def test_the_papers_settings_are_the_papers_and_the_rate_grows_as_the_model_shri
     assert reward.at_size(recipe(), 10).learning_rate == recipe().learning_rate
 
 
-# --- the passes -------------------------------------------------------------------------------------------------------
+# --- the passes -----------------------------------------------------------------------------------
 
 
 def test_a_bucket_holds_rows_of_similar_length_within_the_budget():
@@ -158,7 +162,9 @@ def test_every_row_is_in_one_part_and_the_largest_part_comes_last():
 
 @pytest.fixture(scope="module")
 def dropping(tmp_path_factory):
-    """A scoring model with dropout, in training, and one prompt of nine answers of many lengths as its inputs."""
+    """A scoring model with dropout, in training, and one prompt of nine answers of many lengths as
+    its inputs.
+    """
     from transformers import AutoModelForSequenceClassification
 
     torch.manual_seed(0)
@@ -324,7 +330,7 @@ def test_prompts_share_a_pass_as_long_as_the_budget_holds_them():
     assert sum(part["weights"].sum() for part in found).item() == pytest.approx(1)
 
 
-# --- heads and the shift ----------------------------------------------------------------------------------------------
+# --- heads and the shift --------------------------------------------------------------------------
 
 
 def test_several_heads_are_a_classifier_whose_mean_is_the_reward_and_whose_spread_is_a_figure(

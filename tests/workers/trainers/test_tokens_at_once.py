@@ -1,4 +1,6 @@
-"""A recipe's bound on the tokens of one forward pass: what a pass reads shrinks, and what is learned stays."""
+"""A recipe's bound on the tokens of one forward pass: what a pass reads shrinks, and what is
+learned stays.
+"""
 
 import contextlib
 import importlib

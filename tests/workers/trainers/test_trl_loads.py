@@ -44,7 +44,9 @@ def model(tmp_path_factory):
 
 
 def steps(trainer) -> list[float]:
-    """The loss of each step; both read all pairs of the file at once, so that their order does not matter."""
+    """The loss of each step; both read all pairs of the file at once, so that their order does not
+    matter.
+    """
     trainer.train()
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
@@ -88,7 +90,9 @@ def test_trl_trains_a_policy_by_two_steps_from_no_preference_to_the_right_one(
 def test_trl_trains_a_reward_model_by_two_steps_from_the_loss_of_the_files_own_pairs(
     preferences, model, tmp_path
 ):
-    """The first loss is what transformers alone makes of the file's conversations under the same new head."""
+    """The first loss is what transformers alone makes of the file's conversations under the same
+    new head.
+    """
     import torch
     import trl
 

@@ -32,7 +32,9 @@ class Labelled:
 
 
 def of_row(row: dict, which: str) -> Labelled:
-    """A row's answers by the majority of its judgments; those without one are left out, and each text counts once."""
+    """A row's answers by the majority of its judgments; those without one are left out, and each
+    text counts once.
+    """
     labels, ended = rows.labels(row, which), rows.ended(row)
     return Labelled(
         row["split"],
@@ -44,26 +46,32 @@ def of_row(row: dict, which: str) -> Labelled:
 
 
 def of_rows(found: list[dict], which: str) -> list[Labelled]:
-    """Every row that has a good or a bad answer. Raises Stop at a broken row, and where the training split lacks either."""
+    """Every row that has a good or a bad answer. Raises Stop at a broken row, and where the
+    training split lacks either.
+    """
     labelled = []
     for number, row in enumerate(found, start=1):
         try:
             labelled.append(of_row(row, which))
         except (KeyError, IndexError, TypeError, AttributeError):
             raise Stop(
-                f"Row {number} of the dataset is not a judgments row: verify it, or freeze it again."
+                f"Row {number} of the dataset is not a judgments row: verify it, or freeze it "
+                "again."
             ) from None
     refuse_one_sided(labelled)
     return [of for of in labelled if of.labels]
 
 
 def refuse_one_sided(found: list[Labelled]) -> None:
-    """Raises Stop unless the training split has both good and bad answers: of one kind alone there is nothing to learn."""
+    """Raises Stop unless the training split has both good and bad answers: of one kind alone there
+    is nothing to learn.
+    """
     labels = [label for of in found if of.split == "train" for label in of.labels]
     good, bad = sum(labels), len(labels) - sum(labels)
     if not (good and bad):
         raise Stop(
-            f"The training split has {good} good and {bad} bad answers, and KTO takes both: collect more, "
+            f"The training split has {good} good and {bad} bad answers, and KTO takes both: "
+            "collect more, "
             "or tell them apart in another way (labels)."
         )
 
@@ -77,7 +85,9 @@ def only(of: Labelled, places: list[int]) -> Labelled:
 
 
 def contradicted(labels: list[bool], answers: list[list[int]]) -> set[int]:
-    """Places of the answers, token ids, that are good at one place and bad at another: a cut made them equal."""
+    """Places of the answers, token ids, that are good at one place and bad at another: a cut made
+    them equal.
+    """
     places = range(len(answers))
     return {
         i for i in places for j in places if answers[i] == answers[j] and labels[i] != labels[j]
@@ -87,16 +97,18 @@ def contradicted(labels: list[bool], answers: list[list[int]]) -> set[int]:
 def fit(
     run: Run, found: list[Labelled], tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[Labelled], list[Fitted], list[dict]]:
-    """Each prompt's answers, their token ids in the recipe's longest length, and what was lost to it.
+    """Each prompt's answers, their token ids in the recipe's longest length, and what was lost to
+    it.
 
-    Answers that the cut made both good and bad are left out. Raises Stop where it leaves too little of a prompt, or no
-    good or no bad answer to learn from.
+    Answers that the cut made both good and bad are left out. Raises Stop where it leaves too little
+    of a prompt, or no good or no bad answer to learn from.
     """
     fitted = truncation.fit(run, tokenizer, ((of.messages, of.texts, of.ended) for of in found))
     out = [contradicted(of.labels, part.answers) for of, part in zip(found, fitted)]
     if any(out):
         events.log(
-            f"Leaves out {sum(map(len, out))} answers that are the same, good and bad, once they are cut."
+            f"Leaves out {sum(map(len, out))} answers that are the same, good and bad, once they "
+            "are cut."
         )
     splits = [of.split for of in found]
     lost = truncation.counts(splits, fitted, [len(places) for places in out])

@@ -1,4 +1,6 @@
-"""A prompt's distinct answers and the pairs its rankings imply: what the reward and DPO trainers learn from."""
+"""A prompt's distinct answers and the pairs its rankings imply: what the reward and DPO trainers
+learn from.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from workers.trainers.run.runs import Run
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one judgment says of two answers, positions in a group's `texts`; of a tie either one is the winner."""
+    """What one judgment says of two answers, positions in a group's `texts`; of a tie either one is
+    the winner.
+    """
 
     winner: int
     loser: int
@@ -30,9 +34,9 @@ class Verdict:
 class Group:
     """One prompt. `pairs` are (winner, loser) positions in `texts`, repeated where labelers agree.
 
-    `ended` is False for a text that the sampler cut.
-    `lessons` are those of the pairs that a recipe wants to learn from; figures count them all. `verdicts` are the pairs
-    with their weights and, where asked for, the ties.
+    `ended` is False for a text that the sampler cut. `lessons` are those of the pairs that a recipe
+    wants to learn from; figures count them all. `verdicts` are the pairs with their weights and,
+    where asked for, the ties.
     """
 
     prompt_id: str
@@ -56,9 +60,11 @@ class Group:
 
 
 def of_row(row: dict, which: str = "all", ties: bool = False) -> Group:
-    """A row's group, with only the answers that a pair (or a tie) names, each text once; `which` as in rows.pairs().
+    """A row's group, with only the answers that a pair (or a tie) names, each text once; `which` as
+    in rows.pairs().
 
-    Two answers of the same text are one, and a ranking of such an answer above itself makes no pair.
+    Two answers of the same text are one, and a ranking of such an answer above itself makes no
+    pair.
     """
     texts = [answer["text"] for answer in row["answers"]]
     pairs, lessons = (_text_pairs(row, texts, kind) for kind in ("all", which))
@@ -79,7 +85,9 @@ def of_row(row: dict, which: str = "all", ties: bool = False) -> Group:
 def _verdicts(
     judgment: dict, texts: list[str], ties: bool
 ) -> list[tuple[str, str, bool, float, int]]:
-    """(winner, loser, tied, weight, strength) of the pairs of one judgment, and of its ties where asked for."""
+    """(winner, loser, tied, weight, strength) of the pairs of one judgment, and of its ties where
+    asked for.
+    """
     how = (
         1.0 if judgment.get("weight") is None else float(judgment["weight"]),
         abs(judgment.get("strength") or 0),
@@ -96,24 +104,30 @@ def _text_pairs(row: dict, texts: list[str], which: str) -> list[tuple[str, str]
 
 
 def of_rows(found: list[dict], which: str = "all", ties: bool = False) -> list[Group]:
-    """The groups of all rows that have pairs (with `ties`, or ties). Raises Stop at a broken row, and where none is left to train on."""
+    """The groups of all rows that have pairs (with `ties`, or ties). Raises Stop at a broken row,
+    and where none is left to train on.
+    """
     groups = []
     for number, row in enumerate(found, start=1):
         try:
             groups.append(of_row(row, which, ties))
         except (KeyError, IndexError, TypeError, AttributeError, ValueError):
             raise Stop(
-                f"Row {number} of the dataset is not a judgments row: verify it, or freeze it again."
+                f"Row {number} of the dataset is not a judgments row: verify it, or freeze it "
+                "again."
             ) from None
     if not any(group.split == "train" and group.lessons for group in groups):
         raise Stop(
-            "No pair to learn from in the training split: collect rankings without ties, then freeze again."
+            "No pair to learn from in the training split: collect rankings without ties, then "
+            "freeze again."
         )
     return [group for group in groups if group.pairs or group.verdicts]
 
 
 def apart(group: Group, answers: list[list[int]]) -> Group:
-    """The group without the pairs whose answers, token ids in the order of its texts, have become equal by a cut."""
+    """The group without the pairs whose answers, token ids in the order of its texts, have become
+    equal by a cut.
+    """
     differ = lambda pair: answers[pair[0]] != answers[pair[1]]  # noqa: E731
     return replace(
         group,
@@ -126,7 +140,8 @@ def apart(group: Group, answers: list[list[int]]) -> Group:
 def fit(
     run: Run, found: list[Group], tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[Group], list[Fitted], list[dict]]:
-    """The groups whose answers still differ once they fit the recipe's longest length, their token ids, and what was lost.
+    """The groups whose answers still differ once they fit the recipe's longest length, their token
+    ids, and what was lost.
 
     Raises Stop where the cut leaves too little of a prompt, or nothing to learn from.
     """
@@ -149,7 +164,9 @@ def fit(
 
 
 def accuracy(groups: list[Group], scores: list[list[float]], name: str = "accuracy") -> list[dict]:
-    """How often the higher score is the answer people preferred, for each slice; scores[i] belong to groups[i].texts."""
+    """How often the higher score is the answer people preferred, for each slice; scores[i] belong
+    to groups[i].texts.
+    """
     hits = [
         (metrics.picks(values, group.pairs), len(group.pairs))
         for group, values in zip(groups, scores)
@@ -172,7 +189,9 @@ def loss(groups: list[Group], scores: list[list[float]]) -> list[dict]:
 def by_prompt(
     groups: list[Group], values: list[tuple[float, int]]
 ) -> tuple[list[str], list[tuple[float, int]]]:
-    """(splits, values) with the (hits, count) of one prompt's rows summed: its rounds are no more independent than its pairs."""
+    """(splits, values) with the (hits, count) of one prompt's rows summed: its rounds are no more
+    independent than its pairs.
+    """
     summed: dict[str, tuple[float, int]] = {}
     for group, (hits, count) in zip(groups, values):
         before = summed.get(group.prompt_id, (0, 0))

@@ -1,4 +1,6 @@
-"""What supervised fine-tuning imitates: answers chosen from frozen rows, or plain text; cut to length, and mixed."""
+"""What supervised fine-tuning imitates: answers chosen from frozen rows, or plain text; cut to
+length, and mixed.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ Pieces = list[tuple[list[int], list[int]]]  # (read, learned) token ids
 
 @dataclass(frozen=True)
 class Example:
-    """An answer to a conversation; without `messages`, a plain text. `ended`: the sampler did not cut it."""
+    """An answer to a conversation; without `messages`, a plain text. `ended`: the sampler did not
+    cut it.
+    """
 
     messages: list[dict]
     text: str
@@ -32,7 +36,8 @@ class Example:
 def examples(found: list[dict], source: str) -> list[Example]:
     """What `source` finds to imitate in the rows. Raises Stop at a broken row.
 
-    An answer that the sampler cut before its first word has nothing to imitate, neither a word nor an end.
+    An answer that the sampler cut before its first word has nothing to imitate, neither a word nor
+    an end.
     """
     result = []
     for number, row in enumerate(found, start=1):
@@ -41,7 +46,8 @@ def examples(found: list[dict], source: str) -> list[Example]:
             result += [Example(messages, text, row["split"], ended) for text, ended in chosen]
         except (KeyError, IndexError, TypeError, AttributeError):
             raise Stop(
-                f"Row {number} of the dataset does not fit the source {source!r}: choose the other source, or freeze again."
+                f"Row {number} of the dataset does not fit the source {source!r}: choose the other "
+                "source, or freeze again."
             ) from None
     empty = sum(not (example.text or example.ended) for example in result)
     if empty:
@@ -61,7 +67,9 @@ def best(row: dict) -> Iterator[Chosen]:
 
 
 def better_half(row: dict) -> Iterator[Chosen]:
-    """Each distinct answer of a judgments row ranked in its better half: what comes second is kept for its variety."""
+    """Each distinct answer of a judgments row ranked in its better half: what comes second is kept
+    for its variety.
+    """
     means = rows.mean_ranks(row)
     middle = sum(means) / len(means) if means else 0
     ended = rows.ended(row)
@@ -94,9 +102,11 @@ SOURCES: dict[str, Callable[[dict], Iterator[Chosen]]] = {
 def fit(
     run: Run, tokenizer: PreTrainedTokenizerBase, parts: list[list[Example]]
 ) -> tuple[list[list[Pieces]], list[dict]]:
-    """Each dataset's examples as pieces that fit the recipe's longest length, and what was lost of answers and prompts.
+    """Each dataset's examples as pieces that fit the recipe's longest length, and what was lost of
+    answers and prompts.
 
-    An example is one (prompt, answer), a plain text as many parts as it takes. Raises Stop, see fitting.fit().
+    An example is one (prompt, answer), a plain text as many parts as it takes. Raises Stop, see
+    fitting.fit().
     """
     examples = [example for part in parts for example in part]
     answers = [example for example in examples if example.messages]
@@ -120,10 +130,12 @@ def fit(
 def pieces(
     tokenizer: PreTrainedTokenizerBase, text: str, longest: int, ended: bool = True
 ) -> Pieces:
-    """A plain text in as many parts of `longest` tokens as it takes, its begin and end tokens included.
+    """A plain text in as many parts of `longest` tokens as it takes, its begin and end tokens
+    included.
 
-    One that has not `ended`, because it was cut when it was drawn, has no end token.
-    Each part reads the last token of the part before it, so that every token but the first is learned, and once.
+    One that has not `ended`, because it was cut when it was drawn, has no end token. Each part
+    reads the last token of the part before it, so that every token but the first is learned, and
+    once.
     """
     end = tokenizer.eos_token if ended else None
     ids = tokens.begun(tokenizer, text + (end or ""))
@@ -132,7 +144,8 @@ def pieces(
 
 
 def mixed(parts: list[Pieces], weights: list[float], seed: int) -> Pieces:
-    """The datasets drawn from by turns, each as often as its weight says, until all of each has been seen.
+    """The datasets drawn from by turns, each as often as its weight says, until all of each has
+    been seen.
 
     The same seed gives the same order. A dataset that ends before the others begins again.
     """

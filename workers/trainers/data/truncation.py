@@ -1,4 +1,6 @@
-"""Prompts and answers cut to the longest length: refused where too little is left, counted where anything is lost."""
+"""Prompts and answers cut to the longest length: refused where too little is left, counted where
+anything is lost.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def context(config: PreTrainedConfig) -> int:
 
 
 def within_context(run: Run) -> Run:
-    """The run with a longest length that its model can read, which its log is told of where it is not the recipe's."""
+    """The run with a longest length that its model can read, which its log is told of where it is
+    not the recipe's.
+    """
     folders = [run.model, *(run.others[name] for name in ("reward_model",) if name in run.others)]
     try:
         longest = min(
@@ -35,7 +39,8 @@ def within_context(run: Run) -> Run:
     if run.recipe.max_length <= longest:
         return run
     events.log(
-        f"The model reads at most {longest} tokens: this is the longest length, not {run.recipe.max_length}."
+        f"The model reads at most {longest} tokens: this is the longest length, not "
+        f"{run.recipe.max_length}."
     )
     return dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, max_length=longest))
 
@@ -43,7 +48,9 @@ def within_context(run: Run) -> Run:
 def fit(
     run: Run, tokenizer: PreTrainedTokenizerBase, conversations: Iterable[Conversation]
 ) -> list[Fitted]:
-    """The conversations in the recipe's longest length. Raises Stop, see refuse(); the log is told of what was cut."""
+    """The conversations in the recipe's longest length. Raises Stop, see refuse(); the log is told
+    of what was cut.
+    """
     recipe = run.recipe
     result = read(tokenizer, conversations, recipe.max_length)
     needed = max(
@@ -56,7 +63,8 @@ def fit(
 
 
 def fit_prompts(run: Run, prompts: list[dict]) -> list[dict]:
-    """Figures of what is cut of prompts that are answered in the recipe's max_tokens. Raises Stop, see fit().
+    """Figures of what is cut of prompts that are answered in the recipe's max_tokens. Raises Stop,
+    see fit().
 
     The log is told too, and what is cut where the run's reward model, if there is one, reads them.
     """
@@ -78,7 +86,9 @@ def fit_prompts(run: Run, prompts: list[dict]) -> list[dict]:
 def read(
     tokenizer: PreTrainedTokenizerBase, conversations: Iterable[Conversation], longest: int
 ) -> list[Fitted]:
-    """The conversations as token ids. Raises Stop where the model's chat template does not take some of them."""
+    """The conversations as token ids. Raises Stop where the model's chat template does not take
+    some of them.
+    """
     result, refused, why = [], 0, ""
     for messages, answers, ended in conversations:
         try:
@@ -87,7 +97,8 @@ def read(
             refused, why = refused + 1, str(error)
     if refused:
         raise Stop(
-            f"{refused} of {refused + len(result)} conversations can't be read by this model: {why}. "
+            f"{refused} of {refused + len(result)} conversations can't be read by this model: "
+            f"{why}. "
             "Choose another model, or leave such prompts out."
         )
     return result
@@ -97,7 +108,8 @@ def refuse(fitted: list[Fitted], least: float, remedy: str) -> None:
     """Raises Stop, with the remedy, where a prompt keeps less than the share `least` of its tokens."""
     if short := sum(part.kept < least for part in fitted):
         raise Stop(
-            f"{short} of {len(fitted)} prompts would lose more than {1 - least:.0%} of their tokens: "
+            f"{short} of {len(fitted)} prompts would lose more than {1 - least:.0%} of their "
+            "tokens: "
             f"{remedy}, leave such prompts out, or lower least_prompt."
         )
 
@@ -108,13 +120,15 @@ def sentences(fitted: list[Fitted], longest: int) -> list[str]:
     cut, ends = sum(part.kept < 1 for part in fitted), sum(part.answers_cut for part in fitted)
     if cut:
         result.append(
-            f"To fit {longest} tokens, {cut} of {len(fitted)} prompts lost the start of what follows their system turn."
+            f"To fit {longest} tokens, {cut} of {len(fitted)} prompts lost the start of what "
+            "follows their system turn."
         )
     if ends:
         result.append(f"To fit {longest} tokens, {ends} answers lost their end.")
     if folded := sum(part.folded for part in fitted):
         result.append(
-            f"The model's chat template has no system turn: that of {folded} conversations begins their first user turn."
+            f"The model's chat template has no system turn: that of {folded} conversations begins "
+            "their first user turn."
         )
     return result
 
@@ -122,7 +136,8 @@ def sentences(fitted: list[Fitted], longest: int) -> list[str]:
 def counts(
     splits: list[str], fitted: list[Fitted], left_out: list[int] | None = None
 ) -> list[dict]:
-    """Figures of each slice: prompts that were cut, answers that were, and what was left out for it; none of what is 0.
+    """Figures of each slice: prompts that were cut, answers that were, and what was left out for
+    it; none of what is 0.
 
     `left_out` counts for each prompt the pairs (of KTO, the answers) that the cut made equal.
     """

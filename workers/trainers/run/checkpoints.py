@@ -21,8 +21,8 @@ WRITING = 0.1  # of the time at most, where checkpoints are written by the time
 class Schedule:
     """When a checkpoint is due: every `steps` steps, or, where that is 0, by the time.
 
-    At most `minutes` of work may then be lost, unless writing would take more than the share WRITING of the time: the
-    weights of 8 billion parameters with their optimiser are 96 GB.
+    At most `minutes` of work may then be lost, unless writing would take more than the share
+    WRITING of the time: the weights of 8 billion parameters with their optimiser are 96 GB.
     """
 
     def __init__(self, steps: int, minutes: float):
@@ -30,7 +30,9 @@ class Schedule:
         self.asked = self.written = time.monotonic()
 
     def is_due(self, step: int) -> bool:
-        """Is a checkpoint to be written after this step? In all processes that train together what the first says."""
+        """Is a checkpoint to be written after this step? In all processes that train together what
+        the first says.
+        """
         self.asked = time.monotonic()
         if self.steps:
             return step % self.steps == 0
@@ -43,7 +45,9 @@ class Schedule:
 
 
 def agreed(answer: bool) -> bool:
-    """The first process's answer: the clocks of those that train together differ, and all of them write at once."""
+    """The first process's answer: the clocks of those that train together differ, and all of them
+    write at once.
+    """
     state = PartialState()
     if state.num_processes == 1:
         return answer
@@ -75,7 +79,9 @@ class MarkComplete(TrainerCallback):
 
 
 def mark(checkpoint: Path) -> None:
-    """Flush a checkpoint to the disk, then say in its marker which files it has and how long they are."""
+    """Flush a checkpoint to the disk, then say in its marker which files it has and how long they
+    are.
+    """
     flush_tree(checkpoint)
     sizes = {
         str(path.relative_to(checkpoint)): path.stat().st_size

@@ -1,4 +1,6 @@
-"""What a trainer tells its parent: JSON lines on the real stdout, one event each, and nothing else there."""
+"""What a trainer tells its parent: JSON lines on the real stdout, one event each, and nothing else
+there.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ class Stop(Exception):
 
 
 def own_stdout() -> None:
-    """Keep the real stdout for events; whatever libraries print, from C too, goes to stderr from now on."""
+    """Keep the real stdout for events; whatever libraries print, from C too, goes to stderr from
+    now on.
+    """
     global _out
     _out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -66,13 +70,25 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, Stop):
         return text
     if isinstance(error, KeyboardInterrupt):
-        return "The trainer was interrupted: start the job again and it goes on from its last checkpoint."
+        return (
+            "The trainer was interrupted: start the job again and it goes on from its last "
+            "checkpoint."
+        )
     if _out_of_memory(error, text):
-        return "The machine ran out of memory: lower the batch or the longest length, or train an adapter."
+        return (
+            "The machine ran out of memory: lower the batch or the longest length, or train an "
+            "adapter."
+        )
     if _disk_full(error, text):
-        return "The disk is full: free some space, then start the job again; it goes on from its last checkpoint."
+        return (
+            "The disk is full: free some space, then start the job again; it goes on from its last "
+            "checkpoint."
+        )
     first = text.strip().splitlines()[0][:200] if text.strip() else "no message"
-    return f"The trainer failed ({type(error).__name__}: {first}): the end of the job's log says where."
+    return (
+        f"The trainer failed ({type(error).__name__}: {first}): the end of the job's log says "
+        "where."
+    )
 
 
 def _out_of_memory(error: BaseException, text: str) -> bool:

@@ -1,4 +1,6 @@
-"""What the trainers share around transformers' Trainer: arguments, adapter, progress, resuming, the saved result."""
+"""What the trainers share around transformers' Trainer: arguments, adapter, progress, resuming, the
+saved result.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,8 @@ class Progress(TrainerCallback):
                 name: value for name, value in logs.items() if isinstance(value, int | float)
             }
             events.emit("step", step=state.global_step, total=state.max_steps, metrics=metrics)
-            # With float16 a step of infinite gradients is left out and the scale of the loss halved: no fault.
+            # With float16 a step of infinite gradients is left out and the scale of the loss
+            # halved: no fault.
             watched = ("loss",) if args.fp16 else ("loss", "grad_norm")
             refuse_nan(
                 state.global_step,
@@ -69,7 +72,8 @@ class Progress(TrainerCallback):
 
 
 def refuse_nan(step: int, metrics: dict[str, float], checkpoints: Path) -> None:
-    """Raises Stop where one of the metrics of a step is NaN or infinite: the weights are lost, or will be.
+    """Raises Stop where one of the metrics of a step is NaN or infinite: the weights are lost, or
+    will be.
 
     Call it before a checkpoint of the step is written, so that the newest one is from before.
     """
@@ -87,7 +91,8 @@ def refuse_nan(step: int, metrics: dict[str, float], checkpoints: Path) -> None:
         else "there is no checkpoint yet"
     )
     raise Stop(
-        f"The {bad[0].replace('_', ' ')} of step {step} is not a finite number: lower the learning rate, or choose "
+        f"The {bad[0].replace('_', ' ')} of step {step} is not a finite number: lower the learning "
+        "rate, or choose "
         f"float32 as the number format, and start a new job; {kept}."
     )
 
@@ -97,7 +102,9 @@ class AlreadyTrained(Exception):
 
 
 class StopBeforeStep(TrainerCallback):
-    """Ends a training that has all its steps behind it: transformers would take one more before it looks."""
+    """Ends a training that has all its steps behind it: transformers would take one more before it
+    looks.
+    """
 
     def on_train_begin(self, args, state, control, **_):
         if state.global_step >= state.max_steps:
@@ -105,7 +112,9 @@ class StopBeforeStep(TrainerCallback):
 
 
 class Silence:
-    """Says something at most once in SILENT_SECONDS: a trainer that says nothing for long is taken for dead."""
+    """Says something at most once in SILENT_SECONDS: a trainer that says nothing for long is taken
+    for dead.
+    """
 
     def __init__(self):
         self.since = time.monotonic()
@@ -125,10 +134,11 @@ def told(items: list, doing: str) -> Iterator:
 
 
 def load(auto: type, run: Run, dtype: torch.dtype | None = None, **more) -> PreTrainedModel:
-    """The run's model. Raises Stop where its folder does not hold one that can be read, or it clearly can't fit.
+    """The run's model. Raises Stop where its folder does not hold one that can be read, or it
+    clearly can't fit.
 
-    All weights are trained in float32: steps as small as these would be rounded away in bfloat16. Frozen ones under an
-    adapter may be in bfloat16, unless `dtype` says otherwise.
+    All weights are trained in float32: steps as small as these would be rounded away in bfloat16.
+    Frozen ones under an adapter may be in bfloat16, unless `dtype` says otherwise.
     """
     dtype = dtype or (best_dtype() if run.recipe.lora else torch.float32)
     more |= attention(run.recipe)
@@ -142,7 +152,8 @@ def load(auto: type, run: Run, dtype: torch.dtype | None = None, **more) -> PreT
     except OSError as error:
         events.log(str(error))
         raise Stop(
-            f"The model in {run.model} cannot be loaded: choose another version, or restore its files."
+            f"The model in {run.model} cannot be loaded: choose another version, or restore its "
+            "files."
         ) from None
 
 
@@ -154,13 +165,16 @@ def attention(recipe: TrainRecipe) -> dict[str, str]:
         best_device().type == "cpu" or best_dtype() == torch.float32
     ):
         raise Stop(
-            "The recipe's attention flash_attention_2 takes a GPU and bfloat16 or float16: choose auto."
+            "The recipe's attention flash_attention_2 takes a GPU and bfloat16 or float16: choose "
+            "auto."
         )
     return {"attn_implementation": recipe.attention}
 
 
 def adapter(recipe: TrainRecipe, task: str, **more) -> LoraConfig | None:
-    """The adapter a recipe asks for (Hu et al. 2021) on every linear layer but the head; None to train all weights."""
+    """The adapter a recipe asks for (Hu et al. 2021) on every linear layer but the head; None to
+    train all weights.
+    """
     if not recipe.lora:
         return None
     return LoraConfig(
@@ -179,17 +193,23 @@ def total_steps(recipe: TrainRecipe, rows: int) -> int:
 
 
 def share(rows: int) -> int:
-    """How many of `rows` rows each of the processes that train together takes; all of them where there is one."""
+    """How many of `rows` rows each of the processes that train together takes; all of them where
+    there is one.
+    """
     return math.ceil(rows / processes())
 
 
 def tokens_at_once(recipe: TrainRecipe, usual: dict[str, int] = TOKENS_AT_ONCE) -> int:
-    """The most tokens of one forward pass: what the recipe says, or else what is `usual` on this device."""
+    """The most tokens of one forward pass: what the recipe says, or else what is `usual` on this
+    device.
+    """
     return recipe.tokens_at_once or usual[best_device().type]
 
 
 def recomputes(recipe: TrainRecipe) -> bool:
-    """Whether activations are computed again in the backward pass, in place of being kept in memory."""
+    """Whether activations are computed again in the backward pass, in place of being kept in
+    memory.
+    """
     on_gpu = best_device().type == "cuda"  # a CPU has memory to spare and no time
     return recipe.gradient_checkpointing == "on" or (
         recipe.gradient_checkpointing == "auto" and on_gpu
@@ -197,7 +217,8 @@ def recomputes(recipe: TrainRecipe) -> bool:
 
 
 def rows_at_once(batch: int, tokens: int, at_once: int = 0) -> int:
-    """The most rows of at most `tokens` tokens for one forward pass that divide `batch` evenly; at least one.
+    """The most rows of at most `tokens` tokens for one forward pass that divide `batch` evenly; at
+    least one.
 
     One forward pass reads `at_once` tokens, or what is usual on this device.
     """
@@ -251,7 +272,9 @@ def bare(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def average_gradients(model: torch.nn.Module) -> None:
-    """Each gradient becomes its mean over the processes that train together; nothing happens where there is one."""
+    """Each gradient becomes its mean over the processes that train together; nothing happens where
+    there is one.
+    """
     if processes() == 1:
         return
     for parameter in model.parameters():
@@ -261,7 +284,9 @@ def average_gradients(model: torch.nn.Module) -> None:
 
 
 def train(trainer: Trainer, run: Run) -> None:
-    """Train to the end, from the newest complete checkpoint if there is one. Raises Stop where it can't be as asked."""
+    """Train to the end, from the newest complete checkpoint if there is one. Raises Stop where it
+    can't be as asked.
+    """
     sharded = trainer.accelerator.distributed_type == DistributedType.FSDP
     if os.environ.get("ACCELERATE_USE_FSDP", "false") == "true" and not sharded:
         raise Stop(
@@ -287,7 +312,8 @@ def train(trainer: Trainer, run: Run) -> None:
 def whole(trainer: Trainer, run: Run) -> PreTrainedModel | PeftModel | None:
     """The trained model, on the first of the processes that train together; None on the others.
 
-    All of them must ask: where the weights are in shards over the processes (FSDP), each gives its own.
+    All of them must ask: where the weights are in shards over the processes (FSDP), each gives its
+    own.
     """
     if trainer.accelerator.distributed_type != DistributedType.FSDP:
         return bare(trainer.model) if is_first() else None
@@ -308,7 +334,8 @@ def logprobs(
     pad: int,
     at_once: int = 0,
 ) -> list[float]:
-    """The log-probability (natural, summed over tokens) of each answer after its prompt, both as token ids.
+    """The log-probability (natural, summed over tokens) of each answer after its prompt, both as
+    token ids.
 
     One forward pass reads `at_once` tokens, or what is usual on the model's device.
     """
@@ -340,11 +367,12 @@ def publish(
     run: Run,
     measure: Callable[[PreTrainedModel], list[dict]],
 ) -> None:
-    """Write the trained model, read what was written, and publish it with the figures that `measure` takes of that.
+    """Write the trained model, read what was written, and publish it with the figures that
+    `measure` takes of that.
 
-    What `measure` gets is in_float32(), and it computes in float32: no figure depends on the format of the training, or
-    on an adapter that was not merged yet. What it sets in that model's config is written too. Of several processes that train
-    together the first alone measures and publishes.
+    What `measure` gets is in_float32(), and it computes in float32: no figure depends on the format
+    of the training, or on an adapter that was not merged yet. What it sets in that model's config
+    is written too. Of several processes that train together the first alone measures and publishes.
     """
     if not is_first():
         return
@@ -385,10 +413,12 @@ def in_float32(kind: type, folder: Path, **more) -> PreTrainedModel:
 def save(
     model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, run: Run, folder: Path
 ) -> None:
-    """Write the whole model as safetensors in float32, with its tokenizer; an adapter is kept beside in adapter/.
+    """Write the whole model as safetensors in float32, with its tokenizer; an adapter is kept
+    beside in adapter/.
 
-    In float32 whatever the run's model is stored in: steps as small as these would mostly be rounded away in bfloat16,
-    once more in each round. An adapter is merged with the weights as they are stored, which training may have rounded.
+    In float32 whatever the run's model is stored in: steps as small as these would mostly be
+    rounded away in bfloat16, once more in each round. An adapter is merged with the weights as they
+    are stored, which training may have rounded.
     """
     if isinstance(model, PeftModel):
         model.save_pretrained(folder / "adapter")
@@ -406,7 +436,9 @@ def save(
 
 
 def name_base(config: Path, name: str) -> None:
-    """Let an adapter's config name its base, where PEFT writes the path that it has on this machine."""
+    """Let an adapter's config name its base, where PEFT writes the path that it has on this
+    machine.
+    """
     settings = json.loads(config.read_text())
     config.write_text(json.dumps(settings | {"base_model_name_or_path": name}, indent=2))
 

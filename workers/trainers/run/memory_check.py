@@ -1,8 +1,9 @@
 """Refuse a training that clearly can't fit its device, before anything is loaded.
 
-What is counted is a floor: the weights in their format, and for each weight that learns its gradient and Adam's two
-moments, all in float32; and the activations of a single row of at most FLOOR_TOKENS tokens: what goes into each layer, in
-two bytes, which is kept even where the rest is computed again, and the scores of a policy's tokens in four.
+What is counted is a floor: the weights in their format, and for each weight that learns its
+gradient and Adam's two moments, all in float32; and the activations of a single row of at most
+FLOOR_TOKENS tokens: what goes into each layer, in two bytes, which is kept even where the rest is
+computed again, and the scores of a policy's tokens in four.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ NOT_ADAPTED = (
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """What counts of a model: its weights, those of an adapter of rank 1 on all its linear layers, and the sizes."""
+    """What counts of a model: its weights, those of an adapter of rank 1 on all its linear layers,
+    and the sizes.
+    """
 
     weights: int
     adapter: int
@@ -76,7 +79,9 @@ def activations(size: Size, recipe: TrainRecipe, scores: bool) -> int:
 def check(
     recipe: TrainRecipe, learn: list[Path], still: tuple[Path, ...] = (), scores: bool = True
 ) -> None:
-    """Raises Stop where models that learn, and others beside them, clearly can't fit this process's device."""
+    """Raises Stop where models that learn, and others beside them, clearly can't fit this process's
+    device.
+    """
     try:
         sizes = [Size.of(folder) for folder in learn]
         beside = sum(memory.parameters(folder) for folder in still)
@@ -103,6 +108,7 @@ def check(
     if enough := next((count for count in range(2, 65) if needed(recipe, shards=count) <= free), 0):
         ways.append(f"spread the weights over {enough} GPUs (devices, and shards for spread)")
     raise Stop(
-        f"This job takes at least {gigabytes(needed(recipe, shards=shards))}, and its device has {gigabytes(free)}: "
+        f"This job takes at least {gigabytes(needed(recipe, shards=shards))}, and its device has "
+        f"{gigabytes(free)}: "
         f"{', or '.join(ways) or 'choose a smaller model'}."
     )

@@ -1,4 +1,6 @@
-"""Final figures of a trainer, with intervals that resample prompts: pairs of one prompt are not independent."""
+"""Final figures of a trainer, with intervals that resample prompts: pairs of one prompt are not
+independent.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ SLICES = {
 
 
 def picks(scores: Sequence[float], pairs: list[tuple[int, int]]) -> float:
-    """How many (winner, loser) pairs of one prompt the scores order rightly; equal scores count one half."""
+    """How many (winner, loser) pairs of one prompt the scores order rightly; equal scores count one
+    half.
+    """
     return sum((scores[w] > scores[l]) + 0.5 * (scores[w] == scores[l]) for w, l in pairs)
 
 
@@ -33,7 +37,9 @@ def _softplus(x: float) -> float:
 
 
 def share(name: str, slice: str, hits: Sequence[float], counts: Sequence[int]) -> dict:
-    """A metric: all prompts' hits over all their counts, with its 95 % interval; n is the sum of the counts."""
+    """A metric: all prompts' hits over all their counts, with its 95 % interval; n is the sum of
+    the counts.
+    """
     low, high = interval(hits, counts)
     return {
         "name": name,
@@ -48,9 +54,11 @@ def share(name: str, slice: str, hits: Sequence[float], counts: Sequence[int]) -
 def interval(
     hits: Sequence[float], counts: Sequence[float], resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of sum(hits) / sum(counts), drawing whole prompts with replacement.
+    """95 % percentile bootstrap interval of sum(hits) / sum(counts), drawing whole prompts with
+    replacement.
 
-    Efron and Tibshirani 1993, chapter 13. The draws have a fixed seed, so the same figures get the same interval.
+    Efron and Tibshirani 1993, chapter 13. The draws have a fixed seed, so the same figures get the
+    same interval.
     """
     hits, counts = numpy.asarray(hits, float), numpy.asarray(counts, float)
     random = numpy.random.default_rng(0)
@@ -66,7 +74,9 @@ def plain(name: str, slice: str, value: float, n: int | None = None) -> dict:
 
 
 def sliced(splits: Sequence[str], values: Sequence) -> list[tuple[str, list]]:
-    """(slice, the values whose split belongs to it) for each slice that has any; values[i] is of splits[i]."""
+    """(slice, the values whose split belongs to it) for each slice that has any; values[i] is of
+    splits[i].
+    """
     parts = {
         slice: [value for split, value in zip(splits, values) if split in members]
         for slice, members in SLICES.items()

@@ -1,4 +1,6 @@
-"""The model card that lies beside every trainer's result: what it was made from, how, and what it reached."""
+"""The model card that lies beside every trainer's result: what it was made from, how, and what it
+reached.
+"""
 
 from __future__ import annotations
 

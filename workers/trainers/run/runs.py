@@ -1,4 +1,6 @@
-"""One run of a trainer: the folder it owns, the parent it must not outlive, the result it leaves. Imports no torch."""
+"""One run of a trainer: the folder it owns, the parent it must not outlive, the result it leaves.
+Imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ LOCK_PATIENCE = 20.0  # seconds: a trainer that lost its parent is gone after at
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What recipe.json asks for. `out` appears whole, by a rename, or not at all; `others` are further inputs' folders."""
+    """What recipe.json asks for. `out` appears whole, by a rename, or not at all; `others` are
+    further inputs' folders.
+    """
 
     folder: Path
     kind: str
@@ -63,7 +67,9 @@ class Run:
         return read_rows(self.dataset)
 
     def demonstrations(self) -> list[dict]:
-        """The rows of the dataset of demonstrations that the run was given besides; none without one. Raises Stop."""
+        """The rows of the dataset of demonstrations that the run was given besides; none without
+        one. Raises Stop.
+        """
         found = read_rows(self.beside) if self.beside else []
         if any(not {"messages", "text", "split"} <= row.keys() for row in found):
             raise Stop(
@@ -72,10 +78,11 @@ class Run:
         return found
 
     def publish(self, write: Callable[[Path], list[dict]]) -> None:
-        """Let `write` fill a folder and measure what it wrote, then add recipe, figures and card, and make the folder
-        the run's result in one rename.
+        """Let `write` fill a folder and measure what it wrote, then add recipe, figures and card,
+        and make the folder the run's result in one rename.
 
-        Of processes that train together the first alone does so. Raises Stop where a figure is not a number.
+        Of processes that train together the first alone does so. Raises Stop where a figure is not
+        a number.
         """
         if not is_first():
             return
@@ -85,7 +92,8 @@ class Run:
         figures = write(part)
         if bad := [figure["name"] for figure in figures if not math.isfinite(figure["value"])]:
             raise Stop(
-                f"The trained model's {bad[0]} is not a number, so it is not published: lower the learning rate, or "
+                f"The trained model's {bad[0]} is not a number, so it is not published: lower the "
+                "learning rate, or "
                 "choose float32, and start a new job."
             )
         settings = {"kind": self.kind, "settings": dataclasses.asdict(self.recipe)}
@@ -123,7 +131,9 @@ def read_rows(dataset: Path) -> list[dict]:
 
 
 def is_first() -> bool:
-    """Is this the process that speaks and writes? Of several that train together (accelerate launch) only one does."""
+    """Is this the process that speaks and writes? Of several that train together (accelerate
+    launch) only one does.
+    """
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -133,12 +143,15 @@ def processes() -> int:
 
 
 def see_one_device() -> None:
-    """Hide all GPUs but the first from torch: transformers would share each batch out to all (nn.DataParallel)."""
+    """Hide all GPUs but the first from torch: transformers would share each batch out to all
+    (nn.DataParallel).
+    """
     os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 
 
 def begin(kind: str) -> Run:
-    """Start a trainer's process: events, watch, lock, recipe. Exits 0 where the run already has its result.
+    """Start a trainer's process: events, watch, lock, recipe. Exits 0 where the run already has its
+    result.
 
     Call it before torch is imported, which takes seconds in which the parent may already die.
     """
@@ -175,7 +188,9 @@ def begin(kind: str) -> Run:
 
 
 def read(path: Path, kind: str) -> Run:
-    """The run that recipe.json describes. Raises Stop where it is unreadable, of another kind, or asks for too much."""
+    """The run that recipe.json describes. Raises Stop where it is unreadable, of another kind, or
+    asks for too much.
+    """
     try:
         asked = json.loads(path.read_text())
         if asked["kind"] != kind:
@@ -199,7 +214,9 @@ def read(path: Path, kind: str) -> Run:
 
 
 def lock(folder: Path, patience: float = LOCK_PATIENCE) -> None:
-    """Own `folder` for the life of this process. Raises Stop where another process still does after `patience` seconds."""
+    """Own `folder` for the life of this process. Raises Stop where another process still does after
+    `patience` seconds.
+    """
     try:
         descriptor = os.open(
             folder / "lock", os.O_RDWR | os.O_CREAT, 0o644

@@ -1,4 +1,6 @@
-"""Which answers the KTO trainer takes for good and which for bad, and how it pairs them up for its divergence."""
+"""Which answers the KTO trainer takes for good and which for bad, and how it pairs them up for its
+divergence.
+"""
 
 import pytest
 

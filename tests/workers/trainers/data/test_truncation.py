@@ -1,4 +1,6 @@
-"""What trainers do with prompts and answers that are longer than they read: cut alike, counted, or refused."""
+"""What trainers do with prompts and answers that are longer than they read: cut alike, counted, or
+refused.
+"""
 
 import json
 import math
@@ -72,11 +74,13 @@ def run_of(kind, folder, **settings):
     return runs.Run(folder, kind, recipes.read(kind, settings), folder, folder, folder / "out")
 
 
-# --- compared under one prompt ----------------------------------------------------------------------------------------
+# --- compared under one prompt --------------------------------------------------------------------
 
 
 def test_dpo_starts_at_a_margin_of_zero_where_a_prompt_is_cut(long_row, folder, words, tmp_path):
-    """Prompt and longer answer have 160 tokens, and 120 are read: reference and policy must read the same."""
+    """Prompt and longer answer have 160 tokens, and 120 are read: reference and policy must read
+    the same.
+    """
     from datasets import Dataset
     from transformers import AutoModelForCausalLM
     from trl import DPOConfig
@@ -133,7 +137,7 @@ def test_the_best_of_several_is_chosen_among_answers_to_the_same_prompt(tmp_path
     )
 
 
-# --- counted, told, refused -------------------------------------------------------------------------------------------
+# --- counted, told, refused -----------------------------------------------------------------------
 
 
 def test_what_is_cut_is_told_and_counted_for_each_slice(long_row, folder, words, logged):
@@ -271,12 +275,14 @@ def test_a_template_that_refuses_conversations_is_told_before_the_model_is_loade
     assert logged[-1].endswith("that of 1 conversations begins their first user turn.")
 
 
-# --- ends of answers --------------------------------------------------------------------------------------------------
+# --- ends of answers ------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """A base model as Qwen2.5 comes: its end token ends documents, its chat template's turns end with another."""
+    """A base model as Qwen2.5 comes: its end token ends documents, its chat template's turns end
+    with another.
+    """
     from transformers import AutoConfig, AutoModelForCausalLM
 
     folder = save_tokenizer(FAMILIES["Qwen2.5"], tmp_path_factory.mktemp("models") / "base")

@@ -126,7 +126,9 @@ PHASES = {
 def test_a_run_stopped_between_any_two_phases_ends_as_if_nothing_had_happened(
     kind, place, heard, monkeypatch
 ):
-    """Stopped again and again, each time a phase later, it takes no step twice that a whole checkpoint holds."""
+    """Stopped again and again, each time a phase later, it takes no step twice that a whole
+    checkpoint holds.
+    """
     whole, run = new_run(place, f"whole-{kind}", kind), new_run(place, f"stopped-{kind}", kind)
     steps, figures = play(whole, heard)
     assert steps == [1, 2]

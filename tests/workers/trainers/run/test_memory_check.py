@@ -1,4 +1,6 @@
-"""What clearly can't fit is refused before it is loaded, with what would help; and how attention is computed."""
+"""What clearly can't fit is refused before it is loaded, with what would help; and how attention is
+computed.
+"""
 
 import json
 
@@ -172,7 +174,7 @@ def test_a_container_s_limit_counts_where_it_has_one(monkeypatch, tmp_path):
         assert memory.available(torch.device("cpu")) == expected
 
 
-# --- attention --------------------------------------------------------------------------------------------------------
+# --- attention ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Several processes that train together learn what one learns from steps as large, and leave one result."""
+"""Several processes that train together learn what one learns from steps as large, and leave one
+result.
+"""
 
 import json
 import os
@@ -101,7 +103,9 @@ def weights_of(run: Path) -> dict:
 
 
 def apart(saved: Path, expected: Path, place: Path) -> float:
-    """How far two results lie apart, as a share of how far the second has moved from the model it started from."""
+    """How far two results lie apart, as a share of how far the second has moved from the model it
+    started from.
+    """
     import torch
     from safetensors.torch import load_file
 
