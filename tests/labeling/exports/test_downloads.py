@@ -399,3 +399,15 @@ def test_a_dataset_that_two_projects_hold_is_named_with_one_of_them(dataset, tmp
 
     call_command("export", dataset.digest, project="demo", format="rows", output=tmp_path / "rows")
     assert hashlib.sha256((tmp_path / "rows").read_bytes()).hexdigest() == dataset.digest
+
+
+def test_the_page_counts_the_answers_that_the_sampler_cut(project, alice, researcher, dataset):
+    shown = ">Answers cut</dt><dd>1</dd>"
+    assert shown not in researcher.get(f"/p/demo/datasets/{dataset.pk}/").content.decode()
+
+    task = make_task(project)
+    task.candidates.filter(slot=0).update(finish_reason="length")
+    make_ranking(task, alice)
+    cut = freeze.freeze_now(None, project)
+
+    assert shown in researcher.get(f"/p/demo/datasets/{cut.pk}/").content.decode()
