@@ -13,7 +13,7 @@ from labeling.models import Candidate
 from modelops import registry
 from modelops.api.jobs import MetricBody
 from modelops.api.shared import filled
-from modelops.forms import jobs
+from modelops.forms.models import RegisterForm, ServedForm
 from modelops.models import Alias, ModelVersion
 from people.access import ADMINS
 from people.api.base import Answer, DetailEndpoint, ListEndpoint, Verb
@@ -158,7 +158,7 @@ class Register(Verb):
     input, output, status = RegisterInput, ModelBody, 201
 
     def act(self, data):
-        form = filled(jobs.RegisterForm, data)
+        form = filled(RegisterForm, data)
         name, folder = form.cleaned_data["name"], Path(form.cleaned_data["folder"])
         return self.registered(registry.register_local(self.actor, self.project, name, folder))
 
@@ -173,7 +173,7 @@ class Serve(Register):
     input = ServeInput
 
     def act(self, data):
-        form = filled(jobs.ServedForm, data)
+        form = filled(ServedForm, data)
         return self.registered(registry.register_served(self.actor, self.project, **form.values()))
 
 

@@ -14,16 +14,14 @@ from rest_framework.response import Response
 
 from modelops import jobs, recipes
 from modelops.api.shared import Setting, filled, started
-from modelops.forms import jobs as forms
+from modelops.forms.jobs import LINKS, STARTABLE, JobForm
 from modelops.models import Job, LogLine, Metric
 from people.access import READERS, Role
 from people.api.base import Act, DetailEndpoint, Endpoint, ListEndpoint, Listing, SiteEndpoint, Verb
 from people.api.filters import MOST_ID, BooleanFilter, IdFilter
 from people.models import Membership
 
-KINDS = [
-    kind for kind in forms.STARTABLE if kind != Job.Kind.FREEZE
-]  # a freeze is asked for at datasets
+KINDS = [kind for kind in STARTABLE if kind != Job.Kind.FREEZE]  # a freeze is asked for at datasets
 OWN = (Job.Kind.FREEZE, Job.Kind.RENDER)  # what a researcher may ask for, and watch
 
 
@@ -212,7 +210,7 @@ class Jobs(Listing, Act, Endpoint):
             refuse_unknown(kind, told)
             return started(
                 self.actor,
-                filled(lambda given: forms.JobForm(self.project, kind, given), told | data),
+                filled(lambda given: JobForm(self.project, kind, given), told | data),
             )
         except serializers.ValidationError as error:
             raise serializers.ValidationError(at_recipe(error.detail)) from error
@@ -230,7 +228,7 @@ def refuse_unknown(kind: str, told: dict[str, Any]) -> None:
 
 def at_recipe(errors: dict[str, list]) -> dict[str, Any]:
     """A form is flat; a request has its settings in `recipe`."""
-    links = {name: told for name, told in errors.items() if name in forms.LINKS}
+    links = {name: told for name, told in errors.items() if name in LINKS}
     rest = {name: told for name, told in errors.items() if name not in links}
     return links | ({"recipe": rest} if rest else {})
 

@@ -15,7 +15,8 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from modelops import jobs, recipes, registry
-from modelops.forms import jobs as forms
+from modelops.forms.jobs import STARTABLE, JobForm
+from modelops.forms.models import RegisterForm, ServedForm
 from modelops.job_report import charts, final_table, recipe_rows
 from modelops.models import Job, ModelVersion
 from people import idempotency
@@ -61,7 +62,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "modelops/jobs/jobs.html",
-        context | {"live": [job for job in page if job.live], "start": forms.STARTABLE},
+        context | {"live": [job for job in page if job.live], "start": STARTABLE},
     )
 
 
@@ -149,13 +150,13 @@ def dataset_made(one: Job) -> int | None:
 @member(*READERS)
 def job_new(request: HttpRequest, kind: str) -> HttpResponse:
     """Start a job of this kind."""
-    if kind not in forms.STARTABLE:
+    if kind not in STARTABLE:
         raise Http404
     if kind == Job.Kind.FREEZE:  # has a page of its own, which shows what would come of it
         return redirect("freeze", request.project.slug, preserve_request=True)
     if request.membership.role not in ADMINS:
         raise PermissionDenied
-    form = forms.JobForm(request.project, kind, request.POST or None, initial=asked(request))
+    form = JobForm(request.project, kind, request.POST or None, initial=asked(request))
     if request.method == "POST" and form.is_valid():
         try:
             result, _new = idempotency.once(
@@ -223,7 +224,7 @@ def model_promote(request: HttpRequest, pk: int) -> HttpResponse:
 
 @member(*ADMINS)
 def model_register(request: HttpRequest) -> HttpResponse:
-    form = forms.RegisterForm(request.POST or None)
+    form = RegisterForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             result, _new = idempotency.once(
@@ -247,7 +248,7 @@ def model_register(request: HttpRequest) -> HttpResponse:
 @member(*ADMINS)
 def model_serve(request: HttpRequest) -> HttpResponse:
     """Register a model that a server answers for."""
-    form = forms.ServedForm(request.POST or None)
+    form = ServedForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             result, _new = idempotency.once(
@@ -266,11 +267,11 @@ def model_serve(request: HttpRequest) -> HttpResponse:
     )
 
 
-def serve(request: HttpRequest, form: forms.ServedForm) -> ModelVersion:
+def serve(request: HttpRequest, form: ServedForm) -> ModelVersion:
     return registry.register_served(request.user, request.project, **form.values())
 
 
-def register(request: HttpRequest, form: forms.RegisterForm) -> ModelVersion:
+def register(request: HttpRequest, form: RegisterForm) -> ModelVersion:
     return registry.register_local(
         request.user, request.project, form.cleaned_data["name"], Path(form.cleaned_data["folder"])
     )
