@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from modelops.views import jobs
+from modelops.views import jobs, models
 
 urlpatterns = [
     path("jobs/", jobs.job_list, name="jobs"),
@@ -13,7 +13,7 @@ urlpatterns = [
     path("jobs/<int:pk>/log", jobs.job_log, name="job-log"),
     path("jobs/<int:pk>/cancel", jobs.job_cancel, name="job-cancel"),
     path("jobs/<int:pk>/resume", jobs.job_resume, name="job-resume"),
-    path("models/register", jobs.model_register, name="model-register"),
-    path("models/serve", jobs.model_serve, name="model-serve"),
-    path("models/<int:pk>/promote", jobs.model_promote, name="model-promote"),
+    path("models/register", models.model_register, name="model-register"),
+    path("models/serve", models.model_serve, name="model-serve"),
+    path("models/<int:pk>/promote", models.model_promote, name="model-promote"),
 ]

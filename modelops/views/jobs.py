@@ -1,8 +1,6 @@
-"""Jobs and model versions: start, watch, stop, promote."""
+"""Jobs: start, watch, stop, resume."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -16,9 +14,8 @@ from django.views.decorators.vary import vary_on_headers
 
 from modelops import jobs, recipes, registry
 from modelops.forms.jobs import STARTABLE, JobForm
-from modelops.forms.models import RegisterForm, ServedForm
 from modelops.job_report import charts, final_table, recipe_rows
-from modelops.models import Job, ModelVersion
+from modelops.models import Job
 from people import idempotency
 from people.access import ADMINS, READERS, member
 from people.models import Project
@@ -204,74 +201,3 @@ def job_cancel(request: HttpRequest, pk: int) -> HttpResponse:
 def job_resume(request: HttpRequest, pk: int) -> HttpResponse:
     jobs.resume(request.user, job_or_404(request, pk))
     return redirect("job", request.project.slug, pk)
-
-
-# Model versions
-
-
-@member(*ADMINS)
-@require_POST
-def model_promote(request: HttpRequest, pk: int) -> HttpResponse:
-    """Point `champion` at this version; promoting the one before takes it back."""
-    version = get_object_or_404(registry.policies(request.project), pk=pk)
-    registry.promote(request.user, request.project, version)
-    messages.success(
-        request,
-        _("%(model)s is champion now: it samples the next round.") % {"model": version.name},
-    )
-    return redirect("model", request.project.slug, pk)
-
-
-@member(*ADMINS)
-def model_register(request: HttpRequest) -> HttpResponse:
-    form = RegisterForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            result, _new = idempotency.once(
-                request.user,
-                form.cleaned_data["key"],
-                lambda: {"model": register(request, form).pk},
-            )
-            return redirect("model", request.project.slug, result["model"])
-        except registry.NotRegistered as error:
-            form.add_error(
-                "name" if isinstance(error, registry.NameTaken) else "folder", str(error)
-            )
-    return render(
-        request,
-        "modelops/models/model_register.html",
-        {"form": form},
-        status=422 if form.errors else 200,
-    )
-
-
-@member(*ADMINS)
-def model_serve(request: HttpRequest) -> HttpResponse:
-    """Register a model that a server answers for."""
-    form = ServedForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            result, _new = idempotency.once(
-                request.user, form.cleaned_data["key"], lambda: {"model": serve(request, form).pk}
-            )
-            return redirect("model", request.project.slug, result["model"])
-        except registry.NotRegistered as error:
-            form.add_error(
-                "name" if isinstance(error, registry.NameTaken) else "address", str(error)
-            )
-    return render(
-        request,
-        "modelops/models/model_serve.html",
-        {"form": form},
-        status=422 if form.errors else 200,
-    )
-
-
-def serve(request: HttpRequest, form: ServedForm) -> ModelVersion:
-    return registry.register_served(request.user, request.project, **form.values())
-
-
-def register(request: HttpRequest, form: RegisterForm) -> ModelVersion:
-    return registry.register_local(
-        request.user, request.project, form.cleaned_data["name"], Path(form.cleaned_data["folder"])
-    )
