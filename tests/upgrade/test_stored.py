@@ -1,0 +1,286 @@
+"""The data of the version before the modules moved: any later version opens them and goes on.
+
+record.py recorded what that version showed: its pages with the texts that people wrote, its API
+answers, its downloads. A page may show more, an answer may have more fields; what was there stays.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf import global_settings
+from django.core import mail
+from django.core.management import call_command
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls.exceptions import NoReverseMatch
+
+from config.celery import app
+from labeling.models import Candidate
+from modelops import registry
+from modelops.models import Dataset, Job, Metric, ModelVersion
+from people.models import Letter
+from tests.upgrade import looks
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """What the earlier version showed."""
+    return looks.recorded("seen")
+
+
+# What is there
+
+
+def test_every_page_is_there_for_whom_it_was_and_shows_what_it_showed(either_podium, seen):
+    wrong = []
+    browsers = {role: looks.browser(role) for role in looks.ROLES}
+    for role, address, status, texts in seen["pages"]:
+        now, content = looks.page(browsers[role], address)
+        shown = looks.text_of(content) if now == 200 else ""
+        missing = [text for text in texts if text not in shown]
+        if now != status or missing:
+            wrong.append(f"{role} {address}: was {status}, is {now}; misses {missing}")
+    assert len(seen["pages"]) > 300
+    assert sum(len(texts) for *_, texts in seen["pages"]) > 1000
+    assert wrong == []
+
+
+def test_the_api_answers_with_all_that_it_answered(either_podium, seen, stored):
+    wrong = []
+    for role, address, status, before in seen["answers"]:
+        now, answer = looks.answer(stored.known[f"token of {role}"], address)
+        lost = looks.lost(before, answer) if status == 200 else []
+        if now != status or lost:
+            wrong.append(f"{role} {address}: was {status}, is {now}; {lost[:5]}")
+    assert len(seen["answers"]) > 150
+    assert wrong == []
+
+
+def test_every_download_says_what_it_said(podium, seen):
+    """Each file is made anew: downloads of before are gone."""
+    client, wrong = looks.browser("researcher"), []
+    for address, before in seen["downloads"].items():
+        status, content = looks.page(client, address)
+        name = address.split("format=")[1].split("&")[0]
+        now = {"status": status} | (
+            {"digests": looks.digests(name, content)} if status == 200 else {}
+        )
+        if now != before:
+            wrong.append((address, before, now))
+    assert sum(before["status"] == 200 for before in seen["downloads"].values()) > 100
+    assert wrong == []
+
+
+def test_a_dataset_is_still_what_its_id_says(either_podium, seen):
+    there = Dataset.objects.filter(withdrawn_at=None)
+
+    assert {str(row.pk): row.digest for row in Dataset.objects.all()} == seen["rows"]["datasets"]
+    assert len(there) >= 6
+    for dataset in there:
+        rows = (either_podium / dataset.folder / "rows.jsonl").read_bytes()
+        assert hashlib.sha256(rows).hexdigest() == dataset.digest
+
+
+def test_a_model_version_is_still_what_its_digest_says(either_podium, seen):
+    whole = ModelVersion.objects.exclude(folder="")
+
+    assert {str(row.pk): [row.name, row.sha256] for row in ModelVersion.objects.all()} == seen[
+        "rows"
+    ]["models"]
+    assert len(whole) >= 4
+    for version in whole:
+        assert registry.artifact_digest(registry.path(version)) == version.sha256
+
+
+def test_every_job_is_listed_with_its_state(either_podium, seen):
+    jobs = {str(job.pk): [job.kind, job.state, job.done, job.total] for job in Job.objects.all()}
+    page = looks.browser("admin").get(f"/p/{looks.SLUG}/jobs/").content.decode()
+
+    assert jobs == seen["rows"]["jobs"]
+    assert {state for _kind, state, *_ in jobs.values()} == {
+        "done",
+        "failed",
+        "cancelled",
+        "queued",
+        "running",
+    }
+    assert [pk for pk in jobs if f'/p/{looks.SLUG}/jobs/{pk}/"' not in page] == []
+
+
+def test_no_row_is_lost_or_added(either_podium, seen):
+    before = seen["rows"]["counts"]
+    now = {label: apps.get_model(label).objects.count() for label in before}
+
+    assert now == before
+
+
+def test_no_page_of_this_version_breaks_on_the_data(podium):
+    """Also those that the earlier version did not have."""
+    clients = [looks.browser(role) for role in ("admin", "administrator")]
+    broken = [
+        (address, status)
+        for address in addresses()
+        for client in clients
+        if (status := client.get(address).status_code) >= 500
+    ]
+    assert broken == []
+
+
+def addresses() -> list[str]:
+    """Every named page of this version, of the things numbered 1 to 3."""
+    paths = []
+    for name in names():
+        for number in (1, 2, 3):
+            for about in ({"pk": number}, {"assignment_id": number}, {"kind": "sample"}, {}):
+                for project in ({"slug": looks.SLUG}, {}):
+                    try:
+                        paths.append(reverse(name, kwargs=about | project))
+                    except NoReverseMatch:
+                        continue
+    return list(dict.fromkeys(paths))
+
+
+def names(patterns=None) -> list[str]:
+    all_names = []
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        if isinstance(pattern, URLResolver) and pattern.namespace != "admin":
+            all_names += names(pattern.url_patterns)
+        elif isinstance(pattern, URLPattern) and pattern.name:
+            all_names.append(pattern.name)
+    return all_names
+
+
+# The contract with scripts
+
+
+def schema_of_today(tmp_path: Path) -> dict:
+    call_command("spectacular", file=str(tmp_path / "openapi.json"), format="openapi-json")
+    return without_version(json.loads((tmp_path / "openapi.json").read_text()))
+
+
+def schema_of_before() -> dict:
+    return without_version(looks.recorded("openapi"))
+
+
+def without_version(schema: dict) -> dict:
+    return schema | {
+        "info": {key: text for key, text in schema["info"].items() if key != "version"}
+    }
+
+
+def is_prose(key: str, value: Any) -> bool:
+    """Whether this is a sentence for people; a property may be called `description` too."""
+    return key in ("description", "summary") and isinstance(value, str)
+
+
+def without_prose(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {
+            key: without_prose(value) for key, value in schema.items() if not is_prose(key, value)
+        }
+    return [without_prose(part) for part in schema] if isinstance(schema, list) else schema
+
+
+def without_line_breaks(schema: Any) -> Any:
+    """The schema with each sentence on one line: where a docstring is wrapped does not matter."""
+    if isinstance(schema, dict):
+        return {
+            key: " ".join(value.split()) if is_prose(key, value) else without_line_breaks(value)
+            for key, value in schema.items()
+        }
+    return [without_line_breaks(part) for part in schema] if isinstance(schema, list) else schema
+
+
+@pytest.mark.parametrize("part", ["paths", "components"])
+def test_the_api_takes_and_gives_the_same(tmp_path, part):
+    now, before = without_prose(schema_of_today(tmp_path)), without_prose(schema_of_before())
+
+    assert sorted(now[part]) == sorted(before[part])
+    for name in before[part]:
+        assert now[part][name] == before[part][name], name
+    assert {key: now[key] for key in now if key not in ("paths", "components")} == {
+        key: before[key] for key in before if key not in ("paths", "components")
+    }
+
+
+def test_the_api_describes_itself_in_the_same_words(tmp_path):
+    """While modules move no word changes. A commit that rewords the API removes this test."""
+    assert without_line_breaks(schema_of_today(tmp_path)) == without_line_breaks(schema_of_before())
+
+
+# Going on
+
+
+def test_a_draft_is_on_the_form_again(podium):
+    form = looks.browser("labeler").get(f"/p/{looks.SLUG}/rank/").content.decode()
+
+    assert "Half a thought, kept as a draft." in form
+    assert [form.count(f'name="rank-{letter}"') for letter in "abc"] == [1, 1, 1]
+
+
+def test_who_had_an_account_logs_in_with_the_same_password(podium, seen, settings):
+    settings.PASSWORD_HASHERS = global_settings.PASSWORD_HASHERS
+    client = Client()
+    client.post("/login/", {"username": looks.ROLES["labeler"], "password": seen["password"]})
+
+    assert client.get("/account/").status_code == 200
+
+
+def test_an_invitation_lets_in_whom_it_invited_and_the_letter_that_waited_is_sent(podium, stored):
+    token = stored.known["invitation of quentin"]
+    fields = {
+        "name": "Quentin",
+        "zone": "UTC",
+        "password1": "a long new password",
+        "password2": "a long new password",
+    }
+    assert Client().post(f"/join/{token}/", fields).status_code == 302
+
+    app.tasks["mail.deliver"]()
+    assert [letter.to for letter in mail.outbox] == [["omar@harbour.example"]]
+    assert "/join/" in mail.outbox[0].body
+    assert not Letter.objects.filter(state="waiting").exists()
+
+
+def test_the_same_judgments_are_frozen_under_the_same_id(podium, seen):
+    waiting = Job.objects.get(kind="freeze", state="queued")
+    app.tasks["default.work"]()
+    app.tasks["default.work"]()
+
+    waiting.refresh_from_db()
+    assert (waiting.state, waiting.result["same"]) == ("done", True)
+    assert {str(row.pk): row.digest for row in Dataset.objects.all()} == seen["rows"]["datasets"]
+    assert not Job.objects.filter(kind="render", state="queued").exists()
+
+
+@pytest.mark.torch
+def test_jobs_that_waited_or_were_half_done_end(podium):
+    half = list(Job.objects.filter(state="running").order_by("pk"))
+    assert [job.kind for job in half] == ["reward", "ppo"]
+    assert all(0 < job.done < job.total for job in half)
+    waiting = list(Job.objects.filter(state="queued", kind__in=["sample", "sft"]).order_by("pk"))
+    assert [job.kind for job in waiting] == ["sample", "sft"]
+
+    for _number in range(8):
+        app.tasks["training.work"]()
+        app.tasks["sampling.work"]()
+
+    for job in half + waiting:
+        job.refresh_from_db()
+        assert (job.state, job.error) == ("done", "")
+        assert job.done == job.total
+    for job in half:
+        assert job.log.filter(text__startswith="Goes on from ").count() == 1, (
+            "its checkpoint was taken up"
+        )
+        curve = Metric.objects.filter(job=job, step__gt=0).values_list("step", flat=True)
+        assert set(curve) == set(range(1, job.total + 1))
+    for job in [*half, waiting[1]]:
+        version = ModelVersion.objects.get(job=job)
+        assert registry.artifact_digest(registry.path(version)) == version.sha256
+    assert Candidate.objects.filter(job=waiting[0]).count() == waiting[0].total > 0
+    assert not Job.objects.filter(state="running").exists()
