@@ -13,12 +13,15 @@ from people.models import Webhook
 from people.webhooks import delivery
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
-    ROOT.glob("docs/*.md")
-)
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted(ROOT.glob("docs/*.md")),
+    *sorted(ROOT.glob("*/README.md")),
+]
 SETTINGS = (ROOT / "config/settings.py").read_text(encoding="utf-8")
 OPERATOR = (ROOT / "docs/operator.md").read_text(encoding="utf-8")
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+PACKAGES = ("config", "people", "modelops", "labeling", "workers", "benchmarks")
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 def code_in(text):
@@ -100,3 +103,32 @@ def test_every_event_of_webhooks_is_documented_and_how_often_it_is_tried():
     assert "5 seconds, 5 minutes, 30 minutes, 2, 5, 10, 14, 20 and 24 hours" in admin
     assert [pause / 3600 for pause in delivery.LATER[3:]] == [2, 5, 10, 14, 20, 24]
     assert delivery.LATER[:3] == (5, 300, 1800)
+
+
+def modules_below(folder):
+    """Its modules, and its folders with modules in them, which end with a slash."""
+    files = [path.relative_to(folder) for path in folder.rglob("*.py")]
+    packages = {f"{path.parent}/" for path in files if path.parent != Path()}
+    modules = {str(path) for path in files if path.name != "__init__.py"}
+    return packages | {name for name in modules if not name.startswith("migrations/")}
+
+
+def listed_in(readme):
+    """The first column of its tables."""
+    return re.findall(r"^\| `([^`]+)` \|", readme.read_text(encoding="utf-8"), re.M)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_readme_of_a_package_lists_every_module_once(package):
+    listed = listed_in(ROOT / package / "README.md")
+
+    assert sorted(listed) == sorted(modules_below(ROOT / package)), (
+        f"give each new module a line in {package}/README.md, and drop the lines of removed ones"
+    )
+
+
+def test_the_readme_of_the_tests_lists_every_folder_once():
+    folders = {f"{path.split('/')[0]}/" for path in modules_below(ROOT / "tests") if "/" in path}
+    modules = {path.name for path in (ROOT / "tests").glob("*.py")} - {"__init__.py"}
+
+    assert sorted(listed_in(ROOT / "tests/README.md")) == sorted(folders | modules)
