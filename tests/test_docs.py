@@ -2,6 +2,7 @@
 against it.
 """
 
+import ast
 import re
 import runpy
 from pathlib import Path
@@ -132,3 +133,49 @@ def test_the_readme_of_the_tests_lists_every_folder_once():
     modules = {path.name for path in (ROOT / "tests").glob("*.py")} - {"__init__.py"}
 
     assert sorted(listed_in(ROOT / "tests/README.md")) == sorted(folders | modules)
+
+
+def defined_in(body):
+    """Functions, classes, constants and fields, with their class before them: `Job.Kind`."""
+    for statement in body:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            yield statement.name
+        if isinstance(statement, ast.ClassDef):
+            yield from (f"{statement.name}.{name}" for name in defined_in(statement.body))
+        targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+        yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name != "CHANGELOG.md"],  # which names what there was
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_files_and_what_they_define_are_named_as_they_are(page):
+    code = code_in(page.read_text(encoding="utf-8"))
+    named = re.findall(r"`((?:\w+/)+\w+\.(?:py|js|css|html))(?::([\w.]+))?`", code)
+    named = [(path, name) for path, name in named if not Path(path).stem.isupper()]
+    homes = (ROOT, page.parent)
+    files = {
+        path: next((home / path for home in homes if (home / path).exists()), None)
+        for path, _ in named
+    }
+
+    assert [path for path, file in files.items() if file is None] == []
+    assert [
+        f"{path}:{name}"
+        for path, name in named
+        if name
+        and name not in set(defined_in(ast.parse(files[path].read_text(encoding="utf-8")).body))
+    ] == []
+
+
+def test_each_walk_has_at_most_ten_stations():
+    walks = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    walks = walks.split("## Three walks")[1].split("\n## ")[0].split("\n**")[1:]
+
+    assert len(walks) == 3
+    for walk in walks:
+        stations = re.findall(r"^\d+\. .*", walk, re.M)
+        assert 5 <= len(stations) <= 10
+        assert [line for line in stations if not re.search(r"`\w+/[\w/]+\.(py|js)", line)] == []
