@@ -36,6 +36,13 @@ def test_a_running_job_says_how_far_it_is_and_asks_again(browser, project):
     assert "every 2s" in text
 
 
+def test_the_list_says_how_long_a_job_takes_and_where_it_runs(browser, project):
+    running(project, machine="box-3", devices="0,1")
+
+    text = browser.get("/p/demo/jobs/").content.decode()
+    assert "33 % <small>2 min left</small> <small>· box-3 · GPU 0, 1</small>" in text
+
+
 def test_the_rate_counts_only_what_the_last_worker_did(project):
     job = running(project, started_from=24)
 
