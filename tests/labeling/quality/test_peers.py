@@ -100,7 +100,8 @@ def test_leads_and_admins_see_it_and_labelers_do_not(
     text = page.content.decode()
 
     assert page.status_code == (200 if shown else 403)
-    assert ("50.0\u00a0%" in text and "240 pairs" in text) == shown
+    share = '<span data-unit="as the others,">50.0\u00a0%</span>'
+    assert (share in text and "240 pairs" in text) == shown
 
 
 def test_a_lead_sees_nobody_s_address_and_changes_nothing(
