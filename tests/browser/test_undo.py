@@ -27,6 +27,10 @@ def undo(page, how):
         press(page, "#undo button", how)
 
 
+def left_of(page, what):
+    return page.locator(what).bounding_box()["x"]
+
+
 def open_at(desk, how, **options):
     return desk(**options, **(PHONE if how == "tap" else {}))
 
@@ -37,6 +41,7 @@ def test_undo_where_nothing_is_left_to_rank(desk, picture, how):
     page.keyboard.type("dab")
     submit(page)
     expect(page.locator("h1")).to_have_text("Nothing to rank just now")
+    assert left_of(page, ".row > :first-child") == left_of(page, "h1")
     picture(page, f"undo-{'390' if how == 'tap' else '1440'}-light-nothing")
     undo(page, how)
     expect(page.locator(".status")).to_have_text("D > A > B > C")
@@ -53,6 +58,7 @@ def test_undo_at_the_limit_of_the_day(desk, project, picture, ways):
     for how in ways:
         submit(page)
         expect(page.locator("h1")).to_have_text("No new tasks for now")
+        assert left_of(page, ".row > :first-child") == left_of(page, "h1")
         undo(page, how)
         expect(page.locator(".status")).to_have_text("D > A > B > C")
         assert not Ranking.objects.filter(current=True).exists()
