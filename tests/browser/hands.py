@@ -109,6 +109,14 @@ def bare_numbers(page):
     return [text for text in cells.all_inner_texts() if text.strip().isdecimal()]
 
 
+def wrong_plurals(page):
+    """1 rankings, and the like."""
+    units = page.locator(".stack [data-unit$=s]:visible").evaluate_all(
+        "all => all.map(cell => `${cell.innerText.trim()} ${cell.dataset.unit}`)"
+    )
+    return [text for text in units if text.startswith("1 ")]
+
+
 def identify(page, person):
     """Fill in the log-in form that is open."""
     page.fill("[name=username]", person.email)

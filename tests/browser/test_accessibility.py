@@ -17,7 +17,7 @@ from modelops import recipes
 from modelops.models import Dataset, Job, ModelVersion
 from people.models import Delivery, Letter, Membership, User, Webhook
 from people.webhooks import registry
-from tests.browser.hands import bare_numbers, make_tasks
+from tests.browser.hands import bare_numbers, make_tasks, wrong_plurals
 from tests.factories import make_job, make_model, make_person, make_ranking, make_task
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -130,7 +130,7 @@ def test_no_page_has_a_barrier(window, log_in, admin, picture, width, scheme):
     for address in addresses():
         page.goto(address)
         picture(page, f"page{address.replace('/', '-')}{width}-{scheme}", full_page=True)
-        if found := objections(page) + bare_numbers(page):
+        if found := objections(page) + bare_numbers(page) + wrong_plurals(page):
             barriers[address] = found
     assert not barriers, "\n".join(
         f"{place}: {one}" for place, found in barriers.items() for one in found
