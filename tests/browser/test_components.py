@@ -41,6 +41,14 @@ def test_a_card_in_each_of_its_states(components):
     expect(page.locator("#answer-f .error")).to_have_text("Answer F has no rank yet.")
 
 
+def test_what_went_wrong_stands_apart_from_the_figures_above_it(components):
+    page = components()
+    figures, problem = (
+        page.locator(f".live {part}").bounding_box() for part in (".figures", ".problem")
+    )
+    assert problem["y"] - (figures["y"] + figures["height"]) >= 8
+
+
 def test_what_is_pressed_leads_nowhere(components):
     page = components()
     page.keyboard.type("bf")
