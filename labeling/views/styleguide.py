@@ -171,7 +171,7 @@ def ranking_page(chosen: str | None, of: Project) -> dict:
             shown(letter, text, TYPED, wrong) for letter, text in zip(rankings.LETTERS, answers)
         ],
         "typed": TYPED,
-        "undo": 0,
+        "undo": int(empty),
     }
 
 

@@ -49,6 +49,13 @@ def test_what_went_wrong_stands_apart_from_the_figures_above_it(components):
     assert problem["y"] - (figures["y"] + figures["height"]) >= 8
 
 
+def test_undo_where_nothing_is_left_to_rank(components):
+    page = components("?card=nothing")
+    expect(page.locator("#undo button")).to_be_enabled()
+    page.keyboard.press("u")
+    expect(page.locator("#card h1")).to_have_text("Nothing to rank just now")
+
+
 def test_what_is_pressed_leads_nowhere(components):
     page = components()
     page.keyboard.type("bf")
