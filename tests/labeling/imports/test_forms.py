@@ -225,7 +225,7 @@ def test_the_command_names_the_projects_there_are(project, tmp_path):
 
 
 def test_an_import_that_fails_on_the_way_says_so(project, tmp_path, monkeypatch):
-    monkeypatch.setattr(imports.writing, "write", lambda *_, **__: json.loads("{"))
+    monkeypatch.setattr(imports.store, "write", lambda *_, **__: json.loads("{"))
     with pytest.raises(CommandError, match="JSONDecodeError"):
         run(tmp_path, GOOD)
     assert Job.objects.get().state == "failed"
