@@ -33,10 +33,11 @@ test: install ## run the whole suite, browser tests included where a Chromium is
 test-slow: install ## the tests that the suite leaves out: many minutes, some with the default model
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
-lint: install ## style, format, import directions, deploy check, migrations
+lint: install ## style, format, import directions, types, deploy check, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 	PODIUM_PRODUCTION=1 PODIUM_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(60))') \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run

@@ -18,7 +18,7 @@ def setting(
     *,
     low: float | None = None,
     high: float | None = None,
-    choices: tuple = (),
+    choices: tuple[str, ...] = (),
     pattern: tuple[str, str] | None = None,
     usual: tuple[float, float] | None = None,
 ) -> Any:
@@ -407,7 +407,7 @@ class TrainRecipe:
         choices=("auto", "on", "off"),
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """A default that follows the switch becomes the number it stands for: the job's page shows
         what was used.
         """
@@ -660,7 +660,7 @@ RECIPES = {
 }
 
 
-def read(kind: str, values: dict) -> Any:
+def read(kind: str, values: dict[str, Any]) -> Any:
     """The recipe of `kind` with `values` over its defaults. Raises InvalidRecipe at the first field
     that is wrong.
     """
@@ -672,8 +672,8 @@ def read(kind: str, values: dict) -> Any:
     return recipe(**{name: _checked(fields[name], value) for name, value in values.items()})
 
 
-def _checked(field: dataclasses.Field, value: Any) -> Any:
-    kind = type(field.default)
+def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
+    kind: type[Any] = type(field.default)
     pattern = field.metadata["pattern"]
     if type(value) is int and (kind is float or pattern):
         value = kind(value)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
-def read(folder: str | Path, name: str = "rows.jsonl") -> Iterator[dict]:
+def read(folder: str | Path, name: str = "rows.jsonl") -> Iterator[dict[str, Any]]:
     """The rows of a frozen dataset's folder, one at a time."""
     with open(Path(folder) / name, encoding="utf-8") as lines:
         for line in lines:
@@ -60,7 +60,7 @@ def pairs(ranks: list[int], which: str = "all") -> list[tuple[int, int]]:
     `which`: "all" pairs of unequal rank, "adjacent" only pairs of neighbouring ranks, "best" only
     those that a first-ranked answer wins.
     """
-    keep = {
+    keep: Callable[[int, int], bool] = {
         "all": lambda win, lose: win < lose,
         "adjacent": lambda win, lose: lose - win == 1,
         "best": lambda win, lose: win == 1 and lose > 1,
@@ -69,12 +69,12 @@ def pairs(ranks: list[int], which: str = "all") -> list[tuple[int, int]]:
     return [(i, j) for i in count for j in count if i != j and keep(ranks[i], ranks[j])]
 
 
-def row_pairs(row: dict, which: str = "all") -> list[tuple[int, int]]:
+def row_pairs(row: dict[str, Any], which: str = "all") -> list[tuple[int, int]]:
     """All judgments' pairs of a row, with repeats where labelers agree."""
     return [pair for judgment in row["judgments"] for pair in pairs(judgment["ranks"], which)]
 
 
-def mean_ranks(row: dict) -> list[float]:
+def mean_ranks(row: dict[str, Any]) -> list[float]:
     """Each answer's mean rank, judgments counting by weight; empty where nothing counts.
 
     The consensus of a row is the order of these. They are rounded to nine decimals, so that equal
@@ -89,7 +89,7 @@ def mean_ranks(row: dict) -> list[float]:
     return [round(total / sum(weights), 9) for total in sums]
 
 
-def best(row: dict) -> int | None:
+def best(row: dict[str, Any]) -> int | None:
     """Position of the answer with the smallest mean rank over the judgments, the first of equals;
     None without any.
     """
@@ -100,7 +100,7 @@ def best(row: dict) -> int | None:
 # Answers that were cut
 
 
-def has_ended(answer: dict) -> bool:
+def has_ended(answer: dict[str, Any]) -> bool:
     """Whether an answer of a judgments row, or the text of a row of another kind, came to its end.
 
     One without a finish_reason, such as a person's or an imported one, has.
@@ -108,7 +108,7 @@ def has_ended(answer: dict) -> bool:
     return answer.get("finish_reason") != CUT
 
 
-def ended(row: dict) -> dict[str, bool]:
+def ended(row: dict[str, Any]) -> dict[str, bool]:
     """Whether each distinct text of a row came to its own end; of equal texts one is enough."""
     result: dict[str, bool] = {}
     for answer in row["answers"]:
@@ -119,19 +119,19 @@ def ended(row: dict) -> dict[str, bool]:
 # Good and bad answers
 
 
-def half(judgment: dict) -> list[int]:
+def half(judgment: dict[str, Any]) -> list[int]:
     """+1 for an answer with more below than above it in the order, −1 for the reverse, 0 between."""
     ranks = judgment["ranks"]
     return [sign(sum((other > rank) - (other < rank) for other in ranks)) for rank in ranks]
 
 
-def first(judgment: dict) -> list[int]:
+def first(judgment: dict[str, Any]) -> list[int]:
     """+1 for the first, −1 for all others; nothing where all are equal."""
     ranks = judgment["ranks"]
     return [0 if len(set(ranks)) == 1 else 1 if rank == 1 else -1 for rank in ranks]
 
 
-def rated(judgment: dict) -> list[int]:
+def rated(judgment: dict[str, Any]) -> list[int]:
     """+1 for a rating above 4, the middle of the scale, −1 for one below."""
     return [
         sign(rating - 4) if rating is not None else 0 for rating in judgment.get("ratings") or []
@@ -141,7 +141,7 @@ def rated(judgment: dict) -> list[int]:
 VOTES = {"half": half, "best": first, "ratings": rated}
 
 
-def votes(judgment: dict, which: str, answers: int) -> list[int]:
+def votes(judgment: dict[str, Any], which: str, answers: int) -> list[int]:
     """What a judgment says of each of so many answers: +1 good, −1 bad, 0 neither.
 
     Where it compares no answers it says so outright: the only answer, ranked first, is good, and
@@ -158,7 +158,7 @@ def sign(number: int) -> int:
     return (number > 0) - (number < 0)
 
 
-def labels(row: dict, which: str) -> dict[str, bool]:
+def labels(row: dict[str, Any], which: str) -> dict[str, bool]:
     """The distinct texts of a row that most of its judgments find good (True) or bad; see votes().
 
     Texts with as many votes for them as against them are left out.

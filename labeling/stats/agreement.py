@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import combinations
+from typing import Any
 
 
 def pair_agreement(first: Sequence[int], second: Sequence[int]) -> tuple[int, int]:
@@ -51,7 +52,7 @@ def by_judge(
 
     `tasks` holds (prompt, {judge: ranks}). A pair counts once for each other judge who ordered it.
     """
-    counted: dict[Hashable, list] = defaultdict(list)
+    counted: dict[Hashable, list[tuple[Hashable, tuple[int, int]]]] = defaultdict(list)
     for prompt, ranks in tasks:
         for first, second in combinations([judge for judge in ranks if ranks[judge]], 2):
             both = prompt, pair_agreement(ranks[first], ranks[second])
@@ -67,8 +68,8 @@ def ratio(counts: Sequence[tuple[float, float]]) -> float:
 
 
 def interval(
-    groups: Sequence,
-    statistic: Callable[[Sequence], float] = ratio,
+    groups: Sequence[Any],
+    statistic: Callable[[Sequence[Any]], float] = ratio,
     *,
     draws: int = 2000,
     seed: int = 0,

@@ -37,22 +37,32 @@ def with_key(key: Ranks, ranks: Ranks) -> tuple[float, int]:
     """
     agreed, compared = 0.0, 0
     for i, j in combinations(sorted(key), 2):
-        if key[i] != key[j] and None not in (ranks[i], ranks[j]):
+        expected, given = _order(key[i], key[j]), _order(ranks[i], ranks[j])
+        if expected and given is not None:
             compared += 1
-            agreed += 0.5 if ranks[i] == ranks[j] else (ranks[i] < ranks[j]) == (key[i] < key[j])
+            agreed += 0.5 if given == 0 else given == expected
     return agreed, compared
+
+
+def _order(first: int | None, second: int | None) -> int | None:
+    """-1 where the first rank is the better one, 1 where it is the worse one, 0 for a tie; None
+    where either is missing.
+    """
+    if first is None or second is None:
+        return None
+    return (first > second) - (first < second)
 
 
 def by_labeler(said: Iterable[tuple[int, int | None, int, int | None]]) -> dict[int, Gold]:
     """Each labeler's figures from all that is said of gold tasks: (task, labeler, answer, rank); a
     key has no labeler.
     """
-    tasks: dict[int, dict[int | None, Ranks]] = defaultdict(lambda: defaultdict(dict))
+    keys: dict[int, Ranks] = defaultdict(dict)
+    judged: dict[tuple[int, int], Ranks] = defaultdict(dict)
     for task, labeler, answer, rank in said:
-        tasks[task][labeler][answer] = rank
-    found: dict[int, Gold] = defaultdict(Gold)
-    for sheets in tasks.values():
-        key = sheets.pop(None, {})
-        for labeler, ranks in sheets.items():
-            found[labeler].add(key, ranks)
-    return dict(found)
+        ranks = keys[task] if labeler is None else judged[task, labeler]
+        ranks[answer] = rank
+    figures: dict[int, Gold] = defaultdict(Gold)
+    for (task, labeler), ranks in judged.items():
+        figures[labeler].add(keys.get(task, {}), ranks)
+    return dict(figures)
