@@ -56,7 +56,7 @@ def test_the_gpus_are_counted_by_the_driver_without_torch(tmp_path):
         ["cc", "-shared", "-fPIC", "-o", built, source], capture_output=True
     ).returncode:
         pytest.skip("no C compiler here")
-    code = "import sys; from workers import machine; print(machine.gpus(), 'torch' in sys.modules)"
+    code = "import sys; from workers import machine_lock; print(machine_lock.gpus(), 'torch' in sys.modules)"
     environment = os.environ | {
         "LD_LIBRARY_PATH": str(tmp_path),
         "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -337,7 +337,7 @@ def test_the_first_error_of_several_processes_is_the_job_s(project):
 
 def test_of_several_processes_all_say_what_is_wrong_and_one_the_rest():
     code = (
-        "from workers.trainers import events; events.own_stdout(); events.say_errors_only()\n"
+        "from workers.trainers.run import events; events.own_stdout(); events.say_errors_only()\n"
         "events.log('a line'); events.emit('error', text='Do this.')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

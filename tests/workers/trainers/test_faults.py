@@ -38,7 +38,7 @@ torch.save = save
 import safetensors.torch, transformers.modeling_utils
 def save(*_, **__):
     raise OSError(28, "No space left on device")
-from workers.trainers import loop
+from workers.trainers.run import loop
 loop.save = save
 """,
 }

@@ -186,7 +186,7 @@ def scorer(folder):
 
 
 def test_each_distinct_answer_is_forwarded_once(scorer, tokenizer, monkeypatch):
-    monkeypatch.setattr(reward.packed, "FAMILIES", set())
+    monkeypatch.setattr(reward.prefix_packing, "FAMILIES", set())
     group = comparisons.of_row(
         row([[1, 2, 2, 3], [1, 1, 2, 3], [2, 1, 3, 4]], texts=["Yes", "No", "No", "Why?"])
     )
@@ -317,7 +317,7 @@ def python(code, **options):
 
 def test_only_events_reach_stdout():
     done = python(
-        "import os; from workers.trainers import events; events.own_stdout()\n"
+        "import os; from workers.trainers.run import events; events.own_stdout()\n"
         "print('a'); os.system('echo b'); os.write(1, b'c'); events.log('d\\n' + chr(233))\n"
         "events.emit('step', metrics={'loss': float('nan')})\n"
         "raise OSError(28, 'No space left on device')"
@@ -364,7 +364,7 @@ def test_a_second_writer_is_refused(tmp_path):
 
 def test_the_lock_ends_with_its_process(tmp_path):
     done = python(
-        "import pathlib; from workers.trainers import runs; "
+        "import pathlib; from workers.trainers.run import runs; "
         f"runs.lock(pathlib.Path({str(tmp_path)!r}))"
     )
     assert done.returncode == 0
