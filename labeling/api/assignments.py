@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from labeling.api.judgments import JudgmentInput, as_said, typed
 from labeling.api.shared import Apart, ShownAnswer, Turn
-from labeling.judging import form, rankings
+from labeling.judging import form, judgment, rankings
 from labeling.judging import progress as pace
 from labeling.models import Assignment, Ranking
 from labeling.queue import claims
@@ -128,7 +128,7 @@ def sheet(one: Assignment) -> dict[str, Any]:
 def shown(one: Assignment) -> list[dict[str, str]]:
     texts = [one.texts[candidate] for candidate in one.order]
     return [
-        {"letter": letter, "text": text} for letter, text in zip(rankings.LETTERS.upper(), texts)
+        {"letter": letter, "text": text} for letter, text in zip(judgment.LETTERS.upper(), texts)
     ]
 
 
@@ -136,10 +136,10 @@ def asks(project: Project, k: int) -> dict[str, Any]:
     return {
         "ties": project.ties,
         "ratings": project.rating,
-        "strength": rankings.by_strength(project, k),
+        "strength": judgment.by_strength(project, k),
         "notes": project.notes,
         "flags": words((flag, FLAGS.get(flag, flag)) for flag in project.flags),
-        "labels": words(rankings.LABELS.items()),
+        "labels": words(judgment.LABELS.items()),
         "verdicts": words(Ranking.Outcome.choices),
         "skip_reasons": words(form.SKIP_REASONS.items()),
     }

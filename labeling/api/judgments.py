@@ -10,13 +10,13 @@ from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from labeling.judging import form, rankings
+from labeling.judging import form, judgment
 from labeling.models import Assignment, Ranking
 from labeling.text.conversations import clean
 from people.models import Project
 
-MOST = len(rankings.LETTERS)
-LETTERS = rankings.LETTERS.upper()
+MOST = len(judgment.LETTERS)
+LETTERS = judgment.LETTERS.upper()
 EXAMPLE = {
     "order": "B=A>C>D",
     "ratings": {"A": 6, "B": 6, "C": 4, "D": 1},
@@ -68,8 +68,8 @@ class JudgmentInput(serializers.Serializer):
         help_text="What is said of each answer, in the project's words.",
     )
     labels = serializers.ListField(
-        child=serializers.ChoiceField(list(rankings.LABELS.items())),
-        max_length=len(rankings.LABELS),
+        child=serializers.ChoiceField(list(judgment.LABELS.items())),
+        max_length=len(judgment.LABELS),
         required=False,
         help_text="What is said of the prompt.",
     )
@@ -98,7 +98,7 @@ def typed(said: dict[str, Any], sheet: Assignment) -> dict[str, Any]:
     """The judgment as the page's form says it, complete or not. Raises ValidationError for what
     this task doesn't ask.
     """
-    letters = rankings.LETTERS[: len(sheet.order)]
+    letters = judgment.LETTERS[: len(sheet.order)]
     ranks = _ranks(said)
     wrong = dict(_wrong(said | {"ranks": ranks}, sheet.project, letters))
     if wrong:
@@ -108,7 +108,7 @@ def typed(said: dict[str, Any], sheet: Assignment) -> dict[str, Any]:
         "rank": known,
         "rating": _small(said.get("ratings", {})),
         "flags": _small(said.get("flags", {})),
-        "labels": [label for label in rankings.LABELS if label in said.get("labels", ())],
+        "labels": [label for label in judgment.LABELS if label in said.get("labels", ())],
         "note": clean(said.get("note", "")),
         "outcome": said.get("verdict", Ranking.Outcome.RANKED),
         "order": "".join(sorted(known, key=lambda letter: (known[letter], letter))),
@@ -163,7 +163,7 @@ def _wrong(said: dict[str, Any], project: Project, letters: str) -> Iterator[tup
         yield "ratings", [_("This project asks for no ratings.")]
     if said.get("note") and not project.notes:
         yield "note", [_("This project asks for no notes.")]
-    if said.get("strength") is not None and not rankings.by_strength(project, len(letters)):
+    if said.get("strength") is not None and not judgment.by_strength(project, len(letters)):
         yield "strength", [_("This task is judged by ranks.")]
 
 
@@ -197,7 +197,7 @@ def at_its_answer() -> Iterator[None]:
     """What is wrong with the judgment is said at the answer that it concerns."""
     try:
         yield
-    except rankings.InvalidRanking as wrong:
+    except judgment.InvalidRanking as wrong:
         said = [str(wrong)]
         raise serializers.ValidationError(
             {"ranks": {wrong.letter.upper(): said} if wrong.letter else said}

@@ -13,7 +13,7 @@ from rest_framework import serializers
 from labeling.api import judgments
 from labeling.api.assignments import AssignmentBody, OwnVerb, Sheet, own_or_404, sheet
 from labeling.api.shared import ShownAnswer, Turn
-from labeling.judging import form, rankings
+from labeling.judging import form, judgment, rankings
 from labeling.models import Assignment, Prompt, RankedCandidate, Ranking, RankingTask
 from labeling.queue import claims
 from labeling.text.conversations import as_stored
@@ -23,7 +23,7 @@ from people.api.base import Answer, DetailEndpoint, ListEndpoint, Verb
 from people.api.filters import MOST_ID, BooleanFilter, IdFilter
 from people.models import Membership
 
-LETTERS = rankings.LETTERS.upper()
+LETTERS = judgment.LETTERS.upper()
 
 
 class RankingBody(serializers.Serializer):

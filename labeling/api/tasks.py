@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from labeling.api import judgments
-from labeling.judging import form
+from labeling.judging import form, judgment
 from labeling.judging import rankings as ranking
 from labeling.models import Assignment, Candidate, Ranking, RankingTask
 from labeling.quality import gold
@@ -99,7 +99,7 @@ class TaskDetail(TaskBody):
 
 def lettered(task: RankingTask) -> Iterator[dict]:
     """The answers by the letters that an answer key names them by."""
-    for letter, one in zip(ranking.LETTERS.upper(), task.shown):
+    for letter, one in zip(judgment.LETTERS.upper(), task.shown):
         yield {
             "letter": letter,
             "candidate": one.pk,

@@ -12,7 +12,7 @@ from typing import Any
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from labeling.judging.rankings import LABELS, LETTERS, Judgment, Verdict
+from labeling.judging.judgment import LABELS, LETTERS, Judgment, Verdict
 from labeling.models import Assignment, Ranking
 from labeling.text.conversations import clean
 
@@ -61,7 +61,7 @@ def typed(data: QueryDict, assignment: Assignment) -> dict[str, Any]:
 
 
 def judgment(typed: dict[str, Any]) -> Judgment:
-    """What was typed, as a judgment; whether it is complete is for `ranking.check` to say."""
+    """What was typed, as a judgment; whether it is complete is for `check` to say."""
     letters = {letter for field in ("rank", "rating", "flags") for letter in typed[field]}
     verdicts = {
         letter: Verdict(

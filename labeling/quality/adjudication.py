@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
 from labeling.judging import rankings
+from labeling.judging.judgment import LETTERS, Judgment, check
 from labeling.models import SETTLEMENT, Assignment, RankedCandidate, Ranking, RankingTask
 from labeling.queue import order
 from labeling.stats import agreement
@@ -102,7 +103,7 @@ def settled(task: RankingTask) -> Ranking | None:
 
 def judged(paper: Assignment) -> list[str]:
     """What each judge said, in the letters of the form, best first: "B > A = C". Nobody is named."""
-    letters = dict(zip(paper.order, rankings.LETTERS))
+    letters = dict(zip(paper.order, LETTERS))
     found = (
         paper.task.rankings.of_judges()
         .filter(current=True)
@@ -113,12 +114,12 @@ def judged(paper: Assignment) -> list[str]:
 
 
 @transaction.atomic
-def settle(actor: User, task: RankingTask, judgment: rankings.Judgment) -> Ranking:
+def settle(actor: User, task: RankingTask, judgment: Judgment) -> Ranking:
     """Say how the task's answers stand; once more is a revision. Raises InvalidRanking, or Refused
     where there is nothing to settle.
     """
     paper = rankings.sheet(task, actor)
-    ranks = rankings.check(judgment, len(paper.order), task.project)
+    ranks = check(judgment, len(paper.order), task.project)
     task = order.locked(task.pk)
     if not open_to(task.project, actor).filter(pk=task.pk).exists():
         raise Refused(_("Only a task that is ranked to the end can be settled, and no gold one."))

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from labeling.judging import rankings
+from labeling.judging.judgment import InvalidRanking, Judgment, check
 from labeling.models import ANSWER_KEY, Assignment, RankedCandidate, Ranking, RankingTask
 from labeling.queue import order
 from labeling.stats import gold_accuracy
@@ -26,17 +27,15 @@ def key_of(task: RankingTask) -> Ranking | None:
 
 
 @transaction.atomic
-def make(actor: User, task: RankingTask, judgment: rankings.Judgment) -> Ranking:
+def make(actor: User, task: RankingTask, judgment: Judgment) -> Ranking:
     """Give the task its answer key, or another one: it is gold from now on. Raises InvalidRanking.
 
     Who holds it goes on; what people said of it so far is held against the key too.
     """
     paper = rankings.sheet(task, actor)
-    ranks = rankings.check(judgment, len(paper.order), task.project)
+    ranks = check(judgment, len(paper.order), task.project)
     if len(set(ranks)) < 2:
-        raise rankings.InvalidRanking(
-            _("A key says of at least one answer that it is better than another.")
-        )
+        raise InvalidRanking(_("A key says of at least one answer that it is better than another."))
     order.locked(task.pk)
     key = rankings.write(paper, judgment, ranks, ANSWER_KEY, kind=Ranking.Kind.GOLD)
     RankingTask.objects.filter(pk=task.pk).update(

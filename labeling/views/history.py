@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from labeling.judging import form
+from labeling.judging import form, judgment
 from labeling.judging import rankings as ranking
 from labeling.models import Assignment, RankedCandidate, Ranking
 from labeling.text.conversations import as_stored
@@ -61,7 +61,7 @@ def found(request: HttpRequest, asked: str) -> QuerySet[Assignment]:
 
 def said(one: Ranking) -> str:
     """The ranking in the letters that it was made with."""
-    return ranking.in_letters(one, lambda answer: ranking.LETTERS[answer.shown])
+    return ranking.in_letters(one, lambda answer: judgment.LETTERS[answer.shown])
 
 
 @member(*RANKERS)
@@ -82,7 +82,7 @@ def _save(request: HttpRequest, assignment: Assignment, revisions: list[Ranking]
     typed = form.typed(request.POST, assignment)
     try:
         idempotency.once(request.user, form.key(request.POST), lambda: _revise(assignment, typed))
-    except ranking.InvalidRanking as wrong:
+    except judgment.InvalidRanking as wrong:
         ranking.save_revision_draft(assignment, typed)
         return _card(request, assignment, typed, revisions, wrong=wrong, status=422)
     except ranking.NothingToRevise:

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from labeling.judging import form, rankings
+from labeling.judging import form, judgment, rankings
 from labeling.models import Assignment
 from labeling.queue import claims
 from labeling.queue.eligibility import NotWorking
@@ -54,7 +54,7 @@ def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
 
     try:
         _result, new = idempotency.once(request.user, form.key(request.POST), submit)
-    except rankings.InvalidRanking as wrong:
+    except judgment.InvalidRanking as wrong:
         claims.save_draft(assignment, typed)
         return card(request, assignment, typed, wrong, status=422)
     except rankings.AlreadySubmitted:

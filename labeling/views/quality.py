@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling.judging import form, form_drafts, rankings
+from labeling.judging import form, form_drafts, judgment, rankings
 from labeling.models import Assignment, Ranking, RankingTask
 from labeling.quality import adjudication, gold
 from labeling.queue import set_aside
@@ -214,7 +214,7 @@ def unsaved(request: HttpRequest, sheet: Sheet, verb: Callable) -> HttpResponse 
 
     try:
         idempotency.once(request.user, form.key(request.POST), once)
-    except rankings.InvalidRanking as wrong:
+    except judgment.InvalidRanking as wrong:
         return _shown(request, sheet, typed, wrong)
     form_drafts.discard(sheet.task, sheet.person, sheet.kind)
     return None

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
-from labeling.judging import rankings
+from labeling.judging import judgment
 from labeling.loop import status
 from labeling.views.task_card import ROLES, around, shown, vocabulary
 from modelops import charts
@@ -157,7 +157,7 @@ class Specimen(forms.Form):
 
 def ranking_page(chosen: str | None, of: Project) -> dict:
     answers = ANSWERS[:2] if of.strength else ANSWERS
-    wrong = rankings.InvalidRanking(_("Answer %(letter)s has no rank yet.") % {"letter": "F"}, "f")
+    wrong = judgment.InvalidRanking(_("Answer %(letter)s has no rank yet.") % {"letter": "F"}, "f")
     empty = chosen in ("nothing", "lost", "paused")
     return vocabulary(of, len(answers)) | {
         "fragment": "labeling/judging/_empty.html" if empty else "labeling/judging/_task.html",
@@ -168,7 +168,7 @@ def ranking_page(chosen: str | None, of: Project) -> dict:
         "assignment_id": 0,
         "turns": [(role, ROLES[role], content) for role, content in TURNS],
         "answers": [
-            shown(letter, text, TYPED, wrong) for letter, text in zip(rankings.LETTERS, answers)
+            shown(letter, text, TYPED, wrong) for letter, text in zip(judgment.LETTERS, answers)
         ],
         "typed": TYPED,
         "undo": int(empty),

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from labeling.judging import form as forms
-from labeling.judging import progress, rankings, shortcuts
+from labeling.judging import judgment, progress, rankings, shortcuts
 from labeling.models import Assignment, Ranking
 from labeling.text import markdown
 from people.models import FLAGS, Project
@@ -59,7 +59,7 @@ def card(
     request: HttpRequest,
     assignment: Assignment,
     typed: dict[str, Any],
-    wrong: rankings.InvalidRanking | None = None,
+    wrong: judgment.InvalidRanking | None = None,
     unskipped: str = "",
     status: int = 200,
     ahead: bool = False,
@@ -91,7 +91,7 @@ def form(
     project: Project,
     sheet: Assignment,
     typed: dict[str, Any],
-    wrong: rankings.InvalidRanking | None = None,
+    wrong: judgment.InvalidRanking | None = None,
 ) -> dict[str, Any]:
     """What the ranking form shows: the prompt, the answers, and what can be said of them."""
     context = {
@@ -109,8 +109,8 @@ def vocabulary(project: Project, k: int) -> dict[str, Any]:
     strengths = [(value, name) for value, name in STRENGTHS.items() if value or project.ties]
     return {
         "ordinals": list(enumerate(map(str, ORDINALS[:k]), 1)),
-        "strengths": strengths if rankings.by_strength(project, k) else None,
-        "labels": rankings.LABELS.items(),
+        "strengths": strengths if judgment.by_strength(project, k) else None,
+        "labels": judgment.LABELS.items(),
         "flags": [(flag, str(FLAGS.get(flag, flag))) for flag in project.flags],
         "ratings": forms.RATINGS,
         "outcomes": Ranking.Outcome.choices,
@@ -123,13 +123,13 @@ def turns(assignment: Assignment) -> list[tuple[str, str, str]]:
 
 
 def answers(
-    assignment: Assignment, typed: dict, wrong: rankings.InvalidRanking | None = None
+    assignment: Assignment, typed: dict, wrong: judgment.InvalidRanking | None = None
 ) -> list[Shown]:
     texts = [assignment.texts[candidate] for candidate in assignment.order]
-    return [shown(letter, text, typed, wrong) for letter, text in zip(rankings.LETTERS, texts)]
+    return [shown(letter, text, typed, wrong) for letter, text in zip(judgment.LETTERS, texts)]
 
 
-def shown(letter: str, text: str, typed: dict, wrong: rankings.InvalidRanking | None) -> Shown:
+def shown(letter: str, text: str, typed: dict, wrong: judgment.InvalidRanking | None) -> Shown:
     html = markdown.render(text)
     return Shown(
         letter,

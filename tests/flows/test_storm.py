@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 
 from labeling import erasure
 from labeling.exports import freeze as export
-from labeling.judging import rankings
+from labeling.judging import judgment, rankings
 from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
 from labeling.quality import gold
 from labeling.queue import candidates, claims, set_aside
@@ -39,7 +39,7 @@ RANDOM = int(os.environ.get("PODIUM_STORMS", 0))
 PEOPLE, TASKS = 3, 8  # few of each, so that they meet
 people = st.integers(0, PEOPLE - 1)
 any_number = st.integers(0, 1000)  # of a row: taken modulo how many there are
-TWO = rankings.Judgment({"a": rankings.Verdict(rank=1), "b": rankings.Verdict(rank=2)})
+TWO = judgment.Judgment({"a": judgment.Verdict(rank=1), "b": judgment.Verdict(rank=2)})
 
 
 class Storm(RuleBasedStateMachine):

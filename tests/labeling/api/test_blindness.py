@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from labeling.judging import rankings
+from labeling.judging import judgment
 from labeling.models import Assignment, Candidate, Prompt, Ranking, RankingTask
 from labeling.quality import gold
 from labeling.queue import claims
@@ -20,8 +20,8 @@ from tests.labeling.api.hands import AT, RANKS, fields_of
 pytestmark = pytest.mark.django_db
 
 TELLS = r"zebra|giraffe|tiger|77\.77|stop77|7700\d\d|bob|p-secret"
-KEY = rankings.Judgment(
-    {letter: rankings.Verdict(rank=place) for place, letter in enumerate("abcd", 1)}
+KEY = judgment.Judgment(
+    {letter: judgment.Verdict(rank=place) for place, letter in enumerate("abcd", 1)}
 )
 
 

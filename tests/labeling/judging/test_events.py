@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from labeling.exports import freeze
 from labeling.judging import events as telling
+from labeling.judging import judgment
 from labeling.judging import rankings as ranking
 from labeling.quality import gold
 from labeling.queue import claims
@@ -21,8 +22,8 @@ from people.webhooks import registry as webhooks
 from tests.factories import make_job, make_model, make_person, make_task
 
 pytestmark = pytest.mark.django_db
-VERDICTS = ranking.Judgment(
-    {letter: ranking.Verdict(rank=rank) for rank, letter in enumerate("abcd", 1)}
+VERDICTS = judgment.Judgment(
+    {letter: judgment.Verdict(rank=rank) for rank, letter in enumerate("abcd", 1)}
 )
 
 

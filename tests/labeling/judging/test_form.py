@@ -7,7 +7,7 @@ import pytest
 from django.http import QueryDict
 
 from labeling.judging import form as forms
-from labeling.judging.rankings import Judgment, Verdict
+from labeling.judging.judgment import Judgment, Verdict
 from labeling.models import Assignment
 from people.models import Project
 

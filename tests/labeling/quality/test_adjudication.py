@@ -8,7 +8,7 @@ import pytest
 from django.utils.timezone import now
 
 from labeling.exports import freeze
-from labeling.judging import rankings
+from labeling.judging.judgment import Judgment, Verdict
 from labeling.loop import status
 from labeling.models import Assignment, Ranking, RankingTask
 from labeling.quality import adjudication, gold
@@ -38,10 +38,8 @@ def ranked(project, alice, bob):
     return make
 
 
-def judgment(*ranks) -> rankings.Judgment:
-    return rankings.Judgment(
-        {letter: rankings.Verdict(rank=rank) for letter, rank in zip("abcd", ranks)}
-    )
+def judgment(*ranks) -> Judgment:
+    return Judgment({letter: Verdict(rank=rank) for letter, rank in zip("abcd", ranks)})
 
 
 def disputed(project, person):

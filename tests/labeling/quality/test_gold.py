@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from labeling.exports import freeze
-from labeling.judging import rankings
+from labeling.judging import judgment, rankings
 from labeling.judging.progress import count_progress
 from labeling.loop import status
 from labeling.models import Candidate, Prompt, Ranking, RankingTask
@@ -26,8 +26,8 @@ HTMX = {"HX-Request": "true"}
 RANK = "/p/demo/rank/"
 
 
-def ranks(a, b) -> rankings.Judgment:
-    return rankings.Judgment({"a": rankings.Verdict(rank=a), "b": rankings.Verdict(rank=b)})
+def ranks(a, b) -> judgment.Judgment:
+    return judgment.Judgment({"a": judgment.Verdict(rank=a), "b": judgment.Verdict(rank=b)})
 
 
 def of(person) -> Membership:
@@ -256,7 +256,7 @@ def test_no_response_tells_a_gold_task_from_another(client_for, project, carol):
     gold.make(
         carol,
         twin,
-        rankings.Judgment({letter: rankings.Verdict(rank=n) for n, letter in enumerate("abcd", 1)}),
+        judgment.Judgment({letter: judgment.Verdict(rank=n) for n, letter in enumerate("abcd", 1)}),
     )
     seen = []
     for share in (0, 10):

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, connections
 from django.utils.timezone import now
 
-from labeling.judging import rankings
+from labeling.judging import judgment, rankings
 from labeling.models import Assignment, Prompt, RankingTask
 from labeling.queue import candidates, claims, order
 from labeling.queue.eligibility import NotWorking
@@ -213,8 +213,8 @@ def test_who_was_removed_while_undoing_takes_nothing_back():
     project = make_project()
     alice = Membership.objects.select_related("project", "user").get(user=make_person(project))
     make_task(project, texts=["a", "b"])
-    verdicts = {"a": rankings.Verdict(rank=1), "b": rankings.Verdict(rank=2)}
-    submitted = rankings.submit(claims.claim(alice), rankings.Judgment(verdicts))
+    verdicts = {"a": judgment.Verdict(rank=1), "b": judgment.Verdict(rank=2)}
+    submitted = rankings.submit(claims.claim(alice), judgment.Judgment(verdicts))
     Membership.objects.filter(pk=alice.pk).delete()
 
     with pytest.raises(rankings.TooLate, match="not in this project any more"):

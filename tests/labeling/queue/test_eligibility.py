@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from labeling.judging import rankings
+from labeling.judging import judgment, rankings
 from labeling.models import Assignment
 from labeling.queue import claims
 from labeling.queue.eligibility import NotWorking
@@ -13,7 +13,7 @@ from people.models import Membership
 from tests.factories import make_project, make_task
 
 pytestmark = pytest.mark.django_db
-JUDGMENT = rankings.Judgment({"a": rankings.Verdict(rank=1), "b": rankings.Verdict(rank=2)})
+JUDGMENT = judgment.Judgment({"a": judgment.Verdict(rank=1), "b": judgment.Verdict(rank=2)})
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
-from labeling.judging import rankings
+from labeling.judging import judgment, rankings
 from labeling.models import Assignment, QueuePosition
 from labeling.quality import gold
 from labeling.queue import claims
@@ -17,7 +17,7 @@ from people.models import Membership
 from tests.factories import make_task
 
 pytestmark = pytest.mark.django_db
-JUDGMENT = rankings.Judgment({"a": rankings.Verdict(rank=1), "b": rankings.Verdict(rank=2)})
+JUDGMENT = judgment.Judgment({"a": judgment.Verdict(rank=1), "b": judgment.Verdict(rank=2)})
 
 
 def of(person) -> Membership:

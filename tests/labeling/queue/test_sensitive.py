@@ -3,7 +3,7 @@
 import pytest
 
 from labeling import imports
-from labeling.judging import rankings
+from labeling.judging import judgment, rankings
 from labeling.models import Prompt
 from labeling.quality import gold
 from labeling.queue import claims, order
@@ -13,8 +13,8 @@ from people.models import AuditEvent, Membership
 from tests.factories import make_prompt, make_task
 
 pytestmark = pytest.mark.django_db
-KEY = rankings.Judgment(
-    {letter: rankings.Verdict(rank=place) for place, letter in enumerate("abcd", 1)}
+KEY = judgment.Judgment(
+    {letter: judgment.Verdict(rank=place) for place, letter in enumerate("abcd", 1)}
 )
 
 

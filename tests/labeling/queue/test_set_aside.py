@@ -2,7 +2,7 @@
 
 import pytest
 
-from labeling.judging import rankings
+from labeling.judging import judgment, rankings
 from labeling.judging.progress import count_progress
 from labeling.models import RankingTask
 from labeling.queue import claims, set_aside
@@ -61,8 +61,8 @@ def test_who_holds_a_task_that_is_set_aside_may_still_submit(project, alice, bob
     held = next_for(dana := make_person(project))
     skip(alice)
     skip(bob)
-    verdicts = {"a": rankings.Verdict(rank=1), "b": rankings.Verdict(rank=2)}
-    rankings.submit(held, rankings.Judgment(verdicts))
+    verdicts = {"a": judgment.Verdict(rank=1), "b": judgment.Verdict(rank=2)}
+    rankings.submit(held, judgment.Judgment(verdicts))
 
     assert (state(task), task.rankings.get().labeler) == ("set_aside", dana)
 
@@ -144,7 +144,7 @@ def test_progress_leaves_out_what_is_set_aside(project, alice, bob):
     skip(alice)
     skip(bob)
     make_task(project, texts=["a", "b"])
-    verdicts = {"a": rankings.Verdict(rank=1), "b": rankings.Verdict(rank=2)}
-    rankings.submit(next_for(alice), rankings.Judgment(verdicts))
+    verdicts = {"a": judgment.Verdict(rank=1), "b": judgment.Verdict(rank=2)}
+    rankings.submit(next_for(alice), judgment.Judgment(verdicts))
 
     assert count_progress(project) == 100
