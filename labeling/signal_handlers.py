@@ -3,7 +3,7 @@
 from django.dispatch import receiver
 
 from labeling.models import Assignment, QueuePosition, Writing
-from labeling.queue import claims
+from labeling.queue import leases
 from labeling.writing import drafts
 from people.signals import archived, paused, reordered, willing
 
@@ -35,4 +35,4 @@ def look_at_what_was_kept_from_them(sender, user, **_) -> None:
 
 def give_back_all(held) -> None:
     for one in held.select_related("labeler", "project"):
-        claims.give_back(one)
+        leases.give_back(one)

@@ -5,7 +5,7 @@ from celery.signals import worker_ready
 
 import workers.heartbeat  # noqa: F401  (connects its signals)
 from labeling import retention as tidying
-from labeling.queue import claims
+from labeling.queue import leases
 from modelops import jobs
 from modelops.models import Job
 from people import mail, retention
@@ -43,7 +43,7 @@ def deliver_mail() -> None:
 @shared_task(name="sweep")
 def sweep() -> None:
     """What makes up for lost messages, dead workers and closed laptops."""
-    claims.expire()
+    leases.expire()
     jobs.wake_waiting()
     delivery.wake_waiting()
     mail.wake_waiting()

@@ -17,7 +17,7 @@ from labeling.api.shared import Apart, ShownAnswer, Turn
 from labeling.judging import form, judgment, rankings
 from labeling.judging import progress as pace
 from labeling.models import Assignment, Ranking
-from labeling.queue import claims
+from labeling.queue import claims, leases
 from people.access import RANKERS
 from people.api.base import Detail, Endpoint, Verb
 from people.models import FLAGS, Membership, Project
@@ -238,7 +238,7 @@ class Draft(OwnVerb):
     input = JudgmentInput
 
     def act(self, data):
-        if not claims.save_draft(self.own, typed(data, self.own)):
+        if not leases.save_draft(self.own, typed(data, self.own)):
             raise rankings.AlreadySubmitted
         return self.as_it_stands()
 
@@ -247,7 +247,7 @@ class Heartbeat(OwnVerb):
     """Still at it: the lease runs from now, and that of the task after this one."""
 
     def act(self, data):
-        claims.renew(self.own)
+        leases.renew(self.own)
         return self.as_it_stands(State.LEASED)
 
 
@@ -257,7 +257,7 @@ class Skip(OwnVerb):
     input = SkipInput
 
     def act(self, data):
-        claims.skip(self.own, form.skip_reason(data))
+        leases.skip(self.own, form.skip_reason(data))
         return self.as_it_stands(State.SKIPPED)
 
 
@@ -265,7 +265,7 @@ class Return(OwnVerb):
     """Give the place back without a judgment; the draft stays, and the task may come again."""
 
     def act(self, data):
-        claims.give_back(self.own, self.actor)
+        leases.give_back(self.own, self.actor)
         return self.as_it_stands(State.RETURNED)
 
 

@@ -15,7 +15,7 @@ from labeling.api.assignments import AssignmentBody, OwnVerb, Sheet, own_or_404,
 from labeling.api.shared import ShownAnswer, Turn
 from labeling.judging import form, judgment, rankings
 from labeling.models import Assignment, Prompt, RankedCandidate, Ranking, RankingTask
-from labeling.queue import claims
+from labeling.queue import claims, leases
 from labeling.text.conversations import as_stored
 from people import pseudonyms
 from people.access import RANKERS, READERS, Role
@@ -222,7 +222,7 @@ class Submit(OwnVerb):
             return super().post(request, *args, **kwargs)
         except (serializers.ValidationError, claims.LeaseLost):
             if self.typed:
-                claims.save_draft(self.own, self.typed)
+                leases.save_draft(self.own, self.typed)
             raise
 
     def act(self, data):

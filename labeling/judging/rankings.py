@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from labeling.judging import events
 from labeling.judging.judgment import LETTERS, Judgment, Verdict, by_strength, check
 from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking, RankingTask
-from labeling.queue import claims
+from labeling.queue import claims, leases
 from labeling.queue.eligibility import NotWorking
 from people import audit
 from people.db.compiled import composed, insert, insert_all, together, update
@@ -50,7 +50,7 @@ def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None
     """Record what the labeler decided; nothing is half written. After an undo the `draft` is shown
     again.
 
-    Raises InvalidRanking, AlreadySubmitted, or assignments.LeaseLost when the place went to someone
+    Raises InvalidRanking, AlreadySubmitted, or claims.LeaseLost when the place went to someone
     else.
     """
     ranks = check(judgment, len(assignment.order), assignment.project)
@@ -254,7 +254,7 @@ def undo(ranking: Ranking) -> Assignment:
 
 def _open_again(assignment: Assignment) -> None:
     try:
-        claims.take_back(assignment)
+        leases.take_back(assignment)
     except NotWorking as why:
         raise TooLate(str(why)) from why
 

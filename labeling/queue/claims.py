@@ -1,4 +1,4 @@
-"""Who works on which task: lease, choose the next, give back, expire.
+"""Which task a labeler is given next: choose it, and lease a place on it.
 
 A place is taken by one conditional UPDATE of the task's `free_places`, in the same transaction that
 writes the assignment, so that the overlap can not be exceeded however many ask at once. The order
@@ -9,7 +9,7 @@ task that would be next.
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import wraps
 from itertools import count
 
@@ -20,15 +20,9 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from labeling.models import Assignment, Candidate, Prompt, QueuePosition, RankingTask
-from labeling.queue import set_aside
-from labeling.queue.eligibility import (
-    lock_if_working,
-    locked_membership,
-    refuse_beyond_daily_limit,
-    refuse_who_is_paused,
-)
-from labeling.queue.order import key, locked, reopen
-from people import audit
+from labeling.queue.eligibility import lock_if_working, refuse_beyond_daily_limit
+from labeling.queue.leases import expire, lease_end
+from labeling.queue.order import key, locked
 from people.db.compiled import composed, insert, update
 from people.models import Membership, Project, User
 
@@ -294,7 +288,7 @@ def _lease(task: int, project: Project, labeler: User, ahead: bool = False) -> A
     lease = {
         "state": State.LEASED,
         "place": place,
-        "leased_until": _from_now(project),
+        "leased_until": lease_end(project),
         "ahead": ahead,
     }
     if earlier is None:
@@ -366,22 +360,6 @@ def reclaim(assignment: Assignment) -> None:
     assignment.save(update_fields=["state", "place", "leased_until"])
 
 
-def take_back(assignment: Assignment) -> None:
-    """The submitted place is the labeler's again, and shown before whatever else they hold.
-
-    Raises NotWorking: who is paused holds nothing.
-    """
-    membership = locked_membership(assignment)
-    refuse_who_is_paused(membership)
-    lease = {"state": State.LEASED, "leased_until": _from_now(assignment.project), "ended_at": None}
-    Assignment.objects.filter(pk=assignment.pk).update(undone_at=now(), ahead=False, **lease)
-    assignment.refresh_from_db()
-
-
-def _from_now(project: Project) -> datetime:
-    return now() + timedelta(minutes=project.lease_minutes)
-
-
 def what_else(membership: Membership) -> dict:
     """How many tasks others hold just now, when the first of them may come back, and whether
     sensitive ones are open to this labeler but for their not being willing. A gold one brings
@@ -405,72 +383,3 @@ def held_by_others(membership: Membership) -> dict:
     return held.exclude(labeler=membership.user).aggregate(
         others=Count("pk"), free_at=Min("leased_until")
     )
-
-
-def renew(assignment: Assignment) -> None:
-    """The labeler is still at it: this lease runs from now, and so does that of the task that comes
-    after it.
-    """
-    theirs = Assignment.objects.filter(
-        labeler=assignment.labeler_id, project=assignment.project_id, state=State.LEASED
-    )
-    theirs.update(leased_until=_from_now(assignment.project))
-
-
-def save_draft(assignment: Assignment, draft: dict) -> bool:
-    """Keep what is typed so far and run the lease from now; also after the lease ran out. False
-    once it was submitted.
-    """
-    this, fields = Assignment.objects.filter(pk=assignment.pk), {"draft": draft, "draft_at": now()}
-    held = this.filter(state=State.LEASED).update(
-        leased_until=_from_now(assignment.project), **fields
-    )
-    return bool(held or this.exclude(state=State.SUBMITTED).update(**fields))
-
-
-@transaction.atomic
-def skip(assignment: Assignment, reason: str) -> None:
-    """Give the place to someone else and keep the reason; after enough skips nobody gets it. Twice
-    is harmless.
-    """
-    over = Assignment.objects.filter(pk=assignment.pk, state__in=[State.EXPIRED, State.RETURNED])
-    held = _give_up(assignment, State.SKIPPED, skip_reason=reason[:200])
-    late = {"state": State.SKIPPED, "skip_reason": reason[:200], "ended_at": now()}
-    if held or over.update(**late):  # the place of a late one was freed before
-        audit.record(
-            assignment.labeler, "skip", assignment, assignment.project, reason=reason[:200]
-        )
-        set_aside.if_skipped_enough(assignment.task_id)
-
-
-@transaction.atomic
-def give_back(assignment: Assignment, actor: User | None = None) -> None:
-    """Return the place without a judgment; the draft stays."""
-    if _give_up(assignment, State.RETURNED):
-        audit.record(actor, "give back", assignment, assignment.project)
-
-
-def _give_up(assignment: Assignment, state: State, **fields) -> bool:
-    task = locked(assignment.task_id)
-    held = Assignment.objects.filter(pk=assignment.pk, state=State.LEASED)
-    if not held.update(state=state, leased_until=None, ended_at=now(), **fields):
-        return False
-    reopen(task)
-    return True
-
-
-def expire(project: Project | None = None) -> int:
-    """Free the places whose leases have ended, one short transaction each; returns how many."""
-    over = Assignment.objects.filter(state=State.LEASED, leased_until__lt=now())
-    over = over.filter(project=project) if project else over
-    return sum(_expire_one(assignment) for assignment in over.only("pk", "task_id")[:500])
-
-
-@transaction.atomic
-def _expire_one(assignment: Assignment) -> bool:
-    task = locked(assignment.task_id)
-    late = Assignment.objects.filter(pk=assignment.pk, state=State.LEASED, leased_until__lt=now())
-    if not late.update(state=State.EXPIRED, leased_until=None, ended_at=now()):
-        return False
-    reopen(task)
-    return True

@@ -15,7 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from labeling.judging import form, judgment, rankings
 from labeling.models import Assignment
-from labeling.queue import claims
+from labeling.queue import claims, leases
 from labeling.queue.eligibility import NotWorking
 from labeling.text import markdown
 from labeling.views.task_card import after, card, page, undoable
@@ -55,12 +55,12 @@ def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
     try:
         _result, new = idempotency.once(request.user, form.key(request.POST), submit)
     except judgment.InvalidRanking as wrong:
-        claims.save_draft(assignment, typed)
+        leases.save_draft(assignment, typed)
         return card(request, assignment, typed, wrong, status=422)
     except rankings.AlreadySubmitted:
         messages.info(request, _("That task was submitted already; here is the next one."))
     except claims.LeaseLost:
-        claims.save_draft(assignment, typed)
+        leases.save_draft(assignment, typed)
         return _lost(request)
     else:
         if done["opened"] if new else claims.open_ahead(request.membership, following):
@@ -94,9 +94,9 @@ def rank_draft(request: HttpRequest, assignment_id: int) -> JsonResponse:
     if (
         "renew" in request.POST
     ):  # nothing was typed: an older window must not write over a newer one's draft
-        claims.renew(assignment)
+        leases.renew(assignment)
         return JsonResponse({"renewed": True})
-    save = rankings.save_revision_draft if "revises" in request.POST else claims.save_draft
+    save = rankings.save_revision_draft if "revises" in request.POST else leases.save_draft
     kept = save(assignment, form.typed(request.POST, assignment))
     return JsonResponse(
         {"saved": now().isoformat()} if kept else {"error": "submitted"},
@@ -113,7 +113,7 @@ def rank_skip(request: HttpRequest, assignment_id: int) -> HttpResponse:
         return card(
             request, assignment, assignment.draft, unskipped=_("Say why you skip it."), status=422
         )
-    claims.skip(assignment, reason)
+    leases.skip(assignment, reason)
     return go_on(request)
 
 

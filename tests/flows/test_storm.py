@@ -28,7 +28,7 @@ from labeling.exports import freeze as export
 from labeling.judging import judgment, rankings
 from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
 from labeling.quality import gold
-from labeling.queue import candidates, claims, set_aside
+from labeling.queue import candidates, claims, leases, set_aside
 from labeling.queue.eligibility import NotWorking
 from people import accounts, projects
 from people.models import Membership
@@ -177,7 +177,7 @@ class Storm(RuleBasedStateMachine):
             self.sweep()
 
     def sweep(self):
-        claims.expire()
+        leases.expire()
         assert not Assignment.objects.filter(state="leased", leased_until__lt=now()).exists()
 
     @rule(verb=st.sampled_from([set_aside.put_back, set_aside.put_back, set_aside.retire]))
@@ -311,7 +311,7 @@ class Storm(RuleBasedStateMachine):
     @rule(number=any_number)
     def skip(self, number):
         if one := self.assignment(number):
-            claims.skip(one, "not my subject")
+            leases.skip(one, "not my subject")
             assert Assignment.objects.get(pk=one.pk).state == (
                 "submitted" if one.state == "submitted" else "skipped"
             )
@@ -320,7 +320,7 @@ class Storm(RuleBasedStateMachine):
     @rule(number=any_number)
     def give_back(self, number):
         if one := self.assignment(number):
-            claims.give_back(one, one.labeler)
+            leases.give_back(one, one.labeler)
             assert Assignment.objects.get(pk=one.pk).state == (
                 "returned" if one.state == "leased" else one.state
             )
@@ -329,8 +329,8 @@ class Storm(RuleBasedStateMachine):
     @rule(number=any_number)
     def draft(self, number):
         if one := self.assignment(number):
-            assert claims.save_draft(one, {"note": str(number)}) == (one.state != "submitted")
-            claims.renew(one)
+            assert leases.save_draft(one, {"note": str(number)}) == (one.state != "submitted")
+            leases.renew(one)
 
     @precondition(is_writable)
     @rule(person=people)

@@ -13,7 +13,7 @@ from labeling.judging.progress import count_progress
 from labeling.loop import status
 from labeling.models import Candidate, Prompt, Ranking, RankingTask
 from labeling.quality import gold
-from labeling.queue import claims
+from labeling.queue import claims, leases
 from labeling.writing import drafts
 from people import projects
 from people.models import AuditEvent, Membership
@@ -201,7 +201,7 @@ def test_a_gold_task_that_several_people_skip_is_set_aside_and_put_back_as_gold(
     golden = make_gold(project, carol)
     plain = make_task(project, texts=["good", "poor"])
     for person in (alice, bob):
-        claims.skip(next_for(person), "broken")
+        leases.skip(next_for(person), "broken")
     dana = make_person(project)
     assert fresh(golden).state == "set_aside"
     assert next_for(dana).task == plain

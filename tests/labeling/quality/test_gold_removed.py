@@ -10,7 +10,7 @@ from labeling.exports import freeze
 from labeling.judging import rankings
 from labeling.models import Ranking, RankingTask
 from labeling.quality import gold
-from labeling.queue import claims
+from labeling.queue import claims, leases
 from people.models import AuditEvent
 from tests.factories import make_person, make_project, make_ranking, make_task
 from tests.flows import recount
@@ -60,7 +60,7 @@ def test_who_holds_a_place_beyond_the_overlap_keeps_one(project, carol):
     golden = make_gold(project, carol, overlap=1)
     make_task(project, texts=["good", "poor"], overlap=9)
     held = [next_for(make_person(project)) for _ in range(3)]
-    claims.give_back(held[0])
+    leases.give_back(held[0])
     gold.unmake(carol, golden)
 
     assert sorted(golden.assignments.exclude(pk=held[0].pk).values_list("place", flat=True)) == [
@@ -119,7 +119,7 @@ def test_a_task_may_turn_gold_and_back_while_people_come_and_go(monkeypatch):
             if held and number == 11:
                 rankings.submit(held, ranks(1, 2))
             elif held:
-                claims.give_back(held)
+                leases.give_back(held)
 
         return deed
 

@@ -11,7 +11,7 @@ from django.utils.timezone import now
 
 from labeling.judging import judgment, rankings
 from labeling.models import Assignment, Prompt, RankingTask
-from labeling.queue import candidates, claims, order
+from labeling.queue import candidates, claims, leases, order
 from labeling.queue.eligibility import NotWorking
 from people.models import Membership, Project
 from tests.factories import make_person, make_project, make_task
@@ -145,7 +145,7 @@ def test_a_reopened_place_is_found_by_those_who_had_passed_it():
     assert passed.task_id == second.pk
     Assignment.objects.filter(pk=passed.pk).update(state="submitted", leased_until=None)
 
-    claims.skip(held, "not my subject")
+    leases.skip(held, "not my subject")
 
     assert claims.claim(bob).task_id == first.pk
     assert claims.claim(alice) is None, "a skipped task does not come back to who skipped it"
@@ -158,8 +158,8 @@ def test_a_returned_task_may_come_back_with_its_order_and_draft():
     alice = Membership.objects.get(user=make_person(project))
     make_task(project, texts=["a", "b", "c", "d"])
     held = claims.claim(alice)
-    claims.save_draft(held, {"note": "half a thought"})
-    claims.give_back(held)
+    leases.save_draft(held, {"note": "half a thought"})
+    leases.give_back(held)
 
     again = claims.claim(alice)
 
@@ -229,9 +229,9 @@ def test_a_skip_after_the_lease_ran_out_counts():
     make_task(project, texts=["a", "b"])
     held = claims.claim(alice)
     Assignment.objects.filter(pk=held.pk).update(leased_until=now() - timedelta(seconds=1))
-    claims.expire()
+    leases.expire()
 
-    claims.skip(held, "too long")
+    leases.skip(held, "too long")
 
     assert claims.claim(alice) is None
     assert RankingTask.objects.get().free_places == 1

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.timezone import now
 
 from labeling.models import Assignment
-from labeling.queue import claims
+from labeling.queue import claims, leases
 from people.models import Membership
 from tests.factories import make_person, make_project, make_task
 
@@ -19,7 +19,7 @@ def test_a_renewal_leaves_the_draft_of_another_window_alone(client_for):
     alice = make_person(project)
     make_task(project, texts=["a", "b"])
     held = claims.claim(Membership.objects.get(user=alice))
-    claims.save_draft(held, {"note": "newer"})
+    leases.save_draft(held, {"note": "newer"})
     Assignment.objects.filter(pk=held.pk).update(leased_until=now() + timedelta(seconds=5))
 
     answer = client_for(alice).post(

@@ -10,7 +10,7 @@ from django.utils.timezone import now
 from labeling.judging import judgment, rankings
 from labeling.models import Assignment, QueuePosition
 from labeling.quality import gold
-from labeling.queue import claims
+from labeling.queue import claims, leases
 from labeling.queue.eligibility import NotWorking
 from people import accounts, projects
 from people.models import Membership
@@ -44,7 +44,7 @@ def test_an_urgent_task_is_next_for_those_who_had_passed_its_place(project, alic
 
 def test_an_undone_task_is_shown_before_the_one_that_was_opened_since(project, alice):
     first, second = tasks(project, 2)
-    claims.give_back(claims.next_for(of(alice)))  # the first task's row is older than the second's
+    leases.give_back(claims.next_for(of(alice)))  # the first task's row is older than the second's
     Assignment.objects.update(state="skipped")
     submitted = rank_next(alice)
     Assignment.objects.filter(task=first).update(state="returned")
@@ -106,7 +106,7 @@ def test_gold_costs_a_claim_nothing_where_none_is_wanted_and_one_query_where_it_
     def queries(share) -> int:
         projects.change(carol, project, gold_share=share)
         with CaptureQueriesContext(connection) as ran:
-            claims.give_back(claims.claim(of(alice)))
+            leases.give_back(claims.claim(of(alice)))
         return len(ran)
 
     queries(0)  # from now on it is always the same task, with its row
@@ -170,7 +170,7 @@ def test_a_place_that_reopens_is_back_in_its_round(project, alice, bob, carol):
     first, *_others = tasks(project, 3, overlap=2)
     held = claims.next_for(of(alice))
     rank_next(bob)
-    claims.skip(held, "not mine")
+    leases.skip(held, "not mine")
 
     assert claims.next_for(of(bob)).task == first
 

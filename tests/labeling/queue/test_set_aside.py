@@ -5,7 +5,7 @@ import pytest
 from labeling.judging import judgment, rankings
 from labeling.judging.progress import count_progress
 from labeling.models import RankingTask
-from labeling.queue import claims, set_aside
+from labeling.queue import claims, leases, set_aside
 from people import projects
 from people.models import AuditEvent, Membership
 from tests.factories import make_person, make_task
@@ -30,7 +30,7 @@ def next_for(person):
 
 
 def skip(person, reason="not my subject"):
-    claims.skip(next_for(person), reason)
+    leases.skip(next_for(person), reason)
 
 
 def state(task) -> str:
@@ -49,9 +49,9 @@ def test_a_task_that_enough_people_skip_is_offered_no_more(project, task, alice,
 
 def test_a_late_skip_counts_too(project, task, alice, bob):
     held = next_for(alice)
-    claims.give_back(held)
+    leases.give_back(held)
     skip(bob)
-    claims.skip(held, "too long")
+    leases.skip(held, "too long")
 
     assert state(task) == "set_aside"
 
