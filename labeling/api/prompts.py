@@ -19,7 +19,7 @@ from labeling.api.shared import Apart, Turn
 from labeling.imports.formats import plain
 from labeling.imports.forms import CLEANING
 from labeling.models import Candidate, Prompt, RankingTask
-from labeling.queue import order
+from labeling.queue.sensitive import mark_sensitive
 from labeling.text.conversations import as_stored
 from modelops import recipes
 from people.access import READERS
@@ -255,7 +255,7 @@ class PromptView(EditEndpoint):
 
     def edit(self, one, changes):
         if "sensitive" in changes:
-            order.mark_sensitive(self.actor, one, changes["sensitive"])
+            mark_sensitive(self.actor, one, changes["sensitive"])
 
 
 class Candidates(ListEndpoint):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models import F, Min
 
-from labeling.models import Prompt, QueuePosition, RankingTask
-from people import audit
-from people.models import Project, User
+from labeling.models import QueuePosition, RankingTask
+from people.models import Project
 
 
 def key(project: Project) -> str:
@@ -36,21 +35,6 @@ def line_up(tasks) -> None:
     firsts = tasks.order_by().values("project").annotate(first=Min("sort_key"))
     for project, first in firsts.values_list("project", "first"):
         look_again(project, first)
-
-
-@transaction.atomic
-def mark_sensitive(actor: User, prompt: Prompt, sensitive: bool) -> None:
-    """Keep the prompt's tasks from people who are not willing to judge such content, or offer them
-    to all again.
-
-    Whoever holds one keeps it. Twice is harmless.
-    """
-    if not Prompt.objects.filter(pk=prompt.pk, sensitive=not sensitive).update(sensitive=sensitive):
-        return
-    audit.record(actor, "mark sensitive" if sensitive else "mark harmless", prompt, prompt.project)
-    first = prompt.tasks.aggregate(first=Min(key(prompt.project)))["first"]
-    if not sensitive and first is not None:
-        look_again(prompt.project_id, first)
 
 
 def locked(task_id: int) -> RankingTask:

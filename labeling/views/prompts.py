@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from labeling import imports
 from labeling.imports.forms import LABELS, ConfirmForm, UploadForm, discard
 from labeling.models import Candidate, ExternalLabeler, Prompt, Ranking, RankingTask, TemplateRow
-from labeling.queue import order
+from labeling.queue.sensitive import mark_sensitive
 from labeling.text.conversations import as_stored
 from labeling.views.quality import with_skips
 from modelops.models import Job
@@ -110,7 +110,7 @@ def prompt_sensitive(request: HttpRequest, pk: int) -> HttpResponse:
     one = get_object_or_404(
         Prompt.objects.select_related("project"), project=request.project, published=True, pk=pk
     )
-    order.mark_sensitive(request.user, one, bool(request.POST.get("sensitive")))
+    mark_sensitive(request.user, one, bool(request.POST.get("sensitive")))
     return redirect("prompt", request.project.slug, pk)
 
 

@@ -6,7 +6,8 @@ from labeling import imports
 from labeling.judging import judgment, rankings
 from labeling.models import Prompt
 from labeling.quality import gold
-from labeling.queue import claims, order
+from labeling.queue import claims
+from labeling.queue.sensitive import mark_sensitive
 from labeling.writing import drafts
 from people import accounts
 from people.models import AuditEvent, Membership
@@ -72,7 +73,7 @@ def test_what_is_sensitive_no_more_is_offered_to_who_had_passed_it(project, caro
     rankings.submit(claims.next_for(Membership.objects.get(user=alice)), KEY)
     assert given(alice) is None
 
-    order.mark_sensitive(carol, harsh.prompt, False)
+    mark_sensitive(carol, harsh.prompt, False)
     assert given(alice) == harsh
 
 
