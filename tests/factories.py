@@ -4,7 +4,7 @@ from itertools import count
 from uuid import uuid4
 
 from labeling.models import Candidate, Prompt, RankedCandidate, Ranking, RankingTask
-from labeling.queue import candidates
+from labeling.queue import order
 from modelops import rows
 from modelops.models import Job, ModelVersion
 from people.models import Membership, Project, User
@@ -66,7 +66,7 @@ def make_task(
         Candidate.objects.create(prompt=prompt, model_version=model, job=job, slot=slot, text=text)
         for slot, text in enumerate(texts)
     )
-    candidates.publish(RankingTask.objects.filter(pk=task.pk))
+    order.publish(RankingTask.objects.filter(pk=task.pk))
     task.refresh_from_db()
     return task
 

@@ -1,15 +1,14 @@
-"""What a sampling job still lacks, what it has got, and the ranking tasks that come of it."""
+"""What a sampling job still lacks, and what it has got."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from django.db import transaction
-from django.db.models import Count, Q
 
-from labeling.models import Candidate, Prompt, RankingTask
-from labeling.queue.order import publish
+from labeling.models import Candidate, Prompt
+from labeling.queue.tasks import build_tasks
 from modelops import registry, rows
 from modelops.models import Job, ModelVersion
 
@@ -174,31 +173,3 @@ def _writer(job: Job, version: ModelVersion) -> ModelVersion:
 def _storable(answer: Answer) -> dict:
     """The answer's fields; PostgreSQL keeps no NUL in a text."""
     return vars(answer) | {"text": answer.text.replace("\0", "")}
-
-
-def build_tasks(job: Job, prompt_ids: Iterable[int]) -> None:
-    """Make one ranking task of each of these prompts that has all its answers and no task of this
-    job yet.
-    """
-    complete = (
-        Prompt.objects.filter(pk__in=prompt_ids)
-        .exclude(tasks__job=job)
-        .annotate(answers=Count("candidates", filter=Q(candidates__job=job)))
-        .filter(answers=job.recipe["k"])
-        .values_list("pk", flat=True)
-    )
-    overlap = job.project.overlap
-    tasks = RankingTask.objects.bulk_create(
-        RankingTask(
-            project=job.project, prompt_id=pk, job=job, overlap=overlap, priority=job.priority
-        )
-        for pk in complete
-    )
-    by_prompt = {task.prompt_id: task.pk for task in tasks}
-    answers = Candidate.objects.filter(job=job, prompt__in=by_prompt).values_list("prompt_id", "pk")
-    through = RankingTask.candidates.through
-    through.objects.bulk_create(
-        through(rankingtask_id=by_prompt[prompt], candidate_id=candidate)
-        for prompt, candidate in answers
-    )
-    publish(RankingTask.objects.filter(pk__in=by_prompt.values()))

@@ -11,7 +11,7 @@ from django.utils.timezone import now
 
 from labeling.judging import judgment, rankings
 from labeling.models import Assignment, Prompt, RankingTask
-from labeling.queue import candidates, claims, leases, order
+from labeling.queue import claims, leases, order
 from labeling.queue.eligibility import NotWorking
 from people.models import Membership, Project
 from tests.factories import make_person, make_project, make_task
@@ -31,7 +31,7 @@ def many_tasks(project, count):
     RankingTask.objects.bulk_create(
         RankingTask(project=project, prompt=prompt, overlap=project.overlap) for prompt in prompts
     )
-    candidates.publish(RankingTask.objects.filter(project=project))
+    order.publish(RankingTask.objects.filter(project=project))
 
 
 def claim_all(membership_pk):
@@ -115,7 +115,7 @@ def test_tasks_come_by_priority_then_by_arrival():
     late, early, urgent = (make_task(project, texts=["a", "b"]) for _ in range(3))
     RankingTask.objects.filter(pk=urgent.pk).update(priority=-1)
     RankingTask.objects.filter(pk=late.pk).update(priority=1)
-    candidates.publish(RankingTask.objects.filter(project=project))
+    order.publish(RankingTask.objects.filter(project=project))
 
     assert claim_all(alice.pk) == [urgent.pk, early.pk, late.pk]
 
