@@ -14,7 +14,7 @@ from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
-from labeling.exports import dataset_card, forms, labeler_key
+from labeling.exports import dataset_card, forms, labeler_key, preview
 from labeling.exports import downloads as render
 from labeling.exports.formats import CONTENT_TYPES, Format
 from labeling.views import downloads
@@ -222,7 +222,7 @@ class Preview(Verb):
 
     def act(self, data):
         recipe = forms.recipe_of(freeze_form_of(self, data))
-        found = forms.preview(self.project, recipe, names=False)
+        found = preview.preview(self.project, recipe, names=False)
         of_each = {
             name: getattr(found.portrait, name) for name in ("ties", "agreement", "longer_wins")
         }

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling.exports import dataset_card, downloads, forms
+from labeling.exports import dataset_card, downloads, forms, preview
 from labeling.exports.forms import FreezeForm
 from labeling.models import DatasetRanking
 from modelops import datasets, recipes
@@ -95,7 +95,7 @@ def freeze(request: HttpRequest) -> HttpResponse:
             request.user, key, lambda: {"job": form.request(request.user).pk}
         )
         return after_start(request, result["job"])
-    shown = forms.preview(request.project, forms.recipe_of(form), names)
+    shown = preview.preview(request.project, forms.recipe_of(form), names)
     status = 422 if form.errors else 200
     return render(
         request, "labeling/exports/freeze.html", {"form": form, "preview": shown}, status=status
@@ -110,5 +110,5 @@ def freeze_preview(request: HttpRequest) -> HttpResponse:
     form = FreezeForm(request.project, request.GET, names=names)
     if not form.is_valid():
         return HttpResponse(status=204)
-    shown = forms.preview(request.project, recipes.read(Job.Kind.FREEZE, form.recipe()), names)
+    shown = preview.preview(request.project, recipes.read(Job.Kind.FREEZE, form.recipe()), names)
     return render(request, "labeling/exports/_freeze_preview.html", {"preview": shown})

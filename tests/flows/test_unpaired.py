@@ -5,8 +5,9 @@ import json
 import pytest
 
 from labeling import imports
-from labeling.exports import forms, freeze
+from labeling.exports import freeze
 from labeling.exports.examples import View, labelled
+from labeling.exports.preview import preview
 from modelops import datasets, jobs, recipes, rows
 
 pytestmark = pytest.mark.django_db
@@ -48,8 +49,8 @@ def test_300_labelled_answers_come_out_as_they_came_in(imported, judged):
 
 
 def test_the_dataset_and_the_preview_count_them(imported):
-    preview = forms.preview(imported, recipes.read("freeze", {}), names=False)
-    assert (preview.good, preview.bad) == (150, 150)
+    shown = preview(imported, recipes.read("freeze", {}), names=False)
+    assert (shown.good, shown.bad) == (150, 150)
     dataset, _ = labels(imported)
     assert (dataset.counts["good"], dataset.counts["bad"]) == (150, 150)
 

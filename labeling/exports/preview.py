@@ -1,0 +1,166 @@
+"""What a freeze would hold, before it is asked for: counted, or estimated where there is much."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+from django.db.models import Count, QuerySet
+from django.db.models.functions import TruncDate
+from django.utils.translation import gettext as _
+
+from labeling.exports import contamination, freeze, selection
+from labeling.exports.statistics import Portrait, share
+from labeling.imports.reading import chunks
+from labeling.models import Prompt, Ranking
+from modelops import charts as figures
+from modelops.models import Dataset
+from modelops.recipes import FreezeRecipe
+from people.models import Project, User
+
+EXACT = 2_000  # judgments, or texts, that are counted one by one
+SAMPLE = 500  # tasks that are drawn where there are more judgments
+BARS = 8
+
+
+@dataclass
+class Preview:
+    """What would be frozen: rows, judgments and pairs after all that the recipe leaves out.
+
+    Counted one by one, but where `sampled`: then estimated from tasks that are drawn at random.
+    """
+
+    rows: int = 0
+    judgments: int = 0
+    pairs: int = 0
+    good: int = 0  # answers with such a label, as KTO learns them
+    bad: int = 0
+    sampled: bool = False
+    looked_at: int = 0  # judgments that were chosen and read, and of them those that stay
+    kept: int = 0
+    apart: bool = False  # whether training rows nearly like a held-out one are left out
+    near: int | None = None  # how many; None: not counted
+    portrait: Portrait = field(default_factory=Portrait)
+    first_wins: float | None = None
+    splits: list[tuple[str, int]] = field(default_factory=list)
+    charts: list = field(default_factory=list)
+    bars: list = field(default_factory=list)
+
+
+def preview(project: Project, recipe: FreezeRecipe, names: bool) -> Preview:
+    """What a freeze would hold, in a number of queries that stops growing at EXACT judgments."""
+    if recipe.kind != Dataset.Kind.JUDGMENTS:
+        return _of_texts(project, recipe)
+    chosen = selection.rankings(project, recipe)
+    found = _of_judgments(chosen, recipe)
+    days = chosen.annotate(day=TruncDate("created_at")).values_list("day").annotate(n=Count("pk"))
+    by_day = list(enumerate((n for _day, n in days.order_by("day")), start=1))
+    chart = figures.chart(_("judgments a day"), by_day)
+    found.charts = [chart] if chart else []
+    total, models = sum(n for _day, n in by_day), found.portrait.models
+    found.bars = [
+        figures.bars(_("judgments by labeler"), _by_labeler(chosen, total, names)),
+        figures.bars(_("answers by model"), with_others(models.most_common(BARS), models.total())),
+    ]
+    return found
+
+
+def _of_judgments(chosen: QuerySet[Ranking], recipe: FreezeRecipe) -> Preview:
+    """Up to EXACT judgments, or those of up to SAMPLE tasks, are all read; of more SAMPLE tasks."""
+    counted = chosen.aggregate(judgments=Count("pk"), tasks=Count("task", distinct=True))
+    sampled = counted["judgments"] > EXACT and counted["tasks"] > SAMPLE
+    found = Preview(apart=recipe.apart, sampled=sampled)
+    every = chosen.order_by("task").values_list("task", flat=True).distinct()
+    tasks = drawn(every, counted["tasks"]) if sampled else list(every)
+    kept = _kept(found, chosen, recipe, tasks)
+    if recipe.apart and not found.sampled:
+        near = contamination.near_held_out(lambda: (row for row, _task, _judged in kept))
+        found.near = len(near)
+        kept = [part for place, part in enumerate(kept) if place not in near]
+    earlier = shown = 0
+    for row, task, judged in kept:
+        found.portrait.add(row)
+        for ranking, ranks in judged:
+            won, pairs = first_wins(ranking, ranks, task.answers)
+            earlier, shown = earlier + won, shown + pairs
+    found.first_wins = share(earlier, shown)
+    of_tasks = counted["tasks"] / len(tasks) if tasks else 0
+    of_judgments = counted["judgments"] / found.looked_at if found.looked_at else 0
+    found.rows = round(len(kept) * of_tasks)
+    found.judgments = round(sum(len(judged) for _row, _task, judged in kept) * of_judgments)
+    for name in ("pairs", "good", "bad"):
+        setattr(found, name, round(getattr(found.portrait, name) * of_judgments))
+    return found
+
+
+def drawn(tasks: QuerySet, count: int) -> list[int]:
+    """SAMPLE of the `count` tasks at random, in their order; a million of them are never in memory
+    at once.
+    """
+    places = set(random.Random(0).sample(range(count), SAMPLE))
+    return [task for place, task in enumerate(tasks.iterator()) if place in places]
+
+
+def _kept(found: Preview, chosen, recipe: FreezeRecipe, tasks: list[int]) -> list[tuple]:
+    """(row, task, its rankings) of the tasks of which the recipe keeps something."""
+    kept = []
+    for some in chunks(tasks, freeze.BATCH):
+        for task, judged in freeze.with_judgments(chosen, some):
+            found.looked_at += len(judged)
+            judged = selection.keep(judged, recipe)
+            found.kept += len(judged)
+            if judged:
+                kept.append((freeze.as_row(task, judged), task, judged))
+    return kept
+
+
+def _of_texts(project: Project, recipe: FreezeRecipe) -> Preview:
+    """Written answers, prompts, or texts of both, by split."""
+    prompts = selection.prompts(project, recipe)
+    answers = selection.demonstrations(project, recipe)
+    splits = Counter()
+    if recipe.kind == Dataset.Kind.TEXT:  # a prompt with each of its answers, or alone
+        prompts = prompts.exclude(pk__in=answers.values("prompt"))
+    if recipe.kind != Dataset.Kind.DEMONSTRATIONS:
+        splits.update(dict(_by_split(prompts, "split")))
+    if recipe.kind != Dataset.Kind.PROMPTS:
+        splits.update(dict(_by_split(answers, "prompt__split")))
+    found = Preview(apart=recipe.apart, rows=splits.total())
+    if recipe.apart and found.rows <= EXACT:
+        found.near = len(
+            contamination.near_held_out(lambda: freeze.WRITTEN[recipe.kind](project, recipe))
+        )
+        splits["train"] -= found.near
+        found.rows -= found.near
+    found.splits = [(split, splits[split]) for split in Prompt.Split.values if splits[split]]
+    return found
+
+
+def _by_split(chosen: QuerySet, split: str) -> QuerySet:
+    return chosen.order_by(split).values_list(split).annotate(n=Count("pk"))
+
+
+def first_wins(ranking: Ranking, ranks: list[int], answers: list) -> tuple[int, int]:
+    """(pairs that the answer shown earlier wins, pairs)."""
+    place = {ranked.candidate_id: ranked.shown for ranked in ranking.ranked.all()}
+    pairs = [(i, j) for i in range(len(ranks)) for j in range(len(ranks)) if ranks[i] < ranks[j]]
+    return sum(place[answers[i].pk] < place[answers[j].pk] for i, j in pairs), len(pairs)
+
+
+def _by_labeler(chosen, total: int, names: bool) -> list[tuple[str, int]]:
+    """The busiest labelers: by name for those who may know them, in numbers for others."""
+    counted = (
+        chosen.order_by().values_list("labeler").annotate(n=Count("pk")).order_by("-n", "labeler")
+    )
+    rows = list(counted[:BARS])
+    known = User.objects.in_bulk([pk for pk, _n in rows if pk]) if names else {}
+    labels = [
+        _("imported") if pk is None else str(known[pk]) if names else f"#{pk}" for pk, _n in rows
+    ]
+    return with_others([(label, n) for label, (_pk, n) in zip(labels, rows, strict=True)], total)
+
+
+def with_others(shown: list[tuple[str, int]], total: int) -> list[tuple[str, int]]:
+    rest = total - sum(n for _label, n in shown)
+    return [*shown, (_("others"), rest)] if rest > 0 else shown
