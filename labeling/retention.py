@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from labeling.imports import forms
+from labeling.imports import uploads
 from modelops.models import Job
 from people.retention import long_ago
 
@@ -20,7 +20,7 @@ def forget() -> None:
         if not kept.name.startswith(
             awaited
         ):  # what an import left out lies beside it, under a longer name
-            forms.discard(kept)
+            uploads.discard(kept)
     for made in _old(settings.VAR / "renders", "*/*"):
         made.unlink(missing_ok=True)
 

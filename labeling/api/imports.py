@@ -15,7 +15,8 @@ from rest_framework.parsers import MultiPartParser
 
 from labeling import imports
 from labeling.api.shared import Turn
-from labeling.imports.forms import ASKED, CLEANING, ConfirmForm, UploadForm, discard
+from labeling.imports.forms import ASKED, CLEANING, ConfirmForm, UploadForm
+from labeling.imports.uploads import discard
 from modelops import recipes
 from modelops.api.jobs import JobBody
 from modelops.api.shared import filled, recipe_field, started, under_way

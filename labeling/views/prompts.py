@@ -11,7 +11,8 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling import imports
-from labeling.imports.forms import LABELS, ConfirmForm, UploadForm, discard
+from labeling.imports.forms import LABELS, ConfirmForm, UploadForm
+from labeling.imports.uploads import discard
 from labeling.models import Candidate, ExternalLabeler, Prompt, Ranking, RankingTask, TemplateRow
 from labeling.queue.sensitive import mark_sensitive
 from labeling.text.conversations import as_stored

@@ -1,0 +1,50 @@
+"""Uploaded files below the data folder: kept, and thrown away."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.utils.text import get_valid_filename
+
+
+def keep(files: list[UploadedFile]) -> Path:
+    """The upload below the data folder, under a name that nobody chose; several as a folder, for
+    their names matter.
+    """
+    folder = settings.VAR / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / secrets.token_hex(16)
+    if len(files) == 1:
+        _write(files[0], path)
+        return path
+    path.mkdir()
+    try:
+        for number, file in enumerate(files):
+            _write(file, path / _own_name(path, number, file.name))
+    except OSError:
+        shutil.rmtree(path)
+        raise
+    return path
+
+
+def discard(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _own_name(folder: Path, number: int, name: str) -> str:
+    """A model may be called by it; two of the same name are told apart."""
+    safe = get_valid_filename(Path(name).name)[-100:] if name.strip(". ") else "file"
+    return f"{number}-{safe}" if (folder / safe).exists() else safe
+
+
+def _write(file: UploadedFile, path: Path) -> None:
+    with open(path, "xb") as out:
+        for chunk in file.chunks():
+            out.write(chunk)
