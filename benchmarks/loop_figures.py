@@ -10,7 +10,8 @@ import random
 from benchmarks import hidden_rule
 from benchmarks.hidden_rule import score
 from labeling.stats import agreement as stats
-from labeling.stats.agreement import interval, task_agreement
+from labeling.stats.agreement import task_agreement
+from labeling.stats.bootstrap import interval
 
 NOISE = 0.25  # of the scripted labeler, in spreads of the rule within a task
 

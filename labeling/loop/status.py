@@ -12,7 +12,7 @@ from django.db.models import Count, F, Q, Sum
 
 from labeling.models import Candidate, Demonstration, Prompt, RankedCandidate, Ranking, RankingTask
 from labeling.quality import peers
-from labeling.stats import agreement
+from labeling.stats import agreement, bootstrap
 from modelops import registry
 from modelops.models import Dataset, Job, Metric, ModelVersion
 from people.models import Project
@@ -164,8 +164,8 @@ def measure(found: Rankings, tasks: list[peers.Task]) -> None:
     found.ties = share_of_ties(ranks for task in tasks for ranks in task.ranks.values())
     compared = ((task.prompt, agreement.task_agreement(task.ranks.values())) for task in tasks)
     if counts := agreement.by_prompt(compared):
-        low, high = agreement.interval(counts, draws=peers.DRAWS)
-        found.agreement, found.plus_minus = 100 * agreement.ratio(counts), 50 * (high - low)
+        low, high = bootstrap.interval(counts, draws=peers.DRAWS)
+        found.agreement, found.plus_minus = 100 * bootstrap.ratio(counts), 50 * (high - low)
 
 
 def share_of_ties(ranked) -> float | None:

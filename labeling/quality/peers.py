@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from labeling.models import RankedCandidate, Ranking, RankingTask
-from labeling.stats import agreement
+from labeling.stats import agreement, bootstrap
 from people.models import Project
 
 NEWEST = 5_000  # rankings that each labeler's agreement is measured on
@@ -56,5 +56,5 @@ def _peer(counts: list[tuple[int, int]]) -> Peer:
     pairs = sum(compared for _agreed, compared in counts)
     low = high = None
     if len(counts) > 1:
-        low, high = agreement.interval(counts, draws=DRAWS)
-    return Peer(agreement.ratio(counts), pairs, len(counts), low, high)
+        low, high = bootstrap.interval(counts, draws=DRAWS)
+    return Peer(bootstrap.ratio(counts), pairs, len(counts), low, high)

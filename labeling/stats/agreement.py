@@ -1,12 +1,10 @@
-"""How far judges agree, and with what uncertainty: pure functions over rows, no database."""
+"""How far judges agree: pure functions over rows, no database."""
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import combinations
-from typing import Any
 
 
 def pair_agreement(first: Sequence[int], second: Sequence[int]) -> tuple[int, int]:
@@ -59,28 +57,3 @@ def by_judge(
             counted[first].append(both)
             counted[second].append(both)
     return {judge: by_prompt(counts) for judge, counts in counted.items()}
-
-
-def ratio(counts: Sequence[tuple[float, float]]) -> float:
-    """Hits over trials, each summed over the groups; nan without any trial."""
-    trials = sum(n for _, n in counts)
-    return sum(hits for hits, _ in counts) / trials if trials else float("nan")
-
-
-def interval(
-    groups: Sequence[Any],
-    statistic: Callable[[Sequence[Any]], float] = ratio,
-    *,
-    draws: int = 2000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of `statistic`, resampling whole groups (prompts), not
-    their pairs.
-
-    Efron and Tibshirani 1993, section 13.3. Pairs of one prompt are not independent; prompts are.
-    """
-    if not groups:
-        return float("nan"), float("nan")
-    rng = random.Random(seed)
-    values = sorted(statistic(rng.choices(groups, k=len(groups))) for _ in range(draws))
-    return values[int(0.025 * draws)], values[int(0.975 * draws) - 1]

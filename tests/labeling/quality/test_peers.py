@@ -5,7 +5,7 @@ import pytest
 from labeling.loop import status as rounds
 from labeling.models import Ranking, RankingTask
 from labeling.quality import peers
-from labeling.stats import agreement
+from labeling.stats import agreement, bootstrap
 from tests.factories import make_person, make_prompt, make_ranking, make_task
 
 pytestmark = pytest.mark.django_db
@@ -29,8 +29,8 @@ def rounds_of_two(project, alice, bob):
 def test_the_interval_of_the_loop_draws_prompts(project, rounds_of_two):
     """Both tasks of a prompt agree or both don't: 40 tasks know no more than 20 prompts."""
     found = rounds.ring(project).rankings
-    low, high = agreement.interval([(12, 12)] * 10 + [(0, 12)] * 10, draws=peers.DRAWS)
-    of_tasks = agreement.interval([(6, 6)] * 20 + [(0, 6)] * 20, draws=peers.DRAWS)
+    low, high = bootstrap.interval([(12, 12)] * 10 + [(0, 12)] * 10, draws=peers.DRAWS)
+    of_tasks = bootstrap.interval([(6, 6)] * 20 + [(0, 6)] * 20, draws=peers.DRAWS)
 
     assert found.agreement == 50
     assert found.plus_minus == pytest.approx(50 * (high - low), abs=1)
