@@ -5,7 +5,6 @@ Each station is a handful of counts; the rules at the end are a pure function of
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from django.db.models import Count, F, Q, Sum
@@ -161,20 +160,11 @@ def count_rankings(project: Project) -> Rankings:
 
 def measure(found: Rankings, tasks: list[peers.Task]) -> None:
     """Agreement and ties of the newest rankings; the interval draws prompts."""
-    found.ties = share_of_ties(ranks for task in tasks for ranks in task.ranks.values())
+    found.ties = agreement.share_of_ties(ranks for task in tasks for ranks in task.ranks.values())
     compared = ((task.prompt, agreement.task_agreement(task.ranks.values())) for task in tasks)
     if counts := agreement.by_prompt(compared):
         low, high = bootstrap.interval(counts, draws=peers.DRAWS)
         found.agreement, found.plus_minus = 100 * bootstrap.ratio(counts), 50 * (high - low)
-
-
-def share_of_ties(ranked) -> float | None:
-    """Percent of the pairs of answers that were put on one step."""
-    tied = pairs = 0
-    for ranks in ranked:
-        pairs += math.comb(len(ranks), 2)
-        tied += sum(math.comb(ranks.count(rank), 2) for rank in set(ranks))
-    return 100 * tied / pairs if pairs else None
 
 
 def count_unfrozen(project: Project) -> Unfrozen:

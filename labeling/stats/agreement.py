@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import combinations
@@ -57,3 +58,12 @@ def by_judge(
             counted[first].append(both)
             counted[second].append(both)
     return {judge: by_prompt(counts) for judge, counts in counted.items()}
+
+
+def share_of_ties(ranked: Iterable[Sequence[int]]) -> float | None:
+    """Percent of the pairs of answers that were put on one step."""
+    tied = pairs = 0
+    for ranks in ranked:
+        pairs += math.comb(len(ranks), 2)
+        tied += sum(math.comb(ranks.count(rank), 2) for rank in set(ranks))
+    return 100 * tied / pairs if pairs else None
