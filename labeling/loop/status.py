@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from django.db.models import Count, F, Q, Sum
 
 from labeling.models import Candidate, Demonstration, Prompt, RankedCandidate, Ranking, RankingTask
-from labeling.quality import peers
+from labeling.quality import peers, recent
 from labeling.stats import agreement, bootstrap
 from modelops import registry
 from modelops.models import Dataset, Job, Metric, ModelVersion
@@ -154,11 +154,11 @@ def count_rankings(project: Project) -> Rankings:
         tasks=Count("pk"), places=Sum("overlap"), free=Sum("free_places")
     )
     found = Rankings(**counted, **{name: value or 0 for name, value in places.items()})
-    measure(found, peers.newest(project, NEWEST))
+    measure(found, recent.newest(project, NEWEST))
     return found
 
 
-def measure(found: Rankings, tasks: list[peers.Task]) -> None:
+def measure(found: Rankings, tasks: list[recent.Task]) -> None:
     """Agreement and ties of the newest rankings; the interval draws prompts."""
     found.ties = agreement.share_of_ties(ranks for task in tasks for ranks in task.ranks.values())
     compared = ((task.prompt, agreement.task_agreement(task.ranks.values())) for task in tasks)

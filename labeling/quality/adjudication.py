@@ -7,7 +7,6 @@ ask for it hold it.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -16,14 +15,14 @@ from django.utils.translation import gettext as _
 
 from labeling.judging import rankings
 from labeling.judging.judgment import LETTERS, Judgment, check
-from labeling.models import SETTLEMENT, Assignment, RankedCandidate, Ranking, RankingTask
+from labeling.models import SETTLEMENT, Assignment, Ranking, RankingTask
+from labeling.quality.recent import ranks_by_task
 from labeling.queue import order
 from labeling.stats import agreement
 from people import audit
 from people.access import Refused
 from people.models import Project, User
 
-LOOKED_AT = 2000  # rankings, the newest
 SHOWN = 100
 
 
@@ -63,7 +62,7 @@ def disputes(project: Project, person: User) -> list[Dispute]:
     last, and the least agreement first. Reads the same number of rows however many there are, in a
     constant number of queries.
     """
-    ranks = _ranks(project)
+    ranks = ranks_by_task(project)
     counted = {
         task: agreement.task_agreement(judged) for task, judged in ranks.items() if len(judged) > 1
     }
@@ -74,22 +73,6 @@ def disputes(project: Project, person: User) -> list[Dispute]:
         for task in open_to(project, person).filter(pk__in=apart)
     ]
     return sorted(found, key=lambda one: (one.settled, one.agreement, -one.task.pk))[:SHOWN]
-
-
-def _ranks(project: Project) -> dict[int, list[list[int]]]:
-    """By task, the ranks that each judge gave its answers, of the newest rankings."""
-    found = Ranking.objects.of_judges().filter(
-        task__project=project, current=True, outcome=Ranking.Outcome.RANKED
-    )
-    task_of = dict(found.order_by("-pk").values_list("pk", "task")[:LOOKED_AT])
-    ranks = defaultdict(list)
-    said = RankedCandidate.objects.filter(ranking__in=list(task_of)).order_by("candidate")
-    for one, rank in said.values_list("ranking", "rank"):
-        ranks[one].append(rank)
-    by_task = defaultdict(list)
-    for one, given in ranks.items():
-        by_task[task_of[one]].append(given)
-    return by_task
 
 
 def _settlements(tasks) -> QuerySet[Ranking]:

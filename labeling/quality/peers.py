@@ -5,20 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from labeling.models import RankedCandidate, Ranking, RankingTask
+from labeling.quality.recent import newest
 from labeling.stats import agreement, bootstrap
 from people.models import Project
 
 NEWEST = 5_000  # rankings that each labeler's agreement is measured on
 DRAWS = 500  # of an interval: enough for whole percents, quick enough for a page
-
-
-@dataclass
-class Task:
-    """What was said of one task: the ranks of its answers, in the order of their ids."""
-
-    prompt: int
-    ranks: dict[UUID, list[int]]  # by judge
 
 
 @dataclass(frozen=True)
@@ -30,20 +22,6 @@ class Peer:
     prompts: int
     low: float | None = None  # the 95 % interval; none of a single prompt
     high: float | None = None
-
-
-def newest(project: Project, most: int) -> list[Task]:
-    """The newest `most` current rankings of training tasks, by task: one query."""
-    current = Ranking.objects.filter(task__project=project, current=True).of_judges()
-    training = current.filter(task__purpose=RankingTask.Purpose.TRAINING)
-    ranked = training.filter(outcome=Ranking.Outcome.RANKED)
-    said = RankedCandidate.objects.filter(ranking__in=ranked.order_by("-pk").values("pk")[:most])
-    about = ("ranking__task", "ranking__task__prompt", "ranking__judge", "rank")
-    tasks: dict[int, Task] = {}
-    for task, prompt, judge, rank in said.order_by("candidate").values_list(*about):
-        of_task = tasks.setdefault(task, Task(prompt, {}))
-        of_task.ranks.setdefault(judge, []).append(rank)
-    return list(tasks.values())
 
 
 def figures(project: Project) -> dict[UUID, Peer]:
