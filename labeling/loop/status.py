@@ -1,14 +1,20 @@
-"""The ring: where a project stands on its way round the loop, and the one useful next step.
-
-Each station is a handful of counts; the rules at the end are a pure function of them.
-"""
+"""Where a project stands on its way round the loop: each station is a handful of counts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from django.db.models import Count, F, Q, Sum
 
+from labeling.loop.next_step import next_step
+from labeling.loop.stations import (
+    MOST_PAIRS,
+    Candidates,
+    Policies,
+    Prompts,
+    Rankings,
+    Rewards,
+    Ring,
+    Unfrozen,
+)
 from labeling.models import Candidate, Demonstration, Prompt, RankedCandidate, Ranking, RankingTask
 from labeling.quality import peers, recent
 from labeling.stats import agreement, bootstrap
@@ -17,80 +23,6 @@ from modelops.models import Dataset, Job, Metric, ModelVersion
 from people.models import Project
 
 NEWEST = 2000  # rankings that agreement and ties are measured on
-ENOUGH = 200  # pairs from which freezing is worth it while tasks are still open
-MOST_PAIRS = 2000  # rankings whose pairs are counted one by one; beyond, the page says "more than"
-
-
-@dataclass
-class Prompts:
-    total: int = 0
-    splits: dict[str, int] = field(default_factory=dict)
-    duplicates: int = 0
-    demonstrations: int = 0
-
-
-@dataclass
-class Candidates:
-    total: int = 0
-    job: Job | None = None  # the newest sampling job
-    round: int = 1
-
-
-@dataclass
-class Rankings:
-    total: int = 0
-    people: int = 0
-    tasks: int = 0
-    places: int = 0
-    free: int = 0
-    ties: float | None = None
-    agreement: float | None = None
-    plus_minus: float | None = None
-
-    @property
-    def filled(self) -> int:
-        return self.places - self.free
-
-
-@dataclass
-class Unfrozen:
-    pairs: int = 0
-    rankings: int = 0
-    newest: Dataset | None = None
-
-    @property
-    def more(self) -> bool:
-        return self.rankings > MOST_PAIRS
-
-
-@dataclass
-class Rewards:
-    version: ModelVersion | None = None
-    accuracy: Metric | None = None
-    longer: Metric | None = None
-
-
-@dataclass
-class Policies:
-    version: ModelVersion | None = None  # the newest that a job here made
-    champion: ModelVersion | None = None
-    made: int = 0
-    sampled: bool = False  # whether the newest has answered prompts already
-
-
-@dataclass
-class Ring:
-    prompts: Prompts
-    candidates: Candidates
-    rankings: Rankings
-    unfrozen: Unfrozen
-    rewards: Rewards
-    policies: Policies
-    busy: set[str] = field(default_factory=set)  # kinds of jobs that wait or run
-    trained_on: set[str] = field(
-        default_factory=set
-    )  # kinds of models made, or being made, of the newest dataset
-    next: str = ""
 
 
 def ring(project: Project) -> Ring:
@@ -238,29 +170,3 @@ def trained_on(dataset: Dataset | None, live: list[tuple[str, int, int]]) -> set
         | (in_work & {"reward"})
         | ({"policy"} if in_work & {"sft", "dpo", "kto", "ppo"} else set())
     )
-
-
-# The rules
-
-
-def next_step(ring: Ring) -> str:
-    """The station whose step is the most useful now."""
-    dataset = ring.unfrozen.newest
-    if not ring.prompts.total:
-        return "prompts"
-    if ring.policies.champion is None and not ring.rankings.total:
-        return "policy"
-    if dataset and "reward" not in ring.trained_on:
-        return "reward"
-    if dataset and "policy" not in ring.trained_on:
-        return "policy"
-    if worth_freezing(ring):
-        return "dataset"
-    if ring.policies.version and not ring.policies.sampled and "sample" not in ring.busy:
-        return "candidates"
-    return "rankings" if ring.rankings.free or "sample" in ring.busy else "candidates"
-
-
-def worth_freezing(ring: Ring) -> bool:
-    fresh, still_open = ring.unfrozen.pairs, ring.rankings.free or "sample" in ring.busy
-    return "freeze" not in ring.busy and (fresh >= ENOUGH or (fresh > 0 and not still_open))

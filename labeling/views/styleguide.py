@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
 from labeling.judging import judgment
-from labeling.loop import status
+from labeling.loop import stations
 from labeling.views.task_card import ROLES, around, shown, vocabulary
 from modelops import charts
 from modelops.job_report import recipe_rows
@@ -255,15 +255,15 @@ def versions() -> list[SimpleNamespace]:
     ]
 
 
-def ring() -> status.Ring:
+def ring() -> stations.Ring:
     reward, base = ModelVersion(pk=2, name="reward-r2"), ModelVersion(pk=3, name="smollm2")
     policy = ModelVersion(pk=1, name="smollm2-r2", parent=base)
-    return status.Ring(
-        status.Prompts(4096, {"train": 3277, "validation": 410, "test": 409}, duplicates=17),
-        status.Candidates(16384, Job(recipe={"k": 4}, model_version=policy), 3),
-        status.Rankings(1310, 8, 1200, 3600, 2290, ties=14, agreement=72.6, plus_minus=1.5),
-        status.Unfrozen(6120, 1310, Dataset(digest="f" * 64)),
-        status.Rewards(reward, accuracy(), Metric(name="longer_answer_accuracy", value=0.551)),
-        status.Policies(policy, policy, 2, True),
+    return stations.Ring(
+        stations.Prompts(4096, {"train": 3277, "validation": 410, "test": 409}, duplicates=17),
+        stations.Candidates(16384, Job(recipe={"k": 4}, model_version=policy), 3),
+        stations.Rankings(1310, 8, 1200, 3600, 2290, ties=14, agreement=72.6, plus_minus=1.5),
+        stations.Unfrozen(6120, 1310, Dataset(digest="f" * 64)),
+        stations.Rewards(reward, accuracy(), Metric(name="longer_answer_accuracy", value=0.551)),
+        stations.Policies(policy, policy, 2, True),
         next="rankings",
     )
