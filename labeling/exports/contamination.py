@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from labeling.exports.external_sort import Sorter
-from labeling.imports.spool import Scratch
+from labeling.text.similarity_index import SimilarityIndex
 from modelops.rows import HELD_OUT
 
 
@@ -27,15 +27,15 @@ def near_held_out(rows: Callable[[], Iterable[dict]]) -> set[int]:
     """
     if not {"train"} < {row["split"] for row in rows()}:
         return set()
-    held = Scratch()
+    held = SimilarityIndex()
     for row in rows():
         if row["split"] in HELD_OUT and (sketch := _sketch(_said(row))) is not None:
-            held.add_sketch(_bands(sketch), sketch)
+            held.add(_bands(sketch), sketch)
     numbered = enumerate(rows())
     return {place for place, row in numbered if row["split"] == "train" and _known(held, row)}
 
 
-def _known(held: Scratch, row: dict) -> bool:
+def _known(held: SimilarityIndex, row: dict) -> bool:
     import numpy as np
 
     from labeling.text import similarity

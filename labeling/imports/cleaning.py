@@ -18,6 +18,7 @@ from labeling.imports.reading import BATCH, Reading, chunks
 from labeling.models import ImportedRow, Prompt, PromptBand
 from labeling.text import conversations, personal_data, repair
 from labeling.text.conversations import Entry
+from labeling.text.similarity_index import SimilarityIndex
 from modelops.models import Job
 from modelops.recipes import ImportRecipe
 from people.models import Project
@@ -78,6 +79,7 @@ class Cleaner:
     def __init__(self, project: Project, reading: Reading, recipe: ImportRecipe):
         self.project, self.reading, self.recipe = project, reading, recipe
         self.scratch = reading.scratch
+        self.similar = SimilarityIndex()
         self.tally = Tally(rows=reading.rows, bad=reading.bad_rows)
         self.steps = _steps(recipe)
         self.compares = PromptBand.objects.filter(project=project).exists()
@@ -251,7 +253,7 @@ class Cleaner:
         ours = [
             sketch for band in marks.bands for sketch in there.get(band, []) if sketch is not None
         ]
-        own = [np.frombuffer(sketch, np.uint32) for sketch in self.scratch.sharing(marks.bands)]
+        own = [np.frombuffer(sketch, np.uint32) for sketch in self.similar.sharing(marks.bands)]
         return (
             "near" if any(similarity.alike(marks.sketch, sketch) for sketch in ours + own) else ""
         )
@@ -286,7 +288,7 @@ class Cleaner:
         if marks.prefix is not None:
             self.scratch.put("prefix", str(marks.prefix), 1)
         if marks.sketch is not None:
-            self.scratch.add_sketch(marks.bands, marks.sketch.tobytes())
+            self.similar.add(marks.bands, marks.sketch.tobytes())
 
 
 def _steps(recipe: ImportRecipe) -> list[tuple[str, Callable[[str], str]]]:

@@ -7,14 +7,14 @@ from __future__ import annotations
 import pickle
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
 
 
 class Scratch:
-    """Tables that no other process sees. SQLite deletes the file of a database without a name when
+    """A table that no other process sees. SQLite deletes the file of a database without a name when
     it is closed.
     """
 
@@ -23,9 +23,6 @@ class Scratch:
         self.database.execute(
             "CREATE TABLE word (kind TEXT, key TEXT, value, PRIMARY KEY (kind, key)) WITHOUT ROWID"
         )
-        self.database.execute("CREATE TABLE band (band INTEGER, sketch INTEGER)")
-        self.database.execute("CREATE INDEX by_band ON band (band)")
-        self.database.execute("CREATE TABLE sketch (id INTEGER PRIMARY KEY, value BLOB)")
         self.database.execute("BEGIN")
 
     def get(self, kind: str, key: str) -> Any:
@@ -42,19 +39,6 @@ class Scratch:
         before = self.get(kind, key) or 0
         self.put(kind, key, before + 1)
         return before
-
-    def sharing(self, bands: Iterable[int]) -> list[bytes]:
-        """The sketches that share one of the bands."""
-        asked = ",".join(str(int(band)) for band in bands)
-        query = (
-            f"SELECT DISTINCT value FROM band JOIN sketch ON sketch = id WHERE band IN ({asked}) "
-            "LIMIT 50"
-        )
-        return [value for (value,) in self.database.execute(query)]
-
-    def add_sketch(self, bands: Iterable[int], sketch: bytes) -> None:
-        row = self.database.execute("INSERT INTO sketch (value) VALUES (?)", (sketch,)).lastrowid
-        self.database.executemany("INSERT INTO band VALUES (?, ?)", [(band, row) for band in bands])
 
 
 class Spool:
