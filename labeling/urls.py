@@ -7,6 +7,7 @@ from labeling.views import (
     downloads,
     erasure,
     history,
+    imports,
     judging,
     loop,
     members,
@@ -67,9 +68,9 @@ urlpatterns = [
     path("webhooks/deliveries/<int:pk>/again", views.delivery_again, name="delivery-again"),
     # Prompts
     path("prompts/", prompts.prompt_list, name="prompts"),
-    path("prompts/upload", prompts.upload, name="prompts-upload"),
-    path("prompts/upload/<int:pk>/", prompts.confirm, name="prompts-confirm"),
-    path("prompts/upload/<int:pk>/bad-rows.jsonl", prompts.bad_rows, name="prompts-bad-rows"),
+    path("prompts/upload", imports.upload, name="prompts-upload"),
+    path("prompts/upload/<int:pk>/", imports.confirm, name="prompts-confirm"),
+    path("prompts/upload/<int:pk>/bad-rows.jsonl", imports.bad_rows, name="prompts-bad-rows"),
     path("prompts/templates/", prompt_templates.templates, name="templates"),
     path("prompts/templates/<int:pk>/", prompt_templates.template, name="template"),
     path(
