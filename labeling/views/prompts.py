@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from labeling.models import Candidate, ExternalLabeler, Prompt, Ranking, RankingTask, TemplateRow
 from labeling.queue.sensitive import mark_sensitive
 from labeling.text.conversations import as_stored
-from labeling.views.quality import with_skips
+from labeling.views.set_aside import with_skips
 from people.access import ADMINS, member
 
 PER_PAGE = 50

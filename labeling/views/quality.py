@@ -1,6 +1,4 @@
-"""What is decided on tasks: on those that labelers skipped, the answer key of gold ones, and where
-people disagree.
-"""
+"""The answer keys of gold tasks, and the tasks on which people disagree."""
 
 from __future__ import annotations
 
@@ -9,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib import messages
-from django.core.paginator import Paginator
-from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -22,54 +18,16 @@ from django.views.decorators.http import require_GET, require_POST
 from labeling.judging import form, form_drafts, judgment, rankings
 from labeling.models import Assignment, Ranking, RankingTask
 from labeling.quality import adjudication, gold
-from labeling.queue import set_aside
 from labeling.views import task_card
 from people import idempotency
 from people.access import ADMINS, LEADS, Refused, member
 from people.models import User
-
-PER_PAGE = 50
-
-
-def with_skips() -> Prefetch:
-    """Hangs on each task, as `skipped`, who skipped it and why."""
-    skipped = (
-        Assignment.objects.filter(state=Assignment.State.SKIPPED)
-        .select_related("labeler")
-        .order_by("ended_at")
-    )
-    return Prefetch("assignments", skipped, to_attr="skipped")
-
-
-@member(*ADMINS)
-@require_GET
-def set_aside_list(request: HttpRequest) -> HttpResponse:
-    tasks = RankingTask.objects.filter(
-        project=request.project, state=RankingTask.State.SET_ASIDE
-    ).order_by("pk")
-    tasks = tasks.select_related("prompt").prefetch_related(with_skips())
-    page = Paginator(tasks, PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "labeling/quality/set_aside.html", {"page": page})
 
 
 def task_or_404(request: HttpRequest, pk: int) -> RankingTask:
     return get_object_or_404(
         RankingTask.objects.select_related("project"), project=request.project, pk=pk
     )
-
-
-@member(*ADMINS)
-@require_POST
-def task_put_back(request: HttpRequest, pk: int) -> HttpResponse:
-    set_aside.put_back(request.user, task_or_404(request, pk))
-    return redirect("set-aside", request.project.slug)
-
-
-@member(*ADMINS)
-@require_POST
-def task_retire(request: HttpRequest, pk: int) -> HttpResponse:
-    set_aside.retire(request.user, task_or_404(request, pk))
-    return redirect("set-aside", request.project.slug)
 
 
 @dataclass
