@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from labeling.api.shared import Turn
 from labeling.models import Demonstration, Prompt, Writing
-from labeling.writing import drafts
+from labeling.writing import drafts, requests
 from people import pseudonyms
 from people.access import ADMINS, LEADS, RANKERS, READERS, Refused
 from people.api.base import Endpoint, ListEndpoint, Verb
@@ -29,7 +29,7 @@ class TextInput(serializers.Serializer):
 class AskDemonstrationsInput(serializers.Serializer):
     """Ideal answers to prompts that have none."""
 
-    count = serializers.IntegerField(min_value=1, max_value=drafts.AT_ONCE)
+    count = serializers.IntegerField(min_value=1, max_value=requests.AT_ONCE)
     split = serializers.ChoiceField(Prompt.Split.choices, default=Prompt.Split.TRAIN)
     from_best = serializers.BooleanField(
         default=False,
@@ -40,7 +40,7 @@ class AskDemonstrationsInput(serializers.Serializer):
 class AskPromptsInput(serializers.Serializer):
     """Prompts in the labelers' own words."""
 
-    count = serializers.IntegerField(min_value=1, max_value=drafts.AT_ONCE)
+    count = serializers.IntegerField(min_value=1, max_value=requests.AT_ONCE)
     brief = serializers.CharField(
         max_length=2000, help_text="What the writers are told: a subject, a kind of task."
     )
@@ -159,7 +159,7 @@ class AskDemonstrations(Verb):
     roles, input, output, status = {"POST": ADMINS}, AskDemonstrationsInput, WishCount, 201
 
     def act(self, data):
-        return {"count": drafts.ask_demonstrations(self.actor, self.project, **data)}
+        return {"count": requests.ask_demonstrations(self.actor, self.project, **data)}
 
 
 class AskPrompts(Verb):
@@ -168,7 +168,7 @@ class AskPrompts(Verb):
     roles, input, output, status = {"POST": ADMINS}, AskPromptsInput, WishCount, 201
 
     def act(self, data):
-        return {"count": drafts.ask_prompts(self.actor, self.project, **data)}
+        return {"count": requests.ask_prompts(self.actor, self.project, **data)}
 
 
 class Withdraw(Verb):
@@ -177,7 +177,7 @@ class Withdraw(Verb):
     roles, output = {"POST": ADMINS}, WishCount
 
     def act(self, data):
-        return {"count": drafts.withdraw(self.actor, self.project)}
+        return {"count": requests.withdraw(self.actor, self.project)}
 
 
 # For who writes
@@ -293,7 +293,7 @@ class Counts(Endpoint):
     roles, serializer_class = {"GET": LEADS}, WritingCounts
 
     def get(self, request, *args, **kwargs):
-        return Response(drafts.counts(self.project))
+        return Response(requests.counts(self.project))
 
 
 class Review(Verb):

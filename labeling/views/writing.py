@@ -21,7 +21,7 @@ from labeling.models import Prompt, Writing
 from labeling.queue.eligibility import NotWorking
 from labeling.text import markdown
 from labeling.views.task_card import ROLES
-from labeling.writing import drafts
+from labeling.writing import drafts, requests
 from people import idempotency
 from people.access import ADMINS, LEADS, RANKERS, Refused, member
 from people.forms import Keyed
@@ -36,7 +36,7 @@ class DemonstrationsForm(Keyed):
         label=gettext_lazy("Split"), choices=Prompt.Split, initial=Prompt.Split.TRAIN
     )
     count = forms.IntegerField(
-        label=gettext_lazy("How many"), min_value=1, max_value=drafts.AT_ONCE, initial=50
+        label=gettext_lazy("How many"), min_value=1, max_value=requests.AT_ONCE, initial=50
     )
     from_best = forms.BooleanField(
         label=gettext_lazy("Start from the answer ranked best"),
@@ -57,7 +57,7 @@ class PromptsForm(Keyed):
         help_text=gettext_lazy("What the writers are told: a subject, a kind of task, a length."),
     )
     count = forms.IntegerField(
-        label=gettext_lazy("How many"), min_value=1, max_value=drafts.AT_ONCE, initial=20
+        label=gettext_lazy("How many"), min_value=1, max_value=requests.AT_ONCE, initial=20
     )
 
 
@@ -156,7 +156,7 @@ def reviews(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "labeling/writing/reviews.html",
-        {"page": page, "counts": table(drafts.counts(request.project))},
+        {"page": page, "counts": table(requests.counts(request.project))},
     )
 
 
@@ -218,7 +218,7 @@ def ask(request: HttpRequest, kind: str) -> HttpResponse:
     """Wish for more demonstrations, or more prompts."""
     form = {"demonstration": DemonstrationsForm, "prompt": PromptsForm}[kind](request.POST or None)
     if request.method == "POST" and form.is_valid():
-        verb = drafts.ask_demonstrations if kind == "demonstration" else drafts.ask_prompts
+        verb = requests.ask_demonstrations if kind == "demonstration" else requests.ask_prompts
         key, values = form.cleaned_data["key"], form.values()
         result, _new = idempotency.once(
             request.user, key, lambda: {"count": verb(request.user, request.project, **values)}
@@ -248,7 +248,7 @@ def tell(request: HttpRequest, count: int) -> None:
 @member(*ADMINS)
 @require_POST
 def withdraw(request: HttpRequest) -> HttpResponse:
-    count = drafts.withdraw(request.user, request.project)
+    count = requests.withdraw(request.user, request.project)
     taken = ngettext("%(n)s wish is taken back.", "%(n)s wishes are taken back.", count) % {
         "n": count
     }

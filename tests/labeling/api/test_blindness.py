@@ -12,7 +12,7 @@ from labeling.judging import judgment
 from labeling.models import Assignment, Candidate, Prompt, Ranking, RankingTask
 from labeling.quality import gold
 from labeling.queue import claims
-from labeling.writing import drafts
+from labeling.writing import requests
 from people.models import User
 from tests.factories import make_job, make_model, make_person, make_prompt, make_task
 from tests.labeling.api.hands import AT, RANKS, fields_of
@@ -157,7 +157,7 @@ def day(labeler, hands_of, bob, alice, carol, project, telltale, monkeypatch):
     other.rank(note="bob thinks so", ratings={"A": 7})
     project.gold_share = 50
     project.save()
-    drafts.ask_demonstrations(carol, project, 1, "train")
+    requests.ask_demonstrations(carol, project, 1, "train")
     return list(responses(labeler, alice))
 
 

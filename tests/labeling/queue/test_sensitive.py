@@ -8,7 +8,7 @@ from labeling.models import Prompt
 from labeling.quality import gold
 from labeling.queue import claims
 from labeling.queue.sensitive import mark_sensitive
-from labeling.writing import drafts
+from labeling.writing import drafts, requests
 from people import accounts
 from people.models import AuditEvent, Membership
 from tests.factories import make_prompt, make_task
@@ -91,7 +91,7 @@ def test_nobody_unwilling_is_asked_to_answer_one(project, carol, alice, bob):
     make_prompt(project, sensitive=True)
     bob.sensitive = True
     bob.save()
-    drafts.ask_demonstrations(carol, project, 1, "train")
+    requests.ask_demonstrations(carol, project, 1, "train")
 
     assert drafts.next_for(Membership.objects.get(user=alice)) is None
     assert drafts.next_for(Membership.objects.get(user=bob)).prompt.sensitive
