@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from labeling.api.shared import Turn
 from labeling.models import Demonstration, Prompt, Writing
-from labeling.writing import drafts, requests
+from labeling.writing import drafts, requests, review
 from people import pseudonyms
 from people.access import ADMINS, LEADS, RANKERS, READERS, Refused
 from people.api.base import Endpoint, ListEndpoint, Verb
@@ -319,7 +319,7 @@ class Accept(Review):
     input = AcceptInput
 
     def act(self, data):
-        drafts.accept(self.actor, self.text, data.get("text", self.text.text))
+        review.accept(self.actor, self.text, data.get("text", self.text.text))
         return self.as_it_stands()
 
 
@@ -329,7 +329,7 @@ class Return(Review):
     input = ReturnInput
 
     def act(self, data):
-        drafts.return_(self.actor, self.text, data["comment"])
+        review.return_(self.actor, self.text, data["comment"])
         return self.as_it_stands()
 
 
@@ -339,7 +339,7 @@ class Reject(Review):
     input = RejectInput
 
     def act(self, data):
-        drafts.reject(self.actor, self.text, data.get("comment", ""))
+        review.reject(self.actor, self.text, data.get("comment", ""))
         return self.as_it_stands()
 
 

@@ -22,6 +22,7 @@ from labeling.queue.eligibility import NotWorking
 from labeling.text import markdown
 from labeling.views.task_card import ROLES
 from labeling.writing import drafts, requests
+from labeling.writing.review import accept, reject, return_
 from people import idempotency
 from people.access import ADMINS, LEADS, RANKERS, Refused, member
 from people.forms import Keyed
@@ -196,9 +197,9 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
 
 def settle(request: HttpRequest, one: Writing, text: str, comment: str) -> None:
     deeds = {
-        "accept": lambda: drafts.accept(request.user, one, text),
-        "return": lambda: drafts.return_(request.user, one, comment),
-        "reject": lambda: drafts.reject(request.user, one, comment),
+        "accept": lambda: accept(request.user, one, text),
+        "return": lambda: return_(request.user, one, comment),
+        "reject": lambda: reject(request.user, one, comment),
     }
     if request.POST.get("deed") not in deeds:
         raise Refused(_("Choose what becomes of this text."))

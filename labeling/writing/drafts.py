@@ -1,5 +1,4 @@
-"""What labelers write: the ideal answer to a prompt, and prompts. Asked for, written, reviewed;
-accepted texts train models.
+"""What labelers write: the ideal answer to a prompt, and prompts.
 
 The table is the queue here too: a wanted text is an open row, taken by one conditional UPDATE. A
 text in the making stays its writer's for `LEASE` after the last save; then the wish is open again
@@ -15,7 +14,7 @@ from django.db.models import Avg, Q, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from labeling.models import Candidate, Demonstration, Prompt, Ranking, RankingTask, Writing
+from labeling.models import Candidate, Prompt, Ranking, RankingTask, Writing
 from labeling.queue.eligibility import refuse_unless_working
 from labeling.text import conversations
 from labeling.text.conversations import Entry
@@ -33,9 +32,6 @@ class Gone(Exception):
 
     def __init__(self):
         super().__init__(_("This was handed in or settled already, or someone else writes it now."))
-
-
-# Writing
 
 
 def next_for(membership: Membership) -> Writing | None:
@@ -125,7 +121,7 @@ def check(writing: Writing, text: str) -> str:
 
 
 def _known(project: Project, text: str) -> bool:
-    return Prompt.objects.filter(project=project, digest=_entry(text, "").digest).exists()
+    return Prompt.objects.filter(project=project, digest=entry_of(text, "").digest).exists()
 
 
 def _take_up_again(late: Writing) -> Writing:
@@ -167,71 +163,5 @@ def _abandon(one: QuerySet[Writing]) -> bool:
     return True
 
 
-# Reviewing
-
-
-@transaction.atomic
-def accept(reviewer: User, writing: Writing, text: str) -> None:
-    """Let the text in, as the reviewer leaves it. Raises Refused for an unfit one, Gone when it is
-    not under review.
-    """
-    text = check(writing, text)
-    _settle(reviewer, writing, State.ACCEPTED, text=text, comment="")
-    if writing.kind == Kind.DEMONSTRATION:
-        Demonstration.objects.create(
-            prompt_id=writing.prompt_id, labeler=writing.labeler, text=text
-        )
-    else:
-        Writing.objects.filter(pk=writing.pk).update(prompt=_new_prompt(writing, text))
-    audit.record(reviewer, "accept", writing, writing.project)
-
-
-def _new_prompt(writing: Writing, text: str) -> Prompt:
-    entry = _entry(text, str(writing.labeler.uuid))
-    author = conversations.author_key(entry.author)
-    of_author = Prompt.objects.filter(project=writing.project, author=author, published=True)
-    split = of_author.values_list("split", flat=True).first() or conversations.split_of(entry)
-    return Prompt.objects.create(
-        project=writing.project,
-        messages=entry.messages,
-        digest=entry.digest,
-        source="written here",
-        author=author,
-        split=split,
-        published=True,
-    )
-
-
-def _entry(text: str, author: str) -> Entry:
+def entry_of(text: str, author: str) -> Entry:
     return Entry(messages=[{"role": "user", "content": text}], author=author)
-
-
-@transaction.atomic
-def return_(reviewer: User, writing: Writing, comment: str) -> None:
-    """Back to its writer, with what is to be better. Raises Refused without a comment, Gone when
-    not under review.
-    """
-    if not comment.strip():
-        raise Refused(_("Say what is to be better."), "comment")
-    _settle(reviewer, writing, State.WRITING, comment=comment.strip(), saved_at=now())
-    audit.record(reviewer, "return", writing, writing.project, comment=comment.strip()[:200])
-
-
-@transaction.atomic
-def reject(reviewer: User, writing: Writing, comment: str = "") -> None:
-    """Not this text; the wish is open again. Raises Gone when it is not under review."""
-    _settle(reviewer, writing, State.REJECTED, comment=comment.strip())
-    same = {
-        name: getattr(writing, name)
-        for name in ("project_id", "kind", "prompt_id", "brief", "from_best")
-    }
-    Writing.objects.create(**same)
-    audit.record(reviewer, "reject", writing, writing.project)
-
-
-def _settle(reviewer: User, writing: Writing, state: State, **fields) -> None:
-    if writing.labeler_id == reviewer.pk:
-        raise Refused(_("Someone else has to review what you wrote."))
-    under_review = Writing.objects.filter(pk=writing.pk, state=State.SUBMITTED)
-    if not under_review.update(state=state, reviewer=reviewer, reviewed_at=now(), **fields):
-        raise Gone
