@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from django.db.models import F, Max
 
-from modelops import charts as figures
-from modelops import recipes, registry
+from modelops import charts, recipes, registry
 from modelops.models import Job, Metric
 
 CHART_POINTS = 300
@@ -40,7 +39,7 @@ def place(order: tuple, name: str) -> int:
     return order.index(name) if name in order else len(order)
 
 
-def charts(job: Job) -> list[figures.Chart]:
+def metric_charts(job: Job) -> list[charts.Chart]:
     """A chart of each metric that came by step, drawn from at most CHART_POINTS of its points."""
     stepwise = Metric.objects.filter(job=job, step__isnull=False)
     last = stepwise.aggregate(last=Max("step"))["last"] or 0
@@ -52,7 +51,7 @@ def charts(job: Job) -> list[figures.Chart]:
     names = sorted(
         set(lines) - set(UNPLOTTED), key=lambda name: (name != "loss", "accurac" not in name, name)
     )
-    return [chart for name in names if (chart := figures.chart(name, lines[name]))]
+    return [chart for name in names if (chart := charts.chart(name, lines[name]))]
 
 
 def with_sparks(jobs: list[Job]) -> list[Job]:
@@ -66,5 +65,5 @@ def with_sparks(jobs: list[Job]) -> list[Job]:
         losses.setdefault(pk, []).append(value)
     for job in jobs:
         found = losses.get(job.pk, [])
-        job.losses, job.spark = found, figures.spark(found[:: len(found) // 60 + 1])
+        job.losses, job.spark = found, charts.spark(found[:: len(found) // 60 + 1])
     return jobs

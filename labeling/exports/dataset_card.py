@@ -52,7 +52,7 @@ def write_folder(dataset: Dataset, out: BinaryIO) -> None:
         for split in splits(dataset):
             if made := _peeked(_examples(dataset, split)):
                 with _entry(packed, f"examples/{split}.parquet") as file:
-                    formats.parquet(made, file)
+                    formats.apache_parquet(made, file)
                 configs.setdefault("examples", []).append(split)
         for split in splits(dataset):
             with _entry(packed, f"rows/{split}.parquet") as file:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.exports import examples as shapes
 from labeling.exports.examples import View
-from modelops import parquet as tables
+from modelops import parquet
 
 Examples = Iterator[dict]
 JUDGED, WRITTEN = ("judgments",), ("demonstrations",)
@@ -189,7 +189,7 @@ def flat(row: dict, view: View, dataset: str) -> Examples:
 
 
 def json_lines(items: Iterable[dict], out: BinaryIO) -> None:
-    for group in tables.groups(items, 1000):
+    for group in parquet.groups(items, 1000):
         out.write(b"".join(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in group))
 
 
@@ -227,16 +227,16 @@ class _Borrowed(io.RawIOBase):
         return self.below.write(data)
 
 
-def parquet(items: Iterable[dict], out: BinaryIO) -> None:
+def apache_parquet(items: Iterable[dict], out: BinaryIO) -> None:
     """The columns are those of the first rows: every example of a format has the same."""
     import pyarrow as pa
 
     items = iter(items)
-    first = next(tables.groups(items), [])
+    first = next(parquet.groups(items), [])
     if not first:
-        return tables.write([], pa.schema([]), out)
+        return parquet.write([], pa.schema([]), out)
     schema = _without_nulls(pa.Table.from_pylist(first).schema)
-    return tables.write(chain(first, items), schema, out)
+    return parquet.write(chain(first, items), schema, out)
 
 
 def _without_nulls(schema: Any) -> Any:
@@ -287,7 +287,7 @@ FILES: dict[str, Callable[[Iterable[dict], BinaryIO], None]] = {
     "jsonl": json_lines,
     "jsonl.gz": gzipped,
     "jsonl.zst": zstandard,
-    "parquet": parquet,
+    "parquet": apache_parquet,
     "csv": comma_separated,
     "json": json_array,
 }

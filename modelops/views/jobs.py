@@ -14,7 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from modelops import jobs, recipes, registry
 from modelops.forms.jobs import STARTABLE, JobForm
-from modelops.job_report import charts, final_table, recipe_rows
+from modelops.job_report import final_table, metric_charts, recipe_rows
 from modelops.models import Job
 from people import idempotency
 from people.access import ADMINS, READERS, member
@@ -97,7 +97,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def live(one: Job) -> dict:
-    return {"job": one, "charts": charts(one), "final": final_table(one)}
+    return {"job": one, "charts": metric_charts(one), "final": final_table(one)}
 
 
 @member(*ADMINS)

@@ -15,8 +15,7 @@ from tests.workers import tiny
 from tests.workers.trainers import test_child_process
 from workers.modeling import prefix_packing, tokens, weights
 from workers.trainers import reward, sft
-from workers.trainers.run import checkpoints, loop, runs
-from workers.trainers.run import metrics as figures
+from workers.trainers.run import checkpoints, loop, metrics, runs
 from workers.trainers.run.events import Stop
 
 pytestmark = [pytest.mark.torch, pytest.mark.bf16]
@@ -42,7 +41,7 @@ def make_run(place: Path, name: str, kind: str, model: Path | None = None, **set
     return runs.read(folder / "recipe.json", kind)
 
 
-def metrics(run: runs.Run) -> dict:
+def figures_of(run: runs.Run) -> dict:
     return {
         (m["name"], m["slice"]): m["value"]
         for m in json.loads((run.out / "metrics.json").read_text())
@@ -125,7 +124,7 @@ def test_the_figures_of_a_reward_model_are_those_of_its_folder_in_float32(place,
         right, number = right + sum(d > 0 for d in ahead), number + len(ahead)
         costs.append(sum(math.log1p(math.exp(-d)) for d in ahead) / len(ahead))
 
-    told = metrics(trained)
+    told = figures_of(trained)
     assert told["pairs", "held-out"] == number
     assert told["accuracy", "held-out"] == pytest.approx(right / number, abs=1e-9)
     assert told["loss", "held-out"] == pytest.approx(sum(costs) / len(costs), abs=2e-6)
@@ -138,7 +137,7 @@ def test_the_shift_is_the_mean_score_of_the_training_answers_by_the_published_mo
     config = json.loads((trained.out / "config.json").read_text())
     train = [row for row in rows if row["split"] == "train"]
     scores = [score for row in train for score in scores_of(trained.out, row)]
-    assert metrics(trained)["reward_shift", "train"] == config["reward_shift"]
+    assert figures_of(trained)["reward_shift", "train"] == config["reward_shift"]
     assert config["reward_shift"] == pytest.approx(sum(scores) / len(scores), abs=2e-6)
 
 
@@ -273,8 +272,8 @@ def test_the_figures_of_a_policy_are_those_of_its_folder_in_float32(place, lora)
                 )
             total -= each.gather(1, torch.tensor(answer)[:, None]).sum().item()
             count += len(answer)
-    assert metrics(run)["loss", "test"] == pytest.approx(total / count, abs=2e-6)
-    assert 0 < metrics(run)["bfloat16_share", "weights"] == weights.share_kept(base, run.out) < 1
+    assert figures_of(run)["loss", "test"] == pytest.approx(total / count, abs=2e-6)
+    assert 0 < figures_of(run)["bfloat16_share", "weights"] == weights.share_kept(base, run.out) < 1
 
 
 def test_what_a_gpu_does_not_hold_in_float32_is_measured_on_the_processor(
@@ -445,7 +444,7 @@ def load_weights(folder: Path) -> dict[str, torch.Tensor]:
 def test_a_model_whose_figures_are_no_numbers_is_not_published(place):
     run = make_run(place, "broken", "sft")
     with pytest.raises(Stop, match="loss is not a number, so it is not published"):
-        run.publish(lambda _folder: [figures.plain("loss", "train", math.nan)])
+        run.publish(lambda _folder: [metrics.plain("loss", "train", math.nan)])
     assert not run.out.exists()
 
 

@@ -29,9 +29,7 @@ from modelops.recipes import TrainRecipe
 from workers.engines.local import auto_class
 from workers.modeling import tokens, weights
 from workers.modeling.device import autocast, best_device, best_dtype, computing_in
-from workers.trainers.run import checkpoints as checkpoint
-from workers.trainers.run import events, memory_check
-from workers.trainers.run import metrics as figures
+from workers.trainers.run import checkpoints, events, memory_check, metrics
 from workers.trainers.run.events import Stop
 from workers.trainers.run.runs import Run, is_first, processes
 
@@ -53,16 +51,16 @@ class Progress(TrainerCallback):
 
     def on_log(self, args, state, control, logs=None, **_):
         if logs and "loss" in logs:
-            metrics = {
+            numbers = {
                 name: value for name, value in logs.items() if isinstance(value, int | float)
             }
-            events.emit("step", step=state.global_step, total=state.max_steps, metrics=metrics)
+            events.emit("step", step=state.global_step, total=state.max_steps, metrics=numbers)
             # With float16 a step of infinite gradients is left out and the scale of the loss
             # halved: no fault.
             watched = ("loss",) if args.fp16 else ("loss", "grad_norm")
             refuse_nan(
                 state.global_step,
-                {name: metrics.get(name, 0.0) for name in watched},
+                {name: numbers.get(name, 0.0) for name in watched},
                 Path(args.output_dir),
             )
             self.silence = Silence()
@@ -71,20 +69,20 @@ class Progress(TrainerCallback):
         self.silence.end(f"Still in step {state.global_step + 1}.")
 
 
-def refuse_nan(step: int, metrics: dict[str, float], checkpoints: Path) -> None:
-    """Raises Stop where one of the metrics of a step is NaN or infinite: the weights are lost, or
-    will be.
+def refuse_nan(step: int, values: dict[str, float], folder: Path) -> None:
+    """Raises Stop where one of the values of a step is NaN or infinite: the weights are lost, or
+    will be. `folder` is that of the run's checkpoints.
 
     Call it before a checkpoint of the step is written, so that the newest one is from before.
     """
     bad = [
         name.replace("grad_norm", "gradient norm")
-        for name, value in metrics.items()
+        for name, value in values.items()
         if not math.isfinite(value)
     ]
     if not bad:
         return
-    last = checkpoint.newest(checkpoints)
+    last = checkpoints.newest(folder)
     kept = (
         f"the checkpoint of step {last.name.split('-')[1]} is kept"
         if last
@@ -252,7 +250,7 @@ def arguments(
         logging_steps=1,
         logging_nan_inf_filter=False,
         save_steps=recipe.save_steps
-        or 10**9,  # 0: as checkpoint.SaveOnSchedule says; the last step's comes anyway
+        or 10**9,  # 0: as checkpoints.SaveOnSchedule says; the last step's comes anyway
         save_total_limit=2,
         bf16=dtype == torch.bfloat16,
         fp16=dtype == torch.float16,
@@ -297,12 +295,12 @@ def train(trainer: Trainer, run: Run) -> None:
         events.log(f"{processes()} processes train together: a step takes {together} rows.")
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Progress)
-    trainer.add_callback(checkpoint.MarkComplete)
-    schedule = checkpoint.Schedule(run.recipe.save_steps, run.recipe.save_minutes)
-    trainer.add_callback(checkpoint.SaveOnSchedule(schedule))
+    trainer.add_callback(checkpoints.MarkComplete)
+    schedule = checkpoints.Schedule(run.recipe.save_steps, run.recipe.save_minutes)
+    trainer.add_callback(checkpoints.SaveOnSchedule(schedule))
     trainer.add_callback(StopBeforeStep)
     with trainer.args.main_process_first(local=False):  # it deletes the incomplete ones
-        last = checkpoint.newest(run.checkpoints)
+        last = checkpoints.newest(run.checkpoints)
     if last:
         events.log(f"Goes on from step {last.name.split('-')[1]}.")
     with contextlib.suppress(AlreadyTrained):  # by then the checkpoint's weights are loaded
@@ -388,7 +386,7 @@ def publish(
         events.log(f"Stored in float32; bfloat16 would keep {share:.0%} of what training changed.")
         published = in_float32(kind, folder)
         with computing_in("float32"):
-            found = [*measure(published), figures.plain("bfloat16_share", "weights", share)]
+            found = [*measure(published), metrics.plain("bfloat16_share", "weights", share)]
         published.config.save_pretrained(folder)
         return found
 
