@@ -18,6 +18,7 @@ from pathlib import Path
 from accelerate import PartialState, state
 from accelerate.utils import DistributedType
 
+from workers.modeling.processes import is_first
 from workers.trainers.run import checkpoints, events, loop, runs
 
 begin, train, on_save = (
@@ -61,7 +62,7 @@ def play(folder: Path):
             raise Stopped
 
     checkpoints.MarkComplete.on_save = saved
-    if runs.is_first():
+    if is_first():
         events._out = open(folder / "events.jsonl", "w")  # noqa: SIM115  as long as the process
     else:
         events.say_errors_only()

@@ -17,7 +17,7 @@ from peft import PeftModel
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
-from workers.trainers.run.runs import processes
+from workers.modeling.processes import processes
 
 NAME = "packed"  # of this way of attention, among those of transformers
 FAMILIES = {"llama", "gpt2"}  # whose rows were proved to score the same; SmolLM2 is a llama

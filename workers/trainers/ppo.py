@@ -37,6 +37,7 @@ from modelops.recipes import PPORecipe
 from modelops.rows import has_ended
 from workers.engines.answers import Sample, row_seed
 from workers.modeling import tokens
+from workers.modeling.processes import processes
 from workers.trainers import ppo_choice, ppo_math
 from workers.trainers.data import targets, truncation
 from workers.trainers.data.targets import Example
@@ -146,7 +147,7 @@ def train(run: runs.Run) -> None:
 
 def checked(run: runs.Run) -> PPORecipe:
     """The run's recipe. Raises Stop where it or the run's models can't be used."""
-    if runs.processes() > 1:
+    if processes() > 1:
         raise Stop("PPO learns in a single process: start it with one device.")
     if run.recipe.max_tokens >= run.recipe.max_length:
         raise Stop(

@@ -29,9 +29,10 @@ from modelops.recipes import TrainRecipe
 from workers.engines.local import auto_class
 from workers.modeling import tokens, weights
 from workers.modeling.device import autocast, best_device, best_dtype, computing_in
+from workers.modeling.processes import is_first, processes
 from workers.trainers.run import checkpoints, events, memory_check, metrics
 from workers.trainers.run.events import Stop
-from workers.trainers.run.runs import Run, is_first, processes
+from workers.trainers.run.runs import Run
 
 TOKENS_AT_ONCE = {
     "cpu": 1024,

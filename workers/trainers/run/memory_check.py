@@ -19,8 +19,8 @@ from modelops.recipes import TrainRecipe
 from workers.engines import memory
 from workers.engines.memory import gigabytes
 from workers.modeling.device import best_device, best_dtype
+from workers.modeling.processes import processes
 from workers.trainers.run.events import Stop
-from workers.trainers.run.runs import processes
 
 FLOOR_TOKENS = 128
 LEARNED = 16  # bytes of a weight that learns: itself, its gradient, and Adam's two moments

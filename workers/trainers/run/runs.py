@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from modelops import recipes, rows
+from workers.modeling.processes import is_first, processes
 from workers.parent_death import end_with_parent
 from workers.trainers.run import events, model_card
 from workers.trainers.run.events import Stop
@@ -128,18 +129,6 @@ def read_rows(dataset: Path) -> list[dict]:
     if not found:
         raise Stop(f"The dataset {dataset.name} has no rows: freeze one that has.")
     return found
-
-
-def is_first() -> bool:
-    """Is this the process that speaks and writes? Of several that train together (accelerate
-    launch) only one does.
-    """
-    return os.environ.get("RANK", "0") == "0"
-
-
-def processes() -> int:
-    """How many processes train together."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def see_one_device() -> None:
