@@ -215,7 +215,7 @@ def stop(child: subprocess.Popen) -> None:
     checkpoint.
     """
     if child.poll() is None:
-        # each of several processes asks the kernel to die with its launcher: lifeline.py
+        # each of several processes asks the kernel to die with its launcher: parent_death.py
         child.kill()
     child.wait()
     for pipe in (child.stdin, child.stdout, child.stderr):

@@ -69,7 +69,7 @@ def train(run: runs.Run) -> None:
             at_once=loop.rows_at_once(recipe.batch, longest, recipe.tokens_at_once),
             beta=recipe.beta,
             **mixture(recipe.alpha),
-            max_length=None,  # groups.fit() has cut them
+            max_length=None,  # comparisons.fit() has cut them
             precompute_ref_log_probs=True,
         ),
         train_dataset=Dataset.from_list(pairs),

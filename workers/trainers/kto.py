@@ -85,7 +85,7 @@ def train(run: runs.Run) -> None:
             beta=recipe.beta,
             desirable_weight=max(1.0, bad / max(good, 1)),
             undesirable_weight=max(1.0, good / max(bad, 1)),
-            max_length=None,  # verdicts.fit() and mismatched() have cut them
+            max_length=None,  # binary_labels.fit() and mismatched() have cut them
             precompute_ref_log_probs=True,
         ),
         train_dataset=Dataset.from_list(lessons),

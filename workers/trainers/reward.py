@@ -5,8 +5,8 @@ The loss is that of Ouyang et al. 2022, section 3.5: for a prompt whose rankings
     −(1/|P|) Σ_{(w,l)∈P} log σ(r(x, y_w) − r(x, y_l))
 
 averaged over prompts. All pairs of a prompt lie in one batch element and each distinct answer is
-forwarded once, the prompt itself once for all of them where the model can (packed.py); what one
-pass reads is bounded (passes.py). Ties, margins and smoothing are in ranking_loss.py.
+forwarded once, the prompt itself once for all of them where the model can (prefix_packing.py); what
+one pass reads is bounded (gradient_cache.py). Ties, margins and smoothing are in ranking_loss.py.
 
 The saved model is transformers' sequence classifier with one label for each head. The heads have no
 bias, so the shift after which the mean demonstration (without any, the mean training answer) scores

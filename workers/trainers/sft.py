@@ -118,7 +118,7 @@ def answer_trainer(run: runs.Run, to_learn: Pieces, tokenizer, at_once: int) -> 
             run,
             rows=len(dataset),
             at_once=at_once,
-            max_length=None,  # imitation.fit() has cut them
+            max_length=None,  # targets.fit() has cut them
         ),
         train_dataset=dataset,
         processing_class=tokenizer,

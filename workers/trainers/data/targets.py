@@ -106,7 +106,7 @@ def fit(
     answers and prompts.
 
     An example is one (prompt, answer), a plain text as many parts as it takes. Raises Stop, see
-    fitting.fit().
+    truncation.fit().
     """
     examples = [example for part in parts for example in part]
     answers = [example for example in examples if example.messages]
