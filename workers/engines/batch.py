@@ -14,7 +14,7 @@ import torch
 
 from workers.engines.cache import closed_up
 from workers.engines.decoders import Causal, Prefilled
-from workers.engines.draws import Sampler, uniforms
+from workers.engines.draws import Sampler, log_sums, uniforms
 
 PREFILL = (
     4096  # tokens of prompts read together, padding counted: what bounds the memory of reading
@@ -136,14 +136,14 @@ class Batch:
         """A token (rows,) for each row, written down with its log-probability under the model
         itself.
         """
-        logprobs = self.logits.log_softmax(-1)
+        sums = log_sums(self.logits)
         uniform = self.uniform.gather(1, self.drawn)[:, 0]
         tokens, sure = self.sampler.draw_among_few(self.logits, uniform, self.seen)
-        ids, all_sure, chosen = on_host(tokens, sure.all(), logprobs.gather(1, tokens[:, None]))
+        ids, all_sure, chosen = on_host(tokens, sure.all(), self._logprobs(tokens, sums))
         self._check(chosen)
         if not all_sure[0]:
             tokens = self.sampler.draw_rest(tokens, sure, self.logits, uniform, self.seen)
-            ids, chosen = on_host(tokens, logprobs.gather(1, tokens[:, None]))
+            ids, chosen = on_host(tokens, self._logprobs(tokens, sums))
         for row, token, logprob in zip(self.rows, ids, chosen):
             row.ids.append(int(token))
             row.logprobs.append(logprob)
@@ -151,6 +151,13 @@ class Batch:
             self.seen.scatter_(1, tokens[:, None], True)
         self.drawn += 1
         return tokens
+
+    def _logprobs(self, tokens: torch.Tensor, sums: torch.Tensor) -> torch.Tensor:
+        """The log-probability (rows,) of a token (rows,) of each row.
+
+        `sums` (rows,) are those of log_sums().
+        """
+        return self.logits.gather(1, tokens[:, None])[:, 0].float() - sums
 
     def _check(self, logprobs: list[float]) -> None:
         """Raise BrokenModel for a row without a log-probability: one score that is not a number

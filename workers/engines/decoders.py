@@ -100,13 +100,13 @@ class Causal:
         return (torch.arange(width + 1) >= width - lengths).long()
 
     def _forward(self, **inputs) -> torch.Tensor:
-        """The scores (rows, vocabulary) after the last column, float32."""
+        """The scores (rows, vocabulary) after the last column, in the model's number format."""
         inputs |= {"use_cache": True, "logits_to_keep": 1}
         for name in ("position_ids", "logits_to_keep"):
             if name not in self.accepted:
                 inputs.pop(name, None)
         here = {name: self._here(value) for name, value in inputs.items()}
-        return self.model(**here).logits[:, -1].float()
+        return self.model(**here).logits[:, -1]
 
     def _here(self, value):
         """A tensor on the model's device; a GPU fetches it by itself, and nobody waits."""

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from workers.engines import draws
-from workers.engines.draws import Sampler, likeliest, philox, uniforms
+from workers.engines.draws import Sampler, likeliest, log_sums, philox, uniforms
 
 pytestmark = pytest.mark.torch
 
@@ -225,14 +225,40 @@ def test_random_numbers_are_even_over_steps_and_over_seeds(numbers):
 
 
 @pytest.mark.parametrize("vocabulary", [500, 8192, 8192 + 7])
-@pytest.mark.parametrize("values", ["many", "few"])
+@pytest.mark.parametrize("values", ["many", "few", "bfloat16"])
 def test_the_likeliest_tokens_are_those_of_a_sort(vocabulary, values):
     scores = torch.randn(3, vocabulary, generator=torch.Generator().manual_seed(1))
+    if values == "bfloat16":
+        scores = scores.bfloat16()
     if values == "few":  # ties everywhere
         scores = scores.round()
 
     best, places = likeliest(scores, 100)
 
-    assert torch.equal(best, scores.sort(descending=True).values[:, :100])
-    assert torch.equal(scores.gather(1, places), best)
+    assert best.dtype == torch.float32
+    assert torch.equal(best, scores.float().sort(descending=True).values[:, :100])
+    assert torch.equal(scores.gather(1, places).float(), best)
     assert all(len(set(row)) == 100 for row in places.tolist())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_sum_of_exponentials_is_that_of_float32_whatever_the_scores_format(dtype):
+    scores = (30 * torch.randn(9, 1000, generator=torch.Generator().manual_seed(1))).to(dtype)
+
+    sums = log_sums(scores)
+
+    assert sums.dtype == torch.float32
+    assert torch.allclose(sums.double(), scores.double().logsumexp(-1), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("how", SETTINGS)
+def test_scores_in_bfloat16_draw_as_the_same_numbers_in_float32_do(how):
+    generator = torch.Generator().manual_seed(2)
+    scores = (3 * torch.randn(200, VOCABULARY, generator=generator)).bfloat16()
+    uniform = torch.rand(200, generator=generator, dtype=torch.float64)
+    seen = torch.rand(200, VOCABULARY, generator=generator) < 0.1
+    sampler = Sampler(**how)
+
+    lower, exact = (sampler.draw(values, uniform, seen) for values in (scores, scores.float()))
+
+    assert torch.equal(lower, exact)
