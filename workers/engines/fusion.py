@@ -2,7 +2,8 @@
 
 Each part applies where a module's structure is recognised; elsewhere transformers' own forward
 stays. Parameters keep their names, shapes and values, but become views of larger ones, or are
-stored in another order; nothing is in memory twice.
+stored in another order; nothing is in memory twice but a head in bfloat16 that is tied to the
+embedding.
 """
 
 from __future__ import annotations
@@ -138,15 +139,18 @@ def pack(model: PreTrainedModel) -> list[nn.Linear]:
     """Store the weights of linear layers in bfloat16 as oneDNN reads them; returns these layers.
 
     It would otherwise bring each weight into that order at each product. Layers that are joined
-    gain nothing more. A head that is tied to the embedding stays: it would be in memory twice.
+    gain nothing more. A head that is tied to the embedding is in memory twice: the embedding reads
+    single rows, which need their own order.
     """
     embedding = model.get_input_embeddings().weight
     layers = [layer for layer in model.modules() if type(layer) is nn.Linear]
-    layers = [layer for layer in layers if layer.weight is not embedding]
     for layer in layers:
         weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.data, ROWS)
-        layer.weight = nn.Parameter(weight, requires_grad=False)
-        layer.forward = partial(packed_product, layer)
+        if layer.weight is embedding:
+            layer.forward = partial(product_with, weight, layer.bias)
+        else:
+            layer.weight = nn.Parameter(weight, requires_grad=False)
+            layer.forward = partial(packed_product, layer)
     return layers
 
 
@@ -156,7 +160,13 @@ def packs_bfloat16() -> bool:
 
 
 def packed_product(layer: nn.Linear, hidden: torch.Tensor) -> torch.Tensor:
-    return torch.ops.mkldnn._linear_pointwise(hidden, layer.weight, layer.bias, "none", [], "")
+    return product_with(layer.weight, layer.bias, hidden)
+
+
+def product_with(
+    weight: torch.Tensor, bias: torch.Tensor | None, hidden: torch.Tensor
+) -> torch.Tensor:
+    return torch.ops.mkldnn._linear_pointwise(hidden, weight, bias, "none", [], "")
 
 
 # --- norms ----------------------------------------------------------------------------------------

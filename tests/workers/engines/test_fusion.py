@@ -104,6 +104,18 @@ def test_the_answers_in_bfloat16_are_those_of_an_untouched_model_in_it(folder):
 
 
 @pytest.mark.bf16
+def test_a_head_that_is_tied_to_the_embedding_is_packed_beside_it(tmp_path):
+    folder = save(tmp_path / "Llama", "Llama", tie_word_embeddings=True)
+    engine, model = LocalEngine(folder, dtype="bfloat16"), untouched(folder, torch.bfloat16)
+
+    assert ("lm_head" in recognised(engine.model)) == fusion.packs_bfloat16()
+    embedding = engine.model.get_input_embeddings().weight
+    assert torch.equal(embedding, model.get_input_embeddings().weight)
+    for messages, sample in zip(TALKS, engine.sample(TALKS, [1, 2, 3], max_tokens=16)):
+        assert sample.logprobs == pytest.approx(said_by(model, engine, messages, sample), abs=0.1)
+
+
+@pytest.mark.bf16
 def test_a_weight_in_bfloat16_keeps_its_name_and_value_in_another_order(folder):
     engine, model = LocalEngine(folder, dtype="bfloat16"), untouched(folder, torch.bfloat16)
 
