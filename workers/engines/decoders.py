@@ -13,6 +13,7 @@ from transformers.cache_utils import CacheLayerMixin, DynamicLayer, DynamicSlidi
 from transformers.modeling_outputs import BaseModelOutput
 
 from workers.engines.cache import Tape
+from workers.engines.llama import Step
 from workers.modeling import tokens
 
 # columns beyond the longest row's: a full tape moves to its front once in at least so many steps
@@ -35,13 +36,16 @@ class Prefilled:
 class Causal:
     """The running rows of a decoder-only model. Longer prompts must come before shorter ones.
 
-    `rows` is how many there may be at once, `steps` how many tokens follow each prompt.
+    `rows` is how many there may be at once, `steps` how many tokens follow each prompt; `quick`
+    computes a step where the model's own forward need not.
     """
 
     refills = True  # rows of different ages can share a step
 
-    def __init__(self, model: PreTrainedModel, pad: int, rows: int, steps: int):
-        self.model, self.pad, self.rows, self.steps = model, pad, rows, steps
+    def __init__(
+        self, model: PreTrainedModel, pad: int, rows: int, steps: int, quick: Step | None = None
+    ):
+        self.model, self.pad, self.rows, self.steps, self.quick = model, pad, rows, steps, quick
         self.accepted = inspect.signature(model.forward).parameters
         self.tape: Tape | None = None
         self.lengths: list[int] = []
@@ -78,7 +82,11 @@ class Causal:
     def step(self, drawn: torch.Tensor) -> torch.Tensor:
         """Append a token (rows,) to each row; returns the scores (rows, vocabulary) of the next."""
         self.tape.narrow(max(self.lengths))
-        logits = self._forward(**self._inputs(drawn[:, None], torch.tensor(self.lengths)[:, None]))
+        lengths = torch.tensor(self.lengths)[:, None]
+        if self.quick:
+            logits = self.quick(drawn, lengths, self._mask(lengths), self.tape)
+        else:
+            logits = self._forward(**self._inputs(drawn[:, None], lengths))
         self.tape.advance()
         self.lengths = [length + 1 for length in self.lengths]
         return logits
@@ -87,17 +95,17 @@ class Causal:
         """What the model is given in a step: tokens and lengths before them, both (rows, 1)."""
         return {
             "input_ids": drawn,
-            "attention_mask": self._mask(lengths),
+            "attention_mask": self._mask(lengths).long(),
             "position_ids": lengths,
             "past_key_values": self.tape,
         }
 
     def _mask(self, lengths: torch.Tensor) -> torch.Tensor:
-        """1 where a row has a token (rows, width of the window and the new column): in its last
+        """True where a row has a token (rows, width of the window and the new column): in its last
         columns.
         """
         width = self.tape.window.width
-        return (torch.arange(width + 1) >= width - lengths).long()
+        return torch.arange(width + 1) >= width - lengths
 
     def _forward(self, **inputs) -> torch.Tensor:
         """The scores (rows, vocabulary) after the last column, in the model's number format."""
@@ -121,7 +129,7 @@ class EncoderDecoder(Causal):
     token.
     """
 
-    def __init__(self, model: PreTrainedModel, pad: int, rows: int, steps: int):
+    def __init__(self, model: PreTrainedModel, pad: int, rows: int, steps: int, quick: None = None):
         super().__init__(model, pad, rows, steps)
         self.cross: Tape | None = None
         self.cross_lengths: list[int] = []
@@ -162,7 +170,7 @@ class EncoderDecoder(Causal):
         read = torch.tensor(self.cross_lengths)[:, None]
         return {
             "decoder_input_ids": drawn,
-            "decoder_attention_mask": self._mask(lengths),
+            "decoder_attention_mask": self._mask(lengths).long(),
             "attention_mask": (torch.arange(width) < read).long(),
             "encoder_outputs": self._shape_only(len(drawn), width),
             "past_key_values": EncoderDecoderCache(self.tape, self.cross),

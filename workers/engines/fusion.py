@@ -9,6 +9,7 @@ embedding.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -86,7 +87,7 @@ class SharedProduct:
         self.hidden: torch.Tensor | None = None
         self.parts: dict[int, torch.Tensor] = {}
         for place, layer in enumerate(layers):
-            layer.forward = partial(self.part, place)
+            layer.forward, layer.product = partial(self.part, place), self
 
     def _joined(self, name: str) -> torch.Tensor:
         joined = torch.cat([getattr(layer, name).data for layer in self.layers])
@@ -102,6 +103,12 @@ class SharedProduct:
         self._share("weight", self.weight)
         self.addresses = [layer.weight.data_ptr() for layer in self.layers]
 
+    def whole(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The products of all layers with `hidden` (..., in_features), beside each other."""
+        if [layer.weight.data_ptr() for layer in self.layers] != self.addresses:
+            return torch.cat([self.part(place, hidden) for place in range(len(self.layers))], -1)
+        return F.linear(hidden, self.weight, self.bias)
+
     def part(self, place: int, hidden: torch.Tensor) -> torch.Tensor:
         """The product of layer number `place` with `hidden` (..., in_features)."""
         layer = self.layers[place]
@@ -114,6 +121,22 @@ class SharedProduct:
         if not self.parts:
             self.hidden = None
         return part
+
+
+def together(first: nn.Linear, *others: nn.Linear) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What gives the products of several layers with one input, beside each other."""
+    if hasattr(first, "product"):
+        return first.product.whole
+    return lambda hidden: torch.cat([layer(hidden) for layer in (first, *others)], -1)
+
+
+def added(layer: nn.Linear, hidden: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+    """A layer's product with `hidden` (rows, in_features), added to `residual`."""
+    if is_packed(layer):
+        return packed_with(layer, hidden, residual, "add")
+    if layer.bias is None:
+        return torch.addmm(residual, hidden, layer.weight.t())
+    return residual + layer(hidden)
 
 
 def store_columns(model: PreTrainedModel, products: list[SharedProduct]) -> None:
@@ -159,14 +182,26 @@ def packs_bfloat16() -> bool:
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def packed_product(layer: nn.Linear, hidden: torch.Tensor) -> torch.Tensor:
-    return product_with(layer.weight, layer.bias, hidden)
+def is_packed(layer: nn.Linear) -> bool:
+    return layer.weight.is_mkldnn
+
+
+def packed_product(layer: nn.Linear, hidden: torch.Tensor, then: str = "none") -> torch.Tensor:
+    """A packed layer's product, and what oneDNN does to it `then`, such as "swish"."""
+    return product_with(layer.weight, layer.bias, hidden, then)
 
 
 def product_with(
-    weight: torch.Tensor, bias: torch.Tensor | None, hidden: torch.Tensor
+    weight: torch.Tensor, bias: torch.Tensor | None, hidden: torch.Tensor, then: str = "none"
 ) -> torch.Tensor:
-    return torch.ops.mkldnn._linear_pointwise(hidden, weight, bias, "none", [], "")
+    return torch.ops.mkldnn._linear_pointwise(hidden, weight, bias, then, [], "")
+
+
+def packed_with(
+    layer: nn.Linear, hidden: torch.Tensor, other: torch.Tensor, how: str
+) -> torch.Tensor:
+    """A packed layer's product, and `other` added to it ("add") or multiplied with it ("mul")."""
+    return torch.ops.mkldnn._linear_pointwise.binary(hidden, other, layer.weight, layer.bias, how)
 
 
 # --- norms ----------------------------------------------------------------------------------------

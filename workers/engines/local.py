@@ -20,7 +20,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from workers.engines import fusion
+from workers.engines import fusion, llama
 from workers.engines.answers import Sample
 from workers.engines.batch import Batch, Row
 from workers.engines.decoders import decoder_of
@@ -47,6 +47,7 @@ class LocalEngine:
         )
         fusion.prepare(model)
         self._take(model, tokens.load_tokenizer(folder))
+        self.quick = llama.step_of(model)
 
     @classmethod
     def around(
@@ -70,7 +71,7 @@ class LocalEngine:
     ) -> None:
         self.model, self.tokenizer, self.device = model, tokenizer, model.device
         self.context = min(context, truncation.context(model.config))
-        self.decoder = decoder_of(model)
+        self.decoder, self.quick = decoder_of(model), None
         self.ends = tokens.all_end_ids(model, tokenizer)
 
     def close(self) -> None:
@@ -121,7 +122,9 @@ class LocalEngine:
             for number, ((ids, _), seed) in enumerate(zip(prompts, seeds, strict=True))
         ]
         size = min(batch, len(rows))
-        decoder = self.decoder(self.model, self.tokenizer.pad_token_id, size, max_tokens)
+        decoder = self.decoder(
+            self.model, self.tokenizer.pad_token_id, size, max_tokens, self.quick
+        )
         for row in Batch(decoder, sampler, rows, size, max_tokens, endings.reached).run(tick):
             yield row.number, finished(row, endings, prompts[row.number][1])
 

@@ -9,7 +9,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 
 from tests.workers import tiny
-from workers.engines import fusion
+from workers.engines import fusion, llama
 from workers.engines.local import LocalEngine
 from workers.modeling import tokens
 
@@ -28,6 +28,7 @@ SIZES = {
     "head_dim": 8,
     "max_position_embeddings": 256,
 }
+STEPS = {"Llama", "Qwen2", "Qwen3"}  # whose decoding step is ours
 FUSED = {  # what is recognised: projections, halves of the feed-forward part, norms
     "Llama": True,
     "Qwen2": True,  # with a bias
@@ -77,6 +78,37 @@ def test_the_parts_of_a_family_are_recognised(folder):
     assert ({"q_proj", "v_proj", "gate_proj", "up_proj"} <= parts) == FUSED[folder.name]
     norms = {"input_layernorm", "post_attention_layernorm", "norm"}
     assert (norms <= parts) == (folder.name not in ("Gemma2", "GPTNeoX"))
+
+
+@pytest.mark.bf16
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_family_like_llama_decodes_with_a_step_of_ours(folder, dtype):
+    assert bool(LocalEngine(folder, dtype=dtype).quick) == (folder.name in STEPS)
+
+
+def test_a_window_that_is_switched_off_is_none(tmp_path):
+    folder = save(tmp_path / "Mistral", "Mistral", sliding_window=None)
+    assert LocalEngine(folder).quick
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"rotated": lambda heads, turn: heads},
+        {"gated": lambda mlp, hidden: mlp.gate_proj(hidden)},
+    ],
+    ids=["positions", "gate"],
+)
+def test_a_step_that_would_give_other_scores_is_not_taken(tmp_path, monkeypatch, part):
+    folder = save(tmp_path / "Llama", "Llama")
+    for name, wrong in part.items():
+        monkeypatch.setattr(llama, name, wrong)
+
+    engine, model = LocalEngine(folder), untouched(folder)
+
+    assert engine.quick is None
+    sample = engine.sample(TALKS[:1], [1], max_tokens=8)[0]
+    assert sample.logprobs == pytest.approx(said_by(model, engine, TALKS[0], sample), abs=2e-5)
 
 
 def test_the_answers_are_those_of_an_untouched_model(folder):
@@ -212,4 +244,5 @@ def test_a_model_that_is_learning_is_left_as_it_is(tmp_path):
 
     engine.sample(TALKS, [1, 2, 3], max_tokens=4)
     assert not recognised(model)
+    assert engine.quick is None
     assert model.config._attn_implementation == "sdpa"
