@@ -14,10 +14,9 @@ from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
-from labeling.exports import dataset_card, forms, labeler_key, preview
+from labeling.exports import dataset_card, forms, labeler_key, preview, serving
 from labeling.exports import downloads as render
 from labeling.exports.formats import CONTENT_TYPES, Format
-from labeling.views import downloads
 from modelops import datasets, recipes
 from modelops.api.jobs import JobBody
 from modelops.api.shared import filled, recipe_field, started, under_way
@@ -318,10 +317,10 @@ class Download(OfDataset):
 
     def file(self, recipe: recipes.RenderRecipe) -> HttpResponse:
         file, slot = render.make(self.dataset, recipe), None
-        if downloads.is_large(file) and (slot := downloads.slot()) is None:
+        if serving.is_large(file) and (slot := serving.slot()) is None:
             raise Busy
         name = render.name_of(self.dataset, recipe)
-        return downloads.served(self.request._request, file, name, CONTENT_TYPES[recipe.file], slot)
+        return serving.served(self.request._request, file, name, CONTENT_TYPES[recipe.file], slot)
 
 
 class Busy(exceptions.APIException):

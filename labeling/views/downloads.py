@@ -1,24 +1,19 @@
-"""Taking datasets home: files that are made once, and served with ranges and an ETag."""
+"""Downloading datasets: files are made once, large ones by a job."""
 
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 from collections.abc import Iterator
-from pathlib import Path
-from typing import IO
 
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
-from whitenoise.middleware import WhiteNoiseMiddleware
-from whitenoise.responders import StaticFile
 
 from labeling.exports import downloads, labeler_key
 from labeling.exports.downloads import NotOffered
 from labeling.exports.formats import CONTENT_TYPES, cell, json_lines
+from labeling.exports.serving import is_large, served, slot
 from labeling.models import Candidate
 from labeling.views.datasets import of_project
 from modelops import datasets
@@ -26,9 +21,6 @@ from modelops.models import Dataset, Job
 from modelops.recipes import RenderRecipe
 from modelops.views.jobs import STOP_POLLING
 from people.access import ADMINS, READERS, member
-
-LARGE = 64 * 2**20  # bytes; smaller files are gone in a moment
-AT_ONCE = 2
 
 
 @member(*READERS, archived=True)
@@ -95,49 +87,6 @@ def as_asked(request: HttpRequest, one: Dataset, recipe: RenderRecipe) -> HttpRe
         busy["Retry-After"] = "60"
         return busy
     return served(request, file, downloads.name_of(one, recipe), CONTENT_TYPES[recipe.file], place)
-
-
-def served(
-    request: HttpRequest, file: Path, name: str, content_type: str, slot: IO | None = None
-) -> HttpResponse:
-    """The file, or the range of it that is asked for. Already as compressed as it is to be, or
-    ranges would not fit.
-    """
-    etag = f'"{file.stem}-{file.stat().st_size:x}"'
-    headers = {
-        "Content-Type": content_type,
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "ETag": etag,
-        "Cache-Control": "private, no-cache",
-        "Accept-Ranges": "bytes",
-        "Content-Encoding": "identity",
-    }
-    if request.META.get("HTTP_IF_RANGE", etag) != etag:
-        request.META.pop("HTTP_RANGE", None)
-    response = WhiteNoiseMiddleware.serve(StaticFile(str(file), list(headers.items())), request)
-    if slot:
-        response._resource_closers.append(slot.close)
-    return response
-
-
-def is_large(file: Path) -> bool:
-    """Whether it is on its way for so long that only few at once may be."""
-    return file.stat().st_size > LARGE
-
-
-def slot() -> IO | None:
-    """A place among the large downloads of this machine, until it is closed; None while all are
-    taken.
-    """
-    folder = settings.VAR / "renders"
-    for number in range(AT_ONCE):
-        place = (folder / f".large-{number}").open("a")  # until the download ends
-        try:
-            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return place
-        except BlockingIOError:
-            place.close()
-    return None
 
 
 @member(*ADMINS, archived=True)

@@ -7,8 +7,7 @@ import hashlib
 import pytest
 
 from labeling.exports import downloads as render
-from labeling.exports import freeze
-from labeling.views import downloads
+from labeling.exports import freeze, serving
 from modelops import datasets, jobs
 from modelops.models import Dataset, Job
 from people.models import AuditEvent
@@ -34,7 +33,7 @@ def researcher(hands_of, project):
 @pytest.fixture
 def large(monkeypatch):
     monkeypatch.setattr(render, "SMALL", 0)
-    monkeypatch.setattr(downloads, "LARGE", 0)
+    monkeypatch.setattr(serving, "LARGE", 0)
 
 
 def work(job: Job) -> None:

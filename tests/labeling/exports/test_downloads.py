@@ -15,8 +15,7 @@ from django.core.management import CommandError, call_command
 from pyarrow import parquet
 
 from labeling.exports import downloads as render
-from labeling.exports import freeze
-from labeling.views import downloads
+from labeling.exports import freeze, serving
 from modelops import datasets, jobs
 from modelops.models import Dataset, Job
 from people.models import AuditEvent
@@ -53,7 +52,7 @@ def researcher(client_for, project):
 def large(monkeypatch):
     """Every dataset is one that a job has to write, and every file a large one."""
     monkeypatch.setattr(render, "SMALL", 0)
-    monkeypatch.setattr(downloads, "LARGE", 0)
+    monkeypatch.setattr(serving, "LARGE", 0)
 
 
 def download(browser, dataset, query, **headers):
