@@ -12,7 +12,6 @@ from django.utils.translation import gettext as _
 
 from labeling.exports import contamination, freeze, selection
 from labeling.exports.statistics import Portrait, share
-from labeling.imports.reading import chunks
 from labeling.models import Prompt, Ranking
 from modelops import charts as figures
 from modelops.models import Dataset
@@ -105,8 +104,9 @@ def drawn(tasks: QuerySet, count: int) -> list[int]:
 def _kept(found: Preview, chosen, recipe: FreezeRecipe, tasks: list[int]) -> list[tuple]:
     """(row, task, its rankings) of the tasks of which the recipe keeps something."""
     kept = []
-    for some in chunks(tasks, freeze.BATCH):
-        for task, judged in freeze.with_judgments(chosen, some):
+    for start in range(0, len(tasks), freeze.BATCH):
+        batch = tasks[start : start + freeze.BATCH]
+        for task, judged in freeze.with_judgments(chosen, batch):
             found.looked_at += len(judged)
             judged = selection.keep(judged, recipe)
             found.kept += len(judged)
