@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tarfile
@@ -32,28 +33,31 @@ class Stored:
 
 @pytest.fixture(scope="session")
 def stored(tmp_path_factory) -> Stored:
-    if connection.vendor != "sqlite":
-        pytest.skip(
-            "the stored database is SQLite's, and a backup is restored to the same kind of database"
-        )
     folder = tmp_path_factory.mktemp("stored")
     with tarfile.open(STORED / "podium.tar.xz") as tar:
         tar.extractall(folder, filter="data")
-    return Stored(
-        folder / "var", folder / "backup.tar", json.loads((folder / "known.json").read_text())
-    )
+    backup = "backup.tar" if connection.vendor == "sqlite" else f"backup-{connection.vendor}.tar"
+    known = json.loads((folder / "known.json").read_text())
+    return Stored(folder / "var", folder / backup, known)
 
 
 @pytest.fixture(scope="session")
 def data_folders(stored, tmp_path_factory, django_db_blocker) -> dict[str, Path]:
-    """Data folders that are up to date: the stored one, and one restored from the backup."""
-    folders = {"var": stored.var, "backup": tmp_path_factory.mktemp("restored") / "var"}
+    """Data folders that are up to date: one restored from the backup, and the stored one.
+
+    The stored one holds a SQLite database, so PostgreSQL has the backup alone.
+    """
+    folders = {"backup": tmp_path_factory.mktemp("restored") / "var"}
+    create_database(folders["backup"], django_db_blocker)
     with in_folder(folders["backup"], django_db_blocker):
         call_command("restore", stored.backup)
+    if connection.vendor == "sqlite":
+        folders["var"] = stored.var
     for folder in folders.values():
         with in_folder(folder, django_db_blocker):
             bring_up_to_date()
-    return folders
+    yield folders
+    drop_database(folders["backup"], django_db_blocker)
 
 
 def bring_up_to_date() -> None:
@@ -67,17 +71,52 @@ def bring_up_to_date() -> None:
 @pytest.fixture
 def podium(data_folders, own_folders, tmp_path, django_db_blocker) -> Path:
     """This test's own copy of the data folder; the product reads and writes it."""
-    var = shutil.copytree(data_folders["var"], tmp_path / "var")
-    with in_folder(var, django_db_blocker):
+    original = data_folders.get("var", data_folders["backup"])
+    with copied(original, tmp_path / "var", django_db_blocker) as var:
         yield var
 
 
 @pytest.fixture(params=["var", "backup"])
 def either_podium(request, data_folders, own_folders, tmp_path, django_db_blocker) -> Path:
     """The same, of either data folder."""
-    var = shutil.copytree(data_folders[request.param], tmp_path / "var")
-    with in_folder(var, django_db_blocker):
+    if request.param not in data_folders:
+        pytest.skip("the stored data folder holds a SQLite database")
+    with copied(data_folders[request.param], tmp_path / "var", django_db_blocker) as var:
         yield var
+
+
+@contextmanager
+def copied(original: Path, var: Path, blocker):
+    shutil.copytree(original, var)
+    create_database(var, blocker, template=database_of(original))
+    try:
+        with in_folder(var, blocker):
+            yield var
+    finally:
+        drop_database(var, blocker)
+
+
+def database_of(var: Path) -> Path | str:
+    """SQLite's file in the data folder; on PostgreSQL a database that is named after it."""
+    if connection.vendor == "sqlite":
+        return var / "podium.sqlite3"
+    return f"stored_{hashlib.sha256(str(var).encode()).hexdigest()[:16]}"
+
+
+def create_database(var: Path, blocker, template: Path | str = "template0") -> None:
+    if connection.vendor == "postgresql":
+        execute(f"CREATE DATABASE {database_of(var)} TEMPLATE {template}", blocker)
+
+
+def drop_database(var: Path, blocker) -> None:
+    if connection.vendor == "postgresql":
+        execute(f"DROP DATABASE {database_of(var)}", blocker)
+
+
+def execute(statement: str, blocker) -> None:
+    """On the server, outside the databases of the tests."""
+    with blocker.unblock(), connection._nodb_cursor() as cursor:
+        cursor.execute(statement)
 
 
 @contextmanager
@@ -97,7 +136,7 @@ def in_folder(var: Path, blocker):
     database = connection.settings_dict
     tests_own = database["NAME"]
     connection.close()
-    database["NAME"] = var / "podium.sqlite3"
+    database["NAME"] = database_of(var)
     ContentType.objects.clear_cache()
     try:
         with override_settings(**settings), blocker.unblock():
