@@ -1,4 +1,6 @@
 #!/usr/bin/env python3
+"""Django's commands: `manage.py COMMAND`."""
+
 import os
 import sys
 

@@ -1,0 +1,1 @@
+"""Measurements: Podium beside other software, and the loop with a scripted labeler."""

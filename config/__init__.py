@@ -1,3 +1,5 @@
+"""The settings, the URLs, and the processes that `make up` starts."""
+
 import os
 
 # Each process that `make up` starts and each command imports this: what they write is private.

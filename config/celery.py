@@ -1,3 +1,5 @@
+"""The Celery application; its tasks are in `workers/queues.py`."""
+
 import os
 
 from celery import Celery

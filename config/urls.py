@@ -1,3 +1,5 @@
+"""The URLs of all apps."""
+
 from django.contrib import admin
 from django.urls import include, path, re_path
 

@@ -1,0 +1,1 @@
+"""What people judge, and what joins judgments to models."""

@@ -1,3 +1,5 @@
+"""Django's entry for the app `labeling`."""
+
 from django.apps import AppConfig
 
 

@@ -1,3 +1,5 @@
+"""Django's entry for the app `modelops`."""
+
 from django.apps import AppConfig
 
 

@@ -1,3 +1,5 @@
+"""A person's time zone and language, and the limits of a request's body."""
+
 import zoneinfo
 
 from django.http import HttpRequest, HttpResponse, JsonResponse

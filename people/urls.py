@@ -1,3 +1,5 @@
+"""The URLs of accounts, projects and invitations."""
+
 from django.urls import path
 
 from people import signup, views

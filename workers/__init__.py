@@ -1,0 +1,1 @@
+"""What machines do; the only package that imports torch."""

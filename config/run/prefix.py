@@ -1,4 +1,4 @@
-"""Run a command with its name before every line that it prints: `prefix.py NAME COMMAND ARGUMENT…`
+"""Run a command with its name before every line that it prints: `prefix.py NAME COMMAND ARGUMENT…`.
 
 The command takes the place of this process, so that its pid is the one that is supervised. A
 grandchild stands at the other end of its output and ends with it; it ignores the signals that end

@@ -19,7 +19,7 @@ from people.api.base import Act, Answer, Detail, Endpoint, Listing
 
 
 class TemplateInput(serializers.Serializer):
-    """A text with slots: `Write a story titled {title}.`"""
+    """A text with slots: `Write a story titled {title}.`"""  # noqa: D415 (in the API's schema)
 
     name, text = serializers.CharField(max_length=80), serializers.CharField(max_length=20_000)
 

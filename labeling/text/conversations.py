@@ -52,7 +52,7 @@ class Entry:
 
 
 def clean(text: str) -> str:
-    """Unicode in composed form, newlines as \\n, no control characters, no space around."""
+    """Unicode in composed form, newlines as line feeds, no control characters, no space around."""
     text = text.encode(errors="replace").decode()  # half a surrogate pair can't be stored
     text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROL.sub("", text).strip()

@@ -12,7 +12,7 @@ from people import tokens
 
 
 class Bearer(BaseAuthentication):
-    """`Authorization: Bearer podium_…`"""
+    """A script that sends `Authorization: Bearer podium_…`."""
 
     def authenticate(self, request):
         kind, _space, text = get_authorization_header(request).decode("latin-1").partition(" ")

@@ -1,3 +1,5 @@
+"""Engines: they answer prompts, with a model of this machine or through a server."""
+
 import os
 
 # Before torch is imported: threads that wait by spinning steal the cores that other processes need,

@@ -1,4 +1,4 @@
-"""manage.py export DATASET --format FORMAT --output FILE"""
+"""`manage.py export DATASET --format FORMAT --output FILE`: a file of a dataset."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""manage.py freeze --project SLUG …"""
+"""`manage.py freeze --project SLUG …`: a dataset of what was judged or written."""
 
 import dataclasses
 

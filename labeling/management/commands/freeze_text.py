@@ -1,4 +1,4 @@
-"""manage.py freeze_text FILE --project SLUG"""
+"""`manage.py freeze_text FILE --project SLUG`: a dataset of plain texts."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""manage.py import FILE --project SLUG [--format NAME] [--dry-run] [--skip-bad FILE]"""
+"""`manage.py import FILE --project SLUG …`: prompts, answers and judgments from a file."""
 
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""`manage.py backup`: everything of an installation in one file."""
+
 from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError

@@ -1,3 +1,5 @@
+"""`manage.py restore FILE`: bring a backup back."""
+
 from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError

@@ -1,3 +1,5 @@
+"""People at work through the API."""
+
 import pytest
 
 from tests.labeling.api.hands import Hands
