@@ -96,12 +96,18 @@ def plots(dataset: Dataset) -> dict[str, charts.Bars]:
         "models": _("answers by model"),
         "languages": _("rows by language"),
     }
-    found = {name: _bars(title, dataset.counts.get(name, {})) for name, title in titles.items()}
-    return {name: bars for name, bars in found.items() if bars}
+    drawn = {name: _bars(title, most_frequent(dataset, name)) for name, title in titles.items()}
+    return {name: bars for name, bars in drawn.items() if bars}
 
 
-def _bars(title: str, counted: dict[str, int]) -> charts.Bars | None:
-    named = [(f"#{name}" if name.isdecimal() else name, count) for name, count in counted.items()]
+def most_frequent(dataset: Dataset, name: str) -> list[tuple[str, int]]:
+    """The counts of that name, the highest first. PostgreSQL does not keep the order of keys."""
+    counts = dataset.counts.get(name, {})
+    return sorted(counts.items(), key=lambda item: item[1], reverse=True)
+
+
+def _bars(title: str, counts: list[tuple[str, int]]) -> charts.Bars | None:
+    named = [(f"#{name}" if name.isdecimal() else name, count) for name, count in counts]
     rest = sum(count for _name, count in named[BARS:])
     return charts.bars(title, named[:BARS] + ([(_("others"), rest)] if rest else []))
 
@@ -215,7 +221,7 @@ def _origin(dataset: Dataset) -> list[str]:
         ("outcomes", "Outcomes"),
         ("languages", "Languages"),
     ):
-        lines += _table(title, list(dataset.counts.get(name, {}).items()))
+        lines += _table(title, most_frequent(dataset, name))
     return [*lines, "Labelers are numbers, which mean nothing in another dataset.", ""]
 
 

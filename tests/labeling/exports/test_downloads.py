@@ -14,8 +14,8 @@ from datasets import load_dataset
 from django.core.management import CommandError, call_command
 from pyarrow import parquet
 
+from labeling.exports import dataset_card, freeze, serving
 from labeling.exports import downloads as render
-from labeling.exports import freeze, serving
 from modelops import datasets, jobs
 from modelops.models import Dataset, Job
 from people.models import AuditEvent
@@ -231,6 +231,15 @@ def test_the_cards_plots_lie_beside_it(researcher, dataset):
 
 
 # Large ones
+
+
+def test_the_card_begins_with_the_most_frequent_however_the_counts_are_stored(dataset):
+    counts = {name: number for number, name in enumerate("abcdefghij", start=1)}
+    dataset.counts |= {"languages": counts}  # as jsonb keeps it: by the names' length and letters
+    bars = dataset_card.plots(dataset)["languages"].bars
+
+    assert [bar.label for bar in bars] == [*"jihgfedc", "others"]
+    assert dataset_card.most_frequent(dataset, "languages")[0] == ("j", 10)
 
 
 def test_a_large_file_is_made_by_a_job_that_is_asked_for(
