@@ -64,7 +64,7 @@ def computing_in(name: str) -> Iterator[None]:
 def computes_in_bfloat16(device: torch.device) -> bool:
     """Whether `device` has instructions for bfloat16, and does not emulate it."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(BF16_CPU_FLAGS & cpu_flags())
 
 

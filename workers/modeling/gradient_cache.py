@@ -44,7 +44,10 @@ def in_order(lengths: list[int], budget: int) -> list[Rows]:
 
 def parts(lengths: list[int], budget: int) -> list[list[Rows]]:
     """The buckets in parts of at most `budget` tokens, or of one bucket; the largest part last."""
-    size = lambda part: sum(len(rows) * lengths[rows[-1]] for rows in part)  # noqa: E731
+
+    def size(part: list[Rows]) -> int:
+        return sum(len(rows) * lengths[rows[-1]] for rows in part)
+
     found: list[list[Rows]] = []
     for rows in buckets(lengths, budget):
         if found and size([*found[-1], rows]) <= budget:
@@ -83,6 +86,7 @@ def learn(
     leaf = torch.cat([*values, kept.detach()]).requires_grad_()
     total = loss(leaf[place])
     total.backward()
+    assert leaf.grad is not None  # it was just computed
     gradients = leaf.grad.split([len(value) for value in [*values, kept]])
 
     kept.backward(gradients[-1])

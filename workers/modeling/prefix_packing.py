@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -26,7 +27,7 @@ SHORTEST = 16  # tokens that answers begin with; fewer are not worth sharing
 Row = list[int]
 
 
-def helps(model) -> bool:
+def helps(model: PreTrainedModel | PeftModel) -> bool:
     """Can this model's rows be packed? On a GPU, and under the wrapper of several processes, it is
     not proved.
 
@@ -109,11 +110,11 @@ def own_lengths(rows: list[Row], prompts: list[int]) -> list[int]:
     return [found[number] for number in range(len(rows))]
 
 
-def logits(model, rows: list[Row], prompts: list[int]) -> torch.Tensor:
+def logits(model: PreTrainedModel | PeftModel, rows: list[Row], prompts: list[int]) -> torch.Tensor:
     """Scores (rows, heads) of a sequence classifier, at the last token of each row, under the
     caller's autocast.
     """
-    whole = model.get_base_model() if isinstance(model, PeftModel) else model
+    whole: Any = model.get_base_model() if isinstance(model, PeftModel) else model
     packed = pack(rows, prompts)
     tensors = {
         "input_ids": torch.tensor([packed.ids]),
@@ -121,7 +122,9 @@ def logits(model, rows: list[Row], prompts: list[int]) -> torch.Tensor:
     }
     with packing(whole):
         hidden = whole.base_model(**tensors, use_cache=False, stretches=packed.stretches)[0]
-        return whole.score(hidden[0, [packed.ends[number] for number in range(len(rows))]])
+        ends = [packed.ends[number] for number in range(len(rows))]
+        scores: torch.Tensor = whole.score(hidden[0, ends])
+    return scores
 
 
 @contextlib.contextmanager
@@ -136,8 +139,16 @@ def packing(model: PreTrainedModel) -> Iterator[None]:
 
 
 def attention(
-    module, query, key, value, _mask, stretches: list[Stretch], dropout=0.0, scaling=None, **_
-) -> tuple:
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    _mask: torch.Tensor | None,
+    stretches: list[Stretch],
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
     """transformers' interface: query (1, heads, length, size) and keys and values to (1, length,
     heads, size).
     """
@@ -145,17 +156,17 @@ def attention(
     key, value = (part.repeat_interleave(times, 1) if times > 1 else part for part in (key, value))
     found = []
     for part in stretches:
-        seen = [
+        keys, values = (
             torch.cat([kv[:, :, one] for one in (part.shared, part.own) if one], 2)
             for kv in (key, value)
-        ]
-        how = {
+        )
+        how: dict[str, Any] = {
             "attn_mask": part.mask,
             "is_causal": part.mask is None,
             "dropout_p": dropout,
             "scale": scaling,
         }
-        found.append(scaled_dot_product_attention(query[:, :, part.own], *seen, **how))
+        found.append(scaled_dot_product_attention(query[:, :, part.own], keys, values, **how))
     return torch.cat(found, 2).transpose(1, 2).contiguous(), None
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jinja2 import TemplateError
@@ -65,14 +66,15 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
 def written_tokens(tokenizer: PreTrainedTokenizerBase) -> set[int]:
     """Ids of the special tokens that a conversation holds: begin, end, and those of the template."""
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    text = tokenizer.apply_chat_template(turns, tokenize=False)
+    text = written(tokenizer, turns)
     special = set(special_tokens(tokenizer).values())
     return (special & set(ids_of(tokenizer, text))) | {tokenizer.bos_token_id} | end_ids(tokenizer)
 
 
 def ids_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """The token ids of a text as it stands: nothing is put before or after it."""
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
 
 
 # Where a conversation begins and an answer ends
@@ -92,7 +94,7 @@ def ending(tokenizer: PreTrainedTokenizerBase) -> str:
     no special token.
     """
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": MARK}]
-    after = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(MARK)[2]
+    after = written(tokenizer, turns).rpartition(MARK)[2]
     ends = special_tokens(tokenizer).keys()
     return after if any(name in after for name in ends) else after + (tokenizer.eos_token or "")
 
@@ -120,14 +122,21 @@ def all_end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> l
 # Conversations
 
 
-def rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict], **how) -> str:
+def written(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, Any]], **how: Any) -> str:
+    """The text that the chat template makes of these turns. Raises what the template raises."""
+    text = tokenizer.apply_chat_template(turns, tokenize=False, **how)
+    assert isinstance(text, str)  # one conversation, and no tokens asked for
+    return text
+
+
+def rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, Any]], **how: Any) -> str:
     """A conversation as the chat template writes it. Raises RefusedByTemplate.
 
     It is refused too where the template leaves a turn out without a word, as some do with a system
     turn or a tool's.
     """
     try:
-        text = tokenizer.apply_chat_template(messages, tokenize=False, **how)
+        text = written(tokenizer, messages, **how)
     except TemplateError as error:
         raise RefusedByTemplate(f"the model's chat template does not take it ({error})") from error
     for turn in messages:
@@ -143,7 +152,9 @@ def holds(text: str, words: str) -> bool:
     return words in text or json.dumps(words, ensure_ascii=False)[1:-1] in text
 
 
-def folded(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[dict]:
+def folded(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """The conversation as the template takes it: where that has no system turn, it begins the first
     user turn.
 
@@ -163,7 +174,7 @@ def folded(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[dic
 
 
 def prompt_ids(
-    tokenizer: PreTrainedTokenizerBase, messages: list[dict], longest: int
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, Any]], longest: int
 ) -> tuple[list[int], bool]:
     """A conversation as token ids that ask for the next answer, and whether it was cut to fit
     `longest`; see shortened().
@@ -176,7 +187,7 @@ def prompt_ids(
 
 
 def shortened(
-    tokenizer: PreTrainedTokenizerBase, messages: list[dict], ids: list[int], longest: int
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, Any]], ids: list[int], longest: int
 ) -> list[int]:
     """A conversation's ids cut to `longest`: begin token, system turn and first header stay, the
     earliest words go.
@@ -190,7 +201,7 @@ def shortened(
 
 
 def frame(
-    tokenizer: PreTrainedTokenizerBase, messages: list[dict], ids: list[int]
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, Any]], ids: list[int]
 ) -> tuple[int, int]:
     """How many of a conversation's ids stand before the words of its first turn, and how many after
     those of its last.
@@ -239,7 +250,7 @@ class Fitted:
 
 def fitted(
     tokenizer: PreTrainedTokenizerBase,
-    messages: list[dict],
+    messages: list[dict[str, Any]],
     answers: Sequence[str],
     longest: int,
     ended: Sequence[bool] | None = None,
@@ -270,7 +281,7 @@ def fitted(
 
 def answer_ids(
     tokenizer: PreTrainedTokenizerBase,
-    messages: list[dict],
+    messages: list[dict[str, Any]],
     prompt: str,
     answer: str,
     end: str,
@@ -280,7 +291,7 @@ def answer_ids(
     has ended.
     """
     turns = [*messages, {"role": "assistant", "content": answer}]
-    whole = tokenizer.apply_chat_template(turns, tokenize=False)
+    whole = written(tokenizer, turns)
     # Templates that rewrite earlier turns break the prefix; an answer is then appended as it is.
     tail = whole[len(prompt) :] if whole.startswith(prompt) else answer + end
     if not ended:
@@ -290,7 +301,7 @@ def answer_ids(
 
 def answered(
     tokenizer: PreTrainedTokenizerBase,
-    messages: list[dict],
+    messages: list[dict[str, Any]],
     answer: str,
     longest: int,
     ended: bool = True,

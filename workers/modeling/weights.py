@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,7 +15,7 @@ from transformers import PreTrainedModel
 NEW_HEAD = "score.weight"  # of a scoring model that starts from a policy's body
 
 
-def load(auto: type, folder: str | Path, dtype: torch.dtype, **more) -> PreTrainedModel:
+def load(auto: Any, folder: str | Path, dtype: torch.dtype, **more: Any) -> PreTrainedModel:
     """The safetensors model in `folder`, as class `auto` of transformers; `more` goes to its
     config.
 
@@ -27,6 +28,7 @@ def load(auto: type, folder: str | Path, dtype: torch.dtype, **more) -> PreTrain
         "use_safetensors": True,
         "trust_remote_code": False,
     }
+    model: PreTrainedModel
     try:
         model, info = auto.from_pretrained(folder, output_loading_info=True, **more)
     except (SafetensorError, ValueError, KeyError) as error:
@@ -67,7 +69,8 @@ def names_in(file: Path) -> set[str]:
 def tensor(file: Path, name: str) -> torch.Tensor:
     """One of its weights, in float32."""
     with safe_open(file, "pt") as opened:
-        return opened.get_tensor(name).float()
+        weight: torch.Tensor = opened.get_tensor(name)
+    return weight.float()
 
 
 class Float32Head(torch.nn.Linear):
@@ -83,13 +86,14 @@ class Float32Head(torch.nn.Linear):
 
 def use_float32_head(model: PreTrainedModel) -> PreTrainedModel:
     """The sequence classifier `model` itself, its head `score` replaced by a Float32Head."""
-    old = model.score
-    sizes = {
+    old = cast(torch.nn.Linear, model.score)
+    sizes: dict[str, Any] = {
         "in_features": old.in_features,
         "out_features": old.out_features,
         "device": old.weight.device,
     }
     # Drawing weights that are overwritten at once would change every later random draw.
-    model.score = torch.nn.utils.skip_init(Float32Head, **sizes, bias=old.bias is not None)
-    model.score.load_state_dict(old.state_dict())
+    head = torch.nn.utils.skip_init(Float32Head, **sizes, bias=old.bias is not None)
+    head.load_state_dict(old.state_dict())
+    model.score = head
     return model
