@@ -57,7 +57,7 @@ def freeze(var: Path, trees: Path) -> tuple[Path, dict]:
     from django.core.management import call_command
 
     from labeling import imports
-    from labeling.exports import freeze as export
+    from labeling.exports.freeze import freeze_now
     from modelops import datasets
     from people.models import Project
 
@@ -66,7 +66,7 @@ def freeze(var: Path, trees: Path) -> tuple[Path, dict]:
     started = time.perf_counter()
     imported = imports.import_file(None, project, trees, "open-assistant")
     seconds = time.perf_counter() - started
-    dataset = export.freeze_now(None, project)
+    dataset = freeze_now(None, project)
     counts = {
         "import_seconds": seconds,
         "groups": imported.rankings,

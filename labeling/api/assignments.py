@@ -14,8 +14,7 @@ from rest_framework.response import Response
 
 from labeling.api.judgments import JudgmentInput, as_said, typed
 from labeling.api.shared import Apart, ShownAnswer, Turn
-from labeling.judging import form, judgment, rankings
-from labeling.judging import progress as pace
+from labeling.judging import form, judgment, progress, rankings
 from labeling.models import Assignment, Ranking
 from labeling.queue import claims, leases
 from people.access import RANKERS
@@ -276,7 +275,9 @@ class PaceView(Endpoint):
 
     def get(self, request, *args, **kwargs):
         last = rankings.last_of(self.project, self.actor)
-        done = pace.today(self.actor, self.project) | {"progress": pace.progress(self.project)}
+        done = progress.today(self.actor, self.project) | {
+            "progress": progress.progress(self.project)
+        }
         return Response(done | {"undo": last and last.pk})
 
 

@@ -14,8 +14,7 @@ from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
-from labeling.exports import dataset_card, forms, labeler_key, preview, serving
-from labeling.exports import downloads as render
+from labeling.exports import dataset_card, downloads, forms, labeler_key, preview, serving
 from labeling.exports.formats import CONTENT_TYPES, Format
 from modelops import datasets, recipes
 from modelops.api.jobs import JobBody
@@ -78,7 +77,7 @@ class DatasetDetail(DatasetBody):
 
     @extend_schema_field(FormatBody(many=True))
     def get_formats(self, one: Dataset) -> list[dict[str, Any]]:
-        return [as_told(one, name, format) for name, format in render.offered(one).items()]
+        return [as_told(one, name, format) for name, format in downloads.offered(one).items()]
 
     def get_load(self, one: Dataset) -> str:
         return "\n".join(dataset_card.snippet(one, "FOLDER"))
@@ -86,7 +85,7 @@ class DatasetDetail(DatasetBody):
 
 def as_told(one: Dataset, name: str, format: Format) -> dict[str, Any]:
     options = [*format.options, *(["split"] if name != "folder" else [])]
-    lost = render.loses_ties(one, render.choose(one, name))
+    lost = downloads.loses_ties(one, downloads.choose(one, name))
     return FormatBody(
         {
             "name": name,
@@ -273,9 +272,9 @@ class Render(Act, OfDataset):
     def act(self, data):
         recipe = chosen(self.dataset, data)
         datasets.refuse_withdrawn(self.dataset)
-        if render.is_small(self.dataset) or render.path(self.dataset, recipe).exists():
+        if downloads.is_small(self.dataset) or downloads.path(self.dataset, recipe).exists():
             return {"ready": True, "job": None}
-        answer = under_way(render.request(self.actor, self.dataset, recipe))
+        answer = under_way(downloads.request(self.actor, self.dataset, recipe))
         return dataclasses.replace(answer, body={"ready": False, "job": JobBody(answer.body).data})
 
 
@@ -283,8 +282,8 @@ def chosen(one: Dataset, data: dict[str, Any]) -> recipes.RenderRecipe:
     """Raises ValidationError for a file that this dataset doesn't come in."""
     said = {"format": "rows"} | data
     try:
-        return render.choose(one, said.pop("format"), said.pop("file", ""), **said)
-    except render.NotOffered as error:
+        return downloads.choose(one, said.pop("format"), said.pop("file", ""), **said)
+    except downloads.NotOffered as error:
         raise serializers.ValidationError({"format": [str(error)]}) from error
 
 
@@ -306,20 +305,20 @@ class Download(OfDataset):
     def get(self, request, *args, **kwargs) -> HttpResponse | Response:
         given = strict.read(FileInput(data=request.query_params.dict()))
         recipe = chosen(self.dataset, given)
-        if render.path(self.dataset, recipe).exists() or render.is_small(self.dataset):
+        if downloads.path(self.dataset, recipe).exists() or downloads.is_small(self.dataset):
             return self.file(recipe)
         datasets.refuse_withdrawn(self.dataset)
-        if job := render.working_at(self.dataset, recipe):
+        if job := downloads.working_at(self.dataset, recipe):
             return Response(JobBody(job).data, status=202, headers=WAIT)
         raise Refused(
             _("This file is large: have it made first, by a POST to its dataset's render.")
         )
 
     def file(self, recipe: recipes.RenderRecipe) -> HttpResponse:
-        file, slot = render.make(self.dataset, recipe), None
+        file, slot = downloads.make(self.dataset, recipe), None
         if serving.is_large(file) and (slot := serving.slot()) is None:
             raise Busy
-        name = render.name_of(self.dataset, recipe)
+        name = downloads.name_of(self.dataset, recipe)
         return serving.served(self.request._request, file, name, CONTENT_TYPES[recipe.file], slot)
 
 

@@ -13,8 +13,7 @@ from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from labeling.api import judgments
-from labeling.judging import form, judgment
-from labeling.judging import rankings as ranking
+from labeling.judging import form, judgment, rankings
 from labeling.models import Assignment, Candidate, Ranking, RankingTask
 from labeling.quality import gold
 from labeling.queue import set_aside
@@ -196,7 +195,7 @@ class Gold(TaskVerb):
     input = judgments.JudgmentInput
 
     def act(self, data):
-        typed = judgments.typed(data, ranking.sheet(self.task, self.actor))
+        typed = judgments.typed(data, rankings.sheet(self.task, self.actor))
         with judgments.at_its_answer():
             gold.make(self.actor, self.task, form.judgment(typed))
         return self.as_it_stands()

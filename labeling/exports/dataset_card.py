@@ -72,7 +72,7 @@ def _entry(packed: zipfile.ZipFile, name: str):
 def _examples(dataset: Dataset, split: str) -> Iterator[dict]:
     if dataset.kind not in EXAMPLES:
         return iter(())
-    return formats.examples(
+    return formats.contents(
         datasets.path(dataset), EXAMPLES[dataset.kind], split, View(), dataset.digest
     )
 

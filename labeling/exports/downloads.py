@@ -110,7 +110,7 @@ def write(dataset: Dataset, recipe: RenderRecipe, out: BinaryIO, beat=lambda don
         dataset_card.write_folder(dataset, out)
         return
     view = View(recipe.pairs, recipe.judged, recipe.metadata)
-    found = formats.examples(
+    found = formats.contents(
         datasets.path(dataset), recipe.format, recipe.split, view, dataset.digest
     )
     formats.FILES[recipe.file](_counted(found, beat), out)

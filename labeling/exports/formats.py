@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import orjson
 from django.utils.translation import gettext_lazy as _
 
-from labeling.exports import examples as shapes
+from labeling.exports import examples
 from labeling.exports.examples import View
 from modelops import parquet
 
@@ -67,19 +67,19 @@ def transcript(messages: list[dict]) -> str:
 def _pairs(write: Callable[[dict, str, str], dict]) -> Callable[[dict, View, str], Examples]:
     """`write(row, chosen, rejected)` for each pair."""
 
-    def examples(row: dict, view: View, dataset: str) -> Examples:
+    def of_row(row: dict, view: View, dataset: str) -> Examples:
         texts = [answer["text"] for answer in row["answers"]]
-        for winner, loser, judgment in shapes.pairs(row, view):
+        for winner, loser, judgment in examples.pairs(row, view):
             example = write(row, texts[winner], texts[loser])
             if view.metadata:
-                example |= shapes.beside(row, judgment, dataset)
-                example |= shapes.of_answer(row, judgment, winner, "chosen")
-                example |= shapes.of_answer(row, judgment, loser, "rejected")
+                example |= examples.beside(row, judgment, dataset)
+                example |= examples.of_answer(row, judgment, winner, "chosen")
+                example |= examples.of_answer(row, judgment, loser, "rejected")
             elif view.judged == "consensus":
                 example["weight"] = judgment["weight"]
             yield example
 
-    return examples
+    return of_row
 
 
 def conversational(row: dict, chosen: str, rejected: str) -> dict:
@@ -100,14 +100,14 @@ def hh_rlhf(row: dict, chosen: str, rejected: str) -> dict:
 
 
 def unpaired(row: dict, view: View, dataset: str) -> Examples:
-    for position, good, judgment in shapes.labelled(row, view):
+    for position, good, judgment in examples.labelled(row, view):
         example = {
             "prompt": row["messages"],
             "completion": said(row["answers"][position]["text"]),
             "label": good,
         }
         if view.metadata:
-            example |= shapes.beside(row, judgment, dataset) | shapes.of_answer(
+            example |= examples.beside(row, judgment, dataset) | examples.of_answer(
                 row, judgment, position, "answer"
             )
         yield example
@@ -118,24 +118,24 @@ def prompt_completion(row: dict, view: View, dataset: str) -> Examples:
     if "text" in row:
         answer, judgment = row["text"], None
     else:
-        judgment = next(iter(shapes.consensus(row)), None)
+        judgment = next(iter(examples.consensus(row)), None)
         if judgment is None:
             return
         answer = row["answers"][judgment["ranks"].index(1)]["text"]
     example = {"prompt": row["messages"], "completion": said(answer)}
-    yield example | shapes.beside(row, judgment, dataset) if view.metadata else example
+    yield example | examples.beside(row, judgment, dataset) if view.metadata else example
 
 
 def prompt_only(row: dict, view: View, dataset: str) -> Examples:
     example = {"prompt": row["messages"]}
-    yield example | shapes.beside(row, None, dataset) if view.metadata else example
+    yield example | examples.beside(row, None, dataset) if view.metadata else example
 
 
 def listwise(row: dict, view: View, dataset: str) -> Examples:
     """A judgment with all answers: equal ranks are ties, and where nothing was ranked there are no
     ranks.
     """
-    for judgment in shapes.judgments(row, view):
+    for judgment in examples.judgments(row, view):
         example = {
             "prompt": row["messages"],
             "completions": [answer["text"] for answer in row["answers"]],
@@ -144,7 +144,7 @@ def listwise(row: dict, view: View, dataset: str) -> Examples:
         if view.metadata:
             about = {name: judgment[name] for name in ("ratings", "flags")}
             about["models"] = [answer["model"] for answer in row["answers"]]
-            example |= about | shapes.beside(row, judgment, dataset)
+            example |= about | examples.beside(row, judgment, dataset)
         yield example
 
 
@@ -157,8 +157,8 @@ def label_studio(row: dict, view: View, dataset: str) -> Examples:
     ]
     data = {"prompt": plain(row["messages"]), "messages": row["messages"], "answers": items}
     if view.metadata:
-        data |= shapes.beside(row, None, dataset)
-    done = [_ranker(judgment) for judgment in shapes.judgments(row, view) if judgment["ranks"]]
+        data |= examples.beside(row, None, dataset)
+    done = [_ranker(judgment) for judgment in examples.judgments(row, view) if judgment["ranks"]]
     yield {"data": data, "annotations": done}
 
 
@@ -182,7 +182,7 @@ def flat(row: dict, view: View, dataset: str) -> Examples:
         return
     example = {"prompt": plain(row["messages"])} if "messages" in row else {}
     example |= {"text": row["text"]} if "text" in row else {}
-    yield example | shapes.beside(row, None, dataset) if view.metadata else example
+    yield example | examples.beside(row, None, dataset) if view.metadata else example
 
 
 # Files
@@ -356,7 +356,7 @@ FORMATS = {
 }
 
 
-def examples(folder: Path, format: str, split: str, view: View, dataset: str) -> Iterator[dict]:
+def contents(folder: Path, format: str, split: str, view: View, dataset: str) -> Iterator[dict]:
     """What the file holds; frozen rows go in byte for byte, as the dataset's id was made of them."""
     if format == "rows":
         yield from (orjson.Fragment(line.rstrip(b"\n")) for line, _row in read(folder, split))

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from labeling.exports import contamination, freeze, selection
 from labeling.exports.statistics import Portrait, share
 from labeling.models import Prompt, Ranking
-from modelops import charts as figures
+from modelops import charts
 from modelops.models import Dataset
 from modelops.recipes import FreezeRecipe
 from people.models import Project, User
@@ -55,12 +55,12 @@ def preview(project: Project, recipe: FreezeRecipe, names: bool) -> Preview:
     found = _of_judgments(chosen, recipe)
     days = chosen.annotate(day=TruncDate("created_at")).values_list("day").annotate(n=Count("pk"))
     by_day = list(enumerate((n for _day, n in days.order_by("day")), start=1))
-    chart = figures.chart(_("judgments a day"), by_day)
+    chart = charts.chart(_("judgments a day"), by_day)
     found.charts = [chart] if chart else []
     total, models = sum(n for _day, n in by_day), found.portrait.models
     found.bars = [
-        figures.bars(_("judgments by labeler"), _by_labeler(chosen, total, names)),
-        figures.bars(_("answers by model"), with_others(models.most_common(BARS), models.total())),
+        charts.bars(_("judgments by labeler"), _by_labeler(chosen, total, names)),
+        charts.bars(_("answers by model"), with_others(models.most_common(BARS), models.total())),
     ]
     return found
 

@@ -20,7 +20,7 @@ from labeling.imports import files
 from labeling.imports.reading import chunks
 from labeling.models import Prompt, PromptTemplate, TemplateRow
 from labeling.text.conversations import clean, storable
-from modelops import rows as frozen
+from modelops.rows import digest
 from people import audit
 from people.access import Refused
 from people.models import Project, User
@@ -183,12 +183,12 @@ def lead_back(template: PromptTemplate, found: Filled, wanted: list[str]) -> Non
     for some in chunks(by_digest, 500):
         pks |= dict(ours.filter(digest__in=some).values_list("digest", "pk"))
     made = []
-    for digest, pk in pks.items():
-        place, row = by_digest[digest]
+    for key, pk in pks.items():
+        place, row = by_digest[key]
         values = {name: said(row[name]) for name in wanted}
         made.append(TemplateRow(template=template, prompt_id=pk, place=place, values=values))
     TemplateRow.objects.bulk_create(made, batch_size=500, ignore_conflicts=True)
 
 
 def digest_of(text: str) -> str:
-    return frozen.digest([{"role": "user", "content": storable(text)}])
+    return digest([{"role": "user", "content": storable(text)}])

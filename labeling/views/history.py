@@ -12,8 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from labeling.judging import form, judgment
-from labeling.judging import rankings as ranking
+from labeling.judging import form, judgment, rankings
 from labeling.models import Assignment, RankedCandidate, Ranking
 from labeling.text.conversations import as_stored
 from labeling.views.judging import own_or_404
@@ -32,10 +31,10 @@ def history(request: HttpRequest) -> HttpResponse:
     asked = request.GET.get("q", "").strip()
     page = Paginator(found(request, asked), PER_PAGE).get_page(request.GET.get("page"))
     for one in page.object_list:
-        rankings = one.rankings.all()
-        one.ranking = next((ranking for ranking in rankings if ranking.current), None)
+        revisions = one.rankings.all()
+        one.ranking = next((ranking for ranking in revisions if ranking.current), None)
         one.says = said(one.ranking) if one.ranking else ""
-        one.revisions = max(len(rankings) - 1, 0)  # what was undone is no revision
+        one.revisions = max(len(revisions) - 1, 0)  # what was undone is no revision
     query = urlencode({"q": asked}) + "&" if asked else ""
     context = around(request) | {
         "page": page,
@@ -61,7 +60,7 @@ def found(request: HttpRequest, asked: str) -> QuerySet[Assignment]:
 
 def said(one: Ranking) -> str:
     """The ranking in the letters that it was made with."""
-    return ranking.in_letters(one, lambda answer: judgment.LETTERS[answer.shown])
+    return rankings.in_letters(one, lambda answer: judgment.LETTERS[answer.shown])
 
 
 @member(*RANKERS)
@@ -83,9 +82,9 @@ def _save(request: HttpRequest, assignment: Assignment, revisions: list[Ranking]
     try:
         idempotency.once(request.user, form.key(request.POST), lambda: _revise(assignment, typed))
     except judgment.InvalidRanking as wrong:
-        ranking.save_revision_draft(assignment, typed)
+        rankings.save_revision_draft(assignment, typed)
         return _card(request, assignment, typed, revisions, wrong=wrong, status=422)
-    except ranking.NothingToRevise:
+    except rankings.NothingToRevise:
         messages.info(request, _("This task has no ranking of yours just now."))
     else:
         messages.success(request, _("Your revision is saved; the earlier ranking is kept."))
@@ -93,8 +92,8 @@ def _save(request: HttpRequest, assignment: Assignment, revisions: list[Ranking]
 
 
 def _revise(assignment: Assignment, typed: dict) -> dict:
-    ranking.save_revision_draft(assignment, typed)
-    return {"ranking": ranking.revise(assignment, form.judgment(typed)).pk}
+    rankings.save_revision_draft(assignment, typed)
+    return {"ranking": rankings.revise(assignment, form.judgment(typed)).pk}
 
 
 def _draft(assignment: Assignment, current: Ranking) -> dict:

@@ -189,7 +189,7 @@ def _typed_before(sheet: Sheet) -> dict[str, Any]:
 def _shown(request: HttpRequest, sheet: Sheet, typed: dict, wrong=None) -> HttpResponse:
     context = (
         task_card.around(request)
-        | task_card.form(request.project, sheet.paper, typed, wrong)
+        | task_card.form_context(request.project, sheet.paper, typed, wrong)
         | {"sheet": sheet}
     )
     return render(request, "labeling/judging/form.html", context, status=422 if wrong else 200)

@@ -15,8 +15,7 @@ from django.shortcuts import render
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from labeling.judging import form as forms
-from labeling.judging import judgment, progress, rankings, shortcuts
+from labeling.judging import form, judgment, progress, rankings, shortcuts
 from labeling.models import Assignment, Ranking
 from labeling.text import markdown
 from people.models import FLAGS, Project
@@ -73,7 +72,7 @@ def card(
         "assignment_id": assignment.pk,
         "unskipped": unskipped,
         "ahead": ahead,
-    } | form(request.project, assignment, typed, wrong)
+    } | form_context(request.project, assignment, typed, wrong)
     if ahead:
         return render(request, "labeling/judging/_task.html", around(request) | context)
     context["undo"] = undoable(request)
@@ -87,7 +86,7 @@ def undoable(request: HttpRequest) -> int | None:
     return getattr(rankings.last_of(request.project, request.user), "pk", None)
 
 
-def form(
+def form_context(
     project: Project,
     sheet: Assignment,
     typed: dict[str, Any],
@@ -112,9 +111,9 @@ def vocabulary(project: Project, k: int) -> dict[str, Any]:
         "strengths": strengths if judgment.by_strength(project, k) else None,
         "labels": judgment.LABELS.items(),
         "flags": [(flag, str(FLAGS.get(flag, flag))) for flag in project.flags],
-        "ratings": forms.RATINGS,
+        "ratings": form.RATINGS,
         "outcomes": Ranking.Outcome.choices,
-        "skip_reasons": forms.SKIP_REASONS.items(),
+        "skip_reasons": form.SKIP_REASONS.items(),
     }
 
 

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from labeling import erasure
-from labeling.exports import freeze as export
+from labeling.exports import freeze
 from labeling.judging import judgment, rankings
 from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
 from labeling.quality import gold
@@ -144,7 +144,7 @@ class Storm(RuleBasedStateMachine):
     @precondition(lambda self: self.judged().filter(datasets=None).exists())
     @rule()
     def freeze(self):
-        dataset = export.freeze_now(self.admin, self.project)
+        dataset = freeze.freeze_now(self.admin, self.project)
         judged = self.judged()
         assert dataset.counts["rows"] == judged.values("task").distinct().count()
         held = DatasetRanking.objects.filter(dataset=dataset).values("ranking")

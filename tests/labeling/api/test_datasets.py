@@ -6,8 +6,7 @@ import hashlib
 
 import pytest
 
-from labeling.exports import downloads as render
-from labeling.exports import freeze, serving
+from labeling.exports import downloads, freeze, serving
 from modelops import datasets, jobs
 from modelops.models import Dataset, Job
 from people.models import AuditEvent
@@ -32,7 +31,7 @@ def researcher(hands_of, project):
 
 @pytest.fixture
 def large(monkeypatch):
-    monkeypatch.setattr(render, "SMALL", 0)
+    monkeypatch.setattr(downloads, "SMALL", 0)
     monkeypatch.setattr(serving, "LARGE", 0)
 
 

@@ -14,8 +14,7 @@ from datasets import load_dataset
 from django.core.management import CommandError, call_command
 from pyarrow import parquet
 
-from labeling.exports import dataset_card, freeze, serving
-from labeling.exports import downloads as render
+from labeling.exports import dataset_card, downloads, freeze, serving
 from modelops import datasets, jobs
 from modelops.models import Dataset, Job
 from people.models import AuditEvent
@@ -51,7 +50,7 @@ def researcher(client_for, project):
 @pytest.fixture
 def large(monkeypatch):
     """Every dataset is one that a job has to write, and every file a large one."""
-    monkeypatch.setattr(render, "SMALL", 0)
+    monkeypatch.setattr(downloads, "SMALL", 0)
     monkeypatch.setattr(serving, "LARGE", 0)
 
 
@@ -173,7 +172,7 @@ def test_two_downloads_are_the_same_bytes_whatever_happened_between(
 ):
     queries = [
         f"format={name}.{file}&metadata=1"
-        for name, one in render.offered(dataset).items()
+        for name, one in downloads.offered(dataset).items()
         for file in one.files
     ]
     before = {query: content(download(researcher, dataset, query)) for query in queries}
@@ -266,14 +265,14 @@ def test_who_waits_with_htmx_is_led_to_the_file(large, researcher, dataset):
     researcher.post(address)
     assert researcher.get(address, headers={"HX-Request": "true"}).status_code == 204
 
-    render.make(dataset, render.choose(dataset, "trl"))
+    downloads.make(dataset, downloads.choose(dataset, "trl"))
     there = researcher.get(address, headers={"HX-Request": "true"})
     assert there.status_code == 286, "it asks no more"
     assert f'href="{address}"' in there.content.decode()
 
 
 def test_two_large_downloads_go_on_at_once(large, researcher, dataset, settings):
-    render.make(dataset, render.choose(dataset, "trl"))
+    downloads.make(dataset, downloads.choose(dataset, "trl"))
     with open(settings.VAR / "renders" / ".large-0", "a") as first:
         fcntl.flock(first, fcntl.LOCK_EX)
         second = download(researcher, dataset, "format=trl")
@@ -285,10 +284,10 @@ def test_two_large_downloads_go_on_at_once(large, researcher, dataset, settings)
 
 
 def test_a_file_appears_whole_or_not_at_all(dataset, monkeypatch):
-    monkeypatch.setattr(render, "write", lambda *_: 1 / 0)
-    recipe = render.choose(dataset, "trl")
+    monkeypatch.setattr(downloads, "write", lambda *_: 1 / 0)
+    recipe = downloads.choose(dataset, "trl")
     with pytest.raises(ZeroDivisionError):
-        render.make(dataset, recipe)
+        downloads.make(dataset, recipe)
 
     assert list(datasets.renders(dataset).iterdir()) == []
 

@@ -58,7 +58,7 @@ def made(tmp_path):
             "".join(rows.canonical(one) + "\n" for one in frozen), encoding="utf-8"
         )
         out = io.BytesIO()
-        formats.FILES[file](formats.examples(tmp_path, format, "", View(**view), "d" * 64), out)
+        formats.FILES[file](formats.contents(tmp_path, format, "", View(**view), "d" * 64), out)
         if file == "parquet":
             return parquet.read_table(pa.BufferReader(out.getvalue())).to_pylist()
         return (

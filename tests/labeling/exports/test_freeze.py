@@ -10,8 +10,7 @@ import zipfile
 import pytest
 from pyarrow import parquet
 
-from labeling.exports import dataset_card, selection
-from labeling.exports import freeze as export
+from labeling.exports import dataset_card, freeze, selection
 from labeling.exports.external_sort import Sorter
 from labeling.models import (
     Candidate,
@@ -92,13 +91,13 @@ def judge(task, person, answers, ranks, **fields):
         )
 
 
-def freeze(project):
-    return export.freeze(jobs.request(None, project, "freeze", {}))
+def freeze_now(project):
+    return freeze.freeze(jobs.request(None, project, "freeze", {}))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_id_depends_on_the_judgments_alone(seed):
-    dataset = freeze(judged_project(random.Random(seed)))
+    dataset = freeze_now(judged_project(random.Random(seed)))
 
     assert dataset.digest == DIGEST
 
@@ -106,7 +105,7 @@ def test_the_id_depends_on_the_judgments_alone(seed):
 def test_a_row_is_listwise_and_tells_no_key_and_no_person():
     project = judged_project(random.Random(1))
     person = User.objects.get(email="1@example.org")
-    text = (datasets.path(freeze(project)) / "rows.jsonl").read_text()
+    text = (datasets.path(freeze_now(project)) / "rows.jsonl").read_text()
     row = json.loads(text.splitlines()[0])
 
     assert set(row) == {
@@ -128,7 +127,7 @@ def test_a_row_is_listwise_and_tells_no_key_and_no_person():
 def test_freezing_twice_gives_the_same_dataset():
     project = judged_project(random.Random(1))
 
-    assert freeze(project) == freeze(project)
+    assert freeze_now(project) == freeze_now(project)
     assert Dataset.objects.count() == 1
     assert DatasetRanking.objects.count() == 24
 
@@ -138,16 +137,16 @@ def test_an_undone_ranking_and_an_unpublished_prompt_stay_out():
     Ranking.objects.filter(task__prompt__digest=f"{0:064}").update(current=False)
     Prompt.objects.filter(digest=f"{1:064}").update(published=False)
 
-    assert freeze(project).counts["rows"] == 10
+    assert freeze_now(project).counts["rows"] == 10
 
 
 def test_nothing_to_freeze_says_what_to_do():
-    with pytest.raises(export.NothingToFreeze, match="rank some"):
-        freeze(make_project())
+    with pytest.raises(freeze.NothingToFreeze, match="rank some"):
+        freeze_now(make_project())
 
 
 def test_a_changed_file_is_noticed():
-    dataset = freeze(judged_project(random.Random(1)))
+    dataset = freeze_now(judged_project(random.Random(1)))
     datasets.verify(dataset)
     with open(datasets.path(dataset) / "rows.jsonl", "a") as file:
         file.write(" ")
@@ -158,7 +157,7 @@ def test_a_changed_file_is_noticed():
 
 def test_the_numbers_of_labelers_are_kept_apart_from_the_rows():
     project = judged_project(random.Random(1))
-    dataset = freeze(project)
+    dataset = freeze_now(project)
     key = DatasetLabeler.objects.filter(dataset=dataset)
 
     first = next(rows.read(datasets.path(dataset)))["judgments"]
@@ -186,18 +185,18 @@ def test_what_is_sorted_on_disk_is_what_python_sorts(seed, tmp_path):
 def test_freezing_holds_a_batch_in_memory_and_asks_a_constant_number_of_queries(
     monkeypatch, django_assert_max_num_queries
 ):
-    monkeypatch.setattr(export, "BATCH", 2)
+    monkeypatch.setattr(freeze, "BATCH", 2)
     project = judged_project(random.Random(1))
     recipe = recipes.FreezeRecipe()
 
     with django_assert_max_num_queries(7 * 6 + 1):
-        batches = list(export.in_batches(selection.rankings(project, recipe)))
+        batches = list(freeze.in_batches(selection.rankings(project, recipe)))
 
     assert [len(batch) for batch in batches] == [2] * 6
 
 
 def test_the_parquet_files_hold_the_rows_by_split():
-    folder = datasets.path(freeze(judged_project(random.Random(1))))
+    folder = datasets.path(freeze_now(judged_project(random.Random(1))))
     found = [
         row
         for split in ("train", "validation", "test")
@@ -209,11 +208,11 @@ def test_the_parquet_files_hold_the_rows_by_split():
 
 def test_an_answer_whose_model_read_a_part_of_the_prompt_says_so_and_no_other_does():
     project = judged_project(random.Random(1))
-    whole = freeze(project)
+    whole = freeze_now(project)
     assert whole.digest == DIGEST
     Candidate.objects.filter(slot=0).update(truncated=True)
 
-    cut = freeze(project)
+    cut = freeze_now(project)
 
     assert cut.digest != whole.digest
     answers = [answer for row in rows.read(datasets.path(cut)) for answer in row["answers"]]
@@ -225,7 +224,7 @@ def test_an_answer_whose_model_read_a_part_of_the_prompt_says_so_and_no_other_do
 
 def frozen_of_chosen(project, kind):
     job = jobs.request(None, project, "freeze", {"kind": kind, "answers": "chosen", "apart": False})
-    dataset = export.freeze(job)
+    dataset = freeze.freeze(job)
     return dataset, list(rows.read(datasets.path(dataset)))
 
 
@@ -270,7 +269,7 @@ def test_the_folder_for_download_says_which_chosen_answers_were_cut(tmp_path):
 
 def test_a_judgments_row_holds_the_reason_as_it_always_did():
     project = judged_project(random.Random(1))
-    assert freeze(project).digest == DIGEST
+    assert freeze_now(project).digest == DIGEST
     Candidate.objects.filter(slot=0).update(finish_reason="length")
 
-    assert freeze(project).counts["cut"] == 12
+    assert freeze_now(project).counts["cut"] == 12

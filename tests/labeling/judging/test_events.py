@@ -10,9 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from labeling.exports import freeze
-from labeling.judging import events as telling
-from labeling.judging import judgment
-from labeling.judging import rankings as ranking
+from labeling.judging import events, judgment, rankings
 from labeling.quality import gold
 from labeling.queue import claims
 from modelops import jobs, registry
@@ -39,22 +37,22 @@ def lease(person):
 
 
 def rank(person):
-    return ranking.submit(lease(person), VERDICTS)
+    return rankings.submit(lease(person), VERDICTS)
 
 
 def test_a_ranking_is_told_without_a_name_or_a_text(project, alice, told):
     task = make_task(project)
     made = rank(alice)
-    ranking.revise(made.assignment, VERDICTS)
+    rankings.revise(made.assignment, VERDICTS)
 
-    rankings = [data for event, data in told() if event == "ranking.submitted"]
-    assert [data["revision"] for data in rankings] == [1, 2]
-    assert rankings[0] == {
+    sent = [data for event, data in told() if event == "ranking.submitted"]
+    assert [data["revision"] for data in sent] == [1, 2]
+    assert sent[0] == {
         "ranking": made.pk,
         "task": task.pk,
         "kind": "labeler",
         "revision": 1,
-        "judge": rankings[0]["judge"],
+        "judge": sent[0]["judge"],
         "project": "demo",
         "address": f"/api/v1/projects/demo/rankings/{made.pk}",
     }
@@ -83,7 +81,7 @@ def test_of_two_who_fill_the_last_places_at_once_one_completes_the_task(
     project, alice, bob, told, monkeypatch
 ):
     make_task(project, overlap=2)
-    look, both = telling.if_complete, threading.Barrier(2)
+    look, both = events.if_complete, threading.Barrier(2)
 
     def meet():
         with suppress(threading.BrokenBarrierError):
@@ -96,11 +94,11 @@ def test_of_two_who_fill_the_last_places_at_once_one_completes_the_task(
 
     def submit(held):
         try:
-            ranking.submit(held, VERDICTS)
+            rankings.submit(held, VERDICTS)
         finally:
             connection.close()
 
-    monkeypatch.setattr(telling, "if_complete", look_together)
+    monkeypatch.setattr(events, "if_complete", look_together)
     at_once = [threading.Thread(target=submit, args=[lease(person)]) for person in (alice, bob)]
     for one in at_once:
         one.start()
@@ -113,7 +111,7 @@ def test_a_submit_costs_no_query_where_no_webhook_waits_for_it(project, carol, m
     def queries() -> int:
         held = lease(make_person(project))
         with CaptureQueriesContext(connection) as asked:
-            ranking.submit(held, VERDICTS)
+            rankings.submit(held, VERDICTS)
         return len(asked)
 
     make_task(project, overlap=9)
@@ -122,7 +120,7 @@ def test_a_submit_costs_no_query_where_no_webhook_waits_for_it(project, carol, m
     webhooks.make(carol, project, "https://example.org/", ["job.finished"])
     assert queries() == without
     for verb in ("submitted", "take_turns", "if_complete"):
-        monkeypatch.setattr(telling, verb, lambda *_: None)
+        monkeypatch.setattr(events, verb, lambda *_: None)
     assert queries() == without
 
 
@@ -156,10 +154,10 @@ def test_a_promotion_and_a_new_dataset_are_told_once(project, alice, carol, told
     rank(alice)
     frozen = [freeze.freeze_now(None, project) for _ in range(2)][0]
 
-    events = dict(told())
-    assert events["version.promoted"]["model"] == version.pk
-    assert events["version.promoted"]["alias"] == "champion"
-    assert events["dataset.frozen"]["digest"] == frozen.digest
+    data_of = dict(told())
+    assert data_of["version.promoted"]["model"] == version.pk
+    assert data_of["version.promoted"]["alias"] == "champion"
+    assert data_of["dataset.frozen"]["digest"] == frozen.digest
     assert [event for event, _data in told()].count("dataset.frozen") == 1
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from django.http import QueryDict
 
-from labeling.judging import form as forms
+from labeling.judging import form
 from labeling.judging.judgment import Judgment, Verdict
 from labeling.models import Assignment
 from people.models import Project
@@ -18,11 +18,11 @@ FULL = (
 
 
 def typed(text, k=3, **rules):
-    return forms.typed(QueryDict(text), Assignment(project=Project(**rules), order=list(range(k))))
+    return form.typed(QueryDict(text), Assignment(project=Project(**rules), order=list(range(k))))
 
 
 def test_a_judgment_says_what_the_form_said():
-    assert forms.judgment(typed(FULL)) == Judgment(
+    assert form.judgment(typed(FULL)) == Judgment(
         verdicts={"a": Verdict(2, 7, ["sexual", "opinion"]), "b": Verdict(1), "c": Verdict(2)},
         labels=["sensitive"],
         note="why\nnot",
@@ -32,11 +32,11 @@ def test_a_judgment_says_what_the_form_said():
 
 def test_a_draft_survives_the_database():
     draft = typed(FULL)
-    assert forms.judgment(json.loads(json.dumps(draft))) == forms.judgment(draft)
+    assert form.judgment(json.loads(json.dumps(draft))) == form.judgment(draft)
 
 
 def test_an_empty_form_is_an_empty_draft():
-    assert forms.judgment(typed("")) == Judgment(verdicts={})
+    assert form.judgment(typed("")) == Judgment(verdicts={})
 
 
 @pytest.mark.parametrize(
@@ -91,21 +91,21 @@ def test_a_project_may_have_flags_of_its_own():
 
 
 def test_a_strength_is_kept_with_its_sign():
-    assert forms.judgment(typed("strength=-3", k=2)).strength == -3
+    assert form.judgment(typed("strength=-3", k=2)).strength == -3
 
 
 def test_a_note_has_an_end():
-    assert len(typed("note=" + "x" * 20_000)["note"]) == forms.LONGEST_NOTE
+    assert len(typed("note=" + "x" * 20_000)["note"]) == form.LONGEST_NOTE
 
 
 def test_a_form_has_a_key_of_its_own():
     given = "0a0b0c0d-0000-4000-8000-000000000000"
-    assert forms.key(QueryDict(f"key={given}")) == UUID(given)
-    assert forms.key(QueryDict("key=x")) != forms.key(QueryDict("key=x"))
+    assert form.key(QueryDict(f"key={given}")) == UUID(given)
+    assert form.key(QueryDict("key=x")) != form.key(QueryDict("key=x"))
 
 
 @pytest.mark.parametrize(
-    ("form", "reason"),
+    ("data", "reason"),
     [
         ("reason=broken", "broken"),
         ("reason=broken&detail=cut+off", "broken: cut off"),
@@ -114,5 +114,5 @@ def test_a_form_has_a_key_of_its_own():
         ("", ""),
     ],
 )
-def test_a_skip_has_a_reason(form, reason):
-    assert forms.skip_reason(QueryDict(form)) == reason
+def test_a_skip_has_a_reason(data, reason):
+    assert form.skip_reason(QueryDict(data)) == reason

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labeling.loop import status as rounds
+from labeling.loop import status
 from labeling.models import Ranking, RankingTask
 from labeling.quality import peers
 from labeling.stats import agreement, bootstrap
@@ -28,7 +28,7 @@ def rounds_of_two(project, alice, bob):
 
 def test_the_interval_of_the_loop_draws_prompts(project, rounds_of_two):
     """Both tasks of a prompt agree or both don't: 40 tasks know no more than 20 prompts."""
-    found = rounds.ring(project).rankings
+    found = status.ring(project).rankings
     low, high = bootstrap.interval([(12, 12)] * 10 + [(0, 12)] * 10, draws=peers.DRAWS)
     of_tasks = bootstrap.interval([(6, 6)] * 20 + [(0, 6)] * 20, draws=peers.DRAWS)
 
@@ -131,12 +131,12 @@ def test_the_page_takes_a_constant_number_of_queries(
 
 
 @pytest.mark.parametrize(
-    ("role", "status"), [("admin", 200), ("lead", 200), ("labeler", 403), ("researcher", 403)]
+    ("role", "code"), [("admin", 200), ("lead", 200), ("labeler", 403), ("researcher", 403)]
 )
-def test_scripts_read_the_same_as_the_page(client_for, project, alice, rounds_of_two, role, status):
+def test_scripts_read_the_same_as_the_page(client_for, project, alice, rounds_of_two, role, code):
     answer = client_for(make_person(project, role, "reader")).get("/api/v1/projects/demo/agreement")
-    assert answer.status_code == status
-    if status == 200:
+    assert answer.status_code == code
+    if code == 200:
         first, second = answer.json()["results"]
         assert (first["name"], first["member"]) == ("Alice", project.memberships.get(user=alice).pk)
         assert first["share"] == second["share"] == 0.5

@@ -34,7 +34,7 @@ def preferences(tmp_path_factory):
     (folder / "rows.jsonl").write_text("".join(rows.canonical(line) + "\n" for line in lines))
     file = folder / "preferences.jsonl"
     with open(file, "wb") as out:
-        formats.json_lines(formats.examples(folder, "conversational", "train", View(), "0"), out)
+        formats.json_lines(formats.contents(folder, "conversational", "train", View(), "0"), out)
     return file
 
 
