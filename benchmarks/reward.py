@@ -244,14 +244,14 @@ def learned(side: str, folder: Path) -> float:
 
 def held_out_accuracy(model, tokenizer, rows: list[dict]) -> float:
     """The share of the held-out pairs that the model puts in the right order."""
-    from workers.trainers import reward
+    from workers.modeling import scoring
     from workers.trainers.data import comparisons
 
     found = [group for group in comparisons.of_rows(rows) if group.split != "train"]
     answers = [
         [prompt + answer for prompt, answer in group.answers(tokenizer, 512)] for group in found
     ]
-    scores = [reward.score(model, part, tokenizer.pad_token_id) for part in answers]
+    scores = [scoring.score(model, part, tokenizer.pad_token_id) for part in answers]
     return next(
         figure["value"]
         for figure in comparisons.accuracy(found, scores)
@@ -316,6 +316,7 @@ def some_pairs(example: dict, count: int, seed: int) -> dict:
 def ours(model, tokenizer, run, examples: list[dict], checkpointing: bool):
     from transformers import TrainingArguments
 
+    from workers.modeling import scoring
     from workers.trainers import reward
     from workers.trainers.run import loop
 
@@ -325,7 +326,7 @@ def ours(model, tokenizer, run, examples: list[dict], checkpointing: bool):
         args=loop.arguments(TrainingArguments, run, rows=len(examples), at_once=run.recipe.batch),
         train_dataset=examples,
         data_collator=lambda batch: {
-            "micro_batches": reward.micro_batches(batch, pad, reward.budget())
+            "micro_batches": reward.micro_batches(batch, pad, scoring.budget())
         },
         processing_class=tokenizer,
     )

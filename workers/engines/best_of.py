@@ -16,9 +16,8 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from workers.engines.answers import Sample, row_seed
-from workers.modeling import tokens, weights
+from workers.modeling import scoring, tokens, weights
 from workers.modeling.device import best_device
-from workers.trainers import reward
 
 SCORED_TOGETHER = 32  # answers, unless n is more
 LONGEST = 4096  # prompt and answer, in tokens, where the model's context is longer
@@ -63,7 +62,7 @@ class Scorer:
             for place, (prompt, answer) in zip(mine, fitted.rows):
                 rows[place] = tokens.without_end_pads(prompt + answer, pad)
         shift = getattr(self.model.config, "reward_shift", 0.0)
-        return [score - shift for score in reward.score(self.model, rows, pad)]
+        return [score - shift for score in scoring.score(self.model, rows, pad)]
 
 
 class BestOf:

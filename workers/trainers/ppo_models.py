@@ -31,10 +31,10 @@ from modelops.recipes import PPORecipe
 from workers.engines.answers import Sample
 from workers.engines.batch import BrokenModel
 from workers.engines.local import LocalEngine
-from workers.modeling import tokens
+from workers.modeling import scoring, tokens
 from workers.modeling.device import autocast
 from workers.modeling.weights import use_float32_head
-from workers.trainers import ppo_math, reward
+from workers.trainers import ppo_math
 from workers.trainers.run import events, loop, memory_check
 from workers.trainers.run.events import Stop
 from workers.trainers.run.runs import Run
@@ -68,7 +68,9 @@ def load(run: Run) -> Models:
     lora, value_from = run.recipe.lora, judge.model if same else run.model
     beside = (() if lora else (run.model,)) + (() if lora and same else (judge.model,))
     memory_check.check(run.recipe, [run.model, value_from], beside)
-    value = scoring(judge, scorer_tokenizer) if same else scoring(run, tokenizer, num_labels=1)
+    value = (
+        load_scorer(judge, scorer_tokenizer) if same else load_scorer(run, tokenizer, num_labels=1)
+    )
     events.log(
         "The value model starts from the "
         f"{'reward model' if same else 'policy: the reward model reads other tokens'}."
@@ -79,12 +81,12 @@ def load(run: Run) -> Models:
         policy=learning(loop.load(AutoModelForCausalLM, run), run.recipe, "CAUSAL_LM"),
         value=learning(value, run.recipe, "SEQ_CLS", modules_to_save=["score"]),
         reference=None if lora else still(loop.load(AutoModelForCausalLM, run)),
-        scorer=None if lora and same else still(scoring(judge, scorer_tokenizer)),
+        scorer=None if lora and same else still(load_scorer(judge, scorer_tokenizer)),
         tokens_at_once=loop.tokens_at_once(run.recipe),
     )
 
 
-def scoring(run: Run, tokenizer: PreTrainedTokenizerBase, **more) -> PreTrainedModel:
+def load_scorer(run: Run, tokenizer: PreTrainedTokenizerBase, **more) -> PreTrainedModel:
     """The run's model as one that scores, in float32, told which token is no part of a row."""
     model = loop.load(AutoModelForSequenceClassification, run, dtype=torch.float32, **more)
     use_float32_head(model)
@@ -192,7 +194,12 @@ def scores(
             for part in loop.told(
                 parts([len(row) for row in rows], models.tokens_at_once), "Scores the answers, part"
             )
-            for value in reward.score(model, [rows[place] for place in part], reader.pad_token_id)
+            for value in scoring.score(
+                model,
+                [rows[place] for place in part],
+                reader.pad_token_id,
+                partial(loop.told, doing="Scores the answers"),
+            )
         ]
     return [penalised(value, sample, recipe) for sample, value in zip(samples, found)]
 

@@ -25,6 +25,7 @@ if __name__ == "__main__":
 import dataclasses
 import os
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from peft import get_peft_model
@@ -38,7 +39,7 @@ from transformers import (
 
 from modelops.recipes import RewardRecipe
 from modelops.rows import has_ended
-from workers.modeling import gradient_cache, prefix_packing, tokens
+from workers.modeling import gradient_cache, prefix_packing, scoring, tokens
 from workers.modeling.device import autocast
 from workers.modeling.weights import use_float32_head
 from workers.trainers.data import comparisons, truncation
@@ -47,7 +48,7 @@ from workers.trainers.ranking_loss import ranking_loss
 from workers.trainers.run import events, loop, metrics
 from workers.trainers.run.events import Stop
 
-TOKENS_AT_ONCE = {"cpu": 1280, "cuda": 32768}  # whose activations are kept for one backward pass
+SCORING = partial(loop.told, doing="Scores the answers")
 TRAIN_PROMPTS_SCORED = (
     500  # at the end: enough for the shift, and for a figure to hold the held-out one against
 )
@@ -104,7 +105,7 @@ def train(run: runs.Run) -> None:
         model = get_peft_model(model, adapter)
 
     # 3. The training.
-    at_once = loop.tokens_at_once(run.recipe, TOKENS_AT_ONCE)
+    at_once = loop.tokens_at_once(run.recipe, scoring.TOKENS_AT_ONCE)
     trainer = RewardTrainer(
         model=model,
         args=loop.arguments(TrainingArguments, run, rows=len(to_learn), at_once=run.recipe.batch),
@@ -220,7 +221,7 @@ class RewardTrainer(Trainer):
         with self.accelerator.no_sync(model):
             doing = f"Step {self.state.global_step + 1}"
             total = sum(
-                learn(model, part, self.at_once or budget(), **self.how)
+                learn(model, part, self.at_once or scoring.budget(), **self.how)
                 for part in loop.told(parts, doing)
             )
         loop.average_gradients(model)
@@ -246,7 +247,7 @@ def reading(
     def padded(part: list[list[int]]) -> torch.Tensor:
         cut = ((bucket, max(lengths[row] for row in bucket)) for bucket in part)
         return torch.cat(
-            [logits(model, ids[bucket, :end], mask[bucket, :end]) for bucket, end in cut]
+            [scoring.logits(model, ids[bucket, :end], mask[bucket, :end]) for bucket, end in cut]
         )
 
     if not prefix_packing.helps(loop.bare(model)):
@@ -264,71 +265,7 @@ def reading(
     return together, prefix_packing.own_lengths(rows, of)
 
 
-def logits(model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Scores (answers, heads) in float32, unshifted, of right-padded ids and their mask (answers,
-    length).
-
-    In float32 also where the body computes in another number format, if the head is a
-    weights.Float32Head.
-    """
-    return model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
-
-
-def rewards(model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Scores (answers,) in float32, unshifted, of right-padded ids and their mask (answers,
-    length).
-    """
-    return logits(model, ids, mask).mean(1)
-
-
-def budget() -> int:
-    """The most tokens whose activations are in memory at once."""
-    return TOKENS_AT_ONCE[loop.best_device().type]
-
-
 # --- at the end -----------------------------------------------------------------------------------
-
-
-@torch.inference_mode()
-def score_heads(
-    model, answers: list[list[int]], pad: int, prompts: list[int] | None = None, at_once: int = 0
-) -> torch.Tensor:
-    """What each head says (answers, heads), unshifted, of any prompts' answers (token ids, prompt
-    included, without pads at their ends). `prompts` numbers the prompt of each, where some have the
-    same. One pass reads `at_once` tokens, or what is usual on this device.
-
-    Without autocast, in the number format of the model's weights: a model that is loaded in float32
-    scores in float32.
-    """
-    at_once = at_once or budget()
-    model.eval()
-    packs, of = prefix_packing.helps(model), prompts or list(range(len(answers)))
-    lengths = list(map(len, answers))
-    found = (
-        gradient_cache.in_order(lengths, at_once)
-        if packs
-        else gradient_cache.buckets(lengths, at_once)
-    )
-    scores = torch.zeros(len(answers), model.config.num_labels)
-    for rows in loop.told(found, "Scores the answers"):
-        some = [answers[row] for row in rows]
-        scores[rows] = (
-            prefix_packing.logits(model, some, [of[row] for row in rows])
-            if packs
-            else read(model, some, pad)
-        )
-    return scores
-
-
-def read(model, answers: list[list[int]], pad: int) -> torch.Tensor:
-    """Scores (answers, heads) of one padded batch."""
-    ids, mask = (tensor.to(model.device) for tensor in tokens.padded(answers, pad))
-    return logits(model, ids, mask).cpu()
-
-
-def score(model, answers: list[list[int]], pad: int) -> list[float]:
-    """The unshifted reward of each answer (token ids, prompt included)."""
-    return score_heads(model, answers, pad).mean(1).tolist()
 
 
 def to_score(found: list[Group]) -> list[int]:
@@ -348,8 +285,13 @@ def by_prompt(
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Each prompt's answers' unshifted rewards, and how far the heads differ on them."""
     numbers = [number for number, answers in enumerate(prompts) for _ in answers]
-    scores = score_heads(
-        model, [answer for answers in prompts for answer in answers], pad, numbers, at_once
+    scores = scoring.score_heads(
+        model,
+        [answer for answers in prompts for answer in answers],
+        pad,
+        numbers,
+        at_once,
+        progress=SCORING,
     )
     each = scores.split([len(answers) for answers in prompts])
     return [part.mean(1).tolist() for part in each], [
@@ -401,7 +343,7 @@ def demonstrated_rows(run: runs.Run, tokenizer) -> list[list[int]]:
 
 def demonstrated(demonstrations: list[list[int]], model, pad: int) -> float | None:
     """The unshifted reward of the mean demonstration; None without any."""
-    values = score(model, demonstrations, pad) if demonstrations else []
+    values = scoring.score(model, demonstrations, pad, SCORING) if demonstrations else []
     return sum(values) / len(values) if values else None
 
 

@@ -195,7 +195,7 @@ def test_a_reward_model_loads_and_its_mean_training_answer_scores_zero(place, un
     from transformers import AutoModelForSequenceClassification
 
     from modelops import recipes, rows
-    from workers.modeling import tokens
+    from workers.modeling import scoring, tokens
     from workers.trainers import reward
     from workers.trainers.data import comparisons
 
@@ -214,7 +214,7 @@ def test_a_reward_model_loads_and_its_mean_training_answer_scores_zero(place, un
         for group in found
     ]
     with torch.inference_mode():
-        scores = [reward.score(model, group, tokenizer.pad_token_id) for group in answers]
+        scores = [scoring.score(model, group, tokenizer.pad_token_id) for group in answers]
 
     assert abs(reward.train_mean(found, scores) - model.config.reward_shift) < 1e-4
     assert (out / "adapter" / "adapter_model.safetensors").exists()

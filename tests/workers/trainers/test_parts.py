@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.workers import tiny
-from workers.modeling import tokens
+from workers.modeling import scoring, tokens
 from workers.trainers import reward
 from workers.trainers.data import comparisons
 from workers.trainers.run import checkpoints, events, loop, metrics, runs
@@ -209,14 +209,14 @@ def test_the_head_reads_the_last_real_token(scorer, tokenizer):
     hidden = scorer.model(ids, attention_mask=mask).last_hidden_state
     expected = scorer.score(hidden[torch.arange(3), tokens.last_token(mask)])[:, 0]
 
-    assert torch.allclose(reward.rewards(scorer, ids, mask), expected, atol=1e-6)
+    assert torch.allclose(scoring.rewards(scorer, ids, mask), expected, atol=1e-6)
 
 
 @torch.inference_mode()
 def test_padding_does_not_change_a_score(scorer, tokenizer):
     answers = [[5, 6, 7], [8, 9, 10, 11, 12, 13, 14]]
-    together = reward.score(scorer, answers, tokenizer.pad_token_id)
-    apart = [reward.score(scorer, [answer], tokenizer.pad_token_id)[0] for answer in answers]
+    together = scoring.score(scorer, answers, tokenizer.pad_token_id)
+    apart = [scoring.score(scorer, [answer], tokenizer.pad_token_id)[0] for answer in answers]
     assert together == pytest.approx(apart, abs=1e-5)
 
 

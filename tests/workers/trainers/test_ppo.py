@@ -15,8 +15,8 @@ import torch
 from tests.workers import tiny
 from workers.engines.answers import Sample
 from workers.engines.local import LocalEngine
-from workers.modeling import tokens
-from workers.trainers import ppo, ppo_models, reward
+from workers.modeling import scoring, tokens
+from workers.trainers import ppo, ppo_models
 from workers.trainers.run import checkpoints, runs
 from workers.trainers.run.events import Stop
 
@@ -307,7 +307,7 @@ def test_the_value_model_starts_as_the_reward_model(models):
     rows = [(prompt_ids, [*ids, 0])]  # the value before a token is read at the one before it
     values = ppo_models.values_of(models.value, rows, len(ids) + 1, models.tokenizer.pad_token_id)
     with ppo_models.as_it_was(models.value, models.scorer) as scorer:
-        score = reward.score(scorer, [prompt_ids + ids], models.tokenizer.pad_token_id)[0]
+        score = scoring.score(scorer, [prompt_ids + ids], models.tokenizer.pad_token_id)[0]
     assert values[0, -1].item() == pytest.approx(score - 1.0, abs=1e-5)
 
 

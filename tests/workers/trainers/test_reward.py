@@ -12,7 +12,7 @@ import torch
 from modelops import recipes
 from tests.workers import tiny
 from tests.workers.trainers.test_parts import row
-from workers.modeling import gradient_cache, prefix_packing, tokens
+from workers.modeling import gradient_cache, prefix_packing, scoring, tokens
 from workers.trainers import reward
 from workers.trainers.data import comparisons
 from workers.trainers.ranking_loss import log_chances, ranking_loss
@@ -241,7 +241,7 @@ def test_the_loss_of_packed_answers_is_that_of_one_padded_batch(request, family,
     model.eval()
     names = ("winners", "losers", "weights")
     expected = ranking_loss(
-        reward.logits(model, inputs["ids"], inputs["mask"]).T, *(inputs[name] for name in names)
+        scoring.logits(model, inputs["ids"], inputs["mask"]).T, *(inputs[name] for name in names)
     )
     model.zero_grad()
     expected.backward()
@@ -292,7 +292,7 @@ def test_rows_of_many_prompts_score_in_one_row_as_each_by_itself(request, family
         row[:length] for row, length in zip(inputs["ids"].tolist(), inputs["mask"].sum(1).tolist())
     ]
     rows = [*rows[:4], *[row[1:] for row in rows[4:7]], rows[7]]
-    alone = torch.cat([reward.logits(model, *tokens.padded([row], 0)) for row in rows])
+    alone = torch.cat([scoring.logits(model, *tokens.padded([row], 0)) for row in rows])
     together = prefix_packing.logits(model, rows, [0, 0, 0, 0, 1, 1, 1, 2])
     mixed = prefix_packing.logits(model, [rows[5], rows[0], rows[4], rows[3]], [1, 0, 1, 0])
     model.train()
@@ -309,13 +309,13 @@ def test_scores_come_in_the_order_of_the_answers_however_they_are_read(
     rows = [
         row[:length] for row, length in zip(inputs["ids"].tolist(), inputs["mask"].sum(1).tolist())
     ]
-    monkeypatch.setattr(reward, "budget", lambda: 60)
-    apart = reward.score_heads(model, rows, 0)
+    monkeypatch.setattr(scoring, "budget", lambda: 60)
+    apart = scoring.score_heads(model, rows, 0)
     monkeypatch.setattr(prefix_packing, "FAMILIES", {"llama"})
     assert torch.allclose(
-        reward.score_heads(model, rows, 0, [0] * len(rows)), apart, rtol=1e-4, atol=1e-5
+        scoring.score_heads(model, rows, 0, [0] * len(rows)), apart, rtol=1e-4, atol=1e-5
     )
-    assert torch.allclose(reward.score_heads(model, rows, 0), apart, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(scoring.score_heads(model, rows, 0), apart, rtol=1e-4, atol=1e-5)
 
 
 def test_rows_in_order_fill_a_pass_to_its_budget():
@@ -345,7 +345,7 @@ def test_several_heads_are_a_classifier_whose_mean_is_the_reward_and_whose_sprea
 
     with torch.inference_mode():
         each = model(input_ids=inputs["ids"], attention_mask=inputs["mask"]).logits
-        ours = reward.rewards(model, inputs["ids"], inputs["mask"])
+        ours = scoring.rewards(model, inputs["ids"], inputs["mask"])
     model.train()
 
     assert ours.tolist() == pytest.approx(each.mean(1).tolist(), abs=1e-5)
@@ -364,7 +364,7 @@ def test_the_shift_is_the_mean_training_demonstration(dropping):
     run = SimpleNamespace(demonstrations=lambda: rows, recipe=recipe(max_length=64))
     read = reward.demonstrated_rows(run, words)
     assert read == [sum(tokens.answered(words, turn, "a", 64), [])]
-    [alone] = reward.score(model, read, words.pad_token_id)
+    [alone] = scoring.score(model, read, words.pad_token_id)
     assert reward.demonstrated(read, model, words.pad_token_id) == pytest.approx(alone)
     assert reward.demonstrated([], model, words.pad_token_id) is None
 

@@ -13,7 +13,7 @@ from modelops import recipes
 from tests.workers import tiny
 from tests.workers.engines.families import FAMILIES, save_tokenizer
 from workers.engines.answers import Sample
-from workers.modeling import tokens
+from workers.modeling import scoring, tokens
 from workers.trainers import reward
 from workers.trainers.data import binary_labels, comparisons, targets, truncation
 from workers.trainers.run import events, runs
@@ -127,7 +127,7 @@ def test_the_best_of_several_is_chosen_among_answers_to_the_same_prompt(tmp_path
     messages, answers, pad = ask("sea " * 150), ["sky " * 30, "No"], scorer.tokenizer.pad_token_id
     rows = tokens.fitted(scorer.tokenizer, messages, answers, 120).rows
     assert rows[0][0] == rows[1][0]
-    right = reward.score(
+    right = scoring.score(
         scorer.model, [tokens.without_end_pads(sum(both, []), pad) for both in rows], pad
     )
     shift = scorer.model.config.reward_shift
