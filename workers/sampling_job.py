@@ -114,7 +114,6 @@ def refuse_unreadable(job: Job, version: ModelVersion) -> None:
         return
     choose_device(job)  # before torch is imported
     from workers.engines.local import examine
-    from workers.trainers.run.events import Stop
 
     recipe = SampleRecipe(**job.recipe)
     conversations = (
@@ -126,7 +125,7 @@ def refuse_unreadable(job: Job, version: ModelVersion) -> None:
         )
     except OSError as error:
         raise JobFailed(f"{version.name} can't be loaded: {error}") from error
-    except (ValueError, Stop) as error:
+    except ValueError as error:
         raise JobFailed(f"{version.name}: {error}") from error
     jobs.write_log(job, [f"{version.name}: {sentence}" for sentence in told])
 

@@ -26,9 +26,8 @@ from workers.engines.batch import Batch, Row
 from workers.engines.decoders import decoder_of
 from workers.engines.draws import Sampler
 from workers.engines.endings import Endings
-from workers.modeling import tokens, weights
+from workers.modeling import context_length, tokens, weights
 from workers.modeling.device import best_device, best_dtype
-from workers.trainers.data import truncation
 
 logger = logging.getLogger(__name__)
 
@@ -67,10 +66,10 @@ class LocalEngine:
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        context: int = truncation.NO_LIMIT,
+        context: int = context_length.NO_LIMIT,
     ) -> None:
         self.model, self.tokenizer, self.device = model, tokenizer, model.device
-        self.context = min(context, truncation.context(model.config))
+        self.context = min(context, context_length.context(model.config))
         self.decoder, self.quick = decoder_of(model), None
         self.ends = tokens.all_end_ids(model, tokenizer)
 
@@ -178,13 +177,15 @@ def examine(
     """What there is to say, before the model in `folder` is loaded, of how it would read these
     conversations.
 
-    Raises ValueError where `max_tokens` fills the model's context, or events.Stop where its chat
+    Raises ValueError where `max_tokens` fills the model's context, or Unreadable where its chat
     template does not take a conversation, or a prompt would keep less than the share `least_prompt`
     of its tokens.
     """
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    longest = room(truncation.context(config), max_tokens, config.is_encoder_decoder)
+    longest = room(context_length.context(config), max_tokens, config.is_encoder_decoder)
     tokenizer = tokens.load_tokenizer(folder)
-    fitted = truncation.read(tokenizer, ((messages, [], []) for messages in conversations), longest)
-    truncation.refuse(fitted, least_prompt, "lower max_tokens")
-    return truncation.sentences(fitted, longest)
+    fitted = context_length.read(
+        tokenizer, ((messages, [], []) for messages in conversations), longest
+    )
+    context_length.refuse(fitted, least_prompt, "lower max_tokens")
+    return context_length.sentences(fitted, longest)

@@ -4,25 +4,18 @@ anything is lost.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from transformers import AutoConfig, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, PreTrainedTokenizerBase
 
-from workers.modeling import tokens
+from workers.modeling import context_length, tokens
+from workers.modeling.context_length import Conversation
 from workers.modeling.tokens import Fitted
 from workers.trainers.run import events, metrics
 from workers.trainers.run.events import Stop
 from workers.trainers.run.runs import Run
-
-# Messages, the answers that are read after them, and whether each came to its own end
-Conversation = tuple[list[dict], list[str], list[bool]]
-NO_LIMIT = 2**31
-
-
-def context(config: PreTrainedConfig) -> int:
-    """The most tokens that a model reads; NO_LIMIT where its config names none."""
-    return getattr(config.get_text_config(), "max_position_embeddings", None) or NO_LIMIT
 
 
 def within_context(run: Run) -> Run:
@@ -32,7 +25,8 @@ def within_context(run: Run) -> Run:
     folders = [run.model, *(run.others[name] for name in ("reward_model",) if name in run.others)]
     try:
         longest = min(
-            context(AutoConfig.from_pretrained(folder, local_files_only=True)) for folder in folders
+            context_length.context(AutoConfig.from_pretrained(folder, local_files_only=True))
+            for folder in folders
         )
     except (OSError, ValueError):
         return run  # loading the model says what is wrong
@@ -45,19 +39,30 @@ def within_context(run: Run) -> Run:
     return dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, max_length=longest))
 
 
+@contextlib.contextmanager
+def stopping() -> Iterator[None]:
+    """Raises Stop where the model can't read what it is given meanwhile."""
+    try:
+        yield
+    except context_length.Unreadable as error:
+        raise Stop(str(error)) from error
+
+
 def fit(
     run: Run, tokenizer: PreTrainedTokenizerBase, conversations: Iterable[Conversation]
 ) -> list[Fitted]:
-    """The conversations in the recipe's longest length. Raises Stop, see refuse(); the log is told
-    of what was cut.
+    """The conversations in the recipe's longest length. Raises Stop where one can't be read so;
+    the log is told of what was cut.
     """
     recipe = run.recipe
-    result = read(tokenizer, conversations, recipe.max_length)
+    with stopping():
+        result = context_length.read(tokenizer, conversations, recipe.max_length)
     needed = max(
         (part.whole + max(map(len, part.answers), default=0) for part in result), default=0
     )
-    refuse(result, recipe.least_prompt, f"raise max_length (all fit {needed})")
-    for sentence in sentences(result, recipe.max_length):
+    with stopping():
+        context_length.refuse(result, recipe.least_prompt, f"raise max_length (all fit {needed})")
+    for sentence in context_length.sentences(result, recipe.max_length):
         events.log(sentence)
     return result
 
@@ -73,64 +78,16 @@ def fit_prompts(run: Run, prompts: list[dict]) -> list[dict]:
     folders = [run.others.get("reward_model"), run.model]
     for folder in (folder for folder in folders if folder and (folder / "config.json").is_file()):
         conversations = ((prompt["messages"], [], []) for prompt in prompts)
-        fitted = read(tokens.load_tokenizer(folder), conversations, room)
-        refuse(fitted, recipe.least_prompt, "raise max_length, lower max_tokens")
-        for sentence in sentences(fitted, room):
+        tokenizer = tokens.load_tokenizer(folder)
+        with stopping():
+            fitted = context_length.read(tokenizer, conversations, room)
+            context_length.refuse(fitted, recipe.least_prompt, "raise max_length, lower max_tokens")
+        for sentence in context_length.sentences(fitted, room):
             events.log(
                 sentence if folder == run.model else f"As the reward model reads them: {sentence}"
             )
         lost = counts([prompt["split"] for prompt in prompts], fitted)
     return lost
-
-
-def read(
-    tokenizer: PreTrainedTokenizerBase, conversations: Iterable[Conversation], longest: int
-) -> list[Fitted]:
-    """The conversations as token ids. Raises Stop where the model's chat template does not take
-    some of them.
-    """
-    result, refused, why = [], 0, ""
-    for messages, answers, ended in conversations:
-        try:
-            result.append(tokens.fitted(tokenizer, messages, answers, longest, ended))
-        except tokens.RefusedByTemplate as error:
-            refused, why = refused + 1, str(error)
-    if refused:
-        raise Stop(
-            f"{refused} of {refused + len(result)} conversations can't be read by this model: "
-            f"{why}. "
-            "Choose another model, or leave such prompts out."
-        )
-    return result
-
-
-def refuse(fitted: list[Fitted], least: float, remedy: str) -> None:
-    """Raises Stop, with the remedy, where a prompt keeps less than the share `least` of its tokens."""
-    if short := sum(part.kept < least for part in fitted):
-        raise Stop(
-            f"{short} of {len(fitted)} prompts would lose more than {1 - least:.0%} of their "
-            "tokens: "
-            f"{remedy}, leave such prompts out, or lower least_prompt."
-        )
-
-
-def sentences(fitted: list[Fitted], longest: int) -> list[str]:
-    """What was cut and what was folded, for the log."""
-    result = []
-    cut, ends = sum(part.kept < 1 for part in fitted), sum(part.answers_cut for part in fitted)
-    if cut:
-        result.append(
-            f"To fit {longest} tokens, {cut} of {len(fitted)} prompts lost the start of what "
-            "follows their system turn."
-        )
-    if ends:
-        result.append(f"To fit {longest} tokens, {ends} answers lost their end.")
-    if folded := sum(part.folded for part in fitted):
-        result.append(
-            f"The model's chat template has no system turn: that of {folded} conversations begins "
-            "their first user turn."
-        )
-    return result
 
 
 def counts(
