@@ -8,7 +8,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from modelops.jobs import QUEUES
+from modelops.kinds import QUEUES
 from workers import heartbeat
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import F, Max
 
 from modelops import charts, recipes, registry
+from modelops.kinds import KINDS
 from modelops.models import Job, Metric
 
 CHART_POINTS = 300
@@ -55,15 +56,14 @@ def metric_charts(job: Job) -> list[charts.Chart]:
 
 
 def with_sparks(jobs: list[Job]) -> list[Job]:
-    """Hang the last of its loss curve on each job that learns: one query."""
-    losses: dict[int, list[float]] = {}
-    learning = [job.pk for job in jobs if job.kind in ("reward", "sft", "dpo", "kto")]
-    metrics = Metric.objects.filter(job__in=learning, name="loss", step__isnull=False).order_by(
-        "step"
-    )
-    for pk, value in metrics.values_list("job_id", "value"):
-        losses.setdefault(pk, []).append(value)
+    """Hang the curve of its kind on each job that has one: one query."""
+    shown = {job.pk: KINDS[job.kind].curve for job in jobs if KINDS[job.kind].curve}
+    curves: dict[int, list[float]] = {pk: [] for pk in shown}
+    metrics = Metric.objects.filter(job__in=shown, name__in=set(shown.values()), step__isnull=False)
+    for pk, name, value in metrics.order_by("step").values_list("job_id", "name", "value"):
+        if name == shown[pk]:
+            curves[pk].append(value)
     for job in jobs:
-        found = losses.get(job.pk, [])
-        job.losses, job.spark = found, charts.spark(found[:: len(found) // 60 + 1])
+        curve = curves.get(job.pk, [])
+        job.losses, job.spark = curve, charts.spark(curve[:: len(curve) // 60 + 1])
     return jobs

@@ -23,18 +23,14 @@ from django.utils.timezone import now
 from kombu.exceptions import OperationalError as BrokerError
 
 from modelops import recipes
+from modelops.kinds import KINDS, QUEUES
 from modelops.models import Job, LogLine, Metric
 from people import audit
 from people.models import Project, User, Webhook
 from people.webhooks import registry
 
 log = logging.getLogger(__name__)
-State, Kind = Job.State, Job.Kind
-QUEUES = {
-    "sampling": {Kind.SAMPLE},
-    "training": {Kind.REWARD, Kind.SFT, Kind.DPO, Kind.KTO, Kind.PPO},
-    "default": {Kind.IMPORT, Kind.FREEZE, Kind.RENDER},
-}
+State = Job.State
 ATTEMPTS = 3
 LOG_LINES = 2000
 WAITING = "waiting for a device"
@@ -60,10 +56,6 @@ class Crashed(Exception):
     """What did the work died in the middle of it; the job is tried again, up to ATTEMPTS times."""
 
 
-def queue_of(kind: str) -> str:
-    return next(queue for queue, kinds in QUEUES.items() if kind in kinds)
-
-
 # Asking for work
 
 
@@ -79,7 +71,7 @@ def request(actor: User | None, project, kind: str, settings_: dict | None = Non
         project=project, kind=kind, recipe=vars(recipe), requested_by=actor, **links
     )
     audit.record(actor, f"request {kind}", job, project)
-    wake(queue_of(kind))
+    wake(KINDS[kind].queue)
     return job
 
 
@@ -244,7 +236,7 @@ def running(job: Job):
     finally:
         quiet.set()
         pulse.join()
-        wake(queue_of(job.kind))
+        wake(KINDS[job.kind].queue)
 
 
 @contextmanager
@@ -294,7 +286,7 @@ def end(job: Job, state: State, error: str = "") -> None:
         for kind in Job.objects.filter(after=job, state=State.QUEUED).values_list(
             "kind", flat=True
         ):
-            wake(queue_of(kind))
+            wake(KINDS[kind].queue)
 
 
 def _tell(job: Job, state: State) -> None:
@@ -351,7 +343,7 @@ def resume(actor: User, job: Job) -> None:
     resumable = Job.objects.filter(pk=job.pk, state__in=[State.FAILED, State.CANCELLED])
     if resumable.update(state=State.QUEUED, attempts=0, **fresh):
         audit.record(actor, "resume", job, job.project)
-        wake(queue_of(job.kind))
+        wake(KINDS[job.kind].queue)
 
 
 # The sweep

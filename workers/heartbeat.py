@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from modelops import jobs
+from modelops.kinds import QUEUES
 from workers.parent_death import end_with_parent
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def broker() -> redis.Redis:
 
 def alive(client: redis.Redis) -> dict[str, int]:
     """How many workers each queue has."""
-    count = dict.fromkeys(jobs.QUEUES, 0)
+    count = dict.fromkeys(QUEUES, 0)
     for key in client.scan_iter(match=PREFIX + "*", count=1000):
         queue = key.decode().removeprefix(PREFIX).split(":")[0]
         count[queue] = count.get(queue, 0) + 1

@@ -7,6 +7,7 @@ import workers.heartbeat  # noqa: F401  (connects its signals)
 from labeling import retention as tidying
 from labeling.queue import leases
 from modelops import jobs
+from modelops.kinds import QUEUES
 from modelops.models import Job
 from people import mail, retention
 from people.webhooks import delivery
@@ -15,7 +16,7 @@ from workers import dataset_jobs, machine_lock, sampling_job, training_job
 
 @shared_task(name="default.work")
 def default_work() -> None:
-    job = jobs.claim_next(jobs.QUEUES["default"])
+    job = jobs.claim_next(QUEUES["default"])
     if job is not None:
         run(job, dataset_jobs.run)
 
@@ -66,7 +67,7 @@ def on_devices(queue: str, body) -> None:
 
     `body` gets the job and the devices that are held for it.
     """
-    kinds = jobs.QUEUES[queue]
+    kinds = QUEUES[queue]
     for job in jobs.next_runnable(kinds):
         count, here = (
             machine_lock.wanted(job.recipe.get("devices", "1")),
@@ -100,12 +101,12 @@ def is_first_in_line(queue: str, job: Job) -> bool:
     note = machine_lock.first_in_line(queue, job.priority)
     if note is None:
         return True
-    other = next((name for name in jobs.QUEUES if machine_lock.note_file(name) == note), None)
-    if other and not jobs.runnable(jobs.QUEUES[other]).exists():
+    other = next((name for name in QUEUES if machine_lock.note_file(name) == note), None)
+    if other and not jobs.runnable(QUEUES[other]).exists():
         machine_lock.waits_no_more(other)  # its job was cancelled, or taken on another host
         return is_first_in_line(queue, job)
     machine_lock.waits(queue, job.priority)
-    jobs.note_waiting(jobs.QUEUES[queue])
+    jobs.note_waiting(QUEUES[queue])
     if other:
         jobs.wake(other)
     return False

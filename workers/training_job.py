@@ -18,17 +18,11 @@ from django.conf import settings
 
 from modelops import datasets, jobs, mixtures, registry
 from modelops.jobs import Crashed, JobFailed
+from modelops.kinds import KINDS
 from modelops.models import Dataset, Job, Metric, ModelVersion
 from workers import machine_lock
 from workers.machine_lock import Held
 
-STEMS = {
-    "reward": "reward",
-    "sft": "assistant",
-    "dpo": "assistant",
-    "kto": "assistant",
-    "ppo": "assistant",
-}
 FLUSH_SECONDS = 1.0
 LAUNCH = Path(__file__).parent / "trainers" / "run" / "launch"
 
@@ -105,7 +99,8 @@ def others(job: Job) -> dict[str, str]:
     datasets.Withheld.
     """
     found = {}
-    if job.kind == Job.Kind.PPO and (job.reward_model is None or job.reward_model.external):
+    needs_scores = "reward_model" in KINDS[job.kind].links
+    if needs_scores and (job.reward_model is None or job.reward_model.external):
         raise JobFailed("This kind of job needs a reward model: train one, then start a new job.")
     if job.reward_model:
         found["reward_model"] = str(registry.path(job.reward_model))
@@ -324,11 +319,11 @@ class Report:
 
 def register(job: Job) -> ModelVersion:
     """The result becomes a version with its parent, dataset and job."""
-    kind = ModelVersion.Kind.REWARD if job.kind == Job.Kind.REWARD else ModelVersion.Kind.POLICY
+    description = KINDS[job.kind]
     links = {"parent": job.model_version, "dataset": job.dataset, "job": job}
     while True:
-        name = registry.next_name(job.project, STEMS[job.kind])
+        name = registry.next_name(job.project, description.stem)
         try:
-            return registry.register(job.project, kind, name, home(job), **links)
+            return registry.register(job.project, description.makes, name, home(job), **links)
         except registry.NameTaken:
             continue  # another host finished at the same moment

@@ -19,6 +19,7 @@ from labeling.models import Candidate, Demonstration, Prompt, RankedCandidate, R
 from labeling.quality import peers, recent
 from labeling.stats import agreement, bootstrap
 from modelops import registry
+from modelops.kinds import KINDS
 from modelops.models import Dataset, Job, Metric, ModelVersion
 from people.models import Project
 
@@ -164,9 +165,5 @@ def trained_on(dataset: Dataset | None, live: list[tuple[str, int, int]]) -> set
         return set()
     learned = Q(dataset=dataset) | Q(job__reward_model__dataset=dataset)
     made = set(ModelVersion.objects.filter(learned).values_list("kind", flat=True))
-    in_work = {kind for kind, *of in live if dataset.pk in of}
-    return (
-        made
-        | (in_work & {"reward"})
-        | ({"policy"} if in_work & {"sft", "dpo", "kto", "ppo"} else set())
-    )
+    in_work = {KINDS[kind].makes for kind, *of in live if dataset.pk in of}
+    return made | (in_work - {None})

@@ -14,15 +14,17 @@ from rest_framework.response import Response
 
 from modelops import jobs, recipes
 from modelops.api.shared import Setting, filled, started
-from modelops.forms.jobs import LINKS, STARTABLE, JobForm
+from modelops.forms.jobs import JobForm
+from modelops.kinds import KINDS, LINKS, STARTABLE
 from modelops.models import Job, LogLine, Metric
 from people.access import READERS, Role
 from people.api.base import Act, DetailEndpoint, Endpoint, ListEndpoint, Listing, SiteEndpoint, Verb
 from people.api.filters import MOST_ID, BooleanFilter, IdFilter
 from people.models import Membership
 
-KINDS = [kind for kind in STARTABLE if kind != Job.Kind.FREEZE]  # a freeze is asked for at datasets
-OWN = (Job.Kind.FREEZE, Job.Kind.RENDER)  # what a researcher may ask for, and watch
+# What has a page to start it has an endpoint of its own as well.
+HERE = [kind for kind in STARTABLE if not KINDS[kind].start_page]
+RESEARCHERS = [kind for kind, description in KINDS.items() if description.researchers]
 
 
 class JobBody(serializers.ModelSerializer):
@@ -86,7 +88,7 @@ class JobInput(serializers.Serializer):
     newest dataset.
     """
 
-    kind = serializers.ChoiceField([(kind.value, kind.label) for kind in KINDS])
+    kind = serializers.ChoiceField([(kind.value, kind.label) for kind in HERE])
     recipe = serializers.DictField(
         child=Setting(),
         required=False,
@@ -158,7 +160,11 @@ def visible(eyes: Membership) -> QuerySet[Job]:
     found = Job.objects.filter(project=eyes.project).select_related(
         "project", "requested_by", "model_made"
     )
-    return found if eyes.role == Role.ADMIN else found.filter(kind__in=OWN, requested_by=eyes.user)
+    return (
+        found
+        if eyes.role == Role.ADMIN
+        else found.filter(kind__in=RESEARCHERS, requested_by=eyes.user)
+    )
 
 
 class JobFilter(filters.FilterSet):

@@ -8,29 +8,14 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from modelops import jobs, mixtures, recipes, registry
+from modelops import jobs, mixtures, registry
+from modelops.kinds import KINDS, LINKS
 from modelops.models import Dataset, Job
 from people.forms import Keyed
 from people.models import Project, User
 
 Kind = Job.Kind
-STARTABLE = (
-    Kind.SAMPLE,
-    Kind.FREEZE,
-    Kind.REWARD,
-    Kind.SFT,
-    Kind.DPO,
-    Kind.KTO,
-    Kind.PPO,
-)  # an import starts with an upload
-TRAINED = (Kind.REWARD, Kind.SFT, Kind.DPO, Kind.KTO, Kind.PPO)
-PROMPTED = ("prompts", "judgments")  # kinds of datasets whose rows hold conversations to answer
 REHEARSED = ("text", "demonstrations")
-REGISTERED = {
-    Kind.SAMPLE: registry.answering,
-    Kind.REWARD: registry.trainable,
-}  # others start from a policy here
-LINKS = ("model_version", "dataset", "reward_model", "rehearsal")
 LABELS = {
     "k": gettext_lazy("Answers to each prompt (K)"),
     "lora": gettext_lazy("LoRA adapter"),
@@ -79,31 +64,37 @@ class JobForm(Keyed):
 
     def __init__(self, project: Project, kind: str, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.project, self.kind = project, kind
-        self.settings = [field.name for field in dataclasses.fields(recipes.RECIPES[kind])]
-        if kind == Kind.SAMPLE or kind in TRAINED:
-            self.fields["model_version"] = self._model(project)
-        if kind in TRAINED:
-            self.fields["dataset"] = self._dataset(project)
-        if kind == Kind.PPO:
-            self.fields["reward_model"] = self._reward_model(project)
-            self.fields["rehearsal"] = self._rehearsal(project)
-        for field in dataclasses.fields(recipes.RECIPES[kind]):
+        self.project, self.kind, self.about = project, kind, KINDS[kind]
+        fields = dataclasses.fields(self.about.recipe)
+        self.settings = [field.name for field in fields]
+        for link in self.about.links:
+            self.fields[link] = self._link(link, project)
+        for field in fields:
             self.fields[field.name] = recipe_field(field)
         if kind == Kind.SAMPLE:
             self.fields["k"].initial = project.k
             self.fields["others"] = self._others(project)
-            self.fields["reward_model"] = self._reward_model(project, required=False)
+        for link in self.about.last_links:
+            self.fields[link] = self._link(link, project)
+
+    def _link(self, link: str, project: Project) -> forms.ModelChoiceField:
+        """The field that asks for what the job works on; `link` is one of LINKS."""
+        fields = {
+            "model_version": self._model,
+            "dataset": self._dataset,
+            "reward_model": self._reward_model,
+            "rehearsal": self._rehearsal,
+        }
+        return fields[link](project)
 
     def _model(self, project: Project) -> forms.ModelChoiceField:
-        name = _("Model that answers") if self.kind == Kind.SAMPLE else _("Model to start from")
-        found = REGISTERED.get(self.kind, registry.policies)(project)
+        models = self.about.models(project)
         missing = (
-            "" if found.exists() else _("No model here has weights yet: register a folder first.")
+            "" if models.exists() else _("No model here has weights yet: register a folder first.")
         )
         return forms.ModelChoiceField(
-            found,
-            label=name,
+            models,
+            label=self.about.model_label,
             help_text=missing,
             empty_label=None,
             initial=registry.champion(project),
@@ -123,22 +114,21 @@ class JobForm(Keyed):
         )
 
     def _dataset(self, project: Project) -> forms.ModelChoiceField:
-        found = Dataset.objects.filter(project=project, withdrawn_at=None).order_by("-pk")
-        if self.kind == Kind.PPO:
-            found = found.filter(kind__in=PROMPTED)
-        elif self.kind != Kind.SFT:
-            found = found.filter(kind=Dataset.Kind.JUDGMENTS)
-        newest = found.first()
+        fitting = Dataset.objects.filter(
+            project=project, kind__in=self.about.datasets, withdrawn_at=None
+        ).order_by("-pk")
+        newest = fitting.first()
         missing = "" if newest else _("Nothing is frozen yet: freeze what has been ranked first.")
-        label = (
-            _("Dataset whose prompts are answered")
-            if self.kind == Kind.PPO
-            else _("Dataset to learn from")
+        return DatasetField(
+            fitting,
+            label=self.about.dataset_label,
+            help_text=missing,
+            empty_label=None,
+            initial=newest,
         )
-        return DatasetField(found, label=label, help_text=missing, empty_label=None, initial=newest)
 
-    def _reward_model(self, project: Project, required: bool = True) -> forms.ModelChoiceField:
-        found = registry.reward_models(project)
+    def _reward_model(self, project: Project) -> forms.ModelChoiceField:
+        found, required = registry.reward_models(project), "reward_model" in self.about.links
         missing = (
             "" if found.exists() else _("No reward model has been trained yet: train one first.")
         )

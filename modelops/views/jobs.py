@@ -13,8 +13,9 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from modelops import jobs, recipes, registry
-from modelops.forms.jobs import STARTABLE, JobForm
+from modelops.forms.jobs import JobForm
 from modelops.job_report import final_table, metric_charts, recipe_rows
+from modelops.kinds import KINDS, STARTABLE
 from modelops.models import Job
 from people import idempotency
 from people.access import ADMINS, READERS, member
@@ -149,8 +150,8 @@ def job_new(request: HttpRequest, kind: str) -> HttpResponse:
     """Start a job of this kind."""
     if kind not in STARTABLE:
         raise Http404
-    if kind == Job.Kind.FREEZE:  # has a page of its own, which shows what would come of it
-        return redirect("freeze", request.project.slug, preserve_request=True)
+    if KINDS[kind].start_page:
+        return redirect(KINDS[kind].start_page, request.project.slug, preserve_request=True)
     if request.membership.role not in ADMINS:
         raise PermissionDenied
     form = JobForm(request.project, kind, request.POST or None, initial=asked(request))

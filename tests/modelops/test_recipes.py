@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from modelops import recipes
+from modelops import kinds, recipes
 from modelops.forms import jobs
 
-TRAINED = [str(kind) for kind in jobs.TRAINED]
+TRAINED = [str(kind) for kind in kinds.TRAINED]
 WHOLE = {"reward": 1e-5, "sft": 2e-5, "dpo": 1e-6, "kto": 1e-6, "ppo": 1e-5}
 
 

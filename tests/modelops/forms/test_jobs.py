@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from modelops import recipes
+from modelops import kinds, recipes
 from modelops.forms import jobs
 from modelops.models import Dataset, Job, ModelVersion
 from people.models import AuditEvent
@@ -42,7 +42,7 @@ def filled_in(project, kind, **changes):
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in jobs.STARTABLE if kind != "freeze"]
+    "kind", [kind for kind in kinds.STARTABLE if kind != "freeze"]
 )  # labeling/test_freeze_page
 def test_the_form_as_it_stands_starts_a_job_with_the_recipes_defaults(
     client_for, project, carol, kind

@@ -13,6 +13,7 @@ import pytest
 
 from modelops import datasets, jobs, rows
 from modelops.jobs import JobFailed
+from modelops.kinds import QUEUES
 from modelops.models import ModelVersion
 from tests.factories import make_job
 from tests.workers import tiny
@@ -46,7 +47,7 @@ def test_a_job_ends_with_a_version_that_names_its_parent_and_what_scored_it(
     made = jobs.request(
         carol, project, "ppo", asked, model_version=base, dataset=dataset, reward_model=judge
     )
-    job = jobs.claim(made.pk, jobs.QUEUES["training"])
+    job = jobs.claim(made.pk, QUEUES["training"])
 
     with open(settings.VAR / "lock", "w") as lock:
         training_job.run(job, Held(("cpu",), (lock.fileno(),)))
