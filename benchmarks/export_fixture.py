@@ -61,14 +61,14 @@ def register(project, answered: list, comparisons: int, tasks: int):
     """Rows as a freeze would leave them; not by way of the database, which is not what is measured
     here.
     """
-    from labeling.exports.statistics import Portrait
+    from labeling.exports.statistics import RowStatistics
     from modelops import datasets, rows
 
-    portrait = Portrait()
+    statistics = RowStatistics()
     digest, folder = datasets.write(
-        portrait.see(rows.canonical(row)) for row in judged(answered, comparisons, tasks)
+        statistics.add_line(rows.canonical(row)) for row in judged(answered, comparisons, tasks)
     )
-    return datasets.register(project, "judgments", digest, folder, portrait.figures())[0]
+    return datasets.register(project, "judgments", digest, folder, statistics.figures())[0]
 
 
 def judged(answered: list, comparisons: int, tasks: int) -> Iterator[dict]:

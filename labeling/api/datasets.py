@@ -222,7 +222,7 @@ class Preview(Verb):
         recipe = forms.recipe_of(freeze_form_of(self, data))
         found = preview.preview(self.project, recipe, names=False)
         of_each = {
-            name: getattr(found.portrait, name) for name in ("ties", "agreement", "longer_wins")
+            name: getattr(found.statistics, name) for name in ("ties", "agreement", "longer_wins")
         }
         plain = {
             name: getattr(found, name)
@@ -308,7 +308,7 @@ class Download(OfDataset):
         if downloads.path(self.dataset, recipe).exists() or downloads.is_small(self.dataset):
             return self.file(recipe)
         datasets.refuse_withdrawn(self.dataset)
-        if job := downloads.working_at(self.dataset, recipe):
+        if job := downloads.live_job(self.dataset, recipe):
             return Response(JobBody(job).data, status=202, headers=WAIT)
         raise Refused(
             _("This file is large: have it made first, by a POST to its dataset's render.")

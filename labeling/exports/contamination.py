@@ -1,5 +1,6 @@
-"""Training rows whose prompt is nearly a held-out one's: whoever learned from them has seen the
-test.
+"""Contamination: training rows whose prompt is nearly the same as a held-out prompt.
+
+A model that learned from them has seen the test.
 """
 
 from __future__ import annotations
@@ -14,45 +15,51 @@ from modelops.rows import HELD_OUT
 
 
 def drop(frozen: Sorter, row_of: Callable[[Any], dict]) -> int:
-    """Take them out of what was sorted; returns how many."""
+    """Remove contaminated training rows from the sorted rows; returns how many."""
     near = near_held_out(lambda: map(row_of, frozen))
     frozen.drop(near)
     return len(near)
 
 
 def near_held_out(rows: Callable[[], Iterable[dict]]) -> set[int]:
-    """The places of those rows, of all that `rows` gives, as often as it is asked.
+    """The positions of training rows whose prompt is nearly a held-out prompt.
 
-    A prompt of less than ten words is nobody's likeness.
+    `rows` is called several times, and gives all rows each time. Prompts of less than ten words
+    are never compared.
     """
-    if not {"train"} < {row["split"] for row in rows()}:
+    splits = {row["split"] for row in rows()}
+    if not {"train"} < splits:
         return set()
-    held = SimilarityIndex()
+    held_out = SimilarityIndex()
     for row in rows():
-        if row["split"] in HELD_OUT and (sketch := _sketch(_said(row))) is not None:
-            held.add(_bands(sketch), sketch)
-    numbered = enumerate(rows())
-    return {place for place, row in numbered if row["split"] == "train" and _known(held, row)}
+        if row["split"] in HELD_OUT and (sketch := _sketch(_text(row))) is not None:
+            held_out.add(_bands(sketch), sketch)
+    return {
+        position
+        for position, row in enumerate(rows())
+        if row["split"] == "train" and _is_near(held_out, row)
+    }
 
 
-def _known(held: SimilarityIndex, row: dict) -> bool:
+def _is_near(index: SimilarityIndex, row: dict) -> bool:
+    """Whether the row's prompt is similar to one of the index."""
     import numpy as np
 
     from labeling.text import similarity
 
-    sketch = _sketch(_said(row))
+    sketch = _sketch(_text(row))
     if sketch is None:
         return False
-    near = (np.frombuffer(other, np.uint32) for other in held.sharing(_bands(sketch)))
-    return any(similarity.alike(np.frombuffer(sketch, np.uint32), other) for other in near)
+    candidates = (np.frombuffer(other, np.uint32) for other in index.sharing(_bands(sketch)))
+    return any(similarity.alike(np.frombuffer(sketch, np.uint32), other) for other in candidates)
 
 
-@lru_cache(1000)  # tasks of one prompt stand beside each other
-def _sketch(said: str) -> bytes | None:
-    from labeling.text import similarity  # brings 70 MB along, which few web processes need
+@lru_cache(1000)  # tasks of one prompt follow each other
+def _sketch(text: str) -> bytes | None:
+    from labeling.text import similarity  # its imports take 70 MB, which few web processes need
 
-    found = similarity.sketch(said)
-    return None if found is None else found.tobytes()
+    sketch = similarity.sketch(text)
+    return None if sketch is None else sketch.tobytes()
 
 
 def _bands(sketch: bytes) -> list[int]:
@@ -63,7 +70,8 @@ def _bands(sketch: bytes) -> list[int]:
     return similarity.bands(np.frombuffer(sketch, np.uint32))
 
 
-def _said(row: dict) -> str:
+def _text(row: dict) -> str:
+    """What is compared: the text of the row, or the conversation without the system's turns."""
     if "messages" not in row:
         return row["text"]
     return "\n".join(turn["content"] for turn in row["messages"] if turn["role"] != "system")

@@ -1,7 +1,6 @@
-"""A dataset's card, and the folder that `datasets.load_dataset` opens without a script.
+"""A dataset's card (README.md), and the folder that `datasets.load_dataset` opens without a script.
 
-Both are made of what was kept when the dataset was frozen, and of nothing that comes later: the
-same bytes each time.
+Both use only what was stored when the dataset was frozen, so that each copy has the same bytes.
 """
 
 from __future__ import annotations
@@ -26,47 +25,41 @@ EXAMPLES = {
     "demonstrations": "prompt-completion",
     "prompts": "prompt-only",
 }
-SAID = {
+FORMAT_TEXTS = {
     "conversational": "pairs in TRL's conversational preference format: `prompt`, `chosen`, `rejected`",
     "prompt-completion": "TRL's prompt-completion format: `prompt`, `completion`",
     "prompt-only": "TRL's prompt-only format: `prompt`",
 }
-# Keys of tables.RARE, and the count that a dataset has where some rows have them.
+# Keys that only some rows have (parquet.RARE), and the count that shows that a dataset has them.
 RARE = {"truncated": "truncated", "finish_reason": "cut"}
-EPOCH = (
-    1980,
-    1,
-    1,
-    0,
-    0,
-    0,
-)  # the earliest that a .zip can say: a file's own time would differ from copy to copy
+# The earliest time that a .zip can hold. A file's own time would differ from copy to copy.
+EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_folder(dataset: Dataset, out: BinaryIO) -> None:
-    """README.md, and Parquet files by split: examples ready for TRL first, then the frozen rows."""
+    """Write README.md and Parquet files by split: examples ready for TRL, and the frozen rows."""
     rare = [name for name, count in RARE.items() if count in dataset.counts]
     folder, schema = datasets.path(dataset), parquet.schema_of_rows(dataset.kind, rare)
     configs: dict[str, list[str]] = {}
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as packed:  # Parquet is compressed already
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # Parquet is compressed already
         for split in splits(dataset):
-            if made := _peeked(_examples(dataset, split)):
-                with _entry(packed, f"examples/{split}.parquet") as file:
-                    formats.apache_parquet(made, file)
+            if examples := _unless_empty(_examples(dataset, split)):
+                with _entry(archive, f"examples/{split}.parquet") as file:
+                    formats.apache_parquet(examples, file)
                 configs.setdefault("examples", []).append(split)
         for split in splits(dataset):
-            with _entry(packed, f"rows/{split}.parquet") as file:
+            with _entry(archive, f"rows/{split}.parquet") as file:
                 parquet.write((row for _line, row in formats.read(folder, split)), schema, file)
             configs.setdefault("rows", []).append(split)
         for name, bars in plots(dataset).items():
-            with _entry(packed, f"plots/{name}.svg") as file:
+            with _entry(archive, f"plots/{name}.svg") as file:
                 file.write(render_to_string("labeling/exports/plot.svg", {"chart": bars}).encode())
-        with _entry(packed, "README.md") as file:
+        with _entry(archive, "README.md") as file:
             file.write(card(dataset, configs).encode())
 
 
-def _entry(packed: zipfile.ZipFile, name: str):
-    return packed.open(zipfile.ZipInfo(name, EPOCH), "w", force_zip64=True)
+def _entry(archive: zipfile.ZipFile, name: str):
+    return archive.open(zipfile.ZipInfo(name, EPOCH), "w", force_zip64=True)
 
 
 def _examples(dataset: Dataset, split: str) -> Iterator[dict]:
@@ -77,7 +70,8 @@ def _examples(dataset: Dataset, split: str) -> Iterator[dict]:
     )
 
 
-def _peeked(items: Iterator[dict]) -> Iterator[dict] | None:
+def _unless_empty(items: Iterator[dict]) -> Iterator[dict] | None:
+    """The items, or None if there are none."""
     first = next(items, None)
     return None if first is None else chain([first], items)
 
@@ -90,7 +84,7 @@ BARS = 8
 
 
 def plots(dataset: Dataset) -> dict[str, charts.Bars]:
-    """Who judged, who wrote and in which languages, as bars; of each kind the most frequent."""
+    """Bar charts of the most frequent labelers, models and languages."""
     titles = {
         "labelers": _("judgments by labeler"),
         "models": _("answers by model"),
@@ -108,15 +102,17 @@ def most_frequent(dataset: Dataset, name: str) -> list[tuple[str, int]]:
 
 def _bars(title: str, counts: list[tuple[str, int]]) -> charts.Bars | None:
     named = [(f"#{name}" if name.isdecimal() else name, count) for name, count in counts]
-    rest = sum(count for _name, count in named[BARS:])
-    return charts.bars(title, named[:BARS] + ([(_("others"), rest)] if rest else []))
+    shown = named[:BARS]
+    if others := sum(count for _name, count in named[BARS:]):
+        shown.append((_("others"), others))
+    return charts.bars(title, shown)
 
 
 # The card
 
 
 def card(dataset: Dataset, configs: dict[str, list[str]]) -> str:
-    """README.md: metadata that `datasets` reads, then what a person wants to know first."""
+    """README.md: metadata for `datasets`, then what a reader needs to know first."""
     return "\n".join(
         [
             *_metadata(dataset, configs),
@@ -132,16 +128,19 @@ def card(dataset: Dataset, configs: dict[str, list[str]]) -> str:
 
 
 def _metadata(dataset: Dataset, configs: dict[str, list[str]]) -> list[str]:
-    """The names are Podium's own; only the licence was typed, and is quoted."""
+    """The YAML header. All names are Podium's own, but the licence: a person typed it, so it is
+    quoted.
+    """
     lines = ["---"]
     if dataset.licence:
         lines.append(f"license: {json.dumps(dataset.licence)}")
     lines.append("configs:")
-    for place, (name, held) in enumerate(configs.items()):
+    for number, (name, splits_of_config) in enumerate(configs.items()):
         lines.append(f"- config_name: {name}")
-        lines += ["  default: true"] if place == 0 else []
+        if number == 0:
+            lines.append("  default: true")
         lines.append("  data_files:")
-        for split in held:
+        for split in splits_of_config:
             lines += [f"  - split: {split}", f"    path: {name}/{split}.parquet"]
     return [*lines, "---"]
 
@@ -152,61 +151,50 @@ def _about(dataset: Dataset) -> list[str]:
     lines.append(
         f"Frozen {dataset.created_at:%Y-%m-%d} by Podium; sha256 of the rows `{dataset.digest}`."
     )
-    if made := EXAMPLES.get(dataset.kind):
-        lines.append(f"`examples` holds {SAID[made]}; `rows` holds the frozen rows themselves.")
+    if format := EXAMPLES.get(dataset.kind):
+        text = FORMAT_TEXTS[format]
+        lines.append(f"`examples` holds {text}; `rows` holds the frozen rows themselves.")
     return [*lines, f"Licence: {dataset.licence or 'not stated; ask whoever gave you this'}.", ""]
 
 
 def _table(title: str, rows: list[tuple[str, object]]) -> list[str]:
-    return (
-        [
-            f"## {title}",
-            "",
-            "| | |",
-            "|---|---|",
-            *(f"| {name} | {value} |" for name, value in rows),
-            "",
-        ]
-        if rows
-        else []
-    )
+    """A table under a heading; nothing if it has no rows."""
+    if not rows:
+        return []
+    body = [f"| {name} | {value} |" for name, value in rows]
+    return [f"## {title}", "", "| | |", "|---|---|", *body, ""]
 
 
 def _counts(dataset: Dataset) -> list[tuple[str, object]]:
     counts = dataset.counts
-    shown = [
-        ("rows", counts["rows"]),
-        *((split, counts["splits"][split]) for split in splits(dataset)),
-    ]
+    shown = [("rows", counts["rows"])]
+    shown += [(split, counts["splits"][split]) for split in splits(dataset)]
     if dataset.kind == Dataset.Kind.JUDGMENTS:
         names = ("judgments", "pairs", "judges")
         shown += [(name, counts[name]) for name in names if name in counts]
     if "near_held_out" in counts:
-        shown.append(
-            ("training rows left out, nearly like a held-out one", counts["near_held_out"])
-        )
+        title = "training rows left out, nearly like a held-out one"
+        shown.append((title, counts["near_held_out"]))
     return shown
 
 
 def _figures(dataset: Dataset) -> list[tuple[str, object]]:
-    said = {
+    counts = dataset.counts
+    titles = {
         "agreement": "pairs on which two labelers of one task agree",
         "ties": "pairs that are tied",
         "longer_wins": "pairs that the longer answer wins",
     }
     return [
-        (text, f"{100 * dataset.counts[name]:.1f} %")
-        for name, text in said.items()
-        if name in dataset.counts
+        (title, f"{100 * counts[name]:.1f} %") for name, title in titles.items() if name in counts
     ]
 
 
 def _plots(dataset: Dataset) -> list[str]:
-    return [
-        line
-        for name, bars in plots(dataset).items()
-        for line in (f"![{bars.title}](plots/{name}.svg)", "")
-    ]
+    lines = []
+    for name, bars in plots(dataset).items():
+        lines += [f"![{bars.title}](plots/{name}.svg)", ""]
+    return lines
 
 
 def _origin(dataset: Dataset) -> list[str]:
@@ -216,16 +204,17 @@ def _origin(dataset: Dataset) -> list[str]:
         if name not in HIDDEN
     ]
     lines = _table("What was chosen", chosen)
-    for name, title in (
-        ("models", "Models that wrote the answers"),
-        ("outcomes", "Outcomes"),
-        ("languages", "Languages"),
-    ):
+    titles = {
+        "models": "Models that wrote the answers",
+        "outcomes": "Outcomes",
+        "languages": "Languages",
+    }
+    for name, title in titles.items():
         lines += _table(title, most_frequent(dataset, name))
     return [*lines, "Labelers are numbers, which mean nothing in another dataset.", ""]
 
 
-HIDDEN = ("note", "licence", "without", "replaces")  # said elsewhere, or of persons
+HIDDEN = ("note", "licence", "without", "replaces")  # shown elsewhere, or about persons
 
 
 def _use(dataset: Dataset) -> list[str]:
@@ -233,7 +222,7 @@ def _use(dataset: Dataset) -> list[str]:
 
 
 def snippet(dataset: Dataset, folder: str) -> list[str]:
-    """The lines of Python that load the folder, and train on it with TRL."""
+    """Python that loads the folder, and trains on it with TRL."""
     trainer = {
         "judgments": "RewardTrainer",
         "demonstrations": "SFTTrainer",

@@ -1,6 +1,4 @@
-"""Downloads: each file of a dataset is made once, by a job where it is large, and lies there for
-whoever comes next.
-"""
+"""Download files of a dataset: each is made once and then kept. A job makes the large ones."""
 
 from __future__ import annotations
 
@@ -18,65 +16,61 @@ from modelops.models import Dataset, Job
 from modelops.recipes import RenderRecipe
 from people.models import User
 
-SMALL = 20_000  # rows and pairs that are written while somebody waits: about a second
-EDITION = (
-    3  # counts on when a format changes, so that files of the old one are not handed out as the new
-)
+SMALL = 20_000  # rows and pairs that a request writes itself: about a second
+EDITION = 3  # raised when a format changes, so that older files are made again
 
 
 class NotOffered(ValueError):
-    """There is no such file of this dataset; the text says what there is."""
+    """The dataset has no such file; the message says which there are."""
 
 
 def offered(dataset: Dataset) -> dict[str, formats.Format]:
-    return {name: one for name, one in formats.FORMATS.items() if dataset.kind in one.kinds}
+    """The formats that support this kind of dataset, by name."""
+    return {
+        name: format for name, format in formats.FORMATS.items() if dataset.kind in format.kinds
+    }
 
 
 def choose(dataset: Dataset, format: str, file: str = "", **options) -> RenderRecipe:
-    """The recipe of a file; options that mean nothing to the format are forgotten. Raises
-    NotOffered.
-    """
-    found = offered(dataset)
-    if format not in found:
-        raise NotOffered(
-            f"Dataset {dataset.short} holds {dataset.kind}; its formats: {', '.join(found)}."
-        )
-    one = found[format]
-    if file and file not in one.files:
-        raise NotOffered(f"The format {format} comes as {' or '.join(one.files)}.")
-    kept = {
-        name: value
-        for name, value in options.items()
-        if name in one.options or (name == "split" and format != "folder")
-    }
+    """The recipe of a file. Options that the format does not use are dropped. Raises NotOffered."""
+    available = offered(dataset)
+    if format not in available:
+        names = ", ".join(available)
+        raise NotOffered(f"Dataset {dataset.short} holds {dataset.kind}; its formats: {names}.")
+    files = available[format].files
+    if file and file not in files:
+        raise NotOffered(f"The format {format} comes as {' or '.join(files)}.")
+    used = set(available[format].options)
+    if format != "folder":
+        used.add("split")
+    settings = {name: value for name, value in options.items() if name in used}
     try:
-        return recipes.read("render", {"format": format, "file": file or one.files[0]} | kept)
+        return recipes.read("render", {"format": format, "file": file or files[0]} | settings)
     except recipes.InvalidRecipe as error:
         raise NotOffered(str(error)) from error
 
 
 def loses_ties(dataset: Dataset, recipe: RenderRecipe) -> bool:
-    """Whether rankings tie answers of which this file says nothing."""
+    """Whether the dataset has ties that this file would not show."""
     return bool(dataset.counts.get("ties")) and not formats.FORMATS[recipe.format].ties
 
 
 def name_of(dataset: Dataset, recipe: RenderRecipe) -> str:
-    """demo-1b75d6783198-conversational-train.jsonl."""
-    changed = [
-        value
-        for value in (recipe.pairs, recipe.judged)
-        if value not in (RenderRecipe.pairs, RenderRecipe.judged)
-    ]
-    changed += ["metadata"] if recipe.metadata else []
+    """The file name, like demo-1b75d6783198-conversational-train.jsonl."""
+    defaults = (RenderRecipe.pairs, RenderRecipe.judged)
+    changed = [value for value in (recipe.pairs, recipe.judged) if value not in defaults]
+    if recipe.metadata:
+        changed.append("metadata")
     parts = (dataset.project.slug, dataset.short, recipe.format, recipe.split, *changed)
     return "-".join(part for part in parts if part) + f".{recipe.file}"
 
 
 def path(dataset: Dataset, recipe: RenderRecipe) -> Path:
-    made_of = [EDITION, vars(recipe)]
-    if recipe.format == "folder":  # its README says what may change while the rows stay
-        made_of += [dataset.note, dataset.licence]
-    return datasets.renders(dataset) / f"{rows.digest(made_of)[:32]}.{recipe.file}"
+    """Where the file is kept, whether it is made already or not."""
+    identity = [EDITION, vars(recipe)]
+    if recipe.format == "folder":  # its README shows what may change while the rows stay the same
+        identity += [dataset.note, dataset.licence]
+    return datasets.renders(dataset) / f"{rows.digest(identity)[:32]}.{recipe.file}"
 
 
 def is_small(dataset: Dataset) -> bool:
@@ -84,8 +78,9 @@ def is_small(dataset: Dataset) -> bool:
 
 
 def make(dataset: Dataset, recipe: RenderRecipe, beat=lambda done: None) -> Path:
-    """The file, made now unless it lies there. It appears whole or not at all. Raises
-    datasets.Withheld.
+    """The path of the file, which is made now unless it exists. A file is never seen half written.
+
+    Raises datasets.Withheld.
     """
     datasets.refuse_withdrawn(dataset)
     file = path(dataset, recipe)
@@ -105,35 +100,36 @@ def make(dataset: Dataset, recipe: RenderRecipe, beat=lambda done: None) -> Path
 
 
 def write(dataset: Dataset, recipe: RenderRecipe, out: BinaryIO, beat=lambda done: None) -> None:
-    """The same dataset and the same recipe are the same bytes."""
+    """Write the file. The same dataset and recipe give the same bytes."""
     if recipe.format == "folder":
         dataset_card.write_folder(dataset, out)
         return
     view = View(recipe.pairs, recipe.judged, recipe.metadata)
-    found = formats.contents(
+    contents = formats.contents(
         datasets.path(dataset), recipe.format, recipe.split, view, dataset.digest
     )
-    formats.FILES[recipe.file](_counted(found, beat), out)
+    formats.FILES[recipe.file](_with_beats(contents, beat), out)
 
 
-def _counted(items: Iterable[dict], beat) -> Iterator[dict]:
+def _with_beats(items: Iterable[dict], beat) -> Iterator[dict]:
     for done, item in enumerate(items):
         if done % 10_000 == 0:
             beat(done)
         yield item
 
 
-# By a job
+# Files that a job makes
 
 
 def request(actor: User, dataset: Dataset, recipe: RenderRecipe) -> Job:
-    """The job that makes the file: the one that is at it already, or a new one."""
-    return working_at(dataset, recipe) or jobs.request(
+    """The job that makes the file: the one that is waiting or running, or a new one."""
+    return live_job(dataset, recipe) or jobs.request(
         actor, dataset.project, Job.Kind.RENDER, vars(recipe), dataset=dataset
     )
 
 
-def working_at(dataset: Dataset, recipe: RenderRecipe) -> Job | None:
+def live_job(dataset: Dataset, recipe: RenderRecipe) -> Job | None:
+    """The job that waits or runs to make this file."""
     live = Job.objects.filter(
         dataset=dataset, kind=Job.Kind.RENDER, state__in=[Job.State.QUEUED, Job.State.RUNNING]
     )
@@ -141,7 +137,7 @@ def working_at(dataset: Dataset, recipe: RenderRecipe) -> Job | None:
 
 
 def run(job: Job, beat=lambda done: None) -> None:
-    """What a render job asks for. Raises datasets.Withheld."""
+    """Run a render job. Raises datasets.Withheld."""
     recipe = recipes.read(job.kind, job.recipe)
     file = make(job.dataset, recipe, beat)
     job.result = {
@@ -152,7 +148,7 @@ def run(job: Job, beat=lambda done: None) -> None:
 
 
 def query(recipe: RenderRecipe) -> dict:
-    """What a link to the file says: every setting that is not as usual."""
-    usual = RenderRecipe()
-    said = {name: value for name, value in vars(recipe).items() if value != getattr(usual, name)}
-    return said | {"format": f"{recipe.format}.{recipe.file}"}
+    """The query of a link to the file: every setting that differs from its default."""
+    defaults = vars(RenderRecipe())
+    changed = {name: value for name, value in vars(recipe).items() if value != defaults[name]}
+    return changed | {"format": f"{recipe.format}.{recipe.file}"}

@@ -1,8 +1,7 @@
-"""The examples that a frozen row makes: pairs, single answers with a label, whole rankings. Pure
-functions.
+"""The training examples that a frozen row makes: pairs, labelled answers, whole rankings.
 
-A judgments row makes them of every labeler's judgment, or of the consensus: the order of the
-answers' mean ranks.
+All functions are pure. A row of judgments makes examples of each labeler's judgment, or of the
+consensus: the order of the answers' mean ranks.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from modelops import rows
 
 @dataclass(frozen=True)
 class View:
-    """What is made of the rows: which pairs, of whose judgments, with what beside them."""
+    """How rows become examples: which pairs, of whose judgments, with or without metadata."""
 
     pairs: str = "all"
     judged: str = "each"
@@ -24,28 +23,26 @@ class View:
 
 
 def judgments(row: dict, view: View) -> list[dict]:
-    """Those that examples are made of."""
+    """The judgments that examples are made of."""
     return row["judgments"] if view.judged == "each" else consensus(row)
 
 
 def consensus(row: dict) -> list[dict]:
-    """One judgment in place of all: ranks by the weighted mean, and the weight that stands behind
-    it.
-    """
+    """One judgment in place of all: ranks by the weighted mean rank, with the sum of the weights."""
     means = rows.mean_ranks(row)
     if not means:
         return []
     ranked = [judgment for judgment in row["judgments"] if judgment["ranks"]]
     weight = sum(judgment["weight"] for judgment in ranked)
     answers = range(len(row["answers"]))
-    nothing: list = [None for _ in answers]
+    no_ratings: list = [None for _ in answers]
     return [
         {
             "labeler": None,
             "kind": "consensus",
             "outcome": "ranked",
             "ranks": rows.dense(means),
-            "ratings": nothing,
+            "ratings": no_ratings,
             "flags": [[] for _ in answers],
             "strength": None,
             "weight": weight,
@@ -55,68 +52,69 @@ def consensus(row: dict) -> list[dict]:
 
 
 def pairs(row: dict, view: View) -> Iterator[tuple[int, int, dict]]:
-    """(winner, loser, judgment); ties make none."""
+    """Yield (winner, loser, judgment) for each pair; a tie makes none."""
     for judgment in judgments(row, view):
         for winner, loser in rows.pairs(judgment["ranks"], view.pairs):
             yield winner, loser, judgment
 
 
 def labelled(row: dict, view: View) -> Iterator[tuple[int, bool, dict]]:
-    """(answer, whether it is good, judgment): those ranked first are, those ranked last are not,
-    the rest is left out.
+    """Yield (answer, whether it is good, judgment). The first rank is good and the last is bad; the
+    others are left out.
 
-    Where all are bad, all are, and a lone answer that is ranked is good; where several are all
-    tied, none is either. The consensus is that all are bad where more weight says so than ranks
-    them.
+    If all answers are bad, each is bad. A single ranked answer is good. Several answers that are
+    all tied are neither. The consensus is "all bad" if more weight says so than ranks them.
     """
-    for judgment in _verdicts(row, view):
-        ranks = judgment["ranks"] or [2 for _ in row["answers"] if judgment["outcome"] == "all_bad"]
+    for judgment in _judgments_to_label(row, view):
+        ranks = judgment["ranks"]
+        if not ranks and judgment["outcome"] == "all_bad":
+            ranks = [2 for _ in row["answers"]]
         last = max(ranks, default=1)
+        if last == 1 and len(ranks) != 1:
+            continue
         for position, rank in enumerate(ranks):
-            if (last > 1 or len(ranks) == 1) and rank in (1, last):
+            if rank in (1, last):
                 yield position, rank == 1, judgment
 
 
-def _verdicts(row: dict, view: View) -> list[dict]:
-    """The judgments that examples are made of, also where the consensus is that all are bad."""
-    made = judgments(row, view)
+def _judgments_to_label(row: dict, view: View) -> list[dict]:
+    """The judgments that examples are made of, with the consensus "all bad" among them."""
+    ranked = judgments(row, view)
     if view.judged == "each":
-        return made
+        return ranked
     bad = [judgment for judgment in row["judgments"] if judgment["outcome"] == "all_bad"]
     weight = sum(judgment["weight"] for judgment in bad)
-    if weight <= sum(judgment["weight"] for judgment in made):
-        return made
-    nothing = {
+    if weight <= sum(judgment["weight"] for judgment in ranked):
+        return ranked
+    all_bad = {
         "labeler": None,
         "kind": "consensus",
         "outcome": "all_bad",
         "ranks": [],
         "strength": None,
+        "ratings": [None for _ in row["answers"]],
+        "flags": [[] for _ in row["answers"]],
+        "weight": weight,
+        "seconds": round(sum(judgment["seconds"] for judgment in bad), 1),
     }
-    seconds = round(sum(judgment["seconds"] for judgment in bad), 1)
-    of_each = {"ratings": [None for _ in row["answers"]], "flags": [[] for _ in row["answers"]]}
-    return [nothing | of_each | {"weight": weight, "seconds": seconds}]
+    return [all_bad]
 
 
-def beside(row: dict, judgment: dict | None, dataset: str) -> dict:
-    """The metadata of an example that is asked for: of the row, and of the judgment that it was
-    made of.
-    """
-    said = row.get("judgments", ())
-    about = {"dataset": dataset, "prompt_id": row["prompt_id"], "split": row["split"]}
-    about |= {name: row[name] for name in ("use_case", "language") if name in row}
-    if said:
-        agreed, compared = task_agreement(one["ranks"] for one in said)
-        about["agreement"] = round(agreed / compared, 4) if compared else None
+def row_metadata(row: dict, judgment: dict | None, dataset: str) -> dict:
+    """The metadata of an example: that of its row, and of the judgment that it was made from."""
+    metadata = {"dataset": dataset, "prompt_id": row["prompt_id"], "split": row["split"]}
+    metadata |= {name: row[name] for name in ("use_case", "language") if name in row}
+    if judgments := row.get("judgments"):
+        agreed, compared = task_agreement(other["ranks"] for other in judgments)
+        metadata["agreement"] = round(agreed / compared, 4) if compared else None
     if judgment:
-        about |= {
-            name: judgment[name] for name in ("labeler", "kind", "seconds", "strength", "weight")
-        }
-    return about
+        names = ("labeler", "kind", "seconds", "strength", "weight")
+        metadata |= {name: judgment[name] for name in names}
+    return metadata
 
 
-def of_answer(row: dict, judgment: dict, position: int, name: str) -> dict:
-    """The metadata of one answer of an example, under names that begin with `name`."""
+def answer_metadata(row: dict, judgment: dict, position: int, name: str) -> dict:
+    """The metadata of one answer of an example; `name` is the prefix of the keys."""
     return {
         f"{name}_model": row["answers"][position]["model"],
         f"{name}_rank": judgment["ranks"][position] if judgment["ranks"] else None,

@@ -1,4 +1,4 @@
-"""Rows sorted on disk: a million of them need no memory."""
+"""Sort rows on disk, so that a million rows need little memory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from pathlib import Path
 
 
 class Sorter:
-    """Take items as (key, value) in any order, give the values back in the order of their keys, as
-    often as asked.
+    """Takes (key, value) in any order; yields the values in the order of their keys, any number of
+    times.
 
-    A key is a text that compares as its UTF-8 bytes do; equal keys keep the order in which they
-    came.
+    Keys are compared as UTF-8 bytes; equal keys keep the order in which they were added.
     """
 
     def __init__(self, folder: Path):
@@ -36,16 +35,15 @@ class Sorter:
     def add(self, key: str, value) -> None:
         self.table.execute("INSERT INTO item (key, value) VALUES (?, ?)", (key, json.dumps(value)))
 
-    def drop(self, places: set[int]) -> None:
-        """Give the values at these places of the order no more."""
-        self.dropped = places
+    def drop(self, positions: set[int]) -> None:
+        """Leave out the values at these positions of the sorted order."""
+        self.dropped = positions
 
     def __iter__(self) -> Iterator:
         if not self.sorted:
             self.table.execute("CREATE INDEX by_key ON item (key, place)")
             self.sorted = True
-        for place, (value,) in enumerate(
-            self.table.execute("SELECT value FROM item ORDER BY key, place")
-        ):
-            if place not in self.dropped:
+        items = self.table.execute("SELECT value FROM item ORDER BY key, place")
+        for position, (value,) in enumerate(items):
+            if position not in self.dropped:
                 yield json.loads(value)

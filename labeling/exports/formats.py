@@ -1,6 +1,4 @@
-"""Frozen rows to the files that people take home: each format is a view of the rows, and a way to
-write an example.
-"""
+"""Formats of downloads: each turns frozen rows into examples, and writes them to a file."""
 
 from __future__ import annotations
 
@@ -21,13 +19,13 @@ from labeling.exports.examples import View
 from modelops import parquet
 
 Examples = Iterator[dict]
-JUDGED, WRITTEN = ("judgments",), ("demonstrations",)
+JUDGED = ("judgments",)
 WITH_PROMPTS = ("judgments", "demonstrations", "prompts")
 EVERYTHING = ("judgments", "demonstrations", "prompts", "text")
 
 
 def read(folder: Path, split: str = "") -> Iterator[tuple[bytes, dict]]:
-    """The frozen rows of a split, or all, one at a time: as they lie there, and read."""
+    """Yield the frozen rows of a split (or all), one at a time: (the line as stored, the row)."""
     with open(folder / "rows.jsonl", "rb") as lines:
         for line in lines:
             row = orjson.loads(line)
@@ -38,43 +36,42 @@ def read(folder: Path, split: str = "") -> Iterator[tuple[bytes, dict]]:
 # How a conversation is written
 
 
-def said(text: str) -> list[dict]:
+def assistant_turn(text: str) -> list[dict]:
     return [{"role": "assistant", "content": text}]
 
 
 def plain(messages: list[dict]) -> str:
-    """A conversation as one text: its words where the user says one thing, a transcript otherwise."""
-    return (
-        messages[0]["content"]
-        if [turn["role"] for turn in messages] == ["user"]
-        else transcript(messages)
-    )
+    """A conversation as one text: the user's words if that is all, a transcript otherwise."""
+    roles = [turn["role"] for turn in messages]
+    return messages[0]["content"] if roles == ["user"] else transcript(messages)
 
 
 SPEAKERS = {"user": "Human", "assistant": "Assistant", "system": "System"}
 
 
 def transcript(messages: list[dict]) -> str:
-    """As hh-rlhf writes conversations."""
+    """A conversation as hh-rlhf writes it."""
     return "".join(
         f"\n\n{SPEAKERS.get(turn['role'], turn['role'])}: {turn['content']}" for turn in messages
     )
 
 
-# Examples: of one row, whatever each format makes of it
+# Examples: what each format makes of one row
 
 
-def _pairs(write: Callable[[dict, str, str], dict]) -> Callable[[dict, View, str], Examples]:
-    """`write(row, chosen, rejected)` for each pair."""
+def _pair_examples(
+    write: Callable[[dict, str, str], dict],
+) -> Callable[[dict, View, str], Examples]:
+    """The examples of a format of pairs: `write(row, chosen, rejected)` for each pair."""
 
     def of_row(row: dict, view: View, dataset: str) -> Examples:
         texts = [answer["text"] for answer in row["answers"]]
         for winner, loser, judgment in examples.pairs(row, view):
             example = write(row, texts[winner], texts[loser])
             if view.metadata:
-                example |= examples.beside(row, judgment, dataset)
-                example |= examples.of_answer(row, judgment, winner, "chosen")
-                example |= examples.of_answer(row, judgment, loser, "rejected")
+                example |= examples.row_metadata(row, judgment, dataset)
+                example |= examples.answer_metadata(row, judgment, winner, "chosen")
+                example |= examples.answer_metadata(row, judgment, loser, "rejected")
             elif view.judged == "consensus":
                 example["weight"] = judgment["weight"]
             yield example
@@ -83,7 +80,11 @@ def _pairs(write: Callable[[dict, str, str], dict]) -> Callable[[dict, View, str
 
 
 def conversational(row: dict, chosen: str, rejected: str) -> dict:
-    return {"prompt": row["messages"], "chosen": said(chosen), "rejected": said(rejected)}
+    return {
+        "prompt": row["messages"],
+        "chosen": assistant_turn(chosen),
+        "rejected": assistant_turn(rejected),
+    }
 
 
 def explicit(row: dict, chosen: str, rejected: str) -> dict:
@@ -91,7 +92,10 @@ def explicit(row: dict, chosen: str, rejected: str) -> dict:
 
 
 def implicit(row: dict, chosen: str, rejected: str) -> dict:
-    return {"chosen": row["messages"] + said(chosen), "rejected": row["messages"] + said(rejected)}
+    return {
+        "chosen": row["messages"] + assistant_turn(chosen),
+        "rejected": row["messages"] + assistant_turn(rejected),
+    }
 
 
 def hh_rlhf(row: dict, chosen: str, rejected: str) -> dict:
@@ -100,41 +104,48 @@ def hh_rlhf(row: dict, chosen: str, rejected: str) -> dict:
 
 
 def unpaired(row: dict, view: View, dataset: str) -> Examples:
+    """Single answers, each with a label: whether it is good."""
     for position, good, judgment in examples.labelled(row, view):
         example = {
             "prompt": row["messages"],
-            "completion": said(row["answers"][position]["text"]),
+            "completion": assistant_turn(row["answers"][position]["text"]),
             "label": good,
         }
         if view.metadata:
-            example |= examples.beside(row, judgment, dataset) | examples.of_answer(
-                row, judgment, position, "answer"
-            )
+            example |= examples.row_metadata(row, judgment, dataset)
+            example |= examples.answer_metadata(row, judgment, position, "answer")
         yield example
 
 
 def prompt_completion(row: dict, view: View, dataset: str) -> Examples:
-    """What a person wrote, or the answer with the best mean rank, the first of equals."""
+    """A demonstration, or the answer with the best mean rank (the first of equals)."""
+    judgment = None
     if "text" in row:
-        answer, judgment = row["text"], None
+        answer = row["text"]
     else:
         judgment = next(iter(examples.consensus(row)), None)
         if judgment is None:
             return
         answer = row["answers"][judgment["ranks"].index(1)]["text"]
-    example = {"prompt": row["messages"], "completion": said(answer)}
-    yield example | examples.beside(row, judgment, dataset) if view.metadata else example
+    example = {"prompt": row["messages"], "completion": assistant_turn(answer)}
+    yield _with_metadata(example, row, judgment, view, dataset)
 
 
 def prompt_only(row: dict, view: View, dataset: str) -> Examples:
-    example = {"prompt": row["messages"]}
-    yield example | examples.beside(row, None, dataset) if view.metadata else example
+    yield _with_metadata({"prompt": row["messages"]}, row, None, view, dataset)
+
+
+def _with_metadata(
+    example: dict, row: dict, judgment: dict | None, view: View, dataset: str
+) -> dict:
+    """The example, with the metadata of its row if the view asks for it."""
+    if not view.metadata:
+        return example
+    return example | examples.row_metadata(row, judgment, dataset)
 
 
 def listwise(row: dict, view: View, dataset: str) -> Examples:
-    """A judgment with all answers: equal ranks are ties, and where nothing was ranked there are no
-    ranks.
-    """
+    """A judgment of all answers. Equal ranks are ties; if nothing was ranked, there are no ranks."""
     for judgment in examples.judgments(row, view):
         example = {
             "prompt": row["messages"],
@@ -142,29 +153,32 @@ def listwise(row: dict, view: View, dataset: str) -> Examples:
         }
         example |= {name: judgment[name] for name in ("ranks", "outcome", "weight")}
         if view.metadata:
-            about = {name: judgment[name] for name in ("ratings", "flags")}
-            about["models"] = [answer["model"] for answer in row["answers"]]
-            example |= about | examples.beside(row, judgment, dataset)
+            example |= {name: judgment[name] for name in ("ratings", "flags")}
+            example["models"] = [answer["model"] for answer in row["answers"]]
+            example |= examples.row_metadata(row, judgment, dataset)
         yield example
 
 
 def label_studio(row: dict, view: View, dataset: str) -> Examples:
-    """One task: its answers are the items of a Ranker, its judgments annotations whose buckets "1",
-    "2" … are ranks.
+    """One Label Studio task. Its answers are the items of a Ranker; its judgments are annotations
+    whose buckets "1", "2", … are the ranks.
     """
     items = [
         {"id": str(answer["id"]), "title": "", "body": answer["text"]} for answer in row["answers"]
     ]
     data = {"prompt": plain(row["messages"]), "messages": row["messages"], "answers": items}
     if view.metadata:
-        data |= examples.beside(row, None, dataset)
-    done = [_ranker(judgment) for judgment in examples.judgments(row, view) if judgment["ranks"]]
-    yield {"data": data, "annotations": done}
+        data |= examples.row_metadata(row, None, dataset)
+    annotations = [
+        _ranker(judgment) for judgment in examples.judgments(row, view) if judgment["ranks"]
+    ]
+    yield {"data": data, "annotations": annotations}
 
 
 def _ranker(judgment: dict) -> dict:
+    """An annotation with the result of Label Studio's Ranker."""
     buckets: dict[str, list[str]] = {}
-    for position, rank in sorted(enumerate(judgment["ranks"]), key=lambda one: one[1]):
+    for position, rank in sorted(enumerate(judgment["ranks"]), key=lambda item: item[1]):
         buckets.setdefault(str(rank), []).append(str(position))
     result = {
         "from_name": "rank",
@@ -176,13 +190,14 @@ def _ranker(judgment: dict) -> dict:
 
 
 def flat(row: dict, view: View, dataset: str) -> Examples:
-    """What fits into the cells of a table: pairs, or a prompt and what was written to it."""
+    """An example that fits a table: a pair, or a prompt and the text that answers it."""
     if "answers" in row:
-        yield from _pairs(explicit)(row, view, dataset)
+        yield from _pair_examples(explicit)(row, view, dataset)
         return
     example = {"prompt": plain(row["messages"])} if "messages" in row else {}
-    example |= {"text": row["text"]} if "text" in row else {}
-    yield example | examples.beside(row, None, dataset) if view.metadata else example
+    if "text" in row:
+        example["text"] = row["text"]
+    yield _with_metadata(example, row, None, view, dataset)
 
 
 # Files
@@ -202,7 +217,7 @@ def json_array(items: Iterable[dict], out: BinaryIO) -> None:
 
 
 def gzipped(items: Iterable[dict], out: BinaryIO) -> None:
-    """Without a name or a time, so that the same rows are the same bytes."""
+    """Without a file name or a time, so that the same rows give the same bytes."""
     with gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0, compresslevel=6) as packed:
         json_lines(items, packed)
 
@@ -210,25 +225,25 @@ def gzipped(items: Iterable[dict], out: BinaryIO) -> None:
 def zstandard(items: Iterable[dict], out: BinaryIO) -> None:
     import pyarrow as pa
 
-    with pa.CompressedOutputStream(pa.PythonFile(_Borrowed(out), mode="w"), "zstd") as packed:
+    with pa.CompressedOutputStream(pa.PythonFile(_Unclosed(out), mode="w"), "zstd") as packed:
         json_lines(items, packed)
 
 
-class _Borrowed(io.RawIOBase):
-    """A file that pyarrow may close: whoever opened the one below still has to sync it."""
+class _Unclosed(io.RawIOBase):
+    """Hides a file's `close` from pyarrow: the caller still has to sync the file."""
 
-    def __init__(self, below: BinaryIO):
-        self.below = below
+    def __init__(self, file: BinaryIO):
+        self.file = file
 
     def writable(self) -> bool:
         return True
 
     def write(self, data) -> int:
-        return self.below.write(data)
+        return self.file.write(data)
 
 
 def apache_parquet(items: Iterable[dict], out: BinaryIO) -> None:
-    """The columns are those of the first rows: every example of a format has the same."""
+    """The columns are those of the first rows: every example of a format has the same columns."""
     import pyarrow as pa
 
     items = iter(items)
@@ -240,33 +255,34 @@ def apache_parquet(items: Iterable[dict], out: BinaryIO) -> None:
 
 
 def _without_nulls(schema: Any) -> Any:
-    """A column without a value in the first rows may have one later; its name says of what type."""
+    """The schema with a type for each column that has no value in the first rows; a later row may
+    have one.
+    """
     import pyarrow as pa
 
-    return pa.schema([(column.name, _known(column.type, column.name)) for column in schema])
+    return pa.schema([(column.name, _typed(column.type, column.name)) for column in schema])
 
 
-def _known(kind: Any, name: str) -> Any:
+def _typed(kind: Any, name: str) -> Any:
+    """The type of a column; a null type is replaced by the one that the column's name implies."""
     import pyarrow as pa
 
     if pa.types.is_list(kind):
-        return pa.list_(_known(kind.value_type, name))
+        return pa.list_(_typed(kind.value_type, name))
     if not pa.types.is_null(kind):
         return kind
-    return (
-        pa.string()
-        if name.endswith("flags")
-        else pa.float64()
-        if name == "agreement"
-        else pa.int64()
-    )
+    if name.endswith("flags"):
+        return pa.string()
+    return pa.float64() if name == "agreement" else pa.int64()
 
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def cell(value: Any) -> Any:
-    """A spreadsheet runs a text that looks like a formula; an apostrophe before it makes it a text."""
+    """A value for a spreadsheet cell. Text that looks like a formula gets an apostrophe in front,
+    so that no spreadsheet runs it.
+    """
     if isinstance(value, list):
         value = "; ".join(map(str, value))
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
@@ -306,25 +322,27 @@ LINES = ("jsonl", "jsonl.gz", "jsonl.zst")
 
 @dataclass(frozen=True)
 class Format:
-    """A way to take a dataset home: what it is called, what it makes of a row, of which kinds, in
-    which files.
+    """A download format: its label, the examples that it makes of a row, the kinds of dataset and
+    the file types that it supports.
     """
 
     label: Any
     examples: Callable[[dict, View, str], Examples] | None
     kinds: tuple[str, ...] = JUDGED
     files: tuple[str, ...] = COLUMNAR
-    ties: bool = False  # whether two answers of one rank are still of one rank in the file
-    options: tuple[str, ...] = ()  # of View, those that change it
+    ties: bool = False  # whether the file keeps ties
+    options: tuple[str, ...] = ()  # the fields of View that change it
 
 
 PAIRS = ("pairs", "judged", "metadata")
 FORMATS = {
     "conversational": Format(
-        _("pairs: TRL, conversational"), _pairs(conversational), options=PAIRS
+        _("pairs: TRL, conversational"), _pair_examples(conversational), options=PAIRS
     ),
-    "trl": Format(_("pairs: TRL, plain text"), _pairs(explicit), options=PAIRS),
-    "trl-implicit": Format(_("pairs: TRL, prompt not apart"), _pairs(implicit), options=PAIRS),
+    "trl": Format(_("pairs: TRL, plain text"), _pair_examples(explicit), options=PAIRS),
+    "trl-implicit": Format(
+        _("pairs: TRL, prompt not apart"), _pair_examples(implicit), options=PAIRS
+    ),
     "unpaired": Format(
         _("good and bad answers: TRL, for KTO"), unpaired, options=("judged", "metadata")
     ),
@@ -337,7 +355,7 @@ FORMATS = {
     "prompt-only": Format(
         _("prompts alone: TRL"), prompt_only, WITH_PROMPTS, options=("metadata",)
     ),
-    "hh-rlhf": Format(_("pairs: hh-rlhf transcripts"), _pairs(hh_rlhf), options=PAIRS),
+    "hh-rlhf": Format(_("pairs: hh-rlhf transcripts"), _pair_examples(hh_rlhf), options=PAIRS),
     "listwise": Format(_("whole rankings"), listwise, ties=True, options=("judged", "metadata")),
     "label-studio": Format(
         _("tasks for Label Studio"),
@@ -347,19 +365,19 @@ FORMATS = {
         options=("judged", "metadata"),
     ),
     "csv": Format(_("a table for spreadsheets"), flat, EVERYTHING, ("csv",), options=PAIRS),
-    "rows": Format(
-        _("the frozen rows"), None, EVERYTHING, LINES, ties=True
-    ),  # byte for byte, see below
-    "folder": Format(
-        _("a folder that load_dataset opens"), None, EVERYTHING, ("zip",), ties=True
-    ),  # card.py
+    # `examples` below copies the frozen rows; dataset_card.py writes the folder.
+    "rows": Format(_("the frozen rows"), None, EVERYTHING, LINES, ties=True),
+    "folder": Format(_("a folder that load_dataset opens"), None, EVERYTHING, ("zip",), ties=True),
 }
 
 
 def contents(folder: Path, format: str, split: str, view: View, dataset: str) -> Iterator[dict]:
-    """What the file holds; frozen rows go in byte for byte, as the dataset's id was made of them."""
+    """Yield the examples of a file. Frozen rows are copied byte for byte: their hash is the
+    dataset's id.
+    """
     if format == "rows":
-        yield from (orjson.Fragment(line.rstrip(b"\n")) for line, _row in read(folder, split))
+        for line, _row in read(folder, split):
+            yield orjson.Fragment(line.rstrip(b"\n"))
         return
     make = FORMATS[format].examples
     for _line, row in read(folder, split):

@@ -1,5 +1,6 @@
-"""Judgments, demonstrations and prompts to frozen rows: streamed, sorted on disk, the same on any
-database.
+"""Freeze judgments, demonstrations or prompts into the rows of a dataset.
+
+Rows are streamed and sorted on disk. The same data gives the same rows on any database.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from django.db.models import QuerySet
 
 from labeling.exports import contamination, selection
 from labeling.exports.external_sort import Sorter
-from labeling.exports.statistics import Portrait
+from labeling.exports.statistics import RowStatistics
 from labeling.models import (
     Candidate,
     DatasetLabeler,
@@ -31,7 +32,7 @@ BATCH = 500
 
 
 class NothingToFreeze(ValueError):
-    """There is no judgment, demonstration or prompt to make a dataset of."""
+    """No judgment, demonstration or prompt matches the recipe."""
 
 
 NOTHING = {
@@ -42,22 +43,24 @@ NOTHING = {
 }
 
 
-NOTHING_CHOSEN = "Nothing matches what was chosen: choose less narrowly."
-CHOICES = ("since", "until", "use_case", "language", "models", "without", "agreement", "ties")
-CHOICES += ("adjudicated", "purpose")
+# Settings of the recipe that leave something out.
+NOTHING_MATCHES = "Nothing matches what was chosen: choose less narrowly."
+FILTERS = ("since", "until", "use_case", "language", "models", "without", "agreement", "ties")
+FILTERS += ("adjudicated", "purpose")
 
 
-def nothing(recipe: FreezeRecipe) -> NothingToFreeze:
-    """Why there is nothing: because of what was chosen, or because nothing is there."""
-    chosen = any(getattr(recipe, name) != getattr(FreezeRecipe, name) for name in CHOICES)
-    return NothingToFreeze(NOTHING_CHOSEN if chosen else NOTHING[recipe.kind])
+def nothing_to_freeze(recipe: FreezeRecipe) -> NothingToFreeze:
+    """The error that says why there are no rows: the filters, or an empty project."""
+    filtered = any(getattr(recipe, name) != getattr(FreezeRecipe, name) for name in FILTERS)
+    return NothingToFreeze(NOTHING_MATCHES if filtered else NOTHING[recipe.kind])
 
 
 def freeze_now(
     actor: User | None, project: Project, kind: str = "judgments", note: str = "", **chosen
 ) -> Dataset:
-    """Freeze here and now, as a job that this process runs. Raises jobs.JobFailed, or
-    recipes.InvalidRecipe.
+    """Freeze in this process, as a job that it runs itself.
+
+    Raises jobs.JobFailed or recipes.InvalidRecipe.
     """
     with jobs.inline(actor, project, Job.Kind.FREEZE, {"kind": kind, "note": note} | chosen) as job:
         try:
@@ -67,7 +70,7 @@ def freeze_now(
 
 
 def run(job: Job, beat=lambda done: None) -> Dataset:
-    """What a freeze job asks for; its result says which dataset that is."""
+    """Run a freeze job; its result names the dataset."""
     dataset = freeze(job, beat)
     figures = {name: dataset.counts[name] for name in ("rows", "pairs")}
     job.result = job.result | {"dataset": dataset.pk} | figures
@@ -75,28 +78,33 @@ def run(job: Job, beat=lambda done: None) -> Dataset:
 
 
 def freeze(job: Job, beat=lambda done: None) -> Dataset:
-    """Freeze what the job's recipe chooses. The same judgments give the same dataset, on any
-    database.
+    """Freeze what the job's recipe selects. Raises NothingToFreeze.
 
-    Raises NothingToFreeze.
+    The same judgments give the same dataset, on any database.
     """
     recipe = recipes.read(job.kind, job.recipe)
-    dataset = (_judgments if recipe.kind == Dataset.Kind.JUDGMENTS else _written)(job, recipe, beat)
+    if recipe.kind == Dataset.Kind.JUDGMENTS:
+        dataset = _freeze_judgments(job, recipe, beat)
+    else:
+        dataset = _freeze_texts(job, recipe, beat)
     if recipe.replaces:
-        old = Dataset.objects.filter(
+        replaced = Dataset.objects.filter(
             project=job.project, digest=recipe.replaces, withdrawn_at__isnull=False
         )
-        old.exclude(pk=dataset.pk).update(successor=dataset)
+        replaced.exclude(pk=dataset.pk).update(successor=dataset)
     return dataset
 
 
 def _register(job: Job, recipe: FreezeRecipe, lines: Iterable[str], near: int) -> Dataset:
-    """The dataset of these lines; `near` counts the training rows that were left out for a held-out
-    one.
+    """The dataset of these lines.
+
+    `near` counts the training rows that were left out because they are close to a held-out row.
     """
-    portrait = Portrait()
-    digest, folder = datasets.write(map(portrait.see, lines), recipe.kind)
-    figures = portrait.figures() | ({"near_held_out": near} if near else {})
+    statistics = RowStatistics()
+    digest, folder = datasets.write(map(statistics.add_line, lines), recipe.kind)
+    figures = statistics.figures()
+    if near:
+        figures["near_held_out"] = near
     query = {
         name: value for name, value in vars(recipe).items() if value != getattr(FreezeRecipe, name)
     }
@@ -108,42 +116,43 @@ def _register(job: Job, recipe: FreezeRecipe, lines: Iterable[str], near: int) -
 
 
 def _relabel(job: Job, recipe: FreezeRecipe, dataset: Dataset) -> list[str]:
-    """Give the same rows their new words; an erasure, which repeats old ones, changes none."""
+    """Set the note and the licence of a dataset that already exists; returns what changed.
+
+    An erasure repeats an old recipe: it changes neither.
+    """
     if recipe.replaces:
         return []
-    words = {"note": recipe.note, "licence": recipe.licence}
-    return datasets.relabel(job.requested_by, dataset, **words)
+    return datasets.relabel(job.requested_by, dataset, note=recipe.note, licence=recipe.licence)
 
 
 # Judgments
 
 
-def _judgments(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
+def _freeze_judgments(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
     with Sorter(settings.VAR / "datasets") as frozen:
         for done, batch in enumerate(in_batches(selection.rankings(job.project, recipe))):
             for task, judged in batch:
-                if judged := selection.keep(judged, recipe):
-                    frozen.add(*_sortable(task, judged))
+                if kept := selection.keep(judged, recipe):
+                    frozen.add(*_sort_item(task, kept))
             beat(BATCH * done)
         numbers: dict[str, int] = {}
         if next(iter(frozen), None) is None:
-            raise nothing(recipe)
+            raise nothing_to_freeze(recipe)
         near = contamination.drop(frozen, lambda item: item[0]) if recipe.apart else 0
-        dataset = _register(job, recipe, _numbered(frozen, numbers), near)
-        _remember(dataset, frozen, numbers)
+        dataset = _register(job, recipe, _number_labelers(frozen, numbers), near)
+        _save_origin(dataset, frozen, numbers)
     return dataset
 
 
 def in_batches(chosen: QuerySet[Ranking]) -> Iterator[list[tuple[RankingTask, list]]]:
-    """The tasks of these rankings, each with its rankings and their ranks, in a constant number of
-    queries a batch.
+    """Yield the tasks of these rankings in batches, each task with its rankings and their ranks.
+
+    A batch takes a constant number of queries.
     """
     last = 0
     while True:
-        beyond = (
-            chosen.filter(task__gt=last).order_by("task").values_list("task", flat=True).distinct()
-        )
-        pks = list(beyond[:BATCH])
+        following = chosen.filter(task__gt=last).order_by("task")
+        pks = list(following.values_list("task", flat=True).distinct()[:BATCH])
         if not pks:
             return
         yield list(with_judgments(chosen, pks))
@@ -151,12 +160,13 @@ def in_batches(chosen: QuerySet[Ranking]) -> Iterator[list[tuple[RankingTask, li
 
 
 def with_judgments(chosen: QuerySet[Ranking], pks: list[int]) -> Iterator[tuple[RankingTask, list]]:
+    """Yield these tasks, in the order of their keys, each with its chosen rankings and their ranks."""
     by_task: dict[int, list[Ranking]] = {}
     for ranking in chosen.filter(task__in=pks).prefetch_related("ranked"):
         by_task.setdefault(ranking.task_id, []).append(ranking)
     tasks = RankingTask.objects.filter(pk__in=pks).select_related("prompt")
     for task in tasks.order_by("pk").prefetch_related("candidates__model_version"):
-        if task.pk in by_task:  # its only ranking may have been undone since the tasks were listed
+        if task.pk in by_task:  # its only ranking may have been undone after the tasks were listed
             task.answers = _sorted_answers(task)
             yield task, [(ranking, _ranks(ranking, task.answers)) for ranking in by_task[task.pk]]
 
@@ -169,15 +179,15 @@ def _sorted_answers(task: RankingTask) -> list:
 
 
 def _ranks(ranking: Ranking, answers: list) -> list[int]:
-    """A rank for each answer; none where nothing was ranked."""
+    """The rank of each answer; an empty list if nothing was ranked."""
     if ranking.outcome != Ranking.Outcome.RANKED:
         return []
-    said = {ranked.candidate_id: ranked.rank for ranked in ranking.ranked.all()}
-    return [said[answer.pk] for answer in answers]
+    ranks = {ranked.candidate_id: ranked.rank for ranked in ranking.ranked.all()}
+    return [ranks[answer.pk] for answer in answers]
 
 
 def as_row(task: RankingTask, judged: list[tuple[Ranking, list[int]]]) -> dict:
-    """One task as a row. No primary key, path or date enters it, so that its digest is the same
+    """One task as a row. It holds no primary key, path or date, so that its digest is the same
     everywhere.
     """
     return _prompt_fields(task.prompt) | {
@@ -188,44 +198,47 @@ def as_row(task: RankingTask, judged: list[tuple[Ranking, list[int]]]) -> dict:
     }
 
 
-def _sortable(task: RankingTask, judged: list) -> tuple[str, list]:
-    """Judgments sort by their judge's UUID, which a number stands for later.
+def _sort_item(task: RankingTask, judged: list) -> tuple[str, list]:
+    """The sort key of a task and what is sorted: (row, judges, keys of its rankings).
 
-    Rows sort by their content first and by those UUIDs only where two rows are otherwise equal.
+    Judgments are ordered by their judge's UUID, which a number replaces later. Rows are ordered by
+    their content, and by those UUIDs only if two rows are otherwise equal.
     """
-    judged = sorted(judged, key=lambda one: one[0].judge.hex)
-    row, judges = as_row(task, judged), [ranking.judge.hex for ranking, _ranks in judged]
-    return rows.digest(row) + "".join(judges), [
-        row,
-        judges,
-        [ranking.pk for ranking, _ranks in judged],
-    ]
+    judged = sorted(judged, key=lambda item: item[0].judge.hex)
+    row = as_row(task, judged)
+    judges = [ranking.judge.hex for ranking, _ranks in judged]
+    pks = [ranking.pk for ranking, _ranks in judged]
+    return rows.digest(row) + "".join(judges), [row, judges, pks]
 
 
-def _numbered(frozen: Iterable, numbers: dict[str, int]) -> Iterator[str]:
-    """The lines, with labelers numbered by first appearance; `numbers` is filled as they come."""
+def _number_labelers(frozen: Iterable, numbers: dict[str, int]) -> Iterator[str]:
+    """Yield the lines, labelers numbered in the order of their first judgment.
+
+    It fills `numbers`, from judge to number.
+    """
     for row, judges, _pks in frozen:
         for judgment, judge in zip(row["judgments"], judges, strict=True):
             judgment["labeler"] = numbers.setdefault(judge, len(numbers))
         yield rows.canonical(row)
 
 
-def _remember(dataset: Dataset, frozen: Iterable, numbers: dict[str, int]) -> None:
-    """Which rankings a dataset holds, and whose; again for one that is known: a killed freeze may
-    lack some.
+def _save_origin(dataset: Dataset, frozen: Iterable, numbers: dict[str, int]) -> None:
+    """Store which rankings a dataset was frozen from, and which judge each number stands for.
+
+    A dataset that already exists is completed: a freeze that was killed may have stored only a part.
     """
-    key = [
+    labelers = [
         DatasetLabeler(dataset=dataset, number=number, judge=judge)
         for judge, number in numbers.items()
     ]
-    DatasetLabeler.objects.bulk_create(key, batch_size=BATCH, ignore_conflicts=True)
-    held: list[DatasetRanking] = []
+    DatasetLabeler.objects.bulk_create(labelers, batch_size=BATCH, ignore_conflicts=True)
+    batch: list[DatasetRanking] = []
     for _row, _judges, pks in frozen:
-        held += (DatasetRanking(dataset=dataset, ranking_id=pk) for pk in pks)
-        if len(held) >= BATCH:
-            DatasetRanking.objects.bulk_create(held, batch_size=BATCH, ignore_conflicts=True)
-            held.clear()
-    DatasetRanking.objects.bulk_create(held, batch_size=BATCH, ignore_conflicts=True)
+        batch += (DatasetRanking(dataset=dataset, ranking_id=pk) for pk in pks)
+        if len(batch) >= BATCH:
+            DatasetRanking.objects.bulk_create(batch, batch_size=BATCH, ignore_conflicts=True)
+            batch.clear()
+    DatasetRanking.objects.bulk_create(batch, batch_size=BATCH, ignore_conflicts=True)
 
 
 def _prompt_fields(prompt) -> dict:
@@ -239,39 +252,38 @@ def _prompt_fields(prompt) -> dict:
 
 
 def _answer(position: int, candidate) -> dict:
-    return {
+    answer = {
         "id": position,
         "text": candidate.text,
         "model": candidate.model_version.name,
         "finish_reason": candidate.finish_reason,
         "tokens": candidate.tokens,
-    } | (
-        {"truncated": True} if candidate.truncated else {}
-    )  # only then: rows without it keep their digests
+    }
+    if candidate.truncated:  # otherwise the key is absent: rows without it keep their digests
+        answer["truncated"] = True
+    return answer
 
 
 def _judgment(ranking: Ranking, ranks: list[int], answers: list) -> dict:
-    said: dict[int, RankedCandidate] = {
+    by_candidate: dict[int, RankedCandidate] = {
         ranked.candidate_id: ranked for ranked in ranking.ranked.all()
     }
-    ranked = [said[answer.pk] for answer in answers]
+    ranked_answers = [by_candidate[answer.pk] for answer in answers]
     return {
         "labeler": None,  # numbered once all rows are in their order
         "kind": ranking.kind,
         "outcome": ranking.outcome,
         "ranks": ranks,
-        "ratings": [one.rating for one in ranked],
-        "flags": [sorted(one.flags) for one in ranked],
-        "strength": _strength(ranking, ranked),
+        "ratings": [ranked.rating for ranked in ranked_answers],
+        "flags": [sorted(ranked.flags) for ranked in ranked_answers],
+        "strength": _strength(ranking, ranked_answers),
         "seconds": round(ranking.seconds, 1),
         "weight": 1.0,
     }
 
 
 def _strength(ranking: Ranking, ranked: list[RankedCandidate]) -> int | None:
-    """How much better answer 0 is than answer 1; the labeler may have seen them the other way
-    round.
-    """
+    """How much better answer 0 is than answer 1. The labeler may have seen them in reverse order."""
     if ranking.strength is None:
         return None
     return ranking.strength if ranked[0].shown < ranked[1].shown else -ranking.strength
@@ -280,54 +292,58 @@ def _strength(ranking: Ranking, ranked: list[RankedCandidate]) -> int | None:
 # Demonstrations, prompts, text
 
 
-def _written(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
-    """One row each, in the order of their lines."""
+def _freeze_texts(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
+    """Freeze demonstrations, prompts or plain text: one row each, in the order of their lines."""
     with Sorter(settings.VAR / "datasets") as frozen:
-        for done, row in enumerate(WRITTEN[recipe.kind](job.project, recipe), start=1):
+        for done, row in enumerate(ROWS[recipe.kind](job.project, recipe), start=1):
             line = rows.canonical(row)
             frozen.add(line, line)
             if done % BATCH == 0:
                 beat(done)
         if next(iter(frozen), None) is None:
-            raise nothing(recipe)
+            raise nothing_to_freeze(recipe)
         near = contamination.drop(frozen, json.loads) if recipe.apart else 0
         return _register(job, recipe, frozen, near)
 
 
 def demonstrations(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
-    written = selection.demonstrations(project, recipe).select_related("prompt")
-    for one in written.iterator(chunk_size=BATCH):
-        yield _prompt_fields(one.prompt) | {"text": one.text} | _cut(one)
+    """Rows of demonstrations: the fields of the prompt, and the text that answers it."""
+    chosen = selection.demonstrations(project, recipe).select_related("prompt")
+    for answer in chosen.iterator(chunk_size=BATCH):
+        yield _prompt_fields(answer.prompt) | {"text": answer.text} | _cut(answer)
 
 
-def _cut(written: Demonstration | Candidate) -> dict:
-    """Says of an answer that the sampler cut that it was; rows without it keep their digests."""
-    was_cut = getattr(written, "finish_reason", "") == rows.CUT
+def _cut(answer: Demonstration | Candidate) -> dict:
+    """The finish reason of an answer that the sampler cut; other rows lack the key and keep their
+    digests.
+    """
+    was_cut = getattr(answer, "finish_reason", "") == rows.CUT
     return {"finish_reason": rows.CUT} if was_cut else {}
 
 
 def prompts(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
-    return (
-        _prompt_fields(one) for one in selection.prompts(project, recipe).iterator(chunk_size=BATCH)
-    )
+    """Rows of prompts."""
+    for prompt in selection.prompts(project, recipe).iterator(chunk_size=BATCH):
+        yield _prompt_fields(prompt)
 
 
 def texts(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
-    """What was written to a prompt, after the prompt; a prompt to which nothing was written stands
-    alone.
-    """
-    answered = selection.demonstrations(project, recipe)
-    for one in answered.select_related("prompt").iterator(chunk_size=BATCH):
-        yield _text(one.prompt, one.text) | _cut(one)
-    for prompt in (
-        selection.prompts(project, recipe).exclude(pk__in=answered.values("prompt")).iterator(BATCH)
-    ):
+    """Rows of plain text: each answer after its prompt, then the prompts without an answer."""
+    answers = selection.demonstrations(project, recipe)
+    for answer in answers.select_related("prompt").iterator(chunk_size=BATCH):
+        yield _text(answer.prompt, answer.text) | _cut(answer)
+    unanswered = selection.prompts(project, recipe).exclude(pk__in=answers.values("prompt"))
+    for prompt in unanswered.iterator(BATCH):
         yield _text(prompt)
 
 
-def _text(prompt, *more: str) -> dict:
-    text = "\n\n".join([turn["content"] for turn in prompt.messages] + list(more))
-    return {"prompt_id": prompt.digest, "split": prompt.split, "text": text}
+def _text(prompt, *answers: str) -> dict:
+    turns = [turn["content"] for turn in prompt.messages]
+    return {
+        "prompt_id": prompt.digest,
+        "split": prompt.split,
+        "text": "\n\n".join([*turns, *answers]),
+    }
 
 
-WRITTEN = {"demonstrations": demonstrations, "prompts": prompts, "text": texts}
+ROWS = {"demonstrations": demonstrations, "prompts": prompts, "text": texts}

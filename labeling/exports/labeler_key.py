@@ -1,5 +1,5 @@
-"""Whom a dataset's numbers stand for: the one thing that would join labelers across datasets, given
-to admins only.
+"""The labeler key of a dataset: who its numbers stand for. Only admins may export it, because it
+would join the labelers of several datasets.
 """
 
 from __future__ import annotations
@@ -14,21 +14,14 @@ from people.models import User
 
 @transaction.atomic
 def export(actor: User, dataset: Dataset) -> list[tuple[int, str, str]]:
-    """(number, name, e-mail) of each labeler of the dataset; a judge of an imported file has no
-    account.
-    """
-    key = list(
-        DatasetLabeler.objects.filter(dataset=dataset)
-        .order_by("number")
-        .values_list("number", "judge")
-    )
-    people = {
-        user.uuid: user for user in User.objects.filter(uuid__in=[judge for _number, judge in key])
-    }
+    """(number, name, e-mail) of each labeler of the dataset. An imported judge has no account."""
+    labelers = DatasetLabeler.objects.filter(dataset=dataset).order_by("number")
+    numbered = list(labelers.values_list("number", "judge"))
+    accounts = User.objects.filter(uuid__in=[judge for _number, judge in numbered])
+    by_uuid = {user.uuid: user for user in accounts}
     audit.record(actor, "export labeler key", dataset, dataset.project, digest=dataset.digest)
-    return [
-        (number, people[judge].name, people[judge].email)
-        if judge in people
-        else (number, "(imported)", "")
-        for number, judge in key
-    ]
+    key = []
+    for number, judge in numbered:
+        user = by_uuid.get(judge)
+        key.append((number, user.name, user.email) if user else (number, "(imported)", ""))
+    return key

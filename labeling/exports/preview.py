@@ -11,7 +11,7 @@ from django.db.models.functions import TruncDate
 from django.utils.translation import gettext as _
 
 from labeling.exports import contamination, freeze, selection
-from labeling.exports.statistics import Portrait, share
+from labeling.exports.statistics import RowStatistics, share
 from labeling.models import Prompt, Ranking
 from modelops import charts
 from modelops.models import Dataset
@@ -40,7 +40,7 @@ class Preview:
     kept: int = 0
     apart: bool = False  # whether training rows nearly like a held-out one are left out
     near: int | None = None  # how many; None: not counted
-    portrait: Portrait = field(default_factory=Portrait)
+    statistics: RowStatistics = field(default_factory=RowStatistics)
     first_wins: float | None = None
     splits: list[tuple[str, int]] = field(default_factory=list)
     charts: list = field(default_factory=list)
@@ -57,7 +57,7 @@ def preview(project: Project, recipe: FreezeRecipe, names: bool) -> Preview:
     by_day = list(enumerate((n for _day, n in days.order_by("day")), start=1))
     chart = charts.chart(_("judgments a day"), by_day)
     found.charts = [chart] if chart else []
-    total, models = sum(n for _day, n in by_day), found.portrait.models
+    total, models = sum(n for _day, n in by_day), found.statistics.models
     found.bars = [
         charts.bars(_("judgments by labeler"), _by_labeler(chosen, total, names)),
         charts.bars(_("answers by model"), with_others(models.most_common(BARS), models.total())),
@@ -79,7 +79,7 @@ def _of_judgments(chosen: QuerySet[Ranking], recipe: FreezeRecipe) -> Preview:
         kept = [part for place, part in enumerate(kept) if place not in near]
     earlier = shown = 0
     for row, task, judged in kept:
-        found.portrait.add(row)
+        found.statistics.add(row)
         for ranking, ranks in judged:
             won, pairs = first_wins(ranking, ranks, task.answers)
             earlier, shown = earlier + won, shown + pairs
@@ -89,7 +89,7 @@ def _of_judgments(chosen: QuerySet[Ranking], recipe: FreezeRecipe) -> Preview:
     found.rows = round(len(kept) * of_tasks)
     found.judgments = round(sum(len(judged) for _row, _task, judged in kept) * of_judgments)
     for name in ("pairs", "good", "bad"):
-        setattr(found, name, round(getattr(found.portrait, name) * of_judgments))
+        setattr(found, name, round(getattr(found.statistics, name) * of_judgments))
     return found
 
 
@@ -129,7 +129,7 @@ def _of_texts(project: Project, recipe: FreezeRecipe) -> Preview:
     found = Preview(apart=recipe.apart, rows=splits.total())
     if recipe.apart and found.rows <= EXACT:
         found.near = len(
-            contamination.near_held_out(lambda: freeze.WRITTEN[recipe.kind](project, recipe))
+            contamination.near_held_out(lambda: freeze.ROWS[recipe.kind](project, recipe))
         )
         splits["train"] -= found.near
         found.rows -= found.near

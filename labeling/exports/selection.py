@@ -1,4 +1,4 @@
-"""What a freeze takes: the prompts, demonstrations and rankings that its recipe chooses."""
+"""Select the prompts, demonstrations and rankings that a freeze recipe asks for."""
 
 from __future__ import annotations
 
@@ -15,76 +15,82 @@ from people.models import Project
 
 
 def prompts(project: Project, recipe: FreezeRecipe) -> QuerySet[Prompt]:
-    chosen = _of_prompt(recipe) & _between(project, recipe)
-    return Prompt.objects.filter(chosen, project=project, published=True)
+    filters = _prompt_filter(recipe) & _date_filter(project, recipe)
+    return Prompt.objects.filter(filters, project=project, published=True)
 
 
 def demonstrations(
     project: Project, recipe: FreezeRecipe
 ) -> QuerySet[Demonstration] | QuerySet[Candidate]:
-    """The texts that are to be imitated, each with its prompt."""
-    chosen = _of_prompt(recipe, "prompt__") & _between(project, recipe)
-    chosen &= Q(prompt__project=project, prompt__published=True)
+    """The answers to imitate: demonstrations, or answers that a reward model chose."""
+    filters = _prompt_filter(recipe, "prompt__") & _date_filter(project, recipe)
+    filters &= Q(prompt__project=project, prompt__published=True)
     if recipe.answers == "chosen":
-        found = Candidate.objects.filter(chosen, reward__isnull=False, duplicate=False)
-        return (
-            found.filter(model_version__name__in=lines(recipe.models)) if recipe.models else found
-        )
-    found = Demonstration.objects.filter(chosen)
-    return found.exclude(labeler__in=lines(recipe.without)) if recipe.without else found
+        candidates = Candidate.objects.filter(filters, reward__isnull=False, duplicate=False)
+        if recipe.models:
+            candidates = candidates.filter(model_version__name__in=lines(recipe.models))
+        return candidates
+    return _without_labelers(Demonstration.objects.filter(filters), recipe)
 
 
 def rankings(project: Project, recipe: FreezeRecipe) -> QuerySet[Ranking]:
-    """Current rankings of published prompts, and of what replaces a dataset those that it held.
+    """Current rankings of published prompts. If the recipe replaces a dataset: the rankings that
+    the old dataset held.
 
-    Conditions ask of each row, so that a batch in the order of tasks stops early and reads no more
-    than it takes.
+    All filters are conditions on one row, so that a query for the next batch of tasks can stop
+    early.
     """
     if recipe.replaces:
-        old = (
-            Dataset.objects.filter(project=project, digest=recipe.replaces)
-            .values_list("pk", flat=True)
-            .first()
-        )
-        held = Exists(DatasetRanking.objects.filter(dataset=old, ranking=OuterRef("pk")))
-        return Ranking.objects.filter(held, task__project=project).exclude(
-            labeler__in=lines(recipe.without)
-        )
-    chosen = _of_prompt(recipe, "task__prompt__") & _between(project, recipe)
-    found = Ranking.objects.filter(
-        chosen,
+        replaced = Dataset.objects.filter(project=project, digest=recipe.replaces)
+        pk = replaced.values_list("pk", flat=True).first()
+        in_dataset = Exists(DatasetRanking.objects.filter(dataset=pk, ranking=OuterRef("pk")))
+        held = Ranking.objects.filter(in_dataset, task__project=project)
+        return held.exclude(labeler__in=lines(recipe.without))
+    rankings = Ranking.objects.filter(
+        _prompt_filter(recipe, "task__prompt__") & _date_filter(project, recipe),
         task__project=project,
         task__purpose=recipe.purpose,
         task__prompt__published=True,
         current=True,
     )
-    found = found.filter(kind=Ranking.Kind.ADJUDICATED) if recipe.adjudicated else found.of_judges()
+    if recipe.adjudicated:
+        rankings = rankings.filter(kind=Ranking.Kind.ADJUDICATED)
+    else:
+        rankings = rankings.of_judges()
     if recipe.models:
         names = lines(recipe.models)
-        found = found.filter(
-            Exists(Candidate.objects.filter(tasks=OuterRef("task"), model_version__name__in=names))
-        )
-    return found.exclude(labeler__in=lines(recipe.without)) if recipe.without else found
+        by_models = Candidate.objects.filter(tasks=OuterRef("task"), model_version__name__in=names)
+        rankings = rankings.filter(Exists(by_models))
+    return _without_labelers(rankings, recipe)
+
+
+def _without_labelers(work: QuerySet, recipe: FreezeRecipe) -> QuerySet:
+    """Leave out the work of the labelers that the recipe excludes."""
+    return work.exclude(labeler__in=lines(recipe.without)) if recipe.without else work
 
 
 def lines(text: str) -> list[str]:
+    """The lines of a text, without those that are empty."""
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _of_prompt(recipe: FreezeRecipe, to: str = "") -> Q:
-    asked = {"use_case": recipe.use_case, "language": recipe.language}
-    return Q(**{f"{to}{name}": value for name, value in asked.items() if value})
+def _prompt_filter(recipe: FreezeRecipe, prefix: str = "") -> Q:
+    """The condition on prompts; `prefix` is the lookup path from the queried table to its prompt."""
+    wanted = {"use_case": recipe.use_case, "language": recipe.language}
+    return Q(**{f"{prefix}{name}": value for name, value in wanted.items() if value})
 
 
-def _between(project: Project, recipe: FreezeRecipe) -> Q:
-    """Whole days, as the project's zone has them."""
-    chosen, zone = Q(), ZoneInfo(project.zone)
+def _date_filter(project: Project, recipe: FreezeRecipe) -> Q:
+    """From `since` to the end of `until`, whole days in the project's time zone."""
+    condition, zone = Q(), ZoneInfo(project.zone)
     if recipe.since:
-        chosen &= Q(created_at__gte=datetime.combine(_day("since", recipe.since), time.min, zone))
+        condition &= Q(
+            created_at__gte=datetime.combine(_day("since", recipe.since), time.min, zone)
+        )
     if recipe.until:
         after = _day("until", recipe.until) + timedelta(days=1)
-        chosen &= Q(created_at__lt=datetime.combine(after, time.min, zone))
-    return chosen
+        condition &= Q(created_at__lt=datetime.combine(after, time.min, zone))
+    return condition
 
 
 def _day(field: str, text: str) -> date:
@@ -94,14 +100,15 @@ def _day(field: str, text: str) -> date:
         raise InvalidRecipe(field, "must be a day like 2026-05-31") from None
 
 
-# What only the rankings of one task together can tell
+# Filters that need all rankings of a task
 
 
 def keep(
     judged: list[tuple[Ranking, list[int]]], recipe: FreezeRecipe
 ) -> list[tuple[Ranking, list[int]]]:
-    """Of one task's rankings, each with its ranks (none where nothing was ranked), those that the
-    recipe lets in.
+    """Of the rankings of one task, those that the recipe's filters on ties and agreement keep.
+
+    Each ranking comes with its ranks; the ranks are empty if nothing was ranked.
     """
     if not recipe.ties:
         judged = [(ranking, ranks) for ranking, ranks in judged if len(set(ranks)) == len(ranks)]

@@ -1,5 +1,6 @@
-"""What rows hold, counted as they pass: pairs, ties, who judged, who wrote, and how far judges
-agree. No database.
+"""Statistics of frozen rows, counted one row at a time: pairs, ties, judges, models, agreement.
+
+It reads no database.
 """
 
 from __future__ import annotations
@@ -14,55 +15,61 @@ from labeling.stats.agreement import task_agreement
 from modelops import rows
 
 
-class Portrait:
-    """Show it rows of any kind; `figures` is what a dataset keeps beside its counts, and its card
-    tells.
-    """
+class RowStatistics:
+    """Counts rows of any kind. `figures` are what a dataset stores and its card shows."""
 
     def __init__(self):
         self.good = self.bad = self.truncated = self.cut = 0
-        self.verdicts = {which: Counter() for which in rows.VOTES}
+        self.kto_labels = {way: Counter() for way in rows.VOTES}
         self.rows = self.pairs = self.tied = self.longer = self.agreed = self.compared = 0
         self.labelers, self.models, self.outcomes, self.use_cases, self.languages = (
             Counter() for _ in range(5)
         )
-        self.lengths: Counter[int] = Counter()
 
-    def see(self, line: str) -> str:
+    def add_line(self, line: str) -> str:
+        """Count a line of rows.jsonl and return it unchanged, so that it fits into a `map`."""
         self.add(orjson.loads(line))
         return line
 
     def add(self, row: dict) -> None:
+        """Count one row, whatever its kind."""
+        answers, judgments = row.get("answers", ()), row.get("judgments", ())
         self.rows += 1
         self.use_cases[row.get("use_case", "")] += 1
         self.languages[row.get("language", "")] += 1
-        self.truncated += sum(answer.get("truncated", False) for answer in row.get("answers", ()))
-        self.cut += sum(not rows.has_ended(answer) for answer in (row, *row.get("answers", ())))
-        self.models.update(answer["model"] for answer in row.get("answers", ()))
-        for judgment in row.get("judgments", ()):
+        self.truncated += sum(answer.get("truncated", False) for answer in answers)
+        self.cut += sum(not rows.has_ended(text) for text in (row, *answers))
+        self.models.update(answer["model"] for answer in answers)
+        lengths = [len(answer["text"]) for answer in answers]
+        for judgment in judgments:
             self.labelers[judgment["labeler"]] += 1
             self.outcomes[judgment["outcome"]] += 1
-            self._compare(judgment["ranks"], [len(answer["text"]) for answer in row["answers"]])
-        for _position, good, _judgment in labelled(row, View()) if "judgments" in row else ():
-            self.good, self.bad = self.good + good, self.bad + (not good)
-        if "judgments" in row and row["split"] == "train":
-            for which, verdicts in self.verdicts.items():
-                verdicts.update(rows.labels(row, which).values())
-        agreed, compared = task_agreement(
-            judgment["ranks"] for judgment in row.get("judgments", ())
-        )
+            self._add_pairs(judgment["ranks"], lengths)
+        if "judgments" in row:
+            self._add_labels(row)
+        agreed, compared = task_agreement(judgment["ranks"] for judgment in judgments)
         self.agreed, self.compared = self.agreed + agreed, self.compared + compared
 
-    def _compare(self, ranks: list[int], lengths: list[int]) -> None:
+    def _add_labels(self, row: dict) -> None:
+        """Count good and bad answers: by each judgment, and by each of KTO's ways for training."""
+        for _position, good, _judgment in labelled(row, View()):
+            self.good, self.bad = self.good + good, self.bad + (not good)
+        if row["split"] == "train":
+            for way, labels in self.kto_labels.items():
+                labels.update(rows.labels(row, way).values())
+
+    def _add_pairs(self, ranks: list[int], lengths: list[int]) -> None:
+        """Count pairs, ties, and how often the longer answer wins; equal lengths count one half."""
         for i, j in combinations(range(len(ranks)), 2):
             if ranks[i] == ranks[j]:
                 self.tied += 1
                 continue
             self.pairs += 1
-            better, worse = (
-                (lengths[i], lengths[j]) if ranks[i] < ranks[j] else (lengths[j], lengths[i])
-            )
-            self.longer += 1.0 if better > worse else 0.5 if better == worse else 0.0
+            winner, loser = (i, j) if ranks[i] < ranks[j] else (j, i)
+            if lengths[winner] > lengths[loser]:
+                self.longer += 1.0
+            elif lengths[winner] == lengths[loser]:
+                self.longer += 0.5
 
     @property
     def ties(self) -> float | None:
@@ -77,30 +84,36 @@ class Portrait:
         return share(self.agreed, self.compared)
 
     def figures(self) -> dict:
-        """Labelers as their numbers of judgments, most first: whose they are is in the dataset's
-        key alone.
+        """Shares, counts and the most frequent models, outcomes, languages, use cases and labelers.
+
+        Labelers are numbers: who they are is in the dataset's labeler key alone.
         """
         shares = {"ties": self.ties, "longer_wins": self.longer_wins, "agreement": self.agreement}
-        found = {name: round(value, 4) for name, value in shares.items() if value is not None}
-        counted = {"models": self.models, "outcomes": self.outcomes, "languages": self.languages}
-        counted |= {
+        figures = {name: round(value, 4) for name, value in shares.items() if value is not None}
+        if self.good or self.bad:
+            figures |= {"good": self.good, "bad": self.bad}
+        if self.truncated:
+            figures["truncated"] = self.truncated
+        if self.cut:
+            figures["cut"] = self.cut
+        if self.outcomes:
+            figures["kto"] = self.kto()
+        figures["judges"] = len(self.labelers)
+        labelers = {str(number): count for number, count in self.labelers.most_common(MOST)}
+        counters = {
+            "models": self.models,
+            "outcomes": self.outcomes,
+            "languages": self.languages,
             "use_cases": self.use_cases,
-            "labelers": {str(n): c for n, c in self.labelers.most_common(MOST)},
+            "labelers": labelers,
         }
-        found |= {"good": self.good, "bad": self.bad} if self.good or self.bad else {}
-        found |= {"truncated": self.truncated} if self.truncated else {}
-        found |= {"cut": self.cut} if self.cut else {}
-        found |= {"kto": self.kto()} if self.outcomes else {}
-        return (
-            found
-            | {"judges": len(self.labelers)}
-            | {name: most(counter) for name, counter in counted.items()}
-        )
+        return figures | {name: most(counter) for name, counter in counters.items()}
 
     def kto(self) -> dict[str, dict[str, int]]:
-        """The training split's good and bad answers, by each of KTO's ways to tell them apart."""
+        """Good and bad answers of the training split, by each of KTO's ways to label them."""
         return {
-            which: {"good": said[True], "bad": said[False]} for which, said in self.verdicts.items()
+            way: {"good": labels[True], "bad": labels[False]}
+            for way, labels in self.kto_labels.items()
         }
 
 
@@ -108,10 +121,12 @@ MOST = 100
 
 
 def share(part: float, whole: int) -> float | None:
+    """None where there is nothing to count."""
     return part / whole if whole else None
 
 
 def most(counter: dict) -> dict:
-    """The most frequent ones, by falling count and then by name, without the nameless."""
+    """The MOST most frequent names, by falling count and then by name; the empty name is left out."""
     named = ((name, count) for name, count in counter.items() if name)
-    return dict(sorted(named, key=lambda one: (-one[1], one[0]))[:MOST])
+    by_count = sorted(named, key=lambda item: (-item[1], item[0]))
+    return dict(by_count[:MOST])

@@ -1,4 +1,4 @@
-"""The splits of plain texts: no training split of a corpus holds a project's held-out prompts."""
+"""The splits of plain text: the training split of a corpus holds no held-out prompt of the project."""
 
 from __future__ import annotations
 
@@ -10,43 +10,47 @@ from labeling.text.conversations import clean
 from modelops import rows
 from people.models import Project
 
-APART = "\n\n"  # between turns, and between prompt and answer, as frozen texts have it
-CAREFUL = ("test", "validation", "train")  # where a text begins with several prompts
+SEPARATOR = "\n\n"  # between turns, and between prompt and answer, as in frozen texts
+# The split of a text that begins with several prompts: the first of these.
+BY_PRECEDENCE = ("test", "validation", "train")
 
 
 class TextSplits:
-    """Where the texts of a corpus belong, in one project. Holds a hash for each of its prompts."""
+    """Finds the split of a text of a corpus. Holds a hash of each prompt of the project."""
 
     def __init__(self, project: Project):
         self.known: dict[bytes, str] = {}
         prompts = Prompt.objects.filter(project=project).values_list("messages", "split")
         for messages, split in prompts.iterator(chunk_size=500):
-            for text in _written(messages):
+            for text in _as_texts(messages):
                 key = hashlib.sha256(text.encode()).digest()
-                self.known[key] = _most_careful([split, self.known.get(key, split)])
+                self.known[key] = _first([split, self.known.get(key, split)])
 
     def of(self, text: str) -> str:
-        """The split of the prompt that the text is or begins with, else that of a new prompt."""
+        """The split of the prompt that the text is or begins with; otherwise that of a new prompt."""
         text = clean(text)
-        splits = [self.known[key] for key in _beginnings(text) if key in self.known]
+        splits = [self.known[key] for key in _prefix_hashes(text) if key in self.known]
         if splits:
-            return _most_careful(splits)
+            return _first(splits)
         return rows.split_of(rows.digest([{"role": "user", "content": text}]))
 
 
-def _written(messages: list[dict]) -> set[str]:
-    """A prompt as a text: its turns below each other, with what the system says or without."""
+def _as_texts(messages: list[dict]) -> set[str]:
+    """A prompt as text, its turns joined: with and without the system's turns."""
     spoken = [turn["content"] for turn in messages if turn["role"] != "system"]
-    return {clean(APART.join(turn["content"] for turn in messages)), clean(APART.join(spoken))}
+    return {
+        clean(SEPARATOR.join(turn["content"] for turn in messages)),
+        clean(SEPARATOR.join(spoken)),
+    }
 
 
-def _beginnings(text: str) -> Iterator[bytes]:
-    """The sha256 of the text up to each empty line, and of all of it."""
-    read = hashlib.sha256()
-    for number, paragraph in enumerate(text.split(APART)):
-        read.update(((APART if number else "") + paragraph).encode())
-        yield read.digest()
+def _prefix_hashes(text: str) -> Iterator[bytes]:
+    """Yield the sha256 of the text up to each empty line, and of the whole text."""
+    hasher = hashlib.sha256()
+    for number, paragraph in enumerate(text.split(SEPARATOR)):
+        hasher.update(((SEPARATOR if number else "") + paragraph).encode())
+        yield hasher.digest()
 
 
-def _most_careful(splits: Iterable[str]) -> str:
-    return min(splits, key=CAREFUL.index)
+def _first(splits: Iterable[str]) -> str:
+    return min(splits, key=BY_PRECEDENCE.index)

@@ -43,7 +43,7 @@ def dataset_download(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":  # a second one finds the job of the first
         downloads.request(request.user, one, recipe)
         return redirect(request.get_full_path())
-    job = downloads.working_at(one, recipe)
+    job = downloads.live_job(one, recipe)
     if job and request.htmx:
         return HttpResponse(status=204)
     context = {"dataset": one, "job": job, "name": downloads.name_of(one, recipe)}

@@ -17,7 +17,7 @@ def test_the_preview_shows_what_would_come_of_it(client_for, carol, project, jud
     shown = client_for(carol).get("/p/demo/datasets/freeze/preview", FORM).context["preview"]
 
     assert (shown.rows, shown.judgments, shown.pairs) == (3, 5, 29)
-    assert shown.portrait.agreement == 0.5
+    assert shown.statistics.agreement == 0.5
     assert shown.first_wins == 23 / 29
     assert [bar.label for bar in shown.bars[0].bars] == ["Alice", "Bob"]
 
@@ -67,7 +67,7 @@ def ordered(project, alice):
 
 
 def figures_of(preview):
-    return preview.rows, preview.judgments, preview.pairs, preview.portrait.ties
+    return preview.rows, preview.judgments, preview.pairs, preview.statistics.ties
 
 
 @pytest.mark.parametrize("chosen", [{}, {"ties": False}, {"agreement": 0.5}])
@@ -75,7 +75,7 @@ def test_the_preview_counts_what_the_freeze_will_hold(shown, judged, chosen):
     preview, counts = shown(**chosen)
 
     assert figures_of(preview)[:3] == (counts["rows"], counts["judgments"], counts["pairs"])
-    assert round(preview.portrait.ties, 4) == counts["ties"]
+    assert round(preview.statistics.ties, 4) == counts["ties"]
     assert not preview.sampled
 
 
@@ -99,7 +99,7 @@ def test_beyond_what_is_counted_tasks_are_drawn_at_random(
     page = client_for(carol).get("/p/demo/datasets/freeze/preview", FORM).content.decode()
 
     assert (preview.sampled, preview.looked_at, preview.rows) == (True, 30, 60)
-    assert 0.3 < preview.portrait.ties < 0.7
+    assert 0.3 < preview.statistics.ties < 0.7
     assert 108 < preview.pairs < 252
     assert "estimates from 30 judgments of tasks drawn at random" in page
     assert figures_of(shown()[0]) == figures_of(preview), "the same tasks are drawn again"
