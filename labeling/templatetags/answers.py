@@ -56,7 +56,7 @@ def _text(answer) -> SafeString:
     if not answer.source:
         return set_
     return set_ + format_html(
-        WRITTEN, answer.letter, markdown.lost_break(answer.source), answer.source
+        WRITTEN, answer.letter, markdown.leading_break(answer.source), answer.source
     )
 
 

@@ -1,4 +1,4 @@
-"""Clean, tell apart and split prompts."""
+"""Clean, check, hash and split prompts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class BadPrompt(ValueError):
-    """This can't be a prompt; the text says why."""
+    """This cannot be a prompt; the message says why."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A prompt as a file gave it, with what was said of it; not yet in the database."""
+    """A prompt as a file gave it, with all that the file says about it; not yet in the database."""
 
     messages: list[dict]
     author: str = ""
@@ -35,11 +35,11 @@ class Entry:
     demonstration: str = ""
     sensitive: bool = False
     line: int | str = 0  # of the file, from 1
-    lead: str = ""  # what the form of the file puts before each answer, none of its text
+    lead: str = ""  # what the file's format puts before each answer: no part of the text
     answers: list[dict] = field(default_factory=list)  # {"text", "model"}
     judgments: list[dict] = field(
         default_factory=list
-    )  # {"judge", "ranks"}: one of each answer; None: all bad
+    )  # {"judge", "ranks"}: one rank for each answer; None if all are bad
 
     @property
     def digest(self) -> str:
@@ -47,37 +47,39 @@ class Entry:
 
     @property
     def bare(self) -> bool:
-        """Whether it is a prompt and nothing else: no work of people is lost with it."""
+        """Whether it is a prompt and nothing else: leaving it out loses no person's work."""
         return not (self.answers or self.demonstration)
 
 
 def clean(text: str) -> str:
-    """Unicode in composed form, newlines as line feeds, no control characters, no space around."""
-    text = text.encode(errors="replace").decode()  # half a surrogate pair can't be stored
+    """Text in Unicode's composed form (NFC), with line feeds for line breaks, without control characters
+    or space around it.
+    """
+    text = text.encode(errors="replace").decode()  # a lone surrogate can't be stored
     text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROL.sub("", text).strip()
 
 
 def storable(text: str) -> str:
-    """The text as it is, but for what no database keeps: half a surrogate pair, and NUL."""
+    """The text unchanged, but for what no database stores: lone surrogates and NUL."""
     return text.encode(errors="replace").decode().replace("\0", "")
 
 
 def conversation(messages: list) -> list[dict]:
-    """The cleaned messages. Raises BadPrompt unless they are turns that end with the user's."""
+    """The messages, cleaned. Raises BadPrompt unless they are turns that end with the user's."""
     return [turn | {"content": clean(turn["content"])} for turn in turns(messages)]
 
 
 def turns(messages: list) -> list[dict]:
-    """The messages as they are. Raises BadPrompt unless they are turns that end with the user's."""
+    """The messages, unchanged. Raises BadPrompt unless they are turns that end with the user's."""
     if not isinstance(messages, list) or not messages:
         raise BadPrompt("messages must be a list of turns, each with a role and a content")
-    said = [_turn(message) for message in messages]
-    if said[-1]["role"] != "user":
+    checked = [_turn(message) for message in messages]
+    if checked[-1]["role"] != "user":
         raise BadPrompt("the last turn must be the user's")
-    if sum(len(turn["content"]) for turn in said) > LONGEST:
+    if sum(len(turn["content"]) for turn in checked) > LONGEST:
         raise BadPrompt(f"the conversation is longer than {LONGEST:,} characters")
-    return said
+    return checked
 
 
 def _turn(message: object) -> dict:
@@ -89,19 +91,19 @@ def _turn(message: object) -> dict:
 
 
 def split_of(entry: Entry) -> str:
-    """The supplied split, else that of the author or, without one, of the conversation."""
+    """The split that the file gives; otherwise the split of the author or, without one, of the
+    conversation.
+    """
     return entry.split or rows.split_of(entry.author or entry.digest)
 
 
 def author_key(author: str) -> str:
-    """What is stored of an author: a hash salted with the installation's secret, or nothing."""
-    return (
-        salted_hmac("author", author, secret=settings.SECRET_KEY, algorithm="sha256").hexdigest()
-        if author
-        else ""
-    )
+    """What is stored of an author: a hash salted with the installation's secret; "" for none."""
+    if not author:
+        return ""
+    return salted_hmac("author", author, secret=settings.SECRET_KEY, algorithm="sha256").hexdigest()
 
 
 def as_stored(text: str) -> str:
-    """As the text stands in a JSON column: SQLite keeps it with escapes, PostgreSQL as it is."""
+    """The text as a JSON column holds it: SQLite stores escapes, PostgreSQL the characters."""
     return json.dumps(text, ensure_ascii=connection.vendor == "sqlite")[1:-1]

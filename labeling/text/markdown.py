@@ -1,5 +1,6 @@
-"""Model output to HTML that is safe to show. Whoever wrote the text may be hostile; none of it is
-lost on the way.
+"""Markdown from a model to HTML that is safe to show.
+
+The text may be hostile. None of it is lost: what cannot be rendered is shown as plain text.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from markdown_it import MarkdownIt
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Keyword, Name, Number, String, Token
 
-LONGEST = 20_000  # characters that are read as Markdown; what is longer is shown as it is
+LONGEST = 20_000  # characters that are read as Markdown; a longer text is shown as plain text
 LARGEST = 200_000  # characters of HTML: a short text can make a huge table
 NESTING = 20
 
-# Lexers are regular expressions, and the text is hostile: only well-worn ones, and only for code of
-# a few screens.
+# Lexers are regular expressions and the text may be hostile: so only widely used ones, and only
+# short code.
 LANGUAGES = {
     "bash",
     "c",
@@ -50,8 +51,8 @@ LANGUAGES = {
 }
 LONGEST_CODE = 10_000
 
-# The few kinds of code that are told apart; what stands below one in Pygments' tree is of its kind.
-KINDS = {
+# The token types that get a colour; their subtypes in Pygments' tree get the same.
+TOKEN_CLASSES = {
     Comment: "code-comment",
     Keyword: "code-keyword",
     Name.Function: "code-name",
@@ -63,8 +64,8 @@ KINDS = {
 
 
 def highlight(code: str, language: str, _attributes: str = "") -> str:
-    """HTML of a code block in the language that its fence names; "" is plain text, for one that is
-    not known.
+    """HTML of a code block in the language that its fence names; "" (plain text) for an unknown
+    one.
     """
     if language.lower() not in LANGUAGES or len(code) > LONGEST_CODE:
         return ""
@@ -72,13 +73,15 @@ def highlight(code: str, language: str, _attributes: str = "") -> str:
     return "".join(_coloured(kind, text) for kind, text in lexer.get_tokens(code))
 
 
-def _coloured(kind, text: str) -> str:
-    while kind not in KINDS and kind is not Token:
-        kind = kind.parent
-    return f'<span class="{KINDS[kind]}">{escape(text)}</span>' if kind in KINDS else escape(text)
+def _coloured(token_type, text: str) -> str:
+    while token_type not in TOKEN_CLASSES and token_type is not Token:
+        token_type = token_type.parent
+    if token_type not in TOKEN_CLASSES:
+        return escape(text)
+    return f'<span class="{TOKEN_CLASSES[token_type]}">{escape(text)}</span>'
 
 
-# Raw HTML is escaped, a picture becomes a link, and there are no link definitions (each use repeats
+# Raw HTML is escaped, an image becomes a link, and link definitions are off (each use would repeat
 # their address).
 _markdown = (
     MarkdownIt(
@@ -116,8 +119,8 @@ _cleaner = nh3.Cleaner(
         "span",
     },
     attributes={"a": {"href", "title"}, "ol": {"start"}},
-    tag_attribute_values={"span": {"class": set(KINDS.values())}},
-    # what may scroll sideways can be reached by keyboard
+    tag_attribute_values={"span": {"class": set(TOKEN_CLASSES.values())}},
+    # what may scroll sideways can be focused by keyboard
     set_tag_attribute_values={
         "a": {"target": "_blank"},
         "pre": {"tabindex": "0"},
@@ -130,14 +133,12 @@ _cleaner = nh3.Cleaner(
 
 
 def render(text: str) -> SafeString:
-    """The text as HTML; as plain text where Markdown would be too long or too deeply nested."""
-    text = text.encode(
-        errors="replace"
-    ).decode()  # half a surrogate pair can be neither parsed nor sent
+    """The text as HTML; as plain text if the Markdown is too long or too deeply nested."""
+    text = text.encode(errors="replace").decode()  # a lone surrogate can't be parsed or sent
     if len(text) > LONGEST:
         return plain(text)
     tokens = _markdown.parse(text)
-    if any(token.level >= NESTING - 1 for token in tokens):  # the parser drops what lies deeper
+    if any(token.level >= NESTING - 1 for token in tokens):  # the parser drops what is deeper
         return plain(text)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
@@ -147,11 +148,9 @@ def render(text: str) -> SafeString:
 
 
 def plain(text: str) -> SafeString:
-    return format_html("<pre>{}{}</pre>", lost_break(text), text)
+    return format_html("<pre>{}{}</pre>", leading_break(text), text)
 
 
-def lost_break(text: str) -> str:
-    """What stands before a text in <pre>: browsers drop a line break there, and would drop the
-    text's own.
-    """
+def leading_break(text: str) -> str:
+    """A line break to put before a text in <pre>, where browsers drop the first one."""
     return "\n" if text.startswith("\n") else ""

@@ -1,4 +1,6 @@
-"""Personal data by clear patterns. What is masked stays readable: its kind stands in its place."""
+"""Mask personal data that clear patterns find: its kind replaces it, so that the text stays
+readable.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections.abc import Callable
 
 
 def luhn(digits: str) -> bool:
-    """Whether the last digit checks the others, as on every payment card."""
+    """Whether the last digit is the Luhn checksum of the others, as on every payment card."""
     total = 0
     for place, digit in enumerate(reversed(digits)):
         value = int(digit) * (1 + place % 2)
@@ -15,31 +17,31 @@ def luhn(digits: str) -> bool:
     return total % 10 == 0
 
 
-def _is_card(found: str) -> bool:
-    digits = re.sub(r"\D", "", found)
+def _is_card(match: str) -> bool:
+    digits = re.sub(r"\D", "", match)
     return 13 <= len(digits) <= 19 and digits[0] in "3456" and luhn(digits)
 
 
-def _is_iban(found: str) -> bool:
-    """ISO 13616: the country and check digits put last, letters counted from 10, the remainder by
-    97 is 1.
+def _is_iban(match: str) -> bool:
+    """ISO 13616: move the first four characters to the end and count letters from 10; the remainder
+    by 97 is 1.
     """
-    letters = re.sub(r"\s", "", found).upper()
-    return (
-        15 <= len(letters) <= 34
-        and int("".join(str(int(c, 36)) for c in letters[4:] + letters[:4])) % 97 == 1
-    )
+    iban = re.sub(r"\s", "", match).upper()
+    if not 15 <= len(iban) <= 34:
+        return False
+    digits = "".join(str(int(character, 36)) for character in iban[4:] + iban[:4])
+    return int(digits) % 97 == 1
 
 
-def _is_phone(found: str) -> bool:
-    return 8 <= len(re.sub(r"\D", "", found)) <= 15
+def _is_phone(match: str) -> bool:
+    return 8 <= len(re.sub(r"\D", "", match)) <= 15
 
 
-def _always(_found: str) -> bool:
+def _always(_match: str) -> bool:
     return True
 
 
-# In this order: what a later pattern would take for its own is masked before.
+# The order matters: a later pattern could match a part of what an earlier one masks.
 PATTERNS: list[tuple[str, re.Pattern, Callable[[str], bool]]] = [
     (
         "[key]",
@@ -79,11 +81,13 @@ _HINT = re.compile(r"[@\d]|-----BEGIN|sk-|xox|gh[pousr]_|github_pat_|hf_|glpat-|
 
 
 def mask(text: str) -> str:
-    """The text with each finding replaced by its kind."""
+    """The text with all personal data replaced by its kind, like [e-mail]."""
     if not _HINT.search(text):
         return text
-    for name, pattern, certain in PATTERNS:
-        text = pattern.sub(
-            lambda found, name=name, certain=certain: name if certain(found[0]) else found[0], text
-        )
+    for kind, pattern, is_certain in PATTERNS:
+
+        def masked(match: re.Match, kind=kind, is_certain=is_certain) -> str:
+            return kind if is_certain(match[0]) else match[0]
+
+        text = pattern.sub(masked, text)
     return text

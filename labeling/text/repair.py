@@ -1,6 +1,4 @@
-"""What is done to one text: repaired, rid of control characters and odd spaces, its language told,
-its length guessed.
-"""
+"""Repair one text, remove its control characters, detect its language and estimate its length."""
 
 from __future__ import annotations
 
@@ -13,8 +11,8 @@ SURE = 0.9
 
 
 def repair(text: str) -> str:
-    """Text that was decoded wrongly, as it was meant; composed characters. Quotes and widths stay
-    as they are.
+    """The text with wrong decoding (mojibake) repaired, in NFC. Quotes and character widths stay as
+    they are.
     """
     if text.isascii():
         return text
@@ -44,13 +42,13 @@ def without_controls(text: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """No space around; those inside may mean something, in Markdown or in code."""
+    """The text without space around it. Space inside may mean something, in Markdown or in code."""
     return text.strip()
 
 
 def tokens(text: str) -> int:
-    """About how many: there is no tokenizer at hand. Four characters each, or three words in four,
-    whichever is more.
+    """A rough number of tokens, as no tokenizer is at hand: one for each four characters or four
+    for each three words, whichever is more.
     """
     return max(len(text) // 4, len(text.split()) * 4 // 3)
 
@@ -63,7 +61,7 @@ def _identifier():
 
 
 def language(text: str) -> str:
-    """Its ISO 639-1 code; nothing where the text is too short, or it is not certain."""
+    """The ISO 639-1 code of the language; "" if the text is too short or the model is not sure."""
     if sum(map(str.isalpha, text[:200])) < FEWEST_LETTERS:
         return ""
     code, probability = _identifier().classify(text[:400])

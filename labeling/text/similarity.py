@@ -1,4 +1,4 @@
-"""Marks that near duplicates share: MinHash bands, and how a long prompt begins."""
+"""Near duplicates: MinHash sketches and their bands, and a hash of how a long prompt begins."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from datasketch import MinHash
 
 BANDS, WIDTH = 8, 8  # two prompts that share nine shingles of ten share a band in 99 of 100 cases
-ALIKE = 0.8  # of the shingles, as far as the sketches tell
+ALIKE = 0.8  # of the shingles, as the sketches estimate
 SHINGLE = 3  # words
-FEWEST = 10  # words; below, every other prompt would be like it
+FEWEST = 10  # words; shorter prompts are too often alike
 PREFIX = 160  # characters
 _WORD = re.compile(r"\w+")
 
@@ -27,7 +27,7 @@ def _hash(shingle: bytes) -> int:
 
 
 def sketch(text: str) -> np.ndarray | None:
-    """What stands for the text's shingles; nothing for a short one."""
+    """The MinHash values of the text's shingles, shape (BANDS * WIDTH,); None for a short text."""
     words = _WORD.findall(text.casefold())
     if len(words) < FEWEST:
         return None
@@ -38,22 +38,23 @@ def sketch(text: str) -> np.ndarray | None:
 
 
 def bands(values: np.ndarray) -> list[int]:
+    """One number for each band of a sketch; near duplicates most likely share one."""
     return [
         _number(b"near", n, values[n * WIDTH : (n + 1) * WIDTH].tobytes()) for n in range(BANDS)
     ]
 
 
 def beginning(text: str) -> int | None:
-    """The mark of how a long text begins, whatever its spaces and capitals."""
+    """A number for how a long text begins, ignoring spaces and case; None for a short text."""
     plain = " ".join(text[: 2 * PREFIX].casefold().split())[:PREFIX]
     return _number(b"prefix", 0, plain.encode()) if len(plain) == PREFIX else None
 
 
-def alike(one: np.ndarray, other: np.ndarray) -> bool:
-    return float(np.mean(one == other)) >= ALIKE
+def alike(a: np.ndarray, b: np.ndarray) -> bool:
+    return float(np.mean(a == b)) >= ALIKE
 
 
 def _number(kind: bytes, place: int, value: bytes) -> int:
-    """A signed number of 64 bits: what a column of the database holds."""
+    """A signed 64-bit number, as a database column holds it."""
     digest = hashlib.blake2b(value, digest_size=8, person=kind + bytes([place])).digest()
     return int.from_bytes(digest, "little", signed=True)

@@ -1,6 +1,4 @@
-"""Which sketches share a band with a text's, in tables on disk: the memory they take stays the
-same.
-"""
+"""An index on disk of the sketches that share a band, so that memory use stays constant."""
 
 from __future__ import annotations
 
@@ -9,9 +7,7 @@ from collections.abc import Iterable
 
 
 class SimilarityIndex:
-    """Tables that no other process sees. SQLite deletes the file of a database without a name when
-    it is closed.
-    """
+    """Private tables: SQLite deletes a database without a name when it is closed."""
 
     def __init__(self):
         self.database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -25,10 +21,10 @@ class SimilarityIndex:
         self.database.executemany("INSERT INTO band VALUES (?, ?)", [(band, row) for band in bands])
 
     def sharing(self, bands: Iterable[int]) -> list[bytes]:
-        """The sketches that share one of the bands."""
-        asked = ",".join(str(int(band)) for band in bands)
+        """At most 50 sketches that share one of the bands."""
+        listed = ",".join(str(int(band)) for band in bands)
         query = (
-            f"SELECT DISTINCT value FROM band JOIN sketch ON sketch = id WHERE band IN ({asked}) "
+            f"SELECT DISTINCT value FROM band JOIN sketch ON sketch = id WHERE band IN ({listed}) "
             "LIMIT 50"
         )
         return [value for (value,) in self.database.execute(query)]
