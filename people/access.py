@@ -1,4 +1,4 @@
-"""Who may act: one helper loads the project and the membership, or answers 404 or 403."""
+"""Permissions: load the project and the membership, or answer 404 or 403."""
 
 from functools import wraps
 
@@ -19,7 +19,7 @@ ADMINS = (Role.ADMIN,)
 
 
 class Refused(Exception):
-    """It can't be done; the text says why, and `field` names what it concerns, if one."""
+    """The action is not possible. The text says why; `field` names the form field at fault, if any."""
 
     def __init__(self, message: str, field: str | None = None):
         super().__init__(message)
@@ -27,14 +27,16 @@ class Refused(Exception):
 
 
 def membership_or_404(user: User, slug: str, roles=ANYONE) -> Membership:
-    """The user's membership in the project. A stranger learns nothing (404); the wrong role is told
-    so (403).
+    """The user's membership in the project.
+
+    Raises Http404 for a non-member and for a draft that the user does not administer, so that
+    neither learns that the project exists. Raises PermissionDenied for a role outside `roles`.
     """
-    found = _membership(slug, user.pk)
-    if not found:
+    memberships = _membership(slug, user.pk)
+    if not memberships:
         raise Http404
-    [membership] = found
-    membership.user = user  # read already
+    [membership] = memberships
+    membership.user = user  # saves a query: the user is loaded already
     hidden = membership.project.state == Project.State.DRAFT and membership.role != Role.ADMIN
     if hidden:
         raise Http404
@@ -49,10 +51,10 @@ def _membership(slug, user):
 
 
 def member(*roles, archived: bool = False):
-    """Decorator: `view(request, slug, …)` becomes `view(request, …)` with `request.membership` and
-    `request.project`.
+    """Decorator for a view of one project, open to members with one of `roles` (default: all).
 
-    An archived project is read-only: a POST reaches only views that say `archived=True`.
+    It replaces the argument `slug` by `request.membership` and `request.project`. An archived
+    project is read-only: it accepts a POST only in views with `archived=True`.
     """
 
     def decorate(view):
@@ -71,8 +73,10 @@ def member(*roles, archived: bool = False):
 
 
 def invitation_or_404(user: User, pk: int) -> Invitation:
-    """An invitation that this person may renew or withdraw: into a project as its admin, else as
-    the site's.
+    """An invitation that this user may renew or withdraw.
+
+    An admin of the project manages its invitations; an administrator of the site manages those
+    that belong to no project. Raises Http404 or PermissionDenied otherwise.
     """
     invitation = Invitation.objects.select_related("project").filter(pk=pk).first()
     if invitation is None:
@@ -86,12 +90,13 @@ def invitation_or_404(user: User, pk: int) -> Invitation:
 
 
 def refuse_archived(project: Project) -> None:
+    """Raises PermissionDenied where the project is archived."""
     if project.state == Project.State.ARCHIVED:
-        raise PermissionDenied(_("This project is archived: it can be read, not changed."))
+        raise PermissionDenied(_("This project is archived and read-only."))
 
 
 def site_admin(view):
-    """Decorator: only administrators of the site."""
+    """Decorator for a view that only administrators of the site may open."""
 
     @login_required
     @wraps(view)

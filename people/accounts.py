@@ -1,4 +1,4 @@
-"""Accounts: create, change, pause, and let in again."""
+"""Accounts: create, change, pause and activate them; reset passwords."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ def random_password() -> str:
 def create(
     actor: User | None, email: str, password: str | None = None, **fields
 ) -> tuple[User, str]:
-    """A new account and its first password, which is kept nowhere in clear. Raises Refused for a
-    known e-mail.
+    """Create an account. Returns it with its first password, of which only the hash is stored.
+
+    Raises Refused where an account with this e-mail exists.
     """
     if User.objects.filter(email=email.strip().lower()).exists():
-        raise Refused(_("There is an account with this e-mail already."), "email")
+        raise Refused(_("An account with this e-mail already exists."), "email")
     password = password or random_password()
     user = User.objects.create_user(email, password, state=User.State.INVITED, **fields)
     audit.record(actor, "create account", user, email=user.email)
@@ -41,8 +42,9 @@ def create(
 
 @transaction.atomic
 def change(actor: User, user: User, **fields) -> None:
-    """Change name, zone and the like; only what differs is written. Raises Refused for the last
-    administrator.
+    """Change fields of the account; only those that differ are saved.
+
+    Raises Refused where the site would be left without an administrator.
     """
     if not fields.get("is_staff", True):
         _keep_an_administrator(user)
@@ -58,7 +60,7 @@ def change(actor: User, user: User, **fields) -> None:
 
 @transaction.atomic
 def new_password(actor: User, user: User) -> str:
-    """A new random password; whoever is logged in with the old one is logged out."""
+    """Set a random password and return it. Sessions that used the old one end."""
     password = random_password()
     user.set_password(password)
     user.save(update_fields=["password"])
@@ -68,35 +70,34 @@ def new_password(actor: User, user: User) -> str:
 
 @transaction.atomic
 def ask_for_reset(email: str) -> User | None:
-    """Whom to send a link for a new password: nobody without such an account, or who got several
-    lately.
+    """The account to send a password reset link to.
+
+    None where no account with a password has this e-mail, or where it asked RESETS_PER_HOUR times
+    within the last hour.
     """
     user = User.objects.filter(email=email.strip().lower(), state__in=User.LET_IN).first()
     if user is None or not user.has_usable_password():
         return None
-    lately = AuditEvent.objects.filter(
-        project=None, at__gt=now() - timedelta(hours=1)
-    )  # as the index goes
-    if lately.filter(actor=user, verb="ask for password reset").count() >= RESETS_PER_HOUR:
+    # project and time first: the index starts with them
+    recent_events = AuditEvent.objects.filter(project=None, at__gt=now() - timedelta(hours=1))
+    if recent_events.filter(actor=user, verb="ask for password reset").count() >= RESETS_PER_HOUR:
         return None
     audit.record(user, "ask for password reset", user)
     return user
 
 
 def pause(actor: User, user: User) -> None:
-    """Nobody logs in with this account any more, its sessions end, its leases go back. Raises
-    Refused for one's own.
+    """Pause the account: it can't log in, its sessions end, and its leases are returned.
+
+    Raises Refused for the actor's own account and for the last administrator.
     """
     if actor == user:
         raise Refused(_("You can't pause your own account."))
-    sessions = sessions_of(user)  # reads every session: outside the transaction
+    sessions = sessions_of(user)  # reads all sessions, so it runs before the transaction
     with transaction.atomic():
-        _keep_an_administrator(user)  # two who pause each other
-        if (
-            User.objects.filter(pk=user.pk)
-            .exclude(state=User.State.PAUSED)
-            .update(state=User.State.PAUSED)
-        ):
+        _keep_an_administrator(user)  # two administrators may pause each other at once
+        not_paused = User.objects.filter(pk=user.pk).exclude(state=User.State.PAUSED)
+        if not_paused.update(state=User.State.PAUSED):
             audit.record(actor, "pause account", user)
         Session.objects.filter(pk__in=sessions).delete()
     paused.send(User, user=user, project=None)
@@ -105,39 +106,39 @@ def pause(actor: User, user: User) -> None:
 
 @transaction.atomic
 def activate(actor: User, user: User) -> None:
-    if (
-        User.objects.filter(pk=user.pk)
-        .exclude(state=User.State.ACTIVE)
-        .update(state=User.State.ACTIVE)
-    ):
+    """Let the account log in again."""
+    inactive = User.objects.filter(pk=user.pk).exclude(state=User.State.ACTIVE)
+    if inactive.update(state=User.State.ACTIVE):
         audit.record(actor, "activate account", user)
     user.state = User.State.ACTIVE
 
 
 def _keep_an_administrator(user: User) -> None:
-    """Locks the administrators, so that two at once can't both be the last but one."""
+    """Raises Refused where `user` is the only administrator.
+
+    The rows are locked, so that two concurrent requests can't remove the last two administrators.
+    """
     administrators = User.objects.filter(is_staff=True, state__in=User.LET_IN).order_by("pk")
-    if list(administrators.select_for_update(no_key=True).values_list("pk", flat=True)) == [
-        user.pk
-    ]:
+    locked = administrators.select_for_update(no_key=True)
+    if list(locked.values_list("pk", flat=True)) == [user.pk]:
         raise Refused(
-            _("The site keeps at least one administrator: make somebody else one first."),
+            _("The site needs at least one administrator. Make somebody else one first."),
             "is_staff",
         )
 
 
 def sessions_of(user: User) -> list[str]:
-    """Keys of the sessions in which this person is logged in."""
-    alive = Session.objects.filter(expire_date__gte=now()).iterator()
+    """Keys of the sessions in which this user is logged in. Reads all unexpired sessions."""
+    unexpired = Session.objects.filter(expire_date__gte=now()).iterator()
     return [
         session.pk
-        for session in alive
+        for session in unexpired
         if session.get_decoded().get("_auth_user_id") == str(user.pk)
     ]
 
 
 @receiver(user_logged_in)
 def accept_invitation(sender, user: User, **_) -> None:
-    """Who logs in has accepted."""
+    """An invited user becomes active at the first log-in."""
     if user.state == User.State.INVITED:
         User.objects.filter(pk=user.pk, state=User.State.INVITED).update(state=User.State.ACTIVE)

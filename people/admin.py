@@ -1,10 +1,11 @@
-"""The back office of people: to look things up, and to put accounts right. Deeds with consequences
-have their own pages.
+"""The back office of this app: look up all rows, and correct accounts and projects.
+
+Actions with further effects (pausing, archiving, inviting) have their own pages.
 """
 
 from axes.models import AccessAttempt
 from django.contrib import admin
-from django.contrib.auth import admin as auth_admin  # noqa: F401  (registers Group, so that it can be taken out)
+from django.contrib.auth import admin as auth_admin  # noqa: F401  (registers Group, which is unregistered below)
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import Group
 from django.utils.translation import gettext_lazy as _
@@ -24,16 +25,13 @@ from people.models import (
 
 admin.site.site_header = admin.site.site_title = _("Podium: back office")
 admin.site.index_title = _("All rows")
-admin.site.unregister(Group)  # roles are memberships
-admin.site.login = login_required(
-    admin.site.login
-)  # one page to log in on, which says when it is locked
+admin.site.unregister(Group)  # roles are memberships, not groups
+# One log-in page for the whole site: it shows when log-in is locked.
+admin.site.login = login_required(admin.site.login)
 
 
-class Looked:
-    """What every administrator of the site may look at, and no hand may change: it is what
-    happened.
-    """
+class ViewOnlyMixin:
+    """Every administrator of the site may view these rows; nobody may change them."""
 
     def has_view_permission(self, request, obj=None) -> bool:
         return request.user.is_staff
@@ -48,19 +46,19 @@ class Looked:
         return False
 
 
-class ReadOnly(Looked, admin.ModelAdmin):
+class ReadOnly(ViewOnlyMixin, admin.ModelAdmin):
     show_full_result_count = False
 
     def has_module_permission(self, request) -> bool:
         return request.user.is_staff
 
 
-class Inline(Looked, admin.TabularInline):
+class Inline(ViewOnlyMixin, admin.TabularInline):
     extra = 0
 
 
 class Editable(ReadOnly):
-    """Rows whose plain fields may be put right here; that leaves an audit event like anywhere else."""
+    """Rows whose simple fields may be edited here. Each change writes an audit event."""
 
     def has_change_permission(self, request, obj=None) -> bool:
         return request.user.is_staff
@@ -90,7 +88,7 @@ class UserAdmin(Editable):
         "last_login",
         "created_at",
     ]
-    # Pausing ends sessions and returns leases, and a password is shown once: their pages do that.
+    # Pausing ends sessions and returns leases, and a new password is shown once: other pages do so.
     readonly_fields = [
         "state",
         "is_staff",
@@ -101,7 +99,7 @@ class UserAdmin(Editable):
         "language",
         "theme",
     ]
-    readonly_fields += ["sensitive"]  # what somebody is willing to read is theirs to say
+    readonly_fields += ["sensitive"]  # only users themselves may opt in to sensitive content
 
 
 class MembershipInline(Inline):
@@ -114,11 +112,8 @@ class ProjectAdmin(Editable):
     list_display = ["name", "slug", "state", "k", "overlap", "created_at"]
     list_filter = ["state"]
     search_fields = ["name", "slug"]
-    readonly_fields = [
-        "slug",
-        "state",
-        "created_at",
-    ]  # archiving returns leases: the project's own page does it
+    # Archiving returns leases: the project's settings page does it.
+    readonly_fields = ["slug", "state", "created_at"]
     inlines = [MembershipInline]
 
 
@@ -141,7 +136,7 @@ class InvitationAdmin(ReadOnly):
 
 @admin.register(AccessAttempt)
 class FailedLoginAdmin(ReadOnly):
-    """The rows of django-axes, without what was typed. A lock is lifted on the account's own page."""
+    """Rows of django-axes, without the submitted data. A lockout is lifted on the account's page."""
 
     list_display = fields = [
         "username",
@@ -186,7 +181,7 @@ class DeliveryAdmin(ReadOnly):
 
 @admin.register(Letter)
 class LetterAdmin(ReadOnly):
-    """E-mail, without its text: that may hold a link which lets somebody in."""
+    """E-mail, without its text, which may hold an invitation or a reset link."""
 
     list_display = ["created_at", "to", "subject", "state", "attempts", "next_at", "error"]
     list_filter = ["state"]

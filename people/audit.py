@@ -1,5 +1,6 @@
-"""One line per deed. Call it inside the transaction of the deed, so that neither exists without the
-other.
+"""The audit log: one row for each action.
+
+Call `record` inside the action's transaction, so that neither is saved without the other.
 """
 
 from django.db import models
@@ -11,6 +12,6 @@ from people.models import AuditEvent, Project, User
 def record(
     actor: User | None, verb: str, thing: models.Model, project: Project | None = None, **data
 ) -> None:
-    """Remember that `actor` (None: Podium itself) did `verb` to `thing`; `data` must be JSON."""
+    """Record that `actor` (None: Podium itself) did `verb` to `thing`. `data` must be JSON."""
     label = f"{thing._meta.model_name} {thing.pk}"
     insert_all([AuditEvent(actor=actor, verb=verb, thing=label, project=project, data=data)])

@@ -1,4 +1,4 @@
-"""All processes share a cache in the broker. While that is away, each has one of its own."""
+"""A cache in the broker, shared by all processes. Without the broker, each process has its own."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache
 
 log = logging.getLogger(__name__)
-AGAIN_SECONDS = 5  # between two looks whether the broker is back
+RETRY_SECONDS = 5  # between two attempts to reach the broker
 SHARED = ("add", "get", "set", "touch", "delete", "incr", "has_key", "clear")
 SHARED += ("get_many", "set_many", "delete_many")
 
 
-class Plain:
-    """Values as JSON. Django pickles them: whoever can write to the broker could run code here."""
+class JSONSerializer:
+    """Values as JSON. Django would pickle them: a writer to the broker could then run code here."""
 
     def dumps(self, value: Any) -> Any:
-        return value if type(value) is int else json.dumps(value)  # a bare number can be counted up
+        return value if type(value) is int else json.dumps(value)  # `incr` needs a plain number
 
     def loads(self, data: bytes) -> Any:
         return json.loads(data)
 
 
 class BrokerCache(RedisCache):
-    """While the broker is away, which the log says, each process counts for itself."""
+    """Redis, and a local cache per process while the broker is unreachable (which is logged)."""
 
-    away_until: float | None = None  # of all threads
+    away_until: float | None = None  # shared by all threads
 
     def __init__(self, server: str, params: dict[str, Any]):
-        options = {"serializer": Plain} | params.get("OPTIONS", {})
+        options = {"serializer": JSONSerializer} | params.get("OPTIONS", {})
         super().__init__(server, params | {"OPTIONS": options})
         self.own = LocMemCache("while the broker is away", {"KEY_PREFIX": self.key_prefix})
 
@@ -52,7 +52,7 @@ class BrokerCache(RedisCache):
     def note_away(error: redis.RedisError) -> None:
         if BrokerCache.away_until is None:
             log.warning("the broker is not reached, each process counts for itself: %s", error)
-        BrokerCache.away_until = monotonic() + AGAIN_SECONDS
+        BrokerCache.away_until = monotonic() + RETRY_SECONDS
 
     @staticmethod
     def note_back() -> None:

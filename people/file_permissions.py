@@ -1,4 +1,4 @@
-"""What Podium writes is for its own account alone: sessions, passwords, what people wrote."""
+"""Files that Podium writes are readable by its own account only: they hold personal data."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def make_private(folder: Path) -> int:
-    """Take all rights on the folder and what is in it from others; returns how many paths were
-    open.
+    """Remove all permissions of group and others from the folder and everything in it.
 
-    Links are not followed. Raises OSError for a path whose rights this account may not change.
+    Returns how many paths had any. Links are not followed. Raises OSError for a path whose
+    permissions this account may not change.
     """
-    opened = 0
+    changed = 0
     for path in _paths(folder):
         try:
             mode = path.lstat().st_mode
             if mode & OTHERS and not stat.S_ISLNK(mode):
                 path.chmod(stat.S_IMODE(mode) & ~OTHERS)
-                opened += 1
+                changed += 1
         except FileNotFoundError:
-            continue  # removed meanwhile
-    return opened
+            continue  # deleted in the meantime
+    return changed
 
 
 def _paths(folder: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""A form that arrives twice counts once."""
+"""Idempotency: a form or request that is sent twice takes effect once."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -9,17 +9,16 @@ from people.db.compiled import composed, insert_once, update
 from people.models import Receipt, User
 
 
-def once(user: User, key: UUID, verb: Callable[[], dict]) -> tuple[dict, bool]:
-    """What `verb` returned for this key, and whether it ran just now.
+def once(user: User, key: UUID, action: Callable[[], dict]) -> tuple[dict, bool]:
+    """Run `action` once per idempotency key. Returns its result, and whether it ran in this call.
 
-    `verb` runs in a transaction that holds the receipt, so that two copies of a form sent at the
-    same time wait for each other; when it raises, nothing is kept and the same key may be tried
-    again.
+    The receipt is inserted in the same transaction, so that a concurrent second request waits for
+    the first. If `action` raises, nothing is saved and the key may be used again.
     """
     with transaction.atomic():
         if not insert_once(Receipt(user=user, key=key)):
             return Receipt.objects.get(user=user, key=key).result, False
-        result = verb()
+        result = action()
         if result:
             _keep(user.pk, key, result)
     return result, True

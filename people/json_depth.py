@@ -1,15 +1,15 @@
-"""How deep JSON may nest: beyond it, reading or storing a value would end in an error."""
+"""The limit for nested JSON. Deeper values would raise errors when they are read or stored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-DEEPEST = 50  # lists and objects inside each other; what Podium reads needs fewer than ten
+DEEPEST = 50  # levels of lists and objects; Podium's own requests need fewer than ten
 
 
 def too_deep(value: Any) -> bool:
-    """Whether lists and dicts nest deeper than DEEPEST; goes by levels and never recurses."""
+    """Whether lists and dicts nest deeper than DEEPEST levels. Walks level by level, no recursion."""
     level = [value]
     for _ in range(DEEPEST + 1):
         level = [part for part in level if isinstance(part, dict | list)]

@@ -1,10 +1,10 @@
-"""What the log says of a request that was refused."""
+"""Filters for the log."""
 
 import logging
 
 
 class WithoutTraceback(logging.Filter):
-    """A refusal (403, 404 …) is one line: its traceback only shows where Podium refused."""
+    """Log a response below 500 (403, 404, …) as one line: its traceback says nothing useful."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if getattr(record, "status_code", 500) < 500:
