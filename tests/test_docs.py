@@ -102,8 +102,8 @@ def test_every_event_of_webhooks_is_documented_and_how_often_it_is_tried():
 
     assert documented == Webhook.Event.values
     assert "5 seconds, 5 minutes, 30 minutes, 2, 5, 10, 14, 20 and 24 hours" in admin
-    assert [pause / 3600 for pause in delivery.LATER[3:]] == [2, 5, 10, 14, 20, 24]
-    assert delivery.LATER[:3] == (5, 300, 1800)
+    assert [pause / 3600 for pause in delivery.RETRY_SECONDS[3:]] == [2, 5, 10, 14, 20, 24]
+    assert delivery.RETRY_SECONDS[:3] == (5, 300, 1800)
 
 
 def modules_below(folder):

@@ -1,1 +1,1 @@
-"""Webhooks: who is told of which events, and how an event is delivered."""
+"""Webhooks: which URLs subscribe to which events, and how events are delivered."""

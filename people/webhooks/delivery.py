@@ -1,8 +1,7 @@
-"""What is sent to webhooks: a delivery is claimed for a while, sent, and what came of it is kept;
-failed ones go again later.
+"""Webhook delivery: claim a delivery, send it, store the result, and retry after a failure.
 
-The table is the queue (people/outbox.py). A delivery that is sent once more has the same id. Signed
-as Standard Webhooks says (https://www.standardwebhooks.com).
+The table is the queue (people/outbox.py). A retry has the same event id. Requests are signed as
+Standard Webhooks defines (https://www.standardwebhooks.com).
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ from people.webhooks import registry
 
 State = Delivery.State
 MINUTE, HOUR = 60, 3600
-LATER = (
+# seconds until the next attempt, as Standard Webhooks recommends
+RETRY_SECONDS = (
     5,
     5 * MINUTE,
     30 * MINUTE,
@@ -37,20 +37,20 @@ LATER = (
     14 * HOUR,
     20 * HOUR,
     24 * HOUR,
-)  # as it recommends
-JITTER = 0.2  # either way, so that what failed together doesn't come again together
+)
+JITTER = 0.2  # of the delay, up or down, so that failures of one moment don't retry together
 TIMEOUT = 10  # seconds to connect, and for each read and write
-WHOLE = 15  # seconds for all of an attempt: some servers answer a byte at a time
-AT_ONCE = 10  # deliveries to one webhook; one alone while it fails, to see whether it is back
-WEBHOOKS_AT_ONCE = 20
-FAILING = timedelta(days=5)
-SHOWN = 1000  # characters of what was answered
+ATTEMPT_SECONDS = 15  # for a whole attempt: some servers send one byte at a time
+BATCH = 10  # deliveries per webhook; only one while it is failing, as a probe
+WEBHOOKS_PER_BATCH = 20
+FAILING = timedelta(days=5)  # without a success, after which a webhook is switched off
+RESPONSE_LENGTH = 1000  # characters of a response that are stored
 _sending = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one attempt."""
+    """The result of one attempt."""
 
     status: int | None = None
     response: str = ""
@@ -58,46 +58,50 @@ class Outcome:
     seconds: float = 0.0
 
 
-# Taking
+# Claiming
 
 
 def due() -> QuerySet[Delivery]:
-    """What is to be sent now, and nobody is at."""
+    """Deliveries whose next attempt is due and that no worker has claimed."""
     return outbox.due(Delivery)
 
 
 def claim(pk: int) -> Delivery | None:
-    """Take this one for a while; None when somebody else was first."""
+    """Claim the delivery. None where another worker claimed it first."""
     if not outbox.claim(Delivery, pk):
         return None
     return Delivery.objects.select_related("webhook__project").get(pk=pk)
 
 
 def claim_some() -> list[Delivery]:
-    """A few for each webhook, so that none waits for all that another one has missed."""
-    taken = []
+    """Claim a few deliveries of each webhook, so that none waits for another one's backlog."""
+    claimed = []
     waiting = due().order_by("webhook").values_list("webhook", "webhook__failing_since").distinct()
-    for webhook, failing in waiting[:WEBHOOKS_AT_ONCE]:
+    for webhook, failing_since in waiting[:WEBHOOKS_PER_BATCH]:
+        count = 1 if failing_since else BATCH
         pks = due().filter(webhook=webhook).order_by("next_at", "pk").values_list("pk", flat=True)
-        taken += [
-            delivery for pk in list(pks[: 1 if failing else AT_ONCE]) if (delivery := claim(pk))
-        ]
-    return taken
+        for pk in list(pks[:count]):
+            delivery = claim(pk)
+            if delivery:
+                claimed.append(delivery)
+    return claimed
 
 
 def deliver() -> None:
+    """Send all deliveries that are due. The Celery task calls this."""
     outbox.drain(Delivery, _sending, send_some)
 
 
 def send_some() -> None:
-    taken = claim_some()
-    wanted = [one for one in taken if one.webhook.active or one.event == registry.PING]
-    for delivery in taken:
-        if delivery not in wanted:
+    """Send one batch concurrently. A webhook that is off gets nothing but a ping."""
+    sendable = []
+    for delivery in claim_some():
+        if delivery.webhook.active or delivery.event == registry.PING:
+            sendable.append(delivery)
+        else:
             end(delivery, Outcome(error="Its webhook was switched off."))
-    for delivery, outcome in zip(
-        wanted, asyncio.run(send([parcel(one) for one in wanted])), strict=True
-    ):
+    outcomes = asyncio.run(send([signed_request(delivery) for delivery in sendable]))
+    for delivery, outcome in zip(sendable, outcomes, strict=True):
         conclude(delivery, outcome)
 
 
@@ -105,31 +109,36 @@ def send_some() -> None:
 
 
 @dataclass(frozen=True)
-class Parcel:
+class SignedRequest:
+    """An HTTP request with its signature."""
+
     url: str
     body: bytes
     headers: dict[str, str]
 
 
-def parcel(delivery: Delivery) -> Parcel:
-    body, at = json.dumps(delivery.payload, separators=(",", ":")), datetime.now(UTC)
-    signed = [
-        Signer(one).sign(delivery.event_id, at, body) for one in registry.secrets(delivery.webhook)
+def signed_request(delivery: Delivery) -> SignedRequest:
+    """The request of this delivery, signed with each valid secret of its webhook."""
+    body = json.dumps(delivery.payload, separators=(",", ":"))
+    at = datetime.now(UTC)
+    signatures = [
+        Signer(secret).sign(delivery.event_id, at, body)
+        for secret in registry.secrets(delivery.webhook)
     ]
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "Podium",
-        "Accept-Encoding": "identity",  # only the beginning of what is answered is read
+        "Accept-Encoding": "identity",  # only the beginning of the response is read
         "webhook-id": delivery.event_id,
         "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": " ".join(signed),
+        "webhook-signature": " ".join(signatures),
     }
-    return Parcel(delivery.webhook.url, body.encode(), headers)
+    return SignedRequest(delivery.webhook.url, body.encode(), headers)
 
 
-class Looked(httpx.AsyncHTTPTransport):
-    """Looks a host up itself and goes where it looked, so that the name can't mean another address
-    a moment later.
+class ResolvingTransport(httpx.AsyncHTTPTransport):
+    """Resolves the host itself and connects to the address it checked, so that a second DNS lookup
+    can't return a private address (DNS rebinding).
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -137,74 +146,74 @@ class Looked(httpx.AsyncHTTPTransport):
             **request.extensions,
             "sni_hostname": request.url.raw_host.decode("ascii"),
         }
-        request.url = request.url.copy_with(
-            host=await asyncio.to_thread(public_urls.reached, request.url)
-        )
+        address = await asyncio.to_thread(public_urls.reached, request.url)
+        request.url = request.url.copy_with(host=address)
         return await super().handle_async_request(request)
 
 
-async def send(parcels: list[Parcel]) -> list[Outcome]:
-    """All at once: none waits for another one's server."""
-    transport = Looked(limits=httpx.Limits())
+async def send(requests: list[SignedRequest]) -> list[Outcome]:
+    """Send all requests concurrently, so that none waits for another one's server."""
+    transport = ResolvingTransport(limits=httpx.Limits())
     async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False) as client:
-        return await asyncio.gather(*[attempt(client, one) for one in parcels])
+        return await asyncio.gather(*[attempt(client, request) for request in requests])
 
 
-async def attempt(client: httpx.AsyncClient, parcel: Parcel) -> Outcome:
-    begun = monotonic()
+async def attempt(client: httpx.AsyncClient, request: SignedRequest) -> Outcome:
+    """Send one request. Every failure becomes an Outcome; no exception is raised."""
+    started = monotonic()
     try:
-        async with asyncio.timeout(WHOLE):
-            status, said = await post(client, parcel)
+        async with asyncio.timeout(ATTEMPT_SECONDS):
+            status, response = await post(client, request)
     except TimeoutError:
-        error = f"It did not answer within {WHOLE} seconds."
+        error = f"No response within {ATTEMPT_SECONDS} seconds."
     except httpx.TimeoutException:
-        error = f"It was silent for {TIMEOUT} seconds."
-    except (
-        Exception
-    ) as wrong:  # whatever it is, it is kept with this delivery and holds up no other
-        error = str(wrong) or type(wrong).__name__
+        error = f"No data for {TIMEOUT} seconds."
+    except Exception as failure:  # stored with this delivery; must not stop the others
+        error = str(failure) or type(failure).__name__
     else:
-        error = "" if 200 <= status < 300 else f"It answered {status}."
-        return Outcome(status, said, error, monotonic() - begun)
-    return Outcome(error=error, seconds=monotonic() - begun)
+        error = "" if 200 <= status < 300 else f"The server answered {status}."
+        return Outcome(status, response, error, monotonic() - started)
+    return Outcome(error=error, seconds=monotonic() - started)
 
 
-async def post(client: httpx.AsyncClient, parcel: Parcel) -> tuple[int, str]:
-    """The status, and the beginning of what was answered. A redirect is not followed."""
-    said = b""
+async def post(client: httpx.AsyncClient, request: SignedRequest) -> tuple[int, str]:
+    """The status, and the first RESPONSE_LENGTH characters of the response. Follows no redirect."""
+    content = b""
     async with client.stream(
-        "POST", parcel.url, content=parcel.body, headers=parcel.headers
+        "POST", request.url, content=request.body, headers=request.headers
     ) as response:
-        async for part in response.aiter_raw():
-            said += part
-            if len(said) > 4 * SHOWN:  # bytes, four to a character at most
+        async for chunk in response.aiter_raw():
+            content += chunk
+            if len(content) > 4 * RESPONSE_LENGTH:  # a character has at most four bytes
                 break
-    return response.status_code, said.decode(errors="replace").replace("\0", "")[:SHOWN]
+    text = content.decode(errors="replace").replace("\0", "")  # PostgreSQL stores no NUL
+    return response.status_code, text[:RESPONSE_LENGTH]
 
 
-# What came of it
+# Results
 
 
 @transaction.atomic
 def conclude(delivery: Delivery, outcome: Outcome) -> None:
-    """Keep what came of an attempt, say when to try again, and switch off what is gone or has
-    failed for long.
+    """Store the result of an attempt and schedule the next one.
+
+    A webhook is switched off once its server answers 410, or once it has failed for FAILING.
     """
-    webhook, gone = delivery.webhook, outcome.status == 410
+    webhook = delivery.webhook
+    gone = outcome.status == 410
+    exhausted = delivery.attempts > len(RETRY_SECONDS)
     if not outcome.error:
-        kept = end(delivery, outcome, State.DELIVERED)
-    elif delivery.event == registry.PING or delivery.attempts > len(LATER) or gone:
-        kept = end(delivery, outcome)
+        saved = end(delivery, outcome, State.DELIVERED)
+    elif delivery.event == registry.PING or exhausted or gone:
+        saved = end(delivery, outcome)
     else:
-        kept = write(
-            delivery, outcome, state=State.FAILED, next_at=now() + later(delivery.attempts)
-        )
-    if not kept:
+        next_at = now() + retry_delay(delivery.attempts)
+        saved = write(delivery, outcome, state=State.FAILED, next_at=next_at)
+    if not saved:  # another worker has claimed it since
         return
     if not outcome.error:
-        Webhook.objects.filter(pk=webhook.pk, failing_since__isnull=False).update(
-            failing_since=None
-        )
+        failing = Webhook.objects.filter(pk=webhook.pk, failing_since__isnull=False)
+        failing.update(failing_since=None)
     elif gone:
         registry.switch_off(None, webhook, Webhook.State.GONE)
     elif has_failed_for_long(webhook):
@@ -212,31 +221,37 @@ def conclude(delivery: Delivery, outcome: Outcome) -> None:
 
 
 def has_failed_for_long(webhook: Webhook) -> bool:
+    """Note when the failures began. Returns whether that was more than FAILING ago."""
     this = Webhook.objects.filter(pk=webhook.pk)
     this.filter(failing_since=None).update(failing_since=now())
     return this.filter(failing_since__lt=now() - FAILING).exists()
 
 
-def later(attempts: int) -> timedelta:
-    return timedelta(seconds=LATER[attempts - 1] * random.uniform(1 - JITTER, 1 + JITTER))
+def retry_delay(attempts: int) -> timedelta:
+    """The delay after this many attempts, with jitter."""
+    jitter = random.uniform(1 - JITTER, 1 + JITTER)
+    return timedelta(seconds=RETRY_SECONDS[attempts - 1] * jitter)
 
 
 def end(delivery: Delivery, outcome: Outcome, state: State = State.GIVEN_UP) -> bool:
-    return write(
-        delivery,
-        outcome,
-        state=state,
-        next_at=None,
-        delivered_at=now() if state == State.DELIVERED else None,
-    )
+    """Store the last attempt. False where another worker has claimed the delivery since."""
+    delivered_at = now() if state == State.DELIVERED else None
+    return write(delivery, outcome, state=state, next_at=None, delivered_at=delivered_at)
 
 
 def write(delivery: Delivery, outcome: Outcome, **fields) -> bool:
-    said = {"status": outcome.status, "response": outcome.response, "seconds": outcome.seconds}
-    return outbox.write(delivery, error=outcome.error[:300], **said, **fields)
+    """Store the outcome and `fields`. False where another worker has claimed the delivery since."""
+    return outbox.write(
+        delivery,
+        status=outcome.status,
+        response=outcome.response,
+        seconds=outcome.seconds,
+        error=outcome.error[:300],
+        **fields,
+    )
 
 
 def wake_waiting() -> None:
-    """Have sent what is due; the sweep calls this."""
+    """Wake a worker where a delivery is due. The sweep calls this."""
     if due().exists():
         registry.wake()

@@ -1,8 +1,8 @@
-"""Webhooks: made, changed, renewed, removed; and what is told to them.
+"""Webhooks: create, change, switch and remove them, renew their secrets, and emit events.
 
-An event is a row for each webhook that waits for it (Delivery), written in the transaction of the
-deed, so that nothing is lost when a process dies; `deliveries` sends them. What a project's
-webhooks wait for stands on the project, which every verb has at hand: where nobody waits, telling
+An event creates one Delivery for each webhook that subscribes to it, in the transaction of the
+action, so that no event is lost when a process dies; `delivery` sends them. `Project.awaited` lists
+the events with a subscriber. Every action has loaded the project, so an event without subscribers
 costs no query.
 """
 
@@ -25,38 +25,36 @@ from people.access import Refused
 from people.models import Delivery, Project, User, Webhook
 
 State = Webhook.State
-MOST = 20  # of one project
+MOST = 20  # webhooks per project
 PING = "webhook.ping"
-BOTH_SIGN = timedelta(
-    days=1
-)  # after a renewal, so that no event is refused while its receiver is told the new secret
+# For how long after a renewal the former secret signs too, so that the receiver can be updated.
+BOTH_SIGN = timedelta(days=1)
 
 
-# Telling
+# Events
 
 
 def tell(project: Project, event: str, at: str, **about: Any) -> None:
-    """Note an event for each webhook that waits for it. Call it inside the transaction of the deed,
-    as of audit.record.
+    """Create a delivery for each webhook that subscribes to the event.
 
-    `at` is where below the project the API tells of the thing; `about` is small, and names nobody
-    and no text.
+    Call it inside the action's transaction, like audit.record. `at` is the object's API path below
+    the project. `about` goes into the payload; it must not hold names, e-mails or texts.
     """
     if event not in project.awaited:
         return
     active = Webhook.objects.filter(project=project, state=State.ACTIVE)
     payload, event_id = _payload(project, event, at, about), new_id()
     Delivery.objects.bulk_create(
-        Delivery(webhook=one, event=event, event_id=event_id, payload=payload)
-        for one in active
-        if event in one.events
+        Delivery(webhook=webhook, event=event, event_id=event_id, payload=payload)
+        for webhook in active
+        if event in webhook.events
     )
     wake()
 
 
 def _payload(project: Project, event: str, at: str, about: dict[str, Any]) -> dict[str, Any]:
-    there = {"project": project.slug, "address": f"/api/v1/projects/{project.slug}/{at}"}
-    return {"type": event, "timestamp": now().isoformat(), "data": about | there}
+    location = {"project": project.slug, "address": f"/api/v1/projects/{project.slug}/{at}"}
+    return {"type": event, "timestamp": now().isoformat(), "data": about | location}
 
 
 def new_id() -> str:
@@ -65,9 +63,7 @@ def new_id() -> str:
 
 @transaction.atomic
 def ping(actor: User, webhook: Webhook) -> Delivery:
-    """Send something now, to see whether it arrives; also where the webhook is off. It is tried
-    once.
-    """
+    """Send a test event now, even where the webhook is off. It is not retried."""
     payload = _payload(webhook.project, PING, f"webhooks/{webhook.pk}", {"webhook": webhook.pk})
     delivery = Delivery.objects.create(
         webhook=webhook, event=PING, event_id=new_id(), payload=payload
@@ -79,12 +75,13 @@ def ping(actor: User, webhook: Webhook) -> Delivery:
 
 @transaction.atomic
 def redeliver(actor: User, delivery: Delivery) -> None:
-    """Send it now, whatever became of it; its receiver knows it by its id. Raises Refused where its
-    webhook is off.
+    """Send the delivery again now, in whatever state it is. It keeps its event id.
+
+    Raises Refused where its webhook is off.
     """
     webhook = delivery.webhook
     if not webhook.active and delivery.event != PING:
-        raise Refused(_("This webhook is off: switch it on first."))
+        raise Refused(_("This webhook is off. Switch it on first."))
     Delivery.objects.filter(pk=delivery.pk).update(
         state=Delivery.State.WAITING, next_at=now(), delivered_at=None
     )
@@ -94,31 +91,34 @@ def redeliver(actor: User, delivery: Delivery) -> None:
 
 
 def wake() -> None:
-    """After commit, tell a worker to look at what waits."""
+    """Wake a worker after the commit."""
     transaction.on_commit(lambda: outbox.wake("webhooks.deliver"))
 
 
-# Making and changing
+# Creating and changing
 
 
 def look_up(url: str) -> None:
-    """Raises Refused for the address of a host that is private, or unknown. It asks the net: before
-    any transaction.
+    """Raises Refused where the URL's host is unknown or has a private address.
+
+    It makes a DNS request, so call it outside any transaction.
     """
     try:
         public_urls.reached(httpx.URL(url))
     except public_urls.NotPublic as error:
         raise Refused(str(error), "url") from error
     except OSError as error:
-        raise Refused(_("There is no such host."), "url") from error
+        raise Refused(_("This host does not exist."), "url") from error
 
 
 @transaction.atomic
 def make(actor: User, project: Project, url: str, events: list[str]) -> tuple[Webhook, str]:
-    """A new webhook and its secret, which is told this once. Raises Refused for one too many."""
+    """Create a webhook. Returns it with its secret. Raises Refused for more than MOST."""
     _lock(project)
     if Webhook.objects.filter(project=project).count() >= MOST:
-        raise Refused(_("A project has at most %(n)s webhooks: remove one first.") % {"n": MOST})
+        raise Refused(
+            _("A project can have at most %(n)s webhooks. Remove one first.") % {"n": MOST}
+        )
     webhook = Webhook.objects.create(
         project=project, url=url, events=in_order(events), created_by=actor
     )
@@ -129,7 +129,7 @@ def make(actor: User, project: Project, url: str, events: list[str]) -> tuple[We
 
 @transaction.atomic
 def change(actor: User, webhook: Webhook, **fields: Any) -> None:
-    """Another address, other events; only what differs is written."""
+    """Change the URL or the events. Only fields that differ are saved."""
     _lock(webhook.project)
     if "events" in fields:
         fields["events"] = in_order(fields["events"])
@@ -150,7 +150,7 @@ def change(actor: User, webhook: Webhook, **fields: Any) -> None:
 
 @transaction.atomic
 def switch_on(actor: User, webhook: Webhook) -> None:
-    """It is told of what happens from now on. Twice is harmless."""
+    """Send it events from now on. Switching on twice is harmless."""
     _lock(webhook.project)
     this = Webhook.objects.filter(pk=webhook.pk).exclude(state=State.ACTIVE)
     if this.update(state=State.ACTIVE, failing_since=None):
@@ -161,8 +161,9 @@ def switch_on(actor: User, webhook: Webhook) -> None:
 
 @transaction.atomic
 def switch_off(actor: User | None, webhook: Webhook, why: State = State.OFF) -> None:
-    """It is told of nothing more; what still waits for it is given up when its turn comes. Twice is
-    harmless.
+    """Send it no more events. Waiting deliveries are given up when they are due.
+
+    Switching off twice is harmless.
     """
     _lock(webhook.project)
     if Webhook.objects.filter(pk=webhook.pk, state=State.ACTIVE).update(state=why):
@@ -173,7 +174,7 @@ def switch_off(actor: User | None, webhook: Webhook, why: State = State.OFF) -> 
 
 @transaction.atomic
 def renew_secret(actor: User, webhook: Webhook) -> str:
-    """The new secret, told this once. For a day events are signed with the former one too."""
+    """Create and return a new secret. For BOTH_SIGN, the former one signs too."""
     salts = {"salt": uuid4(), "former_salt": webhook.salt, "renewed_at": now()}
     Webhook.objects.filter(pk=webhook.pk).update(**salts)
     audit.record(actor, "renew secret of webhook", webhook, webhook.project)
@@ -182,7 +183,7 @@ def renew_secret(actor: User, webhook: Webhook) -> str:
 
 
 def remove(actor: User, webhook: Webhook) -> None:
-    """It goes, and its log with it."""
+    """Delete the webhook and its deliveries."""
     switch_off(actor, webhook)
     retention.delete(webhook.deliveries.all())
     with transaction.atomic():
@@ -191,11 +192,12 @@ def remove(actor: User, webhook: Webhook) -> None:
 
 
 def in_order(events: list[str]) -> list[str]:
+    """The events in the order of Webhook.Event, without duplicates."""
     return [event for event in Webhook.Event.values if event in events]
 
 
 def _lock(project: Project) -> None:
-    """Two changes at once would each note what they alone know."""
+    """Serialize changes: two concurrent ones would each save an incomplete `awaited`."""
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
 
 
@@ -211,12 +213,14 @@ def _note_awaited(project: Project) -> None:
 
 
 def secret(salt: UUID) -> str:
-    """As Standard Webhooks writes one. Who has the database alone can't sign."""
+    """The secret in the format of Standard Webhooks. The database alone isn't enough to derive it."""
     key = salted_hmac("webhook", str(salt), secret=settings.SECRET_KEY, algorithm="sha256").digest()
     return f"whsec_{b64encode(key).decode()}"
 
 
 def secrets(webhook: Webhook) -> list[str]:
-    """Those that sign now."""
-    renewed = webhook.former_salt is not None and now() - webhook.renewed_at < BOTH_SIGN
-    return [secret(webhook.salt), *([secret(webhook.former_salt)] if renewed else [])]
+    """The secrets that sign now: the current one and, for BOTH_SIGN, the former one."""
+    salts = [webhook.salt]
+    if webhook.former_salt is not None and now() - webhook.renewed_at < BOTH_SIGN:
+        salts.append(webhook.former_salt)
+    return [secret(salt) for salt in salts]

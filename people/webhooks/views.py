@@ -1,6 +1,4 @@
-"""The pages of a project's webhooks: make one, see what was sent, send it again, switch off, renew,
-remove.
-"""
+"""Pages for a project's webhooks: create, change, switch and remove them; list their deliveries."""
 
 from __future__ import annotations
 
@@ -27,21 +25,23 @@ PER_PAGE = 50
 
 
 def of_project(request: HttpRequest) -> QuerySet[Webhook]:
+    """The webhooks of the request's project."""
     return Webhook.objects.filter(project=request.project).select_related("project", "created_by")
 
 
 def webhook_or_404(request: HttpRequest, pk: int) -> Webhook:
+    """A webhook of the request's project. Raises Http404."""
     return get_object_or_404(of_project(request), pk=pk)
 
 
 @member(*ADMINS)
 @never_cache
 def webhook_list(request: HttpRequest) -> HttpResponse:
-    """The project's webhooks; the form makes another one, whose secret is shown this once."""
+    """The project's webhooks. The form creates one; its secret is shown once."""
     form = WebhookForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            return _made(request, form)
+            return _create(request, form)
         except Refused as error:
             form.add_error(error.field, str(error))
     lost = Count("deliveries", filter=Q(deliveries__state=Delivery.State.GIVEN_UP))
@@ -51,74 +51,72 @@ def webhook_list(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _made(request: HttpRequest, form: WebhookForm) -> HttpResponse:
-    """The page of the new webhook with its secret: the receipt does not keep it."""
-    shown = []
+def _create(request: HttpRequest, form: WebhookForm) -> HttpResponse:
+    """The page of the new webhook with its secret, which the receipt doesn't hold."""
+    secret = ""  # stays empty when this form was sent before
 
     def make() -> dict[str, int]:
+        nonlocal secret
         webhook, secret = registry.make(request.user, request.project, **form.values())
-        shown.append(secret)
         return {"webhook": webhook.pk}
 
-    registry.look_up(form.cleaned_data["url"])  # it asks the net: before the transaction
-    result, _new = idempotency.once(request.user, form.cleaned_data["key"], make)
-    return _page(request, webhook_or_404(request, result["webhook"]), shown="".join(shown))
+    registry.look_up(form.cleaned_data["url"])  # a DNS request: before the transaction
+    result, _created = idempotency.once(request.user, form.cleaned_data["key"], make)
+    return _page(request, webhook_or_404(request, result["webhook"]), shown=secret)
 
 
 @member(*ADMINS)
 @never_cache
 @vary_on_headers("HX-Request")
 def webhook(request: HttpRequest, pk: int) -> HttpResponse:
-    """A webhook and the log of what was sent to it; the log alone when htmx asks. The form changes
-    it.
-    """
-    one = webhook_or_404(request, pk)
-    form = WebhookForm(
-        request.POST or None, instance=copy(one)
-    )  # a form writes what was typed into its instance
+    """A webhook, its form and its deliveries; only the deliveries for a request by htmx."""
+    webhook = webhook_or_404(request, pk)
+    # a copy, because validation changes the instance of a form
+    form = WebhookForm(request.POST or None, instance=copy(webhook))
     if request.method == "POST" and form.is_valid():
         try:
             if "url" in form.changed_data:
                 registry.look_up(form.cleaned_data["url"])
-            registry.change(request.user, one, **form.values())
-            messages.success(request, _("The webhook is saved."))
+            registry.change(request.user, webhook, **form.values())
+            messages.success(request, _("The webhook was saved."))
             return redirect("webhook", request.project.slug, pk)
         except Refused as error:
             form.add_error(error.field, str(error))
-    return _page(request, one, form)
+    return _page(request, webhook, form)
 
 
 def _page(
-    request: HttpRequest, one: Webhook, form: WebhookForm | None = None, **context: Any
+    request: HttpRequest, webhook: Webhook, form: WebhookForm | None = None, **context: Any
 ) -> HttpResponse:
-    form = form or WebhookForm(instance=one)
+    form = form or WebhookForm(instance=webhook)
     if request.htmx:
-        return render(request, "people/webhooks/_deliveries.html", log(request, one))
-    context |= log(request, one) | {"form": form, "renew": Keyed(auto_id=False)}
+        return render(request, "people/webhooks/_deliveries.html", log(request, webhook))
+    context |= log(request, webhook) | {"form": form, "renew": Keyed(auto_id=False)}
     return render(
         request, "people/webhooks/webhook.html", context, status=422 if form.errors else 200
     )
 
 
-def log(request: HttpRequest, one: Webhook) -> dict[str, Any]:
-    """What was sent, newest first; while something is on its way the page looks again."""
-    found, state = one.deliveries.order_by("-pk"), request.GET.get("state", "")
+def log(request: HttpRequest, webhook: Webhook) -> dict[str, Any]:
+    """A page of deliveries, newest first. The page polls while one of them is waiting."""
+    deliveries = webhook.deliveries.order_by("-pk")
+    state = request.GET.get("state", "")
     state = state if state in Delivery.State.values else ""
     if state:
-        found = found.filter(state=state)
-    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+        deliveries = deliveries.filter(state=state)
+    page = Paginator(deliveries, PER_PAGE).get_page(request.GET.get("page"))
     moving = any(delivery.state == Delivery.State.WAITING for delivery in page)
     query = f"state={state}&" if state else ""
-    shown = {"page": page, "state": state, "states": Delivery.State.choices, "query": query}
-    return {"webhook": one, "moving": moving} | shown
+    listing = {"page": page, "state": state, "states": Delivery.State.choices, "query": query}
+    return {"webhook": webhook, "moving": moving} | listing
 
 
 @member(*ADMINS)
 @require_POST
 def webhook_switch(request: HttpRequest, pk: int) -> HttpResponse:
-    """On or off, as the button said."""
-    verb = registry.switch_on if request.POST.get("to") == "on" else registry.switch_off
-    verb(request.user, webhook_or_404(request, pk))
+    """Switch the webhook on or off."""
+    switch = registry.switch_on if request.POST.get("to") == "on" else registry.switch_off
+    switch(request.user, webhook_or_404(request, pk))
     return redirect("webhook", request.project.slug, pk)
 
 
@@ -126,16 +124,18 @@ def webhook_switch(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 @require_POST
 def webhook_renew(request: HttpRequest, pk: int) -> HttpResponse:
-    """A new secret, shown this once; the same form again makes no other one."""
-    one, form, shown = webhook_or_404(request, pk), Keyed(request.POST), []
+    """Renew the secret and show the new one once. The same form sent again changes nothing."""
+    webhook, form = webhook_or_404(request, pk), Keyed(request.POST)
+    secret = ""  # stays empty when this form was sent before
 
     def renew() -> dict:
-        shown.append(registry.renew_secret(request.user, one))
+        nonlocal secret
+        secret = registry.renew_secret(request.user, webhook)
         return {}
 
     if form.is_valid():
         idempotency.once(request.user, form.cleaned_data["key"], renew)
-    return _page(request, one, shown="".join(shown))
+    return _page(request, webhook, shown=secret)
 
 
 @member(*ADMINS)
@@ -148,20 +148,18 @@ def webhook_ping(request: HttpRequest, pk: int) -> HttpResponse:
 @member(*ADMINS)
 @require_POST
 def webhook_remove(request: HttpRequest, pk: int) -> HttpResponse:
-    one = webhook_or_404(request, pk)
-    registry.remove(request.user, one)
-    messages.success(request, _("The webhook to %(url)s is removed.") % {"url": one.url})
+    webhook = webhook_or_404(request, pk)
+    registry.remove(request.user, webhook)
+    messages.success(request, _("The webhook to %(url)s was removed.") % {"url": webhook.url})
     return redirect("webhooks", request.project.slug)
 
 
 @member(*ADMINS)
 @require_POST
 def delivery_again(request: HttpRequest, pk: int) -> HttpResponse:
-    """Send it once more, now."""
-    found = Delivery.objects.select_related("webhook__project").filter(
-        webhook__project=request.project
-    )
-    delivery = get_object_or_404(found, pk=pk)
+    """Send a delivery again now."""
+    deliveries = Delivery.objects.filter(webhook__project=request.project)
+    delivery = get_object_or_404(deliveries.select_related("webhook__project"), pk=pk)
     try:
         registry.redeliver(request.user, delivery)
     except Refused as error:

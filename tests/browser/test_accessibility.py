@@ -96,7 +96,7 @@ def make_webhook(project, admin):
     for state, fields in {
         "waiting": {},
         "delivered": {"next_at": None, "status": 200, "response": "ok", "seconds": 0.1},
-        "failed": {"error": "It answered 500.", "status": 500, "seconds": 0.2},
+        "failed": {"error": "The server answered 500.", "status": 500, "seconds": 0.2},
         "given_up": {"next_at": None, "error": "No such host."},
     }.items():
         Delivery.objects.filter(pk=registry.ping(admin, hook).pk).update(state=state, **fields)

@@ -82,7 +82,7 @@ def test_what_is_wrong_is_said_at_its_field(browser, project, settings, wrong, f
 def test_a_webhook_is_changed(browser, hook, settings):
     form = {"url": "http://127.0.0.1:10/", "events": ["task.complete"]}
     assert (
-        "The webhook is saved"
+        "The webhook was saved"
         in browser.post(f"{LIST}{hook.pk}/", form, follow=True).content.decode()
     )
     settings.WEBHOOK_PRIVATE = False
@@ -122,7 +122,7 @@ def test_of_a_webhook_that_is_off_nothing_is_sent_again(browser, hook, carol, pr
     told = browser.post(
         f"{LIST}deliveries/{Delivery.objects.get().pk}/again", follow=True
     ).content.decode()
-    assert "switch it on first" in told
+    assert "Switch it on first" in told
     browser.post(f"{LIST}{hook.pk}/switch", {"to": "on"})
     hook.refresh_from_db()
     assert hook.active
@@ -146,7 +146,7 @@ def test_the_page_says_why_a_webhook_was_switched_off(browser, hook, state, said
 
 def test_a_removed_webhook_is_gone_with_its_log(browser, hook, carol):
     registry.ping(carol, hook)
-    assert "is removed" in browser.post(f"{LIST}{hook.pk}/remove", follow=True).content.decode()
+    assert "was removed" in browser.post(f"{LIST}{hook.pk}/remove", follow=True).content.decode()
     assert not Delivery.objects.exists()
 
 
