@@ -1,10 +1,9 @@
-"""One file that brings an installation back: database, datasets, models, uploads and the key they
-were salted with.
+"""Backups: one .tar file with the database, datasets, models, uploads and the secret key.
 
-A plain .tar: weights don't compress. The database is copied first and the files after it, so that
-every file that the copy names is there; files only ever appear whole. Runs in progress and logs of
-runs are left out: a resumed job begins them again. Models that lie outside the data folder are
-named, not copied.
+It is not compressed, because weights don't compress. The database is copied before the files, so
+that every file that it refers to is in the backup; files are never half written. Running jobs and
+their logs are left out: a resumed job starts again. Models outside the data folder are not copied;
+the database only holds their paths.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ VERSION = 1
 
 
 class BackupFailed(Exception):
-    """The backup was not written, or not restored; the text says why and what to do."""
+    """The backup was not written or not restored. The text says why and what to do."""
 
 
 # Writing
@@ -44,7 +43,7 @@ def default_file(stem: str = "podium") -> Path:
 
 
 def write(file: Path, database_only: bool = False) -> None:
-    """Write the backup to `file`, which appears whole or not at all. Podium may be running."""
+    """Write the backup to `file`, atomically. Podium may be running. Raises BackupFailed."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(file.name + ".part")
     try:
@@ -63,13 +62,13 @@ def write(file: Path, database_only: bool = False) -> None:
                     _add(tar, settings.VAR / name, name)
         os.replace(part, file)
     except OSError as error:
-        raise BackupFailed(f"The backup could not be written: {error}") from error
+        raise BackupFailed(f"The backup was not written: {error}") from error
     finally:
         part.unlink(missing_ok=True)
 
 
 def dump_database(file: Path) -> None:
-    """A consistent copy while others write."""
+    """Write a consistent copy of the database to `file`, even while others write."""
     if connection.vendor == "sqlite":
         with (
             closing(sqlite3.connect(connection.settings_dict["NAME"])) as live,
@@ -90,15 +89,15 @@ def _add_manifest(tar: tarfile.TarFile) -> None:
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
-    """Add a file or a folder, without what is only half made (its name begins with a dot)."""
+    """Add a file or a folder, without temporary files (their names begin with a dot)."""
     if path.name.startswith("."):
         return
     try:
         tar.add(path, name, recursive=False)
-        inside = sorted(path.iterdir()) if path.is_dir() else []
+        children = sorted(path.iterdir()) if path.is_dir() else []
     except FileNotFoundError:
-        return  # never made, or removed meanwhile
-    for child in inside:
+        return  # it doesn't exist, or was just deleted
+    for child in children:
         _add(tar, child, f"{name}/{child.name}")
 
 
@@ -106,14 +105,13 @@ def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
 
 
 def restore(file: Path) -> Path:
-    """Put the backup in the place of what is there, which is moved to the folder that is returned."""
+    """Restore the backup. Returns the folder to which the replaced data was moved."""
     with _nothing_runs(), _opened(file) as tar:
         manifest = _manifest(tar)
         if manifest["database"] != connection.vendor:
             raise BackupFailed(
-                f"The backup is of a {manifest['database']} database and this installation uses "
-                f"{connection.vendor}:"
-                " set or unset DATABASE_URL."
+                f"The backup holds a {manifest['database']} database, but this installation uses "
+                f"{connection.vendor}. Set or unset DATABASE_URL."
             )
         scratch = Path(tempfile.mkdtemp(dir=settings.VAR, prefix=".restore-"))
         try:
@@ -131,14 +129,14 @@ def restore(file: Path) -> Path:
 
 @contextmanager
 def _nothing_runs():
-    """Hold the data folder as `make up` does. Raises BackupFailed while that runs."""
+    """Lock the data folder, as `make up` does. Raises BackupFailed while Podium is running."""
     settings.VAR.mkdir(parents=True, exist_ok=True)
     with open(settings.VAR / "up.lock", "a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BackupFailed(
-                "Podium is running on this data folder: stop it before you restore."
+                "Podium is using this data folder. Stop it before you restore a backup."
             ) from None
         yield
 
@@ -159,41 +157,37 @@ def _manifest(tar: tarfile.TarFile) -> dict:
             return manifest
     except (KeyError, ValueError, TypeError, AttributeError):
         pass
-    raise BackupFailed(f"{tar.name} is not a backup that this Podium wrote.")
+    raise BackupFailed(f"{tar.name} is not a backup of this version of Podium.")
 
 
 def _extract(tar: tarfile.TarFile, folder: Path) -> None:
-    """Unpack plain files and folders only, none of them outside `folder`."""
+    """Unpack into `folder`. Raises BackupFailed for links, special files and paths outside of it."""
     members = tar.getmembers()
     for member in members:
         path = PurePosixPath(member.name)
         if not (member.isfile() or member.isdir()) or path.is_absolute() or ".." in path.parts:
             raise BackupFailed(
-                f"The backup holds {member.name}, which no Podium wrote there; nothing was "
-                "restored."
+                f"The backup holds {member.name}, which Podium never writes. Nothing was restored."
             )
     tar.extractall(folder, members, filter="data")
-    make_private(folder)  # the rights in the file are those of when it was written
+    make_private(folder)  # an old backup may hold files that others can read
 
 
 def restore_database(dump: Path, aside: Path) -> None:
-    """Raises BackupFailed; the database as it was lies in `aside` then."""
+    """Replace the database by `dump`. The replaced one is saved in `aside`. Raises BackupFailed."""
     if not dump.exists():
-        raise BackupFailed("The backup holds no database; nothing was restored.")
+        raise BackupFailed("The backup holds no database. Nothing was restored.")
     connection.close()
     if connection.vendor == "sqlite":
         live = Path(connection.settings_dict["NAME"])
-        for leftover in (
-            live,
-            live.with_name(live.name + "-wal"),
-            live.with_name(live.name + "-shm"),
-        ):
-            if leftover.exists():
-                shutil.move(leftover, aside / leftover.name)
+        for suffix in ("", "-wal", "-shm"):
+            file = live.with_name(live.name + suffix)
+            if file.exists():
+                shutil.move(file, aside / file.name)
         shutil.move(dump, live)
     else:
         _postgres("pg_dump", "--format=custom", "--no-owner", f"--file={aside / 'database'}")
-        with connection.cursor() as cursor:  # tables that a newer Podium added must go too
+        with connection.cursor() as cursor:  # also drops tables that a newer version added
             cursor.execute("DROP SCHEMA public CASCADE")
             cursor.execute("CREATE SCHEMA public")
         connection.close()
@@ -201,8 +195,8 @@ def restore_database(dump: Path, aside: Path) -> None:
             _postgres("pg_restore", "--no-owner", "--single-transaction", "--exit-on-error", dump)
         except BackupFailed as error:
             raise BackupFailed(
-                f"{error} The database is empty now; as it was, it lies in {aside}: restore it "
-                "with pg_restore."
+                f"{error} The database is empty now. Its previous content is in {aside}: restore "
+                "it with pg_restore."
             ) from error
 
 
@@ -213,11 +207,12 @@ def _replace(new: Path, old: Path, aside: Path) -> None:
 
 
 def _postgres(program: str, *options) -> None:
-    """Run PostgreSQL's own tool on our database; the password goes by the environment, where nobody
-    reads it.
+    """Run a PostgreSQL tool on our database. Raises BackupFailed.
+
+    The password goes into the environment, because other accounts can read the command line.
     """
-    database = connection.get_connection_params()
-    known = {
+    parameters = connection.get_connection_params()
+    variables = {
         "host": "PGHOST",
         "port": "PGPORT",
         "user": "PGUSER",
@@ -225,16 +220,17 @@ def _postgres(program: str, *options) -> None:
         "sslmode": "PGSSLMODE",
     }
     environment = os.environ | {
-        known[name]: str(value) for name, value in database.items() if name in known and value
+        variable: str(parameters[name])
+        for name, variable in variables.items()
+        if parameters.get(name)
     }
-    command = [program, f"--dbname={database['dbname']}", *map(str, options)]
+    command = [program, f"--dbname={parameters['dbname']}", *map(str, options)]
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        completed = subprocess.run(command, env=environment, capture_output=True, text=True)
     except FileNotFoundError as error:
         raise BackupFailed(
-            f"{program} is not installed: on Debian, apt install postgresql-client."
+            f"{program} is not installed. On Debian: apt install postgresql-client."
         ) from error
-    if done.returncode:
-        raise BackupFailed(
-            f"{program} failed: {(done.stderr.strip().splitlines() or ['no reason given'])[0]}"
-        )
+    if completed.returncode:
+        lines = completed.stderr.strip().splitlines() or ["no reason given"]
+        raise BackupFailed(f"{program} failed: {lines[0]}")

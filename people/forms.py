@@ -24,7 +24,7 @@ from people.models import FLAGS, Membership, Project, Token, User, Webhook
 
 
 class Keyed(forms.Form):
-    """A form that counts once: its key is made with the page and comes back with it."""
+    """A form with a hidden idempotency key: sent twice, it takes effect once."""
 
     key = forms.UUIDField(widget=forms.HiddenInput, required=False, initial=uuid4)
 
@@ -32,15 +32,15 @@ class Keyed(forms.Form):
         return self.cleaned_data["key"] or uuid4()
 
     def values(self) -> dict:
-        """What was filled in, without the key."""
+        """The cleaned data without the key."""
         return {name: value for name, value in self.cleaned_data.items() if name != "key"}
 
     def validate_unique(self) -> None:
-        """What must be unique is the verb's question: a repeated form has to reach its receipt."""
+        """Skipped: the action checks uniqueness, so that a repeated form still finds its receipt."""
 
 
 class LoginForm(AuthenticationForm):
-    """Upper and lower case of an e-mail are the same."""
+    """Log-in by e-mail, in upper or lower case."""
 
     username = UsernameField(
         label=_("E-mail"),
@@ -56,9 +56,9 @@ class LoginForm(AuthenticationForm):
 
     def get_invalid_login_error(self) -> ValidationError:
         locked = login_lockout.message(self.request)
-        return (
-            ValidationError(locked, code="locked") if locked else super().get_invalid_login_error()
-        )
+        if locked:
+            return ValidationError(locked, code="locked")
+        return super().get_invalid_login_error()
 
 
 class PasswordForm(PasswordChangeForm):
@@ -69,7 +69,7 @@ class PasswordForm(PasswordChangeForm):
 
 
 class ResetForm(PasswordResetForm):
-    """Asks for a link by e-mail. The answer is the same whether or not there is such an account."""
+    """Requests a reset link by e-mail. The response is the same whether or not the account exists."""
 
     email = forms.EmailField(
         label=_("E-mail"),
@@ -80,7 +80,7 @@ class ResetForm(PasswordResetForm):
     def get_users(self, email: str) -> list[User]:
         user = accounts.ask_for_reset(email)
         if user is None:
-            transaction.on_commit(mail.wake)  # as for a letter, so that the answer takes as long
+            transaction.on_commit(mail.wake)  # takes as long as for an existing account
         return [user] if user else []
 
     def send_mail(self, subject_template, template, context, sender, to, **_html) -> None:
@@ -89,7 +89,7 @@ class ResetForm(PasswordResetForm):
 
 
 class NewPasswordForm(SetPasswordForm):
-    """The password that a mailed link leads to; whoever has it may also try again at once."""
+    """The form that a reset link opens. A new password also lifts a log-in lockout."""
 
     @transaction.atomic
     def save(self, commit: bool = True) -> User:
@@ -106,7 +106,7 @@ def zone_field() -> forms.ChoiceField:
 
 
 class SignUpForm(SetPasswordMixin, forms.ModelForm):
-    """The account of somebody who was invited; its instance brings the e-mail."""
+    """Sign-up of an invited person. The form's instance carries the e-mail."""
 
     name = forms.CharField(
         label=_("Name"), max_length=100, widget=forms.TextInput(attrs={"autocomplete": "name"})
@@ -124,13 +124,12 @@ class SignUpForm(SetPasswordMixin, forms.ModelForm):
 
     def _post_clean(self) -> None:
         super()._post_clean()
-        self.validate_password_for_user(
-            self.instance
-        )  # it must not resemble the name, known only now
+        # only now does the instance have the name, which the password must not resemble
+        self.validate_password_for_user(self.instance)
 
 
 class AccountForm(forms.ModelForm):
-    """One's own settings."""
+    """The user's own settings."""
 
     zone = zone_field()
     language = forms.ChoiceField(label=_("Language"), choices=lambda: settings.LANGUAGES)
@@ -159,7 +158,7 @@ class EditAccountForm(forms.ModelForm):
 
 
 class ProjectForm(Keyed, forms.ModelForm):
-    """A new project; the rest is set on its settings page."""
+    """A new project. All other settings are on its settings page."""
 
     class Meta:
         model = Project
@@ -167,26 +166,26 @@ class ProjectForm(Keyed, forms.ModelForm):
 
 
 class FlagsField(forms.CharField):
-    """Flags, one a line. A standard one is known by its name, whatever the language of the page;
-    others are their text.
+    """Flags, one per line.
+
+    The translated name of a standard flag is stored as its key; any other flag as its text.
     """
 
     widget = forms.Textarea(attrs={"rows": 6})
 
     def prepare_value(self, value):
-        return (
-            "\n".join(str(FLAGS.get(flag, flag)) for flag in value)
-            if isinstance(value, list)
-            else value
-        )
+        if not isinstance(value, list):
+            return value
+        return "\n".join(str(FLAGS.get(flag, flag)) for flag in value)
 
     def clean(self, value) -> list[str]:
-        names = {str(name): flag for flag, name in FLAGS.items()}
+        standard = {str(name): flag for flag, name in FLAGS.items()}
         lines = [line.strip() for line in super().clean(value).splitlines()]
-        flags = list(dict.fromkeys(names.get(line, line) for line in lines if line))
+        flags = [standard.get(line, line) for line in lines if line]
+        flags = list(dict.fromkeys(flags))  # without duplicates
         if len(flags) > MOST_FLAGS or any(len(flag) > LONGEST_FLAG for flag in flags):
             raise ValidationError(
-                _("At most %(n)s flags of at most %(length)s characters.") % LIMITS
+                _("Use at most %(n)s flags of at most %(length)s characters.") % LIMITS
             )
         return flags
 
@@ -200,7 +199,7 @@ class SettingsForm(forms.ModelForm):
     flags = FlagsField(
         label=_("Flags"),
         required=False,
-        help_text=_("What may be said of an answer, one a line; none: no flags."),
+        help_text=_("Flags that labelers can set on an answer, one per line."),
     )
 
     class Meta:
@@ -219,22 +218,24 @@ class SettingsForm(forms.ModelForm):
         fields += ["zone", "state"]
         widgets = {"guidelines": forms.Textarea(attrs={"rows": 12})}
         help_texts = {
-            "k": _("Used by the next sampling job; tasks that exist keep theirs."),
-            "overlap": _("How many people rank each new task."),
+            "k": _("Applies to the next sampling job. Existing tasks don't change."),
+            "overlap": _("How many labelers rank each new task."),
             "state": _(
-                "Archiving returns leases, cancels waiting jobs and makes the pages read-only."
+                "Archiving returns leases, cancels waiting jobs and makes the project read-only."
             ),
         }
 
 
 class TokenForm(Keyed):
-    """What lets a script in."""
+    """A new API token."""
 
     name = forms.CharField(
-        label=_("Name"), max_length=100, help_text=_("What it is for: a notebook, a nightly job.")
+        label=_("Name"),
+        max_length=100,
+        help_text=_("What the token is for, such as a notebook or a nightly job."),
     )
     scopes = forms.MultipleChoiceField(
-        label=_("May"),
+        label=_("Scopes"),
         choices=Token.Scope,
         widget=forms.CheckboxSelectMultiple,
         initial=[Token.Scope.READ],
@@ -250,7 +251,7 @@ class TokenForm(Keyed):
 
 
 class WebhookForm(Keyed, forms.ModelForm):
-    """Where a project's events are told, and which."""
+    """The URL and the events of a webhook."""
 
     events = forms.MultipleChoiceField(
         label=_("Events"),

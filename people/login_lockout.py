@@ -1,5 +1,6 @@
-"""Failed log-ins are counted by django-axes, for each e-mail from each address; too many lock both
-together for a while.
+"""Log-in lockout: django-axes counts failed log-ins by e-mail and IP address.
+
+Too many lock this pair of e-mail and address for a while.
 """
 
 from __future__ import annotations
@@ -24,15 +25,13 @@ from people.models import User
 
 
 def email(request: HttpRequest, credentials: dict | None = None) -> str:
-    """The e-mail that somebody tries to log in with, as accounts keep it."""
-    typed = (credentials or {}).get("username") or request.POST.get("username") or ""
-    return typed.strip().lower()[:254]
+    """The e-mail of a log-in attempt, in the form that accounts store."""
+    entered = (credentials or {}).get("username") or request.POST.get("username") or ""
+    return entered.strip().lower()[:254]
 
 
 def address(request: HttpRequest) -> str | None:
-    """Where the request comes from; None when the server or a proxy did not say so in the usual
-    form.
-    """
+    """The IP address of the request; None where the server or a proxy reported no valid one."""
     try:
         return str(ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")))
     except ValueError:
@@ -40,27 +39,31 @@ def address(request: HttpRequest) -> str | None:
 
 
 def locks(email: str, **at) -> list[dict]:
-    """The addresses from which this e-mail is locked out, each with the minutes that are left."""
-    fresh = AccessAttempt.objects.filter(
+    """The IP addresses that are locked out for this e-mail, each with the remaining minutes.
+
+    `at` are further filters of AccessAttempt, such as ip_address.
+    """
+    recent = AccessAttempt.objects.filter(
         username=email, attempt_time__gt=now() - get_cool_off(), **at
     )
-    sums = (
-        fresh.order_by()
+    by_address = (
+        recent.order_by()
         .values("ip_address")
         .annotate(failures=Sum("failures_since_start"), last=Max("attempt_time"))
     )
-    locked = sums.filter(failures__gte=settings.AXES_FAILURE_LIMIT).order_by("ip_address")
-    return [{"address": one["ip_address"], "minutes": _minutes_left(one["last"])} for one in locked]
+    locked = by_address.filter(failures__gte=settings.AXES_FAILURE_LIMIT).order_by("ip_address")
+    return [
+        {"address": lock["ip_address"], "minutes": _minutes_left(lock["last"])} for lock in locked
+    ]
 
 
-def _minutes_left(last) -> int:
-    return max(1, math.ceil((last + get_cool_off() - now()).total_seconds() / 60))
+def _minutes_left(last_failure) -> int:
+    remaining = last_failure + get_cool_off() - now()
+    return max(1, math.ceil(remaining.total_seconds() / 60))
 
 
 def message(request: HttpRequest) -> str:
-    """Why nobody gets in with this e-mail from here just now, and when to try again; empty while it
-    is not locked.
-    """
+    """What the log-in page says during a lockout; empty where there is none."""
     if not getattr(request, "axes_locked_out", False):
         return ""
     locked = locks(email(request), ip_address=address(request))
@@ -81,25 +84,26 @@ def message(request: HttpRequest) -> str:
 def respond(
     request: HttpRequest, response: HttpResponse, credentials: dict | None = None
 ) -> HttpResponse:
-    """The page that the form made, which says so at its head, with the status of its own."""
+    """Answer 429 with the log-in page, whose form already shows the message."""
     response.status_code = 429
     return response
 
 
 @transaction.atomic
 def lift(actor: User | None, user: User) -> None:
-    """Let this person try again at once, from everywhere."""
+    """Lift all lockouts of this user."""
     if reset(username=user.email):
         audit.record(actor, "lift log-in lock", user)
 
 
 @receiver(user_locked_out)
 def remember(sender, request: HttpRequest, username: str, ip_address: str | None, **_) -> None:
-    """Leave an event for the failure that locks; tries during the lock, which carry no count, leave
-    none.
+    """Record an audit event for the failure that starts a lockout.
+
+    Attempts during the lockout also send this signal, but without a count; they are not recorded.
     """
-    user = (
-        User.objects.filter(email=username).first() if request.axes_failures_since_start else None
-    )
+    if not request.axes_failures_since_start:
+        return
+    user = User.objects.filter(email=username).first()
     if user is not None:
         audit.record(None, "lock log-in", user, address=ip_address)

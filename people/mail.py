@@ -1,9 +1,8 @@
-"""E-mail: a letter is a row, written in the transaction that it belongs to. A worker sends it, and
-again later while that fails.
+"""E-mail: each message is a Letter row, saved in the transaction of the action that sends it.
 
-No page waits for a mail server, and a restart loses nothing. The text may hold a link that lets
-somebody in: it is emptied once the letter is sent or given up, and no letter is sent after its link
-has expired.
+A worker sends it, and retries when that fails. So no page waits for a mail server, and a restart
+loses nothing. The text may hold an invitation or reset link: it is deleted once the letter is sent
+or given up, and a letter is not sent after its link has expired.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from people.models import Letter
 log = logging.getLogger(__name__)
 State = Letter.State
 MINUTE, HOUR = 60, 3600
-# seconds to the next attempt
-LATER = (10, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 16 * HOUR)
-AT_ONCE = 20  # letters of one connection to the mail server
-SHOWN = 300  # characters of an error
-UNREACHED = (
+# seconds until the next attempt
+RETRY_SECONDS = (10, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 16 * HOUR)
+BATCH = 20  # letters per connection to the mail server
+ERROR_LENGTH = 300  # characters of an error that are stored
+UNREACHABLE = (
     smtplib.SMTPConnectError,
     smtplib.SMTPServerDisconnected,
     smtplib.SMTPAuthenticationError,
@@ -42,7 +41,7 @@ _sending = threading.Lock()
 
 
 def is_sent() -> bool:
-    """Whether e-mail reaches people here, or is only printed for the operator."""
+    """Whether e-mail is sent; otherwise it is only printed for the operator."""
     return not settings.EMAIL_BACKEND.endswith(("console.EmailBackend", "dummy.EmailBackend"))
 
 
@@ -54,9 +53,9 @@ def send(
     valid_for: timedelta,
     language: str | None = None,
 ) -> Letter:
-    """Queue the template, whose first line is the subject, in the reader's language.
+    """Queue a letter, rendered in the recipient's language. Line 1 of the template is the subject.
 
-    `valid_for`: until its links expire; it is not sent later.
+    `valid_for`: how long its links are valid; the letter is not sent later than that.
     """
     with translation.override(language or translation.get_language()):
         subject, body = render_to_string(template, context).strip().split("\n", 1)
@@ -67,30 +66,32 @@ def send(
 
 
 def wake() -> None:
+    """Tell a worker to send what is due."""
     outbox.wake("mail.deliver")
 
 
 def wake_waiting() -> None:
-    """Have sent what is due; the sweep calls this."""
+    """Wake a worker where a letter is due. The sweep calls this."""
     if outbox.due(Letter).exists():
         wake()
 
 
 def deliver() -> None:
+    """Send all letters that are due. The Celery task calls this."""
     outbox.drain(Letter, _sending, send_some)
 
 
 def send_some() -> bool:
-    """A few letters by one connection; False when the mail server is not reached: the rest waits."""
+    """Send up to BATCH letters. False where the mail server is unreachable: the others must wait."""
     connection = get_connection()
     try:
         waiting = outbox.due(Letter).order_by("next_at", "pk").values_list("pk", flat=True)
-        for pk in list(waiting[:AT_ONCE]):
+        for pk in list(waiting[:BATCH]):
             if outbox.claim(Letter, pk):
                 letter = Letter.objects.get(pk=pk)
                 error = attempt(connection, letter)
                 conclude(letter, error)
-                if is_unreached(error):
+                if is_unreachable(error):
                     return False
     finally:
         close(connection)
@@ -105,22 +106,22 @@ class TooLate(Exception):
 
 
 def attempt(connection, letter: Letter) -> Exception | None:
-    """Why it could not be sent; None when it was."""
+    """Send the letter. Returns the error, or None where it was sent."""
     if letter.useful_until <= now():
         return TooLate(_("It could not be sent before its link expired."))
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "podium"
     message = EmailMessage(letter.subject, letter.body, to=[letter.to], connection=connection)
-    message.extra_headers["Message-ID"] = f"<{letter.uuid}@{domain}>"  # the same at each attempt
+    message.extra_headers["Message-ID"] = f"<{letter.uuid}@{domain}>"  # the same for each attempt
     try:
         message.send()
-    except Exception as error:  # whatever it is, it is kept with this letter and holds up no other
+    except Exception as error:  # stored with this letter; must not stop the others
         close(connection)
         return error
     return None
 
 
 def close(connection) -> None:
-    """The next letter opens it anew."""
+    """Close the connection; the next letter opens it again."""
     try:
         connection.close()
     except (OSError, smtplib.SMTPException):
@@ -128,20 +129,24 @@ def close(connection) -> None:
 
 
 def conclude(letter: Letter, error: Exception | None) -> None:
-    """Keep what came of an attempt, and say when to try again."""
-    after = now() + timedelta(seconds=LATER[min(letter.attempts, len(LATER)) - 1])
+    """Store the result of an attempt, and schedule the next one."""
+    delay = RETRY_SECONDS[min(letter.attempts, len(RETRY_SECONDS)) - 1]
+    next_at = now() + timedelta(seconds=delay)
+    gives_up = letter.attempts > len(RETRY_SECONDS) or next_at > letter.useful_until
     if error is None:
         outbox.write(letter, state=State.SENT, next_at=None, body="", sent_at=now(), error="")
-    elif is_final(error) or letter.attempts > len(LATER) or after > letter.useful_until:
-        log.error("An e-mail is given up, the page Accounts says which: %s", reason(error))
+    elif is_final(error) or gives_up:
+        log.error("Gave up sending an e-mail (the page Accounts shows which): %s", reason(error))
         outbox.write(letter, state=State.GIVEN_UP, next_at=None, body="", error=reason(error))
     else:
-        log.warning("An e-mail failed and is tried again: is EMAIL_URL right? %s", reason(error))
-        outbox.write(letter, state=State.FAILED, next_at=after, error=reason(error))
+        log.warning(
+            "An e-mail was not sent and will be retried. Check EMAIL_URL: %s", reason(error)
+        )
+        outbox.write(letter, state=State.FAILED, next_at=next_at, error=reason(error))
 
 
 def is_final(error: Exception) -> bool:
-    """Whether the mail server will not have this letter, now or later: no such person, say."""
+    """Whether a retry is useless: the mail server rejects this letter for good, or its link expired."""
     if isinstance(error, TooLate):
         return True
     if isinstance(error, smtplib.SMTPRecipientsRefused):
@@ -149,22 +154,23 @@ def is_final(error: Exception) -> bool:
     return isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
 
 
-def is_unreached(error: Exception | None) -> bool:
-    """Whether the mail server is away, or lets nobody in: other letters would fail, too."""
-    if isinstance(error, smtplib.SMTPException):  # each is an OSError too
-        return isinstance(error, UNREACHED)
+def is_unreachable(error: Exception | None) -> bool:
+    """Whether the mail server is down or refuses the log-in: all other letters would fail too."""
+    if isinstance(error, smtplib.SMTPException):  # a subclass of OSError
+        return isinstance(error, UNREACHABLE)
     return isinstance(error, OSError)
 
 
 def reason(error: Exception) -> str:
+    """The text of the error that is stored and logged."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        answers = error.recipients.values()
-        replies = [f"{code} {text.decode(errors='replace')}" for code, text in answers]
-        return "; ".join(replies)[:SHOWN]
-    return (str(error) or type(error).__name__)[:SHOWN]
+        refusals = error.recipients.values()
+        replies = [f"{code} {text.decode(errors='replace')}" for code, text in refusals]
+        return "; ".join(replies)[:ERROR_LENGTH]
+    return (str(error) or type(error).__name__)[:ERROR_LENGTH]
 
 
-def troubled() -> QuerySet[Letter]:
-    """What failed, newest first: an administrator of the site is shown it."""
+def unsent() -> QuerySet[Letter]:
+    """Failed letters, newest first, for administrators of the site."""
     failed = Letter.objects.filter(state__in=[State.FAILED, State.GIVEN_UP])
     return failed.order_by("-created_at", "-pk")

@@ -1,4 +1,4 @@
-"""A person's time zone and language, and the limits of a request's body."""
+"""Middleware: the user's time zone and language, and the limit on request bodies."""
 
 import zoneinfo
 
@@ -13,9 +13,7 @@ from people.api import problems
 
 
 class OwnSettings:
-    """Times are stored in UTC and shown in the person's zone; texts are in the language that they
-    chose.
-    """
+    """Show times in the user's time zone and text in the user's language."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -23,15 +21,14 @@ class OwnSettings:
     def __call__(self, request):
         if not request.user.is_authenticated:
             return self.get_response(request)
-        translation.activate(
-            request.user.language
-        )  # Django's LocaleMiddleware begins each request anew
+        # Django's LocaleMiddleware sets the language at the start of each request: no reset needed.
+        translation.activate(request.user.language)
         with timezone.override(zoneinfo.ZoneInfo(request.user.zone)):
             return self.get_response(request)
 
 
 class LimitBodies:
-    """Refuses a body that is too large before it is read, and words what the server refused."""
+    """Refuse a body that is too large before it is read; answer for bodies that the server refused."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -42,7 +39,7 @@ class LimitBodies:
             return refuse(
                 request,
                 408,
-                _("The request took too long to arrive. Try again, or send less at once."),
+                _("The request took too long to arrive. Try again, or send less at a time."),
             )
         length = request_limits.announced(request)
         if status == 413 or (
@@ -52,13 +49,13 @@ class LimitBodies:
             return refuse(
                 request,
                 413,
-                _("At most %(size)s can be sent here: send it in parts.") % {"size": size},
+                _("The request is larger than %(size)s. Send it in parts.") % {"size": size},
             )
         return self.get_response(request)
 
 
 def refuse(request: HttpRequest, status: int, why: str) -> HttpResponse:
-    """A page, or for scripts a problem."""
+    """An error page, or problem details for the API."""
     if request.path_info.startswith("/api/"):
         return JsonResponse(
             problems.body(status, why), status=status, content_type=problems.MEDIA_TYPE

@@ -1,7 +1,7 @@
-"""Rows that are sent elsewhere, events and letters: a worker claims one, sends it, and tries again.
+"""The outbox: rows that a worker sends elsewhere (webhook deliveries and letters), with retries.
 
-The table is the queue: a message only wakes a worker up, and the sweep makes up for a lost one. A
-row whose worker was killed is sent once more when its lease is over.
+The table is the queue. A Celery message only wakes a worker; the sweep replaces a lost message. If
+a worker is killed, its row is sent again once the lease has expired.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ LEASE = timedelta(minutes=2)
 
 
 def due(rows: type[Model]) -> QuerySet:
-    """What is to be sent now, and nobody is at."""
+    """Rows whose next attempt is due and that no worker has claimed."""
     at = now()
     return rows.objects.filter(Q(leased_until=None) | Q(leased_until__lt=at), next_at__lte=at)
 
 
 def claim(rows: type[Model], pk: int) -> bool:
-    """Take this one for a while; False when somebody else was first."""
-    taken = {"leased_until": now() + LEASE, "attempts": F("attempts") + 1}
-    return bool(due(rows).filter(pk=pk).update(**taken))
+    """Claim the row for LEASE. False where another worker claimed it first."""
+    fields = {"leased_until": now() + LEASE, "attempts": F("attempts") + 1}
+    return bool(due(rows).filter(pk=pk).update(**fields))
 
 
 def write(row: Any, **fields: Any) -> bool:
-    """Record the result of an attempt, unless another worker has claimed the row meanwhile."""
-    ours = type(row).objects.filter(pk=row.pk, attempts=row.attempts)
-    return bool(ours.update(leased_until=None, **fields))
+    """Store the result of an attempt. False where another worker has claimed the row since."""
+    still_ours = type(row).objects.filter(pk=row.pk, attempts=row.attempts)
+    return bool(still_ours.update(leased_until=None, **fields))
 
 
 def drain(rows: type[Model], lock: threading.Lock, send_some: Callable[[], bool | None]) -> None:
-    """Send all that is due, until `send_some` returns False. One thread of a process does."""
+    """Send all due rows, until `send_some` returns False. One thread per process at a time."""
     while due(rows).exists():
         if not lock.acquire(blocking=False):
-            return  # who is at it looks once more before they leave
+            return  # the thread that holds the lock checks again before it ends
         try:
             if send_some() is False:
                 return
@@ -52,8 +52,8 @@ def drain(rows: type[Model], lock: threading.Lock, send_some: Callable[[], bool 
 
 
 def wake(task: str) -> None:
-    """Have a worker look at what waits; call it after commit."""
+    """Send the Celery message that wakes a worker. Call it after commit."""
     try:
         current_app.send_task(task, queue="default", expires=60, retry=False)
     except (BrokerError, OSError) as error:
-        log.warning("broker not reached, the next sweep sends what waits: %s", error)
+        log.warning("broker unreachable; the next sweep sends what is due: %s", error)

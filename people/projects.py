@@ -1,4 +1,4 @@
-"""Projects and who is in them: create, change, add, pause, remove."""
+"""Projects and their members: create and change projects; add, pause and remove members."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Role = Membership.Role
 
 @transaction.atomic
 def create(actor: User, **fields) -> Project:
-    """A new project; whoever creates it is its first admin. Raises Refused for a short name in use."""
+    """Create a project; the actor becomes its first admin. Raises Refused where the slug is taken."""
     if Project.objects.filter(slug=fields["slug"]).exists():
-        raise Refused(_("There is a project with this short name already."), "slug")
+        raise Refused(_("A project with this short name already exists."), "slug")
     project = Project.objects.create(**fields)
     Membership.objects.create(project=project, user=actor, role=Role.ADMIN)
     audit.record(actor, "create project", project, project, name=project.name)
@@ -25,7 +25,7 @@ def create(actor: User, **fields) -> Project:
 
 
 def change(actor: User, project: Project, **fields) -> None:
-    """Change settings; archiving returns leases and cancels waiting jobs."""
+    """Change settings. Archiving returns leases and cancels waiting jobs."""
     changed = _save_changed(actor, project, fields)
     if "completion" in changed:
         reordered.send(Project, project=project)
@@ -35,10 +35,9 @@ def change(actor: User, project: Project, **fields) -> None:
 
 @transaction.atomic
 def _save_changed(actor: User, project: Project, fields: dict) -> dict:
-    before = Project.objects.select_for_update(no_key=True).get(
-        pk=project.pk
-    )  # others may still point at it
-    changed = {name: value for name, value in fields.items() if getattr(before, name) != value}
+    # no_key: rows that refer to the project can still be inserted
+    stored = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    changed = {name: value for name, value in fields.items() if getattr(stored, name) != value}
     for name, value in changed.items():
         setattr(project, name, value)
     if changed:
@@ -51,24 +50,27 @@ def _save_changed(actor: User, project: Project, fields: dict) -> dict:
 
 @transaction.atomic
 def add_member(actor: User, project: Project, email: str, role: str) -> Membership:
-    """Let somebody with an account in. Raises Refused when there is no such account, or they are in
-    already.
+    """Add somebody who has an account.
+
+    Raises Refused where the account doesn't exist, or is a member already.
     """
     user = User.objects.filter(email=email.strip().lower()).first()
     if user is None:
-        raise Refused(_("There is no account with this e-mail: invite them."), "email")
-    membership, new = Membership.objects.get_or_create(
+        raise Refused(_("No account has this e-mail. Send an invitation instead."), "email")
+    membership, created = Membership.objects.get_or_create(
         project=project, user=user, defaults={"role": role}
     )
-    if not new:
-        raise Refused(_("%(person)s is in this project already.") % {"person": user}, "email")
+    if not created:
+        raise Refused(
+            _("%(person)s is already a member of this project.") % {"person": user}, "email"
+        )
     audit.record(actor, "add member", membership, project, email=user.email, role=role)
     return membership
 
 
 @transaction.atomic
 def change_role(actor: User, membership: Membership, role: str) -> None:
-    """Raises Refused where it would leave the project without an admin."""
+    """Change a member's role. Raises Refused where the project would have no admin left."""
     if role != Role.ADMIN:
         _keep_an_admin(membership)
     if Membership.objects.filter(pk=membership.pk).exclude(role=role).update(role=role):
@@ -79,9 +81,7 @@ def change_role(actor: User, membership: Membership, role: str) -> None:
 
 
 def pause(actor: User, membership: Membership) -> None:
-    """Give this person no more tasks here; what they hold goes back. Raises Refused for the last
-    admin.
-    """
+    """Give this member no new tasks, and return their leases. Raises Refused for the last admin."""
     with transaction.atomic():
         _keep_an_admin(membership)
         if Membership.objects.filter(pk=membership.pk, paused=False).update(paused=True):
@@ -91,33 +91,35 @@ def pause(actor: User, membership: Membership) -> None:
 
 @transaction.atomic
 def unpause(actor: User, membership: Membership) -> None:
+    """Give this member tasks again."""
     if Membership.objects.filter(pk=membership.pk, paused=True).update(paused=False):
         audit.record(actor, "unpause member", membership, membership.project)
 
 
 def remove_member(actor: User, membership: Membership) -> None:
-    """This person leaves the project, by themselves or not: what they hold goes back, what they did
-    stays.
+    """Remove a member, or leave the project: leases are returned, and all finished work stays.
 
-    Adding them again undoes it. Raises Refused for the last admin.
+    Adding the member again undoes it. Raises Refused for the last admin.
     """
     user, project = membership.user, membership.project
     verb = "leave project" if actor == user else "remove member"
     with transaction.atomic():
         _keep_an_admin(membership)
-        gone, _rows = Membership.objects.filter(pk=membership.pk).delete()
-        if gone:
+        deleted, _by_model = Membership.objects.filter(pk=membership.pk).delete()
+        if deleted:
             audit.record(actor, verb, user, project, email=user.email, role=membership.role)
     paused.send(Membership, user=user, project=project)
 
 
 def _keep_an_admin(membership: Membership) -> None:
-    """An admin who is paused, here or by their account, can't run the project; locked, so that two
-    can't go at once.
+    """Raises Refused where `membership` is the project's only active admin.
+
+    An admin whose membership or account is paused doesn't count. The rows are locked, so that two
+    concurrent requests can't remove the last two admins.
     """
     admins = Membership.objects.filter(
         project=membership.project, role=Role.ADMIN, paused=False, user__state__in=User.LET_IN
     )
     pks = list(admins.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
     if pks == [membership.pk]:
-        raise Refused(_("A project keeps at least one admin: make somebody else admin first."))
+        raise Refused(_("A project needs at least one admin. Make somebody else admin first."))

@@ -1,4 +1,4 @@
-"""What a judge is called where nobody needs to know who it is."""
+"""Pseudonyms of judges, for exports and statistics that must not name people."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from people.models import Project
 
 
 def of(project: Project, judge: UUID) -> str:
-    """The same for all judgments of one judge in this project, and another one in any other
-    project.
+    """12 hexadecimal digits: the same for all judgments of one judge in a project, and different in
+    every other project.
     """
     key = f"{project.pk}:{judge}"
-    return salted_hmac("judge", key, secret=settings.SECRET_KEY, algorithm="sha256").hexdigest()[
-        :12
-    ]
+    digest = salted_hmac("judge", key, secret=settings.SECRET_KEY, algorithm="sha256")
+    return digest.hexdigest()[:12]

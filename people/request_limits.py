@@ -1,7 +1,7 @@
-"""How large a request may be: small, but for who is logged in where files are uploaded.
+"""The size limit of a request body: small, except for uploads by logged-in users.
 
-Known before its body is read: the server asks `largest`, and people/middleware.py words the
-refusal.
+The limit is known before the body is read: the server calls `largest`, and people/middleware.py
+writes the response to a refused body.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from django.urls import Resolver404, resolve
 from people import tokens
 from people.sessions import SessionStore
 
-# In the environment of a request whose body the server refused: the status to answer.
+# Key in the WSGI environment of a request whose body the server refused: the response status.
 REFUSED = "podium.refused"
 SMALL = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-AROUND = 2**20  # bytes of a form around its files
+FORM_BYTES = 2**20  # for the other fields of a form with files
 
 
 def takes_upload(view: Any) -> Any:
-    """Decorator of a view, or of an endpoint's class: its body may be as large as an upload."""
+    """Decorator for a view or an endpoint class that accepts uploads."""
     view.takes_upload = True
     return view
 
 
 def announced(request: HttpRequest) -> int:
-    """The length that the request's head gives its body; 0 where it gives none."""
+    """The Content-Length of the request; 0 where it has none, or an invalid one."""
     try:
         return int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:
@@ -39,17 +39,19 @@ def announced(request: HttpRequest) -> int:
 
 
 def limit(request: HttpRequest) -> int:
-    """Bytes that the body of this request may have."""
+    """The largest body of this request, in bytes."""
     try:
         view = resolve(request.path_info).func
     except Resolver404:
         return SMALL
-    takes = getattr(getattr(view, "cls", view), "takes_upload", False)
-    return settings.UPLOAD_LIMIT + AROUND if takes and is_somebody(request) else SMALL
+    view = getattr(view, "cls", view)  # the class of an endpoint
+    if getattr(view, "takes_upload", False) and is_authenticated(request):
+        return settings.UPLOAD_LIMIT + FORM_BYTES
+    return SMALL
 
 
-def is_somebody(request: HttpRequest) -> bool:
-    """Whether a session or a token lets the sender in."""
+def is_authenticated(request: HttpRequest) -> bool:
+    """Whether the request has a valid token or session."""
     kind, _space, text = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer":
         return tokens.find(text.strip()) is not None
@@ -57,7 +59,7 @@ def is_somebody(request: HttpRequest) -> bool:
 
 
 def largest(environ: dict[str, Any]) -> int:
-    """The same for a server that has the head of a request alone."""
+    """The same for a server that has only the headers of a request."""
     request = WSGIRequest(environ | {"wsgi.input": BytesIO()})
     request.session = SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     request.user = auth.get_user(request)

@@ -1,6 +1,4 @@
-"""What nobody needs any more is deleted: receipts, the logs of webhooks and e-mail, ended sessions,
-and the copies made before upgrades.
-"""
+"""Retention: delete old receipts, webhook deliveries, letters, sessions and pre-upgrade backups."""
 
 from datetime import datetime, timedelta
 
@@ -11,27 +9,27 @@ from django.utils.timezone import now
 
 from people.models import Delivery, Letter, Receipt
 
-BATCH = 500  # rows of one write, so that nobody waits for it
-UPGRADES = 5  # copies of the database made before an upgrade, of which the newest are kept
+BATCH = 500  # rows per DELETE, so that other writers don't wait for long
+KEPT_BACKUPS = 5  # of the database backups that are made before upgrades
 
 
 def long_ago() -> datetime:
+    """Rows that were created earlier are deleted."""
     return now() - timedelta(days=settings.KEEP_DAYS)
 
 
 def forget() -> None:
-    """Delete what is past its time. Any number of calls is harmless."""
+    """Delete everything older than its retention period. May be called any number of times."""
     delete(Receipt.objects.filter(created_at__lt=long_ago()))
     delete(Delivery.objects.filter(created_at__lt=long_ago()))
     delete(Letter.objects.filter(created_at__lt=long_ago()))
     delete(Session.objects.filter(expire_date__lt=now()))
-    for copy in sorted((settings.VAR / "backups").glob("database-*.tar"))[
-        :-UPGRADES
-    ]:  # by their dates
-        copy.unlink(missing_ok=True)
+    backups = sorted((settings.VAR / "backups").glob("database-*.tar"))  # oldest first, by name
+    for backup in backups[:-KEPT_BACKUPS]:
+        backup.unlink(missing_ok=True)
 
 
 def delete(rows: QuerySet) -> None:
-    """All of them, a batch at a time."""
-    while found := list(rows.values_list("pk", flat=True)[:BATCH]):
-        rows.filter(pk__in=found).delete()
+    """Delete all rows, in batches."""
+    while pks := list(rows.values_list("pk", flat=True)[:BATCH]):
+        rows.filter(pk__in=pks).delete()

@@ -1,4 +1,4 @@
-"""Whose request it is: Django's sessions and accounts, read by queries that are composed once."""
+"""Django's session and user lookup, with queries that are compiled once."""
 
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.sessions.backends import db
@@ -10,11 +10,14 @@ from people.models import User
 
 
 class SessionStore(db.SessionStore):
+    """Django's database sessions."""
+
     def _get_session_from_db(self) -> Session | None:
-        found = _session(self.session_key, now())
-        if not found:
+        sessions = _session(self.session_key, now())
+        if not sessions:
             self._session_key = None
-        return found[0] if found else None
+            return None
+        return sessions[0]
 
 
 @composed
@@ -23,9 +26,13 @@ def _session(key, at):
 
 
 class Accounts(ModelBackend):
+    """Django's authentication backend."""
+
     def get_user(self, user_id: int) -> User | None:
-        found = _account(user_id)
-        return found[0] if found and self.user_can_authenticate(found[0]) else None
+        for user in _account(user_id):
+            if self.user_can_authenticate(user):
+                return user
+        return None
 
 
 @composed

@@ -1,14 +1,16 @@
-"""What the apps above must hear of, because they hold leases and jobs: sent once the deed is done.
+"""Signals for the apps above, which hold leases and jobs. Sent after the action has committed.
 
-Not inside its transaction: returning many leases in one would hold locks that claims wait for in
-another order.
+They are not sent inside the action's transaction: returning many leases there could deadlock with
+concurrent claims, which take the same locks in another order.
 """
 
 from django.dispatch import Signal
 
-paused = (
-    Signal()
-)  # user, project (None: the whole account): given no more work, what they hold goes back
-willing = Signal()  # user: says now whether they are willing to judge sensitive content
-reordered = Signal()  # project: its tasks are offered in another order from now on
-archived = Signal()  # actor, project: read-only from now on
+# user, project (None: all projects): gets no new tasks; leases are returned
+paused = Signal()
+# user: opted in to sensitive content, or out of it
+willing = Signal()
+# project: the order in which tasks are offered has changed
+reordered = Signal()
+# actor, project: the project is now read-only
+archived = Signal()

@@ -1,4 +1,4 @@
-"""How people get in: the pages of invitations, of signing up, and of a forgotten password."""
+"""Pages for invitations, sign-up and password reset."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ reset = auth.PasswordResetView.as_view(
 
 
 class ResetPassword(SuccessMessageMixin, auth.PasswordResetConfirmView):
-    """Where the mailed link leads. A new password ends every session that began with the old."""
+    """The page that a reset link opens. A new password ends all sessions of the account."""
 
     template_name = "people/reset_password.html"
     form_class = forms.NewPasswordForm
     success_url = reverse_lazy("login")
     success_message = gettext_lazy(
-        "Your password is changed: log in with it. All other browsers are logged out."
+        "Your password was changed. All sessions were logged out. Log in with the new password."
     )
 
 
@@ -51,15 +51,15 @@ def reset_sent(request: HttpRequest) -> HttpResponse:
     return render(request, "people/reset_sent.html")
 
 
-# Coming in by an invitation
+# Accepting an invitation
 
 
 @never_cache
 @sensitive_post_parameters()
 def join(request: HttpRequest, token: str) -> HttpResponse:
-    """Where an invitation's link leads: sign up, or log in, and be in."""
+    """The page that an invitation link opens: sign up, or log in and accept."""
     invitation = invitations.find(token)
-    if invitation and _came_in_before(request, invitation):
+    if invitation and _has_used(request, invitation):
         return _enter(invitation)
     try:
         invitations.refuse_unless_open(invitation)
@@ -68,9 +68,10 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "people/signup/join_closed.html", {"why": str(why)}, status=410)
 
 
-def _came_in_before(request: HttpRequest, invitation: Invitation) -> bool:
-    """Whether this is who used the invitation: the second copy of a form logs in with the password
-    it brings.
+def _has_used(request: HttpRequest, invitation: Invitation) -> bool:
+    """Whether the request comes from the person who used the invitation.
+
+    If the sign-up form is sent twice, the second copy logs in with the password in it.
     """
     if invitation.state != Invitation.State.USED:
         return False
@@ -82,12 +83,12 @@ def _came_in_before(request: HttpRequest, invitation: Invitation) -> bool:
 
 
 def _join_with_account(request: HttpRequest, invitation: Invitation) -> HttpResponse | None:
-    """Somebody with an account agrees, or is asked to log in to it first; None without an account."""
-    known = User.objects.filter(email=invitation.email).exists()
+    """Accept with an existing account, or ask to log in first. None where there is no account."""
+    has_account = User.objects.filter(email=invitation.email).exists()
     if request.user.is_authenticated and request.method == "POST":
         invitations.accept(request.user, invitation)
         return _enter(invitation)
-    if request.user.is_authenticated or known:
+    if request.user.is_authenticated or has_account:
         return render(request, "people/signup/join.html", {"invitation": invitation})
     return None
 
@@ -109,9 +110,8 @@ def _sign_up(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     response = render(
         request, "people/signup/sign_up.html", context, status=422 if form.errors else 200
     )
-    response._has_been_logged = (
-        True  # Django would write the address, whose token still lets somebody in, to the log
-    )
+    # Django would log the URL of a 422, and the token in it is still valid.
+    response._has_been_logged = True
     return response
 
 
@@ -123,7 +123,7 @@ def _enter(invitation: Invitation) -> HttpResponse:
 
 
 def show_link(request: HttpRequest, invitation: Invitation, token: str) -> HttpResponse:
-    """Mail the link and show it, this once; without a token, say that it was shown before."""
+    """Mail and show the link. Without a token, say that it was shown before."""
     link = request.build_absolute_uri(reverse("join", args=[token])) if token else ""
     if token:
         mail_link(request, invitation, link)
@@ -132,6 +132,7 @@ def show_link(request: HttpRequest, invitation: Invitation, token: str) -> HttpR
 
 
 def mail_link(request: HttpRequest, invitation: Invitation, link: str) -> None:
+    """Queue the invitation e-mail."""
     context = {"invitation": invitation, "link": link, "user": request.user}
     valid_for = invitation.expires_at - now()
     mail.send(invitation.email, "people/mail/invitation.txt", context, valid_for)
@@ -140,7 +141,7 @@ def mail_link(request: HttpRequest, invitation: Invitation, link: str) -> None:
 @site_admin
 @never_cache
 def invite(request: HttpRequest) -> HttpResponse:
-    """Into no project: for who is to create some, or to be added later."""
+    """Invite somebody to the site, without a project."""
     form = forms.InviteForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -153,15 +154,15 @@ def invite(request: HttpRequest) -> HttpResponse:
 
 
 def _invited(request: HttpRequest, form: forms.InviteForm) -> HttpResponse:
-    shown = []
+    new_token = ""  # stays empty when this form was sent before
 
-    def verb() -> dict:
-        invitation, token = invitations.invite(request.user, form.cleaned_data["email"], None)
-        shown.append(token)
+    def invite_once() -> dict:
+        nonlocal new_token
+        invitation, new_token = invitations.invite(request.user, form.cleaned_data["email"], None)
         return {"invitation": invitation.pk}
 
-    result, _new = idempotency.once(request.user, form.cleaned_data["key"], verb)
-    return show_link(request, Invitation.objects.get(pk=result["invitation"]), "".join(shown))
+    result, _created = idempotency.once(request.user, form.cleaned_data["key"], invite_once)
+    return show_link(request, Invitation.objects.get(pk=result["invitation"]), new_token)
 
 
 @login_required
@@ -182,7 +183,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     invitation = access.invitation_or_404(request.user, pk)
     invitations.withdraw(request.user, invitation)
     messages.success(
-        request, _("The invitation of %(email)s is withdrawn.") % {"email": invitation.email}
+        request, _("The invitation of %(email)s was withdrawn.") % {"email": invitation.email}
     )
     return _to_list(invitation)
 

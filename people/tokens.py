@@ -1,6 +1,4 @@
-"""Tokens that scripts show in place of a password: personal, named, scoped, expiring, shown once,
-kept as a hash.
-"""
+"""API tokens: personal, named, scoped and expiring. Shown once; only the hash is stored."""
 
 from __future__ import annotations
 
@@ -16,17 +14,17 @@ from people import audit
 from people.access import Refused
 from people.models import Token, User
 
-START = "podium_"  # by which a leaked one is recognised
-SHOWN = 8  # characters after it that tell tokens apart in a list
-MOST = 50  # that one person may hold at a time
-FRESH = timedelta(minutes=1)  # a use is noted no more often
+START = "podium_"  # so that secret scanners recognise a leaked token
+SHOWN = 8  # further characters that are stored, to tell tokens apart in a list
+MOST = 50  # valid tokens per user
+FRESH = timedelta(minutes=1)  # last_used_at is updated no more often
 
 
 @transaction.atomic
 def make(user: User, name: str, scopes: list[str], days: int) -> tuple[Token, str]:
-    """A new token and its text, which is never known again. Raises Refused for one too many."""
+    """Create a token. Returns it with its text, which is not stored. Raises Refused for too many."""
     if open_of(user).count() >= MOST:
-        raise Refused(_("You have %(n)s tokens: revoke one first.") % {"n": MOST})
+        raise Refused(_("You already have %(n)s tokens. Revoke one first.") % {"n": MOST})
     text = START + secrets.token_urlsafe(32)
     token = Token.objects.create(
         user=user,
@@ -42,18 +40,18 @@ def make(user: User, name: str, scopes: list[str], days: int) -> tuple[Token, st
 
 @transaction.atomic
 def revoke(actor: User, token: Token) -> None:
-    """It lets nobody in from now on; twice is harmless."""
+    """Make the token invalid. Revoking twice is harmless."""
     if Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now()):
         audit.record(actor, "revoke token", token, name=token.name)
 
 
 def open_of(user: User):
-    """The tokens that let this person's scripts in."""
+    """The user's valid tokens."""
     return Token.objects.filter(user=user, revoked_at=None, expires_at__gt=now())
 
 
 def find(text: str) -> Token | None:
-    """The token of this text, with its user, if it lets somebody in; its use is noted."""
+    """The valid token with this text, and its user; None otherwise. Updates last_used_at."""
     at = now()
     token = (
         Token.objects.select_related("user")
@@ -68,5 +66,5 @@ def find(text: str) -> Token | None:
 
 
 def digest(text: str) -> str:
-    """A token is as random as a key, so a plain hash is enough."""
+    """The stored hash. A token has 256 random bits, so it needs neither salt nor a slow hash."""
     return hashlib.sha256(text.encode()).hexdigest()

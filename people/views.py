@@ -1,4 +1,4 @@
-"""Log-in, one's own settings, and the pages of the site's administrators."""
+"""Log-in, a user's own settings, and the pages for administrators of the site."""
 
 from django.contrib import messages
 from django.contrib.auth import views as auth
@@ -16,7 +16,7 @@ from people import accounts, forms, idempotency, invitations, login_lockout, mai
 from people.access import Refused, site_admin
 from people.models import Membership, Project, Token, User
 
-LETTERS = 20  # that could not be sent, of which a page shows as many
+LETTERS = 20  # unsent letters that the accounts page shows
 
 login = auth.LoginView.as_view(
     template_name="people/login.html",
@@ -34,15 +34,18 @@ password_change = auth.PasswordChangeView.as_view(
 @login_required
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    """One's own projects."""
-    return render(request, "people/home.html", {"memberships": in_sight(request.user)})
+    """The user's projects."""
+    return render(request, "people/home.html", {"memberships": visible_memberships(request.user)})
 
 
-def in_sight(user: User) -> list[Membership]:
-    """The projects that this person may see, by name."""
-    mine = Membership.objects.filter(user=user).select_related("project").order_by("project__name")
+def visible_memberships(user: User) -> list[Membership]:
+    """The user's memberships by project name, without drafts that the user does not administer."""
+    memberships = Membership.objects.filter(user=user).select_related("project")
     return [
-        m for m in mine if m.project.state != Project.State.DRAFT or m.role == Membership.Role.ADMIN
+        membership
+        for membership in memberships.order_by("project__name")
+        if membership.project.state != Project.State.DRAFT
+        or membership.role == Membership.Role.ADMIN
     ]
 
 
@@ -51,9 +54,9 @@ def account(request: HttpRequest) -> HttpResponse:
     form = forms.AccountForm(request.POST or None, instance=User.objects.get(pk=request.user.pk))
     if request.method == "POST" and form.is_valid():
         accounts.change(request.user, User.objects.get(pk=request.user.pk), **form.cleaned_data)
-        messages.success(request, _("Your settings are saved."))
+        messages.success(request, _("Your settings were saved."))
         return redirect("account")
-    context = {"form": form, "memberships": in_sight(request.user)}
+    context = {"form": form, "memberships": visible_memberships(request.user)}
     return render(
         request, "people/accounts/account.html", context, status=422 if form.errors else 200
     )
@@ -62,38 +65,39 @@ def account(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def password_changed(request: HttpRequest) -> HttpResponse:
-    messages.success(request, _("Your password is changed. Other browsers are logged out."))
+    messages.success(request, _("Your password was changed. Other browsers were logged out."))
     return redirect("account")
 
 
 @login_required
 @never_cache
 def token_list(request: HttpRequest) -> HttpResponse:
-    """The tokens of one's scripts; a new one is shown this once."""
-    form, shown = forms.TokenForm(request.POST or None), ""
+    """The user's API tokens. A new token is shown once."""
+    form, new_token = forms.TokenForm(request.POST or None), ""
     if request.method == "POST" and form.is_valid():
         try:
-            shown = _new_token(request, form)
+            new_token = _new_token(request, form)
             form = forms.TokenForm()
         except Refused as error:
             form.add_error(None, str(error))
-    context = {"form": form, "shown": shown, "tokens": tokens.open_of(request.user).order_by("-pk")}
+    valid = tokens.open_of(request.user).order_by("-pk")
+    context = {"form": form, "shown": new_token, "tokens": valid}
     return render(
         request, "people/accounts/tokens.html", context, status=422 if form.errors else 200
     )
 
 
 def _new_token(request: HttpRequest, form: forms.TokenForm) -> str:
-    """The text of the token; empty when this form made one before."""
-    shown = []
+    """The text of the new token; empty when this form was sent before."""
+    text = ""
 
     def make() -> dict:
+        nonlocal text
         token, text = tokens.make(request.user, **form.values())
-        shown.append(text)
         return {"token": token.pk}
 
     idempotency.once(request.user, form.cleaned_data["key"], make)
-    return "".join(shown)
+    return text
 
 
 @login_required
@@ -101,7 +105,7 @@ def _new_token(request: HttpRequest, form: forms.TokenForm) -> str:
 def token_revoke(request: HttpRequest, pk: int) -> HttpResponse:
     token = get_object_or_404(Token, user=request.user, pk=pk)
     tokens.revoke(request.user, token)
-    messages.success(request, _("“%(name)s” lets nobody in any more.") % {"name": token.name})
+    messages.success(request, _("The token “%(name)s” was revoked.") % {"name": token.name})
     return redirect("tokens")
 
 
@@ -113,7 +117,7 @@ def project_new(request: HttpRequest) -> HttpResponse:
     form = forms.ProjectForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            result, _new = idempotency.once(
+            result, _created = idempotency.once(
                 request.user,
                 form.cleaned_data["key"],
                 lambda: {"slug": projects.create(request.user, **form.values()).slug},
@@ -129,16 +133,14 @@ def project_new(request: HttpRequest) -> HttpResponse:
 @site_admin
 @require_GET
 def account_list(request: HttpRequest) -> HttpResponse:
-    into = Prefetch(
-        "memberships", Membership.objects.select_related("project").order_by("project__name")
-    )
+    memberships = Membership.objects.select_related("project").order_by("project__name")
     people = (
-        User.objects.prefetch_related(into)
+        User.objects.prefetch_related(Prefetch("memberships", memberships))
         .annotate(projects=Count("memberships"))
         .order_by("email")
     )
     context = {"people": people, "invitations": invitations.open_to(None)}
-    letters = mail.troubled()
+    letters = mail.unsent()
     context |= {"letters": letters[:LETTERS], "more_letters": max(0, letters.count() - LETTERS)}
     return render(request, "people/accounts/accounts.html", context)
 
@@ -150,7 +152,7 @@ def account_new(request: HttpRequest) -> HttpResponse:
     form = forms.NewAccountForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            return _created(request, form)
+            return _create_account(request, form)
         except Refused as error:
             form.add_error(error.field, str(error))
     return render(
@@ -161,21 +163,21 @@ def account_new(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _created(request: HttpRequest, form: forms.NewAccountForm) -> HttpResponse:
-    """The new account with its password, shown this once: the receipt does not keep it."""
-    shown = []
+def _create_account(request: HttpRequest, form: forms.NewAccountForm) -> HttpResponse:
+    """The page with the new account's password, which is shown once: the receipt doesn't hold it."""
+    password = ""  # stays empty when this form was sent before
 
     def create() -> dict:
+        nonlocal password
         person, password = accounts.create(request.user, **form.values())
-        shown.append(password)
         return {"account": person.pk}
 
-    result, _new = idempotency.once(request.user, form.cleaned_data["key"], create)
+    result, _created = idempotency.once(request.user, form.cleaned_data["key"], create)
     person = User.objects.get(pk=result["account"])
     return render(
         request,
         "people/accounts/account_password.html",
-        {"person": person, "password": "".join(shown), "fresh": True},
+        {"person": person, "password": password, "fresh": True},
     )
 
 
@@ -186,14 +188,12 @@ def account_edit(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             accounts.change(request.user, person, **form.cleaned_data)
-            messages.success(request, _("The account is saved."))
+            messages.success(request, _("The account was saved."))
             return redirect("accounts")
         except Refused as error:
             form.add_error(error.field, str(error))
-    memberships, locks = (
-        person.memberships.select_related("project"),
-        login_lockout.locks(person.email),
-    )
+    memberships = person.memberships.select_related("project")
+    locks = login_lockout.locks(person.email)
     context = {"form": form, "person": person, "memberships": memberships, "locks": locks}
     return render(
         request, "people/accounts/account_edit.html", context, status=422 if form.errors else 200
@@ -208,7 +208,7 @@ def account_pause(request: HttpRequest, pk: int) -> HttpResponse:
         accounts.pause(request.user, person)
         messages.success(
             request,
-            _("%(person)s is paused: logged out, and what they held went back.")
+            _("%(person)s was paused and logged out. Their tasks were returned to the queue.")
             % {"person": person},
         )
     except Refused as error:
@@ -221,7 +221,7 @@ def account_pause(request: HttpRequest, pk: int) -> HttpResponse:
 def account_activate(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
     accounts.activate(request.user, person)
-    messages.success(request, _("%(person)s may log in again.") % {"person": person})
+    messages.success(request, _("%(person)s can log in again.") % {"person": person})
     return redirect("account-edit", pk)
 
 
@@ -241,5 +241,5 @@ def account_password(request: HttpRequest, pk: int) -> HttpResponse:
 def account_unlock(request: HttpRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
     login_lockout.lift(request.user, person)
-    messages.success(request, _("%(person)s may try to log in again.") % {"person": person})
+    messages.success(request, _("%(person)s can try to log in again.") % {"person": person})
     return redirect("account-edit", pk)

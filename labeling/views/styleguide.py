@@ -127,7 +127,7 @@ MESSAGES = (
     ),
     (
         messages.ERROR,
-        gettext_lazy("A project keeps at least one admin: make somebody else admin first."),
+        gettext_lazy("A project needs at least one admin. Make somebody else admin first."),
     ),
 )
 

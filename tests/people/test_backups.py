@@ -103,7 +103,7 @@ def test_restore_refuses_while_podium_runs(var):
     backups.write(var / "copy.tar")
     checks.lock(var)
 
-    with pytest.raises(CommandError, match="stop it"):
+    with pytest.raises(CommandError, match="Stop it"):
         call_command("restore", var / "copy.tar")
 
 
@@ -113,7 +113,7 @@ def test_restore_refuses_a_path_that_leads_outside(var, name):
     with tarfile.open(var / "copy.tar", "a") as tar:
         tar.addfile(tarfile.TarInfo(name), io.BytesIO())
 
-    with pytest.raises(backups.BackupFailed, match="nothing was restored"):
+    with pytest.raises(backups.BackupFailed, match="Nothing was restored"):
         backups.restore(var / "copy.tar")
 
 
@@ -124,7 +124,7 @@ def test_restore_refuses_a_link(var):
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
 
-    with pytest.raises(backups.BackupFailed, match="nothing was restored"):
+    with pytest.raises(backups.BackupFailed, match="Nothing was restored"):
         backups.restore(var / "copy.tar")
 
 

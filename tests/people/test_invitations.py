@@ -114,7 +114,7 @@ def test_what_was_withdrawn_is_not_renewed(client_for, carol, invited):
     invitations.withdraw(carol, invited[0])
     page = client_for(carol).post(f"/invitations/{invited[0].pk}/renew", follow=True)
 
-    assert "invite anew" in text_of(page)
+    assert "Create a new one" in text_of(page)
     assert not invitations.open_to(invited[0].project).exists()
 
 
@@ -186,7 +186,7 @@ def test_a_link_is_used_once(invited):
     )
 
     assert second.status_code == 410
-    assert "used already" in text_of(second)
+    assert "already used" in text_of(second)
     assert User.objects.filter(email=DORA).count() == 1
 
 
@@ -268,7 +268,7 @@ def test_a_link_into_a_closed_project_says_so(client, invited):
     invited[0].project.state = "archived"
     invited[0].project.save()
 
-    assert "is closed" in text_of(client.get(invited[1]))
+    assert "is archived" in text_of(client.get(invited[1]))
 
 
 def test_who_was_added_meanwhile_keeps_their_role(project, carol, invited):

@@ -150,7 +150,7 @@ def test_the_last_attempt_comes_before_the_links_end(ann, server, settings):
         pass_time(minutes=1)
 
     assert Letter.objects.get().state == "given_up"
-    assert len(server.replies) == 99 - 5  # at once, then as LATER says: within the hour
+    assert len(server.replies) == 99 - 5  # at once, then as RETRY_SECONDS says: within the hour
 
 
 def test_while_the_mail_server_is_away_one_letter_asks_whether_it_is_back(server):

@@ -39,7 +39,7 @@ def test_a_large_body_is_refused_by_a_page(path):
     response = announce(Client(enforce_csrf_checks=True), path)
 
     assert response.status_code == 413
-    assert "At most 4.0\xa0MB can be sent here" in response.content.decode()
+    assert "larger than 4.0\xa0MB. Send it in parts" in response.content.decode()
 
 
 def test_a_large_body_is_refused_to_a_script_as_a_problem():
@@ -88,7 +88,7 @@ def test_a_template_s_table_may_be_a_large_file(client_for, carol, project):
 
 def test_the_server_is_told_the_same_before_it_reads(client_for, carol, settings):
     """By the head alone: the session and the token are looked up, and a paused person is nobody."""
-    path, large = UPLOADS[0], settings.UPLOAD_LIMIT + request_limits.AROUND
+    path, large = UPLOADS[0], settings.UPLOAD_LIMIT + request_limits.FORM_BYTES
     cookie = f"sessionid={client_for(carol).cookies['sessionid'].value}"
 
     def largest(path, **headers):
@@ -104,7 +104,7 @@ def test_the_server_is_told_the_same_before_it_reads(client_for, carol, settings
 
 
 @pytest.mark.parametrize(
-    ("status", "says"), [(408, "took too long to arrive"), (413, "can be sent here")]
+    ("status", "says"), [(408, "took too long to arrive"), (413, "Send it in parts")]
 )
 def test_what_the_server_refused_is_put_in_words(status, says):
     response = Client().generic("POST", "/login/", **{request_limits.REFUSED: status})

@@ -1,1 +1,1 @@
-"""The commands of people."""
+"""Management commands: backup, restore, token."""
