@@ -47,7 +47,7 @@ def read(folder: str | Path, name: str = "rows.jsonl") -> Iterator[dict[str, Any
             yield json.loads(line)
 
 
-def dense(ranks: Iterable[int]) -> list[int]:
+def dense(ranks: Iterable[float]) -> list[int]:
     """Ranks with the gaps closed: [1, 3, 3, 7] becomes [1, 2, 2, 3]."""
     ranks = list(ranks)
     order = {rank: place for place, rank in enumerate(sorted(set(ranks)), start=1)}

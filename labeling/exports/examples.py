@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from labeling.stats.agreement import task_agreement
 from modelops import rows
@@ -22,12 +23,12 @@ class View:
     metadata: bool = False
 
 
-def judgments(row: dict, view: View) -> list[dict]:
+def judgments(row: dict[str, Any], view: View) -> list[dict[str, Any]]:
     """The judgments that examples are made of."""
     return row["judgments"] if view.judged == "each" else consensus(row)
 
 
-def consensus(row: dict) -> list[dict]:
+def consensus(row: dict[str, Any]) -> list[dict[str, Any]]:
     """One judgment in place of all: ranks by the weighted mean rank, with the sum of the weights."""
     means = rows.mean_ranks(row)
     if not means:
@@ -35,7 +36,7 @@ def consensus(row: dict) -> list[dict]:
     ranked = [judgment for judgment in row["judgments"] if judgment["ranks"]]
     weight = sum(judgment["weight"] for judgment in ranked)
     answers = range(len(row["answers"]))
-    no_ratings: list = [None for _ in answers]
+    no_ratings: list[None] = [None for _ in answers]
     return [
         {
             "labeler": None,
@@ -51,14 +52,14 @@ def consensus(row: dict) -> list[dict]:
     ]
 
 
-def pairs(row: dict, view: View) -> Iterator[tuple[int, int, dict]]:
+def pairs(row: dict[str, Any], view: View) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Yield (winner, loser, judgment) for each pair; a tie makes none."""
     for judgment in judgments(row, view):
         for winner, loser in rows.pairs(judgment["ranks"], view.pairs):
             yield winner, loser, judgment
 
 
-def labelled(row: dict, view: View) -> Iterator[tuple[int, bool, dict]]:
+def labelled(row: dict[str, Any], view: View) -> Iterator[tuple[int, bool, dict[str, Any]]]:
     """Yield (answer, whether it is good, judgment). The first rank is good and the last is bad; the
     others are left out.
 
@@ -77,7 +78,7 @@ def labelled(row: dict, view: View) -> Iterator[tuple[int, bool, dict]]:
                 yield position, rank == 1, judgment
 
 
-def _judgments_to_label(row: dict, view: View) -> list[dict]:
+def _judgments_to_label(row: dict[str, Any], view: View) -> list[dict[str, Any]]:
     """The judgments that examples are made of, with the consensus "all bad" among them."""
     ranked = judgments(row, view)
     if view.judged == "each":
@@ -100,7 +101,9 @@ def _judgments_to_label(row: dict, view: View) -> list[dict]:
     return [all_bad]
 
 
-def row_metadata(row: dict, judgment: dict | None, dataset: str) -> dict:
+def row_metadata(
+    row: dict[str, Any], judgment: dict[str, Any] | None, dataset: str
+) -> dict[str, Any]:
     """The metadata of an example: that of its row, and of the judgment that it was made from."""
     metadata = {"dataset": dataset, "prompt_id": row["prompt_id"], "split": row["split"]}
     metadata |= {name: row[name] for name in ("use_case", "language") if name in row}
@@ -113,7 +116,9 @@ def row_metadata(row: dict, judgment: dict | None, dataset: str) -> dict:
     return metadata
 
 
-def answer_metadata(row: dict, judgment: dict, position: int, name: str) -> dict:
+def answer_metadata(
+    row: dict[str, Any], judgment: dict[str, Any], position: int, name: str
+) -> dict[str, Any]:
     """The metadata of one answer of an example; `name` is the prefix of the keys."""
     return {
         f"{name}_model": row["answers"][position]["model"],

@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
 class Sorter:
@@ -28,18 +29,18 @@ class Sorter:
     def __enter__(self) -> Sorter:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.table.close()
         self.scratch.cleanup()
 
-    def add(self, key: str, value) -> None:
+    def add(self, key: str, value: Any) -> None:
         self.table.execute("INSERT INTO item (key, value) VALUES (?, ?)", (key, json.dumps(value)))
 
     def drop(self, positions: set[int]) -> None:
         """Leave out the values at these positions of the sorted order."""
         self.dropped = positions
 
-    def __iter__(self) -> Iterator:
+    def __iter__(self) -> Iterator[Any]:
         if not self.sorted:
             self.table.execute("CREATE INDEX by_key ON item (key, place)")
             self.sorted = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
@@ -10,7 +11,7 @@ from workers.modeling import tokens
 from workers.modeling.tokens import Fitted
 
 # Messages, the answers that are read after them, and whether each came to its own end
-Conversation = tuple[list[dict], list[str], list[bool]]
+Conversation = tuple[list[dict[str, Any]], list[str], list[bool]]
 NO_LIMIT = 2**31
 
 

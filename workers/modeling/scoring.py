@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
 
 from workers.modeling import gradient_cache, prefix_packing, tokens
 from workers.modeling.device import best_device
+from workers.modeling.gradient_cache import Rows
 
+Model = PreTrainedModel | PeftModel
 TOKENS_AT_ONCE = {"cpu": 1280, "cuda": 32768}  # whose activations are kept for one backward pass
 
 
-def logits(model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def logits(model: Model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Scores (answers, heads) in float32, unshifted, of right-padded ids and their mask (answers,
     length).
 
     In float32 also where the body computes in another number format, if the head is a
     weights.Float32Head.
     """
-    return model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
+    scores: torch.Tensor = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    return scores.float()
 
 
-def rewards(model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def rewards(model: Model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Scores (answers,) in float32, unshifted, of right-padded ids and their mask (answers,
     length).
     """
@@ -36,12 +42,12 @@ def budget() -> int:
 
 @torch.inference_mode()
 def score_heads(
-    model,
+    model: Model,
     answers: list[list[int]],
     pad: int,
     prompts: list[int] | None = None,
     at_once: int = 0,
-    progress: Callable[[list], Iterable] = iter,
+    progress: Callable[[list[Rows]], Iterable[Rows]] = iter,
 ) -> torch.Tensor:
     """What each head says (answers, heads), unshifted, of any prompts' answers (token ids, prompt
     included, without pads at their ends). `prompts` numbers the prompt of each, where some have the
@@ -60,7 +66,8 @@ def score_heads(
         if packs
         else gradient_cache.buckets(lengths, at_once)
     )
-    scores = torch.zeros(len(answers), model.config.num_labels)
+    config: Any = model.config
+    scores = torch.zeros(len(answers), config.num_labels)
     for rows in progress(passes):
         some = [answers[row] for row in rows]
         scores[rows] = (
@@ -71,14 +78,17 @@ def score_heads(
     return scores
 
 
-def read(model, answers: list[list[int]], pad: int) -> torch.Tensor:
+def read(model: Model, answers: list[list[int]], pad: int) -> torch.Tensor:
     """Scores (answers, heads) of one padded batch."""
     ids, mask = (tensor.to(model.device) for tensor in tokens.padded(answers, pad))
     return logits(model, ids, mask).cpu()
 
 
 def score(
-    model, answers: list[list[int]], pad: int, progress: Callable[[list], Iterable] = iter
+    model: Model,
+    answers: list[list[int]],
+    pad: int,
+    progress: Callable[[list[Rows]], Iterable[Rows]] = iter,
 ) -> list[float]:
     """The unshifted reward of each answer (token ids, prompt included)."""
     return score_heads(model, answers, pad, progress=progress).mean(1).tolist()
