@@ -1,8 +1,8 @@
-"""What is done to a file's entries between reading and writing, each step counted, with examples,
-and switchable.
+"""Clean a file's entries between reading and writing. Each step is counted, with examples, and can
+be switched off.
 
-Prompts and demonstrations are cleaned. An answer is what people judge: it stays as its model wrote
-it, unless that is asked for. Only bare prompts are ever left out: a row that brings answers,
+Prompts and demonstrations are cleaned. Answers are what people judge: they stay as the model wrote
+them, unless the recipe asks for cleaning. Only bare prompts are left out: a row with answers,
 judgments or a demonstration is people's work.
 """
 
@@ -23,18 +23,18 @@ from modelops.models import Job
 from modelops.recipes import ImportRecipe
 from people.models import Project
 
-EXAMPLES, EXAMPLE = 3, 160  # of each step; characters of one
+EXAMPLES, EXAMPLE = 3, 160  # examples of each step; characters of each
 
 
 @dataclass
 class Tally:
-    """What the cleaning found, and what comes in."""
+    """The counts of an import: what the cleaning changed, and what is added."""
 
     rows: int = 0
     bad: int = 0
     prompts: int = 0
     duplicates: int = 0
-    known: int = 0  # rows with judgments or demonstrations that are here already
+    known: int = 0  # rows with judgments or demonstrations that the project already has
     answers: int = 0
     rankings: int = 0
     demonstrations: int = 0
@@ -43,14 +43,18 @@ class Tally:
 
     def count(self, step: str, entry: Entry, before: str, after: str = "") -> None:
         self.cleaned[step] = self.cleaned.get(step, 0) + 1
-        kept = self.examples.setdefault(step, [])
-        if len(kept) < EXAMPLES:
-            kept.append({"line": entry.line, "before": before[:EXAMPLE], "after": after[:EXAMPLE]})
+        examples = self.examples.setdefault(step, [])
+        if len(examples) < EXAMPLES:
+            examples.append(
+                {"line": entry.line, "before": before[:EXAMPLE], "after": after[:EXAMPLE]}
+            )
 
 
 @dataclass
 class Clean:
-    """An entry that comes in, in its split; the digest of its row; the marks of its prompt."""
+    """A cleaned entry with its split, the digest of its row, the digest of its prompt and its
+    bands.
+    """
 
     entry: Entry
     row: str
@@ -72,9 +76,7 @@ class Marks:
 
 
 class Cleaner:
-    job: Job | None = (
-        None  # the one that imports: what it published itself, before a kill, is not here already
-    )
+    job: Job | None = None  # the importing job: what it published before a kill is not a duplicate
 
     def __init__(self, project: Project, reading: Reading, recipe: ImportRecipe):
         self.project, self.reading, self.recipe = project, reading, recipe
@@ -85,20 +87,23 @@ class Cleaner:
         self.compares = PromptBand.objects.filter(project=project).exists()
 
     def batches(self) -> Iterator[list[Clean]]:
-        """What comes in, about BATCH at a time."""
+        """Yield what is to be written, about BATCH entries at a time."""
         for batch in chunks(self.reading.entries, BATCH):
-            read = [self._cleaned(entry, row) for entry, row in batch]
-            read = [one for one in read if one is not None]
-            self._look_up(read)
-            marks = [Marks() if one.digest in self.here else self._marks(one.entry) for one in read]
-            there = self._like_ours(marks)
+            cleaned = [self._cleaned(entry, row) for entry, row in batch]
+            items = [item for item in cleaned if item is not None]
+            self._look_up(items)
+            marks = [
+                Marks() if item.digest in self.prompts_here else self._marks(item.entry)
+                for item in items
+            ]
+            similar = self._similar_prompts(marks)
             yield [
-                one
-                for one, mark in zip(read, marks, strict=True)
-                if self._comes_in(one, mark, there)
+                item
+                for item, mark in zip(items, marks, strict=True)
+                if self._accepts(item, mark, similar)
             ]
 
-    # One entry by itself
+    # Cleaning one entry
 
     def _cleaned(self, entry: Entry, row: str) -> Clean | None:
         entry = _without_lead(entry)
@@ -119,16 +124,15 @@ class Cleaner:
         return Clean(entry, row, entry.digest)
 
     def _clean_answer(self, answer: dict, masks: bool, entry: Entry) -> dict:
-        """The answer after the steps that are on, counted once where they change it."""
+        """The answer after the steps that are on, counted once if they change it."""
         before = answer["text"]
         after = before
         for _name, step in self.steps:
             after = step(after)
         masked = personal_data.mask(after) if masks else after
         if masked != before:
-            shown = (
-                _around(before, masked) if masked == after else ""
-            )  # a mask hides what it covers here too
+            # the example must not show what a mask hides
+            shown = _around(before, masked) if masked == after else ""
             self.tally.count("answers", entry, shown, _around(masked, before))
         return answer | {"text": masked}
 
@@ -137,98 +141,93 @@ class Cleaner:
         if before == after:
             return entry
         old, new = next((a, b) for a, b in zip(before, after, strict=True) if a != b)
-        shown = (
-            "" if name == "personal" else _around(old, new)
-        )  # or it would be kept here after all
+        # the example must not show personal data
+        shown = "" if name == "personal" else _around(old, new)
         self.tally.count(name, entry, shown, _around(new, old))
         return _with_texts(entry, after)
 
-    # What the project has already
+    # What the project already has
 
-    def _look_up(self, read: list[Clean]) -> None:
-        """One query for prompts, one for rows, one for authors: what of the batch is here already."""
-        ours = self._others(Prompt.objects.filter(project=self.project, published=True))
-        self.here = set(
-            ours.filter(digest__in=[one.digest for one in read]).values_list("digest", flat=True)
-        )
-        rows = self._others(ImportedRow.objects.filter(project=self.project, published=True))
-        self.rows_here = set(
-            rows.filter(digest__in=[one.row for one in read if one.row]).values_list(
-                "digest", flat=True
-            )
-        )
+    def _look_up(self, items: list[Clean]) -> None:
+        """Find which prompts and rows the project has already, and count its authors: a query each."""
+        prompts = self._of_others(Prompt.objects.filter(project=self.project, published=True))
+        same_prompts = prompts.filter(digest__in=[item.digest for item in items])
+        self.prompts_here = set(same_prompts.values_list("digest", flat=True))
+        rows = self._of_others(ImportedRow.objects.filter(project=self.project, published=True))
+        same_rows = rows.filter(digest__in=[item.row for item in items if item.row])
+        self.rows_here = set(same_rows.values_list("digest", flat=True))
         if self.recipe.per_author:
-            self._count_authors(ours, {one.entry.author for one in read if one.entry.author})
+            authors = {item.entry.author for item in items if item.entry.author}
+            self._count_authors(prompts, authors)
 
-    def _others(self, found: QuerySet) -> QuerySet:
-        return found.exclude(job=self.job) if self.job else found
+    def _of_others(self, rows: QuerySet) -> QuerySet:
+        """Without those of this import."""
+        return rows.exclude(job=self.job) if self.job else rows
 
-    def _count_authors(self, ours, authors: set[str]) -> None:
+    def _count_authors(self, prompts: QuerySet, authors: set[str]) -> None:
+        """Look up once how many prompts the project has by each author."""
         new = {
-            conversations.author_key(one): one
-            for one in authors
-            if self.scratch.get("authored", one) is None
+            conversations.author_key(author): author
+            for author in authors
+            if self.scratch.get("authored", author) is None
         }
-        counts = dict(
-            ours.filter(author__in=new)
-            .order_by()
-            .values_list("author")
-            .annotate(n=Count("pk"))
-            .values_list("author", "n")
-        )
+        by_author = prompts.filter(author__in=new).order_by().values_list("author")
+        counts = dict(by_author.annotate(n=Count("pk")).values_list("author", "n"))
         for key, author in new.items():
             self.scratch.put("authored", author, counts.get(key, 0))
 
     def _marks(self, entry: Entry) -> Marks:
         if not (self.recipe.near or self.recipe.prefixes):
             return Marks()
-        from labeling.text import similarity  # brings 70 MB along, which no web process needs
+        from labeling.text import similarity  # its imports take 70 MB, which no web process needs
 
-        said = [turn["content"] for turn in entry.messages if turn["role"] != "system"]
-        sketch = similarity.sketch("\n".join(said)) if self.recipe.near else None
-        prefix = similarity.beginning(said[0]) if self.recipe.prefixes and len(said) == 1 else None
+        turns = [turn["content"] for turn in entry.messages if turn["role"] != "system"]
+        sketch = similarity.sketch("\n".join(turns)) if self.recipe.near else None
+        prefix = None
+        if self.recipe.prefixes and len(turns) == 1:
+            prefix = similarity.beginning(turns[0])
         return Marks(prefix, sketch, [] if sketch is None else similarity.bands(sketch))
 
-    def _like_ours(self, marks: list[Marks]) -> dict[int, list]:
-        """By mark, the sketches of the project's prompts that share it."""
-        wanted = [band for one in marks for band in one.all] if self.compares else []
-        found: dict[int, list] = {}
+    def _similar_prompts(self, marks: list[Marks]) -> dict[int, list]:
+        """The sketches of the project's prompts that share a band or prefix, by that number."""
+        wanted = [band for mark in marks for band in mark.all] if self.compares else []
+        sketches: dict[int, list] = {}
         sketch_of = cache(_sketch_of)
-        for some in chunks(wanted, BATCH):
+        for numbers in chunks(wanted, BATCH):
             shared = PromptBand.objects.filter(
-                project=self.project, band__in=some, prompt__published=True
+                project=self.project, band__in=numbers, prompt__published=True
             )
-            for one in shared.select_related("prompt"):
-                if self.job is None or one.prompt.job_id != self.job.pk:
-                    found.setdefault(one.band, []).append(sketch_of(one.prompt))
-        return found
+            for band in shared.select_related("prompt"):
+                if self.job is None or band.prompt.job_id != self.job.pk:
+                    sketches.setdefault(band.band, []).append(sketch_of(band.prompt))
+        return sketches
 
-    # Does it come in?
+    # What is accepted
 
-    def _comes_in(self, one: Clean, marks: Marks, there: dict[int, list]) -> bool:
-        entry = one.entry
-        if one.row in self.rows_here:
+    def _accepts(self, item: Clean, marks: Marks, similar: dict[int, list]) -> bool:
+        """Whether the entry is written; counts it and completes it if so."""
+        entry = item.entry
+        if item.row in self.rows_here:
             self.tally.known += 1
             return False
-        if entry.bare and not self._is_wanted(one, marks, there):
+        if entry.bare and not self._is_wanted(item, marks, similar):
             return False
         if self.recipe.languages and not entry.language:
-            one.entry = self._with_language(entry)
-        self._keep(one, marks)
+            item.entry = self._with_language(entry)
+        self._count(item, marks)
         return True
 
-    def _is_wanted(self, one: Clean, marks: Marks, there: dict[int, list]) -> bool:
-        if one.digest in self.here or self.scratch.get("prompt", one.digest):
+    def _is_wanted(self, item: Clean, marks: Marks, similar: dict[int, list]) -> bool:
+        if item.digest in self.prompts_here or self.scratch.get("prompt", item.digest):
             self.tally.duplicates += 1
             return False
-        said = one.entry.messages[-1]["content"]
         reason = (
-            self._wrong_length(one.entry)
-            or self._alike(marks, there)
-            or self._too_many(one.entry.author)
+            self._wrong_length(item.entry)
+            or self._near_duplicate(marks, similar)
+            or self._too_many(item.entry.author)
         )
         if reason:
-            self.tally.count(reason, one.entry, said)
+            self.tally.count(reason, item.entry, item.entry.messages[-1]["content"])
         return not reason
 
     def _wrong_length(self, entry: Entry) -> str:
@@ -239,52 +238,53 @@ class Cleaner:
             return "fewest_tokens"
         return "most_tokens" if self.recipe.most_tokens and count > self.recipe.most_tokens else ""
 
-    def _alike(self, marks: Marks, there: dict[int, list]) -> str:
-        if marks.prefix is not None and (
-            marks.prefix in there or self.scratch.get("prefix", str(marks.prefix))
-        ):
-            return "prefixes"
+    def _near_duplicate(self, marks: Marks, similar: dict[int, list]) -> str:
+        """The setting that leaves out a prompt with these marks; "" if none does."""
+        if marks.prefix is not None:
+            prefix_here = marks.prefix in similar
+            if prefix_here or self.scratch.get("prefix", str(marks.prefix)):
+                return "prefixes"
         if marks.sketch is None:
             return ""
         import numpy as np
 
         from labeling.text import similarity
 
-        ours = [
-            sketch for band in marks.bands for sketch in there.get(band, []) if sketch is not None
+        in_project = [
+            sketch for band in marks.bands for sketch in similar.get(band, []) if sketch is not None
         ]
-        own = [np.frombuffer(sketch, np.uint32) for sketch in self.similar.sharing(marks.bands)]
-        return (
-            "near" if any(similarity.alike(marks.sketch, sketch) for sketch in ours + own) else ""
-        )
+        in_file = [np.frombuffer(sketch, np.uint32) for sketch in self.similar.sharing(marks.bands)]
+        near = any(similarity.alike(marks.sketch, sketch) for sketch in in_project + in_file)
+        return "near" if near else ""
 
     def _too_many(self, author: str) -> str:
         most = self.recipe.per_author
-        return (
-            "per_author" if most and author and self.scratch.get("authored", author) >= most else ""
-        )
+        if most and author and self.scratch.get("authored", author) >= most:
+            return "per_author"
+        return ""
 
     def _with_language(self, entry: Entry) -> Entry:
-        said = entry.messages[-1]["content"]
-        code = repair.language(said)
+        text = entry.messages[-1]["content"]
+        code = repair.language(text)
         if code:
-            self.tally.count("languages", entry, said, code)
+            self.tally.count("languages", entry, text, code)
         return replace(entry, language=code)
 
-    def _keep(self, one: Clean, marks: Marks) -> None:
-        entry, tally = one.entry, self.tally
-        if one.digest not in self.here and not self.scratch.get("prompt", one.digest):
-            self._remember(one, marks)
+    def _count(self, item: Clean, marks: Marks) -> None:
+        entry, tally = item.entry, self.tally
+        if item.digest not in self.prompts_here and not self.scratch.get("prompt", item.digest):
+            self._remember(item, marks)
             tally.prompts += 1
-            one.bands = marks.all
+            item.bands = marks.all
         tally.answers += len(entry.answers)
         tally.rankings += len(entry.judgments)
         tally.demonstrations += bool(entry.demonstration)
 
-    def _remember(self, one: Clean, marks: Marks) -> None:
-        self.scratch.put("prompt", one.digest, 1)
-        if one.entry.author and self.recipe.per_author:
-            self.scratch.count("authored", one.entry.author)
+    def _remember(self, item: Clean, marks: Marks) -> None:
+        """Note a new prompt, for the rest of the file."""
+        self.scratch.put("prompt", item.digest, 1)
+        if item.entry.author and self.recipe.per_author:
+            self.scratch.count("authored", item.entry.author)
         if marks.prefix is not None:
             self.scratch.put("prefix", str(marks.prefix), 1)
         if marks.sketch is not None:
@@ -297,7 +297,9 @@ def _steps(recipe: ImportRecipe) -> list[tuple[str, Callable[[str], str]]]:
 
 
 def _without_lead(entry: Entry) -> Entry:
-    """Here, and not as the row is read: the row's digest has counted that space since before."""
+    """Remove the format's lead from each answer: only here, because the row's digest has always
+    covered it.
+    """
     bare = [answer | {"text": answer["text"].removeprefix(entry.lead)} for answer in entry.answers]
     return replace(entry, answers=bare)
 
@@ -306,14 +308,14 @@ def _texts(entry: Entry) -> list[str]:
     return [*(turn["content"] for turn in entry.messages), entry.demonstration]
 
 
-def _with_texts(entry: Entry, said: list[str]) -> Entry:
-    *turns, demonstration = said
+def _with_texts(entry: Entry, texts: list[str]) -> Entry:
+    *turns, demonstration = texts
     messages = [turn | {"content": text} for turn, text in zip(entry.messages, turns, strict=True)]
     return replace(entry, messages=messages, demonstration=demonstration)
 
 
 def _around(text: str, other: str) -> str:
-    """The text from a little before where it begins to differ."""
+    """The text from 40 characters before its first difference."""
     differs = next(
         (n for n, (a, b) in enumerate(zip(text, other)) if a != b), min(len(text), len(other))
     )

@@ -1,6 +1,4 @@
-"""The whole file is read and checked before a row is written. What was read lies on disk, not in
-memory.
-"""
+"""Read and check the whole file before anything is written. What was read is kept on disk."""
 
 from __future__ import annotations
 
@@ -22,26 +20,24 @@ from people.models import Project
 
 BATCH = 500
 SHOWN = 20  # bad lines named in one message
-NAMED = 1000  # kept in memory
-Beat = Callable[[int, int], None]  # told how many entries are written, and of how many
+NAMED = 1000  # bad lines kept in memory
+Beat = Callable[[int, int], None]  # called with the number of entries written, and their total
 BEAT_EVERY = 5_000  # rows read
 
 
 class BadFile(ValueError):
-    """Nothing was imported; `lines` names the bad lines: [(number, reason)], the first NAMED of
-    `count`.
-    """
+    """Nothing was imported. `lines` holds (number, reason) of the first NAMED bad lines of `count`."""
 
     def __init__(self, lines: list[tuple[int | str, str]], count: int = 0):
         self.lines, self.count = lines, max(count, len(lines))
         named = "\n".join(f"line {number}: {reason}" for number, reason in lines[:SHOWN])
-        more = f"\n… and {self.count - SHOWN} more" if self.count > SHOWN else ""
-        super().__init__(f"{named}{more}\nNothing was imported.")
+        remaining = f"\n… and {self.count - SHOWN} more" if self.count > SHOWN else ""
+        super().__init__(f"{named}{remaining}\nNothing was imported.")
 
 
 @dataclass
 class Reading:
-    """What a file holds: its entries on disk, its bad lines, and in which splits its authors are."""
+    """What a file holds: its entries on disk, its bad lines, and the splits of its authors."""
 
     entries: Spool = field(default_factory=Spool)
     scratch: Scratch = field(default_factory=Scratch)
@@ -54,19 +50,19 @@ class Reading:
         if len(self.bad) < NAMED:
             self.bad.append((row.place, reason))
         if out:
-            out.write(_told({"line": row.place, "reason": reason, "row": row.value}))
+            out.write(_bad_line({"line": row.place, "reason": reason, "row": row.value}))
 
     def split(self, entry: Entry) -> str:
-        """The one that the file or the project knows the author by, else that of the hash."""
+        """The split that the file or the project gives the author; otherwise that of the hash."""
         known = entry.split or (entry.author and self.scratch.get("split", entry.author))
         return known or conversations.split_of(entry)
 
 
-def _told(bad: dict) -> str:
+def _bad_line(bad: dict) -> str:
     try:
         return json.dumps(bad, ensure_ascii=False, default=str) + "\n"
     except RecursionError:
-        return _told(bad | {"row": None})
+        return _bad_line(bad | {"row": None})
 
 
 def read(
@@ -77,18 +73,19 @@ def read(
     skip: TextIO | None = None,
     beat: Beat = lambda done, total: None,
 ) -> Reading:
-    """Everything the file holds. Raises BadFile naming the bad lines, unless they may be skipped:
-    to the file `skip`.
+    """Everything that the file holds. Bad lines go to the file `skip`, if there is one.
 
-    A file without any entry is bad too. `split` is that of rows which name none.
+    Raises BadFile with the bad lines if there is no `skip`, and for a file without any entry.
+    `split` is the split of rows that name none.
     """
     reading = Reading()
     for batch in chunks(files.rows(path), BATCH):
-        read_ = [(row, *entries_of(row, format, split)) for row in batch]
-        _know_authors(reading.scratch, project, [entry for _, found, _ in read_ for entry in found])
-        for row, entries, error in read_:
+        parsed = [(row, *entries_of(row, format, split)) for row in batch]
+        all_entries = [entry for _row, entries, _error in parsed for entry in entries]
+        _look_up_authors(reading.scratch, project, all_entries)
+        for row, entries, error in parsed:
             reading.rows += 1
-            error = error or _two_splits(entries, reading.scratch)
+            error = error or _split_conflict(entries, reading.scratch)
             if error:
                 reading.refuse(row, error, skip)
             else:
@@ -103,10 +100,11 @@ def read(
     return reading
 
 
-def chunks(things: Iterable, size: int) -> Iterator[list]:
+def chunks(items: Iterable, size: int) -> Iterator[list]:
+    """Yield lists of at most `size` items."""
     batch = []
-    for thing in things:
-        batch.append(thing)
+    for item in items:
+        batch.append(item)
         if len(batch) == size:
             yield batch
             batch = []
@@ -115,12 +113,12 @@ def chunks(things: Iterable, size: int) -> Iterator[list]:
 
 
 def entries_of(row: Row, format: str, split: str = "") -> tuple[list[Entry], str]:
-    """What the row holds, and why it is bad."""
+    """The entries of a row, and why it is bad ("" if it is not)."""
     if row.error:
         return [], row.error
     try:
-        found = FORMATS[format].read(row.value, row.file)
-        return [replace(entry, line=row.place, split=entry.split or split) for entry in found], ""
+        entries = FORMATS[format].read(row.value, row.file)
+        return [replace(entry, line=row.place, split=entry.split or split) for entry in entries], ""
     except BadPrompt as error:
         return [], str(error)
     except RecursionError:
@@ -129,35 +127,36 @@ def entries_of(row: Row, format: str, split: str = "") -> tuple[list[Entry], str
         return [], f"does not fit the format {format}"
 
 
-def _know_authors(scratch: Scratch, project: Project | None, entries: list[Entry]) -> None:
-    """Look up once in which split the project has an author already."""
+def _look_up_authors(scratch: Scratch, project: Project | None, entries: list[Entry]) -> None:
+    """Look up each new author once: the split that the project already has for them."""
     new = {
         entry.author
         for entry in entries
         if entry.author and scratch.get("looked up", entry.author) is None
     }
     keys = {conversations.author_key(author): author for author in new}
-    there = (
+    prompts = (
         Prompt.objects.filter(project=project, published=True, author__in=keys)
         if project
         else Prompt.objects.none()
     )
-    for key, split in there.values_list("author", "split").distinct():
+    for key, split in prompts.values_list("author", "split").distinct():
         scratch.put("split", keys[key], split)
         scratch.put("known", keys[key], split)
     for author in new:
         scratch.put("looked up", author, 1)
 
 
-def _two_splits(entries: list[Entry], scratch: Scratch) -> str:
+def _split_conflict(entries: list[Entry], scratch: Scratch) -> str:
+    """Why the entries' split contradicts the author's earlier one; "" if it does not."""
     for entry in entries:
         if not entry.author or not entry.split:
             continue
-        before = scratch.get("split", entry.author)
-        if before and before != entry.split:
+        earlier = scratch.get("split", entry.author)
+        if earlier and earlier != entry.split:
             if scratch.get("known", entry.author):
-                return f"this author's earlier prompts are in split {before}"
-            return f"this author's prompts are in split {before} already"
+                return f"this author's earlier prompts are in split {earlier}"
+            return f"this author's prompts are in split {earlier} already"
     return ""
 
 
@@ -169,12 +168,13 @@ def _keep(reading: Reading, row: Row, entries: list[Entry]) -> None:
 
 
 def _row_digest(scratch: Scratch, entry: Entry) -> str:
-    """What the row says, before any cleaning, and how often the file said the same before: rows are
-    a multiset.
+    """A hash of the row before any cleaning, and of how often the file held the same row before.
+
+    Equal rows of one file count as different rows.
     """
-    said = {name: getattr(entry, name) for name in SAID}
-    digest = rows.digest(said)
+    content = {name: getattr(entry, name) for name in CONTENT}
+    digest = rows.digest(content)
     return rows.digest([digest, scratch.count("row", digest)])
 
 
-SAID = ("messages", "answers", "judgments", "demonstration")
+CONTENT = ("messages", "answers", "judgments", "demonstration")

@@ -1,6 +1,4 @@
-"""What was read and cleaned, into the database: hidden batches, then one publishing UPDATE of each
-table.
-"""
+"""Write an import to the database: in hidden batches, then published with one UPDATE of each table."""
 
 from __future__ import annotations
 
@@ -31,11 +29,11 @@ from people import audit
 from people.models import Project
 
 BATCH = 500  # rows written in one transaction
-MOST_RANKED = 9  # answers that a labeler can rank at once
+MOST_RANKED = 9  # answers in one ranking task
 
 
 class Writer:
-    """The rows that one import adds. A repeated call goes on where a killed one stopped."""
+    """Writes the rows of one import. Called again after a kill, it continues where it stopped."""
 
     def __init__(self, job: Job):
         self.job, self.project = job, job.project
@@ -47,35 +45,33 @@ class Writer:
 
     @transaction.atomic
     def add(self, batch: list[Clean]) -> int:
-        """Write what of the batch is not here yet; how many bare prompts another import has brought
-        meanwhile.
-        """
-        there = self._prompts(one.digest for one in batch)
+        """Write what is new; returns how many bare prompts another import has added meanwhile."""
+        prompts = self._prompts(item.digest for item in batch)
         meanwhile = sum(
-            one.entry.bare and there[one.digest].job_id != self.job.pk
-            for one in batch
-            if one.digest in there
+            item.entry.bare and prompts[item.digest].job_id != self.job.pk
+            for item in batch
+            if item.digest in prompts
         )
-        self._add_prompts([one for one in batch if one.digest not in there], there)
-        fresh = self._fresh_rows([one for one in batch if not one.entry.bare])
-        self._add_demonstrations(fresh, there)
-        self._add_answers(fresh, there)
+        self._add_prompts([item for item in batch if item.digest not in prompts], prompts)
+        fresh = self._fresh_rows([item for item in batch if not item.entry.bare])
+        self._add_demonstrations(fresh, prompts)
+        self._add_answers(fresh, prompts)
         return meanwhile
 
     def _prompts(self, digests: Iterable[str]) -> dict[str, Prompt]:
         known = Prompt.objects.filter(project=self.project, digest__in=list(digests))
         return {prompt.digest: prompt for prompt in known.defer("messages")}
 
-    def _add_prompts(self, batch: list[Clean], there: dict[str, Prompt]) -> None:
-        first = {one.digest: one for one in reversed(batch)}  # two rows may share one prompt
-        wanted = [first[digest] for digest in dict.fromkeys(one.digest for one in batch)]
-        added = Prompt.objects.bulk_create([self._prompt(one) for one in wanted])
-        there |= {prompt.digest: prompt for prompt in added}
-        self._add_bands([(there[one.digest].pk, band) for one in wanted for band in one.bands])
+    def _add_prompts(self, batch: list[Clean], prompts: dict[str, Prompt]) -> None:
+        first = {item.digest: item for item in reversed(batch)}  # two rows may share one prompt
+        wanted = [first[digest] for digest in dict.fromkeys(item.digest for item in batch)]
+        added = Prompt.objects.bulk_create([self._prompt(item) for item in wanted])
+        prompts |= {prompt.digest: prompt for prompt in added}
+        self._add_bands([(prompts[item.digest].pk, band) for item in wanted for band in item.bands])
 
     def _add_bands(self, bands: list[tuple[int, int]]) -> None:
-        """Nine rows a prompt: as plain SQL, for making objects of them would take longer than all
-        the rest.
+        """Insert nine rows a prompt with plain SQL: creating objects would take longer than all
+        other writing.
         """
         table = connection.ops.quote_name(PromptBand._meta.db_table)
         with connection.cursor() as cursor:
@@ -84,13 +80,13 @@ class Writer:
                 [(self.project.pk, prompt, band) for prompt, band in bands],
             )
 
-    def _prompt(self, one: Clean) -> Prompt:
-        entry = one.entry
+    def _prompt(self, item: Clean) -> Prompt:
+        entry = item.entry
         return Prompt(
             project=self.project,
             job=self.job,
             messages=entry.messages,
-            digest=one.digest,
+            digest=item.digest,
             source=entry.source or self.job.recipe.get("filename", "")[:100],
             author=conversations.author_key(entry.author),
             use_case=entry.use_case,
@@ -100,49 +96,49 @@ class Writer:
         )
 
     def _fresh_rows(self, batch: list[Clean]) -> list[tuple[Clean, ImportedRow]]:
-        """The rows that are not in yet, now noted."""
-        digests = [one.row for one in batch]
+        """The rows that the project does not have yet, each with its ImportedRow."""
+        digests = [item.row for item in batch]
         known = set(
             ImportedRow.objects.filter(project=self.project, digest__in=digests).values_list(
                 "digest", flat=True
             )
         )
-        fresh = [one for one in batch if one.row not in known]
-        noted = ImportedRow.objects.bulk_create(
+        fresh = [item for item in batch if item.row not in known]
+        stored = ImportedRow.objects.bulk_create(
             [
                 ImportedRow(
-                    project=self.project, job=self.job, digest=one.row, place=str(one.entry.line)
+                    project=self.project, job=self.job, digest=item.row, place=str(item.entry.line)
                 )
-                for one in fresh
+                for item in fresh
             ]
         )
-        return list(zip(fresh, noted, strict=True))
+        return list(zip(fresh, stored, strict=True))
 
     def _add_demonstrations(
-        self, fresh: list[tuple[Clean, ImportedRow]], there: dict[str, Prompt]
+        self, fresh: list[tuple[Clean, ImportedRow]], prompts: dict[str, Prompt]
     ) -> None:
         Demonstration.objects.bulk_create(
-            Demonstration(prompt=there[one.digest], text=one.entry.demonstration, job=self.job)
-            for one, _row in fresh
-            if one.entry.demonstration
+            Demonstration(prompt=prompts[item.digest], text=item.entry.demonstration, job=self.job)
+            for item, _row in fresh
+            if item.entry.demonstration
         )
 
     def _add_answers(
-        self, fresh: list[tuple[Clean, ImportedRow]], there: dict[str, Prompt]
+        self, fresh: list[tuple[Clean, ImportedRow]], prompts: dict[str, Prompt]
     ) -> None:
-        answered = [(one, row) for one, row in fresh if one.entry.answers]
-        self._find_slots({there[one.digest].pk for one, _row in answered})
-        groups = [self._candidates(one, there[one.digest]) for one, _row in answered]
+        answered = [(item, row) for item, row in fresh if item.entry.answers]
+        self._find_slots({prompts[item.digest].pk for item, _row in answered})
+        groups = [self._candidates(item, prompts[item.digest]) for item, _row in answered]
         Candidate.objects.bulk_create(candidate for group in groups for candidate in group)
         judged = [
-            (one, row, group)
-            for (one, row), group in zip(answered, groups, strict=True)
-            if one.entry.judgments
+            (item, row, group)
+            for (item, row), group in zip(answered, groups, strict=True)
+            if item.entry.judgments
         ]
-        self._add_tasks(judged, there)
+        self._add_tasks(judged, prompts)
 
     def _find_slots(self, pks: set[int]) -> None:
-        """How many answers this import has given each of these prompts already."""
+        """Count the answers that this import has already given to each of these prompts."""
         counted = (
             Candidate.objects.filter(job=self.job, prompt__in=pks).order_by().values_list("prompt")
         )
@@ -150,9 +146,9 @@ class Writer:
             counted.annotate(n=Count("pk")).values_list("prompt", "n")
         )
 
-    def _candidates(self, one: Clean, prompt: Prompt) -> list[Candidate]:
+    def _candidates(self, item: Clean, prompt: Prompt) -> list[Candidate]:
         first = self.slots[prompt.pk]
-        self.slots[prompt.pk] += len(one.entry.answers)
+        self.slots[prompt.pk] += len(item.entry.answers)
         return [
             Candidate(
                 prompt=prompt,
@@ -161,7 +157,7 @@ class Writer:
                 text=answer["text"],
                 model_version=self._version(answer["model"]),
             )
-            for slot, answer in enumerate(one.entry.answers, start=first)
+            for slot, answer in enumerate(item.entry.answers, start=first)
         ]
 
     def _version(self, name: str) -> ModelVersion:
@@ -169,30 +165,32 @@ class Writer:
             self.versions[name] = registry.external(self.project, name)
         return self.versions[name]
 
-    def _add_tasks(self, judged: list[tuple], there: dict[str, Prompt]) -> None:
-        """For each judged row a task without free places, and the rankings that came with it."""
+    def _add_tasks(self, judged: list[tuple], prompts: dict[str, Prompt]) -> None:
+        """For each judged row, add a task without free places, and the rankings that came with it."""
         tasks = RankingTask.objects.bulk_create(
             RankingTask(
                 project=self.project,
-                prompt=there[one.digest],
+                prompt=prompts[item.digest],
                 job=self.job,
                 row=row,
                 overlap=1,
                 free_places=0,
             )
-            for one, row, _group in judged
+            for item, row, _group in judged
         )
-        _hang(zip(tasks, (group for _one, _row, group in judged), strict=True))
+        _link_candidates(zip(tasks, (group for _one, _row, group in judged), strict=True))
         made = [
-            (self._ranking(task, judgment, there[one.digest]), judgment, group)
-            for task, (one, _row, group) in zip(tasks, judged, strict=True)
-            for judgment in one.entry.judgments
+            (self._ranking(task, judgment, prompts[item.digest]), judgment, group)
+            for task, (item, _row, group) in zip(tasks, judged, strict=True)
+            for judgment in item.entry.judgments
         ]
         Ranking.objects.bulk_create([ranking for ranking, _judgment, _group in made])
-        RankedCandidate.objects.bulk_create(place for one in made for place in _places(*one))
+        RankedCandidate.objects.bulk_create(place for item in made for place in _places(*item))
 
     def _ranking(self, task: RankingTask, judgment: dict, prompt: Prompt) -> Ranking:
-        """Not current before all of the file is published, where the prompt is in sight already."""
+        """A ranking. It is not current before the import is published, if its prompt is visible
+        already.
+        """
         return Ranking(
             task=task,
             judge=self._judge(judgment["judge"]),
@@ -210,10 +208,10 @@ class Writer:
             self.judges.add(name)
         return judge
 
-    # The end
+    # Publishing
 
     def build_tasks(self, beat: Beat, done: int) -> None:
-        """A task of the answers that nobody has judged yet, where a prompt has got two or more."""
+        """Build a task of the answers that nobody has judged yet, for each prompt with two or more."""
         loose = Count("candidates", filter=Q(candidates__job=self.job, candidates__tasks=None))
         while pks := list(
             Prompt.objects.filter(candidates__job=self.job)
@@ -227,7 +225,7 @@ class Writer:
 
     @transaction.atomic
     def _build(self, pks: list[int]) -> None:
-        """Not offered before the import is published."""
+        """Build these tasks. They are offered once the import is published."""
         tasks = RankingTask.objects.bulk_create(
             RankingTask(
                 project=self.project, prompt_id=pk, job=self.job, overlap=self.project.overlap
@@ -235,35 +233,34 @@ class Writer:
             for pk in pks
         )
         answers: dict[int, list[Candidate]] = {}
-        for one in Candidate.objects.filter(job=self.job, prompt__in=pks, tasks=None).order_by(
-            "slot"
-        ):
-            answers.setdefault(one.prompt_id, []).append(one)
-        _hang((task, answers[task.prompt_id][:MOST_RANKED]) for task in tasks)
+        for candidate in Candidate.objects.filter(
+            job=self.job, prompt__in=pks, tasks=None
+        ).order_by("slot"):
+            answers.setdefault(candidate.prompt_id, []).append(candidate)
+        _link_candidates((task, answers[task.prompt_id][:MOST_RANKED]) for task in tasks)
 
     @transaction.atomic
     def publish(self, tally: Tally) -> None:
-        noted = ImportedRow.objects.filter(job=self.job)
-        if not noted.filter(
-            published=True
-        ).exists():  # else it was published before a kill: people may be at its tasks
+        imported_rows = ImportedRow.objects.filter(job=self.job)
+        # if it was published before a kill, people may be ranking its tasks already
+        if not imported_rows.filter(published=True).exists():
             order.publish(RankingTask.objects.filter(job=self.job, row=None))
-        noted.update(published=True)
+        imported_rows.update(published=True)
         Prompt.objects.filter(job=self.job).update(published=True)
         imported = Ranking.objects.filter(
             task__job=self.job, kind=Ranking.Kind.IMPORTED, undone_at=None
         )
         imported.filter(current=False).update(current=True)
-        told = {name: value for name, value in vars(tally).items() if name != "examples"}
-        audit.record(self.job.requested_by, "import", self.job, self.project, **told)
+        counts = {name: value for name, value in vars(tally).items() if name != "examples"}
+        audit.record(self.job.requested_by, "import", self.job, self.project, **counts)
 
 
-def _hang(tasks_with_answers: Iterable[tuple[RankingTask, list[Candidate]]]) -> None:
+def _link_candidates(tasks_with_answers: Iterable[tuple[RankingTask, list[Candidate]]]) -> None:
     through = RankingTask.candidates.through
     through.objects.bulk_create(
-        through(rankingtask_id=task.pk, candidate_id=one.pk)
+        through(rankingtask_id=task.pk, candidate_id=candidate.pk)
         for task, answers in tasks_with_answers
-        for one in answers
+        for candidate in answers
     )
 
 
@@ -274,11 +271,11 @@ def _places(ranking: Ranking, judgment: dict, group: list[Candidate]) -> Iterato
 
 
 def write(job: Job, cleaner: Cleaner, beat: Beat = lambda done, total: None) -> Tally:
-    """Add what is new, hidden, in batches; then publish."""
+    """Write what is new in hidden batches, then publish it."""
     clear_leftovers(job)
     writer, done, total = Writer(job), 0, cleaner.reading.entries.count
-    for read in cleaner.batches():
-        for batch in _small(read):
+    for cleaned in cleaner.batches():
+        for batch in _small_batches(cleaned):
             meanwhile = writer.add(batch)
             cleaner.tally.prompts -= meanwhile
             cleaner.tally.duplicates += meanwhile
@@ -290,14 +287,16 @@ def write(job: Job, cleaner: Cleaner, beat: Beat = lambda done, total: None) -> 
     return cleaner.tally
 
 
-def _small(read: list[Clean]) -> Iterator[list[Clean]]:
-    """Batches of about BATCH rows: nobody waits for longer than one of them takes to write."""
+def _small_batches(items: list[Clean]) -> Iterator[list[Clean]]:
+    """Yield batches of about BATCH database rows, so that each transaction is short."""
     batch: list[Clean] = []
     weight = 0
-    for one in read:
-        batch.append(one)
+    for item in items:
+        batch.append(item)
         # an answer is a candidate, its place in the task, and its rank with each judge
-        weight += 1 + len(one.bands) // 2 + len(one.entry.answers) * (2 + len(one.entry.judgments))
+        weight += (
+            1 + len(item.bands) // 2 + len(item.entry.answers) * (2 + len(item.entry.judgments))
+        )
         if weight >= BATCH:
             yield batch
             batch, weight = [], 0
@@ -306,32 +305,26 @@ def _small(read: list[Clean]) -> Iterator[list[Clean]]:
 
 
 def clear_leftovers(job: Job) -> None:
-    """Take away what imports that came to nothing have left hidden, or it would be in the way for
-    ever.
-    """
-    over = Q(job=None) | Q(job__state__in=[Job.State.FAILED, Job.State.CANCELLED])
-    hidden = Prompt.objects.filter(over, project=job.project, published=False).exclude(job=job)
-    noted = ImportedRow.objects.filter(
+    """Delete the hidden rows of imports that failed or were cancelled."""
+    ended = Q(job=None) | Q(job__state__in=[Job.State.FAILED, Job.State.CANCELLED])
+    hidden = Prompt.objects.filter(ended, project=job.project, published=False).exclude(job=job)
+    imported_rows = ImportedRow.objects.filter(
         project=job.project, published=False, job__state__in=[Job.State.FAILED, Job.State.CANCELLED]
     ).exclude(job=job)
-    for dead in set(hidden.values_list("job", flat=True)) | set(
-        noted.values_list("job", flat=True)
+    for job_pk in set(hidden.values_list("job", flat=True)) | set(
+        imported_rows.values_list("job", flat=True)
     ):
-        _clear(job.project, dead)
+        _clear(job.project, job_pk)
 
 
-def _clear(project: Project, dead: int | None) -> None:
-    """An import publishes all at once: where one row of it is hidden, so is all the rest."""
-    of_it = (
-        [RankingTask.objects.filter(job=dead), Candidate.objects.filter(job=dead)] if dead else []
-    )
-    of_it += (
-        [Demonstration.objects.filter(job=dead), ImportedRow.objects.filter(job=dead)]
-        if dead
-        else []
-    )
-    of_it += [Prompt.objects.filter(project=project, job=dead, published=False)]
-    for found in of_it:
-        while pks := list(found.order_by("pk").values_list("pk", flat=True)[:BATCH]):
+def _clear(project: Project, job_pk: int | None) -> None:
+    """Delete an import. It publishes everything at once: if one of its rows is hidden, all are."""
+    leftovers = []
+    if job_pk:
+        models = (RankingTask, Candidate, Demonstration, ImportedRow)
+        leftovers += [model.objects.filter(job=job_pk) for model in models]
+    leftovers.append(Prompt.objects.filter(project=project, job=job_pk, published=False))
+    for hidden in leftovers:
+        while pks := list(hidden.order_by("pk").values_list("pk", flat=True)[:BATCH]):
             with transaction.atomic():
-                found.model.objects.filter(pk__in=pks).delete()
+                hidden.model.objects.filter(pk__in=pks).delete()
