@@ -1,1 +1,1 @@
-"""Who may do what, and what they did."""
+"""Accounts, projects, memberships, invitations, tokens, webhooks, e-mail and the audit log."""

@@ -1,1 +1,1 @@
-"""The databases: their backends, transactions, and queries that are compiled once."""
+"""Database backends, transactions, and queries that are compiled once."""

@@ -1,6 +1,6 @@
-"""Queries whose SQL is composed once. Django composes it anew each time, which takes ten times as
-long as the database for a row by its index: too long where ten of them stand between a labeler and
-the next task.
+"""Queries whose SQL is compiled once. Django compiles the SQL of a queryset at each use, which takes
+ten times as long as a lookup by index takes the database. That is too slow where the next task of a
+labeler needs ten queries.
 
     @composed
     def held(labeler, project, until):
@@ -8,16 +8,16 @@ the next task.
 
     held(labeler.pk, project.pk, now())  # a list of tuples
 
-Of a queryset without `values_list` the rows are model instances, with what `select_related` names;
-of `update(…)` their number is told. The arguments stand for single values (a key, a number, a text,
-a date, a UUID, JSON; not None) wherever Django takes an expression: what the query looks like can't
-depend on them.
+A queryset without `values_list` returns model instances, with the relations of `select_related`;
+`update(…)` returns the number of rows. An argument is a placeholder for a single value (a key, a
+number, a text, a date, a UUID, JSON; not None) wherever Django accepts an expression. The shape of
+the query can't depend on it.
 
-New rows are saved by `insert(row)`, `insert_once(row)`, and `insert_all(rows)`, which tells no
-keys: no signals are sent.
+`insert(row)`, `insert_once(row)` and `insert_all(rows)` save new rows. They send no signals, and
+`insert_all` does not set primary keys.
 
-On PostgreSQL these statements are prepared. What is not an argument is written into them: the
-planner must see it, or it passes over an index that has a condition.
+On PostgreSQL these statements are prepared. Constants become part of the SQL, because the planner
+uses a partial index only when it sees the values of its condition.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from django.db.models.sql import InsertQuery, Query, UpdateQuery
 
 
 class Slot(Expression):
-    """The place of an argument in the SQL."""
+    """The placeholder of an argument in the SQL."""
 
     def __init__(self, name: str):
         super().__init__(output_field=models.Field())
@@ -52,14 +52,17 @@ class Slot(Expression):
 
 
 def update(rows: QuerySet, **values: Any) -> Query:
-    """An UPDATE for `composed`: of these rows, to these values."""
+    """An UPDATE of these rows to these values, for a function that `composed` decorates."""
     query = rows.query.chain(UpdateQuery)
     query.add_update_values(values)
     return query
 
 
 class composed:
-    """Decorates a function that makes a queryset or an update of its arguments, by position."""
+    """Decorator for a function that returns a queryset or an `update`.
+
+    The function runs once, with placeholders. Its arguments are passed by position.
+    """
 
     def __init__(self, build: Callable[..., QuerySet | Query]):
         self.build, self.names = build, list(inspect.signature(build).parameters)
@@ -68,62 +71,63 @@ class composed:
 
     def __call__(self, *values: Any) -> list[Any] | int:
         sql, slots, read = self.composed = self.composed or self._compose()
-        given = {name: adapted(value) for name, value in zip(self.names, values, strict=True)}
+        arguments = {name: adapted(value) for name, value in zip(self.names, values, strict=True)}
+        parameters = [arguments[slot.name] if isinstance(slot, Slot) else slot for slot in slots]
         with prepared_cursor() as cursor:
-            cursor.execute(
-                sql, [given[one.name] if isinstance(one, Slot) else one for one in slots]
-            )
+            cursor.execute(sql, parameters)
             return read(cursor)
 
     def _compose(self) -> tuple[str, list, Callable]:
-        made = self.build(*map(Slot, self.names))
-        query = made if isinstance(made, Query) else made.query
+        built = self.build(*map(Slot, self.names))
+        query = built if isinstance(built, Query) else built.query
         compiler = query.get_compiler(connection=connection)
-        sql, values = written(*compiler.as_sql())
-        return (
-            sql,
-            values,
-            (lambda cursor: cursor.rowcount) if query is made else reader(compiler, made),
-        )
+        sql, values = with_literals(*compiler.as_sql())
+        if query is built:  # an update
+            return sql, values, lambda cursor: cursor.rowcount
+        return sql, values, reader(compiler, built)
 
 
 def prepared_cursor():
-    """PostgreSQL reads and plans a statement once; SQLite's driver keeps what it has read either
-    way.
-    """
+    """A cursor that prepares statements on PostgreSQL. SQLite's driver caches them anyway."""
     return getattr(connection, "prepared_cursor", connection.cursor)()
 
 
-def written(sql: str, values: Iterable[Any]) -> tuple[str, list[Any]]:
-    """The SQL with what is no argument written into it, where the database prepares it; and what is
-    left to be given.
+def with_literals(sql: str, values: Iterable[Any]) -> tuple[str, list[Any]]:
+    """On PostgreSQL, the SQL with its constants as literals, and the remaining placeholders.
+
+    On SQLite, both are returned unchanged.
     """
     values = list(values)
     if not hasattr(connection, "literal"):
         return sql, values
-    rest = iter(
-        "%s" if isinstance(one, Slot) else connection.literal(one).replace("%", "%%")
-        for one in values
+    replacements = iter(
+        "%s" if isinstance(value, Slot) else connection.literal(value).replace("%", "%%")
+        for value in values
     )
-    sql = re.sub("%(.)", lambda found: next(rest) if found[1] == "s" else found[0], sql)
-    return sql, [one for one in values if isinstance(one, Slot)]
+
+    def replace(match: re.Match) -> str:
+        return next(replacements) if match[1] == "s" else match[0]
+
+    slots = [value for value in values if isinstance(value, Slot)]
+    return re.sub("%(.)", replace, sql), slots
 
 
 def insert(row: models.Model) -> None:
-    """Save a new row, which gets its key."""
+    """Save a new row and set its primary key."""
     _insert([row])
 
 
 def insert_once(row: models.Model) -> bool:
-    """The same, unless a row that must be unique is there already: False."""
+    """Save a new row. False where a unique constraint already has such a row."""
     return _insert([row], ignoring=True)
 
 
 def insert_all(rows: list[models.Model]) -> None:
-    """Save some new rows of one model at once. For each number of them there is one statement: they
-    are to be few.
+    """Save a few new rows of one model in one statement. Primary keys are not set.
+
+    The statement of each number of rows is cached, so keep that number small.
     """
-    sql, fields = _insertion(type(rows[0]), len(rows), ignoring=False, telling=False)
+    sql, fields = _insertion(type(rows[0]), len(rows), ignoring=False, returning=False)
     statement = sql, _values(rows, fields)
     waiting = getattr(_here, "waiting", None)
     if waiting is None:
@@ -134,8 +138,9 @@ def insert_all(rows: list[models.Model]) -> None:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """What `insert_all` saves inside is sent at the end, to PostgreSQL as one statement. Inside a
-    transaction, and not one in another.
+    """Defer all `insert_all` calls to the end of the block; on PostgreSQL, run them as one statement.
+
+    Use it inside a transaction, and don't nest it.
     """
     _here.waiting = waiting = []
     try:
@@ -183,10 +188,11 @@ def _values(rows: list[models.Model], fields: list[models.Field]) -> list[Any]:
 
 @lru_cache
 def _insertion(
-    model: type[models.Model], count: int, ignoring: bool, telling: bool = True
+    model: type[models.Model], count: int, ignoring: bool, returning: bool = True
 ) -> tuple[str, list[models.Field]]:
-    """The INSERT of so many rows, telling their keys or not, and the fields whose values it takes
-    of each.
+    """The INSERT of `count` rows, and the fields of each row whose values it takes.
+
+    `ignoring`: skip rows that violate a unique constraint. `returning`: return primary keys.
     """
     fields = [
         field
@@ -197,21 +203,21 @@ def _insertion(
     query = InsertQuery(model, on_conflict=OnConflict.IGNORE if ignoring else None)
     query.insert_values(fields, [row] * count, raw=True)
     compiler = query.get_compiler(connection=connection)
-    compiler.returning_fields = [model._meta.pk] if telling else []
+    compiler.returning_fields = [model._meta.pk] if returning else []
     [(sql, _values)] = compiler.as_sql()
     return sql, fields
 
 
 def reader(compiler, rows: QuerySet) -> Callable[[Any], list[Any]]:
-    """What makes instances or tuples of the rows that a cursor brings."""
+    """A function that reads model instances or tuples from a cursor."""
     columns = [column for column, _sql, _alias in compiler.select]
     converters = compiler.get_converters(columns)
 
     def read(cursor) -> list[Any]:
-        found = cursor.fetchall()
-        return (
-            list(map(tuple, compiler.apply_converters(found, converters))) if converters else found
-        )
+        records = cursor.fetchall()
+        if not converters:
+            return records
+        return [tuple(row) for row in compiler.apply_converters(records, converters)]
 
     if not rows.query.default_cols:
         return read
@@ -219,17 +225,17 @@ def reader(compiler, rows: QuerySet) -> Callable[[Any], list[Any]]:
     names = [columns[number].target.attname for number in own]
     related = get_related_populators(compiler.klass_info, compiler.select, connection.alias)
 
-    def instance(row: tuple) -> models.Model:
-        made = rows.model.from_db(connection.alias, names, row[own[0] : own[-1] + 1])
-        for one in related:
-            one.populate(row, made)
-        return made
+    def as_instance(row: tuple) -> models.Model:
+        instance = rows.model.from_db(connection.alias, names, row[own[0] : own[-1] + 1])
+        for populator in related:
+            populator.populate(row, instance)
+        return instance
 
-    return lambda cursor: list(map(instance, read(cursor)))
+    return lambda cursor: [as_instance(row) for row in read(cursor)]
 
 
 def adapted(value: Any) -> Any:
-    """A value as this database's driver takes it."""
+    """A value in the form that the database driver accepts."""
     if isinstance(value, datetime):
         return connection.ops.adapt_datetimefield_value(value)
     if isinstance(value, UUID) and not connection.features.has_native_uuid_field:

@@ -1,4 +1,4 @@
-"""A verb that is part of another's transaction, or has one of its own."""
+"""Transactions without savepoints."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -6,16 +6,18 @@ from functools import wraps
 from django.db import connection, transaction
 
 
-def within_one(verb: Callable) -> Callable:
-    """Decorator: `atomic` without the two round trips of a savepoint. So the verb refuses before it
-    writes anything.
+def within_one(action: Callable) -> Callable:
+    """Decorator: run in the caller's transaction, or in a new one where there is none.
+
+    Unlike `atomic`, it sets no savepoint, which saves two round trips. So an action that refuses
+    must do so before it writes anything.
     """
 
-    @wraps(verb)
+    @wraps(action)
     def run(*args, **kwargs):
         if connection.in_atomic_block:
-            return verb(*args, **kwargs)
+            return action(*args, **kwargs)
         with transaction.atomic():
-            return verb(*args, **kwargs)
+            return action(*args, **kwargs)
 
     return run

@@ -1,1 +1,1 @@
-"""The database backend that settings name for PostgreSQL."""
+"""The database backend for PostgreSQL."""

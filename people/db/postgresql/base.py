@@ -1,13 +1,12 @@
-"""Django's PostgreSQL backend, with prepared statements for queries that are composed once
-(`people/db/compiled.py`).
+"""Django's PostgreSQL backend, with prepared statements for compiled queries.
 
-The server reads and plans such a query once for each connection; other queries go the way that
-Django sends them. (To bind all of them at the server is Django's option; it then cuts a number that
-is too large for its field to its last two bytes without a word, in an expression like
-`F("priority") * 2**46`.)
+The server parses and plans a compiled query (`people/db/compiled.py`) once per connection. All
+other queries are sent as Django sends them. (Django's option `server_side_binding` would bind all
+queries at the server; but it then truncates a number that is too large for its field to two bytes
+without an error, in an expression like `F("priority") * 2**46`.)
 
-Before each request Django asks whether the connection still lives. The socket tells that without a
-round trip: the end of a server arrives there by itself.
+Before each request Django checks whether the connection is alive. The socket shows that without a
+round trip, because a closing server sends data.
 """
 
 import select
@@ -22,21 +21,20 @@ WHOLE = (int, Int2, Int4)
 class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params):
         connection = super().get_new_connection(conn_params)
-        # as bigint: by its size one query would be several, and the server tells what is too large
+        # As bigint: psycopg would otherwise choose a type by the size of the number, which makes
+        # several statements of one query. The server reports a number that is too large.
         for kind in WHOLE:
             connection.adapters.register_dumper(kind, Int8Dumper)
         return connection
 
     def prepared_cursor(self):
-        """A cursor whose parameters the server binds; what it is asked again and again is prepared
-        there.
-        """
+        """A cursor with server-side binding, which prepares repeated statements."""
         self.ensure_connection()
         with self.wrap_database_errors:
             return self._prepare_cursor(base.ServerBindingCursor(self.connection))
 
     def literal(self, value) -> str:
-        """A value as it stands in SQL."""
+        """A value as an SQL literal."""
         self.ensure_connection()
         return sql.Literal(value).as_string(self.connection)
 
@@ -45,4 +43,4 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return False
         readable = select.poll()
         readable.register(self.connection.fileno(), select.POLLIN)
-        return not readable.poll(0)  # nothing was asked, so anything that arrives is a farewell
+        return not readable.poll(0)  # no query is running, so any data means that the server closes

@@ -1,1 +1,1 @@
-"""The database backend that settings name for SQLite."""
+"""The database backend for SQLite."""

@@ -1,13 +1,13 @@
-"""Django's SQLite backend with one write lock for the process, and one for all processes of this
-machine.
+"""Django's SQLite backend with two write locks: one within the process, one between processes.
 
-SQLite lets one connection write at a time and makes the others poll for their turn, ever more
-seldom, which is unfair: under 32 clients some wait seconds. A lock of the process, taken before
-BEGIN, queues the threads instead; whoever has it then takes the lock on a file beside the database,
-so that few poll for that one, and often. Every transaction here is a write transaction
-(`transaction_mode=IMMEDIATE`), so both are held from BEGIN to commit, rollback or close; a single
-write outside a transaction takes them for that statement. Reads take none. A killed process holds
-nothing.
+SQLite lets one connection write at a time. The others poll with growing pauses, which is unfair:
+with 32 clients some wait for seconds. Here a thread takes the lock of its process before BEGIN,
+which queues the threads, and then a lock on a file beside the database. So only one thread per
+process polls for that file, at short intervals.
+
+Every transaction is a write transaction (`transaction_mode=IMMEDIATE`), so both locks are held from
+BEGIN to commit, rollback or close. A single write outside a transaction takes them for that
+statement. Reads take no lock. The file lock of a killed process is released by the system.
 """
 
 import fcntl
@@ -18,39 +18,37 @@ import time
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
-POLL = 0.001  # seconds
+POLL_SECONDS = 0.001
 _write_lock = threading.Lock()
-_doors: dict[
-    tuple[int, str], int
-] = {}  # (process, database): the descriptor of the file whose lock is taken
+# (process id, database) -> descriptor of the lock file
+_lock_files: dict[tuple[int, str], int] = {}
 
 
-def _door(database: str) -> int:
-    here = os.getpid(), database  # a fork would share its parent's lock
-    if here not in _doors:
-        _doors[here] = os.open(f"{database}-writer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    return _doors[here]
+def _lock_file(database: str) -> int:
+    key = os.getpid(), database  # a forked process must not share its parent's lock
+    if key not in _lock_files:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        _lock_files[key] = os.open(f"{database}-writer", flags, 0o600)
+    return _lock_files[key]
 
 
-def _enter(database: str, until: float) -> bool:
-    """Whether the lock of all processes was had in time; only a thread that holds the process's
-    asks for it.
-    """
+def _lock_between_processes(database: str, until: float) -> bool:
+    """Take the file lock. False where that took too long. The caller holds `_write_lock`."""
     while True:
         try:
-            fcntl.flock(_door(database), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(_lock_file(database), fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
             if time.monotonic() > until:
                 return False
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
 
 
 _READS = ("SELECT", "PRAGMA", "EXPLAIN", "WITH", "BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")
 
 
 class Cursor(base.SQLiteCursorWrapper):
-    """A cursor whose single writes, outside a transaction, queue for the write lock."""
+    """A cursor that takes the write lock for each write outside a transaction."""
 
     wrapper = None
 
@@ -82,7 +80,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raise OperationalError(
                 f"database is locked: another thread has been writing for {seconds} s"
             )
-        if not _enter(str(self.settings_dict["NAME"]), until):
+        if not _lock_between_processes(str(self.settings_dict["NAME"]), until):
             _write_lock.release()
             raise OperationalError(
                 f"database is locked: another process has been writing for {seconds} s"
@@ -92,7 +90,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def give_write_lock(self):
         if self._holds_write_lock:
             self._holds_write_lock = False
-            fcntl.flock(_door(str(self.settings_dict["NAME"])), fcntl.LOCK_UN)
+            fcntl.flock(_lock_file(str(self.settings_dict["NAME"])), fcntl.LOCK_UN)
             _write_lock.release()
 
     def create_cursor(self, name=None):
@@ -109,7 +107,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raise
 
     def _commit(self):
-        super()._commit()  # when it fails, Django rolls back, and that gives the lock
+        super()._commit()  # if this fails, Django rolls back, which releases the lock
         self.give_write_lock()
 
     def _rollback(self):

@@ -1,4 +1,4 @@
-"""`manage.py backup`: everything of an installation in one file."""
+"""`manage.py backup`: write all data of an installation to one file."""
 
 from pathlib import Path
 
@@ -9,17 +9,16 @@ from people import backups
 
 class Command(BaseCommand):
     help = (
-        "Write database, datasets, models (the default one included), uploads and the secret key "
-        "into one .tar, "
-        "by default below the data folder's backups/. Podium may be running."
+        "Write the database, datasets, models (including the default one), uploads and the secret "
+        "key to one .tar file, by default in backups/ in the data folder. Podium may be running."
     )
 
     def add_arguments(self, parser):
-        parser.add_argument("file", nargs="?", type=Path, help="the .tar to write")
+        parser.add_argument("file", nargs="?", type=Path, help="the .tar file to write")
         parser.add_argument(
             "--database-only",
             action="store_true",
-            help="leave the files out: quick, before a migration",
+            help="without the files; quick, for use before a migration",
         )
 
     def handle(self, *, file, database_only, **options):

@@ -1,4 +1,4 @@
-"""`manage.py restore FILE`: bring a backup back."""
+"""`manage.py restore FILE`: restore a backup."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from people import backups
 
 class Command(BaseCommand):
     help = (
-        "Put a backup in the place of what is there, which is kept aside. Refuses while Podium "
-        "runs."
+        "Restore a backup. The replaced data is moved to another folder. Podium must not be "
+        "running."
     )
     requires_system_checks = []
 
     def add_arguments(self, parser):
-        parser.add_argument("file", type=Path, help="a .tar that `manage.py backup` wrote")
+        parser.add_argument("file", type=Path, help="a .tar file that `manage.py backup` wrote")
 
     def handle(self, *, file, **options):
         try:
@@ -23,5 +23,5 @@ class Command(BaseCommand):
         except backups.BackupFailed as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
-            f"Restored from {file}. What was there lies in {aside}; delete it when all is well."
+            f"Restored {file}. The replaced data is in {aside}; delete it once you have checked."
         )

@@ -1,4 +1,4 @@
-"""Make a token for somebody's scripts."""
+"""`manage.py token EMAIL`: create an API token."""
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -7,7 +7,7 @@ from people.models import Token, User
 
 
 class Command(BaseCommand):
-    help = "Make a token that lets somebody's scripts in, and print it: it is shown this once."
+    help = "Create an API token for a user and print it. It is not shown again."
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("email")
@@ -16,12 +16,12 @@ class Command(BaseCommand):
             "--scope",
             action="append",
             choices=Token.Scope.values,
-            help="May be given several times.",
+            help="Can be repeated.",
         )
         parser.add_argument("--days", type=int, default=90, choices=range(1, 367), metavar="1…366")
 
     def handle(self, email: str, name: str, scope: list[str] | None, days: int, **_options) -> None:
         person = User.objects.filter(email__iexact=email, state__in=User.LET_IN).first()
         if person is None:
-            raise CommandError(f"There is no active account with the e-mail {email}.")
+            raise CommandError(f"No active account has the e-mail {email}.")
         self.stdout.write(tokens.make(person, name, scope or [Token.Scope.READ], days)[1])
