@@ -2,7 +2,7 @@
 
 import os
 
-# Each process that `make up` starts and each command imports this: what they write is private.
+# Imported by each command and each process of `make up`, so that all files they write are private.
 os.umask(0o077)
 
 from config.celery import app as celery_app  # noqa: E402

@@ -1,6 +1,6 @@
-"""What the web server serves."""
+"""The ASGI application."""
 
-from config.wsgi import application as wsgi  # sets Django up, which the rest needs
+from config.wsgi import application as wsgi  # sets up Django, which the imports below need
 
 # isort: split
 from typing import Any
@@ -12,7 +12,8 @@ from people import request_limits
 
 
 def largest(environ: dict[str, Any]) -> int:
-    close_old_connections()  # as each request begins; this comes before
+    """The largest body of this request, in bytes."""
+    close_old_connections()  # Django does so when a request starts, which is later
     return request_limits.largest(environ)
 
 

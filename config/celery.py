@@ -1,4 +1,4 @@
-"""The Celery application; its tasks are in `workers/queues.py`."""
+"""The Celery application. Its tasks are in `workers/queues.py`."""
 
 import os
 

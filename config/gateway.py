@@ -1,14 +1,13 @@
-"""The WSGI application for an ASGI server: a request takes a thread once all of it is here.
+"""Run the WSGI application on an ASGI server. A request gets a thread only once it is complete.
 
-granian's own WSGI mode gives a request its thread when its head is read, and waits for the body
-without end: as many connections as there are threads, each with a head and ten bytes, stopped the
-site. Here the event loop waits, for bodies and for slow readers, and a body has a largest size and
-a longest time.
+granian's own WSGI mode assigns a thread when the headers have arrived, and then waits for the body
+without a timeout: as many slow connections as there are threads block the site. Here the event loop
+waits for bodies and for slow readers, and a body has a maximum size and a maximum time.
 
-Why our own (granian 2.8.7): its RSGI mode buffers a whole download that nobody reads (400 MB of
-memory for a file of 400 MB), its ASGI mode waits for the reader. Django's ASGI handler takes a
-thread and a database connection for each request and reads streamed files into memory; asgiref's
-adapter has no limits; a2wsgi takes the thread first.
+Why not use what exists (granian 2.8.7): granian's RSGI mode buffers a whole download that nobody
+reads (400 MB of memory for a file of 400 MB); its ASGI mode, which is used here, waits for the
+reader. Django's ASGI handler uses a thread and a database connection per request and reads streamed
+files into memory. asgiref's adapter has no limits. a2wsgi takes the thread first.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from typing import IO, Any
 from people import request_limits
 
 THREADS = 8
-IN_MEMORY = 2**18  # bytes of a body; what is longer lies in a temporary file
-BODY_SECONDS = 30  # for a body to arrive …
-SLOWEST = 2**13  # … and one second more for as many bytes of it
-READER_SECONDS = 60  # after which a reader who takes nothing is left
-BLOCK = 2**18  # bytes of a file that are read at a time
+IN_MEMORY = 2**18  # bytes; a longer body goes to a temporary file
+BODY_SECONDS = 30  # timeout for a body ...
+SLOWEST = 2**13  # ... plus one second for each this many bytes
+READER_SECONDS = 60  # timeout for a reader that takes no data
+BLOCK = 2**18  # bytes of a file per read
 
 Environ = dict[str, Any]
 Receive = Callable[[], Awaitable[dict]]
@@ -35,25 +34,28 @@ Send = Callable[[dict], Awaitable[None]]
 
 
 class Gone(Exception):
-    """The client closed the connection, or reads no more."""
+    """The client closed the connection or stopped reading."""
 
 
 class Refused(Exception):
-    """The body is not taken; `status` says why: 413 too large, 408 too slow."""
+    """The body is refused. `status`: 413 for too large, 408 for too slow."""
 
     def __init__(self, status: int):
         self.status = status
 
 
 class File:
-    """`wsgi.file_wrapper`: a file that the event loop sends, without a thread."""
+    """`wsgi.file_wrapper`: a file that the event loop sends, without a request thread."""
 
     def __init__(self, file: IO[bytes], block_size: int = BLOCK):
         self.read, self.close = file.read, file.close
 
 
 class Gateway:
-    """`largest(environ)`: how many bytes a body may have; asked only where one is large."""
+    """The ASGI application.
+
+    `largest(environ)`: the maximum size of a body in bytes; called for large bodies only.
+    """
 
     def __init__(self, wsgi: Callable, largest: Callable[[Environ], int]):
         self.wsgi, self.largest = wsgi, largest
@@ -65,15 +67,15 @@ class Gateway:
             environ["wsgi.input"] = body
             try:
                 if has_body(environ):
-                    await self.take(environ, receive)
+                    await self.receive_body(environ, receive)
                 await self.answer(environ, Sender(receive, send))
             except Gone:
                 pass
 
     # The request
 
-    async def take(self, environ: Environ, receive: Receive) -> None:
-        """Read the body, within its limits. The application words the answer to a refused one."""
+    async def receive_body(self, environ: Environ, receive: Receive) -> None:
+        """Read the body within its limits. For a refused one, the application writes the response."""
         body = environ["wsgi.input"]
         try:
             await self.read(environ, receive)
@@ -81,14 +83,15 @@ class Gateway:
             environ[request_limits.REFUSED] = refusal.status
             body.seek(0)
             body.truncate()
-        # also of a chunked body, whose length nobody knew
+        # a chunked body had no length before
         environ["CONTENT_LENGTH"] = str(body.tell())
         body.seek(0)
 
     async def read(self, environ: Environ, receive: Receive) -> None:
+        """Write the body to `wsgi.input`. Raises Gone or Refused."""
         body, clock = environ["wsgi.input"], asyncio.get_running_loop().time
         until = clock() + BODY_SECONDS
-        announced = int(environ.get("CONTENT_LENGTH") or -1)  # -1: it ends when its sender says so
+        announced = int(environ.get("CONTENT_LENGTH") or -1)  # -1: unknown, as the body is chunked
         limit = await self.limit(environ, announced)
         try:
             async with asyncio.timeout_at(until) as timer:
@@ -107,9 +110,9 @@ class Gateway:
             raise Refused(408) from None
 
     async def limit(self, environ: Environ, size: int) -> int:
-        """The limit of this body; raises Refused where it is below `size`.
+        """The maximum size of this body. Raises Refused where `size` exceeds it.
 
-        Who sends a large body is looked up first.
+        For a large body, the application looks up the sender first.
         """
         if size <= request_limits.SMALL:
             return request_limits.SMALL
@@ -128,9 +131,9 @@ class Gateway:
             await sender.send(response)
 
     def run(self, environ: Environ, sender: Sender) -> File | dict | None:
-        """In a thread: run the application. Returns what the event loop is to send.
+        """Run the application in a thread. Returns what the event loop has to send.
 
-        A generator is sent from here: it may hold a database connection, which is its thread's.
+        A generator is sent from this thread, because it may use the thread's database connection.
         """
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info=None) -> None:
@@ -163,7 +166,7 @@ class Gateway:
 
 
 class Sender:
-    """Sends one response, for as long as somebody reads it."""
+    """Sends one response, as long as the client reads it."""
 
     def __init__(self, receive: Receive, send: Send):
         self.receive, self._send, self.loop = receive, send, asyncio.get_running_loop()
@@ -171,7 +174,7 @@ class Sender:
         self.leaving: asyncio.Task | None = None
 
     def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
-        """The head, which goes with the first part."""
+        """Store the headers, which are sent with the first part."""
         lines = [
             (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
         ]
@@ -184,7 +187,7 @@ class Sender:
         await self._send(message)
 
     async def send_to_reader(self, message: dict) -> None:
-        """Raises Gone once the reader has left, or has taken nothing for READER_SECONDS."""
+        """Send a part. Raises Gone once the reader has left or took no data for READER_SECONDS."""
         self.leaving = self.leaving or asyncio.ensure_future(self.disconnect())
         sending = asyncio.ensure_future(self.send(message))
         first = asyncio.FIRST_COMPLETED
@@ -195,7 +198,7 @@ class Sender:
         sending.result()
 
     def send_all(self, chunks: Iterable[bytes]) -> None:
-        """From a thread, which waits for each chunk to go."""
+        """Send all chunks from a thread, which waits for each one."""
         for chunk in chunks:
             asyncio.run_coroutine_threadsafe(self.send_to_reader(part(chunk)), self.loop).result()
         asyncio.run_coroutine_threadsafe(self.send(part(b"", last=True)), self.loop).result()
@@ -214,7 +217,7 @@ def has_body(environ: Environ) -> bool:
 
 
 def as_environ(scope: dict) -> Environ:
-    """What WSGI calls the head of a request (PEP 3333)."""
+    """The WSGI environment of a request (PEP 3333)."""
     host, port = scope["server"] or ("localhost", 80)
     environ = {
         "REQUEST_METHOD": scope["method"],
@@ -237,7 +240,7 @@ def as_environ(scope: dict) -> Environ:
 
 
 def as_variables(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers as CGI names them, without those that would pass for another by an underscore."""
+    """Headers by their CGI names. A name with an underscore is dropped: it could spoof another one."""
     variables: dict[str, str] = {}
     for raw, value in headers:
         name = raw.decode("latin-1").upper()
@@ -245,7 +248,9 @@ def as_variables(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
             continue
         name = name.replace("-", "_")
         name = name if name in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{name}"
-        joint = "; " if name == "HTTP_COOKIE" else ","
-        known = variables[name] + joint if name in variables else ""
-        variables[name] = known + value.decode("latin-1")
+        text = value.decode("latin-1")
+        if name in variables:  # a repeated header
+            separator = "; " if name == "HTTP_COOKIE" else ","
+            text = variables[name] + separator + text
+        variables[name] = text
     return variables

@@ -1,6 +1,4 @@
-"""/healthz: what is there and what is missing, for supervisors, load balancers and `make up`
-itself.
-"""
+"""/healthz: the health check for supervisors, load balancers and `make up`."""
 
 import redis
 from django.db import Error, connection
@@ -15,17 +13,14 @@ from workers import heartbeat
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200 when the database, the broker and a worker of each queue are there; 503 while one is
-    missing.
-    """
+    """200 when the database, the broker and a worker of each queue respond; 503 otherwise."""
     database = _database()
     broker, workers = _broker()
     ok = database == broker == "ok" and all(workers.values())
     state = {"ok": ok, "database": database, "broker": broker, "workers": workers}
     response = JsonResponse(state, status=200 if ok else 503)
-    response._has_been_logged = (
-        True  # Django would log each 503 as an error of ours, twice a second while starting
-    )
+    # Django would log each 503 as an error: several a second while Podium starts.
+    response._has_been_logged = True
     return response
 
 
@@ -34,7 +29,9 @@ def _database() -> str:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except Error as error:
-        return f"not reached ({type(error).__name__})"  # the full text may name hosts and accounts
+        return (
+            f"not reached ({type(error).__name__})"  # the full text may contain hosts and accounts
+        )
     return "ok"
 
 

@@ -1,1 +1,1 @@
-"""What `make up` starts: checks, the database, the broker, web and workers, watched."""
+"""`make up`: the checks before the start, and the supervised broker, web server and workers."""

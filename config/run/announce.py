@@ -1,4 +1,4 @@
-"""Say once that Podium is ready: when /healthz answers 200, a request will succeed."""
+"""Print that Podium is ready, once /healthz answers 200."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ REMIND_SECONDS = 30
 
 
 def ask(host: str, port: int, name: str) -> tuple[bool, str]:
-    """Whether everything is there, and what is missing if not. `name` is a host that the site
-    answers to.
-    """
+    """Whether Podium is ready and, if not, what is missing. `name`: an allowed host name."""
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", "/healthz", headers={"Host": name})
         response = connection.getresponse()
         body = response.read()
-        return response.status == 200, ", ".join(
-            missing(json.loads(body))
-        ) if response.status == 503 else ""
+        if response.status == 503:
+            return False, ", ".join(missing(json.loads(body)))
+        return response.status == 200, ""
     except (OSError, ValueError, http.client.HTTPException):
         return False, "web"
     finally:
@@ -31,13 +29,14 @@ def ask(host: str, port: int, name: str) -> tuple[bool, str]:
 
 
 def missing(state: dict) -> list[str]:
-    parts = [name for name in ("database", "broker") if state.get(name) != "ok"]
-    return parts + [
-        f"worker {queue}" for queue, count in state.get("workers", {}).items() if not count
-    ]
+    """What /healthz reports as missing."""
+    services = [name for name in ("database", "broker") if state.get(name) != "ok"]
+    workers = state.get("workers", {})
+    return services + [f"worker {queue}" for queue, count in workers.items() if not count]
 
 
 def accounts() -> str:
+    """The demo accounts with their passwords, where there are any."""
     file = settings.VAR / "demo-accounts.txt"
     return "\nDemo accounts:\n" + file.read_text() if settings.DEMO and file.exists() else ""
 

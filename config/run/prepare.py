@@ -1,5 +1,5 @@
-"""Bring the data folder up to date: back up before migrating, migrate, gather static files, create
-what a first run needs. Every step looks first whether there is anything to do.
+"""Update the data folder: back up and migrate the database, collect static files, and create the
+rows of a first run. Each step does nothing where nothing has changed.
 """
 
 from __future__ import annotations
@@ -18,31 +18,32 @@ from config.celery import app as celery_app
 
 
 def migrate() -> None:
+    """Apply new migrations, after a backup of an existing database."""
     executor = MigrationExecutor(connection)
     if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
         return
     if executor.loader.applied_migrations:
-        print("Backing up the database before it is changed ...", flush=True)
+        print("Backing up the database before the migration ...", flush=True)
         call_command("backup", "--database-only")
     print("Preparing the database ...", flush=True)
     call_command("migrate", interactive=False, verbosity=0)
 
 
-def gather_static() -> None:
-    """Gather and compress static files, when one of them changed."""
+def collect_static() -> None:
+    """Collect and compress the static files, if one of them has changed."""
     from django.contrib.staticfiles.finders import get_finders
 
-    found = hashlib.sha256(django.__version__.encode())
+    digest = hashlib.sha256(django.__version__.encode())
     for finder in get_finders():
         for name, storage in finder.list(["CVS", ".*", "*~"]):
             state = os.stat(storage.path(name))
-            found.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+            digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
     mark = settings.STATIC_ROOT / ".gathered"
-    if mark.exists() and mark.read_text() == found.hexdigest():
+    if mark.exists() and mark.read_text() == digest.hexdigest():
         return
-    print("Gathering the static files ...", flush=True)
+    print("Collecting the static files ...", flush=True)
     call_command("collectstatic", interactive=False, verbosity=0)
-    mark.write_text(found.hexdigest())
+    mark.write_text(digest.hexdigest())
 
 
 def main() -> None:
@@ -50,11 +51,12 @@ def main() -> None:
     try:
         migrate()
     except OperationalError as error:
-        sys.exit(f"The database can't be used: {str(error).strip().splitlines()[0]}")
-    gather_static()
-    celery_app.conf.broker_url = (
-        "memory://localhost/"  # the broker isn't up yet; workers look at the table when they start
-    )
+        sys.exit(
+            f"The database can't be used. Check DATABASE_URL: {str(error).strip().splitlines()[0]}"
+        )
+    collect_static()
+    # The broker isn't running yet. Workers check the table of jobs when they start.
+    celery_app.conf.broker_url = "memory://localhost/"
     call_command("first_run")
 
 

@@ -1,7 +1,7 @@
-"""Supervision: what runs, and supervisor itself, told to keep it running until Ctrl-C.
+"""Supervision: write the configuration of supervisor, and run it until Ctrl-C.
 
-supervisor runs inside this process. It is changed in two places: a closed terminal (SIGHUP) ends
-Podium in place of restarting it, and what it starts dies with it even when it is killed.
+supervisor runs inside this process, with two changes: a closed terminal (SIGHUP) stops Podium
+instead of restarting it, and child processes end with it even when it is killed.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from supervisor.supervisord import Supervisor
 from config.run import prefix
 from workers.parent_death import end_with_parent
 
-# Descriptors from here on survive into the programs: supervisor closes those below.
+# Programs inherit descriptors from this number on; supervisor closes those below.
 KEPT_FROM = 64
 
 
 @dataclass(frozen=True)
 class Program:
-    """Something that is kept running. The smaller `priority` starts earlier and stops later."""
+    """A supervised program. A lower `priority` starts earlier and stops later.
+
+    `once`: it runs to its end and is not restarted.
+    """
 
     name: str
     command: list[str]
@@ -36,7 +39,8 @@ class Program:
     once: bool = False
 
     def section(self) -> str:
-        # what runs once speaks for Podium as a whole, without a name before its lines
+        """The program's section of supervisord.conf."""
+        # a program that runs once prints messages of Podium itself, so without a prefix
         wrapper = [sys.executable, "-I", "-S", prefix.__file__, "" if self.once else self.name]
         command = shlex.join([*wrapper, *self.command]).replace("%", "%%")
         restart = "autorestart=false\nstartsecs=0" if self.once else "autorestart=true\nstartsecs=2"
@@ -55,8 +59,8 @@ stdout_logfile=NONE
 
 
 def write_configuration(file: Path, folder: Path, programs: list[Program]) -> None:
-    """supervisord.conf; also `supervisorctl -c FILE status|restart NAME` reads it."""
-    # supervisor warns of a socket without a password, and of root without a named user
+    """Write supervisord.conf. It also serves `supervisorctl -c FILE status|restart NAME`."""
+    # supervisor warns about a socket without a password, and about root without `user`
     password, user = secrets.token_urlsafe(24), "user=root" if os.geteuid() == 0 else ""
     workers = [program.name for program in programs if program.name.startswith("worker-")]
     text = f"""\
@@ -91,13 +95,13 @@ class Options(ServerOptions):
         received = super().get_signal()
         return signal.SIGTERM if received == signal.SIGHUP else received
 
-    def setpgrp(self):  # runs in the new process, before its program
+    def setpgrp(self):  # called in the child process, before exec
         super().setpgrp()
         end_with_parent(self.supervisor_pid)
 
 
 def run(configuration: Path, lock: int) -> None:
-    """Keep everything running; returns when told to end and all of it has ended."""
+    """Run all programs. Returns once supervisor was stopped and all programs have ended."""
     os.dup2(1, prefix.OUTPUT, inheritable=True)
     os.dup2(lock, prefix.LOCK, inheritable=True)
     options = Options()
@@ -107,4 +111,4 @@ def run(configuration: Path, lock: int) -> None:
     try:
         Supervisor(options).main()
     except asyncore.ExitNow:
-        pass  # everything has ended
+        pass  # all programs have ended

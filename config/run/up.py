@@ -1,5 +1,5 @@
-"""`make up`: prepare the data folder, then keep the broker, the web server and the workers running
-until Ctrl-C.
+"""`make up`: prepare the data folder, then run the broker, the web server and the workers until
+Ctrl-C.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from config.run.checks import CannotStart
 from workers import machine_lock
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-HEAD_SECONDS = 30  # for the head of a request to arrive
+HEAD_SECONDS = 30  # timeout for the headers of a request
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
 
@@ -36,11 +36,11 @@ def main() -> None:
     print("Starting the web server and the workers ...", flush=True)
     supervise.run(file, lock)
     shutil.rmtree(broker.short_folder(settings.VAR), ignore_errors=True)
-    print("Podium has ended.", flush=True)
+    print("Podium has stopped.", flush=True)
 
 
 def prepare(settings) -> int:
-    """Everything that comes before the first process; the descriptor that holds the data folder."""
+    """All steps before the first process. Returns the descriptor of the data folder's lock."""
     checks.make_folders(settings.VAR)
     lock = checks.lock(settings.VAR)
     checks.close_to_others(settings.VAR)
@@ -50,19 +50,19 @@ def prepare(settings) -> int:
     get_model(settings)
     step(
         "config.run.prepare",
-        failed="The database or the first run could not be prepared: see above.",
+        failed="Preparing the database or the first run failed. See the messages above.",
     )
     return lock
 
 
 def get_model(settings) -> None:
-    """The default model, fetched and converted once; or the local folder that PODIUM_MODEL names."""
+    """Download and convert the default model once, or check the folder that PODIUM_MODEL names."""
     if settings.MODEL == "smollm2":
         target = settings.VAR / "models" / DEFAULT_MODEL
         step(
             "workers.download_model",
             str(target),
-            failed="The default model could not be had: see above.",
+            failed="Downloading the default model failed. See the messages above.",
         )
         return
     folder = Path(settings.MODEL).resolve()
@@ -72,24 +72,22 @@ def get_model(settings) -> None:
         )
     if not any(folder.is_relative_to(root) for root in settings.MODEL_ROOTS):
         roots = ", ".join(str(root) for root in settings.MODEL_ROOTS)
-        raise CannotStart(
-            f"PODIUM_MODEL: {folder} does not lie below {roots} (PODIUM_MODEL_ROOTS)."
-        )
+        raise CannotStart(f"PODIUM_MODEL: {folder} is not inside {roots}. Set PODIUM_MODEL_ROOTS.")
 
 
 def step(module: str, *arguments: str, failed: str) -> None:
+    """Run a module in its own process. Raises CannotStart with `failed` where it fails."""
     if subprocess.run([sys.executable, "-m", module, *arguments]).returncode:
         raise CannotStart(failed)
 
 
 def configure(settings) -> Path:
-    """Write what supervisor is to run; the programs find the broker in their environment."""
+    """Write the configuration of supervisor. Programs get the broker's address in REDIS_URL."""
     from config.run.supervise import Program, write_configuration
 
     folder = broker.short_folder(settings.VAR)
-    (folder / "supervisor.sock").unlink(
-        missing_ok=True
-    )  # of a start that was killed; the lock says that it is gone
+    # A killed start leaves its socket behind. We hold the lock, so that process has ended.
+    (folder / "supervisor.sock").unlink(missing_ok=True)
     programs = [
         Program("web", web(settings), 10),
         Program(
@@ -116,22 +114,22 @@ def configure(settings) -> Path:
     if not settings.REDIS_URL:
         programs.append(Program("broker", broker.command(folder, settings.VAR), 1))
         os.environ["REDIS_URL"] = broker.url(folder)
-        (settings.VAR / "run" / "broker.url").write_text(
-            broker.url(folder)
-        )  # for commands beside it
-    os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars make no lines
+        # for management commands that run at the same time
+        (settings.VAR / "run" / "broker.url").write_text(broker.url(folder))
+    os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars would spoil the log
     file = settings.VAR / "run" / "supervisord.conf"
     write_configuration(file, folder, programs)
     return file
 
 
 def computing(settings) -> list[str]:
-    """The names of the workers that compute: as many for each queue as there are devices, or as the
-    setting says.
+    """The names of the sampling and training workers.
+
+    PODIUM_WORKERS sets their number for each queue; `auto` is one per device. Raises CannotStart.
     """
     if settings.WORKERS != "auto" and not (settings.WORKERS.isdecimal() and int(settings.WORKERS)):
         raise CannotStart(
-            f"PODIUM_WORKERS: {settings.WORKERS} is neither `auto` nor a number from 1."
+            f"PODIUM_WORKERS: {settings.WORKERS} is neither `auto` nor a number of at least 1."
         )
     count = len(machine_lock.devices()) if settings.WORKERS == "auto" else int(settings.WORKERS)
     numbers = ["", *(f"-{number}" for number in range(2, count + 1))]
@@ -139,10 +137,10 @@ def computing(settings) -> list[str]:
 
 
 def web(settings) -> list[str]:
-    """Two processes: pages take longer to make than writers of SQLite wait for each other.
+    """The command line of the web server.
 
-    HTTP/1 alone: its head has a longest time. A connection that could turn out to be HTTP/2 waits
-    without end.
+    Two processes: rendering a page takes longer than SQLite's writers wait for each other. HTTP/1
+    only: it has a timeout for the headers. A connection that could become HTTP/2 has none.
     """
     return [
         sys.executable,
@@ -169,7 +167,7 @@ def web(settings) -> list[str]:
 
 
 def worker(name: str, *options: str) -> list[str]:
-    """A Celery worker of the queue that its name begins with: training, training-2."""
+    """The command line of a Celery worker. Its name starts with its queue: training, training-2."""
     queue = name.split("-")[0]
     return [
         sys.executable,

@@ -204,9 +204,8 @@ def test_a_second_start_on_the_same_data_says_so(running_podium):
 
     assert code != 0
     assert lines == [
-        f"Podium can't start. Podium is running on {running_podium.var} already (process "
-        f"{running_podium.process.pid}):"
-        " stop it first, or choose another PODIUM_VAR."
+        f"Podium can't start. Podium is already running on {running_podium.var} (process "
+        f"{running_podium.process.pid}). Stop it first, or choose another folder with PODIUM_VAR."
     ]
 
 
@@ -227,7 +226,7 @@ def test_ctrl_c_leaves_nothing_and_a_second_start_does_nothing_twice(own_podium)
     assert not [
         line
         for line in own_podium.lines
-        if line.startswith(("Preparing", "Gathering", "Backing", "Getting"))
+        if line.startswith(("Preparing", "Collecting", "Backing", "Getting"))
     ]
     assert (own_podium.var / "static" / ".gathered").stat().st_mtime_ns == gathered
 
