@@ -1,3 +1,4 @@
-"""The API, beside the pages: the same verbs, asked by scripts. What all parts share, and the
-people's own part.
+"""The REST API: the base classes that all apps share, and the endpoints of this app.
+
+It calls the same actions as the pages.
 """

@@ -1,4 +1,4 @@
-"""Oneself, the tokens of one's scripts, and everybody's accounts for administrators of the site."""
+"""The user's own account and tokens, and all accounts for administrators of the site."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from people.models import Token, User, known_zone
 
 
 class MeBody(serializers.ModelSerializer):
-    """One's own account."""
+    """The user's own account."""
 
     zone = serializers.CharField(max_length=50, validators=[known_zone])
     language = serializers.ChoiceField(settings.LANGUAGES)
@@ -38,15 +38,15 @@ class MeBody(serializers.ModelSerializer):
 
 
 class Me(Editing, SiteEndpoint):
-    """One's own account and settings."""
+    """Your own account and settings."""
 
     serializer_class = MeBody
 
     def get_object(self) -> User:
         return User.objects.get(pk=self.request.user.pk)
 
-    def edit(self, one: User, changes: dict[str, Any]) -> None:
-        accounts.change(one, one, **changes)
+    def edit(self, user: User, changes: dict[str, Any]) -> None:
+        accounts.change(user, user, **changes)
 
 
 class TokenBody(serializers.ModelSerializer):
@@ -65,12 +65,12 @@ class NewToken(serializers.Serializer):
         max_length=len(Token.Scope),
     )
     days = serializers.IntegerField(
-        min_value=1, max_value=366, default=90, help_text="Until it expires."
+        min_value=1, max_value=366, default=90, help_text="Days until the token expires."
     )
 
 
 class MadeToken(TokenBody):
-    """The token itself is told once: a repeated request is answered without it."""
+    """The response to a repeated request does not contain the token."""
 
     token = serializers.CharField(required=False)
 
@@ -79,7 +79,7 @@ class MadeToken(TokenBody):
 
 
 class Tokens(Listing, Act, SiteEndpoint):
-    """The tokens that let one's scripts in."""
+    """Your valid API tokens."""
 
     serializer_class = TokenBody
     input, output, status = NewToken, MadeToken, 201
@@ -91,23 +91,19 @@ class Tokens(Listing, Act, SiteEndpoint):
         return TokenBody
 
     def act(self, data: dict[str, Any]) -> Answer:
-        reach = [
-            scope
-            for scope in data["scopes"]
-            if self.request.auth is None or self.request.auth.reaches(scope)
-        ]
-        if len(reach) < len(data["scopes"]):
+        own_token = self.request.auth
+        if own_token and not all(own_token.reaches(scope) for scope in data["scopes"]):
             raise serializers.ValidationError(
-                {"scopes": ["A token makes no token that reaches further than itself."]}
+                {"scopes": ["A token can't create a token with more scopes than its own."]}
             )
-        token, text = tokens.make(self.actor, data["name"], reach, data["days"])
+        token, text = tokens.make(self.actor, data["name"], data["scopes"], data["days"])
         return Answer(
             TokenBody(token).data, location=f"/api/v1/tokens/{token.pk}", secret={"token": text}
         )
 
 
 class OneToken(SiteEndpoint):
-    """A token of one's own."""
+    """One of your tokens."""
 
     serializer_class = TokenBody
 
@@ -115,13 +111,13 @@ class OneToken(SiteEndpoint):
         return Token.objects.filter(user=self.request.user, revoked_at=None, expires_at__gt=now())
 
     def delete(self, request, *args, **kwargs) -> Response:
-        """Revoke it: it lets nobody in from now on."""
+        """Revoke the token."""
         tokens.revoke(self.actor, self.get_object())
         return Response(status=204)
 
 
 class AccountBody(serializers.ModelSerializer):
-    """An account, as administrators of the site see it."""
+    """An account, for administrators of the site."""
 
     zone = serializers.CharField(max_length=50, validators=[known_zone], required=False)
 
@@ -139,7 +135,7 @@ class NewAccount(serializers.Serializer):
 
 
 class MadeAccount(AccountBody):
-    """The first password is told once: a repeated request is answered without it."""
+    """The response to a repeated request does not contain the password."""
 
     password = serializers.CharField(required=False)
 
@@ -168,7 +164,7 @@ class Accounts(Listing, Act, SiteEndpoint):
 
 
 class OneAccount(Editing, SiteEndpoint):
-    """Somebody's account."""
+    """One account."""
 
     staff = True
     serializer_class = AccountBody
@@ -176,12 +172,12 @@ class OneAccount(Editing, SiteEndpoint):
     def get_queryset(self) -> QuerySet[User]:
         return User.objects.all()
 
-    def edit(self, one: User, changes: dict[str, Any]) -> None:
-        accounts.change(self.actor, one, **changes)
+    def edit(self, user: User, changes: dict[str, Any]) -> None:
+        accounts.change(self.actor, user, **changes)
 
 
-class AccountVerb(SiteVerb):
-    """What administrators do to somebody's account; it is answered as it is then."""
+class AccountAction(SiteVerb):
+    """An action of an administrator on an account. Returns the changed account."""
 
     staff = True
     output = AccountBody
@@ -191,42 +187,43 @@ class AccountVerb(SiteVerb):
 
     def act(self, data: dict[str, Any]) -> User:
         user = self.get_object()
-        self.deed(user)
+        self.change(user)
         return user
 
-    def deed(self, user: User) -> None:
+    def change(self, user: User) -> None:
+        """Run the action."""
         raise NotImplementedError
 
 
-class PauseAccount(AccountVerb):
-    """Nobody logs in with it any more, its scripts are out, its leases go back."""
+class PauseAccount(AccountAction):
+    """Pause the account: log-in and tokens stop working, and its leases are returned."""
 
-    def deed(self, user: User) -> None:
+    def change(self, user: User) -> None:
         accounts.pause(self.actor, user)
 
 
-class ActivateAccount(AccountVerb):
-    """Let them log in again."""
+class ActivateAccount(AccountAction):
+    """Let the account log in again."""
 
-    def deed(self, user: User) -> None:
+    def change(self, user: User) -> None:
         accounts.activate(self.actor, user)
 
 
-class UnlockAccount(AccountVerb):
-    """Lift the lock that failed log-ins led to."""
+class UnlockAccount(AccountAction):
+    """Lift a log-in lockout."""
 
-    def deed(self, user: User) -> None:
+    def change(self, user: User) -> None:
         login_lockout.lift(self.actor, user)
 
 
 class Password(serializers.Serializer):
-    """Told once: a repeated request is answered without it."""
+    """The response to a repeated request does not contain the password."""
 
     password = serializers.CharField(required=False)
 
 
 class NewPassword(SiteVerb):
-    """A new password for somebody who lost theirs; their browsers are logged out."""
+    """Set a new random password. All sessions of the account end."""
 
     staff = True
     output = Password
@@ -235,8 +232,5 @@ class NewPassword(SiteVerb):
         return User.objects.all()
 
     def act(self, data: dict[str, Any]) -> Answer:
-        return Answer(
-            {},
-            status=200,
-            secret={"password": accounts.new_password(self.actor, self.get_object())},
-        )
+        password = accounts.new_password(self.actor, self.get_object())
+        return Answer({}, status=200, secret={"password": password})

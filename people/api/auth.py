@@ -1,4 +1,4 @@
-"""Who asks: a script that shows a token, or a browser that is logged in."""
+"""Authentication: an API token, or the session of a browser."""
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import (
@@ -12,7 +12,7 @@ from people import tokens
 
 
 class Bearer(BaseAuthentication):
-    """A script that sends `Authorization: Bearer podium_…`."""
+    """API tokens, sent as `Authorization: Bearer podium_…`."""
 
     def authenticate(self, request):
         kind, _space, text = get_authorization_header(request).decode("latin-1").partition(" ")
@@ -21,7 +21,7 @@ class Bearer(BaseAuthentication):
         token = tokens.find(text.strip())
         if token is None:
             raise AuthenticationFailed(
-                "This token is unknown, expired or revoked, or its owner is paused."
+                "This token is unknown, expired or revoked, or its owner's account is paused."
             )
         return token.user, token
 
@@ -30,7 +30,7 @@ class Bearer(BaseAuthentication):
 
 
 class Session(SessionAuthentication):
-    """The log-in of the pages, with their CSRF token."""
+    """The session of the pages, with a CSRF token."""
 
 
 class BearerScheme(OpenApiAuthenticationExtension):
@@ -41,7 +41,7 @@ class BearerScheme(OpenApiAuthenticationExtension):
         return {
             "type": "http",
             "scheme": "bearer",
-            "description": "A token from *Your settings, Tokens*.",
+            "description": "A token from the page *Your settings, Tokens*.",
         }
 
 
@@ -54,5 +54,5 @@ class SessionScheme(OpenApiAuthenticationExtension):
             "type": "apiKey",
             "in": "cookie",
             "name": "sessionid",
-            "description": "The log-in of the pages.",
+            "description": "The session of a logged-in browser.",
         }

@@ -1,6 +1,4 @@
-"""What every endpoint is made of: who may ask, with which token; pages of a list; an ETag on what
-can be changed; and requests that count once.
-"""
+"""Base classes of all endpoints: permissions, token scopes, pagination, ETags and idempotency keys."""
 
 from __future__ import annotations
 
@@ -34,26 +32,29 @@ LONGEST_KEY = 200
 
 @dataclass(frozen=True)
 class Answer:
-    """What a verb answers, where it is not plainly 201 with a body: a job that was started, 202
-    with its Location.
+    """The response of an action: status, body and headers.
+
+    `secret` is merged into the body once, and not stored for repeated requests.
     """
 
     body: Any = None
     status: int = 201
     location: str = ""
-    secret: dict[str, Any] = field(default_factory=dict)  # of the body: told once, and kept nowhere
+    secret: dict[str, Any] = field(default_factory=dict)
 
 
 class SiteEndpoint(GenericAPIView):
-    """An endpoint that belongs to no project. `scopes`: what a token must reach, by method; a
-    browser's log-in reaches all.
+    """An endpoint that belongs to no project.
+
+    `scopes`: the scope that a token needs, by method (default: read or admin). A browser's session
+    has all scopes.
     """
 
     scopes: dict[str, str] = {}
-    staff = False  # only for administrators of the site
+    staff = False  # True: only for administrators of the site
 
     def dispatch(self, request, *args, **kwargs):
-        with timezone.override(UTC):  # a script wants one zone, whatever its owner's pages show
+        with timezone.override(UTC):  # the API always uses UTC, whatever the user's zone
             return super().dispatch(request, *args, **kwargs)
 
     def initial(self, request: Request, *args, **kwargs) -> None:
@@ -64,19 +65,20 @@ class SiteEndpoint(GenericAPIView):
             strict.read(strict.Nothing(data=request.data))
 
     def admit(self, request: Request, **kwargs) -> None:
-        """Raises PermissionDenied or Http404 for whoever may not ask."""
+        """Check permissions. Raises PermissionDenied or Http404."""
         if any(isinstance(value, int) and value > MOST_ID for value in kwargs.values()):
             raise Http404
-        scope = self.scopes.get(
-            request.method, "read" if request.method in SAFE_METHODS else "admin"
-        )
+        default = "read" if request.method in SAFE_METHODS else "admin"
+        scope = self.scopes.get(request.method, default)
         if request.auth is not None and not request.auth.reaches(scope):
-            raise PermissionDenied(f"This token does not reach “{scope}”: make one that does.")
+            raise PermissionDenied(
+                f"This token lacks the scope “{scope}”. Create a token that has it."
+            )
         if self.staff and not request.user.is_staff:
-            raise PermissionDenied("Only administrators of this site may do this.")
+            raise PermissionDenied("Only administrators of this site can do this.")
 
     def parameters(self) -> set[str]:
-        """The names that may stand in the query; any other is refused."""
+        """The allowed query parameters; any other is refused."""
         return set()
 
     @property
@@ -85,10 +87,10 @@ class SiteEndpoint(GenericAPIView):
 
 
 class Endpoint(SiteEndpoint):
-    """An endpoint of the project that `slug` names. `roles`: who may ask, by method."""
+    """An endpoint of the project `slug`. `roles`: the allowed roles, by method."""
 
     roles: dict[str, tuple[str, ...]] = {}
-    archived = False  # may change an archived project
+    archived = False  # True: it may change an archived project
 
     def admit(self, request: Request, **kwargs) -> None:
         super().admit(request, **kwargs)
@@ -110,19 +112,20 @@ class Endpoint(SiteEndpoint):
 
 
 class Listing:
-    """GET: a page of get_queryset(), filtered, newest first unless `ordering` says otherwise."""
+    """GET: a page of get_queryset(), filtered; newest first, or by `ordering`."""
 
-    def represent(self, found: list) -> list[Any]:
-        """The rows of a page as they are told."""
-        return self.get_serializer(found, many=True).data
+    def represent(self, rows: list) -> list[Any]:
+        """The serialized rows of a page."""
+        return self.get_serializer(rows, many=True).data
 
     def parameters(self) -> set[str]:
         if self.request.method not in SAFE_METHODS:
             return set()
         names = {self.paginator.cursor_query_param, self.paginator.page_size_query_param}
         for backend in self.filter_backends:
-            chosen = backend().get_filterset(self.request, self.get_queryset(), self)
-            names |= set(chosen.filters) if chosen else set()
+            filterset = backend().get_filterset(self.request, self.get_queryset(), self)
+            if filterset:
+                names |= set(filterset.filters)
         return names
 
     def get(self, request: Request, *args, **kwargs) -> Response:
@@ -131,10 +134,11 @@ class Listing:
 
 
 class Detail:
-    """GET: one of get_queryset(), with an ETag."""
+    """GET: one row of get_queryset(), with an ETag."""
 
-    def represent(self, one: Any) -> Any:
-        return self.get_serializer(one).data
+    def represent(self, row: Any) -> Any:
+        """The serialized row."""
+        return self.get_serializer(row).data
 
     def get(self, request: Request, *args, **kwargs) -> Response:
         body = self.represent(self.get_object())
@@ -145,18 +149,19 @@ class Detail:
 
 
 class Editing(Detail):
-    """PATCH beside GET: `edit(one, changes)` calls the verb, for whoever has seen what they change."""
+    """GET and PATCH. `edit` makes the change; If-Match must hold the row's current ETag."""
 
-    def edit(self, one: Any, changes: dict[str, Any]) -> None:
+    def edit(self, row: Any, changes: dict[str, Any]) -> None:
+        """Apply the validated changes to the row."""
         raise NotImplementedError
 
     def patch(self, request: Request, *args, **kwargs) -> Response:
         with transaction.atomic():
-            one = self.locked()
-            self.must_match(one)
-            given = self.get_serializer(one, data=request.data, partial=True)
-            changes = dict(strict.read(given))
-        self.edit(one, changes)
+            row = self.locked()
+            self.must_match(row)
+            serializer = self.get_serializer(row, data=request.data, partial=True)
+            changes = dict(strict.read(serializer))
+        self.edit(row, changes)
         body = self.represent(self.get_object())
         return Response(body, headers={"ETag": etag(body)})
 
@@ -166,29 +171,31 @@ class Editing(Detail):
         type(one)._default_manager.select_for_update(of=("self",)).filter(pk=one.pk).first()
         return self.get_object()
 
-    def must_match(self, one: Any) -> None:
-        wanted = tags(self.request, "If-Match")
-        if not wanted:
+    def must_match(self, row: Any) -> None:
+        """Raises MatchMissing (428) or MustMatch (412) unless If-Match holds the row's ETag."""
+        expected = tags(self.request, "If-Match")
+        if not expected:
             raise problems.MatchMissing
-        if "*" not in wanted and etag(self.represent(one)) not in wanted:
+        if "*" not in expected and etag(self.represent(row)) not in expected:
             raise problems.MustMatch
 
 
 class ListEndpoint(Listing, Endpoint):
-    """A list of a project's things."""
+    """A list of objects of a project."""
 
 
 class DetailEndpoint(Detail, Endpoint):
-    """One of a project's things."""
+    """An object of a project."""
 
 
 class EditEndpoint(Editing, Endpoint):
-    """One of a project's things, which can be changed."""
+    """An object of a project that can be changed."""
 
 
 class Act:
-    """POST: a verb. `input` is what it takes, `output` what it answers (instances are told by it);
-    `act` calls it.
+    """POST: an action. `act` runs it.
+
+    `input` is the serializer of the request, `output` that of the response.
     """
 
     input: Any = None
@@ -199,7 +206,7 @@ class Act:
         return self.input or self.output
 
     def act(self, data: dict[str, Any]) -> Any:
-        """An instance, a dict, an Answer, or None for 204."""
+        """Run the action. Returns an instance, a dict, an Answer, or None for 204."""
         raise NotImplementedError
 
     def post(self, request: Request, *args, **kwargs) -> Response:
@@ -207,63 +214,72 @@ class Act:
         return once(request, lambda: self.answer(self.act(data)))
 
     def given(self, request: Request) -> dict[str, Any]:
-        kind = self.input or strict.Nothing
-        return strict.read(kind(data=request.data, context=self.get_serializer_context()))
+        """The validated data of the request."""
+        serializer = self.input or strict.Nothing
+        return strict.read(serializer(data=request.data, context=self.get_serializer_context()))
 
-    def answer(self, done: Any) -> Answer:
-        if isinstance(done, Answer):
-            return replace(done, body=self.told(done.body))
-        return Answer(None, 204) if done is None else Answer(self.told(done), self.status)
+    def answer(self, result: Any) -> Answer:
+        """The result of `act` as an Answer."""
+        if isinstance(result, Answer):
+            return replace(result, body=self.serialized(result.body))
+        if result is None:
+            return Answer(None, 204)
+        return Answer(self.serialized(result), self.status)
 
-    def told(self, body: Any) -> Any:
+    def serialized(self, body: Any) -> Any:
+        """The body for JSON; an instance goes through `output`."""
         if body is None or isinstance(body, dict | list) or self.output is None:
             return body
         return self.output(body, context=self.get_serializer_context()).data
 
 
 class Verb(Act, Endpoint):
-    """A verb of a project."""
+    """An action in a project."""
 
 
 class SiteVerb(Act, SiteEndpoint):
-    """A verb that belongs to no project."""
+    """An action that belongs to no project."""
 
 
-# Requests that count once
+# Idempotency keys
 
 
-def once(request: Request, verb: Callable[[], Answer]) -> Response:
-    """Run the verb, or answer what it answered when this Idempotency-Key came with the same request
-    before.
+def once(request: Request, action: Callable[[], Answer]) -> Response:
+    """Run the action once per Idempotency-Key. A repeated request gets the first response.
 
-    Raises Unprocessable (422) when the key came with another one.
+    Raises Unprocessable (422) where the key was used for a different request.
     """
     key = request.headers.get("Idempotency-Key", "")
     if len(key) > LONGEST_KEY:
-        raise ValidationError({"Idempotency-Key": [f"At most {LONGEST_KEY} characters."]})
-    asked, answers = fingerprint(request), []
+        raise ValidationError(
+            {"Idempotency-Key": [f"The key is longer than {LONGEST_KEY} characters."]}
+        )
+    request_hash = fingerprint(request)
+    secret: dict[str, Any] = {}  # stays empty for a repeated request
 
     def run() -> dict[str, Any]:
-        answers[:] = [verb()]
-        return _kept(asked, answers[0])
+        nonlocal secret
+        answer = action()
+        secret = answer.secret
+        return _as_receipt(request_hash, answer)
 
-    kept, new = idempotency.once(request.user, uuid5(NAMESPACE_URL, key) if key else uuid4(), run)
-    if kept.get("asked") != asked:
-        reused = "This key came with another request: use a new one."
+    uuid = uuid5(NAMESPACE_URL, key) if key else uuid4()
+    receipt, is_new = idempotency.once(request.user, uuid, run)
+    if receipt.get("asked") != request_hash:
+        reused = "This key was used for a different request. Use a new key."
         raise problems.Unprocessable({"Idempotency-Key": [reused]})
-    headers = {"Location": kept["location"]} if kept["location"] else {}
-    headers |= {} if new else {"Idempotent-Replayed": "true"}
-    secret = answers[0].secret if new else {}
-    return Response(
-        {**kept["body"], **secret} if secret else kept["body"],
-        status=kept["status"],
-        headers=headers,
-    )
+    headers = {}
+    if receipt["location"]:
+        headers["Location"] = receipt["location"]
+    if not is_new:
+        headers["Idempotent-Replayed"] = "true"
+    body = {**receipt["body"], **secret} if secret else receipt["body"]
+    return Response(body, status=receipt["status"], headers=headers)
 
 
-def _kept(asked: str, answer: Answer) -> dict[str, Any]:
+def _as_receipt(request_hash: str, answer: Answer) -> dict[str, Any]:
     return {
-        "asked": asked,
+        "asked": request_hash,
         "status": answer.status,
         "location": answer.location,
         "body": plain(answer.body),
@@ -271,30 +287,32 @@ def _kept(asked: str, answer: Answer) -> dict[str, Any]:
 
 
 def fingerprint(request: Request) -> str:
-    """The same for two requests that ask for the same."""
-    said = json.dumps(
+    """A hash of method, path and data: equal for two requests with the same content."""
+    content = json.dumps(
         [request.method, request.path, request.data], sort_keys=True, default=_of_file
     )
-    return hashlib.sha256(said.encode()).hexdigest()
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _of_file(value: Any) -> str:
     return f"{getattr(value, 'name', value)} {getattr(value, 'size', '')}"
 
 
-# What is told
+# Response bodies
 
 
 def plain(body: Any) -> Any:
-    """A body as JSON knows it: what is kept and compared is what is sent."""
+    """The body as plain JSON types, so that what is stored and hashed equals what is sent."""
     return json.loads(JSONRenderer().render(body) or b"null")
 
 
 def etag(body: Any) -> str:
+    """The ETag of a response body."""
     return f'"{hashlib.sha256(JSONRenderer().render(body)).hexdigest()[:32]}"'
 
 
 def tags(request: Request, header: str) -> list[str]:
+    """The ETags in a header of the request."""
     return [
         tag.strip().removeprefix("W/")
         for tag in request.headers.get(header, "").split(",")

@@ -1,4 +1,4 @@
-"""How lists are filtered: by known names and readable values alone."""
+"""Filters of lists. An invalid value is an error, never ignored."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from django import forms
 from django.db import models
 from django.utils.translation import gettext as _
 from django_filters.rest_framework import DjangoFilterBackend
-from django_filters.rest_framework import FilterSet as Plain
+from django_filters.rest_framework import FilterSet as BaseFilterSet
 
 MOST_ID = 2**63 - 1
 
 
 class IdFilter(filters.NumberFilter):
-    """Chooses by the id of something else."""
+    """Filters by the id of a related object."""
 
-    field_class = forms.IntegerField  # 1.5 is nobody's id, and not that of 1
+    field_class = forms.IntegerField  # so that 1.5 is an error and not read as 1
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, min_value=1, max_value=MOST_ID, **kwargs)
 
 
 class TrueOrFalse(forms.NullBooleanField):
-    """true, false, or nothing; Django's own takes anything else for nothing."""
+    """true, false or empty. Django's own field reads any other text as empty."""
 
     widget = forms.TextInput
 
@@ -30,7 +30,7 @@ class TrueOrFalse(forms.NullBooleanField):
         if not value:
             return None
         if value.lower() not in ("true", "false"):
-            raise forms.ValidationError(_("Write true or false."), code="invalid")
+            raise forms.ValidationError(_("Enter true or false."), code="invalid")
         return value.lower() == "true"
 
 
@@ -38,10 +38,12 @@ class BooleanFilter(filters.BooleanFilter):
     field_class = TrueOrFalse
 
 
-class FilterSet(Plain):
-    """The filters that are made of a model's fields."""
+class FilterSet(BaseFilterSet):
+    """Filters generated from the fields of a model."""
 
-    FILTER_DEFAULTS = Plain.FILTER_DEFAULTS | {models.BooleanField: {"filter_class": BooleanFilter}}
+    FILTER_DEFAULTS = BaseFilterSet.FILTER_DEFAULTS | {
+        models.BooleanField: {"filter_class": BooleanFilter}
+    }
 
 
 class Filters(DjangoFilterBackend):

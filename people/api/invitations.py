@@ -1,4 +1,4 @@
-"""Invitations: into a project by its admins, or onto the site by its administrators."""
+"""Invitations to a project by its admins, or to the site by its administrators."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class InvitationBody(serializers.ModelSerializer):
 
 
 class MadeInvitation(InvitationBody):
-    """Its link is told once, and mailed where mail is set up: a repeated request is answered
-    without it.
+    """The link is also sent by e-mail, if that is set up. The response to a repeated request does
+    not contain it.
     """
 
     link = serializers.URLField(required=False)
@@ -43,7 +43,7 @@ class ToProject(ToSite):
 
 
 def made(request, invitation: Invitation, token: str) -> Answer:
-    """The invitation, mailed, with its link."""
+    """Mail the invitation and return it with its link."""
     link = request.build_absolute_uri(reverse("join", args=[token]))
     signup.mail_link(request, invitation, link)
     return Answer(
@@ -65,14 +65,13 @@ class Inviting(Listing, Act):
         return invitations.open_to(self.into).select_related("project")
 
     def act(self, data: dict[str, Any]) -> Answer:
-        return made(
-            self.request,
-            *invitations.invite(self.actor, data["email"], self.into, data.get("role", "")),
-        )
+        role = data.get("role", "")
+        invitation, token = invitations.invite(self.actor, data["email"], self.into, role)
+        return made(self.request, invitation, token)
 
 
 class SiteInvitations(Inviting, SiteEndpoint):
-    """Who is invited to the site, into no project yet."""
+    """Invitations to the site, without a project."""
 
     staff = True
     input = ToSite
@@ -82,7 +81,7 @@ class SiteInvitations(Inviting, SiteEndpoint):
 
 
 class ProjectInvitations(Inviting, Endpoint):
-    """Who is invited into the project."""
+    """Invitations to the project."""
 
     roles = {"GET": ADMINS}
     input = ToProject
@@ -93,19 +92,19 @@ class ProjectInvitations(Inviting, Endpoint):
 
 
 class OneInvitation(SiteEndpoint):
-    """An invitation, which can be withdrawn."""
+    """One invitation."""
 
     serializer_class = InvitationBody
     queryset = Invitation.objects.all()
 
     def delete(self, request, *args, **kwargs) -> Response:
-        """Its link lets nobody in from now on."""
+        """Withdraw the invitation: its link stops working."""
         invitations.withdraw(self.actor, invitation_or_404(self.actor, kwargs["pk"]))
         return Response(status=204)
 
 
 class Renew(SiteVerb):
-    """A new link, valid from now; the old one no longer lets anybody in."""
+    """Create a new link. The old one stops working."""
 
     output = MadeInvitation
     queryset = Invitation.objects.all()

@@ -1,11 +1,9 @@
-"""Lists in pages: a cursor, so that a page costs the same however deep it lies and nothing is shown
-twice.
-"""
+"""Cursor pagination: every page costs the same, and no row is repeated while rows are added."""
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import NotFound
-from rest_framework.exceptions import ValidationError as Wrong
+from rest_framework.exceptions import ValidationError as APIValidationError
 from rest_framework.pagination import CursorPagination
 
 
@@ -20,23 +18,24 @@ class Paging(CursorPagination):
         return (ordering,) if isinstance(ordering, str) else tuple(ordering)
 
     def get_page_size(self, request) -> int:
-        """Raises ValidationError for a limit that is no number from 1 to the highest one."""
-        asked = request.query_params.get(self.page_size_query_param, str(self.page_size))
-        whole = asked.isascii() and asked.isdecimal()
-        if not (whole and 1 <= int(asked[:9]) <= self.max_page_size):
-            said = _("A whole number from 1 to %(most)s is needed.")
-            raise Wrong({self.page_size_query_param: [said % {"most": self.max_page_size}]})
-        return int(asked)
+        """The page size. Raises ValidationError unless it is from 1 to max_page_size."""
+        text = request.query_params.get(self.page_size_query_param, str(self.page_size))
+        is_number = text.isascii() and text.isdecimal()
+        if not (is_number and 1 <= int(text[:9]) <= self.max_page_size):
+            message = _("Enter a whole number from 1 to %(most)s.") % {"most": self.max_page_size}
+            raise APIValidationError({self.page_size_query_param: [message]})
+        return int(text)
 
     def get_schema_operation_parameters(self, view) -> list[dict]:
-        told = super().get_schema_operation_parameters(view)
-        for parameter in told:
+        parameters = super().get_schema_operation_parameters(view)
+        for parameter in parameters:
             if parameter["name"] == self.page_size_query_param:
                 parameter["schema"] |= {"minimum": 1, "maximum": self.max_page_size}
-        return told
+        return parameters
 
     def paginate_queryset(self, queryset, request, view=None):
         try:
             return super().paginate_queryset(queryset, request, view)
-        except (ValueError, OverflowError, ValidationError, NotFound):  # a made-up cursor
-            raise Wrong({self.cursor_query_param: [self.invalid_cursor_message]}) from None
+        except (ValueError, OverflowError, ValidationError, NotFound):  # an invalid cursor
+            message = self.invalid_cursor_message
+            raise APIValidationError({self.cursor_query_param: [message]}) from None

@@ -1,4 +1,4 @@
-"""Bodies of requests, as JSON."""
+"""The parser of JSON request bodies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from people.json_depth import DEEPEST, too_deep
 
 
 class Json(JSONParser):
-    """JSON that nests no deeper than anything here reads: no body ends in a RecursionError."""
+    """JSON with limited nesting, so that no body causes a RecursionError."""
 
     def parse(self, stream, media_type=None, parser_context=None) -> Any:
         try:
@@ -25,4 +25,4 @@ class Json(JSONParser):
 
 
 def _too_deep() -> str:
-    return _("The body nests deeper than %(n)s lists and objects.") % {"n": DEEPEST}
+    return _("The body has more than %(n)s levels of lists and objects.") % {"n": DEEPEST}

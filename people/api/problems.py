@@ -1,6 +1,4 @@
-"""What went wrong, as RFC 9457 problem details: one shape for every refusal, whichever room it
-comes from.
-"""
+"""Errors as RFC 9457 problem details, in one format for all apps."""
 
 from __future__ import annotations
 
@@ -22,15 +20,17 @@ _registered: dict[type[Exception], tuple[int, str, str]] = {}
 
 
 class FieldProblem(serializers.Serializer):
-    field = serializers.CharField(help_text="Where in the request, with dots: `answers.2.text`.")
+    field = serializers.CharField(
+        help_text="The path of the field in the request, such as `answers.2.text`."
+    )
     detail = serializers.CharField()
 
 
 class Problem(serializers.Serializer):
-    """What went wrong and what to do."""
+    """What happened and what to do."""
 
     type = serializers.CharField(
-        help_text="`about:blank`, or `urn:podium:` with a word that scripts may rely on."
+        help_text="`about:blank`, or `urn:podium:` and a stable code for scripts."
     )
     title = serializers.CharField()
     status = serializers.IntegerField()
@@ -39,7 +39,7 @@ class Problem(serializers.Serializer):
 
 
 class Unprocessable(exceptions.ValidationError):
-    """The request can be read, and a rule refuses it as things stand: 422 in place of 400."""
+    """The request is well formed, but a rule refuses it in the current state: 422 instead of 400."""
 
     status_code = 422
 
@@ -47,32 +47,31 @@ class Unprocessable(exceptions.ValidationError):
 class MustMatch(exceptions.APIException):
     status_code = 412
     default_detail = (
-        "It has changed since you read it: read it again, then send your change with its new ETag."
+        "It has changed since you read it. Read it again, and send your change with the new ETag."
     )
 
 
 class MatchMissing(exceptions.APIException):
     status_code = 428
     default_detail = (
-        "Send the ETag that you read as If-Match, so that nobody's change is written over."
+        "Send the ETag that you read as If-Match, so that you don't overwrite another change."
     )
 
 
 def register(error: type[Exception], status: int, code: str, field: str = "") -> None:
-    """Let errors of this class, raised by a verb, answer so; `field`: what in a request they are
-    always about.
+    """Map an exception class to a response. The app that defines the class calls this.
 
-    The app that owns the class calls this.
+    `field`: the field of the request that the error always concerns, if there is one.
     """
     _registered[error] = status, code, field
 
 
 def handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """The answer to an error, or None for one that nobody foresaw."""
-    found = _known(error)
-    if found is None:
+    """DRF's exception handler. None for an unexpected error, which becomes a 500."""
+    problem = _problem(error)
+    if problem is None:
         return None
-    status, code, detail, errors = found
+    status, code, detail, errors = problem
     set_rollback()
     return respond(status, detail, code, errors, headers=_headers(error))
 
@@ -80,11 +79,15 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
 def respond(
     status: int, detail: str, code: str = "", errors: list[dict] | None = None, headers=None
 ) -> Response:
-    told = body(status, detail, code) | ({"errors": errors} if errors else {})
-    return Response(told, status=status, content_type=MEDIA_TYPE, headers=headers)
+    """A response with problem details."""
+    problem = body(status, detail, code)
+    if errors:
+        problem["errors"] = errors
+    return Response(problem, status=status, content_type=MEDIA_TYPE, headers=headers)
 
 
 def body(status: int, detail: str, code: str = "") -> dict[str, Any]:
+    """Problem details without field errors."""
     return {
         "type": f"urn:podium:{code}" if code else "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -93,66 +96,59 @@ def body(status: int, detail: str, code: str = "") -> dict[str, Any]:
     }
 
 
-def _known(error: Exception) -> tuple[int, str, str, list[dict]] | None:
-    """(status, code, detail, errors at fields)."""
-    for kind in type(error).__mro__:
-        if kind in _registered:
-            status, code, field = _registered[kind]
-            return (
-                status,
-                code,
-                str(error),
-                [{"field": field, "detail": str(error)}] if field else [],
-            )
+def _problem(error: Exception) -> tuple[int, str, str, list[dict]] | None:
+    """(status, code, detail, field errors), or None for an unexpected error."""
+    for error_class in type(error).__mro__:
+        if error_class in _registered:
+            status, code, field = _registered[error_class]
+            errors = [{"field": field, "detail": str(error)}] if field else []
+            return status, code, str(error), errors
     match error:
         case exceptions.ValidationError():
             return _invalid(list(_flat(error.detail)), error.status_code)
         case Invalid():
-            return _invalid(
-                list(_flat(error.message_dict if hasattr(error, "error_dict") else error.messages))
-            )
+            messages = error.message_dict if hasattr(error, "error_dict") else error.messages
+            return _invalid(list(_flat(messages)))
         case Refused(field=str(field)):
             return _invalid([{"field": field, "detail": str(error)}], 422)
         case Refused():
             return 409, "refused", str(error), []
         case Http404():
-            return 404, "", "There is no such thing here, or not for you.", []
+            return 404, "", "This does not exist, or you have no access to it.", []
         case PermissionDenied():
-            return 403, "", str(error) or "Your role in this project does not allow it.", []
+            return 403, "", str(error) or "Your role in this project does not allow this.", []
         case exceptions.APIException():
             return error.status_code, "", str(error.detail), []
     return None
 
 
 def _invalid(errors: list[dict], status: int = 400) -> tuple[int, str, str, list[dict]]:
-    """400 for what the request alone makes wrong; 422 for what a rule refuses as things stand."""
-    return status, "invalid", " ".join(one["detail"] for one in errors[:3]), errors
+    """400 for an error in the request itself; 422 for what a rule refuses in the current state."""
+    return status, "invalid", " ".join(error["detail"] for error in errors[:3]), errors
 
 
-def _flat(detail: Any, at: str = "") -> Iterator[dict]:
-    """One entry for each message, however deep it lies."""
+def _flat(detail: Any, path: str = "") -> Iterator[dict]:
+    """One entry for each message of a nested structure."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            yield from _flat(
-                inner, _below(at, "" if name in ("non_field_errors", "__all__") else str(name))
-            )
+            is_field = name not in ("non_field_errors", "__all__")
+            yield from _flat(inner, _join(path, str(name)) if is_field else path)
     elif isinstance(detail, list):
         for number, inner in enumerate(detail):
-            yield from _flat(
-                inner, _below(at, str(number)) if isinstance(inner, dict | list) else at
-            )
+            is_nested = isinstance(inner, dict | list)
+            yield from _flat(inner, _join(path, str(number)) if is_nested else path)
     else:
-        yield {"field": at, "detail": str(detail)}
+        yield {"field": path, "detail": str(detail)}
 
 
-def _below(at: str, name: str) -> str:
-    return ".".join(part for part in (at, name) if part)
+def _join(path: str, name: str) -> str:
+    return ".".join(part for part in (path, name) if part)
 
 
 def _headers(error: Exception) -> dict[str, str]:
-    found = {}
+    headers = {}
     if challenge := getattr(error, "auth_header", None):
-        found["WWW-Authenticate"] = challenge
+        headers["WWW-Authenticate"] = challenge
     if wait := getattr(error, "wait", None):
-        found["Retry-After"] = str(int(wait) + 1)
-    return found
+        headers["Retry-After"] = str(int(wait) + 1)
+    return headers

@@ -1,4 +1,4 @@
-"""Projects, who is in them, and what was done in them."""
+"""Projects, their members, and the audit log."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ProjectBody(serializers.ModelSerializer):
         child=serializers.CharField(max_length=LONGEST_FLAG),
         max_length=MOST_FLAGS,
         required=False,
-        help_text="What may be said of an answer: names of the standard list, or own words.",
+        help_text="Flags that labelers can set on an answer: keys of the standard list, or any text.",
     )
 
     class Meta:
@@ -58,7 +58,7 @@ class ProjectBody(serializers.ModelSerializer):
 
 
 class MyProject(ProjectBody):
-    """A project that one is in, with one's role."""
+    """A project, with your role in it."""
 
     role = serializers.ChoiceField(Role.choices, read_only=True)
 
@@ -67,7 +67,7 @@ class MyProject(ProjectBody):
 
 
 class NewProject(serializers.ModelSerializer):
-    slug = serializers.SlugField(max_length=50)  # that it is free is the verb's question
+    slug = serializers.SlugField(max_length=50)  # the action checks that it is unique
 
     class Meta:
         model = Project
@@ -75,7 +75,7 @@ class NewProject(serializers.ModelSerializer):
 
 
 class Projects(Listing, Act, SiteEndpoint):
-    """The projects that one is in. Administrators of the site begin new ones."""
+    """The projects that you are a member of. Administrators of the site create new ones."""
 
     serializer_class = MyProject
     input, output, status = NewProject, ProjectBody, 201
@@ -91,10 +91,11 @@ class Projects(Listing, Act, SiteEndpoint):
             .select_related("project")
         )
 
-    def represent(self, found: list[Membership]) -> list[Any]:
-        for one in found:
-            one.project.role = one.role
-        return MyProject([one.project for one in found], many=True).data
+    def represent(self, memberships: list[Membership]) -> list[Any]:
+        for membership in memberships:
+            membership.project.role = membership.role
+        projects_with_role = [membership.project for membership in memberships]
+        return MyProject(projects_with_role, many=True).data
 
     def initial(self, request, *args, **kwargs) -> None:
         self.staff = request.method == "POST"
@@ -106,7 +107,7 @@ class Projects(Listing, Act, SiteEndpoint):
 
 
 class OneProject(EditEndpoint):
-    """A project: its settings, changed by its admins. Archived, it can only be opened again."""
+    """A project and its settings, which its admins can change. An archived project can be reopened."""
 
     serializer_class = ProjectBody
     archived = True
@@ -114,16 +115,18 @@ class OneProject(EditEndpoint):
     def get_object(self) -> Project:
         return Project.objects.get(pk=self.project.pk)
 
-    def edit(self, one: Project, changes: dict[str, Any]) -> None:
-        projects.change(self.actor, one, **changes)
+    def edit(self, project: Project, changes: dict[str, Any]) -> None:
+        projects.change(self.actor, project, **changes)
 
 
 class MemberBody(serializers.ModelSerializer):
-    """Somebody in a project."""
+    """A member of a project."""
 
     name = serializers.CharField(source="user.name", read_only=True)
     email = serializers.EmailField(source="user.email", read_only=True)
-    state = serializers.CharField(source="user.state", read_only=True, help_text="Of the account.")
+    state = serializers.CharField(
+        source="user.state", read_only=True, help_text="The state of the account."
+    )
 
     class Meta:
         model = Membership
@@ -131,14 +134,14 @@ class MemberBody(serializers.ModelSerializer):
 
 
 class NewMember(serializers.Serializer):
-    """Somebody with an account; who has none is invited."""
+    """A person with an account. Anybody else needs an invitation."""
 
     email = serializers.EmailField(max_length=254)
     role = serializers.ChoiceField(Role.choices, default=Role.LABELER)
 
 
 class Members(Listing, Act, Endpoint):
-    """Who is in the project."""
+    """The members of the project."""
 
     serializer_class = MemberBody
     filterset_fields = ["role", "paused"]
@@ -157,7 +160,7 @@ class Members(Listing, Act, Endpoint):
 
 
 class OneMember(Editing, Endpoint):
-    """Somebody's part in the project: their role, whether they are paused, or that they go."""
+    """A member's role and whether they are paused."""
 
     serializer_class = MemberBody
     roles = {"GET": ADMINS}
@@ -165,20 +168,21 @@ class OneMember(Editing, Endpoint):
     def get_queryset(self) -> QuerySet[Membership]:
         return Membership.objects.filter(project=self.project).select_related("user", "project")
 
-    def edit(self, one: Membership, changes: dict[str, Any]) -> None:
+    def edit(self, membership: Membership, changes: dict[str, Any]) -> None:
         if "role" in changes:
-            projects.change_role(self.actor, one, changes["role"])
+            projects.change_role(self.actor, membership, changes["role"])
         if "paused" in changes:
-            (projects.pause if changes["paused"] else projects.unpause)(self.actor, one)
+            action = projects.pause if changes["paused"] else projects.unpause
+            action(self.actor, membership)
 
     def delete(self, request, *args, **kwargs) -> Response:
-        """Take them out: what they hold goes back, what they did stays."""
+        """Remove the member: leases are returned, and all finished work stays."""
         projects.remove_member(self.actor, self.get_object())
         return Response(status=204)
 
 
 class Leave(Verb):
-    """Go by oneself."""
+    """Leave the project."""
 
     roles = {"POST": ANYONE}
     archived = True
@@ -188,7 +192,7 @@ class Leave(Verb):
 
 
 class EventBody(serializers.ModelSerializer):
-    """Who did what to which thing, and when."""
+    """An audit event: who did what to which object, and when."""
 
     actor = serializers.EmailField(source="actor.email", allow_null=True, default=None)
     data = serializers.DictField()
@@ -200,13 +204,13 @@ class EventBody(serializers.ModelSerializer):
 
 class EventFilter(filters.FilterSet):
     verb = filters.CharFilter(max_length=40)
-    actor = IdFilter(help_text="An account's id.")
+    actor = IdFilter(help_text="The id of an account.")
     since = filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt")
 
 
 class Audit(ListEndpoint):
-    """What was done in the project, newest first."""
+    """The audit log of the project, newest first."""
 
     serializer_class = EventBody
     filterset_class = EventFilter

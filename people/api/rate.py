@@ -1,25 +1,26 @@
-"""How many requests one person's scripts may send, counted for all web processes together."""
+"""The rate limit of a user's requests, shared by all web processes."""
 
 from rest_framework.throttling import UserRateThrottle
 
 
 class Rate(UserRateThrottle):
-    """One number for each person and each second, minute, hour or day of the clock.
+    """A counter for each user and window (a second, minute, hour or day of the clock).
 
-    DRF's own keeps a list of times, which two processes at once write over for each other.
+    DRF's own class stores a list of times, which concurrent processes overwrite.
     """
 
     def allow_request(self, request, view) -> bool:
-        window, gone = divmod(self.timer(), self.duration)
-        self.left = self.duration - gone
-        return self.count(f"{self.get_cache_key(request, view)}_{window:.0f}") <= self.num_requests
+        window, elapsed = divmod(self.timer(), self.duration)
+        self.remaining = self.duration - elapsed
+        key = f"{self.get_cache_key(request, view)}_{window:.0f}"
+        return self.count(key) <= self.num_requests
 
     def count(self, key: str) -> int:
         """This request's number within its window."""
         try:
             return self.cache.incr(key)
-        except ValueError:  # there is no such number yet
+        except ValueError:  # the key does not exist yet
             return 1 if self.cache.add(key, 1, self.duration) else self.cache.incr(key)
 
     def wait(self) -> float:
-        return self.left
+        return self.remaining

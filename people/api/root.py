@@ -1,4 +1,4 @@
-"""The API's description of itself, and what there is not."""
+"""The OpenAPI schema, its documentation page, and the response to unknown paths."""
 
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
@@ -15,7 +15,7 @@ docs = SpectacularSwaggerSplitView.as_view(
 
 @extend_schema(exclude=True)
 class Unknown(APIView):
-    """An address that the API does not have."""
+    """A path that the API does not have."""
 
     permission_classes = [AllowAny]
 
@@ -24,7 +24,7 @@ class Unknown(APIView):
         return super().dispatch(request, *args, **kwargs)
 
     def refuse(self, *_args, **_kwargs):
-        raise exceptions.NotFound("The API has no such address: /api/v1/docs/ lists all of them.")
+        raise exceptions.NotFound("The API has no such path. /api/v1/docs/ lists all of them.")
 
 
 unknown = Unknown.as_view()

@@ -1,6 +1,4 @@
-"""How endpoints describe themselves: the verbs' inputs and outputs, and each way in which a request
-can be refused.
-"""
+"""The OpenAPI schema of endpoints: inputs and outputs of actions, and all error responses."""
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import build_mock_request
@@ -17,9 +15,7 @@ ON_INPUT = (409, 413, 415, 422)
 
 
 def mock_request(method: str, path: str, view, original):
-    """Endpoints are asked about themselves with nobody at the door: here is somebody, so that they
-    can answer.
-    """
+    """A request with a user and a project, which endpoints need to describe themselves."""
     request = build_mock_request(method, path, view, original)
     request.user = User(pk=0)
     request.membership = Membership(
@@ -30,16 +26,17 @@ def mock_request(method: str, path: str, view, original):
 
 
 class Schema(AutoSchema):
-    """What endpoints say of themselves by attributes: `may_be_empty` (methods that also answer
-    204), `also` (bodies by further statuses, by method), `refuses` (further statuses of problems,
-    by method), `sends` (GET answers a file of this media type, or a range of it), `group` (in
-    Swagger's page; by default its address says it).
+    """The schema of one endpoint. It reads these attributes of the view.
+
+    `may_be_empty`: methods that can also answer 204.
+    `also`: further response bodies by status, by method.
+    `refuses`: further statuses with problem details, by method.
+    `sends`: the media type of a file that GET returns, whole or as a range.
+    `group`: the group on Swagger's page (default: from the path).
     """
 
     def get_tags(self) -> list[str]:
-        """The group in which Swagger's page shows it. Of 29 groups that page showed two, so reuse
-        one.
-        """
+        """The group on Swagger's page. That page has few groups: reuse an existing one."""
         if group := getattr(self.view, "group", ""):
             return [group]
         parts = [part for part in self.path.split("/") if part and not part.startswith("{")]
@@ -56,27 +53,26 @@ class Schema(AutoSchema):
 
     def get_response_serializers(self):
         if self._acts():
-            found = {self.view.status if self.view.output else 204: self.view.output}
+            responses = {self.view.status if self.view.output else 204: self.view.output}
         elif self.method == "DELETE":
-            found = {204: None}
+            responses = {204: None}
         elif media_type := getattr(self.view, "sends", ""):
-            found = {(status, media_type): OpenApiTypes.BINARY for status in (200, 206)} | {
-                304: None
-            }
+            responses = {(status, media_type): OpenApiTypes.BINARY for status in (200, 206)}
+            responses[304] = None
         else:
-            found = {200: super().get_response_serializers()}
+            responses = {200: super().get_response_serializers()}
         if self.method == "GET" and isinstance(self.view, Detail):
-            found[304] = None
+            responses[304] = None
         if self.method in getattr(self.view, "may_be_empty", ()):
-            found[204] = None
-        found |= getattr(self.view, "also", {}).get(self.method, {})
-        return found | {(status, MEDIA_TYPE): Problem for status in self._refusals()}
+            responses[204] = None
+        responses |= getattr(self.view, "also", {}).get(self.method, {})
+        return responses | {(status, MEDIA_TYPE): Problem for status in self._refusals()}
 
     def get_override_parameters(self):
         return super().get_override_parameters() + self._headers()
 
     def _map_basic_serializer(self, serializer, direction):
-        """A request holds what is described and nothing else: see strict.py."""
+        """Requests allow no additional properties: see strict.py."""
         schema = super()._map_basic_serializer(serializer, direction)
         return schema | {"additionalProperties": False} if direction == "request" else schema
 
@@ -84,23 +80,23 @@ class Schema(AutoSchema):
         return isinstance(self.view, Act) and self.method == "POST"
 
     def _refusals(self) -> list[int]:
-        found = set(ALWAYS)
+        statuses = set(ALWAYS)
         if self.method not in SAFE_METHODS:
-            found |= set(ON_INPUT)
+            statuses |= set(ON_INPUT)
         if self.method == "PATCH" and isinstance(self.view, Editing):
-            found |= {412, 428}
-        return sorted(found | set(getattr(self.view, "refuses", {}).get(self.method, ())))
+            statuses |= {412, 428}
+        return sorted(statuses | set(getattr(self.view, "refuses", {}).get(self.method, ())))
 
     def _headers(self) -> list:
-        def header(name: str, said: str) -> OpenApiParameter:
+        def header(name: str, description: str) -> OpenApiParameter:
             return OpenApiParameter(
-                name, str, OpenApiParameter.HEADER, required=False, description=said
+                name, str, OpenApiParameter.HEADER, required=False, description=description
             )
 
         if self.method == "POST":
-            return [header("Idempotency-Key", "The same request with the same key counts once.")]
-        if self.method == "PATCH":
             return [
-                header("If-Match", "The ETag of what is changed, as it was read; without it: 428.")
+                header("Idempotency-Key", "A repeated request with the same key takes effect once.")
             ]
+        if self.method == "PATCH":
+            return [header("If-Match", "The ETag of the object as you read it. Without it: 428.")]
         return []

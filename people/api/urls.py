@@ -1,4 +1,4 @@
-"""Below /api/v1/."""
+"""URLs below /api/v1/."""
 
 from django.urls import path
 
@@ -7,11 +7,11 @@ from people.api import accounts, invitations, projects, root, webhooks
 urlpatterns = [
     path("openapi.json", root.openapi, name="api-openapi"),
     path("docs/", root.docs, name="api-docs"),
-    # Oneself
+    # The user
     path("me", accounts.Me.as_view()),
     path("tokens", accounts.Tokens.as_view()),
     path("tokens/<int:pk>", accounts.OneToken.as_view()),
-    # Projects and their people
+    # Projects and their members
     path("projects", projects.Projects.as_view()),
     path("projects/<slug:slug>", projects.OneProject.as_view()),
     path("projects/<slug:slug>/members", projects.Members.as_view()),

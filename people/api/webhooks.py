@@ -1,4 +1,4 @@
-"""Webhooks of a project, and the log of what was sent to them. For its admins."""
+"""The webhooks of a project and their deliveries, for its admins."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Events(serializers.ListField):
 
 
 class WebhookBody(serializers.ModelSerializer):
-    """Where the project's events are told, and which."""
+    """A webhook: its URL and the events it subscribes to."""
 
     events = Events()
     active = serializers.BooleanField(
-        help_text="Whether it is told of anything; write it to switch it on or off."
+        help_text="Whether events are sent to it. Write it to switch the webhook on or off."
     )
     created_by = serializers.EmailField(source="created_by.email", read_only=True)
 
@@ -56,10 +56,10 @@ class NewWebhook(serializers.ModelSerializer):
 
 
 class MadeWebhook(WebhookBody):
-    """Its secret is told once: a repeated request is answered without it."""
+    """The response to a repeated request does not contain the secret."""
 
     secret = serializers.CharField(
-        required=False, help_text="`whsec_…`, as Standard Webhooks writes one."
+        required=False, help_text="`whsec_…`, in the format of Standard Webhooks."
     )
 
     class Meta(WebhookBody.Meta):
@@ -67,9 +67,9 @@ class MadeWebhook(WebhookBody):
 
 
 class DeliveryBody(serializers.ModelSerializer):
-    """One event on its way to one webhook, and what came of the last attempt."""
+    """The delivery of one event to one webhook, with the result of the last attempt."""
 
-    payload = serializers.DictField(help_text="What is sent.")
+    payload = serializers.DictField(help_text="The body of the request to the webhook.")
 
     class Meta:
         model = Delivery
@@ -118,7 +118,7 @@ class Webhooks(OfProject, Listing, Act, Endpoint):
 
     def given(self, request) -> dict[str, Any]:
         data = super().given(request)
-        registry.look_up(data["url"])  # it asks the net: before the transaction that holds the key
+        registry.look_up(data["url"])  # a DNS request: before the transaction that holds the key
         return data
 
     def act(self, data: dict[str, Any]) -> Answer:
@@ -128,45 +128,43 @@ class Webhooks(OfProject, Listing, Act, Endpoint):
 
 
 class OneWebhook(OfProject, EditEndpoint):
-    """A webhook: its address, its events, and whether it is on."""
+    """A webhook: its URL, its events, and whether it is on."""
 
     serializer_class = WebhookBody
 
-    def edit(self, one: Webhook, changes: dict[str, Any]) -> None:
+    def edit(self, webhook: Webhook, changes: dict[str, Any]) -> None:
         active = changes.pop("active", None)
-        if changes.get("url", one.url) != one.url:
+        if changes.get("url", webhook.url) != webhook.url:
             registry.look_up(changes["url"])
-        registry.change(self.actor, one, **changes)
+        registry.change(self.actor, webhook, **changes)
         if active is not None:
-            (registry.switch_on if active else registry.switch_off)(self.actor, one)
+            switch = registry.switch_on if active else registry.switch_off
+            switch(self.actor, webhook)
 
     def delete(self, request, *args, **kwargs) -> Response:
-        """Remove it, and its log."""
+        """Remove the webhook and its deliveries."""
         registry.remove(self.actor, self.get_object())
         return Response(status=204)
 
 
 class Secret(serializers.Serializer):
-    """Told once: a repeated request is answered without it."""
+    """The response to a repeated request does not contain the secret."""
 
     secret = serializers.CharField(required=False)
 
 
 class RenewSecret(OfProject, Verb):
-    """A new secret. For a day events are signed with the former one too."""
+    """Create a new secret. For one day, events are also signed with the former one."""
 
     output = Secret
 
     def act(self, data: dict[str, Any]) -> Answer:
-        return Answer(
-            {}, status=200, secret={"secret": registry.renew_secret(self.actor, self.get_object())}
-        )
+        secret = registry.renew_secret(self.actor, self.get_object())
+        return Answer({}, status=200, secret={"secret": secret})
 
 
 class Test(OfProject, Verb):
-    """Send something now, to see whether it arrives. The answer is on its way: read it among the
-    deliveries.
-    """
+    """Send a test event now. Its delivery shows the result."""
 
     output, status = DeliveryBody, 202
 
@@ -175,7 +173,7 @@ class Test(OfProject, Verb):
 
 
 class Deliveries(ListEndpoint):
-    """What was sent to a webhook in the last month, newest first."""
+    """The deliveries of a webhook, newest first."""
 
     roles = {"GET": ADMINS}
     serializer_class, filterset_class = DeliveryBody, DeliveryFilter
@@ -189,7 +187,7 @@ class Deliveries(ListEndpoint):
 
 
 class Redeliver(Verb):
-    """Send it now, whatever became of it, under the same id."""
+    """Send a delivery again now, in whatever state it is. It keeps its event id."""
 
     output, status = DeliveryBody, 202
 

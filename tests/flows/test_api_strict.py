@@ -292,7 +292,7 @@ def test_a_body_that_nests_without_end_is_refused(client_for, carol, inside, dep
     )
 
     assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
-    assert "nests deeper than 50" in answer.json()["detail"]
+    assert "more than 50 levels" in answer.json()["detail"]
 
 
 def test_every_verb_refuses_a_body_that_nests_without_end(schema, ask):
