@@ -1,4 +1,4 @@
-"""Where people disagree, and how a lead settles it: blind, as in the page."""
+"""Tasks on which people disagree, and their adjudication by a lead: blind, as on the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from people.api.base import Endpoint, Verb
 
 
 class DisputeBody(serializers.Serializer):
-    """A task with a pair of answers that two people put in opposite orders."""
+    """A task with a pair of answers that two people ranked in opposite orders."""
 
     task = serializers.IntegerField(source="task.pk")
     judges = serializers.IntegerField(help_text="How many people ranked it.")
@@ -33,13 +33,13 @@ class DisputeBody(serializers.Serializer):
 
 
 class DisputesBody(serializers.Serializer):
-    """Where people disagree: what is to be settled first, the least agreement first."""
+    """Tasks on which people disagree, those still to be adjudicated first, by rising agreement."""
 
     results = DisputeBody(many=True)
 
 
 class SettlingBody(serializers.Serializer):
-    """A task as who settles it sees it, what people said of it, and what was settled."""
+    """A task as the adjudicating lead sees it, with people's judgments and the adjudication."""
 
     task = serializers.IntegerField()
     messages = Turn(many=True)
@@ -52,19 +52,19 @@ class SettlingBody(serializers.Serializer):
 
 
 def sheet(paper: Assignment) -> dict[str, Any]:
-    before = adjudication.settled(paper.task)
+    existing = adjudication.settled(paper.task)
     return {
         "task": paper.task.pk,
         "messages": paper.task.prompt.messages,
         "answers": assignments.shown(paper),
         "asks": assignments.asks(paper.project, len(paper.order)),
         "judged": adjudication.judged(paper),
-        "settled": judgments.as_said(form.typed_of(before)) if before else None,
+        "settled": judgments.as_body(form.typed_of(existing)) if existing else None,
     }
 
 
 class Disputes(Endpoint):
-    """Of what was ranked lately, the tasks on which people disagree."""
+    """Recently ranked tasks on which people disagree."""
 
     roles, serializer_class = {"GET": LEADS}, DisputesBody
 
@@ -75,20 +75,20 @@ class Disputes(Endpoint):
 
 
 class Settling(Verb):
-    """A task that may be settled."""
+    """A task that may be adjudicated."""
 
     roles, scopes, output = {"POST": LEADS}, {"POST": "label"}, SettlingBody
 
     @cached_property
     def paper(self) -> Assignment:
-        found: RankingTask = get_object_or_404(
+        task: RankingTask = get_object_or_404(
             adjudication.open_to(self.project, self.actor), pk=self.kwargs["pk"]
         )
-        return rankings.sheet(found, self.actor)
+        return rankings.sheet(task, self.actor)
 
 
 class Settle(Settling):
-    """GET tells what there is to settle; POST settles it, or says it otherwise."""
+    """GET returns the task and its judgments; POST adjudicates it, or changes the adjudication."""
 
     roles, input = {"GET": LEADS, "POST": LEADS}, judgments.JudgmentInput
 
@@ -100,13 +100,13 @@ class Settle(Settling):
 
     def act(self, data):
         typed = judgments.typed(data, self.paper)
-        with judgments.at_its_answer():
+        with judgments.error_at_answer():
             adjudication.settle(self.actor, self.paper.task, form.judgment(typed))
         return sheet(self.paper)
 
 
 class Unsettle(Settling):
-    """Take it back: the task is as people judged it, and no more."""
+    """Undo the adjudication: only people's judgments count again."""
 
     def act(self, data):
         adjudication.unsettle(self.actor, self.paper.task)

@@ -1,5 +1,5 @@
-"""The labeler's work, task by task, blind as in the page: answers have letters, and nothing tells
-who wrote them.
+"""A labeler's work, task by task, blind as on the page: answers have letters, and nothing says
+which model wrote them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from django.utils.functional import cached_property
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from labeling.api.judgments import JudgmentInput, as_said, typed
+from labeling.api.judgments import JudgmentInput, as_body, typed
 from labeling.api.shared import Apart, ShownAnswer, Turn
 from labeling.judging import form, judgment, progress, rankings
 from labeling.models import Assignment, Ranking
@@ -25,14 +25,14 @@ State = Assignment.State
 
 
 class AskedWord(serializers.Serializer):
-    """A word that may be said, and what it means."""
+    """A choice that the form offers, and its label."""
 
     name = serializers.CharField()
     label = serializers.CharField(help_text="In the language of the account.")
 
 
 class Asks(serializers.Serializer):
-    """What may be said of the task, by the project's rules."""
+    """What the form asks, by the project's rules."""
 
     ties = serializers.BooleanField(help_text="Whether two answers may have one rank.")
     ratings = serializers.BooleanField(help_text="Whether each answer is rated, 1 to 7.")
@@ -47,7 +47,7 @@ class Asks(serializers.Serializer):
 
 
 class AssignmentBody(serializers.ModelSerializer):
-    """How an assignment stands."""
+    """The state of an assignment."""
 
     class Meta:
         model = Assignment
@@ -56,7 +56,7 @@ class AssignmentBody(serializers.ModelSerializer):
 
 
 class Sheet(AssignmentBody):
-    """A task as its labeler sees it, with the draft of what was said so far."""
+    """A task as its labeler sees it, with the draft of the judgment."""
 
     messages = Turn(
         many=True, help_text="The prompt: a conversation whose last turn is the user's."
@@ -83,7 +83,7 @@ class SkipInput(serializers.Serializer):
 
 
 class Pace(serializers.Serializer):
-    """How far the work is."""
+    """The labeler's and the project's progress."""
 
     today = serializers.IntegerField(
         help_text="Tasks submitted since midnight, in the labeler's zone."
@@ -100,32 +100,32 @@ class Pace(serializers.Serializer):
 
 
 class Guidelines(serializers.Serializer):
-    """What good answers are, as the project's admins wrote it."""
+    """The project's guidelines for labelers."""
 
     version = serializers.CharField(help_text="Another one whenever the text is another.")
     text = serializers.CharField(allow_blank=True, help_text="Markdown.")
 
 
-# What is told
+# What a labeler may see
 
 
 def version(project: Project) -> str:
     return hashlib.sha256(project.guidelines.encode()).hexdigest()[:12]
 
 
-def sheet(one: Assignment) -> dict[str, Any]:
-    """All that its labeler may see of an assignment, for `Sheet`."""
-    return {name: getattr(one, name) for name in AssignmentBody.Meta.fields} | {
-        "messages": one.messages,
-        "answers": shown(one),
-        "asks": asks(one.project, len(one.order)),
-        "guidelines": version(one.project),
-        "draft": as_said(one.draft),
+def sheet(assignment: Assignment) -> dict[str, Any]:
+    """What the labeler may see of an assignment, as `Sheet` shows it."""
+    return {name: getattr(assignment, name) for name in AssignmentBody.Meta.fields} | {
+        "messages": assignment.messages,
+        "answers": shown(assignment),
+        "asks": asks(assignment.project, len(assignment.order)),
+        "guidelines": version(assignment.project),
+        "draft": as_body(assignment.draft),
     }
 
 
-def shown(one: Assignment) -> list[dict[str, str]]:
-    texts = [one.texts[candidate] for candidate in one.order]
+def shown(assignment: Assignment) -> list[dict[str, str]]:
+    texts = [assignment.texts[candidate] for candidate in assignment.order]
     return [
         {"letter": letter, "text": text} for letter, text in zip(judgment.LETTERS.upper(), texts)
     ]
@@ -144,27 +144,30 @@ def asks(project: Project, k: int) -> dict[str, Any]:
     }
 
 
-def words(known) -> list[dict[str, str]]:
-    return [{"name": name, "label": str(label)} for name, label in known]
+def words(choices) -> list[dict[str, str]]:
+    return [{"name": name, "label": str(label)} for name, label in choices]
 
 
 def own_or_404(membership: Membership, pk: int) -> Assignment:
-    one = get_object_or_404(Assignment, labeler=membership.user, project=membership.project, pk=pk)
-    one.labeler, one.project = membership.user, membership.project  # read already
-    return one
+    assignment = get_object_or_404(
+        Assignment, labeler=membership.user, project=membership.project, pk=pk
+    )
+    assignment.labeler, assignment.project = membership.user, membership.project  # read already
+    return assignment
 
 
 def nothing(membership: Membership) -> Response:
-    """No task is open to this person: how many others hold, and when the first of those may come
-    back.
+    """The answer when no task is open to this person: how many tasks others hold, and when the
+    first of their leases ends.
     """
     held = claims.held_by_others(membership)
-    told = {
+    headers = {
         "Podium-Others": held["others"],
         "Podium-Next-At": held["free_at"] and held["free_at"].isoformat(),
     }
     return Response(
-        status=204, headers={name: str(value) for name, value in told.items() if value is not None}
+        status=204,
+        headers={name: str(value) for name, value in headers.items() if value is not None},
     )
 
 
@@ -172,11 +175,11 @@ def nothing(membership: Membership) -> Response:
 
 
 class Assignments(Apart, Endpoint):
-    """The task at hand, or the next one, leased now; asked twice, it is the same one.
+    """The task at hand, or the next one, leased now; a second request returns the same one.
 
-    Where nothing is open to you, the answer is 204: `Podium-Others` says how many tasks others
-    hold, `Podium-Next-At` when the first of their leases ends. Where you are given no tasks for
-    now, 409 says why and until when.
+    If no task is open to you, the answer is 204: `Podium-Others` says how many tasks others hold,
+    `Podium-Next-At` when the first of their leases ends. If you may not be given tasks for now, 409
+    says why and until when.
     """
 
     roles, scopes, output, may_be_empty = {"POST": RANKERS}, {"POST": "label"}, Sheet, ("POST",)
@@ -186,24 +189,22 @@ class Assignments(Apart, Endpoint):
         return response if response.data else nothing(self.membership)
 
     def act(self, data):
-        found = claims.next_for(self.membership)
-        return found and sheet(found)
+        assignment = claims.next_for(self.membership)
+        return assignment and sheet(assignment)
 
 
 class Current(Endpoint):
-    """The task at hand, as it stands; nothing is leased, and 204 says as much as it does to a
-    claim.
-    """
+    """The task at hand, if there is one. It leases nothing; 204 has the headers of a claim."""
 
     roles, serializer_class, may_be_empty = {"GET": RANKERS}, Sheet, ("GET",)
 
     def get(self, request, *args, **kwargs):
-        found = claims.current(self.project, self.actor)
-        return Response(sheet(found)) if found else nothing(self.membership)
+        assignment = claims.current(self.project, self.actor)
+        return Response(sheet(assignment)) if assignment else nothing(self.membership)
 
 
 class OwnVerb(Verb):
-    """Something done with an assignment of one's own; the answer says how it stands then."""
+    """An action on one's own assignment; the answer is its state afterwards."""
 
     roles, scopes, output = {"POST": RANKERS}, {"POST": "label"}, AssignmentBody
 
@@ -212,7 +213,9 @@ class OwnVerb(Verb):
         return own_or_404(self.membership, self.kwargs["pk"])
 
     def as_it_stands(self, wanted: str = "") -> Assignment:
-        """Raises AlreadySubmitted or LeaseLost where it stands otherwise than wanted."""
+        """The assignment, read again. Raises AlreadySubmitted or LeaseLost if it is not in the
+        wanted state.
+        """
         self.own.refresh_from_db(fields=AssignmentBody.Meta.fields)
         if wanted and self.own.state != wanted:
             raise (
@@ -222,17 +225,17 @@ class OwnVerb(Verb):
 
 
 class Ahead(OwnVerb):
-    """The task after this one, leased already so that nobody waits for it; 204 where there is none."""
+    """Lease the task after this one in advance; 204 if there is none."""
 
     output, may_be_empty = Sheet, ("POST",)
 
     def act(self, data):
-        found = claims.lease_ahead(self.membership, self.own.pk)
-        return found and sheet(found)
+        assignment = claims.lease_ahead(self.membership, self.own.pk)
+        return assignment and sheet(assignment)
 
 
 class Draft(OwnVerb):
-    """Keep what is said so far, complete or not; the lease runs from now."""
+    """Save the judgment so far, complete or not, and renew the lease."""
 
     input = JudgmentInput
 
@@ -243,7 +246,7 @@ class Draft(OwnVerb):
 
 
 class Heartbeat(OwnVerb):
-    """Still at it: the lease runs from now, and that of the task after this one."""
+    """Renew the lease, and that of the task after this one."""
 
     def act(self, data):
         leases.renew(self.own)
@@ -251,7 +254,7 @@ class Heartbeat(OwnVerb):
 
 
 class Skip(OwnVerb):
-    """Give the place to somebody else for good, and say why."""
+    """Give up the task for good, with a reason; somebody else gets it."""
 
     input = SkipInput
 
@@ -261,7 +264,7 @@ class Skip(OwnVerb):
 
 
 class Return(OwnVerb):
-    """Give the place back without a judgment; the draft stays, and the task may come again."""
+    """Give the task back without a judgment. The draft is kept, and the task may be offered again."""
 
     def act(self, data):
         leases.give_back(self.own, self.actor)
@@ -269,7 +272,7 @@ class Return(OwnVerb):
 
 
 class PaceView(Endpoint):
-    """How far the work is, and which ranking can be undone."""
+    """The labeler's and the project's progress, and the ranking that can be undone."""
 
     roles, serializer_class = {"GET": RANKERS}, Pace
 
@@ -282,7 +285,7 @@ class PaceView(Endpoint):
 
 
 class GuidelinesView(Detail, Endpoint):
-    """What good answers are, as the project's admins wrote it."""
+    """The project's guidelines for labelers."""
 
     roles, serializer_class = {"GET": RANKERS}, Guidelines
 

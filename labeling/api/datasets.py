@@ -1,4 +1,4 @@
-"""Datasets: frozen, looked at, taken home, deleted."""
+"""Datasets: freeze, inspect, download and delete them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WAIT = {"Retry-After": "5"}
 
 
 class DatasetBody(serializers.ModelSerializer):
-    """Frozen rows: they never change, and `digest` is made of them alone."""
+    """Frozen rows. They never change, and `digest` depends on them alone."""
 
     query = serializers.SerializerMethodField(help_text="What was chosen when it was frozen.")
     counts = serializers.DictField(
@@ -42,12 +42,14 @@ class DatasetBody(serializers.ModelSerializer):
         fields += ["withdrawn_at", "withdrawn_why", "successor"]
         read_only_fields = fields
 
-    def get_query(self, one: Dataset) -> dict[str, Any]:
-        return {name: value for name, value in one.query.items() if name not in dataset_card.HIDDEN}
+    def get_query(self, dataset: Dataset) -> dict[str, Any]:
+        return {
+            name: value for name, value in dataset.query.items() if name not in dataset_card.HIDDEN
+        }
 
 
 class FormatBody(serializers.Serializer):
-    """A way to take a dataset home."""
+    """A download format of a dataset."""
 
     name, label = serializers.CharField(), serializers.CharField()
     files = serializers.ListField(child=serializers.CharField(), help_text="The first is as usual.")
@@ -60,7 +62,7 @@ class FormatBody(serializers.Serializer):
 
 
 class DatasetDetail(DatasetBody):
-    """A dataset with what learned from it, and the formats that it comes in."""
+    """A dataset with the models that learned from it, and its formats."""
 
     models = serializers.SerializerMethodField(help_text="Model versions that learned from it.")
     formats = serializers.SerializerMethodField()
@@ -72,33 +74,36 @@ class DatasetDetail(DatasetBody):
         fields = [*DatasetBody.Meta.fields, "models", "formats", "load"]
         read_only_fields = fields
 
-    def get_models(self, one: Dataset) -> list[int]:
-        return [version.pk for version in datasets.learned_from(one)]
+    def get_models(self, dataset: Dataset) -> list[int]:
+        return [version.pk for version in datasets.learned_from(dataset)]
 
     @extend_schema_field(FormatBody(many=True))
-    def get_formats(self, one: Dataset) -> list[dict[str, Any]]:
-        return [as_told(one, name, format) for name, format in downloads.offered(one).items()]
+    def get_formats(self, dataset: Dataset) -> list[dict[str, Any]]:
+        return [
+            format_body(dataset, name, format)
+            for name, format in downloads.offered(dataset).items()
+        ]
 
-    def get_load(self, one: Dataset) -> str:
-        return "\n".join(dataset_card.snippet(one, "FOLDER"))
+    def get_load(self, dataset: Dataset) -> str:
+        return "\n".join(dataset_card.snippet(dataset, "FOLDER"))
 
 
-def as_told(one: Dataset, name: str, format: Format) -> dict[str, Any]:
+def format_body(dataset: Dataset, name: str, format: Format) -> dict[str, Any]:
     options = [*format.options, *(["split"] if name != "folder" else [])]
-    lost = downloads.loses_ties(one, downloads.choose(one, name))
+    loses_ties = downloads.loses_ties(dataset, downloads.choose(dataset, name))
     return FormatBody(
         {
             "name": name,
             "label": format.label,
             "files": format.files,
             "options": options,
-            "loses_ties": lost,
+            "loses_ties": loses_ties,
         }
     ).data
 
 
 class FreezeInput(serializers.Serializer):
-    """What to freeze: everything that is known so far, but for what is chosen here."""
+    """What to freeze: all data of the project that match these filters."""
 
     def get_fields(self) -> dict[str, serializers.Field]:
         known = {
@@ -131,7 +136,7 @@ class Shares(serializers.Serializer):
 
 
 class PreviewBody(serializers.Serializer):
-    """What would come of a freeze: counted, or, where that is said, estimated."""
+    """The size of the dataset that a freeze would make: counted, or estimated if `sampled`."""
 
     rows, judgments, pairs = (
         serializers.IntegerField(),
@@ -156,28 +161,28 @@ class PreviewBody(serializers.Serializer):
 
 
 class FileInput(serializers.Serializer):
-    """Which file of a dataset. Options that mean nothing to its format are forgotten."""
+    """A file of a dataset. Options that the format does not use are ignored."""
 
     def get_fields(self) -> dict[str, serializers.Field]:
         return {one.name: recipe_field(one) for one in dataclasses.fields(recipes.RenderRecipe)}
 
 
 class RenderedBody(serializers.Serializer):
-    """Whether the file lies there, or the job that makes it."""
+    """Whether the file is ready, or the job that makes it."""
 
     ready = serializers.BooleanField()
     job = JobBody(allow_null=True)
 
 
 class KeyRow(serializers.Serializer):
-    """Whom a number stands for."""
+    """The person that a number stands for."""
 
     number = serializers.IntegerField()
     name, email = serializers.CharField(), serializers.CharField(allow_blank=True)
 
 
 class KeyBody(serializers.Serializer):
-    """Whom the numbers of a dataset's labelers stand for; told to whoever asked, and kept nowhere."""
+    """The people that the numbers of a dataset's labelers stand for. The answer is stored nowhere."""
 
     labelers = KeyRow(many=True, required=False)
 
@@ -187,7 +192,7 @@ def visible(project: Project) -> QuerySet[Dataset]:
 
 
 def freeze_form_of(endpoint: Endpoint, data: dict[str, Any]) -> forms.FreezeForm:
-    """The page's form as this member may fill it in. Raises ValidationError at its fields."""
+    """The page's form, with the fields that this member may fill. Raises ValidationError."""
     shown = endpoint.membership.role == Role.ADMIN
     return filled(lambda given: forms.FreezeForm(endpoint.project, given, names=shown), data)
 
@@ -196,7 +201,7 @@ def freeze_form_of(endpoint: Endpoint, data: dict[str, Any]) -> forms.FreezeForm
 
 
 class Datasets(Listing, Act, Endpoint):
-    """The project's datasets. To freeze one is a job; its result names the dataset."""
+    """The project's datasets. POST starts a job that freezes one; its result names the dataset."""
 
     roles, scopes = {"GET": READERS, "POST": READERS}, {"POST": "launch"}
     input, output, status = FreezeInput, JobBody, 202
@@ -213,7 +218,7 @@ class Datasets(Listing, Act, Endpoint):
 
 
 class Preview(Verb):
-    """What would come of a freeze, without freezing."""
+    """What a freeze would make, without freezing."""
 
     roles, scopes = {"POST": READERS}, {"POST": "read"}
     input, output = FreezeInput, PreviewBody
@@ -237,7 +242,7 @@ class Preview(Verb):
 
 
 class OfDataset(Endpoint):
-    """Something of one dataset."""
+    """An endpoint of one dataset."""
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -260,8 +265,8 @@ class DatasetView(DetailEndpoint):
 
 
 class Render(Act, OfDataset):
-    """Make a file of it, unless it lies there: small ones are made when they are asked for, large
-    ones by a job.
+    """Make a file of it, unless it exists: a small file when it is downloaded, a large one by a
+    job.
     """
 
     roles, scopes = {"POST": READERS}, {"POST": "read"}
@@ -278,11 +283,11 @@ class Render(Act, OfDataset):
         return dataclasses.replace(answer, body={"ready": False, "job": JobBody(answer.body).data})
 
 
-def chosen(one: Dataset, data: dict[str, Any]) -> recipes.RenderRecipe:
-    """Raises ValidationError for a file that this dataset doesn't come in."""
-    said = {"format": "rows"} | data
+def chosen(dataset: Dataset, data: dict[str, Any]) -> recipes.RenderRecipe:
+    """The recipe of the requested file. Raises ValidationError if the dataset has no such file."""
+    options = {"format": "rows"} | data
     try:
-        return downloads.choose(one, said.pop("format"), said.pop("file", ""), **said)
+        return downloads.choose(dataset, options.pop("format"), options.pop("file", ""), **options)
     except downloads.NotOffered as error:
         raise serializers.ValidationError({"format": [str(error)]}) from error
 
@@ -290,8 +295,8 @@ def chosen(one: Dataset, data: dict[str, Any]) -> recipes.RenderRecipe:
 class Download(OfDataset):
     """A file of it, or a range of the file.
 
-    A large one is made by a job that `render` starts: 202 while it is at it, 409 before it was
-    asked for.
+    A large file is made by a job that `render` starts: 202 while the job runs, 409 before it was
+    requested.
     """
 
     roles = {"GET": READERS}
@@ -328,7 +333,9 @@ class Busy(exceptions.APIException):
 
 
 class LabelersKey(Act, OfDataset):
-    """Whom the numbers of its labelers stand for. That it was taken is recorded."""
+    """The people that the numbers of its labelers stand for. The export is recorded in the audit
+    log.
+    """
 
     roles = {"POST": ADMINS}
     archived = True

@@ -1,4 +1,4 @@
-"""Erasing what somebody judged in a project."""
+"""Erase what somebody judged in a project."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from people.models import Membership
 
 
 class ErasureBody(serializers.Serializer):
-    """What an erasure concerns: before it, what it would take; after it, what it took."""
+    """What an erasure affects: GET what it would affect, POST what it did."""
 
     rankings = serializers.IntegerField()
     datasets = serializers.SerializerMethodField(
@@ -26,15 +26,15 @@ class ErasureBody(serializers.Serializer):
         help_text="Model versions that learned from what is erased; they stay."
     )
 
-    def get_datasets(self, found: erasure.Erasure) -> list[int]:
-        return [one.pk for one in found.datasets]
+    def get_datasets(self, erased: erasure.Erasure) -> list[int]:
+        return [dataset.pk for dataset in erased.datasets]
 
-    def get_models(self, found: erasure.Erasure) -> list[int]:
-        return [one.pk for one in found.models]
+    def get_models(self, erased: erasure.Erasure) -> list[int]:
+        return [version.pk for version in erased.models]
 
 
 class EraseInput(serializers.Serializer):
-    """Why it goes."""
+    """The reason."""
 
     why = serializers.CharField(
         max_length=200, help_text="Stands where the withdrawn datasets stood; name nobody."
@@ -42,8 +42,8 @@ class EraseInput(serializers.Serializer):
 
 
 class Erase(Apart, Endpoint):
-    """What somebody judged here: GET says what would go, POST erases it. To erase twice is to erase
-    once.
+    """What somebody judged in this project: GET shows what would be erased, POST erases it. A
+    second POST changes nothing.
     """
 
     roles = {"GET": ADMINS, "POST": ADMINS}

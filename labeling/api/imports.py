@@ -1,4 +1,4 @@
-"""Files, in: uploaded and checked, looked at, then imported."""
+"""Import files: upload and check, inspect, then confirm."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from people.request_limits import takes_upload
 
 
 class UploadInput(serializers.Serializer):
-    """A file of any known format; nothing of it comes in before it is confirmed."""
+    """A file of any known format. Nothing is imported before the import is confirmed."""
 
     file = serializers.FileField()
     format = serializers.ChoiceField(
@@ -37,7 +37,7 @@ class UploadInput(serializers.Serializer):
 
 
 class ImportSettings(serializers.Serializer):
-    """How a file is read and cleaned. What is left out is as at its last check."""
+    """How a file is read and cleaned. Settings that are left out are as in its last check."""
 
     def get_fields(self) -> dict[str, serializers.Field]:
         known = {one.name: one for one in dataclasses.fields(recipes.ImportRecipe)}
@@ -54,7 +54,7 @@ class EntryBody(serializers.Serializer):
 
 
 class RowBody(serializers.Serializer):
-    """One of the file's first rows, as it is read."""
+    """One of the first rows of the file, as it is read."""
 
     place = serializers.CharField(help_text="Its line, or where in the file it stands.")
     entries = EntryBody(many=True)
@@ -62,7 +62,7 @@ class RowBody(serializers.Serializer):
 
 
 class ImportBody(JobBody):
-    """A check, or an import, of a file; `result.check` says what would come in, once the job is
+    """A check or an import of a file; `result.check` shows what would be imported, once the job is
     done.
     """
 
@@ -76,18 +76,17 @@ class ImportBody(JobBody):
 
     def to_representation(self, job: Job) -> dict[str, Any]:
         path = settings.VAR / job.recipe["path"]
-        found = imports.preview(path, job.recipe["format"]) if path.exists() else []
+        rows = imports.preview(path, job.recipe["format"]) if path.exists() else []
         job.shown = [
-            {"place": row.place, "entries": entries, "error": error}
-            for row, entries, error in found
+            {"place": row.place, "entries": entries, "error": error} for row, entries, error in rows
         ]
         return super().to_representation(job)
 
 
 def uploads(project: Project) -> QuerySet[Job]:
-    """The checks and imports of files."""
-    found = Job.objects.filter(project=project, kind=Job.Kind.IMPORT)
-    return found.select_related("project", "requested_by", "model_made")
+    """The jobs that check and import files."""
+    jobs = Job.objects.filter(project=project, kind=Job.Kind.IMPORT)
+    return jobs.select_related("project", "requested_by", "model_made")
 
 
 # The endpoints
@@ -95,7 +94,7 @@ def uploads(project: Project) -> QuerySet[Job]:
 
 @takes_upload
 class Imports(Act, Endpoint):
-    """Upload a file, to be checked by a job; confirm that job to import it."""
+    """Upload a file, which a job checks; confirm that job to import it."""
 
     scopes, parser_classes = {"POST": "launch"}, [MultiPartParser]
     input, output, status = UploadInput, JobBody, 202
@@ -110,19 +109,19 @@ class Imports(Act, Endpoint):
         return response
 
     def given(self, request) -> UploadForm:
-        """The page's form, which keeps the file: before the transaction that asks for the check."""
+        """The page's form, which stores the file: before the transaction that requests the check."""
         data = super().given(request)
         files = MultiValueDict({"file": request.FILES.getlist("file")})
-        said = QueryDict(mutable=True)
-        said["format"] = data.get("format", "")
-        form = UploadForm(said, files)
+        query = QueryDict(mutable=True)
+        query["format"] = data.get("format", "")
+        form = UploadForm(query, files)
         if not form.is_valid():
             raise serializers.ValidationError(form.errors)
         return form
 
 
 class ImportView(Detail, Endpoint):
-    """A check, or an import, with the file's first rows."""
+    """A check or an import, with the file's first rows."""
 
     roles, serializer_class = {"GET": ADMINS}, ImportBody
 
@@ -143,7 +142,7 @@ class Confirm(Verb):
 
 
 class Check(Confirm):
-    """Check it again, read or cleaned otherwise."""
+    """Check the file again, with other settings."""
 
     dry_run = True
 

@@ -1,4 +1,4 @@
-"""What is said of the answers of one task: as the API takes it, and as the page's form keeps it."""
+"""Judgments of one task: as the API takes them, and as the page's form stores them."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ EXAMPLE = {
 
 
 class ByLetter(serializers.DictField):
-    """Something said of each answer, by its letter."""
+    """A value for each answer, by its letter."""
 
     def to_internal_value(self, data):
         if isinstance(data, dict) and any(letter.upper() not in tuple(LETTERS) for letter in data):
             raise serializers.ValidationError(_("Answers are named by their letters, from A."))
-        said = super().to_internal_value(data)
-        return {letter.upper(): value for letter, value in said.items()}
+        values = super().to_internal_value(data)
+        return {letter.upper(): value for letter, value in values.items()}
 
 
 @extend_schema_serializer(examples=[OpenApiExample("a ranking with a tie", EXAMPLE)])
 class JudgmentInput(serializers.Serializer):
-    """What the labeler says of the answers, each named by the letter that it is shown under."""
+    """A judgment of the answers, each named by the letter under which it is shown."""
 
     verdict = serializers.ChoiceField(
         Ranking.Outcome.choices,
@@ -94,43 +94,42 @@ class JudgmentInput(serializers.Serializer):
     )
 
 
-def typed(said: dict[str, Any], sheet: Assignment) -> dict[str, Any]:
-    """The judgment as the page's form says it, complete or not. Raises ValidationError for what
-    this task doesn't ask.
+def typed(data: dict[str, Any], sheet: Assignment) -> dict[str, Any]:
+    """The judgment as the page's form stores it, complete or not.
+
+    Raises ValidationError for fields that this task does not ask for.
     """
     letters = judgment.LETTERS[: len(sheet.order)]
-    ranks = _ranks(said)
-    wrong = dict(_wrong(said | {"ranks": ranks}, sheet.project, letters))
+    ranks = _ranks(data)
+    wrong = dict(_wrong(data | {"ranks": ranks}, sheet.project, letters))
     if wrong:
         raise serializers.ValidationError(wrong)
-    known = _small(ranks)
+    by_letter = _by_lower_letter(ranks)
     return {
-        "rank": known,
-        "rating": _small(said.get("ratings", {})),
-        "flags": _small(said.get("flags", {})),
-        "labels": [label for label in judgment.LABELS if label in said.get("labels", ())],
-        "note": clean(said.get("note", "")),
-        "outcome": said.get("verdict", Ranking.Outcome.RANKED),
-        "order": "".join(sorted(known, key=lambda letter: (known[letter], letter))),
-        "strength": said.get("strength"),
-        "seconds": said.get("seconds", 0.0),
+        "rank": by_letter,
+        "rating": _by_lower_letter(data.get("ratings", {})),
+        "flags": _by_lower_letter(data.get("flags", {})),
+        "labels": [label for label in judgment.LABELS if label in data.get("labels", ())],
+        "note": clean(data.get("note", "")),
+        "outcome": data.get("verdict", Ranking.Outcome.RANKED),
+        "order": "".join(sorted(by_letter, key=lambda letter: (by_letter[letter], letter))),
+        "strength": data.get("strength"),
+        "seconds": data.get("seconds", 0.0),
     }
 
 
-def _small(said: dict[str, Any]) -> dict[str, Any]:
-    return {letter.lower(): value for letter, value in sorted(said.items())}
+def _by_lower_letter(values: dict[str, Any]) -> dict[str, Any]:
+    return {letter.lower(): value for letter, value in sorted(values.items())}
 
 
-def _ranks(said: dict[str, Any]) -> dict[str, int]:
-    if said.get("order") and said.get("ranks"):
+def _ranks(data: dict[str, Any]) -> dict[str, int]:
+    if data.get("order") and data.get("ranks"):
         raise serializers.ValidationError({"order": [_("Give either the order or the ranks.")]})
-    return said.get("ranks") or ranks_of(said.get("order", ""))
+    return data.get("ranks") or ranks_of(data.get("order", ""))
 
 
 def ranks_of(order: str) -> dict[str, int]:
-    """The ranks that an order like "B=A>C" means. Raises ValidationError for one that can't be
-    read.
-    """
+    """The ranks in an order like "B=A>C". Raises ValidationError if it cannot be read."""
     ranks: dict[str, int] = {}
     tiers = (
         [tier.split("=") for tier in order.replace(" ", "").upper().split(">")]
@@ -147,28 +146,30 @@ def ranks_of(order: str) -> dict[str, int]:
     return form.sport(ranks)
 
 
-def _wrong(said: dict[str, Any], project: Project, letters: str) -> Iterator[tuple[str, Any]]:
-    """What was said of answers that are not there, and what the project doesn't ask."""
+def _wrong(data: dict[str, Any], project: Project, letters: str) -> Iterator[tuple[str, Any]]:
+    """Yield (field, errors) for letters without an answer and fields that the project does not ask
+    for.
+    """
     for name in ("ranks", "ratings", "flags"):
-        strange = [letter for letter in said.get(name, {}) if letter.lower() not in letters]
-        if strange:
-            yield name, {letter: [_("There is no such answer.")] for letter in strange}
-    for letter, flags in said.get("flags", {}).items():
+        unknown_letters = [letter for letter in data.get(name, {}) if letter.lower() not in letters]
+        if unknown_letters:
+            yield name, {letter: [_("There is no such answer.")] for letter in unknown_letters}
+    for letter, flags in data.get("flags", {}).items():
         if unknown := [flag for flag in flags if flag not in project.flags]:
             yield (
                 "flags",
                 {letter: [_("This project has no such flag: %(flag)s.") % {"flag": unknown[0]}]},
             )
-    if said.get("ratings") and not project.rating:
+    if data.get("ratings") and not project.rating:
         yield "ratings", [_("This project asks for no ratings.")]
-    if said.get("note") and not project.notes:
+    if data.get("note") and not project.notes:
         yield "note", [_("This project asks for no notes.")]
-    if said.get("strength") is not None and not judgment.by_strength(project, len(letters)):
+    if data.get("strength") is not None and not judgment.by_strength(project, len(letters)):
         yield "strength", [_("This task is judged by ranks.")]
 
 
-def as_said(typed: dict[str, Any]) -> dict[str, Any] | None:
-    """What a form or a draft holds, in the API's words; None of an empty draft."""
+def as_body(typed: dict[str, Any]) -> dict[str, Any] | None:
+    """A form or draft as the API shows it; None for an empty draft."""
     if not typed:
         return None
     ranks = {letter.upper(): rank for letter, rank in typed["rank"].items()}
@@ -185,7 +186,7 @@ def as_said(typed: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def order_of(ranks: dict[str, int]) -> str:
-    """Ranks by letter as "B=A>C"; of equals, the letters in their order."""
+    """Ranks by letter as "B=A>C"; equal ranks in the order of their letters."""
     tiers: dict[int, list[str]] = {}
     for letter, rank in sorted(ranks.items()):
         tiers.setdefault(rank, []).append(letter)
@@ -193,12 +194,12 @@ def order_of(ranks: dict[str, int]) -> str:
 
 
 @contextmanager
-def at_its_answer() -> Iterator[None]:
-    """What is wrong with the judgment is said at the answer that it concerns."""
+def error_at_answer() -> Iterator[None]:
+    """Turn InvalidRanking into a ValidationError at the answer that it concerns."""
     try:
         yield
-    except judgment.InvalidRanking as wrong:
-        said = [str(wrong)]
+    except judgment.InvalidRanking as error:
+        messages = [str(error)]
         raise serializers.ValidationError(
-            {"ranks": {wrong.letter.upper(): said} if wrong.letter else said}
-        ) from wrong
+            {"ranks": {error.letter.upper(): messages} if error.letter else messages}
+        ) from error

@@ -1,4 +1,4 @@
-"""Where a project stands on its way round the loop, and the one useful next step."""
+"""The state of a project's loop, and the most useful next step."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class RingBody(serializers.Serializer):
 
 
 class RingView(Endpoint):
-    """The loop's figures, and the one useful next step."""
+    """The figures of the loop, and the most useful next step."""
 
     roles, serializer_class = {"GET": ADMINS}, RingBody
 

@@ -1,4 +1,4 @@
-"""Model versions, with the judgments behind them; promoted, registered."""
+"""Model versions with the judgments behind them; promote and register them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from people.api.filters import IdFilter
 
 
 class ModelBody(serializers.ModelSerializer):
-    """A policy or a reward model, and where it comes from."""
+    """A policy or a reward model, and its origin."""
 
     shared = serializers.SerializerMethodField(
         help_text="A base that every project of this site has."
@@ -63,7 +63,7 @@ class ModelBody(serializers.ModelSerializer):
 
 
 class ModelDetail(ModelBody):
-    """A version with its ancestors and descendants, the figures of its job, and the judgments
+    """A version with its ancestors and descendants, the metrics of its job, and the judgments
     behind it.
     """
 
@@ -144,7 +144,7 @@ class Models(ListEndpoint):
 
 
 class ModelView(DetailEndpoint):
-    """One version, all that it came from, and what came of it."""
+    """One version, with its ancestors and descendants."""
 
     roles, serializer_class = {"GET": ADMINS}, ModelDetail
 
@@ -153,7 +153,7 @@ class ModelView(DetailEndpoint):
 
 
 class Register(Verb):
-    """Register a model whose files lie on the server's machine."""
+    """Register a model whose files are on the server's machine."""
 
     input, output, status = RegisterInput, ModelBody, 201
 
@@ -168,7 +168,7 @@ class Register(Verb):
 
 
 class Serve(Register):
-    """Register a model that a server answers for."""
+    """Register a model that another server runs."""
 
     input = ServeInput
 
@@ -178,7 +178,7 @@ class Serve(Register):
 
 
 class Promote(Verb):
-    """Make it champion: it samples the next round. Promoting the one before takes it back."""
+    """Make it champion: it samples the next round. Promote the previous version to undo this."""
 
     output = AliasBody
 
@@ -188,7 +188,7 @@ class Promote(Verb):
 
 
 class Aliases(ListEndpoint):
-    """Which version each name points at."""
+    """The version that each alias points at."""
 
     roles, serializer_class = {"GET": ADMINS}, AliasBody
 

@@ -1,4 +1,4 @@
-"""How people agree with each other, for who leads a project: as on its page of people."""
+"""How far labelers agree with each other, for leads: as on the page of people."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class PeerBody(serializers.Serializer):
 
 
 class PeersBody(serializers.Serializer):
-    """The members who ranked what somebody else ranked, by the project's newest rankings."""
+    """The members who ranked the same tasks as others, by the project's newest rankings."""
 
     results = PeerBody(many=True)
 
 
 class Peers(Endpoint):
-    """How each member agrees with the others, for leads and admins."""
+    """How far each member agrees with the others, for leads and admins."""
 
     roles, serializer_class = {"GET": LEADS}, PeersBody
     group = "members"
@@ -40,8 +40,8 @@ class Peers(Endpoint):
         figures = peers.figures(self.project)
         members = self.project.memberships.select_related("user").order_by("pk")
         rows = [
-            {"member": one.pk, "name": one.user.name} | vars(figures[one.user.uuid])
-            for one in members
-            if one.user.uuid in figures
+            {"member": member.pk, "name": member.user.name} | vars(figures[member.user.uuid])
+            for member in members
+            if member.user.uuid in figures
         ]
         return Response(PeersBody({"results": rows}).data)

@@ -1,4 +1,4 @@
-"""Texts with slots, filled from the rows of a table."""
+"""Prompt templates: texts with slots that the rows of a table fill."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class TemplateBody(serializers.ModelSerializer):
 
 
 class FillInput(serializers.Serializer):
-    """Rows that fill the slots by name; `author`, `use_case`, `language` and `split` say something
-    of the prompt.
+    """Rows that fill the slots by name; `author`, `use_case`, `language` and `split` describe the
+    prompt.
     """
 
     rows = serializers.ListField(
@@ -53,22 +53,24 @@ class FillInput(serializers.Serializer):
 
 
 class FilledBody(serializers.Serializer):
-    """What came of the rows."""
+    """What was made of the rows."""
 
     added = serializers.IntegerField(help_text="Prompts that are new.")
     refused = RefusedPrompt(many=True, help_text="Rows that leave a slot empty, or make no prompt.")
 
 
 def visible(endpoint: Endpoint) -> QuerySet[PromptTemplate]:
-    found = PromptTemplate.objects.filter(project=endpoint.project).select_related("project")
-    return found.annotate(made=Count("rows"))
+    templates = PromptTemplate.objects.filter(project=endpoint.project).select_related("project")
+    return templates.annotate(made=Count("rows"))
 
 
 # The endpoints
 
 
 class Templates(Listing, Act, Endpoint):
-    """The project's templates. The text of one never changes: its prompts point at it."""
+    """The project's templates. The text of a template never changes, because its prompts refer to
+    it.
+    """
 
     roles = {"GET": ADMINS}
     input, output, status = TemplateInput, TemplateBody, 201
@@ -100,12 +102,14 @@ class TemplateView(Detail, Endpoint):
 
 
 class Fill(Apart, Endpoint):
-    """Make a prompt of each row, led back to it. The same rows again add nothing."""
+    """Make a prompt of each row. The prompt keeps a link to its row; the same rows again add
+    nothing.
+    """
 
     input, output, status = FillInput, FilledBody, 201
 
     def refuse_unread(self, rows: list[dict]) -> None:
-        """Raises ValidationError at the names that are neither slots nor columns of a prompt."""
+        """Raises ValidationError at names that are neither slots nor columns of a prompt."""
         known = (*prompt_templates.slots(self.template.text), *prompt_templates.KNOWN)
         unread = {
             f"{place}.{name}": [strict.unknown(known)]
@@ -122,8 +126,8 @@ class Fill(Apart, Endpoint):
 
     def act(self, data):
         self.refuse_unread(data["rows"])
-        found = prompt_templates.make(
+        filled = prompt_templates.make(
             self.actor, self.template, data["rows"], data.get("split", "")
         )
-        refused = [{"row": place - 1, "detail": why} for place, why in sorted(found.refused)]
-        return {"added": found.new, "refused": refused}
+        refused = [{"row": place - 1, "detail": reason} for place, reason in sorted(filled.refused)]
+        return {"added": filled.new, "refused": refused}

@@ -1,6 +1,4 @@
-"""Prompts in and out, and what models answered to them: for who reads or runs a project, never for
-who ranks it.
-"""
+"""Prompts, and the models' answers to them: for who reads or runs a project, never for labelers."""
 
 from __future__ import annotations
 
@@ -89,7 +87,7 @@ class CandidateBody(serializers.ModelSerializer):
 
 
 class CleaningInput(serializers.Serializer):
-    """What is done to prompts on their way in, as in an import."""
+    """How prompts are cleaned, as in an import."""
 
     def get_fields(self) -> dict[str, serializers.Field]:
         known = {field.name: field for field in dataclasses.fields(recipes.ImportRecipe)}
@@ -106,7 +104,7 @@ def _field(field: dataclasses.Field) -> serializers.Field:
 
 
 class PromptsInput(serializers.Serializer):
-    """Prompts to add, each with `prompt` (a text) or `messages` (turns), and what is known of it."""
+    """Prompts to add, each with `prompt` (a text) or `messages` (turns), and optional details."""
 
     prompts = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=MOST)
     split = serializers.ChoiceField(
@@ -115,7 +113,7 @@ class PromptsInput(serializers.Serializer):
     cleaning = CleaningInput(required=False)
 
     def validate_prompts(self, rows: list[dict]) -> list[dict]:
-        """Raises ValidationError at the names that are not read; a bad value is told with its row."""
+        """Raises ValidationError at unknown names; a bad value is reported with its row."""
         unread = {
             f"{place}.{name}": [strict.unknown(known)]
             for place, row in enumerate(rows)
@@ -127,14 +125,14 @@ class PromptsInput(serializers.Serializer):
 
 
 class RefusedPrompt(serializers.Serializer):
-    """A prompt that can't come in."""
+    """A prompt that was not added."""
 
     row = serializers.IntegerField(help_text="Its place in the request, from 0.")
     detail = serializers.CharField()
 
 
 class AddedPrompts(serializers.Serializer):
-    """What came of it."""
+    """What was added."""
 
     added = serializers.IntegerField(help_text="Prompts that are new.")
     known = serializers.IntegerField(help_text="Those that were here already, or came twice.")
@@ -149,7 +147,7 @@ class AddedPrompts(serializers.Serializer):
 
 
 class PromptFilter(filters.FilterSet):
-    """What prompts may be chosen by."""
+    """Filters of prompts."""
 
     split = filters.ChoiceFilter(choices=Prompt.Split.choices)
     use_case = filters.CharFilter()
@@ -164,13 +162,13 @@ class PromptFilter(filters.FilterSet):
     purpose = filters.ChoiceFilter(
         method="with_task", choices=RankingTask.Purpose.choices, label="Of one of its tasks."
     )
-    search = filters.CharFilter(method="said", label="Words in the conversation.")
+    search = filters.CharFilter(method="containing", label="Words in the conversation.")
 
-    def with_task(self, found: QuerySet, name: str, value: str) -> QuerySet:
-        return found.filter(pk__in=RankingTask.objects.filter(**{name: value}).values("prompt"))
+    def with_task(self, prompts: QuerySet, name: str, value: str) -> QuerySet:
+        return prompts.filter(pk__in=RankingTask.objects.filter(**{name: value}).values("prompt"))
 
-    def said(self, found: QuerySet, name: str, words: str) -> QuerySet:
-        return found.filter(messages__icontains=as_stored(words))
+    def containing(self, prompts: QuerySet, name: str, words: str) -> QuerySet:
+        return prompts.filter(messages__icontains=as_stored(words))
 
 
 def visible(project: Project) -> QuerySet[Prompt]:
@@ -181,20 +179,20 @@ def visible(project: Project) -> QuerySet[Prompt]:
         .values("prompt")
         .annotate(n=Count("pk"))
     )
-    found = Prompt.objects.filter(project=project, published=True).select_related("filled")
-    return found.annotate(answers=Coalesce(Subquery(answers.values("n")), 0))
+    prompts = Prompt.objects.filter(project=project, published=True).select_related("filled")
+    return prompts.annotate(answers=Coalesce(Subquery(answers.values("n")), 0))
 
 
 class CandidateFilter(filters.FilterSet):
-    """What answers may be chosen by."""
+    """Filters of answers."""
 
     prompt, model_version, job = IdFilter(), IdFilter(), IdFilter()
     duplicate = BooleanFilter()
     ranked = BooleanFilter(method="in_task", label="Whether it is in a ranking task.")
 
-    def in_task(self, found: QuerySet, name: str, ranked: bool) -> QuerySet:
+    def in_task(self, candidates: QuerySet, name: str, ranked: bool) -> QuerySet:
         held = RankingTask.candidates.through.objects.filter(candidate=OuterRef("pk"))
-        return found.filter(Exists(held) if ranked else ~Exists(held))
+        return candidates.filter(Exists(held) if ranked else ~Exists(held))
 
 
 # The endpoints
@@ -202,11 +200,10 @@ class CandidateFilter(filters.FilterSet):
 
 @takes_upload
 class Prompts(Listing, Apart, Endpoint):
-    """The project's prompts. Up to 10,000 come in with one request, cleaned and told apart as in an
-    import.
+    """The project's prompts. One request adds up to 10,000, cleaned and compared as in an import.
 
-    All that can come in comes in at once; what can't is told with its place in the request. A
-    request of the same prompts adds nothing.
+    All valid prompts are added; the others are reported with their position in the request. The
+    same prompts again add nothing.
     """
 
     roles = {"GET": READERS}
@@ -229,11 +226,11 @@ class Prompts(Listing, Apart, Endpoint):
         tally, refused = imports.add(
             self.actor, self.project, data.pop("prompts"), **cleaning, **data
         )
-        told = {
+        counts = {
             name: getattr(tally, name)
             for name in ("cleaned", "answers", "rankings", "demonstrations")
         }
-        return told | {
+        return counts | {
             "added": tally.prompts,
             "known": tally.duplicates + tally.known,
             "refused": refused,
@@ -246,20 +243,20 @@ class TooLarge(exceptions.APIException):
 
 
 class PromptView(EditEndpoint):
-    """One prompt. Only whether it is sensitive can be changed."""
+    """One prompt. Only `sensitive` can be changed."""
 
     roles, serializer_class = {"GET": READERS}, PromptBody
 
     def get_queryset(self):
         return visible(self.project)
 
-    def edit(self, one, changes):
+    def edit(self, prompt, changes):
         if "sensitive" in changes:
-            mark_sensitive(self.actor, one, changes["sensitive"])
+            mark_sensitive(self.actor, prompt, changes["sensitive"])
 
 
 class Candidates(ListEndpoint):
-    """Answers to the project's prompts, and which model version wrote them."""
+    """Answers to the project's prompts, and the model version that wrote each."""
 
     roles = {"GET": READERS}
     serializer_class, filterset_class = CandidateBody, CandidateFilter
@@ -269,7 +266,7 @@ class Candidates(ListEndpoint):
 
 
 class CandidatesOfPrompt(Candidates):
-    """The answers to one prompt, in the order of making."""
+    """The answers to one prompt, in the order of their creation."""
 
     ordering = "pk"
 

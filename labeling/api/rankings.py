@@ -1,4 +1,4 @@
-"""What was decided: one's own history, blind; and everybody's, for who reads a project's judgments."""
+"""Rankings: a labeler's own, blind; all of them for who reads a project's judgments."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ LETTERS = judgment.LETTERS.upper()
 
 
 class RankingBody(serializers.Serializer):
-    """One judge's decision on one task. A labeler sees their own, without a word of who wrote the
-    answers.
+    """One judge's decision on one task. Labelers see their own, which never says which model wrote
+    an answer.
     """
 
     id = serializers.IntegerField()
@@ -67,79 +67,77 @@ class RankingBody(serializers.Serializer):
 
 
 class RankingDetail(RankingBody):
-    """A decision with all that its labeler saw."""
+    """A ranking with the answers that its labeler saw."""
 
     answers = ShownAnswer(
         many=True, required=False, help_text="Of one's own; to researchers and admins, of all."
     )
 
 
-def told(one: Ranking, eyes: Membership) -> dict[str, Any]:
-    """The ranking as this person may see it."""
-    said = {LETTERS[answer.shown]: answer for answer in one.ranked.all()}
-    told = {name: getattr(one, name) for name in PLAIN} | {
-        "assignment": one.assignment_id,
-        "verdict": one.outcome,
-        "ranks": {letter: answer.rank for letter, answer in said.items() if answer.rank},
-        "ratings": {letter: answer.rating for letter, answer in said.items() if answer.rating},
-        "flags": {letter: answer.flags for letter, answer in said.items() if answer.flags},
-        "undo_until": one.created_at + rankings.UNDO,
+def as_body(ranking: Ranking, membership: Membership) -> dict[str, Any]:
+    """The ranking as this member may see it."""
+    answers = {LETTERS[answer.shown]: answer for answer in ranking.ranked.all()}
+    body = {name: getattr(ranking, name) for name in PLAIN} | {
+        "assignment": ranking.assignment_id,
+        "verdict": ranking.outcome,
+        "ranks": {letter: answer.rank for letter, answer in answers.items() if answer.rank},
+        "ratings": {letter: answer.rating for letter, answer in answers.items() if answer.rating},
+        "flags": {letter: answer.flags for letter, answer in answers.items() if answer.flags},
+        "undo_until": ranking.created_at + rankings.UNDO,
     }
-    told["order"] = judgments.order_of(told["ranks"])
-    if one.labeler_id == eyes.user_id:
-        told["messages"] = one.task.prompt.messages
-    if eyes.role != Role.LABELER:
-        told |= {
-            "task": one.task_id,
-            "judge": pseudonyms.of(eyes.project, one.judge),
-            "kind": one.kind,
+    body["order"] = judgments.order_of(body["ranks"])
+    if ranking.labeler_id == membership.user_id:
+        body["messages"] = ranking.task.prompt.messages
+    if membership.role != Role.LABELER:
+        body |= {
+            "task": ranking.task_id,
+            "judge": pseudonyms.of(membership.project, ranking.judge),
+            "kind": ranking.kind,
         }
-    if eyes.role in READERS:
-        candidates = {letter: answer.candidate_id for letter, answer in said.items()}
-        told |= {"prompt": one.task.prompt_id, "candidates": candidates}
-    return told
+    if membership.role in READERS:
+        candidates = {letter: answer.candidate_id for letter, answer in answers.items()}
+        body |= {"prompt": ranking.task.prompt_id, "candidates": candidates}
+    return body
 
 
 PLAIN = ("id", "labels", "note", "strength", "seconds", "revision", "current", "created_at")
 
 
-def visible(eyes: Membership) -> QuerySet[Ranking]:
-    """What this person may see of the project's rankings: a labeler their own, a lead no answer
-    keys.
-    """
-    found = Ranking.objects.filter(task__project=eyes.project, undone_at=None).select_related(
-        "task__prompt"
-    )
-    if eyes.role == Role.LABELER:
-        found = found.filter(labeler=eyes.user)
-    if eyes.role == Role.LEAD:
-        found = found.exclude(kind=Ranking.Kind.GOLD)
+def visible(membership: Membership) -> QuerySet[Ranking]:
+    """The rankings that this member may see: labelers their own, leads all but answer keys."""
+    rankings = Ranking.objects.filter(
+        task__project=membership.project, undone_at=None
+    ).select_related("task__prompt")
+    if membership.role == Role.LABELER:
+        rankings = rankings.filter(labeler=membership.user)
+    if membership.role == Role.LEAD:
+        rankings = rankings.exclude(kind=Ranking.Kind.GOLD)
     ranked = RankedCandidate.objects.order_by("shown")
-    return found.prefetch_related(Prefetch("ranked", ranked))
+    return rankings.prefetch_related(Prefetch("ranked", ranked))
 
 
-def with_texts(one: Ranking, eyes: Membership) -> dict[str, Any]:
-    """The ranking with its answers, where this person may read them. A lead ranks too: others' stay
-    unread.
+def with_texts(ranking: Ranking, membership: Membership) -> dict[str, Any]:
+    """The ranking with its answers, if this member may read them. Leads rank too, so they see only
+    their own.
     """
-    said = told(one, eyes)
-    if one.labeler_id == eyes.user_id or eyes.role in READERS:
-        texts = one.ranked.order_by("shown").values_list("shown", "candidate__text")
-        said["answers"] = [{"letter": LETTERS[shown], "text": text} for shown, text in texts]
-    return said
+    body = as_body(ranking, membership)
+    if ranking.labeler_id == membership.user_id or membership.role in READERS:
+        texts = ranking.ranked.order_by("shown").values_list("shown", "candidate__text")
+        body["answers"] = [{"letter": LETTERS[shown], "text": text} for shown, text in texts]
+    return body
 
 
 class RankingFilter(filters.FilterSet):
-    """What rankings may be chosen by; for who must not know what a task or an answer is, by nothing
-    that tells it.
-    """
+    """Filters of rankings. Those that would reveal a task or a model are for readers only."""
 
     current = BooleanFilter()
     verdict = filters.ChoiceFilter(field_name="outcome", choices=Ranking.Outcome.choices)
     since = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
     mine = BooleanFilter(method="of_mine", label="One's own, or the others'.")
-    search = filters.CharFilter(method="said", label="In the prompt or the note of one's own.")
+    search = filters.CharFilter(
+        method="containing", label="In the prompt or the note of one's own."
+    )
     task = IdFilter()
     prompt = IdFilter(field_name="task__prompt")
     kind = filters.ChoiceFilter(choices=Ranking.Kind.choices)
@@ -167,25 +165,25 @@ class RankingFilter(filters.FilterSet):
             for name in self.ABOUT_TASKS:
                 del self.filters[name]
 
-    def of_mine(self, found: QuerySet, name: str, mine: bool) -> QuerySet:
+    def of_mine(self, rankings: QuerySet, name: str, mine: bool) -> QuerySet:
         own = Q(labeler=self.request.user)
-        return found.filter(own if mine else ~own)
+        return rankings.filter(own if mine else ~own)
 
-    def said(self, found: QuerySet, name: str, words: str) -> QuerySet:
+    def containing(self, rankings: QuerySet, name: str, words: str) -> QuerySet:
         in_prompt = Q(task__prompt__messages__icontains=as_stored(words))
-        return found.filter(in_prompt | Q(note__icontains=words), labeler=self.request.user)
+        return rankings.filter(in_prompt | Q(note__icontains=words), labeler=self.request.user)
 
-    def answered_by(self, found: QuerySet, name: str, version: int) -> QuerySet:
+    def answered_by(self, rankings: QuerySet, name: str, version: int) -> QuerySet:
         answered = RankedCandidate.objects.filter(candidate__model_version=version)
-        return found.filter(pk__in=answered.values("ranking"))
+        return rankings.filter(pk__in=answered.values("ranking"))
 
 
 # The endpoints
 
 
 class Rankings(ListEndpoint):
-    """One's own rankings; to leads, researchers and admins everybody's, under pseudonyms. Undone
-    ones are left out.
+    """One's own rankings; for leads, researchers and admins all, under pseudonyms. Undone ones are
+    left out.
     """
 
     serializer_class, filterset_class = RankingBody, RankingFilter
@@ -193,25 +191,25 @@ class Rankings(ListEndpoint):
     def get_queryset(self):
         return visible(self.membership)
 
-    def represent(self, found):
-        return [told(one, self.membership) for one in found]
+    def represent(self, rankings):
+        return [as_body(ranking, self.membership) for ranking in rankings]
 
 
 class RankingView(DetailEndpoint):
-    """One ranking, with the answers that it is about."""
+    """One ranking, with its answers."""
 
     serializer_class = RankingDetail
 
     def get_queryset(self):
         return visible(self.membership)
 
-    def represent(self, one):
-        return with_texts(one, self.membership)
+    def represent(self, ranking):
+        return with_texts(ranking, self.membership)
 
 
 class Submit(OwnVerb):
-    """Record what the labeler decided, once. What can't be recorded is kept as a draft, and the
-    refusal says why.
+    """Record the labeler's judgment, once. If it is refused, it is saved as a draft and the error
+    says why.
     """
 
     input, output, status = judgments.JudgmentInput, RankingBody, 201
@@ -227,29 +225,29 @@ class Submit(OwnVerb):
 
     def act(self, data):
         self.typed = judgments.typed(data, self.own)
-        with judgments.at_its_answer():
+        with judgments.error_at_answer():
             done = rankings.submit(self.own, form.judgment(self.typed), draft=self.typed)
         return made(self.membership, done)
 
 
 class RevisionVerb(Verb):
-    """Something done with a ranking of one's own, while it counts."""
+    """An action on one's own current ranking."""
 
     roles, scopes, input = {"POST": RANKERS}, {"POST": "label"}, judgments.JudgmentInput
 
     @cached_property
     def own(self) -> Assignment:
-        mine = Ranking.objects.filter(
+        own_rankings = Ranking.objects.filter(
             labeler=self.actor, task__project=self.project, undone_at=None
         )
-        one = get_object_or_404(mine, pk=self.kwargs["pk"])
-        if not one.current:
+        ranking = get_object_or_404(own_rankings, pk=self.kwargs["pk"])
+        if not ranking.current:
             raise rankings.NothingToRevise
-        return own_or_404(self.membership, one.assignment_id)
+        return own_or_404(self.membership, ranking.assignment_id)
 
 
 class RevisionDraft(RevisionVerb):
-    """Keep what is said so far of a second thought."""
+    """Save the draft of a revision."""
 
     output = AssignmentBody
 
@@ -261,51 +259,50 @@ class RevisionDraft(RevisionVerb):
 
 
 class Revise(RevisionVerb):
-    """Record a second thought: a revision that counts from now. The ranking before it is kept."""
+    """Record a revision, which counts from now. The earlier ranking is kept."""
 
     output, status = RankingBody, 201
 
     def act(self, data):
         typed = judgments.typed(data, self.own)
         rankings.save_revision_draft(self.own, typed)
-        with judgments.at_its_answer():
+        with judgments.error_at_answer():
             done = rankings.revise(self.own, form.judgment(typed))
         return made(self.membership, done)
 
 
 class UndoInput(serializers.Serializer):
-    """Which one to undo: a second request doesn't undo the one before."""
+    """The ranking to undo, so that a repeated request does not undo an earlier one."""
 
     ranking = serializers.IntegerField(min_value=1, max_value=MOST_ID)
 
 
 class Undone(serializers.Serializer):
-    """What stands after an undo: the task, at hand again; or the ranking before, which counts
-    again.
-    """
+    """The result of an undo: the reopened task, or the earlier ranking, which counts again."""
 
     assignment = Sheet(allow_null=True)
     ranking = RankingBody(allow_null=True)
 
 
 class Undo(Verb):
-    """Take the last submit back, within ten minutes."""
+    """Undo the last submit, within ten minutes."""
 
     roles, scopes, input, output = {"POST": RANKERS}, {"POST": "label"}, UndoInput, Undone
 
     def act(self, data):
-        one = rankings.undo(rankings.named_last(self.project, self.actor, data["ranking"]))
-        if one.state != Assignment.State.SUBMITTED:
-            return {"assignment": sheet(one), "ranking": None}
-        before = Ranking.objects.get(assignment=one, current=True)
+        assignment = rankings.undo(rankings.named_last(self.project, self.actor, data["ranking"]))
+        if assignment.state != Assignment.State.SUBMITTED:
+            return {"assignment": sheet(assignment), "ranking": None}
+        before = Ranking.objects.get(assignment=assignment, current=True)
         return {"assignment": None, "ranking": fresh(self.membership, before)}
 
 
-def fresh(eyes: Membership, one: Ranking) -> dict[str, Any]:
-    return told(visible(eyes).get(pk=one.pk), eyes)
+def fresh(membership: Membership, ranking: Ranking) -> dict[str, Any]:
+    return as_body(visible(membership).get(pk=ranking.pk), membership)
 
 
-def made(eyes: Membership, one: Ranking) -> Answer:
+def made(membership: Membership, ranking: Ranking) -> Answer:
     return Answer(
-        fresh(eyes, one), location=f"/api/v1/projects/{eyes.project.slug}/rankings/{one.pk}"
+        fresh(membership, ranking),
+        location=f"/api/v1/projects/{membership.project.slug}/rankings/{ranking.pk}",
     )

@@ -1,4 +1,4 @@
-"""What several resources show, take or do."""
+"""What several resources share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Turn(serializers.Serializer):
 
 
 class ShownAnswer(serializers.Serializer):
-    """An answer under the letter that a judge sees it by."""
+    """An answer under the letter that its judge sees."""
 
     letter = serializers.CharField(
         help_text="A, B, C, … in the order shown, which is each labeler's own."
@@ -28,8 +28,8 @@ class ShownAnswer(serializers.Serializer):
 
 
 class Apart(Act):
-    """A verb with transactions of its own, for it takes long or waits for others: what it answers
-    is kept afterwards.
+    """An action with transactions of its own, because it takes long or waits for others. Its answer
+    is stored afterwards.
     """
 
     def post(self, request: Request, *args, **kwargs) -> Response:
@@ -43,17 +43,17 @@ class Apart(Act):
         )
 
 
-class Unheard(Exception):
-    """Nothing was answered yet to a request with this key."""
+class NotAnswered(Exception):
+    """No request with this key was answered yet."""
 
 
 def answered_before(request: Request) -> Response | None:
-    """What the same request with the same key was answered before, if it was."""
+    """The stored answer to an earlier request with the same key, if there is one."""
 
-    def unheard() -> Answer:
-        raise Unheard
+    def not_answered() -> Answer:
+        raise NotAnswered
 
     try:
-        return once(request, unheard)
-    except Unheard:
+        return once(request, not_answered)
+    except NotAnswered:
         return None

@@ -1,4 +1,4 @@
-"""Ranking tasks, and what an admin decides on them."""
+"""Ranking tasks, and an admin's actions on them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ State = Assignment.State
 
 
 class SkippedBy(serializers.ModelSerializer):
-    """Somebody would not judge it, and why."""
+    """A labeler's skip, with the reason."""
 
     class Meta:
         model = Assignment
@@ -35,7 +35,7 @@ class SkippedBy(serializers.ModelSerializer):
 
 
 class AnswerOfTask(serializers.Serializer):
-    """An answer as the answer key names it: by letters in the order of making."""
+    """An answer under the letter that the answer key uses: in the order of creation."""
 
     letter = serializers.CharField()
     candidate = serializers.IntegerField()
@@ -76,7 +76,7 @@ class TaskBody(serializers.ModelSerializer):
 
 
 class TaskDetail(TaskBody):
-    """A task with its answers, and its answer key where it has one."""
+    """A task with its answers, and its answer key if it has one."""
 
     answers = AnswerOfTask(source="lettered", many=True)
     key = judgments.JudgmentInput(
@@ -91,32 +91,32 @@ class TaskDetail(TaskBody):
 
     def to_representation(self, task: RankingTask) -> dict:
         key = gold.key_of(task) if task.purpose == RankingTask.Purpose.GOLD else None
-        task.said = judgments.as_said(form.typed_of(key)) if key else None
+        task.said = judgments.as_body(form.typed_of(key)) if key else None
         task.lettered = list(lettered(task))
         return super().to_representation(task)
 
 
 def lettered(task: RankingTask) -> Iterator[dict]:
-    """The answers by the letters that an answer key names them by."""
-    for letter, one in zip(judgment.LETTERS.upper(), task.shown):
+    """Yield the answers with the letters that an answer key uses."""
+    for letter, answer in zip(judgment.LETTERS.upper(), task.shown):
         yield {
             "letter": letter,
-            "candidate": one.pk,
-            "model_version": one.model_version_id,
-            "text": one.text,
+            "candidate": answer.pk,
+            "model_version": answer.model_version_id,
+            "text": answer.text,
         }
 
 
 class TaskFilter(filters.FilterSet):
-    """What tasks may be chosen by; set aside: `?state=set_aside`."""
+    """Filters of tasks; for those set aside: `?state=set_aside`."""
 
     state = filters.ChoiceFilter(choices=RankingTask.State.choices)
     purpose = filters.ChoiceFilter(choices=RankingTask.Purpose.choices)
     prompt, job = IdFilter(), IdFilter()
     free = BooleanFilter(method="with_places", label="Whether a place is free.")
 
-    def with_places(self, found: QuerySet, name: str, free: bool) -> QuerySet:
-        return found.filter(free_places__gt=0) if free else found.filter(free_places=0)
+    def with_places(self, tasks: QuerySet, name: str, free: bool) -> QuerySet:
+        return tasks.filter(free_places__gt=0) if free else tasks.filter(free_places=0)
 
 
 def visible(project: Project) -> QuerySet[RankingTask]:
@@ -124,16 +124,16 @@ def visible(project: Project) -> QuerySet[RankingTask]:
     rankings.
     """
     skipped = Assignment.objects.filter(state=State.SKIPPED).order_by("ended_at")
-    found = RankingTask.objects.filter(project=project, prompt__published=True).select_related(
+    tasks = RankingTask.objects.filter(project=project, prompt__published=True).select_related(
         "project"
     )
-    found = found.prefetch_related(
+    tasks = tasks.prefetch_related(
         Prefetch("candidates", Candidate.objects.order_by("slot", "pk"), to_attr="shown"),
         Prefetch("assignments", skipped, to_attr="skipped"),
     )
     counted = Ranking.objects.filter(task=OuterRef("pk"), current=True).of_judges()
     counted = counted.order_by().values("task").annotate(n=Count("pk"))
-    return found.annotate(judged=Coalesce(Subquery(counted.values("n")), 0))
+    return tasks.annotate(judged=Coalesce(Subquery(counted.values("n")), 0))
 
 
 # The endpoints
@@ -150,7 +150,7 @@ class Tasks(ListEndpoint):
 
 
 class TaskView(DetailEndpoint):
-    """One task, with its answers, and its answer key where it has one."""
+    """One task, with its answers, and its answer key if it has one."""
 
     roles, serializer_class = {"GET": READERS}, TaskDetail
 
@@ -159,7 +159,7 @@ class TaskView(DetailEndpoint):
 
 
 class TaskVerb(Verb):
-    """Something an admin decides on a task; the answer says how it stands then."""
+    """An admin's action on a task; the answer is the task afterwards."""
 
     roles, output = {"POST": ADMINS}, TaskDetail
 
@@ -172,7 +172,7 @@ class TaskVerb(Verb):
 
 
 class PutBack(TaskVerb):
-    """Offer it again, at its old place in the order, to those who have not skipped it."""
+    """Offer it again, at its old place in the order, to labelers who have not skipped it."""
 
     def act(self, data):
         set_aside.put_back(self.actor, self.task)
@@ -180,7 +180,7 @@ class PutBack(TaskVerb):
 
 
 class Retire(TaskVerb):
-    """Offer it no more; the rankings that it has stay. Only what is set aside can be retired."""
+    """Stop offering it; its rankings stay. Only a task that is set aside can be retired."""
 
     def act(self, data):
         set_aside.retire(self.actor, self.task)
@@ -190,19 +190,19 @@ class Retire(TaskVerb):
 
 
 class Gold(TaskVerb):
-    """Give it its answer key, or another one: it is gold from now on."""
+    """Set or change its answer key: it is a gold task from now on."""
 
     input = judgments.JudgmentInput
 
     def act(self, data):
         typed = judgments.typed(data, rankings.sheet(self.task, self.actor))
-        with judgments.at_its_answer():
+        with judgments.error_at_answer():
             gold.make(self.actor, self.task, form.judgment(typed))
         return self.as_it_stands()
 
 
 class NotGold(TaskVerb):
-    """Make it an ordinary task again: what people said of it counts like any judgment."""
+    """Make it an ordinary task again: people's rankings of it count like any others."""
 
     def act(self, data):
         gold.unmake(self.actor, self.task)

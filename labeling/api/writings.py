@@ -1,4 +1,4 @@
-"""Texts that people are asked to write: asked for, taken, written, reviewed."""
+"""Demonstrations and prompts that people write: requested, written, reviewed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from people.api.filters import IdFilter
 
 
 class TextInput(serializers.Serializer):
-    """What was written, and the seconds that it took so far."""
+    """The text so far, and the seconds spent on it."""
 
     text = serializers.CharField(
         allow_blank=True, trim_whitespace=False, max_length=2 * drafts.LONGEST
@@ -47,7 +47,7 @@ class AskPromptsInput(serializers.Serializer):
 
 
 class WishCount(serializers.Serializer):
-    """How many texts it was about."""
+    """The number of texts concerned."""
 
     count = serializers.IntegerField()
 
@@ -62,14 +62,14 @@ class StateCounts(serializers.Serializer):
 
 
 class WritingCounts(serializers.Serializer):
-    """How many texts are wanted, being written, under review and accepted."""
+    """How many texts are requested, being written, under review and accepted."""
 
     demonstration = StateCounts()
     prompt = StateCounts()
 
 
 class WritingBody(serializers.ModelSerializer):
-    """A text that is wanted, being written, or done, as its writer sees it."""
+    """A requested text as its writer sees it."""
 
     messages = Turn(
         many=True,
@@ -108,7 +108,7 @@ class ReviewBody(WritingBody):
 
 
 class AcceptInput(serializers.Serializer):
-    """The text as the reviewer leaves it."""
+    """The text as the reviewer edited it."""
 
     text = serializers.CharField(
         required=False, trim_whitespace=False, max_length=2 * drafts.LONGEST
@@ -116,13 +116,13 @@ class AcceptInput(serializers.Serializer):
 
 
 class ReturnInput(serializers.Serializer):
-    """What is to be better."""
+    """What to improve."""
 
     comment = serializers.CharField(max_length=2000)
 
 
 class RejectInput(serializers.Serializer):
-    """Why, if one likes to say."""
+    """The reason, optional."""
 
     comment = serializers.CharField(required=False, allow_blank=True, max_length=2000)
 
@@ -139,12 +139,16 @@ class DemonstrationBody(serializers.ModelSerializer):
         fields = ["id", "prompt", "text", "writer", "job", "created_at"]
         read_only_fields = fields
 
-    def get_writer(self, one: Demonstration) -> str:
-        return pseudonyms.of(one.prompt.project, one.labeler.uuid) if one.labeler else ""
+    def get_writer(self, demonstration: Demonstration) -> str:
+        return (
+            pseudonyms.of(demonstration.prompt.project, demonstration.labeler.uuid)
+            if demonstration.labeler
+            else ""
+        )
 
 
 class DemonstrationFilter(filters.FilterSet):
-    """What demonstrations may be chosen by."""
+    """Filters of demonstrations."""
 
     prompt, job = IdFilter(), IdFilter()
     split = filters.ChoiceFilter(field_name="prompt__split", choices=Prompt.Split.choices)
@@ -154,7 +158,7 @@ class DemonstrationFilter(filters.FilterSet):
 
 
 class AskDemonstrations(Verb):
-    """Wish for the ideal answer to prompts that have none yet; none is asked for twice."""
+    """Request demonstrations for prompts that have none; no prompt is requested twice."""
 
     roles, input, output, status = {"POST": ADMINS}, AskDemonstrationsInput, WishCount, 201
 
@@ -163,7 +167,7 @@ class AskDemonstrations(Verb):
 
 
 class AskPrompts(Verb):
-    """Wish for new prompts in the labelers' own words."""
+    """Request new prompts in the labelers' own words."""
 
     roles, input, output, status = {"POST": ADMINS}, AskPromptsInput, WishCount, 201
 
@@ -172,7 +176,7 @@ class AskPrompts(Verb):
 
 
 class Withdraw(Verb):
-    """Take back every wish that nobody has begun on; what is being written goes on."""
+    """Withdraw every request that nobody has started; texts that are being written are kept."""
 
     roles, output = {"POST": ADMINS}, WishCount
 
@@ -184,8 +188,8 @@ class Withdraw(Verb):
 
 
 class Take(Verb):
-    """The text at hand (one that was returned comes first), or the next that is wanted; 204 where
-    none is.
+    """The text at hand (a returned one comes first), or the next requested one; 204 if there is
+    none.
     """
 
     roles, scopes, output, may_be_empty = (
@@ -200,7 +204,7 @@ class Take(Verb):
 
 
 class OwnWriting(Verb):
-    """Something done with a text of one's own; the answer says how it stands then."""
+    """An action on one's own text; the answer is its state afterwards."""
 
     roles, scopes, output = {"POST": RANKERS}, {"POST": "label"}, WritingBody
 
@@ -217,7 +221,7 @@ class OwnWriting(Verb):
 
 
 class Save(OwnWriting):
-    """Keep what is written so far."""
+    """Save the text so far."""
 
     input = TextInput
 
@@ -228,7 +232,7 @@ class Save(OwnWriting):
 
 
 class Heartbeat(OwnWriting):
-    """Still at it."""
+    """Renew the reservation of the text."""
 
     def act(self, data):
         drafts.renew(self.own)
@@ -236,7 +240,7 @@ class Heartbeat(OwnWriting):
 
 
 class HandIn(OwnWriting):
-    """Hand the text in for review; one that can't be is kept."""
+    """Submit the text for review. If it is refused, it is saved."""
 
     input = TextInput
 
@@ -255,7 +259,7 @@ class HandIn(OwnWriting):
 
 
 class Back(OwnWriting):
-    """Somebody else may write it; what is there so far is kept."""
+    """Give the text back so that somebody else may write it; what is written so far is kept."""
 
     def act(self, data):
         drafts.give_back(self.own)
@@ -263,7 +267,7 @@ class Back(OwnWriting):
 
 
 class Mine(ListEndpoint):
-    """Every text that one has begun on, and what became of it."""
+    """All texts that one has started, with their state."""
 
     roles, serializer_class = {"GET": RANKERS}, WritingBody
     filterset_fields = ["state", "kind"]
@@ -277,7 +281,7 @@ class Mine(ListEndpoint):
 
 
 class Reviews(ListEndpoint):
-    """What waits for review."""
+    """Texts that wait for review."""
 
     roles, serializer_class = {"GET": LEADS}, ReviewBody
     filterset_fields = ["kind"]
@@ -288,7 +292,7 @@ class Reviews(ListEndpoint):
 
 
 class Counts(Endpoint):
-    """How many texts of each kind are wanted, being written, under review and accepted."""
+    """How many texts of each kind are requested, being written, under review and accepted."""
 
     roles, serializer_class = {"GET": LEADS}, WritingCounts
 
@@ -297,15 +301,15 @@ class Counts(Endpoint):
 
 
 class Review(Verb):
-    """What a reviewer decides on a text; one's own is for somebody else to review."""
+    """A reviewer's decision on a text. Nobody reviews their own."""
 
     roles, scopes, output = {"POST": LEADS}, {"POST": "label"}, ReviewBody
 
     @cached_property
     def text(self) -> Writing:
-        found = Writing.objects.filter(project=self.project).exclude(labeler=None)
+        texts = Writing.objects.filter(project=self.project).exclude(labeler=None)
         return get_object_or_404(
-            found.select_related("prompt", "labeler", "project"), pk=self.kwargs["pk"]
+            texts.select_related("prompt", "labeler", "project"), pk=self.kwargs["pk"]
         )
 
     def as_it_stands(self) -> Writing:
@@ -314,7 +318,7 @@ class Review(Verb):
 
 
 class Accept(Review):
-    """Let the text in, as it is or as it was mended."""
+    """Accept the text, as it is or as the reviewer edited it."""
 
     input = AcceptInput
 
@@ -324,7 +328,7 @@ class Accept(Review):
 
 
 class Return(Review):
-    """Back to its writer, with what is to be better."""
+    """Send the text back to its writer, with what to improve."""
 
     input = ReturnInput
 
@@ -334,7 +338,7 @@ class Return(Review):
 
 
 class Reject(Review):
-    """Not this text; the wish is open again."""
+    """Reject the text; its request is open again."""
 
     input = RejectInput
 
@@ -344,11 +348,13 @@ class Reject(Review):
 
 
 class Demonstrations(ListEndpoint):
-    """The ideal answers that were accepted here, or imported."""
+    """Demonstrations that were accepted here, or imported."""
 
     roles, serializer_class = {"GET": READERS}, DemonstrationBody
     filterset_class = DemonstrationFilter
 
     def get_queryset(self):
-        found = Demonstration.objects.filter(prompt__project=self.project, prompt__published=True)
-        return found.select_related("prompt__project", "labeler")
+        demonstrations = Demonstration.objects.filter(
+            prompt__project=self.project, prompt__published=True
+        )
+        return demonstrations.select_related("prompt__project", "labeler")
