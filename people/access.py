@@ -19,7 +19,7 @@ ADMINS = (Role.ADMIN,)
 
 
 class Refused(Exception):
-    """The action is not possible. The text says why; `field` names the form field at fault, if any."""
+    """The action is not possible. The text says why; `field` names the field at fault, if any."""
 
     def __init__(self, message: str, field: str | None = None):
         super().__init__(message)

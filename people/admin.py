@@ -136,7 +136,7 @@ class InvitationAdmin(ReadOnly):
 
 @admin.register(AccessAttempt)
 class FailedLoginAdmin(ReadOnly):
-    """Rows of django-axes, without the submitted data. A lockout is lifted on the account's page."""
+    """Rows of django-axes, without the submitted data. The account's page lifts a lockout."""
 
     list_display = fields = [
         "username",

@@ -161,7 +161,7 @@ def _manifest(tar: tarfile.TarFile) -> dict:
 
 
 def _extract(tar: tarfile.TarFile, folder: Path) -> None:
-    """Unpack into `folder`. Raises BackupFailed for links, special files and paths outside of it."""
+    """Unpack into `folder`. Raises BackupFailed for links, special files and outside paths."""
     members = tar.getmembers()
     for member in members:
         path = PurePosixPath(member.name)

@@ -36,7 +36,7 @@ class Keyed(forms.Form):
         return {name: value for name, value in self.cleaned_data.items() if name != "key"}
 
     def validate_unique(self) -> None:
-        """Skipped: the action checks uniqueness, so that a repeated form still finds its receipt."""
+        """Skipped: the action checks uniqueness, so that a repeated form finds its receipt."""
 
 
 class LoginForm(AuthenticationForm):
@@ -69,7 +69,7 @@ class PasswordForm(PasswordChangeForm):
 
 
 class ResetForm(PasswordResetForm):
-    """Requests a reset link by e-mail. The response is the same whether or not the account exists."""
+    """Requests a reset link by e-mail. The response is the same if the account doesn't exist."""
 
     email = forms.EmailField(
         label=_("E-mail"),

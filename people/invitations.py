@@ -23,7 +23,7 @@ State = Invitation.State
 
 
 def open_to(project: Project | None) -> QuerySet[Invitation]:
-    """Invitations that were neither used nor withdrawn, including expired ones: they can be renewed."""
+    """Invitations neither used nor withdrawn, including expired ones: they can be renewed."""
     return Invitation.objects.filter(project=project, state=State.OPEN).order_by("email")
 
 

@@ -9,7 +9,7 @@ DEEPEST = 50  # levels of lists and objects; Podium's own requests need fewer th
 
 
 def too_deep(value: Any) -> bool:
-    """Whether lists and dicts nest deeper than DEEPEST levels. Walks level by level, no recursion."""
+    """Whether lists and dicts nest deeper than DEEPEST levels. Walks by level, no recursion."""
     level = [value]
     for _ in range(DEEPEST + 1):
         level = [part for part in level if isinstance(part, dict | list)]

@@ -82,7 +82,7 @@ def deliver() -> None:
 
 
 def send_some() -> bool:
-    """Send up to BATCH letters. False where the mail server is unreachable: the others must wait."""
+    """Send up to BATCH letters. False if the mail server is unreachable: the others wait."""
     connection = get_connection()
     try:
         waiting = outbox.due(Letter).order_by("next_at", "pk").values_list("pk", flat=True)
@@ -146,7 +146,7 @@ def conclude(letter: Letter, error: Exception | None) -> None:
 
 
 def is_final(error: Exception) -> bool:
-    """Whether a retry is useless: the mail server rejects this letter for good, or its link expired."""
+    """Whether a retry is useless: the mail server rejects it permanently, or its link expired."""
     if isinstance(error, TooLate):
         return True
     if isinstance(error, smtplib.SMTPRecipientsRefused):

@@ -28,7 +28,7 @@ class OwnSettings:
 
 
 class LimitBodies:
-    """Refuse a body that is too large before it is read; answer for bodies that the server refused."""
+    """Refuse a too large body before it is read; answer for bodies that the server refused."""
 
     def __init__(self, get_response):
         self.get_response = get_response

@@ -288,7 +288,7 @@ class Membership(models.Model):
 
 
 class Invitation(models.Model):
-    """A link that lets one person in, once, until it expires. Only the hash of its token is kept."""
+    """A link that lets one person in, once, until it expires. Only its token's hash is kept."""
 
     class State(models.TextChoices):
         OPEN = "open", _("open: its link lets one person in until it expires")
@@ -505,7 +505,7 @@ class Delivery(models.Model):
 
 
 class Letter(models.Model):
-    """An e-mail. Its text, which may hold a link that lets somebody in, is kept until it is sent."""
+    """An e-mail. Its text may hold a link that lets somebody in: it is kept until it is sent."""
 
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting: not sent yet")

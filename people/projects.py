@@ -15,7 +15,7 @@ Role = Membership.Role
 
 @transaction.atomic
 def create(actor: User, **fields) -> Project:
-    """Create a project; the actor becomes its first admin. Raises Refused where the slug is taken."""
+    """Create a project; the actor becomes its first admin. Raises Refused if the slug is taken."""
     if Project.objects.filter(slug=fields["slug"]).exists():
         raise Refused(_("A project with this short name already exists."), "slug")
     project = Project.objects.create(**fields)

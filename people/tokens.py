@@ -22,7 +22,7 @@ FRESH = timedelta(minutes=1)  # last_used_at is updated no more often
 
 @transaction.atomic
 def make(user: User, name: str, scopes: list[str], days: int) -> tuple[Token, str]:
-    """Create a token. Returns it with its text, which is not stored. Raises Refused for too many."""
+    """Create a token. Returns it with its text, which isn't stored. Raises Refused for too many."""
     if open_of(user).count() >= MOST:
         raise Refused(_("You already have %(n)s tokens. Revoke one first.") % {"n": MOST})
     text = START + secrets.token_urlsafe(32)

@@ -164,7 +164,7 @@ def account_new(request: HttpRequest) -> HttpResponse:
 
 
 def _create_account(request: HttpRequest, form: forms.NewAccountForm) -> HttpResponse:
-    """The page with the new account's password, which is shown once: the receipt doesn't hold it."""
+    """The page with the new account's password, shown once: the receipt doesn't hold it."""
     password = ""  # stays empty when this form was sent before
 
     def create() -> dict:

@@ -55,7 +55,9 @@ class JudgmentInput(serializers.Serializer):
     ranks = ByLetter(
         child=serializers.IntegerField(min_value=1, max_value=MOST),
         required=False,
-        help_text='1 is best, equal ones are a tie: `{"A": 1, "B": 1, "C": 2}`. In place of `order`.',
+        help_text=(
+            '1 is best, equal ones are a tie: `{"A": 1, "B": 1, "C": 2}`. In place of `order`.'
+        ),
     )
     ratings = ByLetter(
         child=serializers.IntegerField(min_value=min(form.RATINGS), max_value=max(form.RATINGS)),

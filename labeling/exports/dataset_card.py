@@ -26,7 +26,9 @@ EXAMPLES = {
     "prompts": "prompt-only",
 }
 FORMAT_TEXTS = {
-    "conversational": "pairs in TRL's conversational preference format: `prompt`, `chosen`, `rejected`",
+    "conversational": (
+        "pairs in TRL's conversational preference format: `prompt`, `chosen`, `rejected`"
+    ),
     "prompt-completion": "TRL's prompt-completion format: `prompt`, `completion`",
     "prompt-only": "TRL's prompt-only format: `prompt`",
 }

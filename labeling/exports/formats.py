@@ -145,7 +145,7 @@ def _with_metadata(
 
 
 def listwise(row: dict, view: View, dataset: str) -> Examples:
-    """A judgment of all answers. Equal ranks are ties; if nothing was ranked, there are no ranks."""
+    """A judgment of all answers. Equal ranks are ties; no ranks if nothing was ranked."""
     for judgment in examples.judgments(row, view):
         example = {
             "prompt": row["messages"],

@@ -160,7 +160,7 @@ def in_batches(chosen: QuerySet[Ranking]) -> Iterator[list[tuple[RankingTask, li
 
 
 def with_judgments(chosen: QuerySet[Ranking], pks: list[int]) -> Iterator[tuple[RankingTask, list]]:
-    """Yield these tasks, in the order of their keys, each with its chosen rankings and their ranks."""
+    """Yield these tasks in the order of their keys, with their chosen rankings and ranks."""
     by_task: dict[int, list[Ranking]] = {}
     for ranking in chosen.filter(task__in=pks).prefetch_related("ranked"):
         by_task.setdefault(ranking.task_id, []).append(ranking)
@@ -225,7 +225,7 @@ def _number_labelers(frozen: Iterable, numbers: dict[str, int]) -> Iterator[str]
 def _save_origin(dataset: Dataset, frozen: Iterable, numbers: dict[str, int]) -> None:
     """Store which rankings a dataset was frozen from, and which judge each number stands for.
 
-    A dataset that already exists is completed: a freeze that was killed may have stored only a part.
+    A dataset that exists is completed: a freeze that was killed may have stored only a part.
     """
     labelers = [
         DatasetLabeler(dataset=dataset, number=number, judge=judge)
@@ -283,7 +283,7 @@ def _judgment(ranking: Ranking, ranks: list[int], answers: list) -> dict:
 
 
 def _strength(ranking: Ranking, ranked: list[RankedCandidate]) -> int | None:
-    """How much better answer 0 is than answer 1. The labeler may have seen them in reverse order."""
+    """How much better answer 0 is than answer 1. The labeler may have seen them reversed."""
     if ranking.strength is None:
         return None
     return ranking.strength if ranked[0].shown < ranked[1].shown else -ranking.strength

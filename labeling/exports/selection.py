@@ -75,7 +75,7 @@ def lines(text: str) -> list[str]:
 
 
 def _prompt_filter(recipe: FreezeRecipe, prefix: str = "") -> Q:
-    """The condition on prompts; `prefix` is the lookup path from the queried table to its prompt."""
+    """The condition on prompts; `prefix` is the lookup path from the table to its prompt."""
     wanted = {"use_case": recipe.use_case, "language": recipe.language}
     return Q(**{f"{prefix}{name}": value for name, value in wanted.items() if value})
 

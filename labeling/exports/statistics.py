@@ -126,7 +126,7 @@ def share(part: float, whole: int) -> float | None:
 
 
 def most(counter: dict) -> dict:
-    """The MOST most frequent names, by falling count and then by name; the empty name is left out."""
+    """The MOST most frequent names, by falling count, then by name, without the empty name."""
     named = ((name, count) for name, count in counter.items() if name)
     by_count = sorted(named, key=lambda item: (-item[1], item[0]))
     return dict(by_count[:MOST])

@@ -1,4 +1,4 @@
-"""The splits of plain text: the training split of a corpus holds no held-out prompt of the project."""
+"""The splits of plain text: the training split holds no held-out prompt of the project."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TextSplits:
                 self.known[key] = _first([split, self.known.get(key, split)])
 
     def of(self, text: str) -> str:
-        """The split of the prompt that the text is or begins with; otherwise that of a new prompt."""
+        """The split of the prompt that the text is or begins with, else that of a new prompt."""
         text = clean(text)
         splits = [self.known[key] for key in _prefix_hashes(text) if key in self.known]
         if splits:

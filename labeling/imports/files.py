@@ -121,7 +121,7 @@ def _is_a_line(begin: bytes) -> bool:
 
 
 def _is_a_table(begin: bytes) -> bool:
-    """Whether the first line is a header: no JSON, and separators in it or a column of that name."""
+    """Whether the first line is a header: no JSON, and with separators or a column of that name."""
     first = begin.partition(b"\n")[0].strip()
     if first.startswith((b"{", b"[")):
         return False

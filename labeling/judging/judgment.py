@@ -61,12 +61,12 @@ class Judgment:
 
 
 def by_strength(project: Project, k: int) -> bool:
-    """Whether a task of `k` answers is judged by how much better one of two is, in place of ranks."""
+    """Whether a task of `k` answers asks how much better one of two is, instead of ranks."""
     return project.strength and k == 2
 
 
 def check(judgment: Judgment, k: int, project: Project) -> list[int | None]:
-    """Dense ranks in the order shown, or all None when nothing was ranked. Raises InvalidRanking."""
+    """Dense ranks in the order shown, or all None if nothing was ranked. Raises InvalidRanking."""
     if judgment.outcome != Ranking.Outcome.RANKED:
         return [None] * k
     if by_strength(project, k):

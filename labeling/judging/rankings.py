@@ -1,4 +1,4 @@
-"""What a labeler decided: submit it once, undo it for a while, and the comparisons that it implies."""
+"""What a labeler decided: submitted once, revised, and undone for a while."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None
 
 
 def _hand_in(assignment: Assignment, draft: dict | None) -> bool:
-    """Of several copies of a form, one finds the place still leased; the others wait here for it."""
+    """Of several copies of a form, one finds the place still leased; the others wait for it."""
     return bool(
         _to_submitted(assignment.pk, now())
         if draft is None

@@ -164,7 +164,7 @@ class PromptBand(models.Model):
 
 
 class Candidate(models.Model):
-    """An answer to a prompt by one model version, from one job, whose recipe says how it was drawn."""
+    """An answer of one model version, from one job, whose recipe says how it was drawn."""
 
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="candidates")
     model_version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="candidates")

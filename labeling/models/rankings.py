@@ -141,7 +141,7 @@ class FormDraft(models.Model):
 
 
 class DatasetRanking(models.Model):
-    """Which rankings a dataset was frozen from: the way back from a model to the people behind it."""
+    """The rankings that a dataset was frozen from: the way back from a model to its labelers."""
 
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+")
     ranking = models.ForeignKey(Ranking, models.PROTECT, related_name="datasets")

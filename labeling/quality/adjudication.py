@@ -85,7 +85,7 @@ def settled(task: RankingTask) -> Ranking | None:
 
 
 def judged(paper: Assignment) -> list[str]:
-    """What each judge said, in the letters of the form, best first: "B > A = C". Nobody is named."""
+    """Each judge's ranking, without a name, in the letters of the form: "B > A = C"."""
     letters = dict(zip(paper.order, LETTERS))
     found = (
         paper.task.rankings.of_judges()

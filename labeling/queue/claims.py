@@ -129,7 +129,7 @@ def lease_ahead(membership: Membership, at_hand: int) -> Assignment | None:
 
 
 def open_ahead(membership: Membership, pk: str) -> bool:
-    """The labeler looks at the place that was leased ahead; False when it is not theirs (any more)."""
+    """The labeler looks at the place that was leased ahead; False if it is not theirs any more."""
     if not pk.isascii() or not pk.isdigit():
         return False
     return _open(Assignment(pk=int(pk), labeler=membership.user, project=membership.project))

@@ -50,6 +50,6 @@ def put_back(actor: User, task: RankingTask) -> None:
 
 @transaction.atomic
 def retire(actor: User, task: RankingTask) -> None:
-    """Offer the task no more; the rankings that it has stay. Only what is set aside can be retired."""
+    """Stop offering the task; its rankings stay. Only a task that is set aside can be retired."""
     if RankingTask.objects.filter(pk=task.pk, state=State.SET_ASIDE).update(state=State.RETIRED):
         audit.record(actor, "retire", task, task.project)

@@ -52,8 +52,8 @@ class Entry:
 
 
 def clean(text: str) -> str:
-    """Text in Unicode's composed form (NFC), with line feeds for line breaks, without control characters
-    or space around it.
+    """Text in Unicode's composed form (NFC), with line feeds for line breaks, without control
+    characters or space around it.
     """
     text = text.encode(errors="replace").decode()  # a lone surrogate can't be stored
     text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")

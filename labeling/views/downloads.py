@@ -98,9 +98,8 @@ def dataset_key(request: HttpRequest, pk: int) -> HttpResponse:
     table = csv.writer(text)
     table.writerow(["labeler", "name", "e-mail"])
     table.writerows([cell(value) for value in row] for row in labeler_key.export(request.user, one))
-    headers = {
-        "Content-Disposition": f'attachment; filename="{request.project.slug}-{one.short}-labelers.csv"'
-    }
+    name = f"{request.project.slug}-{one.short}-labelers.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)
 
 
@@ -109,9 +108,8 @@ def dataset_key(request: HttpRequest, pk: int) -> HttpResponse:
 def job_answers(request: HttpRequest, pk: int) -> HttpResponse:
     """A sampling job's answers, one line each."""
     job = get_object_or_404(Job, project=request.project, pk=pk, kind=Job.Kind.SAMPLE)
-    headers = {
-        "Content-Disposition": f'attachment; filename="{request.project.slug}-job-{job.pk}-answers.jsonl"'
-    }
+    name = f"{request.project.slug}-job-{job.pk}-answers.jsonl"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingHttpResponse(
         _lines(answers(job)), content_type="application/x-ndjson", headers=headers
     )

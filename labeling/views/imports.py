@@ -19,7 +19,7 @@ from people.request_limits import takes_upload
 @takes_upload
 @member(*ADMINS)
 def upload(request: HttpRequest) -> HttpResponse:
-    """Keep a file and have it checked; nothing is imported before somebody has seen what would be."""
+    """Keep a file and have it checked; nothing is imported before somebody has seen the result."""
     form = UploadForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         key = form.cleaned_data["key"]

@@ -30,7 +30,7 @@ from people.db.compiled import composed
 @never_cache
 @vary_on_headers("HX-Request")
 def rank(request: HttpRequest) -> HttpResponse:
-    """The labeler's task, leased now if they hold none: the page, or its card alone when htmx asks."""
+    """The labeler's task, leased now if they hold none: the page, or its card alone for htmx."""
     return _next(request)
 
 

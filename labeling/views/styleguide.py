@@ -56,7 +56,11 @@ ARABIC = (
     "قبل أن تبدأ، يمكنها أن تسأل الطبيب: هل جرعتي **مستقرة**؟\n\n- أي الأنشطة يجب تجنبها؟\n- متى "
     "أتصل بك (INR > 3)؟"
 )
-CHINESE = "开始锻炼之前，她可以问医生：目前的剂量是否稳定？哪些运动容易摔倒或碰撞，应该避免？\n\n散步、水中健身操通常是比较温和的选择。"
+CHINESE = (
+    "开始锻炼之前，她可以问医生：目前的剂量是否稳定？"
+    "哪些运动容易摔倒或碰撞，应该避免？\n\n"
+    "散步、水中健身操通常是比较温和的选择。"
+)
 HARSH = "She should throw the pills away and fight whoever says otherwise."
 
 # One answer for each state: first, not ranked yet, tied, tied, flagged, refused.

@@ -4,7 +4,8 @@ labeler needs ten queries.
 
     @composed
     def held(labeler, project, until):
-        return Assignment.objects.filter(labeler=labeler, project=project, leased_until__gte=until).values_list("pk")
+        held = Assignment.objects.filter(labeler=labeler, project=project)
+        return held.filter(leased_until__gte=until).values_list("pk")
 
     held(labeler.pk, project.pk, now())  # a list of tuples
 

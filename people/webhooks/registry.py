@@ -213,7 +213,7 @@ def _note_awaited(project: Project) -> None:
 
 
 def secret(salt: UUID) -> str:
-    """The secret in the format of Standard Webhooks. The database alone isn't enough to derive it."""
+    """The secret in the format of Standard Webhooks. The database alone doesn't yield it."""
     key = salted_hmac("webhook", str(salt), secret=settings.SECRET_KEY, algorithm="sha256").digest()
     return f"whsec_{b64encode(key).decode()}"
 

@@ -1,4 +1,4 @@
-"""Erasing what somebody judged withdraws what was frozen from it, and names what learned from it."""
+"""Erasing somebody's judgments withdraws what was frozen from them, and names what learned."""
 
 import pytest
 

@@ -29,12 +29,14 @@ ROLES = {
 GUIDELINES = """\
 Rank the answers from the most to the least helpful to the person who wrote the prompt.
 
-1. **Does it do what was asked?** An answer to another question, or one that ignores a constraint, comes low.
+1. **Does it do what was asked?** An answer to another question, or one that ignores a constraint, \
+comes low.
 2. **Is it true?** An invented fact is worse than a missing one.
 3. **Is it harmless?** Would you be comfortable if a company's assistant had said it?
 4. **Is it clear?** Only then weigh tone, order and length. Longer is not better.
 
-Answers that are equally good, or equally bad, share a rank. Skip a prompt that you can't judge, and say why.
+Answers that are equally good, or equally bad, share a rank. Skip a prompt that you can't judge, \
+and say why.
 """
 
 

@@ -37,7 +37,7 @@ def var(settings, tmp_path):
 
 
 def judged_project(shuffle: random.Random):
-    """Twelve tasks of three answers, two judges each, written in an order that `shuffle` decides."""
+    """Twelve tasks of three answers, two judges each, written in the order that `shuffle` gives."""
     project = make_project()
     version = ModelVersion.objects.create(project=project, kind="policy", name="writer")
     job = jobs.request(None, project, "sample", {}, model_version=version)

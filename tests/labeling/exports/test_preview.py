@@ -61,7 +61,7 @@ def shown(project):
 
 @pytest.fixture
 def ordered(project, alice):
-    """What an ordered import leaves: the earlier half of the tasks is tied, the newer one is not."""
+    """What an ordered import leaves: the older half of the tasks is tied, the newer one is not."""
     for n in range(60):
         make_ranking(make_task(project), alice, (1, 1, 1, 1) if n < 30 else (1, 2, 3, 4))
 

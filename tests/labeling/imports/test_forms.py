@@ -48,7 +48,7 @@ def looked_at(browser, text=GOOD, **fields):
 
 
 def confirm(browser, address, page, **changes):
-    """The form as it stands on the page, sent back with these changes; None leaves a box unticked."""
+    """The form as the page shows it, sent back with these changes; None leaves a box unticked."""
     form = max(read_page(page.content.decode()).forms, key=lambda form: len(form.fields))
     values = form.fields | changes
     return browser.post(

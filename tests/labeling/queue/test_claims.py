@@ -1,4 +1,4 @@
-"""However many ask at once, a task never has more labelers than its overlap, nor one labeler twice."""
+"""However many ask at once, a task has at most as many labelers as its overlap, each once."""
 
 import multiprocessing
 import threading
@@ -35,7 +35,7 @@ def many_tasks(project, count):
 
 
 def claim_all(membership_pk):
-    """What a labeler's browser does all day: claim, submit, claim. Returns the tasks it was given."""
+    """What a labeler's browser does all day: claim, submit, claim. Returns the tasks given."""
     membership = Membership.objects.select_related("project", "user").get(pk=membership_pk)
     given = []
     while (held := claims.claim(membership)) is not None:

@@ -87,7 +87,7 @@ def test_a_projects_own_flags_are_asked_and_kept(page, project, alice):
 
 @pytest.fixture
 def pair(client_for, alice, project):
-    """Alice's browser on a task of two answers whose project asks for the strength of preference."""
+    """Alice's browser on a task of two answers in a project that asks for strength."""
     type(project).objects.update(strength=True)
     project.refresh_from_db()
     make_task(project, texts=["good", "bad"])

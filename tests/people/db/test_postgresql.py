@@ -1,4 +1,4 @@
-"""PostgreSQL's own ways: statements that are prepared, and connections that are seen to have ended."""
+"""What is PostgreSQL's own: prepared statements, and connections that have ended."""
 
 from uuid import uuid4
 
@@ -27,7 +27,7 @@ def prepared():
         return [statement for (statement,) in cursor.fetchall()]
 
 
-def test_what_is_asked_again_is_planned_once_whatever_the_size_of_its_numbers_and_its_constants_are_in_it():
+def test_a_repeated_query_is_planned_once_with_its_constants_whatever_the_size_of_its_numbers():
     make_project(slug="one", lease_minutes=30)
     found = [open_ones(lease) for lease in (30, 300, 30_000, 300_000, 30)]
 
