@@ -2,7 +2,10 @@
 touches var/.
 """
 
+import functools
+import ipaddress
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,42 @@ def own_folders(settings, tmp_path):
     settings.MODEL_ROOTS = [tmp_path / "models"]
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     cache.clear()
+
+
+class NetworkBlocked(RuntimeError):
+    """A test tried to reach another machine. No OSError, so that no code takes it for a fault of
+    the network.
+    """
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def to_loopback_only(send):
+    """A method of sockets whose last argument is an address, for addresses of this machine alone."""
+
+    @functools.wraps(send)
+    def checked(sock, *args):
+        address = args[-1]
+        if sock.family in (socket.AF_INET, socket.AF_INET6) and not is_loopback(address[0]):
+            sock.close()  # who expects an OSError would leave it open
+            raise NetworkBlocked(f"Tests may only reach this machine, not {address[0]}.")
+        return send(sock, *args)
+
+    return checked
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loopback_only():
+    """Sockets of the test's process reach this machine alone. Child processes are not watched."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex", "sendto"):
+            patch.setattr(socket.socket, name, to_loopback_only(getattr(socket.socket, name)))
+        yield
 
 
 @pytest.fixture
