@@ -1,11 +1,12 @@
 # Podium. `make up` starts it, `make test` tests it; both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-slow lint format loop bench backup restore
+.PHONY: help install tools hooks up test test-slow lint format loop bench backup restore
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TOOLS := $(VENV)/.installed-tools
 MODEL ?= smollm2
 ROUNDS ?= 1
 
@@ -24,6 +25,16 @@ $(STAMP): requirements.txt
 	  || { echo "The packages could not be installed: see above; is the network reachable, and are 4 GB of disk free?" >&2; exit 1; }
 	@touch $@
 
+tools: install $(TOOLS) ## add what lint and format need, pinned in requirements-dev.txt
+
+$(TOOLS): requirements-dev.txt $(STAMP)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt \
+	  || { echo "The packages could not be installed: see above; is the network reachable?" >&2; exit 1; }
+	@touch $@
+
+hooks: tools ## let git run the quick checks before each commit
+	@$(BIN)/pre-commit install
+
 up: install ## start everything on http://127.0.0.1:8000 (PODIUM_PORT, PODIUM_VAR); Ctrl-C ends it
 	@$(BIN)/python -m config.run.up
 
@@ -33,18 +44,20 @@ test: install ## run the whole suite, browser tests included where a Chromium is
 test-slow: install ## the tests that the suite leaves out: many minutes, some with the default model
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
-lint: install ## style, format, import directions, types, deploy check, migrations
+lint: tools ## style and format (Python, CSS, JavaScript), import directions, types, deploy check, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/biome format static
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	PODIUM_PRODUCTION=1 PODIUM_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(60))') \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
-format: install ## put imports and code into the house's form
+format: tools ## put imports, code, CSS and JavaScript into the house's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/biome format --write static
 
 loop: install ## the whole loop with a scripted labeler on a real model (MODEL=folder for another one; ROUNDS=2)
 	@$(BIN)/python benchmarks/loop.py --model $(MODEL) --rounds $(ROUNDS) $(ARGS)

@@ -1,6 +1,7 @@
-// The ranking widget. The form's own fields hold the state (a <select> for each answer, and the order of placing), so that
-// typing, dragging, tapping, a saved draft (draft.js), a reload and a browser without JavaScript all agree. Every listener
-// sits on the document and survives htmx's swaps. One long file, for all of it reads and writes those fields.
+// The ranking widget. The form's own fields hold the state (a <select> for each answer, and the
+// order of placing), so that typing, dragging, tapping, a saved draft (draft.js), a reload and a
+// browser without JavaScript all agree. Every listener sits on the document and survives htmx's
+// swaps. One long file, for all of it reads and writes those fields.
 
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -9,14 +10,16 @@ const cards = () => $$(".answer");
 const letters = () => cards().map((card) => card.dataset.letter);
 const field = (letter) => task().elements[`rank-${letter}`];
 const words = () => $(".status").dataset;
-const byStrength = () => $(".strength") !== null;   // of two answers: how much better, in place of ranks
+// Of two answers: how much better, in place of ranks.
+const byStrength = () => $(".strength") !== null;
 const strength = () => $$(".strength input").find((input) => input.checked);
 const inSight = () => cards().filter((card) => card.checkVisibility());
 const body = (card) => $$(".text", card).find((text) => text.checkVisibility());
 
 let tieNext = false;
-let answer = null;        // the one that has the focus
-let rankedLast = false;   // whether a letter was ranked since the focus came there: Backspace takes it back
+let answer = null; // the one that has the focus
+// Whether a letter was ranked since the focus came there: Backspace takes it back.
+let rankedLast = false;
 
 // ---- The ranking: read from the fields, written back to them ----
 
@@ -29,7 +32,9 @@ function read() {
 function placed() {
   const known = [...task().elements.order.value];
   const at = (letter) => (known.includes(letter) ? known.indexOf(letter) : known.length);
-  return letters().filter((letter) => field(letter).value).sort((a, b) => at(a) - at(b));
+  return letters()
+    .filter((letter) => field(letter).value)
+    .sort((a, b) => at(a) - at(b));
 }
 
 function write(tiers, order) {
@@ -45,13 +50,17 @@ function write(tiers, order) {
   tell(task().elements.order);
 }
 
-const tell = (input) => input.dispatchEvent(new Event("change", { bubbles: true }));   // draws, and saves the draft
+// Draws, and saves the draft.
+const tell = (input) => input.dispatchEvent(new Event("change", { bubbles: true }));
 
 // ---- Of two answers: each press of a letter moves one step towards it ----
 
 function lean(letter) {
-  const steps = $$(".strength input"), at = steps.indexOf(strength()), towards = letter === "a" ? -1 : 1;
-  const start = steps.findIndex((input) => +input.value === 0), middle = start < 0 ? steps.length / 2 - 0.5 : start;
+  const steps = $$(".strength input"),
+    at = steps.indexOf(strength()),
+    towards = letter === "a" ? -1 : 1;
+  const start = steps.findIndex((input) => +input.value === 0),
+    middle = start < 0 ? steps.length / 2 - 0.5 : start;
   const next = at < 0 ? Math.round(middle + towards * (start < 0 ? 0.5 : 1)) : at + towards;
   choose(steps[Math.max(0, Math.min(next, steps.length - 1))]);
 }
@@ -66,14 +75,17 @@ function choose(input) {
 function place(letter, at = null, tie = false) {
   if (byStrength()) return lean(letter);
   const last = at === null;
-  const order = placed().filter((other) => other !== letter).concat(letter);
+  const order = placed()
+    .filter((other) => other !== letter)
+    .concat(letter);
   let tiers = read().map((group) => group.filter((other) => other !== letter));
   if (last) tiers = tiers.filter((group) => group.length);
   if (last) at = tie && tiers.length ? tiers.length - 1 : tiers.length;
   if (tie && tiers[at]) tiers[at].push(letter);
   else tiers.splice(at, 0, [letter]);
   const left = letters().filter((other) => !order.includes(other));
-  if (last && left.length === 1) {        // the last one follows by itself
+  if (last && left.length === 1) {
+    // the last one follows by itself
     tiers.push(left);
     order.push(left[0]);
   }
@@ -82,15 +94,19 @@ function place(letter, at = null, tie = false) {
 
 function unplace(letter) {
   const order = placed().filter((other) => other !== letter);
-  write(read().map((group) => group.filter((other) => other !== letter)), order);
+  write(
+    read().map((group) => group.filter((other) => other !== letter)),
+    order,
+  );
 }
 
 // The last letter; on an answer that was moved to or rated since, its rating.
 function takeBack() {
-  const card = cards()[focused()], onScale = document.activeElement.matches(".scale input");
+  const card = cards()[focused()],
+    onScale = document.activeElement.matches(".scale input");
   if (card && rating(card) && (onScale || !rankedLast)) unrate(card);
   else if (byStrength()) choose(null);
-  else if (tieNext) tieNext = false, draw();
+  else if (tieNext) (tieNext = false), draw();
   else if (placed().length) unplace(placed().at(-1));
 }
 
@@ -108,26 +124,31 @@ function draw() {
   else drawTiers();
   for (const card of cards()) card.dataset.rating = rating(card)?.value ?? "";
   for (const card of cards().filter((one) => $(".flags", one))) {
-    const flags = $$(".flags :checked", card).length, count = $(".flags b", card);
+    const flags = $$(".flags :checked", card).length,
+      count = $(".flags b", card);
     count.hidden = !flags;
     count.textContent = flags;
   }
 }
 
 function drawStrength() {
-  const ranked = task().elements.outcome.value === "ranked", step = strength();
+  const ranked = task().elements.outcome.value === "ranked",
+    step = strength();
   $("#submit").disabled = ranked && !step;
   $(".status").textContent = !ranked ? words().unranked : step ? step.parentElement.title : "";
 }
 
 function drawTiers() {
-  const tiers = read(), board = $(".tiers"), held = document.activeElement.closest(".tiers .letter")?.dataset.letter;
+  const tiers = read(),
+    board = $(".tiers"),
+    held = document.activeElement.closest(".tiers .letter")?.dataset.letter;
   const ranked = task().elements.outcome.value === "ranked";
-  const left = letters().length - tiers.flat().length;   // each may become a step of its own
+  const left = letters().length - tiers.flat().length; // each may become a step of its own
   board.replaceChildren(...tiers.map(slot), ...Array.from({ length: left }, () => slot()));
   board.classList.toggle("off", !ranked);
   for (const card of cards()) {
-    const letter = card.dataset.letter, out = $(".place", card);
+    const letter = card.dataset.letter,
+      out = $(".place", card);
     out.hidden = !field(letter).value;
     out.textContent = out.hidden ? "" : name(tiers.find((tier) => tier.includes(letter)));
     card.dataset.place = field(letter).value;
@@ -169,7 +190,8 @@ const focused = () => cards().findIndex((card) => card.contains(document.activeE
 const focus = (card, how) => body(card).focus(how);
 
 function moveFocus(step) {
-  const all = inSight(), at = all.indexOf(cards()[focused()]);
+  const all = inSight(),
+    at = all.indexOf(cards()[focused()]);
   focus(all[(Math.max(at, step > 0 ? -1 : 0) + step + all.length) % all.length]);
 }
 
@@ -184,10 +206,11 @@ const rating = (card) => $(".scale :checked", card);
 
 // The same digit again clears the rating, and the focus stays to see it.
 function rate(value) {
-  const all = cards(), unrated = all.findIndex((card) => !rating(card));
+  const all = cards(),
+    unrated = all.findIndex((card) => !rating(card));
   const at = focused() >= 0 ? focused() : Math.max(unrated, 0);
   const input = $(`.scale [value="${value}"]`, all[at]);
-  if (!input) return;                     // this project asks for no rating
+  if (!input) return; // this project asks for no rating
   if (input.checked) return unrate(all[at]);
   input.checked = true;
   tell(input);
@@ -208,10 +231,10 @@ function unrate(card) {
   if (focused() !== cards().indexOf(card)) focus(card);
 }
 
-let entered = null;       // what a key opened, and gave the focus
+let entered = null; // what a key opened, and gave the focus
 
 function open(details) {
-  if (!details) return;                   // this project asks for none
+  if (!details) return; // this project asks for none
   entered = details;
   details.open = true;
   $("textarea, input:not([type=hidden])", details).focus();
@@ -230,7 +253,7 @@ const verbs = {
   source: () => $("[data-verb=source]").click(),
   layout: () => $("[data-verb=layout]").click(),
   skip: () => open($("#skip")),
-  undo: () => $("#undo")?.requestSubmit(),   // its button may not know yet of what was just sent
+  undo: () => $("#undo")?.requestSubmit(), // its button may not know yet of what was just sent
   guidelines: () => $("#read").click(),
 };
 const moves = {
@@ -240,21 +263,24 @@ const moves = {
   arrowup: () => scrollOrMove(-1),
 };
 
-const isEnter = (key) => key === "enter", isEscape = (key) => key === "escape";
+const isEnter = (key) => key === "enter",
+  isEscape = (key) => key === "escape";
 const MODIFIERS = ["Shift", "Control", "Alt", "AltGraph", "Meta", "CapsLock"];
 const FIELDS = "textarea, select, input:not([type=checkbox], [type=radio])";
 
-const ready = () => task() && !task().inert;                   // inert: submitted, the server has not answered yet
-const owner = () => (task() ?? $("#undo[data-keys]"))?.dataset;   // says which keys this person has
+const ready = () => task() && !task().inert; // inert: submitted, the server has not answered yet
+const owner = () => (task() ?? $("#undo[data-keys]"))?.dataset; // says which keys this person has
 const sheet = () => $("dialog[open], #skip[open], :popover-open");
 
 document.addEventListener("keydown", (event) => {
   if (MODIFIERS.includes(event.key) || event.isComposing || !owner()) return;
-  const names = namesOf(event), left = leaveWhatWasPressed(event), target = document.activeElement;
+  const names = namesOf(event),
+    left = leaveWhatWasPressed(event),
+    target = document.activeElement;
   if (names.some(isEnter) && (event.ctrlKey || event.metaKey)) return enter(event);
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (names.some(isEscape) && !$("dialog[open]")) return shut(target);
-  if (sheet() || target.matches(FIELDS)) return;               // what is open over the page owns the keyboard
+  if (sheet() || target.matches(FIELDS)) return; // what is open over the page owns the keyboard
   if (names.some(isEnter) && !target.closest(PRESSED)) return enter(event);
   const verb = names.map((key) => verbOf(key, target)).find(Boolean);
   if (verb || (left && event.key === " ")) event.preventDefault();
@@ -262,7 +288,8 @@ document.addEventListener("keydown", (event) => {
 });
 
 function verbOf(key, target) {
-  const { keys, shortcuts } = owner(), verb = shortcuts === "on" ? JSON.parse(keys)[key] : null;
+  const { keys, shortcuts } = owner(),
+    verb = shortcuts === "on" ? JSON.parse(keys)[key] : null;
   if (!ready()) return verb === "undo" ? verbs.undo : null;
   if (key in moves) return target.type === "radio" ? null : moves[key];
   if (shortcuts !== "on") return null;
@@ -280,19 +307,26 @@ function enter(event) {
 
 // ---- Keyboard layouts ----
 
-// What a key is called: by what it writes, and by its place where that counts too. A full-width letter is the letter.
+// What a key is called: by what it writes, and by its place where that counts too. A full-width
+// letter is the letter.
 function namesOf(event) {
-  const written = event.key.replace(/^[！-～]$/, (wide) => String.fromCharCode(wide.charCodeAt() - 0xfee0));
+  const written = event.key.replace(/^[！-～]$/, (wide) =>
+    String.fromCharCode(wide.charCodeAt() - 0xfee0),
+  );
   return [written.toLowerCase(), placeOf(event)].filter(Boolean);
 }
 
-// The name on a US keyboard of the key at this place. It counts where a layout writes neither a Latin letter nor a digit
-// there (Cyrillic, Greek, Arabic, Korean, the top row of AZERTY) or an input method swallows the key; but a sign that a
-// layout does write, such as AZERTY's comma where others have M, is that sign.
+// The name on a US keyboard of the key at this place. It counts where a layout writes neither a
+// Latin letter nor a digit there (Cyrillic, Greek, Arabic, Korean, the top row of AZERTY) or an
+// input method swallows the key; but a sign that a layout does write, such as AZERTY's comma where
+// others have M, is that sign.
 function placeOf(event) {
-  const { key, code, shiftKey } = event, ascii = /^[ -~]*$/.test(key);
-  const named = key.length > 1 && ascii, swallowed = ["", "Process", "Unidentified", "Dead"].includes(key);
-  if (/^[a-z0-9]$/i.test(key) || (named && !swallowed) || event.getModifierState("AltGraph")) return null;
+  const { key, code, shiftKey } = event,
+    ascii = /^[ -~]*$/.test(key);
+  const named = key.length > 1 && ascii,
+    swallowed = ["", "Process", "Unidentified", "Dead"].includes(key);
+  if (/^[a-z0-9]$/i.test(key) || (named && !swallowed) || event.getModifierState("AltGraph"))
+    return null;
   const [, kind, name] = /^(Key|Digit|Numpad)(\w)$/.exec(code) ?? [];
   if (kind === "Digit" || kind === "Numpad") return shiftKey ? null : name;
   if (ascii && !swallowed) return null;
@@ -302,17 +336,28 @@ function placeOf(event) {
 
 // ---- Enter and Space ----
 
-// They act on the control that has the focus, which is right where Tab brought it there. What a pointer pressed has the
-// focus too, and Enter would press it again in place of Submit. So the first key after a pointer leaves such a control, for
-// its answer or for the prompt.
+// They act on the control that has the focus, which is right where Tab brought it there. What a
+// pointer pressed has the focus too, and Enter would press it again in place of Submit. So the
+// first key after a pointer leaves such a control, for its answer or for the prompt.
 const PRESSED = "button, summary, a";
 const CONTROLS = `${PRESSED}, select, [type=checkbox], [type=radio]`;
-let pointed = false;      // a pointer was used since the last key
+let pointed = false; // a pointer was used since the last key
 
-document.addEventListener("pointerdown", () => { pointed = true; }, true);
+document.addEventListener(
+  "pointerdown",
+  () => {
+    pointed = true;
+  },
+  true,
+);
 
 function leaveWhatWasPressed(event) {
-  const control = pointed && event.key !== "Tab" && ready() && !sheet() && document.activeElement.closest(CONTROLS);
+  const control =
+    pointed &&
+    event.key !== "Tab" &&
+    ready() &&
+    !sheet() &&
+    document.activeElement.closest(CONTROLS);
   pointed = false;
   if (control) goHome(control);
   return Boolean(control);
@@ -326,18 +371,25 @@ function goHome(from) {
 
 // ---- What lies over the page ----
 
-// Close it, and leave what is part of the page; the focus goes back to the answer, or to the prompt.
+// Close it, and leave what is part of the page; the focus goes back to the answer, or to the
+// prompt.
 function shut(target) {
   if (!ready()) return;
-  for (const over of [...$$("#skip"), ...$$(".flags", target.closest(".answer") ?? task())]) over.open = false;
+  for (const over of [...$$("#skip"), ...$$(".flags", target.closest(".answer") ?? task())])
+    over.open = false;
   goHome(target);
 }
 
-document.addEventListener("toggle", ({ target }) => {
-  if (target.id !== "skip") return;
-  if (target.open && entered !== target) open(target);   // by its summary: the event comes a moment after it opened
-  if (!target.open) entered = null;
-}, true);
+document.addEventListener(
+  "toggle",
+  ({ target }) => {
+    if (target.id !== "skip") return;
+    // By its summary: the event comes a moment after it opened.
+    if (target.open && entered !== target) open(target);
+    if (!target.open) entered = null;
+  },
+  true,
+);
 
 document.addEventListener("focusin", ({ target }) => {
   if (!target.closest("#skip")) $("#skip")?.removeAttribute("open");
@@ -348,18 +400,21 @@ document.addEventListener("focusin", ({ target }) => {
 
 // ---- Pointer: drag a letter into a tier, between two, or off the board; a click ranks it next ----
 
-let drag = null, dragged = false;
+let drag = null,
+  dragged = false;
 
 document.addEventListener("pointerdown", (event) => {
   const letter = event.target.closest(".letter");
   dragged = false;
-  if (letter && event.isPrimary && event.button === 0) drag = { letter, x: event.clientX, y: event.clientY, ghost: null };
+  if (letter && event.isPrimary && event.button === 0)
+    drag = { letter, x: event.clientX, y: event.clientY, ghost: null };
   if (!event.target.closest("#skip")) $("#skip")?.removeAttribute("open");
 });
 
 document.addEventListener("pointermove", (event) => {
   if (!drag) return;
-  const x = event.clientX, y = event.clientY;
+  const x = event.clientX,
+    y = event.clientY;
   if (!drag.ghost && Math.hypot(x - drag.x, y - drag.y) < 6) return;
   if (!drag.ghost) {
     drag.ghost = document.body.appendChild(drag.letter.cloneNode(true));
@@ -371,7 +426,8 @@ document.addEventListener("pointermove", (event) => {
 
 document.addEventListener("pointerup", (event) => {
   if (!drag?.ghost) return drop();
-  const { letter } = drag.letter.dataset, spot = target(event.clientX, event.clientY);
+  const { letter } = drag.letter.dataset,
+    spot = target(event.clientX, event.clientY);
   drop();
   dragged = true;
   if (spot) place(letter, spot.at, spot.tie);
@@ -387,11 +443,19 @@ function drop() {
 
 function target(x, y) {
   if (byStrength()) return null;
-  const board = $(".tiers").getBoundingClientRect(), near = 24;
-  if (x < board.left - near || x > board.right + near || y < board.top - near || y > board.bottom + near) return null;
+  const board = $(".tiers").getBoundingClientRect(),
+    near = 24;
+  if (
+    x < board.left - near ||
+    x > board.right + near ||
+    y < board.top - near ||
+    y > board.bottom + near
+  )
+    return null;
   const full = $$(".tier.full");
   for (const [at, tier] of full.entries()) {
-    const { left, right, width } = tier.getBoundingClientRect(), edge = width * (task().dataset.ties === "yes" ? 0.25 : 0.5);
+    const { left, right, width } = tier.getBoundingClientRect(),
+      edge = width * (task().dataset.ties === "yes" ? 0.25 : 0.5);
     if (x < left + edge) return { at, tie: false, tier, mark: "before" };
     if (x <= right - edge) return { at, tie: true, tier, mark: "over" };
   }
@@ -405,18 +469,24 @@ function mark(spot) {
 }
 
 document.addEventListener("click", (event) => {
-  const letter = event.target.closest(".letter"), opens = event.target.closest("[data-opens]");
+  const letter = event.target.closest(".letter"),
+    opens = event.target.closest("[data-opens]");
   if (opens) $(`#${opens.dataset.opens}`).showModal();
   if (event.target.matches(".scale input")) secondClick(event.target);
-  if (!letter || (dragged && event.detail)) return;   // a click that ends a drag; a key on a letter has no detail
+  // A click that ends a drag; a key on a letter has no detail.
+  if (!letter || (dragged && event.detail)) return;
   if (letter.closest(".tiers")) unplace(letter.dataset.letter);
   else place(letter.dataset.letter, null, tieNext);
 });
 
 // ---- The form, the page and htmx ----
 
-document.addEventListener("change", (event) => { if (task() && event.target.form === task()) draw(); });
-document.addEventListener("podium:draw", () => { if (task()) draw(); });
+document.addEventListener("change", (event) => {
+  if (task() && event.target.form === task()) draw();
+});
+document.addEventListener("podium:draw", () => {
+  if (task()) draw();
+});
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.target.matches("dialog")) event.target.showModal();
   if (event.target.id === "card") start();

@@ -1,4 +1,5 @@
-// A file may be dropped anywhere on the form; without this script it is chosen, or dropped on the field itself.
+// A file may be dropped anywhere on the form; without this script it is chosen, or dropped on the
+// field itself.
 
 const form = document.querySelector("form[data-drop]");
 const field = form?.querySelector("input[type=file]");
@@ -19,6 +20,9 @@ function drop(event) {
 
 if (field) {
   form.addEventListener("dragover", over);
-  form.addEventListener("dragleave", (event) => form.contains(event.relatedTarget) || form.classList.remove("over"));
+  form.addEventListener(
+    "dragleave",
+    (event) => form.contains(event.relatedTarget) || form.classList.remove("over"),
+  );
   form.addEventListener("drop", drop);
 }
