@@ -44,9 +44,10 @@ test: install ## run the whole suite, browser tests included where a Chromium is
 test-slow: install ## the tests that the suite leaves out: many minutes, some with the default model
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
-lint: tools ## style and format (Python, CSS, JavaScript), import directions, types, deploy check, migrations
+lint: tools ## style and format (Python, templates, CSS, JavaScript), import directions, types, deploy check, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/djangofmt --check --quiet templates
 	$(BIN)/biome format static
 	$(BIN)/lint-imports
 	$(BIN)/mypy
@@ -54,9 +55,10 @@ lint: tools ## style and format (Python, CSS, JavaScript), import directions, ty
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
-format: tools ## put imports, code, CSS and JavaScript into the house's form
+format: tools ## put imports, code, templates, CSS and JavaScript into the house's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/djangofmt --quiet templates
 	$(BIN)/biome format --write static
 
 loop: install ## the whole loop with a scripted labeler on a real model (MODEL=folder for another one; ROUNDS=2)

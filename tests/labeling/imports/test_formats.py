@@ -20,6 +20,7 @@ from labeling.models import (
 )
 from modelops import jobs
 from tests.factories import make_project
+from tests.pages import one_line
 
 pytestmark = pytest.mark.django_db
 VERBATIM = {
@@ -312,7 +313,7 @@ def test_the_prompts_page_names_who_judged_elsewhere(tmp_path, client_for, carol
         "answers": [{"text": "a", "rank": 1}, {"text": "b", "rank": 2}],
     }
     bring(lines(tmp_path / "own.jsonl", [row]), project=project)
-    page = client_for(carol).get(f"/p/demo/prompts/{Prompt.objects.get().pk}/").content.decode()
+    page = one_line(client_for(carol).get(f"/p/demo/prompts/{Prompt.objects.get().pk}/"))
 
     assert "Ann Elsewhere <small>imported</small>" in page
 

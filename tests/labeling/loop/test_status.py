@@ -9,6 +9,7 @@ from labeling.exports import freeze
 from labeling.loop import status
 from modelops.models import Metric, ModelVersion
 from tests.factories import make_job, make_model, make_person, make_prompt, make_ranking, make_task
+from tests.pages import one_line
 
 pytestmark = pytest.mark.django_db
 
@@ -125,7 +126,7 @@ def test_the_page_shows_accuracy_with_its_yardstick(client_for, carol, project):
         Metric.objects.create(
             job=job, name=name, slice="held-out", value=value, low=value - 0.02, high=value + 0.02
         )
-    text = client_for(carol).get("/p/demo/loop/").content.decode().replace("\xa0", " ")
+    text = one_line(client_for(carol).get("/p/demo/loop/"))
 
     assert "68.9 %" in text
     assert "longer answer: 55.1 %" in text

@@ -7,6 +7,7 @@ from labeling.judging import shortcuts
 from labeling.models import Assignment, RankedCandidate, Ranking
 from modelops import datasets, rows
 from tests.factories import make_task
+from tests.pages import one_line
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +25,7 @@ def test_a_key_is_chosen_and_shown_everywhere(page, alice):
     assert page.post(KEYS, {"skip": "K"}).status_code == 302
     alice.refresh_from_db()
     assert alice.keys == {"skip": "k"}
-    html = page.get(RANK).content.decode()
+    html = one_line(page.get(RANK))
     assert "Skip <kbd>k</kbd>" in html
     assert "<dt><kbd>k</kbd></dt><dd>skip</dd>" in html
     assert "&quot;k&quot;: &quot;skip&quot;" in html
@@ -53,7 +54,7 @@ def test_the_standard_keys_have_no_problems():
 def test_a_layout_is_remembered_for_the_person(page, alice):
     page.post("/p/demo/rank/desk", {"layout": "stack"})
     page.post("/p/demo/rank/desk", {"source": "on", "layout": "upside-down"})
-    html = page.get(RANK).content.decode()
+    html = one_line(page.get(RANK))
     assert 'data-layout="stack" data-source="on"' in html
 
 

@@ -8,6 +8,7 @@ from django.test import Client
 from labeling.models import Assignment, Ranking
 from labeling.views.styleguide import CARDS
 from modelops.models import Job
+from tests.pages import one_line
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +23,7 @@ def test_it_asks_the_database_only_who_looks(client_for, stranger, django_assert
 
 
 def test_it_shows_every_state(client_for, stranger):
-    html = client_for(stranger).get("/components/").content.decode()
+    html = one_line(client_for(stranger).get("/components/"))
 
     for state in Job.State.values:
         assert f'class="state {state}"' in html

@@ -9,6 +9,7 @@ from django.utils.timezone import now
 from modelops import jobs
 from modelops.models import Job, Metric
 from tests.factories import make_job, make_model
+from tests.pages import one_line
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HTTP_HX_REQUEST": "true"}
@@ -39,8 +40,8 @@ def test_a_running_job_says_how_far_it_is_and_asks_again(browser, project):
 def test_the_list_says_how_long_a_job_takes_and_where_it_runs(browser, project):
     running(project, machine="box-3", devices="0,1")
 
-    text = browser.get("/p/demo/jobs/").content.decode()
-    assert "33 % <small>2 min left</small> <small>· box-3 · GPU 0, 1</small>" in text
+    text = one_line(browser.get("/p/demo/jobs/"))
+    assert "33 % <small>2 min left</small><small>· box-3 · GPU 0, 1</small>" in text
 
 
 def test_the_rate_counts_only_what_the_last_worker_did(project):
@@ -193,5 +194,5 @@ def test_a_list_asks_for_its_live_jobs_until_all_have_ended(browser, project):
     asking = browser.get(f"/p/demo/jobs/live?id={live.pk}&id={done.pk}")
 
     assert asking.status_code == 200
-    assert f'id="job-{live.pk}-progress" hx-swap-oob="true"' in asking.content.decode()
+    assert f'id="job-{live.pk}-progress" hx-swap-oob="true"' in one_line(asking)
     assert browser.get(f"/p/demo/jobs/live?id={done.pk}").status_code == 286

@@ -11,6 +11,7 @@ from people.models import Delivery, Webhook
 from people.webhooks import delivery as deliveries
 from people.webhooks import registry
 from tests.factories import make_project
+from tests.pages import one_line
 from tests.people.webhooks.receiver import Receiver, says
 
 pytestmark = pytest.mark.django_db
@@ -101,7 +102,7 @@ def test_a_test_is_seen_on_its_way_and_when_it_has_arrived(browser, project, car
 
     assert 'hx-trigger="every 2s"' in waiting
     arrived = page(browser, hook, **{"HX-Request": "true"})
-    assert arrived.startswith('<section id="deliveries">')
+    assert one_line(arrived).startswith('<section id="deliveries">')
     assert "&lt;b&gt;thanks&lt;/b&gt;" in arrived
     assert f"webhooks/{hook.pk}</small>" in arrived
 
