@@ -282,6 +282,7 @@ class Alias(models.Model):
     moved_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        verbose_name_plural = _("aliases")
         constraints = [
             models.UniqueConstraint(
                 fields=["project", "name"], name="an_alias_points_at_one_version"

@@ -479,6 +479,7 @@ class Delivery(models.Model):
     delivered_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name_plural = _("deliveries")
         constraints = [
             models.UniqueConstraint(
                 fields=["webhook", "event_id"], name="an_event_is_told_once_to_a_webhook"

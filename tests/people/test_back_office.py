@@ -46,6 +46,14 @@ def test_every_list_opens_and_can_be_searched(root, project, alice, address):
     assert root.get(address + "?q=1").status_code == 200
 
 
+def test_lists_are_named_in_english(root):
+    page = root.get(reverse("admin:index")).content.decode()
+
+    assert ">Aliases</a>" in page
+    assert ">Deliveries</a>" in page
+    assert not re.search(r">[A-Z]\w*(ss|ys)</a>", page)
+
+
 def test_a_ranking_can_be_looked_at_and_not_changed(root, project, alice):
     ranking = make_ranking(make_task(project), alice)
     address = reverse("admin:labeling_ranking_change", args=[ranking.pk])
