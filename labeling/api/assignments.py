@@ -264,7 +264,9 @@ class Skip(OwnVerb):
 
 
 class Return(OwnVerb):
-    """Give the task back without a judgment. The draft is kept, and the task may be offered again."""
+    """Give the task back without a judgment. The draft is kept, and the task may be offered
+    again.
+    """
 
     def act(self, data):
         leases.give_back(self.own, self.actor)

@@ -182,7 +182,9 @@ class KeyRow(serializers.Serializer):
 
 
 class KeyBody(serializers.Serializer):
-    """The people that the numbers of a dataset's labelers stand for. The answer is stored nowhere."""
+    """The people that the numbers of a dataset's labelers stand for. The answer is stored
+    nowhere.
+    """
 
     labelers = KeyRow(many=True, required=False)
 
@@ -259,7 +261,9 @@ class DatasetView(DetailEndpoint):
         return visible(self.project)
 
     def delete(self, request, *args, **kwargs) -> Response:
-        """Remove it with its files. Refused (409) where a model learned from it, or a job reads it."""
+        """Remove it with its files. Refused (409) where a model learned from it, or a job reads
+        it.
+        """
         datasets.delete(self.actor, self.get_object())
         return Response(status=204)
 

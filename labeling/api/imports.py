@@ -109,7 +109,9 @@ class Imports(Act, Endpoint):
         return response
 
     def given(self, request) -> UploadForm:
-        """The page's form, which stores the file: before the transaction that requests the check."""
+        """The page's form, which stores the file: before the transaction that requests the
+        check.
+        """
         data = super().given(request)
         files = MultiValueDict({"file": request.FILES.getlist("file")})
         query = QueryDict(mutable=True)

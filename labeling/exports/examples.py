@@ -29,7 +29,9 @@ def judgments(row: dict[str, Any], view: View) -> list[dict[str, Any]]:
 
 
 def consensus(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """One judgment in place of all: ranks by the weighted mean rank, with the sum of the weights."""
+    """One judgment in place of all: ranks by the weighted mean rank, with the sum of the
+    weights.
+    """
     means = rows.mean_ranks(row)
     if not means:
         return []

@@ -149,7 +149,9 @@ class Cleaner:
     # What the project already has
 
     def _look_up(self, items: list[Clean]) -> None:
-        """Find which prompts and rows the project has already, and count its authors: a query each."""
+        """Find which prompts and rows the project has already, and count its authors: a query
+        each.
+        """
         prompts = self._of_others(Prompt.objects.filter(project=self.project, published=True))
         same_prompts = prompts.filter(digest__in=[item.digest for item in items])
         self.prompts_here = set(same_prompts.values_list("digest", flat=True))

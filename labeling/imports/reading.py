@@ -26,7 +26,9 @@ BEAT_EVERY = 5_000  # rows read
 
 
 class BadFile(ValueError):
-    """Nothing was imported. `lines` holds (number, reason) of the first NAMED bad lines of `count`."""
+    """Nothing was imported. `lines` holds (number, reason) of the first NAMED bad lines of
+    `count`.
+    """
 
     def __init__(self, lines: list[tuple[int | str, str]], count: int = 0):
         self.lines, self.count = lines, max(count, len(lines))

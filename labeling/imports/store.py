@@ -1,4 +1,6 @@
-"""Write an import to the database: in hidden batches, then published with one UPDATE of each table."""
+"""Write an import to the database: in hidden batches, then published with one UPDATE of each
+table.
+"""
 
 from __future__ import annotations
 
@@ -166,7 +168,9 @@ class Writer:
         return self.versions[name]
 
     def _add_tasks(self, judged: list[tuple], prompts: dict[str, Prompt]) -> None:
-        """For each judged row, add a task without free places, and the rankings that came with it."""
+        """For each judged row, add a task without free places, and the rankings that came with
+        it.
+        """
         tasks = RankingTask.objects.bulk_create(
             RankingTask(
                 project=self.project,
@@ -211,7 +215,9 @@ class Writer:
     # Publishing
 
     def build_tasks(self, beat: Beat, done: int) -> None:
-        """Build a task of the answers that nobody has judged yet, for each prompt with two or more."""
+        """Build a task of the answers that nobody has judged yet, for each prompt with two or
+        more.
+        """
         loose = Count("candidates", filter=Q(candidates__job=self.job, candidates__tasks=None))
         while pks := list(
             Prompt.objects.filter(candidates__job=self.job)

@@ -1,4 +1,6 @@
-"""Base classes of all endpoints: permissions, token scopes, pagination, ETags and idempotency keys."""
+"""Base classes of all endpoints: permissions, token scopes, pagination, ETags and idempotency
+keys.
+"""
 
 from __future__ import annotations
 

@@ -39,7 +39,9 @@ class Problem(serializers.Serializer):
 
 
 class Unprocessable(exceptions.ValidationError):
-    """The request is well formed, but a rule refuses it in the current state: 422 instead of 400."""
+    """The request is well formed, but a rule refuses it in the current state: 422 instead of
+    400.
+    """
 
     status_code = 422
 

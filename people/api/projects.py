@@ -48,7 +48,9 @@ class ProjectBody(serializers.ModelSerializer):
         child=serializers.CharField(max_length=LONGEST_FLAG),
         max_length=MOST_FLAGS,
         required=False,
-        help_text="Flags that labelers can set on an answer: keys of the standard list, or any text.",
+        help_text=(
+            "Flags that labelers can set on an answer: keys of the standard list, or any text."
+        ),
     )
 
     class Meta:
@@ -107,7 +109,9 @@ class Projects(Listing, Act, SiteEndpoint):
 
 
 class OneProject(EditEndpoint):
-    """A project and its settings, which its admins can change. An archived project can be reopened."""
+    """A project and its settings, which its admins can change. An archived project can be
+    reopened.
+    """
 
     serializer_class = ProjectBody
     archived = True

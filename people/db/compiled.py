@@ -1,6 +1,6 @@
-"""Queries whose SQL is compiled once. Django compiles the SQL of a queryset at each use, which takes
-ten times as long as a lookup by index takes the database. That is too slow where the next task of a
-labeler needs ten queries.
+"""Queries whose SQL is compiled once. Django compiles the SQL of a queryset at each use, which
+takes ten times as long as a lookup by index takes the database. That is too slow where the next
+task of a labeler needs ten queries.
 
     @composed
     def held(labeler, project, until):
@@ -139,7 +139,7 @@ def insert_all(rows: list[models.Model]) -> None:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Defer all `insert_all` calls to the end of the block; on PostgreSQL, run them as one statement.
+    """Defer all `insert_all` calls to the end of the block; PostgreSQL runs them as one statement.
 
     Use it inside a transaction, and don't nest it.
     """
