@@ -62,5 +62,5 @@ def test_the_command_prints_a_token_that_lets_its_owner_in(alice, capsys):
 
 def test_the_command_makes_none_for_somebody_paused(alice):
     accounts.pause(None, alice)
-    with pytest.raises(CommandError, match="no active account"):
+    with pytest.raises(CommandError, match="No active account"):
         call_command("token", alice.email)
