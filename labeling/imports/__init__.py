@@ -42,7 +42,7 @@ SHOWN = 200  # bad lines that a check lists
 
 
 def run(job: Job, path: Path, beat: Beat = lambda done, total: None) -> Tally:
-    """Read, check and write the file of an import job. Raises BadFile with nothing imported."""
+    """Run an import job: read, check and write its file. Raises BadFile with nothing imported."""
     recipe = recipes.read(Job.Kind.IMPORT, job.recipe)
     cleaner = _read(
         job.project, path, recipe, beat, bad_rows_of(path, job.pk) if recipe.skip_bad else None
@@ -58,8 +58,8 @@ def check(
     beat: Beat = lambda done, total: None,
     bad_rows: Path | None = None,
 ) -> dict:
-    """What an import would do, and the bad lines; nothing is written, but bad rows to a file where
-    one is named.
+    """What an import would do, and the bad lines. Nothing is written, but bad rows to `bad_rows` if
+    given.
     """
     cleaner = _read(project, path, recipe, beat, bad_rows or Path("/dev/null"))
     total = cleaner.reading.entries.count
@@ -69,7 +69,7 @@ def check(
 
 
 def bad_rows_of(path: Path, job: int) -> Path:
-    """Where an import writes the rows that it leaves out."""
+    """The file of the rows that an import leaves out."""
     return path.with_name(f"{path.name}.{job}.bad.jsonl")
 
 
@@ -99,17 +99,17 @@ def import_file(
     skip_bad: Path | None = None,
     **settings_,
 ) -> Tally:
-    """Import a file here and now; bad rows go to the file `skip_bad`.
+    """Import a file in this process; bad rows go to the file `skip_bad`.
 
-    Raises BadFile, before there is any job, or jobs.JobFailed.
+    Raises BadFile before a job exists, or jobs.JobFailed.
     """
-    named = {
+    from_file = {
         "path": str(path.resolve()),
         "format": format,
         "filename": path.name,
         "skip_bad": skip_bad is not None,
     }
-    recipe = recipes.read(Job.Kind.IMPORT, named | settings_)
+    recipe = recipes.read(Job.Kind.IMPORT, from_file | settings_)
     cleaner = _read(project, path, recipe, lambda done, total: None, skip_bad)
     with jobs.inline(actor, project, Job.Kind.IMPORT, vars(recipe)) as job:
         cleaner.job = job
@@ -123,9 +123,9 @@ def import_file(
 def add(
     actor: User | None, project: Project, rows: Iterable[dict], **settings_
 ) -> tuple[Tally, list[dict]]:
-    """Import rows that came without a file, here and now: (what came in, what was refused and why).
+    """Import rows without a file, in this process: (what was added, the refused rows with reasons).
 
-    A row is told by its place, from 0. Raises jobs.JobFailed.
+    A row is named by its position, from 0. Raises jobs.JobFailed.
     """
     settings.VAR.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.VAR, prefix=".rows-") as folder:
@@ -135,4 +135,4 @@ def add(
         tally = import_file(actor, project, path, skip_bad=bad, **{"filename": "API"} | settings_)
         with open(bad, encoding="utf-8") as file:
             refused = [json.loads(line) for line in file]
-    return tally, [{"row": one["line"] - 1, "detail": one["reason"]} for one in refused]
+    return tally, [{"row": row["line"] - 1, "detail": row["reason"]} for row in refused]

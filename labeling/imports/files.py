@@ -1,5 +1,5 @@
-"""Files, row by row: JSON Lines, a JSON list, CSV or Parquet, packed by gzip or not. Never the
-whole file at once.
+"""Read files row by row: JSON Lines, a JSON list, CSV or Parquet, with or without gzip. The whole
+file is never in memory.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from people.json_depth import too_deep
 
 LONGEST_ROW = 8 * 2**20  # bytes
 PACKED = 100  # times that a file may grow when it is unpacked
-ENDLESS = 1_000  # lists and objects inside each other, where the rest of a file is not read
+ENDLESS = 1_000  # nested lists and objects, beyond which the rest of a file is not read
 PARQUET = 500  # rows read together
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a file: its place, its value (as text where it can't be read), why it can't; the
-    name of the file.
+    """One row of a file: its place, its value (as text if it cannot be parsed), the error, and the
+    file's name.
     """
 
     place: int | str
@@ -36,11 +36,11 @@ class Row:
 
 
 class Unreadable(ValueError):
-    """From here on the file can't be read; the text says why."""
+    """The rest of the file cannot be read; the message says why."""
 
 
 def rows(path: Path) -> Iterator[Row]:
-    """Every row of the file, or of each file of a folder in the order of their names."""
+    """Yield every row of the file, or of each file of a folder in the order of their names."""
     if not path.is_dir():
         yield from _file(path, path.name)
         return
@@ -88,7 +88,7 @@ def _opened(path: Path) -> io.BufferedReader:
 
 
 class _Unpacked(io.RawIOBase):
-    """A gzip file that refuses to grow without end."""
+    """A gzip file with a limit on how much it may grow."""
 
     def __init__(self, path: Path):
         self.stream = gzip.open(path)  # noqa: SIM115
@@ -110,8 +110,8 @@ class _Unpacked(io.RawIOBase):
 
 
 def _is_a_line(begin: bytes) -> bool:
-    """Whether the first line is JSON by itself and something follows: lines of lists, not a list
-    over lines.
+    """Whether the first line is a JSON list by itself and more lines follow: then each line is a
+    list.
     """
     first, newline, rest = begin.partition(b"\n")
     try:
@@ -121,7 +121,7 @@ def _is_a_line(begin: bytes) -> bool:
 
 
 def _is_a_table(begin: bytes) -> bool:
-    """Whether the first line is a header: no JSON, and with separators or a column of that name."""
+    """Whether the first line is a header: not JSON, with separators or just a column "prompt"."""
     first = begin.partition(b"\n")[0].strip()
     if first.startswith((b"{", b"[")):
         return False
@@ -157,7 +157,7 @@ def _line(number: int, line: bytes) -> Row:
 
 
 def _json_list(stream: BinaryIO) -> Iterator[Row]:
-    """The members of one list, as tools export it; a row's number is its place in the list."""
+    """Yield the items of one list; a row's number is its position in the list."""
     import ijson
 
     events = ijson.parse(_shallow(ijson.basic_parse(stream, use_float=True)))
@@ -169,7 +169,7 @@ def _json_list(stream: BinaryIO) -> Iterator[Row]:
 
 
 def _shallow(events: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """The events as they come. Raises Unreadable where they nest beyond ENDLESS.
+    """Yield the events unchanged. Raises Unreadable if they nest deeper than ENDLESS.
 
     ijson keeps the whole path of each event: 100,000 brackets would take 50 GB.
     """

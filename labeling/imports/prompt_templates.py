@@ -1,4 +1,4 @@
-"""Templates: a text with named slots becomes one prompt for each row of a table."""
+"""Prompt templates: a text with named slots becomes one prompt for each row of a table."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ AS_TYPED = dict.fromkeys(
 
 
 class BadRow(ValueError):
-    """The row can't fill the template; the text says why."""
+    """The row cannot fill the template; the message says why."""
 
 
 @dataclass
 class Filled:
-    """What rows make of a template."""
+    """What the rows make of a template."""
 
     prompts: list[tuple[int, str, dict]] = field(default_factory=list)  # place, text, row
     refused: list[tuple[int, str]] = field(default_factory=list)  # place, reason
@@ -51,7 +51,7 @@ class Filled:
 
 
 def slots(text: str) -> list[str]:
-    """The names of its slots, in the order of the text; {{ and }} stand for braces.
+    """The names of the slots, in the order of the text; {{ and }} stand for braces.
 
     Raises Refused.
     """
@@ -75,7 +75,7 @@ def slots(text: str) -> list[str]:
 
 @transaction.atomic
 def create(actor: User, project: Project, name: str, text: str) -> PromptTemplate:
-    """A new template. Raises Refused at its name or its text."""
+    """Create a template. Raises Refused at its name or its text."""
     text = clean(text)
     slots(text)
     if PromptTemplate.objects.filter(project=project, name=name).exists():
@@ -89,7 +89,7 @@ def create(actor: User, project: Project, name: str, text: str) -> PromptTemplat
 
 @transaction.atomic
 def delete(actor: User, template: PromptTemplate) -> None:
-    """Raises Refused once prompts were made of it."""
+    """Delete a template. Raises Refused if prompts were made of it."""
     if template.rows.exists():
         raise Refused(_("Prompts were made of it: it stays, so that they can be led back to it."))
     audit.record(actor, "delete template", template, template.project, name=template.name)
@@ -100,48 +100,46 @@ def delete(actor: User, template: PromptTemplate) -> None:
 
 
 def table(content: bytes) -> list[Any]:
-    """The rows of a table of any kind that an upload may be: CSV with a header, JSON Lines,
-    Parquet. Raises Refused.
-    """
+    """The rows of an uploaded table: CSV with a header, JSON Lines or Parquet. Raises Refused."""
     settings.VAR.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=settings.VAR) as file:
         file.write(content)
         file.flush()
-        found = list(islice(files.rows(Path(file.name)), MOST + 1))
-    if len(found) > MOST:
+        rows = list(islice(files.rows(Path(file.name)), MOST + 1))
+    if len(rows) > MOST:
         raise Refused(_("At most %(n)s rows at once.") % {"n": f"{MOST:,}"}, "table")
-    if not found:
+    if not rows:
         raise Refused(_("It holds no row below its header."), "table")
-    if broken := next((row for row in found if row.error), None):
+    if broken := next((row for row in rows if row.error), None):
         raise Refused(
             _("Row %(place)s: %(why)s") % {"place": broken.place, "why": broken.error}, "table"
         )
-    return [row.value for row in found]
+    return [row.value for row in rows]
 
 
 def fill(template: PromptTemplate, rows: Iterable[Any]) -> Filled:
-    """What the rows would make; those that leave a slot empty are refused, each with its place from
+    """What the rows would make. Rows that leave a slot empty are refused, each with its place from
     1.
     """
-    found, wanted = Filled(), slots(template.text)
+    filled, wanted = Filled(), slots(template.text)
     for place, row in enumerate(rows, start=1):
         try:
-            found.prompts.append((place, _filled(template.text, wanted, row), row))
-        except BadRow as why:
-            found.refused.append((place, str(why)))
-    return found
+            filled.prompts.append((place, _filled(template.text, wanted, row), row))
+        except BadRow as error:
+            filled.refused.append((place, str(error)))
+    return filled
 
 
 def _filled(text: str, wanted: list[str], row: Any) -> str:
     if not isinstance(row, dict):
         raise BadRow(_("is not a row with named columns"))
-    values = {name: said(row.get(name)) for name in wanted}
+    values = {name: as_text(row.get(name)) for name in wanted}
     if empty := [name for name, value in values.items() if not value]:
         raise BadRow(_("leaves empty: %(names)s") % {"names": ", ".join(empty)})
     return text.format_map(values)
 
 
-def said(value: Any) -> str:
+def as_text(value: Any) -> str:
     if value is None or isinstance(value, str):
         return (value or "").strip()
     return json.dumps(value, ensure_ascii=False)
@@ -150,42 +148,42 @@ def said(value: Any) -> str:
 def make(
     actor: User | None, template: PromptTemplate, rows: Iterable[Any], split: str = ""
 ) -> Filled:
-    """Add the prompts that the rows make; each is led back to its row. The same rows again add
+    """Add the prompts that the rows make, each with a link to its row. The same rows again add
     nothing.
 
-    `split`: of rows that name none; without it, that of their author or their content. Raises
+    `split` is for rows that name none; without it, the author or the content decides. Raises
     jobs.JobFailed.
     """
-    found, wanted = fill(template, rows), slots(template.text)
+    filled, wanted = fill(template, rows), slots(template.text)
     known = [name for name in KNOWN if name not in wanted]
     entries = [
         {"prompt": text, "source": template.name}
-        | {name: said(row[name]) for name in known if row.get(name)}
-        for _place, text, row in found.prompts
+        | {name: as_text(row[name]) for name in known if row.get(name)}
+        for _place, text, row in filled.prompts
     ]
     if entries:
         name = {"filename": template.name, "split": split}
         tally, refused = imports.add(actor, template.project, entries, **AS_TYPED, **name)
-        places = [place for place, _text, _row in found.prompts]
-        found.refused += [(places[one["row"]], one["detail"]) for one in refused]
-        found.new = tally.prompts
-        lead_back(template, found, wanted)
-    return found
+        places = [place for place, _text, _row in filled.prompts]
+        filled.refused += [(places[row["row"]], row["detail"]) for row in refused]
+        filled.new = tally.prompts
+        link_rows(template, filled, wanted)
+    return filled
 
 
-def lead_back(template: PromptTemplate, found: Filled, wanted: list[str]) -> None:
-    """Remember which row each prompt came of; one that was here before keeps what it came from."""
-    by_digest = {digest_of(text): (place, row) for place, text, row in reversed(found.prompts)}
+def link_rows(template: PromptTemplate, filled: Filled, wanted: list[str]) -> None:
+    """Store which row each prompt was made of. A prompt that existed before keeps its origin."""
+    by_digest = {digest_of(text): (place, row) for place, text, row in reversed(filled.prompts)}
     ours = Prompt.objects.filter(
         project=template.project, published=True, source=template.name, filled=None
     )
     pks = {}
-    for some in chunks(by_digest, 500):
-        pks |= dict(ours.filter(digest__in=some).values_list("digest", "pk"))
+    for digests in chunks(by_digest, 500):
+        pks |= dict(ours.filter(digest__in=digests).values_list("digest", "pk"))
     made = []
     for key, pk in pks.items():
         place, row = by_digest[key]
-        values = {name: said(row[name]) for name in wanted}
+        values = {name: as_text(row[name]) for name in wanted}
         made.append(TemplateRow(template=template, prompt_id=pk, place=place, values=values))
     TemplateRow.objects.bulk_create(made, batch_size=500, ignore_conflicts=True)
 

@@ -1,4 +1,4 @@
-"""What people judge: prompts, answers, tasks, places on them, and the rankings that come of it."""
+"""The tables of labeling: prompts, answers, tasks, assignments and rankings."""
 
 from labeling.models.prompts import (
     Candidate,

@@ -1,4 +1,4 @@
-"""Prompts, what people write to them, where they came from, and the answers of models."""
+"""Prompts with their origin, the texts that people write, and the answers of models."""
 
 from django.db import models
 from django.db.models import Q
@@ -10,7 +10,7 @@ from people.models import Project, User
 
 
 class Prompt(models.Model):
-    """A conversation whose last turn is the user's. Unseen until its import is published."""
+    """A conversation whose last turn is the user's. Hidden until its import is published."""
 
     class Split(models.TextChoices):
         TRAIN = "train", _("train: models learn from it")
@@ -63,7 +63,7 @@ class Demonstration(models.Model):
 
 
 class Writing(models.Model):
-    """A text that somebody is asked to write: the ideal answer to a prompt, or a prompt."""
+    """A text that somebody is asked to write: a demonstration or a prompt."""
 
     class Kind(models.TextChoices):
         DEMONSTRATION = "demonstration", _("the ideal answer to a prompt")
@@ -124,9 +124,7 @@ class Writing(models.Model):
 
 
 class ImportedRow(models.Model):
-    """A row of a file that brought answers, judgments or a demonstration: known again when it comes
-    once more.
-    """
+    """A row of a file with answers, judgments or a demonstration, so that it is not imported twice."""
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="+")
     job = models.ForeignKey(Job, models.CASCADE, related_name="rows")
@@ -148,8 +146,8 @@ class ImportedRow(models.Model):
 
 
 class PromptBand(models.Model):
-    """One of the marks of a prompt that a near duplicate, or one that begins alike, most likely
-    shares.
+    """A band of a prompt's sketch, or the hash of its beginning: near duplicates most likely share
+    one.
     """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="+")
@@ -164,7 +162,7 @@ class PromptBand(models.Model):
 
 
 class Candidate(models.Model):
-    """An answer of one model version, from one job, whose recipe says how it was drawn."""
+    """An answer to a prompt by one model version; its job's recipe has the sampling settings."""
 
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="candidates")
     model_version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="candidates")

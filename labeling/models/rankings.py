@@ -1,4 +1,4 @@
-"""What was decided on a task, and the datasets that hold it."""
+"""Rankings, and the datasets that hold them."""
 
 import uuid
 
@@ -15,7 +15,7 @@ from people.models import User
 
 class Rankings(models.QuerySet):
     def of_judges(self) -> "Rankings":
-        """What somebody judged: neither an answer key nor what was settled for all."""
+        """People's judgments: without answer keys and adjudications."""
         return self.exclude(kind__in=Ranking.FOR_ALL)
 
 
@@ -117,9 +117,7 @@ class RankedCandidate(models.Model):
 
 
 class FormDraft(models.Model):
-    """What one person has typed into the ranking form of an answer key or an adjudication, which is
-    nobody's place.
-    """
+    """A person's draft of an answer key or an adjudication, which has no assignment."""
 
     task = models.ForeignKey(RankingTask, models.CASCADE, related_name="+")
     person = models.ForeignKey(User, models.CASCADE, related_name="+")
@@ -141,7 +139,7 @@ class FormDraft(models.Model):
 
 
 class DatasetRanking(models.Model):
-    """The rankings that a dataset was frozen from: the way back from a model to its labelers."""
+    """A ranking that a dataset was frozen from: it links a model to the judgments behind it."""
 
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+")
     ranking = models.ForeignKey(Ranking, models.PROTECT, related_name="datasets")
@@ -158,9 +156,7 @@ class DatasetRanking(models.Model):
 
 
 class ExternalLabeler(models.Model):
-    """Somebody elsewhere whose judgments were imported, by the name that the file gives; the same
-    in all projects.
-    """
+    """A labeler of an imported file, under the name in the file; the same in all projects."""
 
     judge = models.UUIDField(primary_key=True)
     name = models.CharField(max_length=200)
@@ -170,9 +166,7 @@ class ExternalLabeler(models.Model):
 
 
 class DatasetLabeler(models.Model):
-    """Whom a number of a dataset stands for. Numbers mean nothing in another dataset; only an admin
-    may take this key.
-    """
+    """The judge that a number of a dataset stands for. Only an admin may export this labeler key."""
 
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+")
     number = models.PositiveIntegerField()
@@ -198,5 +192,5 @@ SETTLEMENT = uuid.UUID("8f1f4c55-6f4c-4b43-9a61-0b7f5d2f3ae0")
 
 
 def imported_judge(name: str) -> uuid.UUID:
-    """The same name is the same judge, in every installation."""
+    """The judge's UUID: the same name gives the same judge in every installation."""
     return uuid.uuid5(IMPORTED_JUDGES, name)

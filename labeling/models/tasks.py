@@ -1,4 +1,4 @@
-"""Ranking tasks, the places on them, and how far each labeler has looked."""
+"""Ranking tasks, the places on them, and each labeler's position in the queue."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -12,8 +12,8 @@ from people.models import Project, User
 
 
 class RankingTask(models.Model):
-    """A prompt and a frozen set of answers to it. Claimable once published: then it has its place
-    in the order.
+    """A prompt and a fixed set of answers to it. Once published, it has a place in the order and
+    can be claimed.
     """
 
     ROUND = 2**40  # tasks in one round
@@ -103,8 +103,8 @@ class RankingTask(models.Model):
 
 
 class Assignment(models.Model):
-    """One labeler's place in one ranking task, held for a while and then submitted, skipped or
-    given back.
+    """One labeler's place on one ranking task: leased, then submitted, skipped, expired or
+    returned.
     """
 
     class State(models.TextChoices):
@@ -177,10 +177,10 @@ class Assignment(models.Model):
 
 
 class QueuePosition(models.Model):
-    """Up to where in the order a labeler has looked; a claim starts there, and once more from the
+    """How far a labeler has searched the order. A claim starts here, then tries once more from the
     front.
 
-    No task that is open to the labeler lies before it: what reopens or is published there moves it
+    No task that is open to the labeler is before it: reopening or publishing a task there moves it
     back.
     """
 

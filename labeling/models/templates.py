@@ -1,4 +1,4 @@
-"""Texts with named slots, and the rows that filled them."""
+"""Prompt templates, and the rows that filled them."""
 
 from django.db import models
 from django.utils import timezone
@@ -9,8 +9,8 @@ from people.models import Project, User
 
 
 class PromptTemplate(models.Model):
-    """A text with slots, {title}, that the rows of a table fill; each row becomes a prompt. Its
-    text never changes.
+    """A text with slots, like {title}. Each row of a table fills it and becomes a prompt. Its text
+    never changes.
     """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="templates")
@@ -31,7 +31,7 @@ class PromptTemplate(models.Model):
 
 
 class TemplateRow(models.Model):
-    """A row of a table that filled a template, and the prompt that came of it."""
+    """A row that filled a template, and the prompt that it became."""
 
     template = models.ForeignKey(PromptTemplate, models.PROTECT, related_name="rows")
     prompt = models.OneToOneField(Prompt, models.CASCADE, related_name="filled")

@@ -1,6 +1,4 @@
-"""The formats that files may have, from the most particular to the most general: recognised in that
-order.
-"""
+"""The import formats, from the most specific to the most general: recognised in that order."""
 
 from __future__ import annotations
 
@@ -11,8 +9,8 @@ from labeling.imports.formats import comparisons, plain, preferences, self_instr
 from labeling.imports.formats.base import Format
 
 FORMATS: dict[str, Format] = {
-    one.name: one
-    for one in (
+    format.name: format
+    for format in (
         *trees.FORMATS,
         *comparisons.FORMATS,
         *self_instruct.FORMATS,
@@ -24,9 +22,9 @@ LOOKED_AT = 20
 
 
 def recognise(path: Path) -> str:
-    """The name of the first format that all of the first rows look like; nothing where there is
-    none.
-    """
+    """The name of the first format that all of the first rows look like; "" if there is none."""
     values = [row.value for row in files.head(path, LOOKED_AT) if not row.error]
-    fitting = (name for name, one in FORMATS.items() if values and all(map(one.looks_like, values)))
+    fitting = (
+        name for name, format in FORMATS.items() if values and all(map(format.looks_like, values))
+    )
     return next(fitting, "")

@@ -16,9 +16,7 @@ MOST_ANSWERS = 100
 
 @dataclass(frozen=True)
 class Format:
-    """A way that files are written: `read(value, file)` gives the entries of one row, or raises
-    BadPrompt.
-    """
+    """A file format. `read(value, file)` yields the entries of one row, or raises BadPrompt."""
 
     name: str
     label: Promise
@@ -32,10 +30,10 @@ def has(value: object, *names: str) -> bool:
 
 def text(value: dict, name: str, longest: int = 100) -> str:
     """A short field, cleaned."""
-    found = value.get(name) or ""
-    if not isinstance(found, str) or len(found) > longest:
+    content = value.get(name) or ""
+    if not isinstance(content, str) or len(content) > longest:
         raise BadPrompt(f"{name} must be a text of at most {longest} characters")
-    return conversations.clean(found)
+    return conversations.clean(content)
 
 
 def long_text(value: object, name: str) -> str:
@@ -49,8 +47,8 @@ def user(content: str) -> list[dict]:
     return conversations.turns([{"role": "user", "content": content}])
 
 
-def answer(said: object, model: str = "", name: str = "an answer") -> dict:
-    return {"text": long_text(said, name), "model": model or "unknown"}
+def answer(content: object, model: str = "", name: str = "an answer") -> dict:
+    return {"text": long_text(content, name), "model": model or "unknown"}
 
 
 def ranking(judge: str, ranks: Iterable[int]) -> dict:
@@ -62,9 +60,7 @@ def all_bad(judge: str) -> dict:
 
 
 def better(chosen: dict, rejected: dict) -> list[dict]:
-    """The two answers of a comparison, the better one first. Raises BadPrompt where they are one
-    and the same.
-    """
+    """The two answers of a comparison, the better one first. Raises BadPrompt if they are equal."""
     if chosen == rejected:
         raise BadPrompt("chosen and rejected are the same")
     return [chosen, rejected]

@@ -1,4 +1,4 @@
-"""What other annotation tools export, and OpenAI's comparisons of summaries. Each judge keeps a
+"""Exports of other annotation tools, and OpenAI's comparisons of summaries. Each judge keeps a
 name.
 """
 
@@ -35,7 +35,8 @@ def read_summaries(value: object, file: str = "") -> Iterator[Entry]:
         split=split,
         source="summarize-from-feedback",
         answers=[
-            answer(one["text"].removeprefix(" "), text(one, "policy")) for one in value["summaries"]
+            answer(summary["text"].removeprefix(" "), text(summary, "policy"))
+            for summary in value["summaries"]
         ],
         judgments=[
             ranking(
@@ -51,7 +52,7 @@ def _choice(choice: int) -> tuple[int, int]:
 
 
 def _post(info: dict) -> str:
-    """As the paper's models were asked."""
+    """The prompt that the models of the paper were given."""
     if info.get("article"):
         return f"Article: {long_text(info['article'], 'article')}\n\nTL;DR:"
     head = f"SUBREDDIT: r/{info['subreddit']}\n\n" if info.get("subreddit") else ""
@@ -63,43 +64,44 @@ def _post(info: dict) -> str:
 
 
 def read_label_studio(value: object, file: str = "") -> Iterator[Entry]:
-    """A task with its annotations by the tag Ranker. Buckets are tiers, in the order in which the
-    file has them.
+    """A task with its annotations by a Ranker. Buckets are tiers, in the order of the file.
 
-    Annotations of the same answers make one task; what an annotation left unplaced is not among its
-    answers.
+    Annotations of the same answers make one task. Answers that an annotation did not place are not
+    part of its task.
     """
     if not has(value, "data", "annotations"):
         raise BadPrompt('each row needs "data" and "annotations"')
     items = _items(value["data"])
     judged = [
-        (f"label-studio {_who(annotation)}", tiers)
+        (f"label-studio {_annotator(annotation)}", tiers)
         for annotation in value["annotations"]
         if not annotation.get("was_cancelled") and (tiers := _tiers(annotation))
     ]
-    messages = user(_asked(value["data"]))
+    messages = user(_prompt(value["data"]))
     yield from _by_answers(messages, "label-studio", items, judged)
 
 
 def _items(data: dict) -> dict[str, dict]:
-    """The answers by their id: the first list of the task's data whose members have one."""
+    """The answers by id: from the first list of the task's data whose items all have an id."""
     lists = (
-        found
-        for found in data.values()
-        if isinstance(found, list) and found and all(has(one, "id") for one in found)
+        items
+        for items in data.values()
+        if isinstance(items, list) and items and all(has(item, "id") for item in items)
     )
     return {
-        str(one["id"]): answer(
-            one.get("body") or one.get("text") or one.get("html") or one.get("title"),
-            text(one, "model"),
+        str(item["id"]): answer(
+            item.get("body") or item.get("text") or item.get("html") or item.get("title"),
+            text(item, "model"),
         )
-        for one in next(lists, [])
+        for item in next(lists, [])
     }
 
 
-def _asked(data: dict) -> str:
+def _prompt(data: dict) -> str:
     texts = {
-        name: found for name, found in data.items() if isinstance(found, str) and found.strip()
+        name: content
+        for name, content in data.items()
+        if isinstance(content, str) and content.strip()
     }
     for name in ("prompt", "instruction", "question", "text", *texts):
         if name in texts:
@@ -107,23 +109,27 @@ def _asked(data: dict) -> str:
     raise BadPrompt("the data hold no prompt")
 
 
-def _who(annotation: dict) -> str:
-    who = annotation.get("completed_by", "")
-    return str(who.get("email") or who.get("id", "")) if isinstance(who, dict) else str(who)
+def _annotator(annotation: dict) -> str:
+    person = annotation.get("completed_by", "")
+    return (
+        str(person.get("email") or person.get("id", ""))
+        if isinstance(person, dict)
+        else str(person)
+    )
 
 
 def _tiers(annotation: dict) -> dict[str, int]:
-    """The tier of each answer's id."""
+    """The tier of each answer, by its id."""
     for result in annotation.get("result", []):
         placed = result.get("value", {}).get("ranker")
         if isinstance(placed, dict) and set(placed) - {UNPLACED} == {"rank"}:
             placed = placed["rank"]
         if isinstance(placed, list):
-            return {str(one): rank for rank, one in enumerate(placed, start=1)}
+            return {str(item): rank for rank, item in enumerate(placed, start=1)}
         if isinstance(placed, dict):
             buckets = [members for name, members in placed.items() if name != UNPLACED]
             return {
-                str(one): rank for rank, bucket in enumerate(buckets, start=1) for one in bucket
+                str(item): rank for rank, bucket in enumerate(buckets, start=1) for item in bucket
             }
     return {}
 
@@ -132,46 +138,52 @@ def _tiers(annotation: dict) -> dict[str, int]:
 
 
 def read_argilla(value: object, file: str = "") -> Iterator[Entry]:
-    """A record with responses to a ranking question: [{"value", "rank"}], each value the name of a
-    field.
+    """A record with responses to a ranking question: [{"value", "rank"}], each value a field's
+    name.
     """
     if not has(value, "fields", "responses"):
         raise BadPrompt('each row needs "fields" and "responses"')
-    judged = [(f"argilla {who}", ranks) for who, ranks in _responses(value["responses"]) if ranks]
-    named = {name for _who, ranks in judged for name in ranks}
-    items = {name: answer(_field(said)) for name, said in value["fields"].items() if name in named}
+    judged = [
+        (f"argilla {judge}", ranks) for judge, ranks in _responses(value["responses"]) if ranks
+    ]
+    named = {name for _judge, ranks in judged for name in ranks}
+    items = {
+        name: answer(_field(content)) for name, content in value["fields"].items() if name in named
+    }
     others = {
-        name: said
-        for name, said in value["fields"].items()
+        name: content
+        for name, content in value["fields"].items()
         if name not in named and name not in items
     }
-    chat = next((said for said in others.values() if isinstance(said, list)), None)
-    messages = conversations.turns(chat) if chat else user(_asked(others))
+    chat = next((content for content in others.values() if isinstance(content, list)), None)
+    messages = conversations.turns(chat) if chat else user(_prompt(others))
     yield from _by_answers(messages, "argilla", items, judged)
 
 
-def _field(said: object) -> object:
-    """A text; or a chat, of which the answer is the last turn."""
+def _field(content: object) -> object:
+    """A text; of a chat, its last turn, which is the answer."""
     return (
-        said[-1].get("content")
-        if isinstance(said, list) and said and isinstance(said[-1], dict)
-        else said
+        content[-1].get("content")
+        if isinstance(content, list) and content and isinstance(content[-1], dict)
+        else content
     )
 
 
 def _responses(responses: object) -> Iterator[tuple[str, dict[str, int]]]:
-    """(who, ranks) of each submitted response: a record keeps them by question, an older one by
-    person.
+    """Yield (person, ranks) of each submitted response. A record groups responses by question, an
+    older one by person.
     """
     if isinstance(responses, dict):
         for given in responses.values():
             yield from (
-                (str(one.get("user_id", "")), _ranks(one)) for one in given if _submitted(one)
+                (str(response.get("user_id", "")), _ranks(response))
+                for response in given
+                if _submitted(response)
             )
     else:
-        for one in filter(_submitted, responses):
-            for answered in (one.get("values") or {}).values():
-                yield str(one.get("user_id", "")), _ranks(answered)
+        for response in filter(_submitted, responses):
+            for answered in (response.get("values") or {}).values():
+                yield str(response.get("user_id", "")), _ranks(answered)
 
 
 def _submitted(response: dict) -> bool:
@@ -179,15 +191,15 @@ def _submitted(response: dict) -> bool:
 
 
 def _ranks(response: dict) -> dict[str, int]:
-    """The rank of each value; an answer to another kind of question has none."""
+    """The rank of each value; {} if the question is not a ranking."""
     placed = response.get("value")
     if not isinstance(placed, list):
         return {}
-    if all(isinstance(one, str) for one in placed):
-        return {one: rank for rank, one in enumerate(placed, start=1)}
-    if not all(has(one, "value", "rank") for one in placed):
+    if all(isinstance(item, str) for item in placed):
+        return {item: rank for rank, item in enumerate(placed, start=1)}
+    if not all(has(item, "value", "rank") for item in placed):
         return {}
-    return {one["value"]: one["rank"] for one in placed if type(one["rank"]) is int}
+    return {item["value"]: item["rank"] for item in placed if type(item["rank"]) is int}
 
 
 # Both
@@ -196,14 +208,14 @@ def _ranks(response: dict) -> dict[str, int]:
 def _by_answers(
     messages: list, source: str, items: dict, judged: list[tuple[str, dict[str, int]]]
 ) -> Iterator[Entry]:
-    """An entry for each set of answers that was judged, with all who judged just that."""
+    """Yield an entry for each set of answers that was judged, with all judgments of that set."""
     groups: list[tuple[list[str], list[dict]]] = []
     for judge, tiers in judged:
         if unknown := set(tiers) - set(items):
             raise BadPrompt(f"the answer {sorted(unknown)[0]} is ranked, but not there")
         names = [name for name in items if name in tiers]
-        one = ranking(judge, [tiers[name] for name in names])
-        _group(groups, names, one["judge"]).append(one)
+        judgment = ranking(judge, [tiers[name] for name in names])
+        _group(groups, names, judgment["judge"]).append(judgment)
     if not any(judgments for _names, judgments in groups):
         raise BadPrompt("nobody has ranked it")
     for names, judgments in groups:
@@ -214,7 +226,7 @@ def _by_answers(
 
 def _group(groups: list, names: list[str], judge: str) -> list[dict]:
     for known, judgments in groups:
-        if known == names and judge not in [one["judge"] for one in judgments]:
+        if known == names and judge not in [judgment["judge"] for judgment in judgments]:
             return judgments
     groups.append((names, []))
     return groups[-1][1]

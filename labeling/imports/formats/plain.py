@@ -1,4 +1,4 @@
-"""Podium's own rows: prompts, with or without answers, judgments and what is known of them."""
+"""Podium's own rows: prompts, with or without answers and judgments."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ INSIDE = {
 
 
 def unread(value: dict) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(name, names known there) of all that read_prompt does not read; with dots, if it lies
-    deeper.
+    """Yield (name, known names) for each name that read_prompt does not read; nested names have
+    dots.
     """
     for name, inner in value.items():
         if name not in FIELDS and not COLUMNS.fullmatch(name):
@@ -68,10 +68,10 @@ def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
 
 
 def _is_sensitive(value: dict) -> bool:
-    said = value.get("sensitive", False)
-    if said not in (True, False, "true", "false", "yes", "no", "1", "0"):
+    sensitive = value.get("sensitive", False)
+    if sensitive not in (True, False, "true", "false", "yes", "no", "1", "0"):
         raise BadPrompt("sensitive must be true or false")
-    return said in (True, "true", "yes", "1")
+    return sensitive in (True, "true", "yes", "1")
 
 
 def _split(value: dict) -> str:
@@ -84,12 +84,15 @@ def _split(value: dict) -> str:
 def _columns(value: dict) -> Iterator[dict]:
     """The answers of a table's row."""
     numbers = sorted(
-        int(found[1]) for name in value if (found := re.fullmatch(r"answer_(\d{1,3})", name))
+        int(match[1]) for name in value if (match := re.fullmatch(r"answer_(\d{1,3})", name))
     )
     for number in numbers:
-        one = {"text": value[f"answer_{number}"], "model": value.get(f"model_{number}", "")}
+        item = {
+            "text": value[f"answer_{number}"],
+            "model": value.get(f"model_{number}", ""),
+        }
         rank = value.get(f"rank_{number}")
-        yield one if rank is None else one | {"rank": _whole(rank)}
+        yield item if rank is None else item | {"rank": _whole(rank)}
 
 
 def _whole(cell: object) -> object:

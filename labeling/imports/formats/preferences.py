@@ -35,32 +35,33 @@ SPEAKERS = {role: speaker for speaker, role in ROLES.items()}
 
 
 def read_transcripts(value: object, file: str = "") -> Iterator[Entry]:
-    """Two whole transcripts. The prompt is what they share up to the last of the assistant's turns
-    that both begin.
+    """Two whole transcripts. The prompt ends before the last assistant's turn that both begin.
 
-    Not up to the last turn of either: they may have gone on differently, and an answer then holds
-    what came after it.
+    It does not end before each one's own last turn: the transcripts may have continued differently,
+    and then an answer holds what followed it.
     """
     chosen, rejected = (_transcript(value, name) for name in ("chosen", "rejected"))
-    cut = _where_they_part(chosen, rejected)
-    said = [answer(_without_space(whole[cut + len(ANSWER) :])) for whole in (chosen, rejected)]
+    cut = _prompt_end(chosen, rejected)
+    answers = [
+        answer(_without_leading_space(whole[cut + len(ANSWER) :])) for whole in (chosen, rejected)
+    ]
     yield Entry(
         conversations.turns(_turns(chosen[:cut])),
         source="hh-rlhf",
-        answers=better(*said),
+        answers=better(*answers),
         judgments=[ranking("hh-rlhf", (1, 2))],
     )
 
 
 def _transcript(value: object, name: str) -> str:
-    found = value.get(name) if isinstance(value, dict) else None
-    if not isinstance(found, str) or not found.startswith("\n\nHuman:"):
+    content = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(content, str) or not content.startswith("\n\nHuman:"):
         raise BadPrompt(f'{name} must be a transcript that begins with "\\n\\nHuman:"')
-    return found
+    return content
 
 
-def _where_they_part(one: str, other: str) -> int:
-    shared = shared_start(one, other)
+def _prompt_end(chosen: str, rejected: str) -> int:
+    shared = shared_start(chosen, rejected)
     cut = shared.rfind(ANSWER)
     while cut > 0 and TURN.findall(shared[:cut])[-1:] != ["Human"]:
         cut = shared.rfind(ANSWER, 0, cut)
@@ -69,21 +70,22 @@ def _where_they_part(one: str, other: str) -> int:
     return cut
 
 
-def shared_start(one: str, other: str) -> str:
-    return "".join(a for a, _b in takewhile(lambda both: both[0] == both[1], zip(one, other)))
+def shared_start(first: str, second: str) -> str:
+    return "".join(a for a, _b in takewhile(lambda both: both[0] == both[1], zip(first, second)))
 
 
 def _turns(transcript: str) -> list[dict]:
     pieces = TURN.split(transcript)[1:]
-    said = zip(pieces[::2], pieces[1::2], strict=True)
+    turns = zip(pieces[::2], pieces[1::2], strict=True)
     return [
-        {"role": ROLES[speaker], "content": _without_space(content)} for speaker, content in said
+        {"role": ROLES[speaker], "content": _without_leading_space(content)}
+        for speaker, content in turns
     ]
 
 
-def _without_space(said: str) -> str:
-    """Without the one space that stands after the colon."""
-    return said.removeprefix(" ")
+def _without_leading_space(content: str) -> str:
+    """The text without the one space that follows the colon."""
+    return content.removeprefix(" ")
 
 
 # TRL
@@ -97,7 +99,7 @@ def read_explicit(value: object, file: str = "") -> Iterator[Entry]:
 
 
 def read_implicit(value: object, file: str = "") -> Iterator[Entry]:
-    """{"chosen", "rejected"}, which begin alike: what they share is the prompt."""
+    """{"chosen", "rejected"} with a common beginning, which is the prompt."""
     if not has(value, "chosen", "rejected"):
         raise BadPrompt('each row needs "chosen" and "rejected"')
     chosen, rejected = value["chosen"], value["rejected"]
@@ -122,7 +124,7 @@ def read_unpaired(value: object, file: str = "") -> Iterator[Entry]:
     if not has(value, "prompt", "completion", "label"):
         raise BadPrompt('each row needs "prompt", "completion" and "label"')
     judge = text(value, "labeler", 200) or "trl"
-    good = _truth(value["label"])
+    good = _is_good(value["label"])
     yield Entry(
         _prompt(value["prompt"]),
         source="trl",
@@ -132,8 +134,8 @@ def read_unpaired(value: object, file: str = "") -> Iterator[Entry]:
 
 
 def _comparison(messages: list[dict], chosen: object, rejected: object) -> Entry:
-    said = better(_completion(chosen), _completion(rejected))
-    return Entry(messages, source="trl", answers=said, judgments=[ranking("trl", (1, 2))])
+    answers = better(_completion(chosen), _completion(rejected))
+    return Entry(messages, source="trl", answers=answers, judgments=[ranking("trl", (1, 2))])
 
 
 def _prompt(value: object) -> list[dict]:
@@ -158,7 +160,7 @@ def _completion(value: object, model: str = "") -> dict:
     return answer(long_text(value[0]["content"], "an answer") + after, model)
 
 
-def _truth(label: object) -> bool:
+def _is_good(label: object) -> bool:
     known = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
     label = label.lower() if isinstance(label, str) else label
     if not isinstance(label, bool | int | str) or label not in known:  # 1 and 0 are True and False

@@ -1,4 +1,4 @@
-"""Self-instruct: tasks, and what models answered to them."""
+"""Self-Instruct: tasks, and models' answers to them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from labeling.text.conversations import BadPrompt, Entry
 
 
 def read_task(value: object, file: str = "") -> Iterator[Entry]:
-    """Its instruction and the input of each instance make a prompt, the output a demonstration."""
+    """The instruction with each instance's input is a prompt, the output is a demonstration."""
     for instance in _instruction(value).get("instances") or [{}]:
         yield Entry(
-            user(_asked(value["instruction"], instance.get("input"))),
+            user(_prompt(value["instruction"], instance.get("input"))),
             source="self-instruct",
             demonstration=long_text(instance.get("output") or "", "output"),
         )
 
 
 def read_prediction(value: object, file: str = "") -> Iterator[Entry]:
-    """One model's answer; answers to the same prompt become one set. The model is named by the row,
-    or by its file.
+    """One model's answer. Answers to the same prompt become one set. The row or its file names the
+    model.
     """
     model = (
         text(_instruction(value), "model")
         or Path(file).name.removesuffix(".gz").rsplit(".", 1)[0][:100]
     )
     yield Entry(
-        user(_asked(value["instruction"].rstrip("\n"), value.get("input"))),
+        user(_prompt(value["instruction"].rstrip("\n"), value.get("input"))),
         source="self-instruct",
         answers=[answer(value["response"], model)],
     )
@@ -42,8 +42,8 @@ def _instruction(value: object) -> dict:
     return value
 
 
-def _asked(instruction: str, given: object) -> str:
-    return f"{instruction}\n\n{given}" if given else instruction
+def _prompt(instruction: str, context: object) -> str:
+    return f"{instruction}\n\n{context}" if context else instruction
 
 
 FORMATS = [

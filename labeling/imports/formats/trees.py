@@ -1,4 +1,4 @@
-"""Open-Assistant's trees of messages."""
+"""Open-Assistant's message trees."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PEOPLE = "open-assistant people"
 
 
 def read_tree(value: object, file: str = "") -> Iterator[Entry]:
-    """One entry for each message with ranked replies, with the conversation that led there.
+    """Yield an entry for each message with ranked replies, with the conversation before it.
 
-    A tree counts as one author, so that none of its conversations straddles two splits. Ranks count
-    from 0; replies without a rank are left out.
+    A tree counts as one author, so that its conversations are all in one split. Ranks count from 0;
+    replies without a rank are left out.
     """
     if not isinstance(value, dict) or not isinstance(value.get("prompt"), dict):
         raise BadPrompt('each line must be an Open-Assistant tree with a "prompt"')
