@@ -29,9 +29,8 @@ def _database() -> str:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except Error as error:
-        return (
-            f"not reached ({type(error).__name__})"  # the full text may contain hosts and accounts
-        )
+        # without the full text, which may contain hosts and accounts
+        return f"not reached ({type(error).__name__})"
     return "ok"
 
 

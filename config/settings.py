@@ -187,7 +187,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    # with a padding of random length, so that sizes tell nothing of tokens
+    # adds random padding, so that response sizes don't reveal tokens (BREACH)
     "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -233,20 +233,19 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 PASSWORD_RESET_TIMEOUT = 60 * 60 * 2
 
-# django-axes counts failed log-ins; people/login_lockout.py says what a lock means here.
+# django-axes counts failed log-ins; people/login_lockout.py defines the lockout.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "people.sessions.Accounts"]
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = LOGIN_FAILURES
 AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_LOCK_MINUTES)
 AXES_RESET_ON_SUCCESS = True
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = (
-    False  # who waits gets in, however often they tried meanwhile
-)
+# Attempts during a lockout don't prolong it.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_USERNAME_CALLABLE = "people.login_lockout.email"
 AXES_CLIENT_IP_CALLABLE = "people.login_lockout.address"
 AXES_LOCKOUT_CALLABLE = "people.login_lockout.respond"
 AXES_DISABLE_ACCESS_LOG = True
-AXES_ENABLE_ADMIN = False  # people/admin.py shows its rows like all others
+AXES_ENABLE_ADMIN = False  # people/admin.py registers its rows
 AXES_VERBOSE = False
 
 vars().update(env.email_url_config(EMAIL_URL))
@@ -263,12 +262,12 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_RATES": {"user": API_RATE},
     "DEFAULT_SCHEMA_CLASS": "people.api.schema.Schema",
     "EXCEPTION_HANDLER": "people.api.problems.handler",
-    "URL_FORMAT_OVERRIDE": None,  # `?format=` is a dataset's
+    "URL_FORMAT_OVERRIDE": None,  # `?format=` is the format of a dataset
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Podium",
-    "DESCRIPTION": "Everything that Podium's pages do, for scripts. docs/api.md says how to begin.",
+    "DESCRIPTION": "Everything that Podium's pages do, for scripts. docs/api.md explains how to start.",
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": "/api/v1/",
     "GET_MOCK_REQUEST": "people.api.schema.mock_request",
@@ -310,9 +309,8 @@ SQLITE_PRAGMAS = (
 if DATABASE_URL:
     DATABASES = {"default": env.db_url("DATABASE_URL", engine="people.db.postgresql")}
     DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault(
-        "prepare_threshold", 2
-    )  # what is asked a third time
+    # a statement is prepared at its third use
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("prepare_threshold", 2)
 else:
     DATABASES = {
         "default": {
@@ -324,15 +322,13 @@ else:
                 "timeout": 20,
                 "init_command": SQLITE_PRAGMAS,
             },
-            # A file, never memory: in memory there is neither WAL nor a second connection to race
-            # against.
+            # A file: an in-memory database has no WAL and no second connection to race against.
             "TEST": {"NAME": os.environ.get("PODIUM_TEST_DATABASE", str(VAR / "test.sqlite3"))},
         }
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# `make up` puts its own broker's socket in REDIS_URL, and in a file for commands that run beside
-# it.
+# `make up` sets REDIS_URL to its own broker, and writes it to a file for management commands.
 _address = VAR / "run" / "broker.url"
 BROKER = REDIS_URL or (
     _address.read_text() if _address.exists() else f"unix://{VAR / 'run' / 'broker.sock'}"
@@ -353,8 +349,8 @@ CELERY_BROKER_URL = BROKER.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# No retries: a page that asks for a job must not wait for a broker that is away; the sweep makes up
-# for the message.
+# No retries: a page that starts a job must not wait for an unreachable broker. The sweep replaces
+# the lost message.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 2,
     "socket_timeout": 10,
@@ -384,10 +380,9 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 MEDIA_ROOT = VAR / "uploads"
-FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = (
-    0o600,
-    0o700,
-)  # static files too; Django's are 0o644
+# also for static files; Django's default is 0o644
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2**20
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 2**20
 
@@ -411,7 +406,7 @@ if PRODUCTION:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked from this machine, without TLS
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # requested from this machine, without TLS
     SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
 
@@ -433,11 +428,9 @@ LOGGING = {
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.worker.request": {"level": "WARNING"},
-        "httpx": {
-            "level": "WARNING"
-        },  # it tells of each address that is called, and some hold a secret
-        "axes": {
-            "level": "ERROR"
-        },  # it tells of failures without saying whose; the audit trail does
+        # it logs each URL, and some hold a secret
+        "httpx": {"level": "WARNING"},
+        # it logs failures without the account; the audit log names it
+        "axes": {"level": "ERROR"},
     },
 }

@@ -1,4 +1,4 @@
-"""Who may do what, and what they did."""
+"""Accounts, projects, memberships, invitations, tokens, audit events, webhooks and e-mail."""
 
 import uuid
 import zoneinfo
@@ -22,7 +22,7 @@ def known_zone(name: str) -> None:
         raise ValidationError(_("There is no time zone of this name; try Europe/Berlin or UTC."))
 
 
-# What may be said of an answer, and of a prompt: Ouyang et al. 2022, Table 3 and Figure 12.
+# Standard flags of answers and prompts: Ouyang et al. 2022, Table 3 and Figure 12.
 FLAGS = {
     "fails_instruction": _("Fails to follow the instruction"),
     "inappropriate": _("Inappropriate for a customer assistant"),
@@ -59,7 +59,7 @@ class UserManager(BaseUserManager):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """An account. Its UUID never changes and is never shown: datasets order judgments by it."""
+    """An account. Its UUID never changes and is never shown: datasets sort judgments by it."""
 
     class State(models.TextChoices):
         INVITED = "invited", _("invited: has not logged in yet")
@@ -136,9 +136,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class Project(models.Model):
-    """One loop: its prompts, its people, its models. Everything but shared base models belongs to
-    one.
-    """
+    """One loop: its prompts, members and models. Everything except shared base models has one."""
 
     class State(models.TextChoices):
         DRAFT = "draft", _("draft: only admins see it")
@@ -250,12 +248,11 @@ class Project(models.Model):
         return self.name
 
     def day(self) -> tuple[datetime, datetime]:
-        """When today began in the project's zone, and when it ends."""
+        """The start and the end of today in the project's time zone."""
         zone = zoneinfo.ZoneInfo(self.zone)
         today = timezone.localdate(timezone=zone)
-        return datetime.combine(today, time.min, zone), datetime.combine(
-            today + timedelta(days=1), time.min, zone
-        )
+        tomorrow = today + timedelta(days=1)
+        return datetime.combine(today, time.min, zone), datetime.combine(tomorrow, time.min, zone)
 
 
 class Membership(models.Model):
@@ -334,7 +331,7 @@ class Invitation(models.Model):
 
 
 class Token(models.Model):
-    """Lets a person's script in, as far as its scopes reach. Only its hash is kept."""
+    """An API token of a user, limited to its scopes. Only its hash is stored."""
 
     class Scope(models.TextChoices):
         READ = "read", _("read: look at what its owner may see")
@@ -364,13 +361,12 @@ class Token(models.Model):
         return self.name
 
     def reaches(self, scope: str) -> bool:
-        return any(scope == one or scope in self.IMPLIED.get(one, ()) for one in self.scopes)
+        """Whether the token has this scope, or one that implies it."""
+        return any(scope == own or scope in self.IMPLIED.get(own, ()) for own in self.scopes)
 
 
 class AuditEvent(models.Model):
-    """Who did what to which thing, and when. Written in the same transaction as the deed, never
-    changed.
-    """
+    """Who did what to which object, and when. Saved in the action's transaction; never changed."""
 
     at = models.DateTimeField(default=timezone.now)
     actor = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
@@ -387,7 +383,7 @@ class AuditEvent(models.Model):
 
 
 class Receipt(models.Model):
-    """The result of a form that was sent once: its repetition is answered with the same result."""
+    """The result of a form or request by its idempotency key: a repeated one gets the same result."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="+")
     key = models.UUIDField()
@@ -402,8 +398,9 @@ class Receipt(models.Model):
 
 
 class Webhook(models.Model):
-    """Where a project's events are told. Its secret is made of its salt and the site's key: no
-    table holds it.
+    """A URL that subscribes to events of a project.
+
+    Its secret is derived from its salt and the site's secret key; the database does not hold it.
     """
 
     class Event(models.TextChoices):
@@ -445,9 +442,7 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One event on its way to one webhook: written in the transaction of the deed, so that neither
-    exists without the other.
-    """
+    """The delivery of one event to one webhook, saved in the transaction of the action."""
 
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting: not sent yet")
@@ -501,7 +496,7 @@ class Delivery(models.Model):
 
     @property
     def about(self) -> str:
-        """Where below the project the API tells of the thing: `rankings/5`."""
+        """The object's API path below the project: `rankings/5`."""
         return self.payload["data"]["address"].split("/", 5)[-1]
 
 
