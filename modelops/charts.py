@@ -38,7 +38,7 @@ NAMES = {
     "answers_cut": gettext_lazy("answers cut to fit"),
     "sampler_cut": gettext_lazy("answers cut by the sampler: no end taught"),
     "left_out": gettext_lazy("left out: made equal by the cut"),
-    "rehearsal_loss": gettext_lazy("loss on the rehearsal dataset"),
+    "rehearsal_loss": gettext_lazy("loss on the pretraining mix"),
     "held_out_reward": gettext_lazy("reward on held-out prompts"),
     "held_out_kl": gettext_lazy("divergence (KL) on held-out prompts, nats an answer"),
     "published_round": gettext_lazy("published round"),

@@ -199,11 +199,13 @@ def delete(actor: User, dataset: Dataset) -> None:
     Dataset.objects.select_for_update().get(pk=dataset.pk)
     if made := learned_from(dataset).values_list("name", flat=True):
         raise InUse(
-            _("%(models)s learned from this dataset: it stays.") % {"models": ", ".join(made)}
+            _("%(models)s learned from this dataset: it can't be deleted.")
+            % {"models": ", ".join(made)}
         )
     if job := _at_work(dataset).first():
         raise InUse(
-            _("A job is at this dataset (%(job)s): stop it, or wait for its end.") % {"job": job}
+            _("A job is using this dataset (%(job)s): cancel it, or wait until it ends.")
+            % {"job": job}
         )
     dataset.jobs_using.update(dataset=None)
     dataset.jobs_rehearsing.update(rehearsal=None)

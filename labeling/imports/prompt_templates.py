@@ -91,7 +91,7 @@ def create(actor: User, project: Project, name: str, text: str) -> PromptTemplat
 def delete(actor: User, template: PromptTemplate) -> None:
     """Delete a template. Raises Refused if prompts were made of it."""
     if template.rows.exists():
-        raise Refused(_("Prompts were made of it: it stays, so that they can be led back to it."))
+        raise Refused(_("Prompts were made from it: it is kept, so that they can be traced to it."))
     audit.record(actor, "delete template", template, template.project, name=template.name)
     template.delete()
 

@@ -29,16 +29,14 @@ class AlreadySubmitted(Exception):
     """There is a ranking for this place already."""
 
     def __init__(self):
-        super().__init__(_("This task was submitted already: undo or revise its ranking."))
+        super().__init__(_("This task was already submitted: undo or revise its ranking."))
 
 
 class NothingToRevise(Exception):
     """There is no ranking for this place: it was undone, or never made."""
 
     def __init__(self):
-        super().__init__(
-            _("This is no ranking that counts now: it was undone, or there is a later one.")
-        )
+        super().__init__(_("This ranking is not current: it was undone, or there is a later one."))
 
 
 class TooLate(Exception):
@@ -225,7 +223,7 @@ def named_last(project: Project, labeler: User, pk: object) -> Ranking:
     """
     last = last_of(project, labeler)
     if last is None or str(last.pk) != str(pk):
-        raise TooLate(_("There is nothing to undo: it was undone already, or is too long ago."))
+        raise TooLate(_("There is nothing to undo: the ranking was already undone, or is too old."))
     return last
 
 

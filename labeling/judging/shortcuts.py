@@ -29,13 +29,15 @@ VERBS = {
     "tie": Verb("=", gettext_lazy("the next letter ties with the last")),
     "back": Verb(
         "backspace",
-        gettext_lazy("take the last letter back; on an answer just rated or moved to, its rating"),
+        gettext_lazy("remove the last letter; on an answer just rated or moved to, its rating"),
     ),
     "flags": Verb("x", gettext_lazy("flags of the answer")),
     "prompt": Verb("p", gettext_lazy("about this prompt")),
     "note": Verb("n", gettext_lazy("note")),
     "compare": Verb("v", gettext_lazy("compare the answer with another one, side by side")),
-    "differences": Verb("m", gettext_lazy("mark what the others have that this answer has not")),
+    "differences": Verb(
+        "m", gettext_lazy("mark what the other answers contain and this one does not")
+    ),
     "source": Verb("o", gettext_lazy("switch between source and formatted")),
     "layout": Verb("l", gettext_lazy("columns, or one below the other")),
     "skip": Verb("s", gettext_lazy("skip")),
@@ -61,7 +63,7 @@ def problems(chosen: dict[str, str]) -> dict[str, str]:
         if len(key) != 1 and key not in NAMED:
             found[name] = _("One character, or one of: %(names)s.") % {"names": ", ".join(NAMED)}
         elif key in TAKEN:
-            found[name] = _("Letters a to i, digits 1 to 7 and ? have their meaning already.")
+            found[name] = _("Letters a to i, digits 1 to 7 and ? are already in use.")
         elif list(chosen.values()).count(key) > 1:
-            found[name] = _("Two deeds can't share a key.")
+            found[name] = _("Two actions can't share a shortcut.")
     return found

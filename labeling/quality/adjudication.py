@@ -105,9 +105,9 @@ def settle(actor: User, task: RankingTask, judgment: Judgment) -> Ranking:
     ranks = check(judgment, len(paper.order), task.project)
     task = order.locked(task.pk)
     if not open_to(task.project, actor).filter(pk=task.pk).exists():
-        raise Refused(_("Only a task that is ranked to the end can be settled, and no gold one."))
+        raise Refused(_("Only a task that is fully ranked and not gold can be adjudicated."))
     if task.rankings.of_judges().filter(current=True).count() < 2:
-        raise Refused(_("Fewer than two people judged this task: there is nothing to settle."))
+        raise Refused(_("Fewer than two people ranked this task: there is nothing to adjudicate."))
     made = rankings.write(paper, judgment, ranks, SETTLEMENT, kind=Ranking.Kind.ADJUDICATED)
     audit.record(actor, "settle", task, task.project, revision=made.revision)
     return made

@@ -35,7 +35,7 @@ def make(actor: User, task: RankingTask, judgment: Judgment) -> Ranking:
     paper = rankings.sheet(task, actor)
     ranks = check(judgment, len(paper.order), task.project)
     if len(set(ranks)) < 2:
-        raise InvalidRanking(_("A key says of at least one answer that it is better than another."))
+        raise InvalidRanking(_("An answer key must rank at least one answer above another."))
     order.locked(task.pk)
     key = rankings.write(paper, judgment, ranks, ANSWER_KEY, kind=Ranking.Kind.GOLD)
     RankingTask.objects.filter(pk=task.pk).update(

@@ -34,7 +34,7 @@ class LeaseLost(Exception):
 
     def __init__(self):
         super().__init__(
-            _("The lease ran out, and the place went to someone else: take the next task.")
+            _("Your reservation ended, and someone else took the place: take the next task.")
         )
 
 

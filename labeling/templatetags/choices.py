@@ -5,10 +5,13 @@ node a template takes longer for them than the database for the task.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
 
 from django import template
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timesince import timeuntil
+from django.utils.timezone import now
 
 register = template.Library()
 
@@ -37,3 +40,10 @@ def scale(field: str, values: Iterable, chosen) -> SafeString:
     return format_html_join(
         "", html, ((field, value, " checked" * (value == chosen), value) for value in values)
     )
+
+
+@register.filter
+def time_left(moment: datetime) -> str:
+    """How long it is until this moment, in whole minutes: rounded up, so never 0."""
+    at = now()
+    return timeuntil(max(moment, at) + timedelta(seconds=59), at)

@@ -19,7 +19,9 @@ class EraseForm(Keyed):
     why = forms.CharField(
         label=gettext_lazy("Reason"),
         max_length=200,
-        help_text=gettext_lazy("Stands where the withdrawn datasets stood; name nobody."),
+        help_text=gettext_lazy(
+            "Shown on the pages of the withdrawn datasets; do not name anybody."
+        ),
     )
 
 
@@ -47,7 +49,7 @@ def done(request: HttpRequest, one: Membership, form: EraseForm) -> HttpResponse
     if found.datasets:
         names = ", ".join(dataset.short for dataset in found.datasets)
         messages.warning(
-            request, _("Withdrawn, and frozen anew without them: %(names)s.") % {"names": names}
+            request, _("Withdrawn, and frozen again without them: %(names)s.") % {"names": names}
         )
     if found.models:
         names = ", ".join(version.name for version in found.models)

@@ -70,7 +70,7 @@ def revise(request: HttpRequest, assignment_id: int) -> HttpResponse:
     assignment = own_or_404(request, assignment_id)
     revisions = list(assignment.rankings.filter(undone_at=None).order_by("-revision"))
     if not revisions or not revisions[0].current:
-        messages.info(request, _("This task has no ranking of yours just now."))
+        messages.info(request, _("You have no current ranking of this task."))
         return redirect("history", request.project.slug)
     if request.method == "POST":
         return _save(request, assignment, revisions)
@@ -85,7 +85,7 @@ def _save(request: HttpRequest, assignment: Assignment, revisions: list[Ranking]
         rankings.save_revision_draft(assignment, typed)
         return _card(request, assignment, typed, revisions, wrong=wrong, status=422)
     except rankings.NothingToRevise:
-        messages.info(request, _("This task has no ranking of yours just now."))
+        messages.info(request, _("You have no current ranking of this task."))
     else:
         messages.success(request, _("Your revision is saved; the earlier ranking is kept."))
     return redirect("history", request.project.slug)

@@ -58,7 +58,7 @@ def rank_submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
         leases.save_draft(assignment, typed)
         return card(request, assignment, typed, wrong, status=422)
     except rankings.AlreadySubmitted:
-        messages.info(request, _("That task was submitted already; here is the next one."))
+        messages.info(request, _("That task was already submitted; here is the next one."))
     except claims.LeaseLost:
         leases.save_draft(assignment, typed)
         return _lost(request)

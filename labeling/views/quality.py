@@ -95,7 +95,7 @@ def task_not_gold(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @never_cache
 def disputes(request: HttpRequest) -> HttpResponse:
-    """Where people disagree, the least agreed first."""
+    """Disagreements, the least agreed first."""
     found = adjudication.disputes(request.project, request.user)
     return render(request, "labeling/quality/disagreements.html", {"disputes": found})
 
@@ -115,14 +115,14 @@ def task_settle(request: HttpRequest, pk: int) -> HttpResponse:
         Ranking.Kind.ADJUDICATED,
         before,
         "labeling/quality/_adjudicates.html",
-        _("Settle it"),
+        _("Adjudicate"),
         adjudication.judged(paper),
         verdicts=True,
     )
     try:
         if to_fill_in := unsaved(request, sheet, adjudication.settle):
             return to_fill_in
-        messages.success(request, _("The task is settled."))
+        messages.success(request, _("The task is adjudicated."))
     except Refused as why:
         messages.error(request, str(why))
     return redirect("disputes", request.project.slug)

@@ -123,11 +123,11 @@ def project(**fields) -> Project:
 
 
 MESSAGES = (
-    (messages.INFO, gettext_lazy("That task was submitted already; here is the next one.")),
+    (messages.INFO, gettext_lazy("That task was already submitted; here is the next one.")),
     (messages.SUCCESS, gettext_lazy("Your settings are saved.")),
     (
         messages.WARNING,
-        gettext_lazy("There is nothing to undo: it was undone already, or is too long ago."),
+        gettext_lazy("There is nothing to undo: the ranking was already undone, or is too old."),
     ),
     (
         messages.ERROR,

@@ -43,7 +43,7 @@ class DemonstrationsForm(Keyed):
         label=gettext_lazy("Start from the answer ranked best"),
         required=False,
         help_text=gettext_lazy(
-            "Where people have ranked answers, the writer finds the best one to improve."
+            "If people have ranked answers, the writer starts from the best one."
         ),
     )
 
@@ -55,7 +55,9 @@ class PromptsForm(Keyed):
         label=gettext_lazy("What about"),
         max_length=2000,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text=gettext_lazy("What the writers are told: a subject, a kind of task, a length."),
+        help_text=gettext_lazy(
+            "Instructions for the writers: a subject, a kind of task, a length."
+        ),
     )
     count = forms.IntegerField(
         label=gettext_lazy("How many"), min_value=1, max_value=requests.AT_ONCE, initial=20
@@ -106,10 +108,10 @@ def write_submit(request: HttpRequest, pk: int) -> HttpResponse:
     except drafts.Gone:
         messages.warning(
             request,
-            _("This was handed in already, or someone else writes it now; your text is kept."),
+            _("This text was already submitted, or someone else is writing it; your text is kept."),
         )
     else:
-        messages.success(request, _("Handed in. Thank you."))
+        messages.success(request, _("Submitted. Thank you."))
     return redirect("write", request.project.slug)
 
 
@@ -119,7 +121,7 @@ def write_back(request: HttpRequest, pk: int) -> HttpResponse:
     one = own_or_404(request, pk)
     drafts.save(one, request.POST.get("text", one.text))
     drafts.give_back(one)
-    messages.info(request, _("Somebody else may write it now; what you wrote so far is kept."))
+    messages.info(request, _("Someone else may write it now; your text so far is kept."))
     return redirect("project", request.project.slug)
 
 
@@ -196,19 +198,23 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def settle(request: HttpRequest, one: Writing, text: str, comment: str) -> None:
-    deeds = {
-        "accept": lambda: accept(request.user, one, text),
-        "return": lambda: return_(request.user, one, comment),
-        "reject": lambda: reject(request.user, one, comment),
+    decisions = {
+        "accept": (lambda: accept(request.user, one, text), _("The text is accepted.")),
+        "return": (
+            lambda: return_(request.user, one, comment),
+            _("The text is sent back to its writer."),
+        ),
+        "reject": (lambda: reject(request.user, one, comment), _("The text is rejected.")),
     }
-    if request.POST.get("deed") not in deeds:
-        raise Refused(_("Choose what becomes of this text."))
+    if request.POST.get("deed") not in decisions:
+        raise Refused(_("Choose a decision for this text."))
+    carry_out, message = decisions[request.POST["deed"]]
     try:
-        deeds[request.POST["deed"]]()
+        carry_out()
     except drafts.Gone:
-        messages.info(request, _("This was settled by someone else meanwhile."))
+        messages.info(request, _("Someone else has already reviewed this text."))
     else:
-        messages.success(request, _("Settled."))
+        messages.success(request, message)
 
 
 # For who asks
@@ -236,7 +242,7 @@ def ask(request: HttpRequest, kind: str) -> HttpResponse:
 
 def tell(request: HttpRequest, count: int) -> None:
     if count:
-        asked = ngettext("%(n)s text is asked for.", "%(n)s texts are asked for.", count) % {
+        asked = ngettext("%(n)s text is requested.", "%(n)s texts are requested.", count) % {
             "n": count
         }
         messages.success(request, asked)
@@ -250,8 +256,8 @@ def tell(request: HttpRequest, count: int) -> None:
 @require_POST
 def withdraw(request: HttpRequest) -> HttpResponse:
     count = requests.withdraw(request.user, request.project)
-    taken = ngettext("%(n)s wish is taken back.", "%(n)s wishes are taken back.", count) % {
+    taken = ngettext("%(n)s request is withdrawn.", "%(n)s requests are withdrawn.", count) % {
         "n": count
     }
-    messages.info(request, taken + " " + _("What is being written goes on."))
+    messages.info(request, taken + " " + _("Texts that are being written are not affected."))
     return redirect("reviews", request.project.slug)

@@ -31,7 +31,9 @@ class Gone(Exception):
     """Someone else writes this now, or it is done; what was written is kept."""
 
     def __init__(self):
-        super().__init__(_("This was handed in or settled already, or someone else writes it now."))
+        super().__init__(
+            _("This text was already submitted or reviewed, or someone else is writing it.")
+        )
 
 
 def next_for(membership: Membership) -> Writing | None:
@@ -116,7 +118,7 @@ def check(writing: Writing, text: str) -> str:
     if len(text) > LONGEST:
         raise Refused(_("This is longer than %(n)s characters.") % {"n": LONGEST}, "text")
     if writing.kind == Kind.PROMPT and _known(writing.project, text):
-        raise Refused(_("There is this very prompt already: write another one."), "text")
+        raise Refused(_("This prompt exists already: write another one."), "text")
     return text
 
 

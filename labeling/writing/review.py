@@ -54,7 +54,7 @@ def return_(reviewer: User, writing: Writing, comment: str) -> None:
     not under review.
     """
     if not comment.strip():
-        raise Refused(_("Say what is to be better."), "comment")
+        raise Refused(_("Say what should be improved."), "comment")
     _settle(reviewer, writing, State.WRITING, comment=comment.strip(), saved_at=now())
     audit.record(reviewer, "return", writing, writing.project, comment=comment.strip()[:200])
 

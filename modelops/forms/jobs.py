@@ -107,7 +107,7 @@ class JobForm(Keyed):
             required=False,
             label=_("Other models that answer too"),
             help_text=_(
-                "A prompt's answers are dealt to all chosen models in turn; one model is loaded "
+                "The answers to a prompt are divided among all chosen models; one model is loaded "
                 "after the other."
             ),
             widget=forms.CheckboxSelectMultiple,
@@ -148,9 +148,9 @@ class JobForm(Keyed):
         return DatasetField(
             Dataset.objects.filter(project=project, kind__in=REHEARSED).order_by("-pk"),
             required=False,
-            label=_("Dataset to rehearse"),
+            label=_("Pretraining mix"),
             help_text=_(
-                "Texts or demonstrations whose likelihood is kept up meanwhile, with the weight "
+                "Texts or demonstrations that PPO also learns from (PPO-ptx), with the weight "
                 "gamma."
             ),
             empty_label=_("none"),

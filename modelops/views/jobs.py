@@ -186,7 +186,7 @@ def after_start(request: HttpRequest, pk: int) -> HttpResponse:
     slug = request.project.slug
     if request.membership.role in ADMINS:
         return redirect("job", slug, pk)
-    messages.success(request, _("The dataset is being frozen: it will stand here in a moment."))
+    messages.success(request, _("The dataset is being frozen: it will appear here in a moment."))
     return redirect("datasets", slug)
 
 

@@ -53,7 +53,7 @@ def test_undo_where_nothing_is_left_to_rank(components):
     page = components("?card=nothing")
     expect(page.locator("#undo button")).to_be_enabled()
     page.keyboard.press("u")
-    expect(page.locator("#card h1")).to_have_text("Nothing to rank just now")
+    expect(page.locator("#card h1")).to_have_text("Nothing to rank right now")
 
 
 def test_what_is_pressed_leads_nowhere(components):

@@ -235,7 +235,7 @@ class Sitting:
             if turn == len(DAY) // 2:
                 self.page.emulate_media(color_scheme="dark")  # dusk
             self.one_task(self.hands[turn % len(self.hands)])
-        expect(self.page.locator("h1")).to_have_text("Nothing to rank just now")
+        expect(self.page.locator("h1")).to_have_text("Nothing to rank right now")
 
     def one_task(self, hand):
         number = int(re.match(r"\((\d+)\)", self.prompt.inner_text())[1])

@@ -116,7 +116,7 @@ def test_a_key_of_ones_own(desk):
     page.fill("[name=skip]", "q")
     page.fill("[name=undo]", "q")
     page.click("main [type=submit]")
-    expect(page.locator("#problem-skip")).to_have_text("Two deeds can't share a key.")
+    expect(page.locator("#problem-skip")).to_have_text("Two actions can't share a shortcut.")
     page.fill("[name=undo]", "w")
     page.click("main [type=submit]")
     expect(page.locator("#skip summary")).to_contain_text("q")

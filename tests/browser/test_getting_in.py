@@ -25,7 +25,7 @@ def test_an_admin_hands_a_link_on_and_somebody_comes_in_by_it(
     log_in(admin, carol)
     admin.goto("/p/demo/people/")
     admin.fill("[name=email]", "dora@example.org")
-    admin.get_by_role("button", name="Let in").click()
+    admin.get_by_role("button", name="Invite").click()
     link = admin.locator(".secret").inner_text()
     picture(admin, f"invited-{width}-{scheme}")
 

@@ -50,7 +50,7 @@ def test_three_tasks_by_mouse(desk, picture, scheme):
     page.click(letter("b"))
     submit(page)
     assert ranks() == {"a": 1, "c": 2, "b": 3, "d": 4}
-    expect(page.locator("h1")).to_have_text("Nothing to rank just now")
+    expect(page.locator("h1")).to_have_text("Nothing to rank right now")
     picture(page, f"rank-1440-{scheme}-empty")
 
 

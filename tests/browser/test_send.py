@@ -95,7 +95,7 @@ def test_five_tasks_in_a_row_and_all_are_recorded(at_work):
         expect(prompt(page)).to_contain_text(f"({number + 1})")
         page.keyboard.type("bac")
         page.keyboard.press("Enter")
-    expect(page.locator("h1")).to_have_text("Nothing to rank just now")
+    expect(page.locator("h1")).to_have_text("Nothing to rank right now")
     assert recorded(5)
     assert Assignment.objects.filter(state="leased").count() == 0
 
@@ -141,7 +141,7 @@ def test_a_place_that_went_to_someone_else_is_told_afterwards(at_work, project):
     page.keyboard.type("abc")
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("This task went to someone else")
-    page.click("text=Go on with the next task")
+    page.click("text=Continue with the next task")
     expect(prompt(page)).to_contain_text("(2)")
     lost.refresh_from_db()
     assert lost.draft["rank"] == {"a": 1, "b": 2, "c": 3, "d": 4}
@@ -258,7 +258,7 @@ def test_without_a_connection_the_last_card_is_queued_too(desk, picture, how):
     expect(page.locator("#skip[open], .scale :checked")).to_have_count(0)
 
     page.context.set_offline(False)
-    expect(page.locator("h1")).to_have_text("Nothing to rank just now")
+    expect(page.locator("h1")).to_have_text("Nothing to rank right now")
     assert ranks() == {"c": 1, "a": 2, "b": 3, "d": 4}
     assert Ranking.objects.count() == 1
 
@@ -289,7 +289,7 @@ def test_what_is_queued_can_be_undone_once_it_is_sent(desk):
     page.keyboard.press("u")
     expect(page.locator(".saved")).to_contain_text("Nothing was changed")
     page.context.set_offline(False)
-    expect(page.locator("h1")).to_have_text("Nothing to rank just now")
+    expect(page.locator("h1")).to_have_text("Nothing to rank right now")
     page.keyboard.press("u")
     expect(page.locator(".status")).to_have_text("C > A > B > D")
     expect(page.locator("#task[inert]")).to_have_count(0)
@@ -307,5 +307,5 @@ def test_a_page_loaded_before_the_queue_was_sent_does_not_keep_its_card(desk):
     context.set_offline(False)
     again = context.new_page()
     again.goto("/p/demo/rank/")
-    expect(again.locator("h1")).to_have_text("Nothing to rank just now")
+    expect(again.locator("h1")).to_have_text("Nothing to rank right now")
     assert ranks() == {"c": 1, "a": 2, "b": 3, "d": 4}

@@ -40,7 +40,7 @@ def test_undo_where_nothing_is_left_to_rank(desk, picture, how):
     page = open_at(desk, how)
     page.keyboard.type("dab")
     submit(page)
-    expect(page.locator("h1")).to_have_text("Nothing to rank just now")
+    expect(page.locator("h1")).to_have_text("Nothing to rank right now")
     assert left_of(page, ".row > :first-child") == left_of(page, "h1")
     picture(page, f"undo-{'390' if how == 'tap' else '1440'}-light-nothing")
     undo(page, how)

@@ -168,13 +168,13 @@ def test_a_dataset_that_a_job_is_at_stays(project, carol, frozen):
         heartbeat_at=frozen.created_at,
     )
 
-    with pytest.raises(datasets.InUse, match="stop it"):
+    with pytest.raises(datasets.InUse, match="cancel it"):
         datasets.delete(carol, frozen)
 
 
 def test_a_dataset_that_is_rehearsed_stays_while_it_is(project, carol, frozen):
     job = make_job(project, "ppo", rehearsal=frozen, state="queued")
-    with pytest.raises(datasets.InUse, match="stop it"):
+    with pytest.raises(datasets.InUse, match="cancel it"):
         datasets.delete(carol, frozen)
 
     Job.objects.filter(pk=job.pk).update(state="cancelled")

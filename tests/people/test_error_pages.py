@@ -18,7 +18,7 @@ def test_what_is_not_there_says_where_to_go(client_for, stranger):
 def test_what_is_not_allowed_says_who_can_help(client_for, alice):
     text = client_for(alice).get("/p/demo/jobs/").content.decode()
 
-    assert "This is not open to you" in text
+    assert "You don't have access to this page" in text
     assert "An admin can change your role" in text
 
 

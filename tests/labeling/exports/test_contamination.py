@@ -77,6 +77,6 @@ def test_the_page_tells(project, ranked, client_for, carol):
     frozen = freeze.freeze_now(None, project)
 
     assert (
-        "Left out, near the held-out"
+        "Left out, similar to held-out"
         in client_for(carol).get(f"/p/demo/datasets/{frozen.pk}/").content.decode()
     )

@@ -34,7 +34,7 @@ def test_the_preview_without_javascript_starts_nothing(client_for, carol, projec
 def test_the_preview_says_what_agreement_leaves_out(client_for, carol, project, judged):
     page = client_for(carol).get("/p/demo/datasets/freeze/preview", FORM | {"agreement": "0.9"})
 
-    assert "of 5 judgments looked at 2 stay" in page.content.decode()
+    assert "2 of 5 judgments match" in page.content.decode()
 
 
 def test_a_preview_of_a_mistake_changes_nothing(client_for, carol, project, judged):

@@ -132,6 +132,17 @@ def test_the_page_shows_accuracy_with_its_yardstick(client_for, carol, project):
     assert "longer answer: 55.1 %" in text
 
 
+def test_the_page_says_how_far_ranking_is_and_whether_a_job_runs(client_for, carol, project):
+    base()
+    make_task(project, overlap=2)
+    idle = one_line(client_for(carol).get("/p/demo/loop/"))
+    make_job(project, "reward", state="queued")
+    at_work = one_line(client_for(carol).get("/p/demo/loop/"))
+
+    assert "0 of 2 rankings are done or in progress. Ranking is the next step." in idle
+    assert "in progress. A job is running; people can rank in the meantime." in at_work
+
+
 def test_one_button_is_loud(client_for, carol, project):
     text = client_for(carol).get("/p/demo/loop/").content.decode()
 

@@ -83,7 +83,7 @@ def test_a_task_that_somebody_is_still_to_rank_is_nobodys_to_settle(project, lea
     RankingTask.objects.filter(pk=task.pk).update(overlap=3, free_places=1)
 
     assert disputed(project, lead) == []
-    with pytest.raises(Refused, match="ranked to the end"):
+    with pytest.raises(Refused, match="fully ranked"):
         adjudication.settle(lead, task, judgment(1, 2, 3, 4))
 
 
@@ -101,7 +101,7 @@ def test_who_is_still_at_a_task_does_not_read_there_what_the_others_said(
     )
     assert disputed(project, lead) == []
     assert client_for(lead).get(f"/p/demo/tasks/{task.pk}/settle").status_code == 404
-    with pytest.raises(Refused, match="ranked to the end"):
+    with pytest.raises(Refused, match="fully ranked"):
         adjudication.settle(lead, task, judgment(1, 2, 3, 4))
 
     Assignment.objects.filter(pk=at_it.pk).update(state="submitted", leased_until=None)
@@ -169,7 +169,7 @@ def test_it_is_taken_back_and_said_again(client_for, project, lead, ranked):
     task = ranked(second=(4, 3, 2, 1))
     adjudication.settle(lead, task, judgment(1, 2, 3, 4))
     page = client_for(lead).get("/p/demo/settle/").content.decode()
-    assert "Take it back" in page
+    assert "Undo adjudication" in page
     for _ in range(2):
         client_for(lead).post(f"/p/demo/tasks/{task.pk}/unsettle")
     assert adjudication.settled(task) is None
@@ -202,7 +202,7 @@ def test_an_admin_finds_it_on_the_prompts_page(client_for, carol, lead, ranked):
     adjudication.settle(lead, task, judgment(1, 2, 3, 4))
     page = client_for(carol).get(f"/p/demo/prompts/{task.prompt_id}/").content.decode()
 
-    assert "settled" in page
+    assert "adjudicated" in page
     assert "2 rankings" in page
 
 

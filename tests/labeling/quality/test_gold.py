@@ -348,7 +348,7 @@ def test_a_gold_task_with_others_is_none_that_may_come_back(client_for, project,
     rank_next(bob)
     rank_next(bob)
 
-    assert "seen every task there is" in client_for(bob).get(RANK).content.decode()
+    assert "seen all tasks" in client_for(bob).get(RANK).content.decode()
 
 
 # What the admin sees
@@ -376,7 +376,7 @@ def test_without_gold_the_people_page_says_how_to_begin(client_for, project, car
     page = client_for(carol).get("/p/demo/people/").content.decode()
 
     assert "There are no gold tasks" in page
-    assert "As the key" not in page
+    assert "Gold accuracy" not in page
 
 
 def test_the_people_page_takes_a_constant_number_of_queries(

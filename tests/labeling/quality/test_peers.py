@@ -100,7 +100,7 @@ def test_leads_and_admins_see_it_and_labelers_do_not(
     text = page.content.decode()
 
     assert page.status_code == (200 if shown else 403)
-    share = '<span data-unit="as the others,">50.0\u00a0%</span>'
+    share = '<span data-unit="agreement,">50.0\u00a0%</span>'
     assert (share in text and "240 pairs" in text) == shown
 
 

@@ -9,6 +9,7 @@ from django.utils.timezone import now
 from labeling.models import Assignment, RankedCandidate, Ranking, RankingTask
 from people.models import AuditEvent, Membership
 from tests.factories import make_person, make_project, make_task
+from tests.pages import one_line
 
 pytestmark = pytest.mark.django_db
 
@@ -97,7 +98,7 @@ def test_another_form_for_a_submitted_task_is_told_so(page):
     post(page, "submit", ORDER)
     response = post(page, "submit", ORDER, follow=True)
 
-    assert "submitted already" in response.content.decode()
+    assert "already submitted" in response.content.decode()
     assert Ranking.objects.count() == 1
 
 
@@ -240,8 +241,19 @@ def test_an_empty_queue_is_honest(client_for, alice, bob, task):
     client_for(bob).get(RANK)
     html = client_for(alice).get(RANK).content.decode()
 
-    assert "1 task is with someone else; its lease ends in" in html
+    assert "1 task is reserved for someone else; the reservation ends in" in html
     assert f'{RANK}"' in html
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(20, "1 minute"), (150, "3 minutes")])
+def test_the_time_until_a_reservation_ends_is_rounded_up(
+    client_for, alice, bob, task, seconds, left
+):
+    client_for(bob).get(RANK)
+    Assignment.objects.update(leased_until=now() + timedelta(seconds=seconds))
+    html = one_line(client_for(alice).get(RANK)).replace("\xa0", " ")
+
+    assert f"the reservation ends in {left}." in html
 
 
 def test_a_paused_person_is_told_so(client_for, alice, task):

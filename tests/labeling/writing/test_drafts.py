@@ -59,7 +59,7 @@ def test_a_review_that_says_nothing_settles_nothing(page, wish, admin):
     hand_in(page, wish)
     response = judge(admin, wish, "")
     assert (response.status_code, states()) == (422, ["submitted"])
-    assert "Choose what becomes of this text" in response.content.decode()
+    assert "Choose a decision for this text" in response.content.decode()
 
 
 def test_a_demonstration_from_the_wish_to_the_dataset(page, wish, admin):
@@ -102,7 +102,7 @@ def test_a_prompt_that_is_there_already_is_refused(client_for, alice, project, a
     client.get(WRITE)
     response = hand_in(client, Writing.objects.get(), " Why do owls see at night? ")
     assert response.status_code == 422
-    assert "this very prompt" in response.content.decode()
+    assert "This prompt exists already" in response.content.decode()
 
 
 def test_only_prompts_without_a_demonstration_are_asked_for_and_once(project, admin, wish):
@@ -121,7 +121,7 @@ def test_a_form_that_arrives_twice_asks_once(project, admin):
 
 
 def test_a_wish_is_given_to_one(page, client_for, bob, wish):
-    assert "Nothing to write just now" in client_for(bob).get(WRITE).content.decode()
+    assert "Nothing to write right now" in client_for(bob).get(WRITE).content.decode()
 
 
 def test_what_is_written_so_far_is_kept(page, wish):
@@ -159,7 +159,22 @@ def test_sending_back_needs_a_reason(page, wish, admin):
     hand_in(page, wish)
     response = judge(admin, wish, "return", comment=" ")
     assert response.status_code == 422
-    assert "Say what is to be better." in response.content.decode()
+    assert "Say what should be improved." in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("decision", "message"),
+    [
+        ("accept", "The text is accepted."),
+        ("return", "The text is sent back to its writer."),
+        ("reject", "The text is rejected."),
+    ],
+)
+def test_a_reviewer_reads_what_was_decided(page, wish, admin, decision, message):
+    hand_in(page, wish)
+    judge(admin, wish, decision, comment="Be shorter.")
+
+    assert message in admin.get("/p/demo/write/review/").content.decode()
 
 
 def test_a_rejected_text_opens_the_wish_again(page, wish, admin, client_for, bob):

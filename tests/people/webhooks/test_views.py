@@ -44,7 +44,7 @@ def secret_in(html: str) -> str:
 
 def test_a_project_without_webhooks_says_what_one_is_for(browser, project):
     html = browser.get(LIST).content.decode()
-    assert "nobody is told of anything" in html
+    assert "This project has no webhook" in html
     assert "webhooks/" in browser.get("/p/demo/settings/").content.decode()
 
 
@@ -111,7 +111,7 @@ def test_a_delivery_is_sent_again_by_hand(browser, hook, carol, project):
     delivery = registry.ping(carol, hook)
     Delivery.objects.update(state="given_up", next_at=None)
     assert "given up" in page(browser, hook, "?state=given_up")
-    assert "Nothing is in this state" in page(browser, hook, "?state=failed")
+    assert "No delivery is in this state" in page(browser, hook, "?state=failed")
     browser.post(f"{LIST}deliveries/{delivery.pk}/again")
     delivery.refresh_from_db()
     assert delivery.state == "waiting"
