@@ -61,5 +61,5 @@ def test_a_chosen_theme_overrules_the_device(window, log_in, db, device, chosen)
     page.goto("/account/")
     page.select_option("[name=theme]", chosen)
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Your settings are saved.")).to_be_visible()
+    expect(page.get_by_text("Your settings were saved.")).to_be_visible()
     assert paper(page) == PAPER[chosen]
