@@ -1,1 +1,0 @@
-"""Template tags of the ranking form and its answers."""
