@@ -65,7 +65,7 @@ class Labeler:
         self.card = self.wire.get(f"/p/{SLUG}/rank/", HX_Request="true").content.decode()
 
     def next(self) -> str | None:
-        """Lease the task after this one; the name of the one at hand, or None when it is the last."""
+        """Lease the task after this one; this one's name, or None when it is the last."""
         here = re.search(r'action="(\S+/rank/(\d+))/submit"', self.card)
         self.action = here[1]
         answer = self.wire.get(f"{self.action}/ahead", HX_Request="true")
@@ -128,7 +128,7 @@ class PeerAnnotator:
 
 
 PEER_PAGE = """<View><Text name="prompt" value="$prompt"/>
-<List name="answers" value="$items" title="Answers"/><Ranker name="rank" toName="answers"/></View>"""
+<List name="answers" value="$items" title="Answers"/><Ranker name="rank" toName="answers"/></View>"""  # noqa: E501  (one line of Label Studio's XML)
 
 
 def peer_project(base: str, token: str, size: int, overlap: int) -> int:

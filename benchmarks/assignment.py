@@ -1,4 +1,4 @@
-"""How long a labeler waits for a task, and for a submit, over HTTP, as the queue grows to a million
+r"""How long a labeler waits for a task and for a submit, over HTTP, as the queue grows to a million
 tasks.
 
 1, 8 and 32 annotators log in and work the ranking page's own addresses with no time to think, at 1k
@@ -7,7 +7,8 @@ to 1M tasks of four answers and overlap 3: on SQLite, and on PostgreSQL where a 
 every touched task is checked against its overlap.
 
     python benchmarks/assignment.py --json figures.json
-    python benchmarks/assignment.py --postgres postgres://user@127.0.0.1/empty --peer http://127.0.0.1:8082 --peer-tokens FILE
+    python benchmarks/assignment.py --postgres postgres://user@127.0.0.1/empty \
+        --peer http://127.0.0.1:8082 --peer-tokens FILE
 """
 
 from __future__ import annotations

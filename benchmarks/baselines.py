@@ -1,4 +1,4 @@
-"""One preference dataset learned three ways: a bag of words, a small recurrent network, and the
+r"""One preference dataset learned three ways: a bag of words, a small recurrent network, and the
 fine-tuned transformer.
 
 Each gives an answer a score, and learns from the same training prompts that the preferred answer's
@@ -6,7 +6,8 @@ is the higher; the held-out pairs are then asked for accuracy, log loss and F1, 
 intervals that draw whole conversations. The longer answer stands beside them, which learns nothing.
 Nothing is chosen by a look at the held-out prompts: the settings of all three stand below.
 
-    python benchmarks/baselines.py --data FOLDER --model var/models/smollm2-135m-instruct --json figures.json
+    python benchmarks/baselines.py --data FOLDER \
+        --model var/models/smollm2-135m-instruct --json figures.json
 
 With `--folds 5` each conversation is held out once, and the others are learned from; `--keep
 FOLDER` keeps what each fold has come to, so that a run that was stopped goes on.
@@ -293,7 +294,7 @@ def recurrent(found: list[Group]) -> Scores:
 
 
 def encoded(group: Group, text: str, places: dict[str, int]) -> torch.Tensor:
-    """Word ids of half a length of prompt, a mark, and the answer; 0 is a word that is not known."""
+    """Word ids of half a length of prompt, a mark, and the answer; 0 is an unknown word."""
     half = NETWORK["longest"] // 2
     asked = [places.get(word, -1) + 1 for word in words(group.messages[-1]["content"])][-half:]
     said = [places.get(word, -1) + 1 for word in words(text)][: NETWORK["longest"] - half]

@@ -113,7 +113,7 @@ def imported_modules(tree: ast.Module, modules: set[str], package: str) -> set[s
 
 
 def public_definitions(tree: ast.Module) -> Iterator[ast.AST]:
-    """Functions and classes of a module, and the methods of its classes, that have a public name."""
+    """Public functions and classes of a module, and the public methods of its classes."""
     for node in tree.body:
         if not isinstance(node, (*FUNCTIONS, ast.ClassDef)) or node.name.startswith("_"):
             continue

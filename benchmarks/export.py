@@ -1,4 +1,4 @@
-"""How fast comparisons go home, and in how much memory, from ten thousand to a million.
+r"""How fast comparisons go home, and in how much memory, from ten thousand to a million.
 
 The prompts and answers are of real models (`--data`), the rankings are drawn. Each file is written
 by a worker's own code in a process of its own, and the largest is then downloaded from a web
@@ -6,7 +6,8 @@ server: the memory of each is held against what it was after a file of a hundred
 `--peer`, Label Studio exports 10,000 annotated tasks in the same run.
 
     python benchmarks/export.py --data FOLDER --json figures.json
-    python benchmarks/export.py --data FOLDER --sizes 1000 10000 --peer http://127.0.0.1:8082 --peer-tokens FILE
+    python benchmarks/export.py --data FOLDER --sizes 1000 10000 \
+        --peer http://127.0.0.1:8082 --peer-tokens FILE
 """
 
 from __future__ import annotations
@@ -219,7 +220,7 @@ def peer_seconds(options, tasks: list[dict]) -> float:
 
 BUCKETS = "".join(f'<Bucket name="{rank}" title="{rank}"/>' for rank in range(1, 9))
 CONFIG = f"""<View><Text name="prompt" value="$prompt"/><List name="answers" value="$answers" title="Answers"/>
-<Ranker name="rank" toName="answers">{BUCKETS}</Ranker></View>"""
+<Ranker name="rank" toName="answers">{BUCKETS}</Ranker></View>"""  # noqa: E501  (Label Studio's XML)
 
 
 if __name__ == "__main__":

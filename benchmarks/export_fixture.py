@@ -147,7 +147,7 @@ def render(what: str) -> dict:
 
 
 def peak() -> int:
-    """Bytes; the process's own, where what getrusage says may be its parent's from before the exec."""
+    """Bytes, of the process itself: getrusage may report its parent's, from before the exec."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 

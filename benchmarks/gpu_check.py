@@ -1,7 +1,8 @@
-"""What Podium says of GPUs, checked where it runs: in at most ten minutes, on one device, with
+r"""What Podium says of GPUs, checked where it runs: in at most ten minutes, on one device, with
 models that it makes.
 
-    .venv/bin/python benchmarks/gpu_check.py --json figures.json --model var/models/smollm2-135m-instruct
+    .venv/bin/python benchmarks/gpu_check.py --json figures.json \
+        --model var/models/smollm2-135m-instruct
 
 Each check prints *passed* or *failed* with a figure, or *not run* with the reason, which is never
 passed. Half of them need no GPU. The exit code is 1 where any has failed. With `--model`, speed is
@@ -174,7 +175,7 @@ def eight_gpus_take_eight_jobs(place: Place) -> str:
 
 def two_processes_are_one(kind: str) -> Callable[[Place], str]:
     def check(place: Place) -> str:
-        """KTO estimates its divergence on the answers of a pass, which each process has its own of."""
+        """KTO estimates its divergence on the answers of a pass; each process has its own."""
         settings = STEPS | KINDS[kind]
         two = losses(place.train(kind, ("cpu", "cpu"), **settings))
         one = losses(place.train(kind, NOWHERE, **settings | {"batch": 8}))

@@ -1,10 +1,11 @@
-"""A reward model from real people's rankings: Open-Assistant trees, held-out accuracy beside
+r"""A reward model from real people's rankings: Open-Assistant trees, held-out accuracy beside
 picking the longer answer.
 
 The trees are imported, frozen and trained on by the project's own verbs and trainer, in a data
 folder of its own.
 
-    python benchmarks/human_rankings.py --data FOLDER --model var/models/smollm2-135m-instruct --json figures.json
+    python benchmarks/human_rankings.py --data FOLDER \
+        --model var/models/smollm2-135m-instruct --json figures.json
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def write_recipe(run: Path, dataset: Path, model: Path, quick: bool) -> Path:
 
 
 def train(var: Path, dataset: Path, model: Path, quick: bool) -> dict:
-    """Run the trainer as a worker would; figures of its events, and of the child's time and memory."""
+    """Run the trainer as a worker would; returns its figures, and the child's time and memory."""
     recipe = write_recipe(var / "run", dataset, model, quick)
     started, steps, figures = time.perf_counter(), [], {}
     child = subprocess.Popen(

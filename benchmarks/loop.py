@@ -4,7 +4,7 @@ whether the rule was learned.
 A scripted labeler ranks over HTTP, blind, as a person would. All intervals are 95 % and resample
 prompts.
 
-    python benchmarks/loop.py --model smollm2 --json loop.json                    # one round, beside its control
+    python benchmarks/loop.py --model smollm2 --json loop.json    # one round, beside its control
     python benchmarks/loop.py --model smollm2 --rounds 2 --json loop.json         # two rounds
 
 **One round.** A control project holds the same answers with the ranks of each task shuffled among
@@ -16,17 +16,15 @@ fine-tuned model's answer beat the starting model's under the rule?
 tokens, temperature 0.8.
 
 - Round 1: the 160 prompts of loop_prompts.jsonl (96 train, 64 test) are answered by the starting
-  model and ranked; a
-  reward model (3 epochs) and a policy (DPO, the best against each other one, 36 steps of 4 pairs, half of what the
-  one round takes, so that the second has something left to learn) start from it. The policy answers the 64 test
-  prompts and becomes champion.
+  model and ranked; a reward model (3 epochs) and a policy (DPO, the best against each other one,
+  36 steps of 4 pairs, half of what the one round takes, so that the second has something left to
+  learn) start from it. The policy answers the 64 test prompts and becomes champion.
 - Round 2: the champion answers the 64 train prompts of loop_prompts_2.jsonl, which nothing has
-  seen. These answers, and
-  those that it gave to the test prompts (held out: they measure the reward model), are ranked, and they alone are frozen. The
-  reward model goes on from round 1's (1 epoch), the policy from round 1's (36 steps). It answers the 64 test prompts.
+  seen. These answers, and those that it gave to the test prompts (held out: they measure the
+  reward model), are ranked, and they alone are frozen. The reward model goes on from round 1's
+  (1 epoch), the policy from round 1's (36 steps). It answers the 64 test prompts.
 - The table: the rule's mean score of the answers to the same 64 test prompts, of the starting model
-  and after each
-  round, and each difference paired by prompt. Round 2 minus round 1 must exclude 0.
+  and after each round, and each difference paired by prompt. Round 2 minus round 1 must exclude 0.
 
 What it takes on paper, from one round on two cores with the older engine (sampling 400 s, reward
 1,567 s, DPO 1,235 s for 72 steps, answers 155 s) and sampling twice, reward three times as quick:
@@ -114,7 +112,7 @@ TWO_ROUNDS = replace(
 
 @dataclass
 class Go:
-    """A run, or what is left of one that was killed: who acts, by which plan, and what is finished."""
+    """A run, or what is left of a killed one: who acts, by which plan, and what is finished."""
 
     admin: Site
     plan: Plan
@@ -195,7 +193,7 @@ def answers_of(admin: Site, slug: str, job: int) -> list[dict]:
 
 
 def one_round(go: Go, slug: str, number: int, start: dict, **chosen) -> dict:
-    """Freeze, train both models from `start`, and answer the test prompts with the fine-tuned one."""
+    """Freeze, train both models from `start`, and answer the test prompts with the policy."""
     frozen = go.job(slug, f"freeze {number}", "freeze", **chosen)
     dataset, plan = frozen["dataset_made"], go.plan
     epochs = plan.later_reward if number > 1 else {}
@@ -254,7 +252,7 @@ def loop(
 
 
 def first_round(go: Go, labelers: list[Labeler]) -> tuple[dict, dict, dict]:
-    """The starting model's answers by prompt, what came of ranking them, and the figures of that."""
+    """The starting model's answers by prompt, how they were ranked, and the figures of that."""
     base = go.ledger.once("base", lambda: base_model(go.admin, "real"))
     go.ledger.once("prompts 1", lambda: upload(go.admin, "real", prompts(go.plan.prompts)))
     drawn = go.job("real", "answers 1", "sample", model_version=base, **sampling(go.plan))

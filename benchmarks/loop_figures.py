@@ -152,7 +152,7 @@ def side_figures(name: str, side: dict, share: dict[str, float]) -> dict:
 
 
 def reward_figures(name: str, side: dict) -> dict:
-    """What the reward model holds of, the pairs that both models learned from, and what that took."""
+    """The reward model's figures, the pairs that both models learned from, and the time taken."""
     figures = {}
     for label in ("accuracy", "longer_answer_accuracy"):
         found = metric(side["reward"], label)
@@ -197,7 +197,8 @@ def table(figures: dict) -> str:
     lines = [
         f"{'rankings':44}{figures['rankings']:5}",
         f"{agreed.replace('_', ' '):44}{share(figures, agreed, 'agreement')}",
-        f"{'rule and length, correlation (pilot)':44}{figures['pilot_correlation_with_length']:+5.2f}",
+        f"{'rule and length, correlation (pilot)':44}"
+        f"{figures['pilot_correlation_with_length']:+5.2f}",
         f"{'tied pairs (pilot)':44}{100 * figures['pilot_tie_share']:5.1f} %",
     ]
     for side in (name for name in ("real", "control") if f"{name}_win_share" in figures):

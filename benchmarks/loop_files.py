@@ -1,4 +1,4 @@
-"""The files that the loop's run brings in: prompts, and ranked answers with their ranks shuffled."""
+"""The files that the loop's run imports: prompts, and ranked answers with shuffled ranks."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ planted gains at least a standard deviation of the first round's rewards with it
 its bound, shuffled gains none worth the name.
 
     python benchmarks/ppo.py --model var/models/smollm2-135m-instruct --json figures.json
-    python benchmarks/ppo.py --quick                  # a tiny model with random weights, to see that it runs
+    python benchmarks/ppo.py --quick    # a tiny model with random weights, to see that it runs
 
 `--reward FOLDER` takes a reward model that has learned the rule already, as those of `make loop`
 have. `--prompts FILE` holds a `{"prompt": …, "split": …}` a line: PPO learns from those of the

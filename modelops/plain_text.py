@@ -42,7 +42,7 @@ def freeze(
 
 
 def split_otherwise(dataset: Dataset) -> tuple[Dataset | None, int]:
-    """The project's newest other dataset of the same texts in this order, and how many rows moved."""
+    """The project's newest other dataset of the same texts, and how many rows moved."""
     texts = Dataset.objects.filter(project=dataset.project, kind=Dataset.Kind.TEXT)
     others = texts.filter(withdrawn_at=None, counts__rows=dataset.counts["rows"])
     for other in others.exclude(pk=dataset.pk).order_by("-pk"):

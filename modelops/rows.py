@@ -4,10 +4,11 @@ share it.
 A row of a judgments dataset is one ranking task, listwise:
 
     prompt_id, messages, split, use_case, language,
-    answers   [{id, text, model, finish_reason, tokens}]          an answer's id is its position; `truncated`, true, is
-                                                                  there only where its model read the prompt in part
-                                                                  `finish_reason` "length": the sampler cut it
-    judgments [{labeler, kind, outcome, ranks, ratings, flags, strength, seconds, weight}]   ranks[i] is of answers[i]
+    answers   [{id, text, model, finish_reason, tokens}]
+              an answer's id is its position; `finish_reason` "length": the sampler cut it;
+              `truncated`, true, is there only where its model read the prompt in part
+    judgments [{labeler, kind, outcome, ranks, ratings, flags, strength, seconds, weight}]
+              ranks[i] is of answers[i]
 
 Ranks are dense, 1 is best, equal ranks are a tie; `ranks` is empty where nothing was ranked (all
 bad, cannot judge). An answer may carry the `score` that a reward model gave it. A row of a text
@@ -29,7 +30,7 @@ CUT = "length"  # the finish_reason of an answer that the sampler cut at its lon
 
 
 def canonical(value: Any) -> str:
-    """`value` as the one JSON line that stands for it: sorted keys, no spaces, no escapes, no NaN."""
+    """`value` as its one JSON line: sorted keys, no spaces, no escapes, no NaN."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
@@ -120,7 +121,7 @@ def ended(row: dict[str, Any]) -> dict[str, bool]:
 
 
 def half(judgment: dict[str, Any]) -> list[int]:
-    """+1 for an answer with more below than above it in the order, −1 for the reverse, 0 between."""
+    """+1 for an answer with more below than above it, −1 for the reverse, 0 between."""
     ranks = judgment["ranks"]
     return [sign(sum((other > rank) - (other < rank) for other in ranks)) for rank in ranks]
 

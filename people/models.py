@@ -383,7 +383,7 @@ class AuditEvent(models.Model):
 
 
 class Receipt(models.Model):
-    """The result of a form or request by its idempotency key: a repeated one gets the same result."""
+    """The result of a request by its idempotency key: a repeated one gets the same result."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="+")
     key = models.UUIDField()

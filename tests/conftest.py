@@ -81,7 +81,7 @@ def is_loopback(host: str) -> bool:
 
 
 def to_loopback_only(send):
-    """A method of sockets whose last argument is an address, for addresses of this machine alone."""
+    """A method of sockets whose last argument is an address, for this machine's addresses alone."""
 
     @functools.wraps(send)
     def checked(sock, *args):

@@ -1,4 +1,4 @@
-"""A process that ends when its parent does, even when the parent was killed and could say nothing."""
+"""A process that ends when its parent does, even when the parent was killed."""
 
 import ctypes
 import os

@@ -27,7 +27,8 @@ def make_folders(var: Path) -> None:
             (var / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotStart(
-            f"The data folder {var} can't be created: {error.strerror}. Choose another with PODIUM_VAR."
+            f"The data folder {var} can't be created: {error.strerror}. Choose another with "
+            "PODIUM_VAR."
         ) from None
     try:
         tempfile.TemporaryFile(dir=var).close()

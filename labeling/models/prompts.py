@@ -124,7 +124,7 @@ class Writing(models.Model):
 
 
 class ImportedRow(models.Model):
-    """A row of a file with answers, judgments or a demonstration, so that it is not imported twice."""
+    """A row of a file with answers or a demonstration, kept so that it is not imported twice."""
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="+")
     job = models.ForeignKey(Job, models.CASCADE, related_name="rows")

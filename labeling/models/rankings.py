@@ -166,7 +166,7 @@ class ExternalLabeler(models.Model):
 
 
 class DatasetLabeler(models.Model):
-    """The judge that a number of a dataset stands for. Only an admin may export this labeler key."""
+    """The judge that a number of a dataset stands for. Only an admin may export this key."""
 
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+")
     number = models.PositiveIntegerField()

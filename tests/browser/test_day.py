@@ -213,13 +213,19 @@ READ = """() => [...document.querySelectorAll(".answer > .text:not(.written)")].
   const end = text.lastElementChild;
   end.scrollIntoView({ block: "center" });
   const { left, bottom } = end.getBoundingClientRect();
-  return end.contains(document.elementFromPoint(left + 8, bottom - 8)) ? end.textContent : "out of sight";
+  const shown = end.contains(document.elementFromPoint(left + 8, bottom - 8));
+  return shown ? end.textContent : "out of sight";
 })"""
 # What can't be reached on the screen as it is, among them a page that is wider than it.
-OUT_OF_REACH = """() => [...document.querySelectorAll("#submit, .tier.full, #skip > summary, #undo, .outcome")].filter((part) => {
-  const { left, right, top, bottom } = part.getBoundingClientRect();
-  return left < 0 || right > innerWidth || top < 0 || bottom > innerHeight || right - left < 24;
-}).map((part) => part.outerHTML).concat(document.documentElement.scrollWidth > innerWidth ? ["too wide"] : [])"""
+OUT_OF_REACH = """() => {
+  const parts = document.querySelectorAll("#submit, .tier.full, #skip > summary, #undo, .outcome");
+  const hidden = [...parts].filter((part) => {
+    const { left, right, top, bottom } = part.getBoundingClientRect();
+    return left < 0 || right > innerWidth || top < 0 || bottom > innerHeight || right - left < 24;
+  });
+  const wide = document.documentElement.scrollWidth > innerWidth ? ["too wide"] : [];
+  return hidden.map((part) => part.outerHTML).concat(wide);
+}"""
 
 
 class Sitting:

@@ -1,4 +1,4 @@
-"""A labeler's day: by mouse, by keyboard, by touch and without JavaScript; drafts, undo and skip."""
+"""A labeler's day by mouse, keyboard, touch and without JavaScript; drafts, undo and skip."""
 
 import re
 

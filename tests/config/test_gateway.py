@@ -45,7 +45,7 @@ class Echo:
 
 
 class Client:
-    """One connection: `parts` of a body arrive at once, then nothing more, unless it was the `end`."""
+    """One connection: `parts` of a body arrive at once, then nothing more, unless at the `end`."""
 
     def __init__(self, *parts, end=True, leaves=False, reads=None, **headers):
         self.scope = SCOPE | {
@@ -255,7 +255,7 @@ def test_a_file_that_nobody_reads_on_is_closed(monkeypatch, tmp_path):
 
 
 def test_a_crash_in_the_middle_of_a_stream_reaches_the_server():
-    """Which then breaks the connection off: the client must not take half a download for all of it."""
+    """Which then ends the connection: the client must not take half a download for all of it."""
 
     def application(environ, start_response):
         start_response("200 OK", [])

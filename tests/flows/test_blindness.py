@@ -1,4 +1,4 @@
-"""A labeler can't learn from any response which model wrote an answer, nor see others' judgments."""
+"""No response tells a labeler which model wrote an answer, or what others judged."""
 
 import re
 
@@ -17,7 +17,7 @@ ORDER = {"rank-a": 1, "rank-b": 2, "rank-c": 3, "rank-d": 4}
 
 @pytest.fixture
 def telltale(project):
-    """A task whose model, candidates and job all have names and numbers that can't be overlooked."""
+    """A task whose model, candidates and job have names and numbers that are easy to find."""
     model = make_model(project, name="zebra-7b", pk=770_001)
     job = make_job(project, pk=770_002, model_version=model)
     task = make_task(

@@ -1,4 +1,4 @@
-"""Good and bad answers, unpaired: what comes in as KTO's data goes out as such, and is counted so."""
+"""Good and bad answers, unpaired: KTO's data comes in, is counted and goes out as such."""
 
 import json
 

@@ -17,7 +17,7 @@ ALLOWED = 100_000  # bytes
 
 
 def prose(words: int, seed: int) -> str:
-    """Text that gzip finds as hard as English: 4,000 different words, the frequent ones more often."""
+    """Text as hard for gzip as English: 4,000 words, the frequent ones more often."""
     draw = random.Random(seed)
     known = [
         "".join(random.Random(number).choices("etaoinshrdlu", k=2 + number % 9))

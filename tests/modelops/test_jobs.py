@@ -1,4 +1,4 @@
-"""The table is the queue: one claim wins, silence is noticed, and nothing is written by who lost."""
+"""The table is the queue: one claim wins, silence is noticed, and who lost writes nothing."""
 
 from datetime import timedelta
 

@@ -56,7 +56,10 @@ def test_the_gpus_are_counted_by_the_driver_without_torch(tmp_path):
         ["cc", "-shared", "-fPIC", "-o", built, source], capture_output=True
     ).returncode:
         pytest.skip("no C compiler here")
-    code = "import sys; from workers import machine_lock; print(machine_lock.gpus(), 'torch' in sys.modules)"
+    code = (
+        "import sys; from workers import machine_lock; "
+        "print(machine_lock.gpus(), 'torch' in sys.modules)"
+    )
     environment = os.environ | {
         "LD_LIBRARY_PATH": str(tmp_path),
         "DJANGO_SETTINGS_MODULE": "config.settings",

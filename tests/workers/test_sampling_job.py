@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Engine:
-    """Says what `says` makes of a seed, the last conversation first; `dies` after so many answers."""
+    """Answers what `says` makes of a seed, last conversation first; `dies` after so many."""
 
     def __init__(self, says=str, dies=None):
         self.says, self.dies, self.calls, self.closed = says, dies, [], False

@@ -17,7 +17,7 @@ a short poem for my mother; she likes flowers, bread and music. Yes, of course: 
 with that. One two three four five six seven eight nine ten. The answer is good, the other answer is bad. Why do people
 sing? Because they are happy! How does a clock work? It counts the seconds, the minutes and the hours, thank you.
 user assistant system
-"""
+"""  # noqa: E501  (the tokenizer learns from these lines as they are)
 
 
 def save(folder: str | Path, seed: int = 0, **config) -> Path:
@@ -153,7 +153,7 @@ def save_reward(folder: str | Path, likes: str = "e", vocabulary: int = 500) -> 
 
 
 def tokenizer(vocabulary: int = 500):
-    """A byte-level BPE tokenizer trained on WORDS: start, end and pad are three different tokens."""
+    """A byte-level BPE tokenizer trained on WORDS; start, end and pad tokens differ."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

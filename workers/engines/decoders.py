@@ -177,7 +177,7 @@ class EncoderDecoder(Causal):
         }
 
     def _shape_only(self, rows: int, width: int) -> BaseModelOutput:
-        """What the encoder said, for its shape: the decoder takes the keys and values made from it."""
+        """The encoder's output, for its shape: the decoder takes keys and values made from it."""
         nothing = torch.zeros(1, 1, 1, dtype=self.model.dtype, device=self.model.device)
         return BaseModelOutput(nothing.expand(rows, width, self.model.config.hidden_size))
 

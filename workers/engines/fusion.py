@@ -54,7 +54,7 @@ def prepare(model: PreTrainedModel) -> None:
 
 
 def alike(module: nn.Module) -> list[list[nn.Linear]]:
-    """The groups of a module's linear layers that read the same input and can be computed together."""
+    """Groups of a module's linear layers that read one input and can be computed together."""
     groups = [[getattr(module, name, None) for name in names] for names in SAME_INPUT]
     return [layers for layers in groups if fit_together(layers)]
 

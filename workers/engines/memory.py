@@ -1,4 +1,4 @@
-"""How much memory a model takes at least, by the headers of its files, and how much its device has."""
+"""The least memory that a model takes, by its files' headers, and what its device has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MEMINFO = Path("/proc/meminfo")
 
 
 class TooLarge(ValueError):
-    """A model or a job clearly can't fit its device; the message says by how much, and what would."""
+    """A model or a job can't fit its device; the message says by how much, and what would."""
 
 
 def shapes(folder: str | Path) -> dict[str, list[int]]:
@@ -36,7 +36,7 @@ def parameters(folder: str | Path) -> int:
 
 
 def available(device: torch.device) -> int:
-    """Bytes that are free on a GPU; all that a CPU's host, or the container that this is, may use."""
+    """Bytes that are free on a GPU; on a CPU all that its host, or this container, may use."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return min(limit for limit in (_host(), _container()) if limit is not None)

@@ -27,8 +27,8 @@ def context(config: PreTrainedConfig) -> int:
 def read(
     tokenizer: PreTrainedTokenizerBase, conversations: Iterable[Conversation], longest: int
 ) -> list[Fitted]:
-    """The conversations as token ids. Raises Unreadable where the model's chat template does not take
-    some of them.
+    """The conversations as token ids. Raises Unreadable where the model's chat template does not
+    take some of them.
     """
     result, refused, why = [], 0, ""
     for messages, answers, ended in conversations:

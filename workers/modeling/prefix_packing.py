@@ -61,7 +61,7 @@ class Packed:
     ends: dict[int, int] = field(default_factory=dict)
 
     def add(self, ids: Row, position: int, shared: slice | None = None) -> slice:
-        """Tokens that follow the shared ones, which are as many as `position` says; where they lie."""
+        """Tokens that follow the shared ones, `position` of them; returns where they lie."""
         own = slice(len(self.ids), len(self.ids) + len(ids))
         self.ids += ids
         self.positions += range(position, position + len(ids))
@@ -75,7 +75,7 @@ class Packed:
 
 
 def pack(rows: list[Row], prompts: list[int]) -> Packed:
-    """The rows, token ids with their prompts, as one; rows of one number in `prompts` begin alike."""
+    """The rows, token ids with their prompts, as one; equal numbers in `prompts` begin alike."""
     packed = Packed()
     for mine, common in by_prompt(rows, prompts):
         shared = packed.add(rows[mine[0]][:common], 0) if common else None

@@ -1,4 +1,4 @@
-"""The processes that train one model together, as `accelerate launch` numbers them. Imports no torch."""
+"""The processes that train one model together; `accelerate launch` numbers them. No torch here."""
 
 from __future__ import annotations
 

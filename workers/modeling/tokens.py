@@ -64,7 +64,7 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
 
 
 def written_tokens(tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """Ids of the special tokens that a conversation holds: begin, end, and those of the template."""
+    """Ids of a conversation's special tokens: begin, end, and those of the template."""
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     text = written(tokenizer, turns)
     special = set(special_tokens(tokenizer).values())

@@ -127,7 +127,7 @@ def mixture(alpha: float) -> dict:
 def implicit_rewards(
     run: runs.Run, published: PreTrainedModel, answers: list[list[Answer]], pad: int
 ) -> list[list[float]]:
-    """The implicit reward of each prompt's answers, from what both models say of them in float32."""
+    """The implicit reward of each prompt's answers, from both models in float32."""
     most = run.recipe.tokens_at_once
 
     def read(model: PreTrainedModel, doing: str) -> list[list[float]]:

@@ -221,7 +221,7 @@ def refuse_all_cut(samples: list[Sample], recipe: PPORecipe) -> None:
 
 
 def passes_stop(kl: float, number: int, total: int, recipe: PPORecipe) -> bool:
-    """Whether the run ends here, because an answer's mean divergence has passed the recipe's bound."""
+    """Whether the run ends here: an answer's mean divergence has passed the recipe's bound."""
     if not recipe.kl_stop or kl <= recipe.kl_stop:
         return False
     events.log(
@@ -378,7 +378,7 @@ class Learner:
         return {name: (loss.detach() / count).item() for name, loss in losses.items()}
 
     def policy_losses(self, found: Experience, rows: list[int]) -> dict[str, torch.Tensor]:
-        """The policy's loss on these rows, and where the clip decides it: sums over their tokens."""
+        """The policy's loss on these rows, and where the clip decides it; sums over tokens."""
         models, pad, steps = self.models, self.models.tokenizer.pad_token_id, found.mask.shape[1]
         tensors = (found.mask, found.logprobs, found.advantages)
         mask, old, advantages = (tensor[rows].to(models.policy.device) for tensor in tensors)

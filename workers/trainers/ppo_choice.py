@@ -23,7 +23,7 @@ SLOT = -2  # of the seeds, so that no evaluation draws what a round or the final
 
 @dataclasses.dataclass(frozen=True)
 class Examined:
-    """A policy's answers to some prompts, with their rewards and divergences (nats of an answer)."""
+    """A policy's answers to some prompts, with their rewards and divergences (nats)."""
 
     samples: list[Sample]
     rewards: list[float]

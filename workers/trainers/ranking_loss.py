@@ -5,7 +5,8 @@ With d = r(x, y_w) − r(x, y_l) and a margin m, x = d − m. A pair that was to
 > l), a tie −log P(w = l). Without a model of ties (Bradley and Terry 1952) P(w > l) = σ(x). With
 one, τ being the chance that two equally good answers tie:
 
-    Rao and Kupper 1967, θ = (1 + τ) / (1 − τ), η = log θ:   P(w > l) = σ(x − η),  P(w = l) = (θ² − 1) σ(x − η) σ(−x − η)
+    Rao and Kupper 1967, θ = (1 + τ) / (1 − τ), η = log θ:
+        P(w > l) = σ(x − η),  P(w = l) = (θ² − 1) σ(x − η) σ(−x − η)
     Davidson 1970, ν = 2τ / (1 − τ):   P(w > l) ∝ exp(x/2),  P(l > w) ∝ exp(−x/2),  P(w = l) ∝ ν
 """
 

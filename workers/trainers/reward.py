@@ -207,7 +207,7 @@ def collate(prompts: list[dict], pad: int, of: int) -> dict[str, torch.Tensor]:
 
 
 class RewardTrainer(Trainer):
-    """transformers' Trainer with the loss above; a batch is the step's prompts in micro_batches()."""
+    """transformers' Trainer with the loss above; a batch is a step's micro_batches()."""
 
     how: dict = {}  # what ranking_loss() is told besides the pairs
     at_once = 0  # tokens whose activations are in memory at once; 0: what is usual on the device

@@ -14,7 +14,7 @@ class Podium:
     """A Podium and who one is there. Use it as a context manager, or call close()."""
 
     def __init__(self, address: str, token: str, **options: Any):
-        """`options`: attempts, timeout in seconds, and what httpx.Client takes (verify, proxy, …)."""
+        """`options`: attempts, timeout in seconds, and those of httpx.Client (verify, proxy, …)."""
         self.transport = Transport(address, token, **options)
 
     def __enter__(self) -> Podium:

@@ -79,7 +79,7 @@ WRITE = (
     "first", ["import config.settings", "import config.celery", "import config.run.up"]
 )
 def test_what_any_process_of_podium_writes_is_its_account_s_alone(tmp_path, first):
-    """manage.py, the workers, the web server and `make up` itself each import one of these first."""
+    """manage.py, the workers, the web server and `make up` each import one of these first."""
     subprocess.run(
         [
             "sh",

@@ -32,7 +32,7 @@ def frozen(project, kind="judgments", digest="a"):
 
 
 def filled_in(project, kind, **changes):
-    """The form as it stands on the page, sent back with these changes; None leaves a box unticked."""
+    """The form as on the page, sent back with these changes; None leaves a box unticked."""
     form = jobs.JobForm(project, kind)
     values = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
     values = {

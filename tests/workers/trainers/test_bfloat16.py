@@ -5,11 +5,10 @@ the last digit.
 - the log-probability of each drawn token lies within LOGPROB nats of what float32 gives the same
   tokens;
 - of answers that always take the likeliest token, at least the share SAME of the tokens are
-  float32's, counted up to the
-  first other one, after which it is another answer. The same holds between batches of different sizes;
+  float32's, counted up to the first other one, after which it is another answer. The same holds
+  between batches of different sizes;
 - a trainer's loss at each step, and each loss among its final figures, lies within LOSS of
-  float32's, and the length of
-  its gradients within the share GRADIENT.
+  float32's, and the length of its gradients within the share GRADIENT.
 """
 
 import contextlib

@@ -160,7 +160,7 @@ def test_the_reward_trainer_learns_a_planted_rule(undisturbed):
 
 
 def test_a_killed_reward_run_ends_as_if_nothing_had_happened(place, undisturbed):
-    """Killed after a checkpoint, then left by its parent, then found with a checkpoint cut short."""
+    """Killed after a checkpoint, then left by its parent, then with a checkpoint cut short."""
     run = make_run(place, "disturbed", "reward", **REWARD)
     first = Child(run)
     first.until("step", step=4)

@@ -1,4 +1,4 @@
-"""A reward job may name a dataset of demonstrations besides; the worker finds it for the trainer."""
+"""A reward job may name a dataset of demonstrations; the worker finds it for the trainer."""
 
 import json
 

@@ -116,7 +116,7 @@ def test_a_missing_model_is_named(place, kind):
 
 @pytest.mark.slow
 def test_killed_at_three_random_moments_a_reward_run_ends_as_an_undisturbed_one(place):
-    """The second time while a checkpoint is being written: its folder is there, its marker is not."""
+    """The second time while a checkpoint is written: its folder is there, its marker is not."""
     whole = Child(make_run(place, "whole", "reward", **REWARD)).end()
     run, draw = make_run(place, "killed", "reward", **REWARD), random.Random(time.time_ns())
 

@@ -1,4 +1,4 @@
-"""PPO on a tiny model and a reward model made by hand, which likes tokens that hold the letter e."""
+"""PPO on a tiny model, with a handmade reward model that likes tokens with the letter e."""
 
 import contextlib
 import dataclasses
@@ -166,7 +166,7 @@ BOUND = 2  # times the target
 
 
 def gain(events) -> float:
-    """How far the mean reward has come, in standard deviations of the rewards in the first round."""
+    """How far the mean reward has come, in standard deviations of the first round's rewards."""
     found = figures(events)
     return (found["reward", "train"] - found["start_reward", "train"]) / steps(events)[0][
         "reward_spread"

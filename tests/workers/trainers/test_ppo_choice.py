@@ -1,4 +1,4 @@
-"""Which of PPO's rounds is published, when a run ends early, and what its log says of a collapse."""
+"""Which of PPO's rounds is published, when a run ends early, what its log says of a collapse."""
 
 import json
 import math
@@ -219,7 +219,7 @@ def test_what_is_evaluated_is_the_average_where_one_is_asked_for(place, tmp_path
 
 
 def test_the_figures_are_those_of_what_was_written(place, tmp_path, monkeypatch):
-    """What is written here is, by mistake, the model of the start: no figure may tell of another."""
+    """The model of the start is written here by mistake: no figure may be of another one."""
     save = loop.save
 
     def mistaken(model, tokenizer, run, folder):

@@ -1,4 +1,4 @@
-"""What a step of PPO keeps in memory, and that its gradients are the same however little that is."""
+"""What a step of PPO keeps in memory; its gradients are the same however little that is."""
 
 import dataclasses
 from pathlib import Path

@@ -51,7 +51,7 @@ class Group:
     def answers(
         self, tokenizer: PreTrainedTokenizerBase, longest: int
     ) -> list[tuple[list[int], list[int]]]:
-        """(prompt, answer) token ids of each text, all after the same prompt; see tokens.fitted()."""
+        """(prompt, answer) token ids of each text, all after one prompt; see tokens.fitted()."""
         return tokens.fitted(tokenizer, self.messages, self.texts, longest, self.ended).rows
 
     def lengths(self) -> list[int]:

@@ -157,7 +157,7 @@ def load(auto: type, run: Run, dtype: torch.dtype | None = None, **more) -> PreT
 
 
 def attention(recipe: TrainRecipe) -> dict[str, str]:
-    """How attention is computed, as from_pretrained is told. Raises Stop where it can't be so here."""
+    """How attention is computed, for from_pretrained. Raises Stop where it can't be so here."""
     if recipe.attention == "auto":
         return {}
     if recipe.attention == "flash_attention_2" and (
@@ -443,7 +443,7 @@ def name_base(config: Path, name: str) -> None:
 
 
 def merged(like: PreTrainedModel, base: Path, adapter: Path) -> PreTrainedModel:
-    """The model in `base`, loaded in float32 as one `like` that, with the adapter in its weights."""
+    """The model in `base`, loaded in float32 `like` that one, with the adapter merged."""
     known = {"config": like.config, "ignore_mismatched_sizes": True}  # new heads lie in the adapter
     whole = weights.load(type(like), base, torch.float32, **known)
     return PeftModel.from_pretrained(whole, adapter).merge_and_unload()

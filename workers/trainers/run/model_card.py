@@ -34,7 +34,7 @@ and test together; `bfloat16_share` is how much of what training changed is left
 {settings}
 
 The same as numbers: `recipe.json`, `metrics.json`.
-"""
+"""  # noqa: E501  (Markdown, and the model's digest counts it)
 TITLES = {"reward": "A reward model: it scores answers"}
 
 

@@ -1,4 +1,4 @@
-"""What supervised fine-tuning finds to imitate, how it is cut, and how several datasets are mixed."""
+"""What supervised fine-tuning imitates, how it is cut, and how several datasets are mixed."""
 
 from collections import Counter
 
