@@ -236,11 +236,11 @@ def test_undo_with_nothing_to_undo_says_so(at_work):
 def test_without_a_connection_the_last_card_is_queued_too(desk, picture, how):
     phone = how == "tap"
     page = desk(**(PHONE if phone else {}))
-    page.context.set_offline(True)
     if how == "Cyrillic":
-        in_cyrillic(page, "cab")
+        in_cyrillic(page, "cab")  # while online: it attaches to the page anew
     else:
         page.keyboard.type("cab")
+    page.context.set_offline(True)
     if how == "after a click":
         page.click("[data-verb=source]")
     if how == "Tab":
