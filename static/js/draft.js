@@ -156,8 +156,16 @@ setInterval(() => {
 
 // ---- htmx takes the card away and brings the next ----
 
+// Skip and undo don't send the form along. They wait until its draft is saved: the card that comes
+// later must have what was typed.
+document.addEventListener("htmx:confirm", async (event) => {
+  if (event.target === task() || !dirty) return;
+  event.preventDefault();
+  await save();
+  event.detail.issueRequest();
+});
 document.addEventListener("htmx:beforeRequest", (event) => {
-  if (event.target !== task() && dirty) save(); // skip and undo don't send the form along
+  if (event.target !== task() && dirty) save();
   clearTimeout(timer);
 });
 document.addEventListener("htmx:beforeSwap", (event) => {
