@@ -50,6 +50,28 @@ def test_what_was_typed_into_the_next_card_is_there_again_after_an_undo(at_work)
     expect(page.locator(".status")).to_have_text("A > B. 2 to go.")
 
 
+def test_an_undo_waits_until_what_was_typed_is_saved(at_work):
+    page = at_work()
+    page.keyboard.type("dcba")
+    submit(page)
+    expect(prompt(page)).to_contain_text("(2)")
+    held, undone = [], []
+    page.route("**/draft", lambda route: held.append(route))  # the server is slow
+    page.on("request", lambda request: undone.append(request) if "/undo" in request.url else None)
+    page.keyboard.type("ab")
+    with page.expect_request("**/draft"):
+        page.keyboard.press("u")
+    page.wait_for_timeout(600)
+    assert not undone
+
+    held[0].continue_()
+    page.unroute("**/draft")
+    expect(prompt(page)).to_contain_text("(1)")
+    submit(page)
+    expect(prompt(page)).to_contain_text("(2)")
+    expect(page.locator(".status")).to_have_text("A > B. 2 to go.")
+
+
 def test_the_next_card_is_there_before_the_server_has_answered(at_work):
     page = at_work()
     held = []
