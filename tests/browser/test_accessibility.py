@@ -180,5 +180,6 @@ def test_the_way_in_has_no_barrier(window, scheme):
     page.goto("/login/")
     page.fill("[name=username]", User.objects.get().email)
     page.fill("[name=password]", "wrong")
-    page.click("main [type=submit]")
+    with page.expect_navigation():
+        page.click("main [type=submit]")
     assert objections(page) == []
