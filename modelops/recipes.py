@@ -72,6 +72,7 @@ FORMATS_IN = (
     "trl",
     "trl-implicit",
     "trl-unpaired",
+    "rows",
     "prompts",
 )
 FORMATS_OUT = (

@@ -10,6 +10,8 @@ A row of a judgments dataset is one ranking task, listwise:
     judgments [{labeler, kind, outcome, ranks, ratings, flags, strength, seconds, weight}]
               ranks[i] is of answers[i]
 
+docs/row.schema.json is the same as a JSON Schema; labeling/imports/formats/rows.py reads rows back.
+
 Ranks are dense, 1 is best, equal ranks are a tie; `ranks` is empty where nothing was ranked (all
 bad, cannot judge). An answer may carry the `score` that a reward model gave it. A row of a text
 dataset is {text, split}. A row of a demonstrations or text dataset whose answer the sampler cut has

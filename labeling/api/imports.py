@@ -76,7 +76,8 @@ class ImportBody(JobBody):
 
     def to_representation(self, job: Job) -> dict[str, Any]:
         path = settings.VAR / job.recipe["path"]
-        rows = imports.preview(path, job.recipe["format"]) if path.exists() else []
+        name = job.recipe.get("filename", "")
+        rows = imports.preview(path, job.recipe["format"], name) if path.exists() else []
         job.shown = [
             {"place": row.place, "entries": entries, "error": error} for row, entries, error in rows
         ]

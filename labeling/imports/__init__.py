@@ -81,14 +81,16 @@ def _read(
         if skip
         else nullcontext() as out
     ):
-        return Cleaner(
-            project, reading.read(path, recipe.format, project, recipe.split, out, beat), recipe
-        )
+        settings_ = (recipe.format, project, recipe.split)
+        found = reading.read(path, *settings_, skip=out, beat=beat, filename=recipe.filename)
+        return Cleaner(project, found, recipe)
 
 
-def preview(path: Path, format: str, count: int = 10) -> list[tuple[Row, list[Entry], str]]:
+def preview(
+    path: Path, format: str, filename: str = "", count: int = 10
+) -> list[tuple[Row, list[Entry], str]]:
     """The first rows as they would be read: (row, its entries, why it is bad)."""
-    return [(row, *reading.entries_of(row, format)) for row in files.head(path, count)]
+    return [(row, *reading.entries_of(row, format)) for row in files.head(path, count, filename)]
 
 
 def import_file(

@@ -274,6 +274,8 @@ class Cleaner:
 
     def _count(self, item: Clean, marks: Marks) -> None:
         entry, tally = item.entry, self.tally
+        for name, ignored in entry.ignored.items():
+            tally.count(name, entry, ignored)
         if item.digest not in self.prompts_here and not self.scratch.get("prompt", item.digest):
             self._remember(item, marks)
             tally.prompts += 1

@@ -39,18 +39,21 @@ class Unreadable(ValueError):
     """The rest of the file cannot be read; the message says why."""
 
 
-def rows(path: Path) -> Iterator[Row]:
-    """Yield every row of the file, or of each file of a folder in the order of their names."""
+def rows(path: Path, name: str = "") -> Iterator[Row]:
+    """Yield every row of the file, or of each file of a folder in the order of their names.
+
+    `name` is the file's own, where it is kept under another one.
+    """
     if not path.is_dir():
-        yield from _file(path, path.name)
+        yield from _file(path, name or path.name)
         return
     for file in sorted(path.iterdir()):
         for row in _file(file, file.name):
             yield Row(f"{row.place} of {file.name}", row.value, row.error, file.name)
 
 
-def head(path: Path, count: int) -> list[Row]:
-    return list(islice(rows(path), count))
+def head(path: Path, count: int, name: str = "") -> list[Row]:
+    return list(islice(rows(path, name), count))
 
 
 def _file(path: Path, name: str) -> Iterator[Row]:

@@ -38,9 +38,11 @@ LABELS = {
     "fewest_tokens": gettext_lazy("Fewest tokens"),
     "most_tokens": gettext_lazy("Most tokens"),
     "empty": gettext_lazy("Nothing left"),
+    "weights": gettext_lazy("Weights left out"),
 }
 ASKED = ["format", "split", "skip_bad"]
-CLEANING = [name for name in LABELS if name not in (*ASKED, "empty")]
+COUNTED = ["empty", "weights"]  # no settings
+CLEANING = [name for name in LABELS if name not in (*ASKED, *COUNTED)]
 
 
 class FilesInput(forms.FileInput):

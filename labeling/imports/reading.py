@@ -74,14 +74,15 @@ def read(
     split: str = "",
     skip: TextIO | None = None,
     beat: Beat = lambda done, total: None,
+    filename: str = "",
 ) -> Reading:
     """Everything that the file holds. Bad lines go to the file `skip`, if there is one.
 
     Raises BadFile with the bad lines if there is no `skip`, and for a file without any entry.
-    `split` is the split of rows that name none.
+    `split` is the split of rows that name none, `filename` the file's own name.
     """
     reading = Reading()
-    for batch in chunks(files.rows(path), BATCH):
+    for batch in chunks(files.rows(path, filename), BATCH):
         parsed = [(row, *entries_of(row, format, split)) for row in batch]
         all_entries = [entry for _row, entries, _error in parsed for entry in entries]
         _look_up_authors(reading.scratch, project, all_entries)

@@ -158,6 +158,9 @@ class Writer:
                 slot=slot,
                 text=answer["text"],
                 model_version=self._version(answer["model"]),
+                finish_reason=answer.get("finish_reason", ""),
+                tokens=answer.get("tokens"),
+                truncated=answer.get("truncated", False),
             )
             for slot, answer in enumerate(item.entry.answers, start=first)
         ]
@@ -199,9 +202,9 @@ class Writer:
             task=task,
             judge=self._judge(judgment["judge"]),
             kind=Ranking.Kind.IMPORTED,
-            outcome=Ranking.Outcome.ALL_BAD
-            if judgment["ranks"] is None
-            else Ranking.Outcome.RANKED,
+            outcome=_outcome(judgment),
+            strength=judgment.get("strength"),
+            seconds=judgment.get("seconds", 0),
             current=not prompt.published,
         )
 
@@ -271,9 +274,23 @@ def _link_candidates(tasks_with_answers: Iterable[tuple[RankingTask, list[Candid
 
 
 def _places(ranking: Ranking, judgment: dict, group: list[Candidate]) -> Iterator[RankedCandidate]:
-    ranks = [None] * len(group) if judgment["ranks"] is None else rows.dense(judgment["ranks"])
-    for shown, (candidate, rank) in enumerate(zip(group, ranks, strict=True)):
-        yield RankedCandidate(ranking=ranking, candidate=candidate, shown=shown, rank=rank)
+    nothing = [None] * len(group)
+    ranks = nothing if judgment["ranks"] is None else rows.dense(judgment["ranks"])
+    ratings, flags = judgment.get("ratings", nothing), judgment.get("flags", nothing)
+    for shown, candidate in enumerate(group):
+        yield RankedCandidate(
+            ranking=ranking,
+            candidate=candidate,
+            shown=shown,
+            rank=ranks[shown],
+            rating=ratings[shown],
+            flags=flags[shown] or [],
+        )
+
+
+def _outcome(judgment: dict) -> str:
+    usual = Ranking.Outcome.ALL_BAD if judgment["ranks"] is None else Ranking.Outcome.RANKED
+    return judgment.get("outcome", usual)
 
 
 def write(job: Job, cleaner: Cleaner, beat: Beat = lambda done, total: None) -> Tally:

@@ -36,10 +36,13 @@ class Entry:
     sensitive: bool = False
     line: int | str = 0  # of the file, from 1
     lead: str = ""  # what the file's format puts before each answer: no part of the text
-    answers: list[dict] = field(default_factory=list)  # {"text", "model"}
-    judgments: list[dict] = field(
-        default_factory=list
-    )  # {"judge", "ranks"}: one rank for each answer; None if all are bad
+    # {"text", "model"}, and where the file says so "finish_reason", "tokens", "truncated"
+    answers: list[dict] = field(default_factory=list)
+    # {"judge", "ranks"}: one rank for each answer, None if all are bad; and where the file says so
+    # "outcome", "ratings", "flags", "strength", "seconds", "judge_kind"
+    judgments: list[dict] = field(default_factory=list)
+    # what the file says and no table holds: the name of it, counted, and an example
+    ignored: dict[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:

@@ -55,11 +55,11 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def looked_at(job: Job) -> dict:
-    path = settings.VAR / job.recipe["path"]
+    path, name = settings.VAR / job.recipe["path"], job.recipe.get("filename", "")
     found = job.result.get("check")
     return {
         "job": job,
-        "rows": imports.preview(path, job.recipe["format"]) if path.exists() else [],
+        "rows": imports.preview(path, job.recipe["format"], name) if path.exists() else [],
         "gone": not path.exists(),
         "found": found,
         "steps": steps(found or {}),

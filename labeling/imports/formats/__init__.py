@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from labeling.imports import files
-from labeling.imports.formats import comparisons, plain, preferences, self_instruct, trees
+from labeling.imports.formats import (
+    comparisons,
+    plain,
+    preferences,
+    rows,
+    self_instruct,
+    trees,
+)
 from labeling.imports.formats.base import Format
 
 FORMATS: dict[str, Format] = {
@@ -15,6 +22,7 @@ FORMATS: dict[str, Format] = {
         *comparisons.FORMATS,
         *self_instruct.FORMATS,
         *preferences.FORMATS,
+        *rows.FORMATS,
         *plain.FORMATS,
     )
 }

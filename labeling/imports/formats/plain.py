@@ -1,4 +1,4 @@
-"""Podium's own rows: prompts, with or without answers and judgments."""
+"""Prompts, with or without answers and judgments."""
 
 from __future__ import annotations
 

@@ -9,16 +9,17 @@ RANKS = {"order": "B>A=C>D"}
 class Hands:
     """Sends JSON to the project's addresses."""
 
-    def __init__(self, client: Client):
+    def __init__(self, client: Client, project: str = "demo"):
         self.client = client
+        self.at = f"/api/v1/projects/{project}/"
 
     def get(self, path, **asked):
-        return self.client.get(AT + path, asked)
+        return self.client.get(self.at + path, asked)
 
     def post(self, path, body=None, key=None):
         headers = {"Idempotency-Key": key} if key else {}
         return self.client.post(
-            AT + path, body or {}, content_type="application/json", headers=headers
+            self.at + path, body or {}, content_type="application/json", headers=headers
         )
 
     def claim(self) -> dict:

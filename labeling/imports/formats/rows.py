@@ -1,0 +1,205 @@
+"""Podium's own frozen rows, as the download `rows` has them: judgments, demonstrations, prompts."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from labeling.imports.formats.base import (
+    MOST_ANSWERS,
+    Format,
+    answer,
+    has,
+    long_text,
+    ranking,
+    text,
+)
+from labeling.models import Prompt, Ranking
+from labeling.text import conversations
+from labeling.text.conversations import BadPrompt, Entry
+from modelops import rows
+
+# The keys that this version reads; a row with another one is refused, so that nothing it says is
+# lost in silence. docs/row.schema.json names the same keys.
+PROMPT = ("prompt_id", "messages", "split", "use_case", "language")
+ROW = (*PROMPT, "answers", "judgments", "text", "finish_reason")
+ANSWER = ("id", "text", "model", "finish_reason", "tokens", "truncated")
+JUDGMENT = ("labeler", "kind", "outcome", "ranks", "ratings", "flags", "strength", "seconds")
+JUDGMENT += ("weight",)
+
+# What a judgment's `kind` says of its judge. "imported" says nothing.
+JUDGE_KINDS = {
+    Ranking.Kind.LABELER: "person",
+    Ranking.Kind.ADJUDICATED: "person",
+    Ranking.Kind.SIMULATED: "script",
+}
+DATASET = re.compile(r"-([0-9a-f]{12})[-.]")  # in a download's name: how the dataset's id begins
+LONGEST_NAME = 100  # characters of a file's name that its judges are named by
+
+
+def read_row(value: object, file: str = "") -> Iterator[Entry]:
+    """A frozen row. Its judges are named by their number, and by the dataset in the file's name.
+
+    A weight other than 1 is left out, and counted: it belongs to the copy, not to the judgment.
+    """
+    row = _known(value, ROW, "a row")
+    messages = conversations.turns(row.get("messages", []))
+    if row.get("prompt_id") != rows.digest(messages):
+        raise BadPrompt("prompt_id is not the sha256 of the messages: the row was changed")
+    answers = _answers(row.get("answers") or [])
+    judgments = [_judgment(judgment, len(answers), file) for judgment in row.get("judgments") or []]
+    if bool(answers) != bool(judgments):
+        raise BadPrompt("answers and judgments belong together")
+    if len({judgment["judge"] for judgment in judgments}) < len(judgments):
+        raise BadPrompt("one labeler judges a row once")
+    weights = [judgment.get("weight") for judgment in row.get("judgments") or []]
+    changed = [str(weight) for weight in weights if weight not in (None, 1)]
+    yield Entry(
+        messages,
+        use_case=text(row, "use_case", 40),
+        language=text(row, "language", 10),
+        split=_split(row),
+        demonstration=_demonstration(row),
+        answers=answers,
+        judgments=judgments,
+        ignored={"weights": ", ".join(changed)} if changed else {},
+    )
+
+
+def _known(value: object, names: tuple[str, ...], what: str) -> dict[str, Any]:
+    """The object without its nulls. Raises BadPrompt if it is none, or has another key."""
+    if not isinstance(value, dict):
+        raise BadPrompt(f"{what} must be an object")
+    given = {name: content for name, content in value.items() if content is not None}
+    if unknown := sorted(set(given) - set(names)):
+        raise BadPrompt(f"{what} has a key that this version does not read: {unknown[0]}")
+    return given
+
+
+def _split(row: dict) -> str:
+    if row.get("split") not in Prompt.Split.values:
+        raise BadPrompt("split must be train, validation or test")
+    return row["split"]
+
+
+def _demonstration(row: dict) -> str:
+    if "finish_reason" in row:
+        raise BadPrompt("its text was cut by the sampler: a demonstration must be whole")
+    return long_text(row.get("text", ""), "text")
+
+
+def _answers(values: object) -> list[dict]:
+    if not isinstance(values, list) or len(values) > MOST_ANSWERS:
+        raise BadPrompt(f"answers must be a list of at most {MOST_ANSWERS} answers")
+    return [_answer(position, value) for position, value in enumerate(values)]
+
+
+def _answer(position: int, value: object) -> dict:
+    given = _known(value, ANSWER, "an answer")
+    if given.get("id") != position:
+        raise BadPrompt("the id of an answer must be its position, from 0")
+    tokens = given.get("tokens", 0)
+    if type(tokens) is not int or not 0 <= tokens < 2**31:
+        raise BadPrompt("tokens must be a whole number")
+    if given.get("truncated", True) is not True:
+        raise BadPrompt("truncated must be true, or absent")
+    made = answer(given.get("text"), text(given, "model"))
+    if reason := text(given, "finish_reason", 20):
+        made["finish_reason"] = reason
+    return made | {name: given[name] for name in ("tokens", "truncated") if name in given}
+
+
+def _judgment(value: object, answers: int, file: str) -> dict:
+    """What a judgment says; keys that say nothing are absent."""
+    given = _known(value, JUDGMENT, "a judgment")
+    outcome = given.get("outcome")
+    if outcome not in Ranking.Outcome.values:
+        raise BadPrompt("outcome must be ranked, all_bad or cannot_judge")
+    if given.get("kind") not in Ranking.Kind.values:
+        raise BadPrompt(f"kind must be one of {', '.join(Ranking.Kind.values)}")
+    judgment = ranking(_judge(given.get("labeler"), file), _ranks(given, answers))
+    if outcome != Ranking.Outcome.RANKED:
+        judgment |= {"ranks": None, "outcome": outcome}
+    if judge_kind := JUDGE_KINDS.get(given["kind"]):
+        judgment["judge_kind"] = judge_kind
+    ratings, flags = _ratings(given, answers), _flags(given, answers)
+    if any(rating is not None for rating in ratings):
+        judgment["ratings"] = ratings
+    if any(flags):
+        judgment["flags"] = flags
+    if "strength" in given:
+        judgment["strength"] = _strength(given["strength"], answers)
+    if seconds := _seconds(given.get("seconds", 0)):
+        judgment["seconds"] = seconds
+    return judgment
+
+
+def _judge(number: object, file: str) -> str:
+    """A name for the labeler of this number: it means nothing outside of the dataset."""
+    if type(number) is not int or number < 0:
+        raise BadPrompt("labeler must be a number, from 0")
+    dataset = DATASET.search(Path(file).name)
+    of = f"dataset {dataset[1]}" if dataset else Path(file).name.split(".")[0][:LONGEST_NAME]
+    return f"{of} labeler {number}"
+
+
+def _ranks(judgment: dict, answers: int) -> list[int]:
+    """One rank for each answer; none where nothing was ranked."""
+    ranks = judgment.get("ranks", [])
+    expected = answers if judgment["outcome"] == Ranking.Outcome.RANKED else 0
+    if not isinstance(ranks, list) or len(ranks) != expected:
+        raise BadPrompt("ranks must hold one rank for each answer; none where nothing was ranked")
+    if any(type(rank) is not int or rank < 1 for rank in ranks):
+        raise BadPrompt("ranks must be whole numbers, from 1")
+    return ranks
+
+
+def _ratings(judgment: dict, answers: int) -> list[int | None]:
+    ratings = judgment.get("ratings") or [None] * answers
+    known = (None, 1, 2, 3, 4, 5, 6, 7)
+    if not isinstance(ratings, list) or len(ratings) != answers:
+        raise BadPrompt("ratings must hold one rating, or null, for each answer")
+    if any(isinstance(rating, bool | float) or rating not in known for rating in ratings):
+        raise BadPrompt("a rating must be a whole number from 1 to 7, or null")
+    return ratings
+
+
+def _flags(judgment: dict, answers: int) -> list[list[str]]:
+    flags = judgment.get("flags") or [[] for _answer in range(answers)]
+    if not isinstance(flags, list) or len(flags) != answers:
+        raise BadPrompt("flags must hold a list of flags for each answer")
+    for names in flags:
+        if not isinstance(names, list) or any(
+            not isinstance(name, str) or not 0 < len(name) <= 100 for name in names
+        ):
+            raise BadPrompt("a flag must be a text of at most 100 characters")
+    return [[conversations.storable(name) for name in names] for names in flags]
+
+
+def _strength(strength: object, answers: int) -> int:
+    if type(strength) is not int or abs(strength) > 3 or answers != 2:
+        raise BadPrompt("strength must be a whole number from -3 to 3, and there of two answers")
+    return strength
+
+
+def _seconds(seconds: object) -> float:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise BadPrompt("seconds must be a number")
+    if not math.isfinite(seconds) or seconds < 0:
+        raise BadPrompt("seconds must be a number, from 0")
+    return float(seconds)
+
+
+FORMATS = [
+    Format(
+        "rows",
+        _("Podium's frozen rows, with their judgments"),
+        lambda value: has(value, *PROMPT) and "prompt" not in value,
+        read_row,
+    )
+]
