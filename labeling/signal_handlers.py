@@ -1,11 +1,23 @@
-"""What labeling does when people pause somebody, archive a project or change its order."""
+"""What labeling does when an account is made, and when people pause somebody, archive a project or
+change its order.
+"""
 
+from django.db.models.signals import post_save
 from django.dispatch import receiver
 
-from labeling.models import Assignment, QueuePosition, Writing
+from labeling.models import Assignment, Judge, QueuePosition, Writing, kind_of_account
 from labeling.queue import leases
 from labeling.writing import drafts
+from people.models import User
 from people.signals import archived, paused, reordered, willing
+
+
+@receiver(post_save, sender=User)
+def give_the_account_a_judge(sender, instance, created, update_fields=None, **_) -> None:
+    """Each account has its judge from the start, so that a submitted ranking looks for none."""
+    if created or update_fields is None or "simulated" in update_fields:
+        about = {"account": instance, "kind": kind_of_account(instance), "stated": True}
+        Judge.objects.update_or_create(uuid=instance.uuid, defaults=about)
 
 
 @receiver(paused)

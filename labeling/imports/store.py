@@ -14,8 +14,8 @@ from labeling.imports.reading import Beat
 from labeling.models import (
     Candidate,
     Demonstration,
-    ExternalLabeler,
     ImportedRow,
+    Judge,
     Prompt,
     PromptBand,
     RankedCandidate,
@@ -211,7 +211,7 @@ class Writer:
     def _judge(self, name: str):
         judge = imported_judge(name)
         if name not in self.judges:
-            ExternalLabeler.objects.get_or_create(judge=judge, defaults={"name": name})
+            Judge.objects.get_or_create(uuid=judge, defaults={"name": name})
             self.judges.add(name)
         return judge
 

@@ -1,5 +1,6 @@
 """The tables of labeling: prompts, answers, tasks, assignments and rankings."""
 
+from labeling.models.judges import IMPORTED_JUDGES, Judge, imported_judge, kind_of_account
 from labeling.models.prompts import (
     Candidate,
     Demonstration,
@@ -10,15 +11,12 @@ from labeling.models.prompts import (
 )
 from labeling.models.rankings import (
     ANSWER_KEY,
-    IMPORTED_JUDGES,
     SETTLEMENT,
     DatasetLabeler,
     DatasetRanking,
-    ExternalLabeler,
     FormDraft,
     RankedCandidate,
     Ranking,
-    imported_judge,
 )
 from labeling.models.tasks import Assignment, QueuePosition, RankingTask
 from labeling.models.templates import PromptTemplate, TemplateRow
@@ -30,10 +28,10 @@ __all__ = [
     "DatasetLabeler",
     "DatasetRanking",
     "Demonstration",
-    "ExternalLabeler",
     "FormDraft",
     "IMPORTED_JUDGES",
     "ImportedRow",
+    "Judge",
     "Prompt",
     "PromptBand",
     "PromptTemplate",
@@ -45,4 +43,5 @@ __all__ = [
     "TemplateRow",
     "Writing",
     "imported_judge",
+    "kind_of_account",
 ]

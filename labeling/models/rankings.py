@@ -24,7 +24,7 @@ class Ranking(models.Model):
 
     class Kind(models.TextChoices):
         LABELER = "labeler", _("by a labeler here")
-        IMPORTED = "imported", _("by a named person elsewhere")
+        IMPORTED = "imported", _("by a judge elsewhere")
         SIMULATED = "simulated", _("by a script")
         GOLD = "gold", _("the answer key of a gold task, by an admin")
         ADJUDICATED = "adjudicated", _("settled by a lead, where people disagreed")
@@ -155,16 +155,6 @@ class DatasetRanking(models.Model):
         return f"{self.dataset_id}: {self.ranking_id}"
 
 
-class ExternalLabeler(models.Model):
-    """A labeler of an imported file, under the name in the file; the same in all projects."""
-
-    judge = models.UUIDField(primary_key=True)
-    name = models.CharField(max_length=200)
-
-    def __str__(self) -> str:
-        return self.name
-
-
 class DatasetLabeler(models.Model):
     """The judge that a number of a dataset stands for. Only an admin may export this key."""
 
@@ -186,11 +176,5 @@ class DatasetLabeler(models.Model):
         return f"{self.dataset_id}: {self.number}"
 
 
-IMPORTED_JUDGES = uuid.UUID("5f0ad1c4-7f0e-5f2b-9d3b-6a4f5a0b8c11")
 ANSWER_KEY = uuid.UUID("c2d9b7a6-31f5-4c8e-a7d0-5be04f1c9e62")
 SETTLEMENT = uuid.UUID("8f1f4c55-6f4c-4b43-9a61-0b7f5d2f3ae0")
-
-
-def imported_judge(name: str) -> uuid.UUID:
-    """The judge's UUID: the same name gives the same judge in every installation."""
-    return uuid.uuid5(IMPORTED_JUDGES, name)

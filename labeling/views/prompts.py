@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling.models import Candidate, ExternalLabeler, Prompt, Ranking, RankingTask, TemplateRow
+from labeling.models import Candidate, Judge, Prompt, Ranking, RankingTask, TemplateRow
 from labeling.queue.sensitive import mark_sensitive
 from labeling.text.conversations import as_stored
 from labeling.views.set_aside import with_skips
@@ -119,13 +119,13 @@ def with_ranks(task):
 
 
 def with_names(tasks: list[RankingTask]) -> list[RankingTask]:
-    """Hang on each imported judgment the name of who judged elsewhere: one query."""
+    """Hang on each imported judgment who judged elsewhere: one query."""
     imported = [
         judged for task in tasks for judged in task.judged if judged.kind == Ranking.Kind.IMPORTED
     ]
-    names = ExternalLabeler.objects.in_bulk({judged.judge for judged in imported})
+    judges = Judge.objects.in_bulk({judged.judge for judged in imported})
     for judged in imported:
-        judged.by = names.get(judged.judge)
+        judged.by = judges.get(judged.judge)
     return tasks
 
 

@@ -19,7 +19,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from labeling.imports.files import Row
 from labeling.imports.formats.rows import read_row
 from labeling.imports.reading import entries_of
-from labeling.models import ExternalLabeler, Ranking
+from labeling.models import Judge, Ranking
 from modelops import datasets, jobs, rows
 from modelops.models import Dataset, Job
 from people.models import Project, User
@@ -273,7 +273,7 @@ def test_labelers_of_one_dataset_are_the_same_people_in_each_of_its_files(client
     for name in ("a-0123456789ab-rows-train.jsonl", "a-0123456789ab-rows-test.jsonl"):
         world.bring(as_file(name, [row_of(name)]))
     world.bring(as_file("a-ffffffffffff-rows.jsonl", [row_of("Why?")]))
-    names = set(ExternalLabeler.objects.values_list("name", flat=True))
+    names = set(Judge.objects.filter(account=None).values_list("name", flat=True))
 
     assert names == {"dataset 0123456789ab labeler 0", "dataset ffffffffffff labeler 0"}
 

@@ -20,7 +20,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.urls.exceptions import NoReverseMatch
 
 from config.celery import app
-from labeling.models import Candidate
+from labeling.models import Candidate, Judge
 from modelops import registry
 from modelops.models import Dataset, Job, Metric, ModelVersion
 from people.models import Letter
@@ -129,8 +129,12 @@ def test_every_job_is_listed_with_its_state(either_podium, seen):
 
 
 def test_no_row_is_lost_or_added(either_podium, seen):
-    before = seen["rows"]["counts"]
+    before = dict(seen["rows"]["counts"])
+    imported_judges = before.pop("labeling.ExternalLabeler")  # judges now, as accounts are
     now = {label: apps.get_model(label).objects.count() for label in before}
+
+    assert Judge.objects.filter(account=None, kind="unknown").count() == imported_judges > 0
+    assert Judge.objects.exclude(account=None).count() == before["people.User"]
 
     assert now == before
 

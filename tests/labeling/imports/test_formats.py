@@ -12,7 +12,7 @@ from labeling.imports.formats.preferences import SPEAKERS
 from labeling.models import (
     Candidate,
     Demonstration,
-    ExternalLabeler,
+    Judge,
     Prompt,
     RankedCandidate,
     Ranking,
@@ -50,7 +50,7 @@ def judged():
     found = []
     for ranking in Ranking.objects.order_by("pk").select_related("task__prompt"):
         ranks = {one.candidate.text: one.rank for one in ranking.ranked.select_related("candidate")}
-        name = ExternalLabeler.objects.get(judge=ranking.judge).name
+        name = Judge.objects.get(pk=ranking.judge).name
         found.append((ranking.task.prompt.last_turn, name, ranks))
     return found
 
