@@ -143,7 +143,16 @@ class AddedPrompts(serializers.Serializer):
     )
     answers = serializers.IntegerField()
     rankings = serializers.IntegerField()
+    judge_kinds = serializers.DictField(
+        child=serializers.IntegerField(), help_text="Rankings by kind of judge."
+    )
+    other_kinds = serializers.IntegerField(
+        help_text="Rankings whose judge was said to be of another kind before; that stays."
+    )
     demonstrations = serializers.IntegerField()
+
+
+COUNTED = ("cleaned", "answers", "rankings", "judge_kinds", "other_kinds", "demonstrations")
 
 
 class PromptFilter(filters.FilterSet):
@@ -226,10 +235,7 @@ class Prompts(Listing, Apart, Endpoint):
         tally, refused = imports.add(
             self.actor, self.project, data.pop("prompts"), **cleaning, **data
         )
-        counts = {
-            name: getattr(tally, name)
-            for name in ("cleaned", "answers", "rankings", "demonstrations")
-        }
+        counts = {name: getattr(tally, name) for name in COUNTED}
         return counts | {
             "added": tally.prompts,
             "known": tally.duplicates + tally.known,

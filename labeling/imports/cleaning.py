@@ -15,7 +15,7 @@ from functools import cache
 from django.db.models import Count, QuerySet
 
 from labeling.imports.reading import BATCH, Reading, chunks
-from labeling.models import ImportedRow, Prompt, PromptBand
+from labeling.models import ImportedRow, Judge, Prompt, PromptBand, imported_judge
 from labeling.text import conversations, personal_data, repair
 from labeling.text.conversations import Entry
 from labeling.text.similarity_index import SimilarityIndex
@@ -37,6 +37,8 @@ class Tally:
     known: int = 0  # rows with judgments or demonstrations that the project already has
     answers: int = 0
     rankings: int = 0
+    judge_kinds: dict[str, int] = field(default_factory=dict)  # rankings by kind of judge
+    other_kinds: int = 0  # rankings whose judge was said to be of another kind before; that stays
     demonstrations: int = 0
     cleaned: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[dict]] = field(default_factory=dict)
@@ -149,8 +151,8 @@ class Cleaner:
     # What the project already has
 
     def _look_up(self, items: list[Clean]) -> None:
-        """Find which prompts and rows the project has already, and count its authors: a query
-        each.
+        """Find which prompts and rows the project has already, what is said of the judges, and
+        count the project's authors: a query each.
         """
         prompts = self._of_others(Prompt.objects.filter(project=self.project, published=True))
         same_prompts = prompts.filter(digest__in=[item.digest for item in items])
@@ -158,6 +160,7 @@ class Cleaner:
         rows = self._of_others(ImportedRow.objects.filter(project=self.project, published=True))
         same_rows = rows.filter(digest__in=[item.row for item in items if item.row])
         self.rows_here = set(same_rows.values_list("digest", flat=True))
+        self._look_up_judges({j["judge"] for item in items for j in item.entry.judgments})
         if self.recipe.per_author:
             authors = {item.entry.author for item in items if item.entry.author}
             self._count_authors(prompts, authors)
@@ -165,6 +168,16 @@ class Cleaner:
     def _of_others(self, rows: QuerySet) -> QuerySet:
         """Without those of this import."""
         return rows.exclude(job=self.job) if self.job else rows
+
+    def _look_up_judges(self, names: set[str]) -> None:
+        """Look up once of what kind each judge is said to be; "" where nobody has said it."""
+        new = {
+            imported_judge(name): name for name in names if self.scratch.get("judge", name) is None
+        }
+        stated = Judge.objects.filter(uuid__in=new, stated=True)
+        kinds = dict(stated.values_list("uuid", "kind"))
+        for uuid, name in new.items():
+            self.scratch.put("judge", name, kinds.get(uuid, ""))
 
     def _count_authors(self, prompts: QuerySet, authors: set[str]) -> None:
         """Look up once how many prompts the project has by each author."""
@@ -282,7 +295,19 @@ class Cleaner:
             item.bands = marks.all
         tally.answers += len(entry.answers)
         tally.rankings += len(entry.judgments)
+        for judgment in entry.judgments:
+            self._count_judge(judgment["judge"], judgment.get("judge_kind", ""))
         tally.demonstrations += bool(entry.demonstration)
+
+    def _count_judge(self, name: str, kind: str) -> None:
+        """Count a ranking by the kind of its judge: what was said first stays."""
+        stated = self.scratch.get("judge", name)
+        if kind and not stated:
+            self.scratch.put("judge", name, kind)
+        elif kind and kind != stated:
+            self.tally.other_kinds += 1
+        counted = stated or kind or Judge.Kind.UNKNOWN.value
+        self.tally.judge_kinds[counted] = self.tally.judge_kinds.get(counted, 0) + 1
 
     def _remember(self, item: Clean, marks: Marks) -> None:
         """Note a new prompt, for the rest of the file."""

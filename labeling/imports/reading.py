@@ -173,9 +173,14 @@ def _keep(reading: Reading, row: Row, entries: list[Entry]) -> None:
 def _row_digest(scratch: Scratch, entry: Entry) -> str:
     """A hash of the row before any cleaning, and of how often the file held the same row before.
 
-    Equal rows of one file count as different rows.
+    Equal rows of one file count as different rows. What kind of judge it was is no part of it: rows
+    that were imported before that was read are known again.
     """
     content = {name: getattr(entry, name) for name in CONTENT}
+    content["judgments"] = [
+        {name: value for name, value in judgment.items() if name != "judge_kind"}
+        for judgment in entry.judgments
+    ]
     digest = rows.digest(content)
     return rows.digest([digest, scratch.count("row", digest)])
 

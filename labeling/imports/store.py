@@ -5,6 +5,7 @@ table.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Count, Q
@@ -40,7 +41,7 @@ class Writer:
     def __init__(self, job: Job):
         self.job, self.project = job, job.project
         self.versions: dict[str, ModelVersion] = {}
-        self.judges: set[str] = set()
+        self.judges: set[tuple[str, str]] = set()
         self.slots: dict[int, int] = {}
 
     # One batch
@@ -200,7 +201,7 @@ class Writer:
         """
         return Ranking(
             task=task,
-            judge=self._judge(judgment["judge"]),
+            judge=self._judge(judgment["judge"], judgment.get("judge_kind", "")),
             kind=Ranking.Kind.IMPORTED,
             outcome=_outcome(judgment),
             strength=judgment.get("strength"),
@@ -208,12 +209,15 @@ class Writer:
             current=not prompt.published,
         )
 
-    def _judge(self, name: str):
-        judge = imported_judge(name)
-        if name not in self.judges:
-            Judge.objects.get_or_create(uuid=judge, defaults={"name": name})
-            self.judges.add(name)
-        return judge
+    def _judge(self, name: str, kind: str) -> UUID:
+        """The judge of that name, of that kind if nobody has said another one before."""
+        uuid = imported_judge(name)
+        if (name, kind) not in self.judges:
+            Judge.objects.get_or_create(uuid=uuid, defaults={"name": name})
+            if kind:
+                Judge.objects.filter(uuid=uuid, stated=False).update(kind=kind, stated=True)
+            self.judges.add((name, kind))
+        return uuid
 
     # Publishing
 

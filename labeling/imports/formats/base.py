@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.functional import Promise
 
+from labeling.models import Judge
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
 
@@ -51,12 +52,26 @@ def answer(content: object, model: str = "", name: str = "an answer") -> dict:
     return {"text": long_text(content, name), "model": model or "unknown"}
 
 
-def ranking(judge: str, ranks: Iterable[int]) -> dict:
-    return {"judge": conversations.clean(judge)[:200], "ranks": list(ranks)}
+def ranking(judge: str, ranks: Iterable[int], kind: str = "") -> dict:
+    """A judgment; `kind` is what the file or its documentation says the judge is ("": nothing)."""
+    return _judgment(judge, list(ranks), kind)
 
 
-def all_bad(judge: str) -> dict:
-    return {"judge": conversations.clean(judge)[:200], "ranks": None}
+def all_bad(judge: str, kind: str = "") -> dict:
+    return _judgment(judge, None, kind)
+
+
+def _judgment(judge: str, ranks: list[int] | None, kind: str) -> dict:
+    judgment = {"judge": conversations.clean(judge)[:200], "ranks": ranks}
+    return judgment | {"judge_kind": str(kind)} if kind else judgment
+
+
+def judge_kind(value: dict) -> str:
+    """What a row says its judge is: one of the kinds, or "" where it says nothing."""
+    kind = text(value, "judge_kind")
+    if kind and kind not in Judge.Kind.values:
+        raise BadPrompt(f"judge_kind must be one of: {', '.join(Judge.Kind.values)}")
+    return kind
 
 
 def better(chosen: dict, rejected: dict) -> list[dict]:

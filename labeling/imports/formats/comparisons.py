@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from django.utils.translation import gettext_lazy as _
 
 from labeling.imports.formats.base import Format, answer, has, long_text, ranking, text, user
+from labeling.models import Judge
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
 
@@ -42,6 +43,7 @@ def read_summaries(value: object, file: str = "") -> Iterator[Entry]:
             ranking(
                 f"summarize-from-feedback {value.get('worker', '')}".strip(),
                 _choice(value["choice"]),
+                Judge.Kind.PERSON,
             )
         ],
     )
@@ -208,13 +210,16 @@ def _ranks(response: dict) -> dict[str, int]:
 def _by_answers(
     messages: list, source: str, items: dict, judged: list[tuple[str, dict[str, int]]]
 ) -> Iterator[Entry]:
-    """Yield an entry for each set of answers that was judged, with all judgments of that set."""
+    """Yield an entry for each set of answers that was judged, with all judgments of that set.
+
+    Both tools keep what models say apart, as predictions or suggestions: who answered is a person.
+    """
     groups: list[tuple[list[str], list[dict]]] = []
     for judge, tiers in judged:
         if unknown := set(tiers) - set(items):
             raise BadPrompt(f"the answer {sorted(unknown)[0]} is ranked, but not there")
         names = [name for name in items if name in tiers]
-        judgment = ranking(judge, [tiers[name] for name in names])
+        judgment = ranking(judge, [tiers[name] for name in names], Judge.Kind.PERSON)
         _group(groups, names, judgment["judge"]).append(judgment)
     if not any(judgments for _names, judgments in groups):
         raise BadPrompt("nobody has ranked it")

@@ -7,18 +7,26 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext_lazy as _
 
-from labeling.imports.formats.base import MOST_ANSWERS, Format, answer, long_text, ranking, text
+from labeling.imports.formats.base import (
+    MOST_ANSWERS,
+    Format,
+    answer,
+    judge_kind,
+    long_text,
+    ranking,
+    text,
+)
 from labeling.models import Prompt
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
 
 COLUMNS = re.compile(r"(answer|model|rank)_\d{1,3}")
 FIELDS = ("prompt", "messages", "author", "use_case", "language", "split", "source", "sensitive")
-FIELDS += ("demonstration", "answers", "judgments", "labeler")
+FIELDS += ("demonstration", "answers", "judgments", "labeler", "judge_kind")
 INSIDE = {
     "messages": ("role", "content"),
     "answers": ("text", "model", "rank"),
-    "judgments": ("labeler", "ranks"),
+    "judgments": ("labeler", "ranks", "judge_kind"),
 }
 
 
@@ -40,8 +48,8 @@ def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
     demonstration, sensitive.
 
     "answers" are texts, or [{"text", "model", "rank"}]; smaller ranks are better, equal ones a tie.
-    Several people's ranks stand in "judgments": [{"labeler", "ranks"}]. A table has the columns
-    answer_1, model_1, rank_1, answer_2, …
+    Several judges' ranks stand in "judgments": [{"labeler", "ranks", "judge_kind"}]. A table has
+    the columns answer_1, model_1, rank_1, answer_2, …
     """
     if isinstance(value, str):
         value = {"prompt": value}
@@ -117,7 +125,7 @@ def _judgments(value: dict, answers: list, judge: str) -> list[dict]:
     ranks = [
         one.get("rank") for one in answers if isinstance(one, dict) and one.get("rank") is not None
     ]
-    own = [{"labeler": judge, "ranks": ranks}] if ranks else []
+    own = [{"labeler": judge, "ranks": ranks, "judge_kind": judge_kind(value)}] if ranks else []
     given = value.get("judgments") or []
     if not isinstance(given, list):
         raise BadPrompt('judgments must be a list of {"labeler", "ranks"}')
@@ -138,7 +146,7 @@ def _judgment(value: object, count: int) -> dict:
         raise BadPrompt(
             "each of two or more answers needs a whole number as its rank, or none of them"
         )
-    return ranking(text(value, "labeler", 200) or "imported", ranks)
+    return ranking(text(value, "labeler", 200) or "imported", ranks, judge_kind(value))
 
 
 def _looks_like(value: object) -> bool:

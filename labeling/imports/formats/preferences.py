@@ -22,6 +22,7 @@ from labeling.imports.formats.base import (
     text,
     user,
 )
+from labeling.models import Judge
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
 
@@ -49,7 +50,7 @@ def read_transcripts(value: object, file: str = "") -> Iterator[Entry]:
         conversations.turns(_turns(chosen[:cut])),
         source="hh-rlhf",
         answers=better(*answers),
-        judgments=[ranking("hh-rlhf", (1, 2))],
+        judgments=[ranking("hh-rlhf", (1, 2), Judge.Kind.PERSON)],
     )
 
 

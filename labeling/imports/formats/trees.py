@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.utils.translation import gettext_lazy as _
 
 from labeling.imports.formats.base import Format, answer, has, ranking, text
+from labeling.models import Judge
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
 
@@ -49,7 +50,9 @@ def _entry(message: dict, turns: list[dict], ranked: list[dict], author: str) ->
         language=text(message, "lang")[:10],
         source="open-assistant",
         answers=[answer(reply["text"], text(reply, "model_name") or PEOPLE) for reply in ranked],
-        judgments=[ranking("open-assistant", [reply["rank"] for reply in ranked])],
+        judgments=[
+            ranking("open-assistant", [reply["rank"] for reply in ranked], Judge.Kind.PERSON)
+        ],
     )
 
 

@@ -84,6 +84,13 @@ class Command(BaseCommand):
             f"{found['prompts']} prompts {added}, {found['duplicates']} duplicates {skipped}, "
             f"{found['answers']} answers, {found['rankings']} rankings."
         )
+        for kind, count in found["judge_kinds"].items():
+            self.stdout.write(f"rankings by judges of kind {kind}: {count}")
+        if found["other_kinds"]:
+            self.stdout.write(
+                f"{found['other_kinds']} rankings are by judges that were said to be of another "
+                "kind before; that stays."
+            )
         if found["known"]:
             self.stdout.write(f"{found['known']} rows were here already.")
         if found["bad"]:
