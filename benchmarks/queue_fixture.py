@@ -2,6 +2,7 @@
 process of its own.
 
 python -m benchmarks.queue_fixture fill 100000
+python -m benchmarks.queue_fixture reserve
 python -m benchmarks.queue_fixture violations
 """
 
@@ -158,6 +159,30 @@ def statements(size: int, project: int, version: int, job: int):
     yield "DROP TABLE paragraph", []
 
 
+def reserve_half() -> None:
+    """Reserve every second task for people who are not among the labelers: half of these tasks for
+    one person, half for a group.
+    """
+    from django.db import connection
+    from django.db.models import F
+    from django.db.models.functions import Mod
+
+    from labeling.models import Group, GroupMember, RankingTask
+    from people.models import Membership, Project, User
+
+    project = Project.objects.get(slug=SLUG)
+    person, member = (User.objects.create(email=f"other{n}@example.org") for n in range(2))
+    Membership.objects.bulk_create(
+        Membership(project=project, user=user) for user in (person, member)
+    )
+    group = Group.objects.create(project=project, name="Others")
+    GroupMember.objects.create(group=group, user=member)
+    tasks = RankingTask.objects.filter(project=project).annotate(quarter=Mod(F("pk"), 4))
+    tasks.filter(quarter=0).update(reserved_for_user=person)
+    tasks.filter(quarter=2).update(reserved_for_group=group)
+    connection.cursor().execute("ANALYZE")
+
+
 def violations() -> int:
     """Tasks with more labelers than their overlap, or whose free places don't add up."""
     from django.db.models import Count, F, Q
@@ -176,5 +201,7 @@ if __name__ == "__main__":
     django.setup()
     if sys.argv[1] == "fill":
         fill(int(sys.argv[2]))
+    elif sys.argv[1] == "reserve":
+        reserve_half()
     else:
         print(violations())

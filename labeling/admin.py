@@ -7,6 +7,8 @@ from labeling.models import (
     Candidate,
     DatasetRanking,
     Demonstration,
+    Group,
+    GroupMember,
     Prompt,
     RankedCandidate,
     Ranking,
@@ -57,11 +59,34 @@ class RankingTaskAdmin(ReadOnly):
         "priority",
         "overlap",
         "free_places",
+        "reserved_for_user",
+        "reserved_for_group",
     ]
     list_filter = ["purpose", "state", "project"]
-    list_select_related = ["project", "prompt"]
+    list_select_related = ["project", "prompt", "reserved_for_user", "reserved_for_group"]
     exclude = ["candidates"]
     search_fields = ["=id"]
+
+
+class GroupMemberInline(Inline):
+    model = GroupMember
+    fields = ["user"]
+
+
+@admin.register(Group)
+class GroupAdmin(ReadOnly):
+    list_display = ["name", "project", "created_at"]
+    list_filter = ["project"]
+    list_select_related = ["project"]
+    search_fields = ["name"]
+    inlines = [GroupMemberInline]
+
+
+@admin.register(GroupMember)
+class GroupMemberAdmin(ReadOnly):
+    list_display = ["group", "user"]
+    list_select_related = ["group", "user"]
+    search_fields = ["group__name", "user__email"]
 
 
 @admin.register(Assignment)

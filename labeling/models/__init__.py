@@ -1,5 +1,6 @@
 """The tables of labeling: prompts, answers, tasks, assignments and rankings."""
 
+from labeling.models.groups import Group, GroupMember
 from labeling.models.judges import IMPORTED_JUDGES, Judge, imported_judge, kind_of_account
 from labeling.models.prompts import (
     Candidate,
@@ -29,6 +30,8 @@ __all__ = [
     "DatasetRanking",
     "Demonstration",
     "FormDraft",
+    "Group",
+    "GroupMember",
     "IMPORTED_JUDGES",
     "ImportedRow",
     "Judge",

@@ -6,9 +6,16 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
+from labeling.models.groups import Group
 from labeling.models.prompts import Candidate, ImportedRow, Prompt
 from modelops.models import Job
 from people.models import Project, User
+
+# Conditions of indexes. A query must repeat one word for word, or the planner passes it over.
+FOR_ANYBODY = Q(free_places__gt=0, reserved_for_user=None, reserved_for_group=None)
+FOR_A_PERSON = Q(free_places__gt=0, reserved_for_user__isnull=False)
+FOR_A_GROUP = Q(free_places__gt=0, reserved_for_group__isnull=False)
+RESERVED = Q(reserved_for_user__isnull=False) | Q(reserved_for_group__isnull=False)
 
 
 class RankingTask(models.Model):
@@ -58,6 +65,23 @@ class RankingTask(models.Model):
             "first."
         ),
     )
+    # No index on all tasks: most are reserved for nobody. The partial indexes below serve both.
+    reserved_for_user = models.ForeignKey(
+        User,
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        db_index=False,
+        help_text=_("Only this person is given the task."),
+    )
+    reserved_for_group = models.ForeignKey(
+        Group,
+        models.RESTRICT,
+        null=True,
+        related_name="tasks",
+        db_index=False,
+        help_text=_("Only members of this group are given the task."),
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -79,19 +103,44 @@ class RankingTask(models.Model):
                 condition=~Q(purpose="gold") | Q(sort_key=None, free_places=0),
                 name="a_gold_task_is_out_of_the_order",
             ),
+            models.CheckConstraint(
+                condition=Q(reserved_for_user=None) | Q(reserved_for_group=None),
+                name="a_task_is_reserved_for_a_person_or_for_a_group",
+            ),
         ]
         indexes = [
-            # The claim repeats this condition word for word, or the planner passes the index over.
+            # Reserved tasks have indexes of their own, so that they cost other people nothing.
             models.Index(
                 fields=["project", "sort_key"],
                 name="open_tasks_in_order",
-                condition=Q(free_places__gt=0),
+                condition=FOR_ANYBODY,
             ),
             models.Index(
                 fields=["project", "turn"],
                 name="open_tasks_by_turn",
-                condition=Q(free_places__gt=0),
+                condition=FOR_ANYBODY,
             ),
+            models.Index(
+                fields=["project", "reserved_for_user", "sort_key"],
+                name="tasks_of_a_person_in_order",
+                condition=FOR_A_PERSON,
+            ),
+            models.Index(
+                fields=["project", "reserved_for_user", "turn"],
+                name="tasks_of_a_person_by_turn",
+                condition=FOR_A_PERSON,
+            ),
+            models.Index(
+                fields=["project", "reserved_for_group", "sort_key"],
+                name="tasks_of_a_group_in_order",
+                condition=FOR_A_GROUP,
+            ),
+            models.Index(
+                fields=["project", "reserved_for_group", "turn"],
+                name="tasks_of_a_group_by_turn",
+                condition=FOR_A_GROUP,
+            ),
+            models.Index(fields=["project", "id"], name="reserved_tasks", condition=RESERVED),
             models.Index(
                 fields=["project", "id"], name="tasks_set_aside", condition=Q(state="set_aside")
             ),

@@ -15,14 +15,23 @@ from itertools import count
 
 from django.db import connection, transaction
 from django.db.models import Count, Exists, F, Min, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from labeling.models import Assignment, Candidate, Prompt, QueuePosition, RankingTask
+from labeling.models import (
+    Assignment,
+    Candidate,
+    GroupMember,
+    Prompt,
+    QueuePosition,
+    RankingTask,
+)
 from labeling.queue.eligibility import lock_if_working, refuse_beyond_daily_limit
 from labeling.queue.leases import expire, lease_end
 from labeling.queue.order import key, locked
+from labeling.queue.reservations import is_reserved_for_others, offered_to
 from people.db.compiled import composed, insert, update
 from people.models import Membership, Project, User
 
@@ -209,10 +218,12 @@ def drawn(percent: int) -> bool:
 
 
 def _gold_for(labeler: User, project: Project) -> QuerySet[RankingTask]:
-    """The gold tasks that this labeler has not seen, the oldest first."""
+    """The gold tasks that are offered to this labeler and that they have not seen, the oldest
+    first.
+    """
     tasks = RankingTask.objects.filter(_unseen(labeler), project=project, purpose=Purpose.GOLD)
     tasks = tasks if labeler.sensitive else tasks.filter(_harmless())
-    return tasks.filter(state=RankingTask.State.OPEN).order_by("pk")
+    return tasks.filter(offered_to(labeler), state=RankingTask.State.OPEN).order_by("pk")
 
 
 def _unseen(labeler) -> Exists:
@@ -229,13 +240,33 @@ def _harmless() -> Exact:
 
 
 def _open_to(labeler, project, beyond, order: str, willing: bool) -> QuerySet[RankingTask]:
-    """The tasks with a free place that this labeler has not seen, beyond a place in the order.
+    """The tasks with a free place that this labeler has not seen, beyond a place in the order,
+    whoever they are reserved for: `_firsts` chooses among them.
 
     Sensitive ones are for who is `willing`.
     """
     tasks = RankingTask.objects.filter(_unseen(labeler), project=project, free_places__gt=0)
     tasks = tasks if willing else tasks.filter(_harmless())
     return tasks.filter(**{f"{order}__gt": beyond}).order_by(order)
+
+
+def _firsts(tasks: QuerySet[RankingTask], labeler, order: str) -> list[Subquery]:
+    """Of these tasks in their order the first that is reserved for nobody, the first that is
+    reserved for this labeler, and the first that is reserved for one of their groups.
+
+    Each is looked up in an index of its own. One condition for all of them would need to read what
+    is reserved for others; so would one for several groups.
+    """
+    for_anybody = tasks.filter(reserved_for_user=None, reserved_for_group=None)
+    for_them = tasks.filter(reserved_for_user=labeler)
+    for_a_group = tasks.filter(reserved_for_group=OuterRef("group"))
+    of_each_group = GroupMember.objects.filter(user=labeler).values(
+        first=Subquery(for_a_group.values("pk")[:1])
+    )
+    for_their_groups = RankingTask.objects.filter(pk__in=of_each_group).order_by(order)
+    return [
+        Subquery(offered.values("pk")[:1]) for offered in (for_anybody, for_them, for_their_groups)
+    ]
 
 
 def _first(order: str, willing: bool) -> composed:
@@ -246,7 +277,12 @@ def _first(order: str, willing: bool) -> composed:
     def first(labeler, project, beyond):
         tasks = _open_to(labeler, project, beyond, order, willing)
         unlocked = tasks.select_for_update(skip_locked=True)
-        return unlocked.values_list("pk", order, Subquery(tasks.values(order)[:1]))[:1]
+        first_of_all, first_unlocked = (
+            RankingTask.objects.filter(pk__in=_firsts(offered, labeler, order)).order_by(order)
+            for offered in (tasks, unlocked)
+        )
+        chosen = first_unlocked.select_for_update(skip_locked=True)
+        return chosen.values_list("pk", order, Subquery(first_of_all.values(order)[:1]))[:1]
 
     return composed(first)
 
@@ -265,11 +301,12 @@ def _others_have_decided(membership: Membership) -> bool:
     """
     if not connection.features.has_select_for_update_skip_locked:
         return False  # writers queue for the database: nothing was passed over
-    project = membership.project
-    tasks = _open_to(
-        membership.user, project, QueuePosition.FRONT, key(project), membership.user.sensitive
-    )
-    return tasks.select_for_update().first() is not None
+    project, labeler = membership.project, membership.user
+    order = key(project)
+    tasks = _open_to(labeler, project, QueuePosition.FRONT, order, labeler.sensitive)
+    # one after the other: who waited for one while it holds another could wait for ever
+    first = Coalesce(*_firsts(tasks.select_for_update(), labeler, order))
+    return RankingTask.objects.filter(pk=first).exists()
 
 
 def _lease(task: int, project: Project, labeler: User, ahead: bool = False) -> Assignment | None:
@@ -352,6 +389,8 @@ def reclaim(assignment: Assignment) -> None:
     went to others.
     """
     task = locked(assignment.task_id)
+    if is_reserved_for_others(task, assignment.labeler_id):
+        raise LeaseLost
     place = _take_place(task.pk, _places(task.pk))
     if place is None:
         raise LeaseLost
@@ -363,23 +402,28 @@ def reclaim(assignment: Assignment) -> None:
 def what_else(membership: Membership) -> dict:
     """How many tasks others hold just now, when the first of them may come back, and whether
     sensitive ones are open to this labeler but for their not being willing. A gold one brings
-    nothing back.
+    nothing back, nor does one that is reserved for others.
     """
-    project, labeler = membership.project, membership.user
-    held = held_by_others(membership)
-    sensitive = _open_to(labeler, project, QueuePosition.FRONT, key(project), willing=True)
-    return held | {
-        "sensitive": not labeler.sensitive and sensitive.filter(prompt__sensitive=True).exists()
+    return held_by_others(membership) | {
+        "sensitive": not membership.user.sensitive and _sensitive_are_open(membership)
     }
+
+
+def _sensitive_are_open(membership: Membership) -> bool:
+    project, labeler = membership.project, membership.user
+    order = key(project)
+    tasks = _open_to(labeler, project, QueuePosition.FRONT, order, willing=True)
+    sensitive = _firsts(tasks.filter(prompt__sensitive=True), labeler, order)
+    return RankingTask.objects.filter(pk__in=sensitive).exists()
 
 
 def held_by_others(membership: Membership) -> dict:
     """How many tasks others hold just now, and when the first of them may come back. A gold one
-    brings nothing back.
+    brings nothing back, nor does one that is reserved for others.
     """
-    held = Assignment.objects.filter(project=membership.project, state=State.LEASED).exclude(
-        task__purpose=Purpose.GOLD
-    )
+    held = Assignment.objects.filter(
+        offered_to(membership.user, "task__"), project=membership.project, state=State.LEASED
+    ).exclude(task__purpose=Purpose.GOLD)
     return held.exclude(labeler=membership.user).aggregate(
         others=Count("pk"), free_at=Min("leased_until")
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db import transaction
-from django.db.models import F, Min
+from django.db.models import F, Min, QuerySet
 
 from labeling.models import QueuePosition, RankingTask
 from people.models import Project
@@ -63,6 +65,17 @@ def look_again(project_id: int, place: int) -> None:
     All positions are locked first, in one order: who is moving beyond the place just now holds
     theirs.
     """
+    positions = _locked_positions(project_id)
+    positions.filter(sort_key__gte=place).update(sort_key=place - 1)
+
+
+def look_from_front(project_id: int, people: Iterable[int]) -> None:
+    """Send these people back to the front: tasks anywhere in the order are open to them now."""
+    positions = _locked_positions(project_id)
+    positions.filter(labeler__in=people).update(sort_key=QueuePosition.FRONT)
+
+
+def _locked_positions(project_id: int) -> QuerySet[QueuePosition]:
     positions = QueuePosition.objects.filter(project=project_id)
     list(positions.order_by("pk").select_for_update().values_list("pk"))
-    positions.filter(sort_key__gte=place).update(sort_key=place - 1)
+    return positions

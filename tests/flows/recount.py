@@ -4,8 +4,8 @@ each step.
 
 from collections import Counter, defaultdict
 
-from labeling.models import Assignment, QueuePosition, Ranking, RankingTask
-from labeling.queue import order
+from labeling.models import Assignment, GroupMember, QueuePosition, Ranking, RankingTask
+from labeling.queue import order, reservations
 from people.models import AuditEvent, Membership, Project, User
 
 HOLDING, OVER = Assignment.HOLDING, Assignment.OVER
@@ -21,6 +21,8 @@ class Rows:
         self.rankings = list(
             Ranking.objects.filter(task__project=project).prefetch_related("datasets")
         )
+        members = GroupMember.objects.filter(group__project=project)
+        self.members = set(members.values_list("group", "user"))
         self.of_task = defaultdict(list)
         for one in self.assignments:
             self.of_task[one.task_id].append(one)
@@ -33,15 +35,41 @@ class Rows:
             if one.labeler_id == labeler and one.state in OVER
         }
 
+    def is_for(self, task: RankingTask, labeler: User | int) -> bool:
+        """Whether the task is reserved for nobody, for this labeler or for a group of theirs."""
+        labeler = getattr(labeler, "pk", labeler)
+        if task.reserved_for_group_id:
+            return (task.reserved_for_group_id, labeler) in self.members
+        return task.reserved_for_user_id in (None, labeler)
+
     def open_to(self, labeler: User | int) -> list[RankingTask]:
-        """The tasks with a free place that this labeler has not seen, in the order."""
+        """The tasks with a free place that this labeler may be given and has not seen, in the
+        order.
+        """
         seen = self.seen(labeler)
         found = [
             task
             for task in self.tasks
-            if task.state == "open" and task.free_places and task.pk not in seen
+            if task.state == "open"
+            and task.free_places
+            and task.pk not in seen
+            and self.is_for(task, labeler)
         ]
         return sorted(found, key=self.place)
+
+    def stuck(self) -> list[int]:
+        """The reserved tasks with a free place that no member at work may be given."""
+        members = Membership.objects.filter(project=self.project, paused=False)
+        at_work = list(members.exclude(user__state="paused").values_list("user", flat=True))
+        open_to_somebody = {task.pk for person in at_work for task in self.open_to(person)}
+        return [
+            task.pk
+            for task in self.tasks
+            if task.state == "open"
+            and task.free_places
+            and (task.reserved_for_user_id or task.reserved_for_group_id)
+            and task.pk not in open_to_somebody
+        ]
 
     def gold_for(self, labeler: int) -> list[RankingTask]:
         """The gold tasks that this labeler has not seen, the oldest first."""
@@ -49,7 +77,10 @@ class Rows:
         return [
             task
             for task in self.tasks
-            if task.purpose == "gold" and task.state == "open" and task.pk not in seen
+            if task.purpose == "gold"
+            and task.state == "open"
+            and task.pk not in seen
+            and self.is_for(task, labeler)
         ]
 
     def is_done_for_today(self, labeler: int) -> bool:
@@ -76,6 +107,7 @@ def check(project: Project) -> None:
     judgments_fit_assignments(rows)
     leases_have_an_owner_at_work(rows)
     cursors_hide_nothing(rows)
+    what_nobody_gets_is_listed(rows)
     deeds_are_audited(rows)
 
 
@@ -161,6 +193,11 @@ def cursors_hide_nothing(rows: Rows) -> None:
             if getattr(task, order.key(rows.project)) <= position.sort_key
         ]
         assert not behind, "a labeler's cursor has passed an open task that they have not seen"
+
+
+def what_nobody_gets_is_listed(rows: Rows) -> None:
+    listed = reservations.stuck(rows.project).order_by("pk").values_list("pk", flat=True)
+    assert list(listed) == rows.stuck(), "a reserved task is stuck when nobody can be given it"
 
 
 def deeds_are_audited(rows: Rows) -> None:

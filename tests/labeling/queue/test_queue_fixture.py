@@ -9,6 +9,7 @@ from django.db import connection
 
 from benchmarks import queue_fixture
 from labeling.models import Candidate, RankingTask
+from labeling.models.tasks import RESERVED
 from labeling.queue import claims
 from people.models import Membership
 
@@ -26,11 +27,31 @@ def test_the_benchmarks_queue_is_one_that_people_can_work(client_for):
     assert queue_fixture.violations() == 0
 
 
+def test_half_of_the_benchmarks_queue_can_be_reserved_for_others(client_for):
+    queue_fixture.make(6)
+    queue_fixture.reserve_half()
+    tasks = RankingTask.objects.filter(project__slug=queue_fixture.SLUG).order_by("pk")
+    membership = Membership.objects.first()
+    taken = []
+    for _ in range(3):
+        held = claims.next_for(membership)
+        taken.append(held.task)
+        type(held).objects.filter(pk=held.pk).update(state="submitted", leased_until=None)
+
+    assert tasks.filter(RESERVED).count() == 3
+    assert taken == list(tasks.exclude(RESERVED))
+    assert claims.next_for(membership) is None
+    assert {task.reserved_for_group is None for task in tasks.filter(RESERVED)} == {True, False}
+
+
 @pytest.mark.parametrize("completion", ["depth", "breadth"])
 @pytest.mark.parametrize("willing", [True, False], ids=["willing", "unwilling"])
-def test_no_claim_reads_a_whole_table(completion, willing):
+@pytest.mark.parametrize("reserved", [False, True], ids=["for nobody", "half for others"])
+def test_no_claim_reads_a_whole_table(completion, willing, reserved):
     """Of a few rows PostgreSQL reads all whatever it is asked, so there must be many."""
     queue_fixture.make(2000)
+    if reserved:
+        queue_fixture.reserve_half()
     membership = Membership.objects.first()
     membership.user.sensitive, membership.project.completion = willing, completion
     claims.next_for(membership)
