@@ -5,22 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import django_filters as filters
-from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models import (
+    BooleanField,
+    Count,
+    ExpressionWrapper,
+    OuterRef,
+    Prefetch,
+    QuerySet,
+    Subquery,
+)
 from django.db.models.functions import Coalesce
 from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from rest_framework import serializers
+from rest_framework.response import Response
 
 from labeling.api import judgments
 from labeling.judging import form, judgment, rankings
-from labeling.models import Assignment, Candidate, Ranking, RankingTask
+from labeling.models import Assignment, Candidate, Group, Ranking, RankingTask
+from labeling.models.tasks import RESERVED
 from labeling.quality import gold
-from labeling.queue import set_aside
+from labeling.queue import reservations, set_aside
 from people.access import ADMINS, READERS, Refused
-from people.api.base import DetailEndpoint, ListEndpoint, Verb
-from people.api.filters import BooleanFilter, IdFilter
-from people.models import Project
+from people.api.base import DetailEndpoint, Endpoint, ListEndpoint, Verb
+from people.api.filters import MOST_ID, BooleanFilter, IdFilter
+from people.models import Membership, Project
 
 State = Assignment.State
 
@@ -54,6 +64,12 @@ class TaskBody(serializers.ModelSerializer):
         help_text="How many count now; an answer key is none, nor what was settled.",
     )
     skipped = SkippedBy(many=True)
+    reserved = serializers.BooleanField(
+        source="is_reserved", help_text="Whether only a member or a group is given the task."
+    )
+    reserved_for_member = serializers.IntegerField(
+        allow_null=True, help_text="Also null where the person has left the project."
+    )
 
     class Meta:
         model = RankingTask
@@ -68,6 +84,7 @@ class TaskBody(serializers.ModelSerializer):
             "job",
             "candidates",
         ]
+        fields += ["reserved", "reserved_for_member", "reserved_for_group"]
         fields += ["rankings", "skipped", "created_at"]
         read_only_fields = fields
 
@@ -114,9 +131,33 @@ class TaskFilter(filters.FilterSet):
     purpose = filters.ChoiceFilter(choices=RankingTask.Purpose.choices)
     prompt, job = IdFilter(), IdFilter()
     free = BooleanFilter(method="with_places", label="Whether a place is free.")
+    reserved = BooleanFilter(method="that_are_reserved", label="Whether it is reserved.")
+    reserved_for_member = IdFilter(method="for_member", label="The id of a member.")
+    reserved_for_group = IdFilter(method="for_group")
+    stuck = BooleanFilter(
+        method="that_are_stuck",
+        label=(
+            "Whether it is reserved, has a free place, and nobody can be given it: those for whom "
+            "it is reserved are paused, have left, do not judge such content, or have seen it."
+        ),
+    )
 
     def with_places(self, tasks: QuerySet, name: str, free: bool) -> QuerySet:
         return tasks.filter(free_places__gt=0) if free else tasks.filter(free_places=0)
+
+    def that_are_reserved(self, tasks: QuerySet, name: str, reserved: bool) -> QuerySet:
+        return tasks.filter(RESERVED) if reserved else tasks.exclude(RESERVED)
+
+    def for_member(self, tasks: QuerySet, name: str, member: int) -> QuerySet:
+        people = Membership.objects.filter(project=self.request.project, pk=member)
+        return tasks.filter(RESERVED, reserved_for_user__in=people.values("user"))
+
+    def for_group(self, tasks: QuerySet, name: str, group: int) -> QuerySet:
+        return tasks.filter(RESERVED, reserved_for_group=group)
+
+    def that_are_stuck(self, tasks: QuerySet, name: str, stuck: bool) -> QuerySet:
+        chosen = reservations.stuck(self.request.project).values("pk")
+        return tasks.filter(pk__in=chosen) if stuck else tasks.exclude(pk__in=chosen)
 
 
 def visible(project: Project) -> QuerySet[RankingTask]:
@@ -133,7 +174,14 @@ def visible(project: Project) -> QuerySet[RankingTask]:
     )
     counted = Ranking.objects.filter(task=OuterRef("pk"), current=True).of_judges()
     counted = counted.order_by().values("task").annotate(n=Count("pk"))
-    return tasks.annotate(judged=Coalesce(Subquery(counted.values("n")), 0))
+    reserved_for = Membership.objects.filter(
+        project=OuterRef("project"), user=OuterRef("reserved_for_user")
+    )
+    return tasks.annotate(
+        judged=Coalesce(Subquery(counted.values("n")), 0),
+        is_reserved=ExpressionWrapper(RESERVED, BooleanField()),
+        reserved_for_member=Subquery(reserved_for.values("pk")),
+    )
 
 
 # The endpoints
@@ -207,3 +255,59 @@ class NotGold(TaskVerb):
     def act(self, data):
         gold.unmake(self.actor, self.task)
         return self.as_it_stands()
+
+
+class ReserveInput(serializers.Serializer):
+    """A member, or a group. With neither, the task is offered to everybody again."""
+
+    member = serializers.IntegerField(min_value=1, max_value=MOST_ID, allow_null=True, default=None)
+    group = serializers.IntegerField(min_value=1, max_value=MOST_ID, allow_null=True, default=None)
+
+    def validate(self, data: dict) -> dict:
+        if data["member"] and data["group"]:
+            message = _("Give a member or a group, not both.")
+            raise serializers.ValidationError({"group": [message]})
+        return data
+
+
+class Reserve(TaskVerb):
+    """Reserve it for a member or a group: nobody else is given it. Who holds a place keeps it."""
+
+    input = ReserveInput
+
+    def act(self, data):
+        member = self._in_project(Membership, data["member"], "member")
+        group = self._in_project(Group, data["group"], "group")
+        reservations.reserve(self.actor, self.task, member, group)
+        return self.as_it_stands()
+
+    def _in_project(self, model, pk: int | None, field: str):
+        """The row, or None without a key. Raises Refused where the project has no such row."""
+        if pk is None:
+            return None
+        row = model.objects.filter(project=self.project, pk=pk).first()
+        if row is None:
+            raise Refused(_("This project has none with this id."), field)
+        return row
+
+
+class ReservedBody(serializers.Serializer):
+    """How many reserved tasks are offered."""
+
+    waiting = serializers.IntegerField(help_text="They have a free place.")
+    stuck = serializers.IntegerField(
+        help_text="Of those, nobody can be given these: list them by the filter `stuck`."
+    )
+
+
+class Reserved(Endpoint):
+    """How many reserved tasks have a free place, and how many of them are stuck."""
+
+    roles, serializer_class = {"GET": READERS}, ReservedBody
+
+    def get(self, request, *args, **kwargs) -> Response:
+        counts = {
+            "waiting": reservations.waiting(self.project).count(),
+            "stuck": reservations.stuck(self.project).count(),
+        }
+        return Response(ReservedBody(counts).data)

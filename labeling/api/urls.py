@@ -7,6 +7,7 @@ from labeling.api import (
     assignments,
     datasets,
     erasure,
+    groups,
     imports,
     loop,
     model_versions,
@@ -30,7 +31,9 @@ WORK = [
     path("templates/<int:pk>/fill", prompt_templates.Fill.as_view()),
     path("candidates", prompts.Candidates.as_view()),
     path("tasks", tasks.Tasks.as_view()),
+    path("tasks/reserved", tasks.Reserved.as_view()),
     path("tasks/<int:pk>", tasks.TaskView.as_view()),
+    path("tasks/<int:pk>/reserve", tasks.Reserve.as_view()),
     path("tasks/<int:pk>/put-back", tasks.PutBack.as_view()),
     path("tasks/<int:pk>/retire", tasks.Retire.as_view()),
     path("tasks/<int:pk>/gold", tasks.Gold.as_view()),
@@ -87,5 +90,7 @@ OPS = [
     path("models/<int:pk>/promote", model_versions.Promote.as_view()),
     path("aliases", model_versions.Aliases.as_view()),
     path("members/<int:pk>/erase", erasure.Erase.as_view()),
+    path("groups", groups.Groups.as_view()),
+    path("groups/<int:pk>", groups.OneGroup.as_view()),
 ]
 urlpatterns = [path("projects/<slug:slug>/", include([*WORK, *OPS]))]

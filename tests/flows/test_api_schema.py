@@ -27,6 +27,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from labeling.exports import freeze
+from labeling.queue import groups, reservations
 from people import tokens
 from people.models import Membership, Project, Token, User
 from tests.factories import make_job, make_model, make_person, make_ranking, make_task
@@ -53,7 +54,9 @@ def world(project, alice, carol):
         make_ranking(task, alice)
         task.refresh_from_db()
         make_ranking(task, carol, (4, 3, 2, 1))
-    make_task(project, model=tuned)
+    reserved = make_task(project, model=tuned)
+    group = groups.create(None, project, "Physicians", [Membership.objects.get(user=alice)])
+    reservations.reserve(None, reserved, group=group)
     freeze.freeze_now(None, project)
     make_job(
         project, "import", recipe={"path": "gone", "format": "prompts", "filename": "prompts.jsonl"}

@@ -11,6 +11,7 @@ import pytest
 from drf_spectacular.generators import SchemaGenerator
 
 from labeling.imports import files, prompt_templates
+from labeling.models import Group
 from people.models import Membership, Webhook
 from tests.factories import make_job, make_person, make_prompt
 
@@ -44,6 +45,7 @@ def ask(project, client_for):
         "webhooks": webhook.pk,
         "members": project.memberships.get(user=someone).pk,
         "accounts": someone.pk,
+        "groups": Group.objects.create(project=project, name="Physicians").pk,
     }
     client = client_for(boss)
 

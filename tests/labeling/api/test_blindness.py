@@ -130,6 +130,8 @@ def refused(hands):
         "prompts",
         "candidates",
         "tasks",
+        "tasks/reserved",
+        "groups",
         "demonstrations",
         "reviews",
         "ring",
@@ -145,7 +147,7 @@ def refused(hands):
     ):
         yield hands.get(path)
     yield hands.get(f"rankings/{Ranking.objects.exclude(labeler__name='Alice').latest('pk').pk}")
-    for verb in ("gold", "not-gold", "retire", "put-back", "settle", "unsettle"):
+    for verb in ("gold", "not-gold", "reserve", "retire", "put-back", "settle", "unsettle"):
         yield hands.post(f"tasks/770030/{verb}", RANKS)
 
 
@@ -211,6 +213,7 @@ def test_no_response_has_a_field_that_only_others_may_read(day):
         "finish_reason",
         "slot",
     }
+    hidden |= {"reserved", "reserved_for_member", "reserved_for_group"}
     writings = {"kind"}  # of a text that is wanted: an answer, or a prompt
     for response in day:
         shown = keys_of(response.json()) if response.content else set()
