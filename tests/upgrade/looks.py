@@ -74,6 +74,10 @@ def alike(first: Any, second: Any) -> Any:
     return first if first == second else "..."
 
 
+# What a version offers: a later one may offer more, in any place between.
+OFFERED = ("recipes", "settings", "choices", "formats", "options")
+
+
 def lost(before: Any, now: Any, place: str = "") -> list[str]:
     """What an answer held before and does not hold now; it may hold other things too."""
     if before == "...":
@@ -84,6 +88,13 @@ def lost(before: Any, now: Any, place: str = "") -> list[str]:
             if key in now:
                 missing += lost(before[key], now[key], f"{place}.{key}")
         return missing
+    if place.endswith(OFFERED) and isinstance(before, list) and isinstance(now, list):
+        following = iter(now)
+        return [
+            f"{place} lacks {item!r}"
+            for item in before
+            if all(lost(item, other) for other in following)
+        ]
     if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         missing = []
         for number, pair in enumerate(zip(before, now)):
