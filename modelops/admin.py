@@ -25,7 +25,7 @@ class LogLineAdmin(ReadOnly):
 
 @admin.register(Metric)
 class MetricAdmin(ReadOnly):
-    list_display = ["job", "name", "slice", "step", "value", "low", "high", "n"]
+    list_display = ["job", "name", "slice", "step", "value", "low", "high", "n", "method"]
     list_filter = ["slice"]
     list_select_related = ["job"]
     search_fields = ["=job__id", "name"]

@@ -196,15 +196,20 @@ def write_log(job: Job, lines: list[str]) -> None:
 
 @transaction.atomic
 def write_metrics(job: Job, metrics: list[Metric]) -> None:
-    """Keep figures; one that is reported again, after a resume, replaces the old."""
-    for final in (metric for metric in metrics if metric.step is None):  # no two NULLs conflict
-        Metric.objects.filter(job=job, name=final.name, slice=final.slice, step=None).delete()
+    """Keep figures; one that is reported again, after a resume or at once, replaces the old."""
+    newest = {(metric.name, metric.slice, metric.step): metric for metric in metrics}.values()
+    final = [metric for metric in newest if metric.step is None]
+    if final:  # their constraint is conditional, and no upsert can name it
+        Job.objects.select_for_update().get(pk=job.pk)  # two writers take turns
+    for metric in final:
+        Metric.objects.filter(job=job, name=metric.name, slice=metric.slice, step=None).delete()
+    Metric.objects.bulk_create(final, batch_size=500)
     Metric.objects.bulk_create(
-        metrics,
+        [metric for metric in newest if metric.step is not None],
         batch_size=500,
         update_conflicts=True,
         unique_fields=["job", "name", "slice", "step"],
-        update_fields=["value", "low", "high", "n"],
+        update_fields=["value", "low", "high", "n", "method"],
     )
 
 

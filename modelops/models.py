@@ -162,11 +162,20 @@ class Metric(models.Model):
     high = models.FloatField(null=True)
     n = models.PositiveIntegerField(null=True)
     slice = models.CharField(max_length=60, blank=True)
+    method = models.CharField(
+        max_length=120, blank=True, help_text=_("How its interval was computed.")
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 fields=["job", "name", "slice", "step"], name="a_figure_is_reported_once_a_step"
+            ),
+            # apart from the one above, in which no two null steps are equal
+            models.UniqueConstraint(
+                fields=["job", "name", "slice"],
+                condition=Q(step=None),
+                name="a_final_figure_is_reported_once",
             ),
         ]
 

@@ -279,7 +279,7 @@ class Report:
         ]
 
     def on_metric(self, event: dict) -> None:
-        names = ("name", "value", "low", "high", "n", "slice")
+        names = ("name", "value", "low", "high", "n", "slice", "method")
         fields = {name: event[name] for name in names if event.get(name) is not None}
         if "value" not in fields:  # nothing was held out to measure on
             return

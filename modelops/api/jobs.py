@@ -114,7 +114,7 @@ class MetricBody(serializers.ModelSerializer):
 
     class Meta:
         model = Metric
-        fields = ["id", "name", "slice", "step", "value", "low", "high", "n"]
+        fields = ["id", "name", "slice", "step", "value", "low", "high", "n", "method"]
         read_only_fields = fields
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.utils.timezone import now
 
 from modelops import jobs, recipes
@@ -148,6 +149,32 @@ def test_figures_reported_again_replace_the_old():
         ("accuracy", None, 0.5),
         ("loss", 1, 0.5),
     ]
+
+
+def test_of_a_figure_that_is_reported_twice_at_once_the_last_counts():
+    job = ask(make_project())
+    jobs.write_metrics(
+        job,
+        [
+            Metric(job=job, name=name, step=step, value=value)
+            for value in (0.7, 0.5)
+            for name, step in (("loss", 1), ("accuracy", None))
+        ],
+    )
+
+    assert sorted(Metric.objects.values_list("name", "step", "value")) == [
+        ("accuracy", None, 0.5),
+        ("loss", 1, 0.5),
+    ]
+
+
+def test_the_database_refuses_a_second_final_figure_of_a_name_and_slice():
+    job = ask(make_project())
+    Metric.objects.create(job=job, name="accuracy", slice="test", value=0.5)
+    Metric.objects.create(job=job, name="accuracy", slice="train", value=0.5)
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Metric.objects.create(job=job, name="accuracy", slice="test", value=0.6)
 
 
 def test_only_the_newest_lines_of_a_log_are_kept(monkeypatch):

@@ -149,7 +149,7 @@ def accuracy(found: list[Labelled], rewards: list[list[float]]) -> list[dict]:
     ]
     hits = [(split, (hit, count)) for split, hit, count in hits if count]
     slices = metrics.sliced([split for split, _ in hits], [hit for _, hit in hits])
-    return [metrics.share("accuracy", slice, *zip(*part)) for slice, part in slices]
+    return [metrics.share("accuracy", slice, *zip(*part), unit="tasks") for slice, part in slices]
 
 
 def counts(found: list[Labelled]) -> list[dict]:

@@ -322,7 +322,7 @@ def spread_of_heads(found: list[Group], spreads: list[list[float]], heads: int) 
     parts = metrics.sliced(
         comparisons.splits(found), [(sum(values), len(values)) for values in spreads]
     )
-    return [metrics.share("reward_std", slice, *zip(*part)) for slice, part in parts]
+    return [metrics.share("reward_std", slice, *zip(*part), unit="tasks") for slice, part in parts]
 
 
 def demonstrated_rows(run: runs.Run, tokenizer) -> list[list[int]]:

@@ -136,7 +136,13 @@ def losses(found: list[Example], logprobs: list[float], lengths: list[int]) -> l
     of tokens.
     """
     return [
-        metrics.share("loss", slice, [-value for value, _ in part], [length for _, length in part])
+        metrics.share(
+            "loss",
+            slice,
+            [-value for value, _ in part],
+            [length for _, length in part],
+            unit="texts",
+        )
         for slice, part in metrics.sliced([e.split for e in found], list(zip(logprobs, lengths)))
     ]
 

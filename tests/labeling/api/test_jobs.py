@@ -113,7 +113,14 @@ def test_its_log_and_figures_come_in_order(admin, project):
     lines = LogLine.objects.bulk_create(LogLine(job=job, text=f"line {n}") for n in range(3))
     Metric.objects.create(job=job, name="loss", step=1, value=0.7)
     Metric.objects.create(
-        job=job, name="accuracy", slice="test", value=0.6, low=0.5, high=0.7, n=12
+        job=job,
+        name="accuracy",
+        slice="test",
+        value=0.6,
+        low=0.5,
+        high=0.7,
+        n=12,
+        method="percentile bootstrap over prompts, 2000 draws",
     )
 
     assert [one["text"] for one in admin.get(f"jobs/{job.pk}/log").json()["results"]] == [
@@ -124,8 +131,9 @@ def test_its_log_and_figures_come_in_order(admin, project):
     after = admin.get(f"jobs/{job.pk}/log", after=lines[1].pk).json()["results"]
     assert [one["text"] for one in after] == ["line 2"]
     final = admin.get(f"jobs/{job.pk}/metrics", final="true").json()["results"]
-    assert [(one["name"], one["slice"], one["step"], one["n"]) for one in final] == [
-        ("accuracy", "test", None, 12)
+    names = ("name", "slice", "step", "n", "method")
+    assert [tuple(figure[name] for name in names) for figure in final] == [
+        ("accuracy", "test", None, 12, "percentile bootstrap over prompts, 2000 draws")
     ]
     assert len(admin.get(f"jobs/{job.pk}/metrics", name="loss").json()["results"]) == 1
 

@@ -36,9 +36,17 @@ def _softplus(x: float) -> float:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
-def share(name: str, slice: str, hits: Sequence[float], counts: Sequence[int]) -> dict:
+def share(
+    name: str,
+    slice: str,
+    hits: Sequence[float],
+    counts: Sequence[int],
+    unit: str = "prompts",
+) -> dict:
     """A metric: all prompts' hits over all their counts, with its 95 % interval; n is the sum of
     the counts.
+
+    `unit` is what hits[i] and counts[i] belong to, and what is drawn: its method says so.
     """
     low, high = interval(hits, counts)
     return {
@@ -48,6 +56,7 @@ def share(name: str, slice: str, hits: Sequence[float], counts: Sequence[int]) -
         "high": high,
         "n": int(sum(counts)),
         "slice": slice,
+        "method": f"percentile bootstrap over {unit}, {RESAMPLES} draws",
     }
 
 
@@ -70,7 +79,8 @@ def interval(
 
 def plain(name: str, slice: str, value: float, n: int | None = None) -> dict:
     """A metric without an interval."""
-    return {"name": name, "value": value, "low": None, "high": None, "n": n, "slice": slice}
+    figure = {"name": name, "value": value, "low": None, "high": None, "n": n, "slice": slice}
+    return figure | {"method": ""}
 
 
 def sliced(splits: Sequence[str], values: Sequence) -> list[tuple[str, list]]:

@@ -23,8 +23,8 @@ Trained by Podium ({kind}) from the model `{model}` on the frozen dataset `{data
 Measured of the weights in this folder, in float32. Intervals hold 95 % and resample prompts. *held-out* is validation
 and test together; `bfloat16_share` is how much of what training changed is left where the weights are used in bfloat16.
 
-| figure | slice | value | interval | n |
-|---|---|---|---|---|
+| figure | slice | value | interval | n | method |
+|---|---|---|---|---|---|
 {figures}
 
 ## Recipe
@@ -53,7 +53,15 @@ def text(run: Run, figures: list[dict]) -> str:
 
 
 def _figure(
-    name: str, value: float, low: float | None, high: float | None, n: int | None, slice: str
+    name: str,
+    value: float,
+    low: float | None,
+    high: float | None,
+    n: int | None,
+    slice: str,
+    method: str = "",
 ) -> str:
+    """A line of the card's table; a result that waited for an upgrade has no `method`."""
     interval = "" if low is None else f"{low:.4g} to {high:.4g}"
-    return f"| {name} | {slice} | {value:.4g} | {interval} | {'' if n is None else n} |"
+    cells = (name, slice, f"{value:.4g}", interval, "" if n is None else n, method)
+    return f"| {' | '.join(map(str, cells))} |"

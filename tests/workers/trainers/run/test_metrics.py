@@ -30,6 +30,15 @@ def test_an_interval_draws_prompts_not_pairs():
     assert 0.58 < low < 0.64 < 0.76 < high < 0.82
 
 
+def test_a_figure_with_an_interval_says_what_was_drawn_for_it():
+    share = metrics.share("accuracy", "test", [70, 30], [100, 100])
+    loss = metrics.share("loss", "test", [1.0, 3.0], [1, 1], unit="texts")
+
+    assert share["method"] == "percentile bootstrap over prompts, 2000 draws"
+    assert loss["method"] == "percentile bootstrap over texts, 2000 draws"
+    assert metrics.plain("pairs", "test", 12)["method"] == ""
+
+
 def test_accuracy_counts_each_slice():
     found = [
         ranked(number, split)
