@@ -51,7 +51,7 @@ GROUPS: list[tuple[str | Promise, list[Entry]]] = [
     (
         _("Models"),
         [
-            entry(_("Loop"), "ring", ADMINS),
+            entry(_("Loop"), "loop", ADMINS),
             entry(_("Jobs"), "jobs", ADMINS, "job job-new"),
             entry(_("Versions"), "models", ADMINS, "model model-register model-serve"),
         ],

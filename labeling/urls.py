@@ -23,7 +23,7 @@ from people.webhooks import views
 
 urlpatterns = [
     path("", loop.project, name="project"),
-    path("loop/", loop.ring, name="ring"),
+    path("loop/", loop.loop_page, name="loop"),
     # Ranking
     path("rank/", judging.rank, name="rank"),
     path("rank/undo", judging.rank_undo, name="rank-undo"),

@@ -100,6 +100,6 @@ class RingView(Endpoint):
     roles, serializer_class = {"GET": ADMINS}, RingBody
 
     def get(self, request, *args, **kwargs):
-        ring = status.ring(self.project)
-        ring.busy, ring.trained_on = sorted(ring.busy), sorted(ring.trained_on)
-        return Response(RingBody(ring).data)
+        loop = status.of_project(self.project)
+        loop.busy, loop.trained_on = sorted(loop.busy), sorted(loop.trained_on)
+        return Response(RingBody(loop).data)

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from labeling.loop.stations import Ring
+from labeling.loop.stations import LoopStatus
 
 ENOUGH = 200  # pairs from which freezing is worth it while tasks are still open
 
 
-def next_step(ring: Ring) -> str:
+def next_step(loop: LoopStatus) -> str:
     """The station whose step is the most useful now."""
-    dataset = ring.unfrozen.newest
-    if not ring.prompts.total:
+    dataset = loop.unfrozen.newest
+    if not loop.prompts.total:
         return "prompts"
-    if ring.policies.champion is None and not ring.rankings.total:
+    if loop.policies.champion is None and not loop.rankings.total:
         return "policy"
-    if dataset and "reward" not in ring.trained_on:
+    if dataset and "reward" not in loop.trained_on:
         return "reward"
-    if dataset and "policy" not in ring.trained_on:
+    if dataset and "policy" not in loop.trained_on:
         return "policy"
-    if worth_freezing(ring):
+    if worth_freezing(loop):
         return "dataset"
-    if ring.policies.version and not ring.policies.sampled and "sample" not in ring.busy:
+    if loop.policies.version and not loop.policies.sampled and "sample" not in loop.busy:
         return "candidates"
-    return "rankings" if ring.rankings.free or "sample" in ring.busy else "candidates"
+    return "rankings" if loop.rankings.free or "sample" in loop.busy else "candidates"
 
 
-def worth_freezing(ring: Ring) -> bool:
-    fresh, still_open = ring.unfrozen.pairs, ring.rankings.free or "sample" in ring.busy
-    return "freeze" not in ring.busy and (fresh >= ENOUGH or (fresh > 0 and not still_open))
+def worth_freezing(loop: LoopStatus) -> bool:
+    fresh, still_open = loop.unfrozen.pairs, loop.rankings.free or "sample" in loop.busy
+    return "freeze" not in loop.busy and (fresh >= ENOUGH or (fresh > 0 and not still_open))

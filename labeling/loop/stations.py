@@ -67,7 +67,7 @@ class Policies:
 
 
 @dataclass
-class Ring:
+class LoopStatus:
     prompts: Prompts
     candidates: Candidates
     rankings: Rankings

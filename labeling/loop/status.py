@@ -8,11 +8,11 @@ from labeling.loop.next_step import next_step
 from labeling.loop.stations import (
     MOST_PAIRS,
     Candidates,
+    LoopStatus,
     Policies,
     Prompts,
     Rankings,
     Rewards,
-    Ring,
     Unfrozen,
 )
 from labeling.models import Candidate, Demonstration, Prompt, RankedCandidate, Ranking, RankingTask
@@ -26,15 +26,15 @@ from people.models import Project
 NEWEST = 2000  # rankings that agreement and ties are measured on
 
 
-def ring(project: Project) -> Ring:
-    """Everything the ring shows, in a constant number of queries."""
+def of_project(project: Project) -> LoopStatus:
+    """Everything the loop page shows, in a constant number of queries."""
     unfrozen = count_unfrozen(project)
     live = list(
         Job.objects.filter(
             project=project, state__in=[Job.State.QUEUED, Job.State.RUNNING]
         ).values_list("kind", "dataset", "reward_model__dataset")
     )
-    found = Ring(
+    found = LoopStatus(
         count_prompts(project),
         count_candidates(project),
         count_rankings(project),

@@ -1,4 +1,4 @@
-"""A project's home: for an admin the ring, for others their work."""
+"""A project's home: for an admin the loop, for others their work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modelops.models import Job
 from modelops.views.jobs import of_project
 from people.access import ADMINS, Role, member
 
-HOMES = {Role.ADMIN: "ring", Role.RESEARCHER: "datasets"}
+HOMES = {Role.ADMIN: "loop", Role.RESEARCHER: "datasets"}
 JOBS_SHOWN = MODELS_SHOWN = 8
 
 
@@ -25,7 +25,7 @@ def project(request: HttpRequest) -> HttpResponse:
 
 @member(*ADMINS)
 @require_GET
-def ring(request: HttpRequest) -> HttpResponse:
+def loop_page(request: HttpRequest) -> HttpResponse:
     """The loop as stations, what runs, and the versions that came of it."""
     jobs = of_project(request.project).order_by("-pk")
     live = list(jobs.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING])[:JOBS_SHOWN])
@@ -35,7 +35,7 @@ def ring(request: HttpRequest) -> HttpResponse:
         ]
     )
     context = {
-        "ring": status.ring(request.project),
+        "loop": status.of_project(request.project),
         "jobs": with_sparks(live + ended[:4]),
         "live": live,
         "versions": with_figures(list(shown(request.project).exclude(folder="")[:MODELS_SHOWN])),

@@ -107,7 +107,7 @@ def components(request: HttpRequest) -> HttpResponse:
             "chosen": chosen if chosen in CARDS else "ranks",
             "form": Specimen({"age": "many", "kind": "b", "text": "Some text"}),
             "said": [Message(level, str(text)) for level, text in MESSAGES],
-            "ring": ring(),
+            "loop": loop_status(),
             "versions": versions(),
             "page": Paginator(range(30), 10).page(2),
             "today": 23,
@@ -259,10 +259,10 @@ def versions() -> list[SimpleNamespace]:
     ]
 
 
-def ring() -> stations.Ring:
+def loop_status() -> stations.LoopStatus:
     reward, base = ModelVersion(pk=2, name="reward-r2"), ModelVersion(pk=3, name="smollm2")
     policy = ModelVersion(pk=1, name="smollm2-r2", parent=base)
-    return stations.Ring(
+    return stations.LoopStatus(
         stations.Prompts(4096, {"train": 3277, "validation": 410, "test": 409}, duplicates=17),
         stations.Candidates(16384, Job(recipe={"k": 4}, model_version=policy), 3),
         stations.Rankings(1310, 8, 1200, 3600, 2290, ties=14, agreement=72.6, plus_minus=1.5),

@@ -31,7 +31,7 @@ OF_A_PROJECT = [
     "history",
     "rank-keys",
     "guidelines",
-    "ring",
+    "loop",
     "members",
     "settings",
     "prompts",

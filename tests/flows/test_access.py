@@ -18,7 +18,7 @@ READER = (200, 200, 403, 403, 404)
 RANKER = (200, 403, 200, 200, 404)
 LEAD = (200, 403, 200, 403, 404)
 GET = {
-    "ring": ADMIN,
+    "loop": ADMIN,
     "members": (200, 403, 200, 403, 404),
     "settings": ADMIN,
     "prompts": ADMIN,

@@ -34,7 +34,7 @@ def test_a_stranger_finds_a_model_a_project_prompts_and_a_job():
 
 
 @pytest.mark.parametrize(
-    "page", ["ring", "jobs", "prompts", "models", "datasets", "members", "settings", "rank"]
+    "page", ["loop", "jobs", "prompts", "models", "datasets", "members", "settings", "rank"]
 )
 def test_the_demo_admin_can_open_every_page(client_for, page):
     first_run()

@@ -1,4 +1,4 @@
-"""The ring through the API: the figures of the page, and its next step."""
+"""The loop through the API: the figures of the page, and its next step."""
 
 import pytest
 
@@ -9,11 +9,11 @@ pytestmark = pytest.mark.django_db
 
 
 def test_an_empty_project_begins_with_prompts(admin):
-    ring = admin.get("ring").json()
+    loop = admin.get("ring").json()
 
-    assert ring["next"] == "prompts"
-    assert ring["rankings"]["agreement"] is None
-    assert ring["policies"]["champion"] is None
+    assert loop["next"] == "prompts"
+    assert loop["rankings"]["agreement"] is None
+    assert loop["policies"]["champion"] is None
 
 
 def test_the_ring_tells_what_is_there(admin, project, alice):
@@ -22,12 +22,12 @@ def test_the_ring_tells_what_is_there(admin, project, alice):
     dataset = Dataset.objects.create(
         project=project, kind="judgments", digest="f" * 64, folder="", counts={}
     )
-    ring = admin.get("ring").json()
+    loop = admin.get("ring").json()
 
-    assert ring["prompts"]["splits"] == {"train": 1}
-    assert (ring["rankings"]["total"], ring["rankings"]["people"]) == (1, 1)
-    assert (ring["unfrozen"]["pairs"], ring["unfrozen"]["newest"]) == (5, dataset.pk)
-    assert (ring["candidates"]["total"], ring["next"]) == (4, "reward")
+    assert loop["prompts"]["splits"] == {"train": 1}
+    assert (loop["rankings"]["total"], loop["rankings"]["people"]) == (1, 1)
+    assert (loop["unfrozen"]["pairs"], loop["unfrozen"]["newest"]) == (5, dataset.pk)
+    assert (loop["candidates"]["total"], loop["next"]) == (4, "reward")
 
 
 def test_the_ring_is_for_admins(labeler):

@@ -1,4 +1,4 @@
-"""The ring: its counts, and the one useful next step."""
+"""The loop: its counts, and the one useful next step."""
 
 from uuid import uuid4
 
@@ -33,7 +33,7 @@ def train(project, dataset, kind, name):
 
 def test_the_loop_lights_its_stations_one_after_the_other(project, alice, carol):
     def following():
-        return status.ring(project).next
+        return status.of_project(project).next
 
     assert following() == "prompts"
     prompt = make_prompt(project)
@@ -63,23 +63,23 @@ def test_a_model_tuned_on_a_reward_model_comes_from_what_this_one_learned(
     base()
     make_ranking(make_task(project), alice)
     judge = train(project, freeze.freeze_now(carol, project), "reward", "reward 1")
-    assert status.ring(project).next == "policy"
+    assert status.of_project(project).next == "policy"
 
     claim = {"claim": uuid4(), "heartbeat_at": now()} if state == "running" else {}
     job = make_job(project, "ppo", state=state, reward_model=judge, **claim)
     if state == "done":
         fields = {"name": "assistant 1", "folder": "m", "sha256": "2" * 64}
         ModelVersion.objects.create(project=project, kind="policy", job=job, **fields)
-    assert "policy" in status.ring(project).trained_on
+    assert "policy" in status.of_project(project).trained_on
 
 
 def test_a_model_that_answered_beside_another_one_has_sampled(project):
     tuned = make_model(project, "tuned", job=make_job(project, "dpo"))
-    assert not status.ring(project).policies.sampled
+    assert not status.of_project(project).policies.sampled
 
     first = make_model(project, "first")
     make_task(project, model=tuned, job=make_job(project, model_version=first))
-    assert status.ring(project).policies.sampled
+    assert status.of_project(project).policies.sampled
 
 
 def test_enough_pairs_are_worth_freezing_while_tasks_are_open(project, alice):
@@ -88,16 +88,16 @@ def test_enough_pairs_are_worth_freezing_while_tasks_are_open(project, alice):
         make_ranking(make_task(project), alice)
     make_task(project)
 
-    ring = status.ring(project)
-    assert (ring.unfrozen.pairs, ring.rankings.free, ring.next) == (204, 1, "dataset")
+    loop = status.of_project(project)
+    assert (loop.unfrozen.pairs, loop.rankings.free, loop.next) == (204, 1, "dataset")
 
 
 def test_frozen_pairs_are_not_counted_again(project, alice, carol):
     make_ranking(make_task(project), alice, ranks=[1, 2, 2, 3])
-    assert status.ring(project).unfrozen.pairs == 5
+    assert status.of_project(project).unfrozen.pairs == 5
 
     freeze.freeze_now(carol, project)
-    assert status.ring(project).unfrozen.pairs == 0
+    assert status.of_project(project).unfrozen.pairs == 0
 
 
 def test_agreement_and_ties_are_measured_on_tasks_of_several_people(project, alice, bob):
@@ -106,7 +106,7 @@ def test_agreement_and_ties_are_measured_on_tasks_of_several_people(project, ali
     make_ranking(task, alice, ranks=[1, 2, 3, 4])
     task.refresh_from_db()
     make_ranking(task, bob, ranks=[1, 1, 3, 2])  # orders five pairs, four of them as alice does
-    rankings = status.ring(project).rankings
+    rankings = status.of_project(project).rankings
 
     assert rankings.agreement == pytest.approx(80)
     assert rankings.ties == pytest.approx(100 / 12)
@@ -116,7 +116,7 @@ def test_agreement_and_ties_are_measured_on_tasks_of_several_people(project, ali
 def test_without_two_judges_there_is_no_agreement(project, alice):
     make_ranking(make_task(project), alice)
 
-    assert status.ring(project).rankings.agreement is None
+    assert status.of_project(project).rankings.agreement is None
 
 
 def test_the_page_shows_accuracy_with_its_yardstick(client_for, carol, project):

@@ -28,7 +28,7 @@ def rounds_of_two(project, alice, bob):
 
 def test_the_interval_of_the_loop_draws_prompts(project, rounds_of_two):
     """Both tasks of a prompt agree or both don't: 40 tasks know no more than 20 prompts."""
-    found = status.ring(project).rankings
+    found = status.of_project(project).rankings
     low, high = bootstrap.interval([(12, 12)] * 10 + [(0, 12)] * 10, draws=peers.DRAWS)
     of_tasks = bootstrap.interval([(6, 6)] * 20 + [(0, 6)] * 20, draws=peers.DRAWS)
 
