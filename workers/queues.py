@@ -3,13 +3,14 @@
 from celery import shared_task
 from celery.signals import worker_ready
 
+import labeling.retention
+import people.retention
 import workers.heartbeat  # noqa: F401  (connects its signals)
-from labeling import retention as tidying
 from labeling.queue import leases
 from modelops import jobs
 from modelops.kinds import QUEUES
 from modelops.models import Job
-from people import mail, retention
+from people import mail
 from people.webhooks import delivery
 from workers import dataset_jobs, machine_lock, sampling_job, training_job
 
@@ -53,8 +54,8 @@ def sweep() -> None:
 @shared_task(name="tidy")
 def tidy() -> None:
     """What would fill the disk and the tables in the course of months."""
-    retention.forget()
-    tidying.forget()
+    people.retention.forget()
+    labeling.retention.forget()
 
 
 @worker_ready.connect

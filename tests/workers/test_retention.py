@@ -1,4 +1,4 @@
-"""The hourly tidying: what nobody needs any more goes, what somebody may still ask for stays."""
+"""The hourly clean-up: what nobody needs any more goes, what somebody may still ask for stays."""
 
 import os
 from datetime import timedelta
