@@ -52,11 +52,11 @@ def write(lines: Iterable[str], kind: str = Dataset.Kind.JUDGMENTS) -> tuple[str
     base = settings.VAR / "datasets"
     base.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=base, prefix=".new-"))
-    sha, rare = hashlib.sha256(), set()
+    sha, rare = hashlib.sha256(), set[str]()
     try:
         with open(scratch / "rows.jsonl", "w", encoding="utf-8", newline="\n") as out:
             for line in lines:
-                rare.update(name for name, mark in parquet.RARE.items() if mark in line)
+                rare |= parquet.rare_in(line)
                 out.write(line + "\n")
                 sha.update(line.encode() + b"\n")
             out.flush()

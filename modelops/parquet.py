@@ -4,6 +4,7 @@ time.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 from itertools import islice
@@ -13,12 +14,22 @@ from typing import Any
 from modelops.rows import CUT
 
 GROUP = 2000  # rows in memory at once; the footer, kept to the end, grows with each group
-# Keys that only some rows have, as a canonical line holds them: texts have their quotes escaped.
-RARE = {"truncated": '"truncated":true', "finish_reason": f'"finish_reason":"{CUT}"'}
+# What only some rows have, by any of these marks in a canonical line: texts have their quotes
+# escaped. "turns" are turns that hold more than a role and a text.
+RARE = {
+    "truncated": ['"truncated":true'],
+    "finish_reason": [f'"finish_reason":"{CUT}"'],
+    "turns": ['"content":[', '"tool_calls":[', '"role":"tool"'],
+}
+
+
+def rare_in(line: str) -> set[str]:
+    """Which names of RARE a canonical line has."""
+    return {name for name, marks in RARE.items() if any(mark in line for mark in marks)}
 
 
 def schema_of_rows(kind: str, rare: Collection[str] = ()) -> Any:
-    """The Arrow schema of a dataset's frozen rows; `rare` names keys of RARE that some have.
+    """The Arrow schema of a dataset's frozen rows; `rare` has the names of RARE that they need.
 
     pyarrow takes a while to import, and only files need it.
     """
@@ -27,7 +38,7 @@ def schema_of_rows(kind: str, rare: Collection[str] = ()) -> Any:
     text, number, real = pa.string(), pa.int64(), pa.float64()
     prompt = [
         ("prompt_id", text),
-        ("messages", turns()),
+        ("messages", json_turns() if "turns" in rare else turns()),
         ("split", text),
         ("use_case", text),
         ("language", text),
@@ -67,6 +78,62 @@ def turns() -> Any:
     return pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
 
+def json_turns() -> Any:
+    """Turns that differ in what they hold, each as JSON, which `datasets` opens as it was."""
+    import pyarrow as pa
+
+    return pa.list_(pa.json_(pa.string()))
+
+
+def as_json(turns: list[dict]) -> list[str]:
+    """The turns as a column of json_turns() takes them."""
+    return [json.dumps(turn, ensure_ascii=False) for turn in turns]
+
+
+def table(items: list[dict], schema: Any) -> Any:
+    """The items as a table of this schema. Arrow makes its JSON type of texts alone."""
+    import pyarrow as pa
+
+    plain = pa.schema([(column.name, _as_text(column.type)) for column in schema])
+    made = pa.Table.from_pylist(items, plain)
+    return made if plain == schema else made.cast(schema)
+
+
+def _as_text(kind: Any) -> Any:
+    """The type with texts in place of JSON."""
+    import pyarrow as pa
+
+    if isinstance(kind, pa.JsonType):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(_as_text(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _as_text(field.type)) for field in kind])
+    return kind
+
+
+def opened(value: Any, kind: Any) -> Any:
+    """A value of this type with its JSON as objects."""
+    import pyarrow as pa
+
+    if value is None:
+        return None
+    if isinstance(kind, pa.JsonType):
+        return json.loads(value)
+    if pa.types.is_list(kind):
+        return [opened(inner, kind.value_type) for inner in value]
+    if pa.types.is_struct(kind):
+        return {field.name: opened(value[field.name], field.type) for field in kind}
+    return value
+
+
+def with_rare(row: dict, rare: Collection[str]) -> dict:
+    """A frozen row as the columns of schema_of_rows(kind, rare) take it."""
+    if "turns" in rare and "messages" in row:
+        return row | {"messages": as_json(row["messages"])}
+    return row
+
+
 def groups(items: Iterable[dict], size: int = GROUP) -> Iterable[list[dict]]:
     items = iter(items)
     while group := list(islice(items, size)):
@@ -75,17 +142,15 @@ def groups(items: Iterable[dict], size: int = GROUP) -> Iterable[list[dict]]:
 
 def write(items: Iterable[dict], schema: Any, out: Any) -> None:
     """All of `items` as one file; a key that a row lacks is null."""
-    import pyarrow as pa
     from pyarrow import parquet
 
     with parquet.ParquetWriter(out, schema) as writer:
         for group in groups(items):
-            writer.write_table(pa.Table.from_pylist(group, schema))
+            writer.write_table(table(group, schema))
 
 
 def by_split(rows: Iterable[dict], kind: str, folder: Path, rare: Collection[str] = ()) -> None:
     """One Parquet file a split; `rare` as in schema_of_rows()."""
-    import pyarrow as pa
     from pyarrow import parquet
 
     schema, writers = schema_of_rows(kind, rare), {}
@@ -96,5 +161,5 @@ def by_split(rows: Iterable[dict], kind: str, folder: Path, rare: Collection[str
                     writers[split] = stack.enter_context(
                         parquet.ParquetWriter(folder / f"{split}.parquet", schema)
                     )
-                part = [row for row in group if row["split"] == split]
-                writers[split].write_table(pa.Table.from_pylist(part, schema))
+                part = [with_rare(row, rare) for row in group if row["split"] == split]
+                writers[split].write_table(table(part, schema))

@@ -4,6 +4,9 @@ share it.
 A row of a judgments dataset is one ranking task, listwise:
 
     prompt_id, messages, split, use_case, language,
+              messages are turns {role, content}; `content` is a text or parts [{type: "text",
+              text}]; the assistant's turn may have `tool_calls` [{id, type, function: {name,
+              arguments}}], whose arguments are JSON text; a tool's turn `tool_call_id` and `name`
     answers   [{id, text, model, finish_reason, tokens}]
               an answer's id is its position; `finish_reason` "length": the sampler cut it;
               `truncated`, true, is there only where its model read the prompt in part
@@ -48,6 +51,62 @@ def read(folder: str | Path, name: str = "rows.jsonl") -> Iterator[dict[str, Any
     with open(Path(folder) / name, encoding="utf-8") as lines:
         for line in lines:
             yield json.loads(line)
+
+
+# Turns
+
+INSTRUCTIONS = ("system", "developer")  # roles whose turns nobody says in the conversation
+SPEAKERS = {"user": "Human"}  # as hh-rlhf has it; the other roles' names are their own
+
+
+def content_text(turn: dict[str, Any]) -> str:
+    """The words of a turn's content: the text, or the texts of its parts, a line break between."""
+    content = turn.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] for part in content)
+
+
+def turn_text(turn: dict[str, Any]) -> str:
+    """All that a turn says, as text: its content, then a line `name(arguments)` for each tool call.
+
+    Who takes text out of a turn takes it here, so that parts and tool calls count everywhere.
+    """
+    functions = [call["function"] for call in turn.get("tool_calls") or ()]
+    calls = [f"{function['name']}({function['arguments']})" for function in functions]
+    return "\n".join(text for text in (content_text(turn), *calls) if text)
+
+
+def is_plain(messages: Iterable[dict[str, Any]]) -> bool:
+    """Whether each turn is a role and a text, and no more."""
+    return all(
+        turn.keys() == {"role", "content"} and isinstance(turn["content"], str) for turn in messages
+    )
+
+
+def called(turn: dict[str, Any]) -> dict[str, Any]:
+    """The turn as chat templates and TRL read it: the arguments of its calls are objects."""
+    if "tool_calls" not in turn:
+        return turn
+    return turn | {"tool_calls": [_with_object(call) for call in turn["tool_calls"]]}
+
+
+def _with_object(call: dict[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    return call | {"function": function | {"arguments": json.loads(function["arguments"])}}
+
+
+def spoken(messages: Iterable[dict[str, Any]]) -> list[str]:
+    """The texts of a conversation's turns without the instructions of system and developer."""
+    return [turn_text(turn) for turn in messages if turn["role"] not in INSTRUCTIONS]
+
+
+def transcript(messages: Iterable[dict[str, Any]]) -> str:
+    """A conversation as hh-rlhf writes it: each turn after an empty line, its speaker before it."""
+    return "".join(
+        f"\n\n{SPEAKERS.get(turn['role'], turn['role'].capitalize())}: {turn_text(turn)}"
+        for turn in messages
+    )
 
 
 def dense(ranks: Iterable[float]) -> list[int]:

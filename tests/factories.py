@@ -10,6 +10,26 @@ from modelops.models import Job, ModelVersion
 from people.models import Membership, Project, User
 
 PASSWORD = "correct horse battery"
+# A conversation with all that a turn can hold, as it is stored.
+TOOL_TURNS = [
+    {"role": "developer", "content": "Use the tools."},
+    {
+        "role": "user",
+        "content": [{"type": "text", "text": "How warm is"}, {"type": "text", "text": "Rome?"}],
+    },
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [
+            {
+                "id": "c1",
+                "type": "function",
+                "function": {"name": "weather", "arguments": '{"city": "Roma", "at": ["now"]}'},
+            }
+        ],
+    },
+    {"role": "tool", "tool_call_id": "c1", "name": "weather", "content": '{"celsius": 31}'},
+]
 _numbers = count(1)
 
 

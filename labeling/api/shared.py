@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from labeling.text.conversations import ROLES
 from people.api.base import Act, Answer, once
+
+PART = {
+    "type": "object",
+    "properties": {"type": {"type": "string", "enum": ["text"]}, "text": {"type": "string"}},
+    "required": ["type", "text"],
+}
+
+
+@extend_schema_field({"oneOf": [{"type": "string"}, {"type": "array", "items": PART}]})
+class ContentField(serializers.Field):
+    """A text, or a list of parts."""
+
+    def to_representation(self, value: str | list) -> str | list:
+        return value
+
+
+class Function(serializers.Serializer):
+    """The function that a tool call names."""
+
+    name = serializers.CharField()
+    arguments = serializers.CharField(help_text="An object, as JSON text.")
+
+
+class ToolCall(serializers.Serializer):
+    """A call of a tool by the assistant."""
+
+    id = serializers.CharField(required=False)
+    type = serializers.ChoiceField(["function"])
+    function = Function()
 
 
 class Turn(serializers.Serializer):
-    """One turn of a conversation."""
+    """One turn of a conversation. What a turn does not have is left out."""
 
-    role = serializers.ChoiceField(["system", "user", "assistant"])
-    content = serializers.CharField()
+    role = serializers.ChoiceField(list(ROLES))
+    content = ContentField()
+    tool_calls = ToolCall(many=True, required=False, help_text="Of the assistant.")
+    tool_call_id = serializers.CharField(required=False, help_text="What a tool's turn answers.")
+    name = serializers.CharField(required=False, help_text="Of the tool whose turn it is.")
 
 
 class ShownAnswer(serializers.Serializer):

@@ -11,7 +11,7 @@ from typing import Any
 
 from labeling.exports.external_sort import Sorter
 from labeling.text.similarity_index import SimilarityIndex
-from modelops.rows import HELD_OUT
+from modelops.rows import HELD_OUT, spoken
 
 
 def drop(frozen: Sorter, row_of: Callable[[Any], dict]) -> int:
@@ -71,7 +71,7 @@ def _bands(sketch: bytes) -> list[int]:
 
 
 def _text(row: dict) -> str:
-    """What is compared: the text of the row, or the conversation without the system's turns."""
+    """What is compared: the text of the row, or the conversation without its instructions."""
     if "messages" not in row:
         return row["text"]
-    return "\n".join(turn["content"] for turn in row["messages"] if turn["role"] != "system")
+    return "\n".join(spoken(row["messages"]))

@@ -33,25 +33,26 @@ FORMAT_TEXTS = {
     "prompt-only": "TRL's prompt-only format: `prompt`",
 }
 # Keys that only some rows have (parquet.RARE), and the count that shows that a dataset has them.
-RARE = {"truncated": "truncated", "finish_reason": "cut"}
+RARE = {"truncated": "truncated", "finish_reason": "cut", "turns": "structured"}
 # The earliest time that a .zip can hold. A file's own time would differ from copy to copy.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_folder(dataset: Dataset, out: BinaryIO) -> None:
     """Write README.md and Parquet files by split: examples ready for TRL, and the frozen rows."""
-    rare = [name for name, count in RARE.items() if count in dataset.counts]
+    rare = {name for name, count in RARE.items() if count in dataset.counts}
     folder, schema = datasets.path(dataset), parquet.schema_of_rows(dataset.kind, rare)
     configs: dict[str, list[str]] = {}
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # Parquet is compressed already
         for split in splits(dataset):
             if examples := _unless_empty(_examples(dataset, split)):
                 with _entry(archive, f"examples/{split}.parquet") as file:
-                    formats.apache_parquet(examples, file)
+                    formats.apache_parquet(examples, file, "turns" in rare)
                 configs.setdefault("examples", []).append(split)
         for split in splits(dataset):
             with _entry(archive, f"rows/{split}.parquet") as file:
-                parquet.write((row for _line, row in formats.read(folder, split)), schema, file)
+                rows = (row for _line, row in formats.read(folder, split))
+                parquet.write((parquet.with_rare(row, rare) for row in rows), schema, file)
             configs.setdefault("rows", []).append(split)
         for name, bars in plots(dataset).items():
             with _entry(archive, f"plots/{name}.svg") as file:

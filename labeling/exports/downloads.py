@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlencode
@@ -108,7 +109,10 @@ def write(dataset: Dataset, recipe: RenderRecipe, out: BinaryIO, beat=lambda don
     contents = formats.contents(
         datasets.path(dataset), recipe.format, recipe.split, view, dataset.digest
     )
-    formats.FILES[recipe.file](_with_beats(contents, beat), out)
+    write_file = formats.FILES[recipe.file]
+    if recipe.file == "parquet" and dataset.counts.get("structured"):
+        write_file = partial(formats.apache_parquet, structured=True)
+    write_file(_with_beats(contents, beat), out)
 
 
 def _with_beats(items: Iterable[dict], beat) -> Iterator[dict]:

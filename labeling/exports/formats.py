@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from labeling.exports import examples
 from labeling.exports.examples import View
 from modelops import parquet
+from modelops.rows import called, transcript, turn_text
 
 Examples = Iterator[dict]
 JUDGED = ("judgments",)
@@ -36,6 +37,11 @@ def read(folder: Path, split: str = "") -> Iterator[tuple[bytes, dict]]:
 # How a conversation is written
 
 
+def turns(row: dict) -> list[dict]:
+    """A row's conversation as chat templates and TRL read it."""
+    return [called(turn) for turn in row["messages"]]
+
+
 def assistant_turn(text: str) -> list[dict]:
     return [{"role": "assistant", "content": text}]
 
@@ -43,17 +49,7 @@ def assistant_turn(text: str) -> list[dict]:
 def plain(messages: list[dict]) -> str:
     """A conversation as one text: the user's words if that is all, a transcript otherwise."""
     roles = [turn["role"] for turn in messages]
-    return messages[0]["content"] if roles == ["user"] else transcript(messages)
-
-
-SPEAKERS = {"user": "Human", "assistant": "Assistant", "system": "System"}
-
-
-def transcript(messages: list[dict]) -> str:
-    """A conversation as hh-rlhf writes it."""
-    return "".join(
-        f"\n\n{SPEAKERS.get(turn['role'], turn['role'])}: {turn['content']}" for turn in messages
-    )
+    return turn_text(messages[0]) if roles == ["user"] else transcript(messages)
 
 
 # Examples: what each format makes of one row
@@ -81,7 +77,7 @@ def _pair_examples(
 
 def conversational(row: dict, chosen: str, rejected: str) -> dict:
     return {
-        "prompt": row["messages"],
+        "prompt": turns(row),
         "chosen": assistant_turn(chosen),
         "rejected": assistant_turn(rejected),
     }
@@ -93,8 +89,8 @@ def explicit(row: dict, chosen: str, rejected: str) -> dict:
 
 def implicit(row: dict, chosen: str, rejected: str) -> dict:
     return {
-        "chosen": row["messages"] + assistant_turn(chosen),
-        "rejected": row["messages"] + assistant_turn(rejected),
+        "chosen": turns(row) + assistant_turn(chosen),
+        "rejected": turns(row) + assistant_turn(rejected),
     }
 
 
@@ -107,7 +103,7 @@ def unpaired(row: dict, view: View, dataset: str) -> Examples:
     """Single answers, each with a label: whether it is good."""
     for position, good, judgment in examples.labelled(row, view):
         example = {
-            "prompt": row["messages"],
+            "prompt": turns(row),
             "completion": assistant_turn(row["answers"][position]["text"]),
             "label": good,
         }
@@ -127,12 +123,12 @@ def prompt_completion(row: dict, view: View, dataset: str) -> Examples:
         if judgment is None:
             return
         answer = row["answers"][judgment["ranks"].index(1)]["text"]
-    example = {"prompt": row["messages"], "completion": assistant_turn(answer)}
+    example = {"prompt": turns(row), "completion": assistant_turn(answer)}
     yield _with_metadata(example, row, judgment, view, dataset)
 
 
 def prompt_only(row: dict, view: View, dataset: str) -> Examples:
-    yield _with_metadata({"prompt": row["messages"]}, row, None, view, dataset)
+    yield _with_metadata({"prompt": turns(row)}, row, None, view, dataset)
 
 
 def _with_metadata(
@@ -148,7 +144,7 @@ def listwise(row: dict, view: View, dataset: str) -> Examples:
     """A judgment of all answers. Equal ranks are ties; no ranks if nothing was ranked."""
     for judgment in examples.judgments(row, view):
         example = {
-            "prompt": row["messages"],
+            "prompt": turns(row),
             "completions": [answer["text"] for answer in row["answers"]],
         }
         example |= {name: judgment[name] for name in ("ranks", "outcome", "weight")}
@@ -166,7 +162,7 @@ def label_studio(row: dict, view: View, dataset: str) -> Examples:
     items = [
         {"id": str(answer["id"]), "title": "", "body": answer["text"]} for answer in row["answers"]
     ]
-    data = {"prompt": plain(row["messages"]), "messages": row["messages"], "answers": items}
+    data = {"prompt": plain(row["messages"]), "messages": turns(row), "answers": items}
     if view.metadata:
         data |= examples.row_metadata(row, None, dataset)
     annotations = [
@@ -242,16 +238,36 @@ class _Unclosed(io.RawIOBase):
         return self.file.write(data)
 
 
-def apache_parquet(items: Iterable[dict], out: BinaryIO) -> None:
-    """The columns are those of the first rows: every example of a format has the same columns."""
+TURNS = ("prompt", "chosen", "rejected", "completion")  # columns that hold turns, or texts
+
+
+def apache_parquet(items: Iterable[dict], out: BinaryIO, structured: bool = False) -> None:
+    """The columns are those of the first rows: every example of a format has the same columns.
+
+    With `structured`, where turns hold more than a text, each turn is JSON.
+    """
     import pyarrow as pa
 
-    items = iter(items)
+    items = map(_with_json_turns, items) if structured else iter(items)
     first = next(parquet.groups(items), [])
     if not first:
         return parquet.write([], pa.schema([]), out)
     schema = _without_nulls(pa.Table.from_pylist(first).schema)
+    if structured:
+        schema = pa.schema(
+            [
+                (column.name, parquet.json_turns())
+                if column.name in TURNS and pa.types.is_list(column.type)
+                else column
+                for column in schema
+            ]
+        )
     return parquet.write(chain(first, items), schema, out)
+
+
+def _with_json_turns(item: dict) -> dict:
+    lists = {name: item[name] for name in TURNS if isinstance(item.get(name), list)}
+    return item | {name: parquet.as_json(turns) for name, turns in lists.items()}
 
 
 def _without_nulls(schema: Any) -> Any:

@@ -338,7 +338,7 @@ def texts(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
 
 
 def _text(prompt, *answers: str) -> dict:
-    turns = [turn["content"] for turn in prompt.messages]
+    turns = map(rows.turn_text, prompt.messages)
     return {
         "prompt_id": prompt.digest,
         "split": prompt.split,

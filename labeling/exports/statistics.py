@@ -19,7 +19,7 @@ class RowStatistics:
     """Counts rows of any kind. `figures` are what a dataset stores and its card shows."""
 
     def __init__(self):
-        self.good = self.bad = self.truncated = self.cut = 0
+        self.good = self.bad = self.truncated = self.cut = self.structured = 0
         self.kto_labels = {way: Counter() for way in rows.VOTES}
         self.rows = self.pairs = self.tied = self.longer = self.agreed = self.compared = 0
         self.labelers, self.models, self.outcomes, self.use_cases, self.languages = (
@@ -39,6 +39,7 @@ class RowStatistics:
         self.languages[row.get("language", "")] += 1
         self.truncated += sum(answer.get("truncated", False) for answer in answers)
         self.cut += sum(not rows.has_ended(text) for text in (row, *answers))
+        self.structured += not rows.is_plain(row.get("messages", ()))
         self.models.update(answer["model"] for answer in answers)
         lengths = [len(answer["text"]) for answer in answers]
         for judgment in judgments:
@@ -96,6 +97,8 @@ class RowStatistics:
             figures["truncated"] = self.truncated
         if self.cut:
             figures["cut"] = self.cut
+        if self.structured:
+            figures["structured"] = self.structured
         if self.outcomes:
             figures["kto"] = self.kto()
         figures["judges"] = len(self.labelers)

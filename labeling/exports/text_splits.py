@@ -36,11 +36,10 @@ class TextSplits:
 
 
 def _as_texts(messages: list[dict]) -> set[str]:
-    """A prompt as text, its turns joined: with and without the system's turns."""
-    spoken = [turn["content"] for turn in messages if turn["role"] != "system"]
+    """A prompt as text, its turns joined: with and without the instructions."""
     return {
-        clean(SEPARATOR.join(turn["content"] for turn in messages)),
-        clean(SEPARATOR.join(spoken)),
+        clean(SEPARATOR.join(map(rows.turn_text, messages))),
+        clean(SEPARATOR.join(rows.spoken(messages))),
     }
 
 

@@ -19,6 +19,7 @@ from labeling.models import ImportedRow, Judge, Prompt, PromptBand, imported_jud
 from labeling.text import conversations, personal_data, repair
 from labeling.text.conversations import Entry
 from labeling.text.similarity_index import SimilarityIndex
+from modelops import rows
 from modelops.models import Job
 from modelops.recipes import ImportRecipe
 from people.models import Project
@@ -111,7 +112,7 @@ class Cleaner:
         entry = _without_lead(entry)
         for name, step in self.steps:
             entry = self._step(name, step, entry)
-        if not all(turn["content"] for turn in entry.messages):
+        if any(map(conversations.is_empty, entry.messages)):
             self.tally.count("empty", entry, "")
             return None
         entry = replace(entry, split=self.reading.split(entry))
@@ -196,7 +197,7 @@ class Cleaner:
             return Marks()
         from labeling.text import similarity  # its imports take 70 MB, which no web process needs
 
-        turns = [turn["content"] for turn in entry.messages if turn["role"] != "system"]
+        turns = rows.spoken(entry.messages)
         sketch = similarity.sketch("\n".join(turns)) if self.recipe.near else None
         prefix = None
         if self.recipe.prefixes and len(turns) == 1:
@@ -242,13 +243,13 @@ class Cleaner:
             or self._too_many(item.entry.author)
         )
         if reason:
-            self.tally.count(reason, item.entry, item.entry.messages[-1]["content"])
+            self.tally.count(reason, item.entry, rows.turn_text(item.entry.messages[-1]))
         return not reason
 
     def _wrong_length(self, entry: Entry) -> str:
         if not (self.recipe.fewest_tokens or self.recipe.most_tokens):
             return ""
-        count = sum(repair.tokens(turn["content"]) for turn in entry.messages)
+        count = sum(repair.tokens(rows.turn_text(turn)) for turn in entry.messages)
         if count < self.recipe.fewest_tokens:
             return "fewest_tokens"
         return "most_tokens" if self.recipe.most_tokens and count > self.recipe.most_tokens else ""
@@ -279,7 +280,7 @@ class Cleaner:
         return ""
 
     def _with_language(self, entry: Entry) -> Entry:
-        text = entry.messages[-1]["content"]
+        text = conversations.asked(entry.messages)
         code = repair.language(text)
         if code:
             self.tally.count("languages", entry, text, code)
@@ -334,12 +335,12 @@ def _without_lead(entry: Entry) -> Entry:
 
 
 def _texts(entry: Entry) -> list[str]:
-    return [*(turn["content"] for turn in entry.messages), entry.demonstration]
+    return [*conversations.texts(entry.messages), entry.demonstration]
 
 
 def _with_texts(entry: Entry, texts: list[str]) -> Entry:
     *turns, demonstration = texts
-    messages = [turn | {"content": text} for turn, text in zip(entry.messages, turns, strict=True)]
+    messages = conversations.with_texts(entry.messages, turns)
     return replace(entry, messages=messages, demonstration=demonstration)
 
 
@@ -354,6 +355,4 @@ def _around(text: str, other: str) -> str:
 def _sketch_of(prompt: Prompt) -> object:
     from labeling.text import similarity
 
-    return similarity.sketch(
-        "\n".join(turn["content"] for turn in prompt.messages if turn["role"] != "system")
-    )
+    return similarity.sketch("\n".join(rows.spoken(prompt.messages)))

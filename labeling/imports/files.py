@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from modelops.parquet import opened
 from people.json_depth import too_deep
 
 LONGEST_ROW = 8 * 2**20  # bytes
@@ -220,8 +221,12 @@ def _parquet(path: Path) -> Iterator[Row]:
     number = 0
     try:
         for batch in parquet.ParquetFile(path).iter_batches(PARQUET):
+            with_json = [column for column in batch.schema if "arrow.json" in str(column.type)]
             for value in batch.to_pylist():
                 number += 1
+                value |= {
+                    column.name: opened(value[column.name], column.type) for column in with_json
+                }
                 yield Row(number, {name: cell for name, cell in value.items() if cell is not None})
-    except pa.ArrowException as error:
+    except (pa.ArrowException, ValueError, RecursionError) as error:
         raise Unreadable(f"not Parquet: {error}") from error

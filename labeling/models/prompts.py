@@ -5,12 +5,16 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from modelops import rows
 from modelops.models import Job, ModelVersion
 from people.models import Project, User
 
 
 class Prompt(models.Model):
-    """A conversation whose last turn is the user's. Hidden until its import is published."""
+    """A conversation whose last turn is the user's or a tool's.
+
+    Hidden until its import is published.
+    """
 
     class Split(models.TextChoices):
         TRAIN = "train", _("train: models learn from it")
@@ -46,7 +50,8 @@ class Prompt(models.Model):
 
     @property
     def last_turn(self) -> str:
-        return self.messages[-1]["content"]
+        """The text of the last turn."""
+        return rows.turn_text(self.messages[-1])
 
 
 class Demonstration(models.Model):

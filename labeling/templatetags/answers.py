@@ -1,4 +1,5 @@
-"""The texts of a card: `{% load answers %}{% conversation turns %}{% answer_card answer %}`. What
+"""The texts of a card: `{% load answers %}{% conversation turns %}{% answer_card answer %}`, and
+`{% for role, name, text in prompt.messages|turns %}` for a page of its own. What
 is HTML already stays.
 
 What stands around an answer's text is the same on card after card, and takes a template longer than
@@ -17,7 +18,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from labeling.text import markdown
+from labeling.text import conversations, markdown
 
 register = template.Library()
 HERE = "<!-- the text -->"
@@ -28,6 +29,12 @@ WRITTEN = (
     'aria-labelledby="title-{}">{}{}</pre>'
 )
 EMPTY = '<p class="hint">{}</p>'
+
+
+@register.filter
+def turns(messages: Iterable[dict]) -> list[tuple[str, str, str]]:
+    """(role, its name, text) of each turn of a prompt."""
+    return conversations.shown(messages)
 
 
 @register.simple_tag

@@ -5,16 +5,27 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
+import orjson
 from django.conf import settings
 from django.db import connection
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext_lazy
 
 from modelops import rows
 
-ROLES = ("system", "user", "assistant")
+ROLES = {
+    "system": gettext_lazy("System"),
+    "developer": gettext_lazy("Developer"),
+    "user": gettext_lazy("User"),
+    "assistant": gettext_lazy("Assistant"),
+    "tool": gettext_lazy("Tool"),
+}
 LONGEST = 100_000  # characters in one prompt
+LONGEST_NAME = 200  # characters in the name of a function, or in the id of its call
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -68,29 +79,196 @@ def storable(text: str) -> str:
     return text.encode(errors="replace").decode().replace("\0", "")
 
 
-def conversation(messages: list) -> list[dict]:
-    """The messages, cleaned. Raises BadPrompt unless they are turns that end with the user's."""
-    return [turn | {"content": clean(turn["content"])} for turn in turns(messages)]
+def turns(messages: object) -> list[dict]:
+    """The messages, checked and otherwise as they are; names that no turn has are left out.
 
-
-def turns(messages: list) -> list[dict]:
-    """The messages, unchanged. Raises BadPrompt unless they are turns that end with the user's."""
+    Raises BadPrompt unless they are turns of which the last is the user's or a tool's.
+    """
     if not isinstance(messages, list) or not messages:
         raise BadPrompt("messages must be a list of turns, each with a role and a content")
     checked = [_turn(message) for message in messages]
-    if checked[-1]["role"] != "user":
-        raise BadPrompt("the last turn must be the user's")
-    if sum(len(turn["content"]) for turn in checked) > LONGEST:
+    if checked[-1]["role"] not in ("user", "tool"):
+        raise BadPrompt("the last turn must be the user's or a tool's")
+    if sum(len(rows.turn_text(turn)) for turn in checked) > LONGEST:
         raise BadPrompt(f"the conversation is longer than {LONGEST:,} characters")
     return checked
 
 
 def _turn(message: object) -> dict:
     if not isinstance(message, dict) or message.get("role") not in ROLES:
-        raise BadPrompt("each turn needs a role: system, user or assistant")
-    if not isinstance(message.get("content"), str) or not clean(message["content"]):
+        raise BadPrompt("each turn needs a role: system, developer, user, assistant or tool")
+    role, calls = message["role"], message.get("tool_calls")
+    if calls and role != "assistant":
+        raise BadPrompt("only a turn of the assistant has tool_calls")
+    content = message.get("content")
+    if content is None and (calls or role == "tool"):
+        content = ""
+    turn: dict[str, Any] = {"role": role, "content": _content(content)}
+    if calls:
+        turn["tool_calls"] = _tool_calls(calls)
+    if role == "tool":
+        turn |= _names(message, "tool_call_id", "name")
+    if is_empty(turn):
         raise BadPrompt("each turn needs a content that is not empty")
-    return {"role": message["role"], "content": storable(message["content"])}
+    return turn
+
+
+def is_empty(turn: dict) -> bool:
+    """Whether a turn says nothing. A tool may have nothing to say."""
+    return turn["role"] != "tool" and not clean(rows.turn_text(turn))
+
+
+def _content(content: object) -> str | list[dict]:
+    """A text, or a list of parts that are texts."""
+    if isinstance(content, str):
+        return storable(content)
+    if not isinstance(content, list) or not content:
+        raise BadPrompt("the content of a turn must be a text or a list of parts")
+    return [_part(part) for part in content]
+
+
+def _part(part: object) -> dict:
+    given = _given(part)
+    kind = given.get("type")
+    if kind != "text":
+        raise BadPrompt(f"a turn can't hold a part of the type {kind!r}: only text")
+    if given.keys() != {"type", "text"} or not isinstance(given["text"], str):
+        raise BadPrompt("a part of a turn has a type and a text, and nothing else")
+    return {"type": "text", "text": storable(given["text"])}
+
+
+def _tool_calls(calls: object) -> list[dict]:
+    if not isinstance(calls, list):
+        raise BadPrompt("tool_calls must be a list of calls")
+    return [_tool_call(call) for call in calls]
+
+
+def _tool_call(call: object) -> dict:
+    given = _given(call)
+    function = _given(given.get("function"))
+    if given.get("type", "function") != "function" or not function:
+        raise BadPrompt('each tool call needs a "function" with a name and arguments')
+    unknown = [*given.keys() - {"id", "type", "function"}, *function.keys() - {"name", "arguments"}]
+    if unknown:
+        raise BadPrompt(f"a tool call can't hold {min(unknown)!r}")
+    name = _names(function, "name")
+    if not name:
+        raise BadPrompt("each tool call needs the name of its function")
+    arguments = _arguments(function.get("arguments", {}))
+    return _names(given, "id") | {
+        "type": "function",
+        "function": name | {"arguments": arguments},
+    }
+
+
+def _arguments(arguments: object) -> str:
+    """The arguments of a call as JSON text: it keeps their order, and is one and the same on every
+    database.
+    """
+    try:
+        value = json.loads(arguments) if isinstance(arguments, str) else arguments
+        value = _mapped(value, storable, storable)
+        orjson.dumps(value)  # refuses numbers and depths that no download could write
+        written = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise BadPrompt("the arguments of a tool call must be an object, or one as JSON text")
+    return written
+
+
+def _names(value: dict, *names: str) -> dict[str, str]:
+    """Those of these short fields that are there, cleaned."""
+    result = {}
+    for name in names:
+        given = value.get(name)
+        if given is None:
+            continue
+        if not isinstance(given, str) or len(given) > LONGEST_NAME:
+            raise BadPrompt(f"{name} must be a text of at most {LONGEST_NAME} characters")
+        result |= {name: text} if (text := clean(given)) else {}
+    return result
+
+
+def _given(value: object) -> dict:
+    """An object without the names that hold nothing: a table fills them in."""
+    if not isinstance(value, dict):
+        return {}
+    return {name: inner for name, inner in value.items() if inner is not None}
+
+
+def _mapped(
+    value: Any, change: Callable[[str], str], rename: Callable[[str], str] = lambda name: name
+) -> Any:
+    """A JSON value with each text in it changed, and each name of an object renamed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_mapped(inner, change, rename) for inner in value]
+    if isinstance(value, dict):
+        return {rename(name): _mapped(inner, change, rename) for name, inner in value.items()}
+    return value
+
+
+# The texts of a conversation
+
+
+def shown(messages: Iterable[dict]) -> list[tuple[str, str, str]]:
+    """(role, its name, text) of each turn, as pages show it."""
+    return [(turn["role"], _title(turn), rows.turn_text(turn)) for turn in messages]
+
+
+def _title(turn: dict) -> str:
+    title = str(ROLES[turn["role"]])
+    return f"{title}: {turn['name']}" if turn.get("name") else title
+
+
+def asked(messages: list[dict]) -> str:
+    """The text of the user's last turn; of the last turn if there is none."""
+    of_user = (turn for turn in reversed(messages) if turn["role"] == "user")
+    return rows.turn_text(next(of_user, messages[-1]))
+
+
+def texts(messages: list[dict]) -> list[str]:
+    """Each text that cleaning may change: contents, their parts, and texts in calls' arguments."""
+    result: list[str] = []
+
+    def keep(text: str) -> str:
+        result.append(text)
+        return text
+
+    _changed(messages, keep)
+    return result
+
+
+def with_texts(messages: list[dict], changed: Iterable[str]) -> list[dict]:
+    """The conversation with other texts, in the order in which texts() gives them."""
+    following = iter(changed)
+    return _changed(messages, lambda _text: next(following))
+
+
+def _changed(messages: list[dict], change: Callable[[str], str]) -> list[dict]:
+    return [_changed_turn(turn, change) for turn in messages]
+
+
+def _changed_turn(turn: dict, change: Callable[[str], str]) -> dict:
+    content = turn["content"]
+    if isinstance(content, str):
+        content = change(content)
+    else:
+        content = [part | {"text": change(part["text"])} for part in content]
+    changed = turn | {"content": content}
+    if "tool_calls" in turn:
+        changed["tool_calls"] = [_changed_call(call, change) for call in turn["tool_calls"]]
+    return changed
+
+
+def _changed_call(call: dict, change: Callable[[str], str]) -> dict:
+    """The call with its arguments' values changed; their names are the function's."""
+    function = call["function"]
+    arguments = _mapped(json.loads(function["arguments"]), change)
+    written = json.dumps(arguments, ensure_ascii=False)
+    return call | {"function": function | {"arguments": written}}
 
 
 def split_of(entry: Entry) -> str:

@@ -22,7 +22,8 @@ from django.views.decorators.http import require_GET
 
 from labeling.judging import judgment
 from labeling.loop import stations
-from labeling.views.task_card import ROLES, around, shown, vocabulary
+from labeling.text import conversations
+from labeling.views.task_card import around, shown, vocabulary
 from modelops import charts
 from modelops.job_report import recipe_rows
 from modelops.models import Dataset, Job, Metric, ModelVersion
@@ -74,12 +75,26 @@ TYPED = {
     "order": "acde",
     "outcome": "ranked",
 }
-TURNS = (
-    ("system", "You answer in plain language for someone without a medical background."),
-    ("user", "My grandmother takes a blood thinner. May she exercise?"),
-    ("assistant", "Usually yes, and it does her good. Her doctor knows her dose."),
-    ("user", "What should she ask before she begins?"),
-)
+TURNS = [
+    {
+        "role": "system",
+        "content": "You answer in plain language for someone without a medical background.",
+    },
+    {"role": "user", "content": "My grandmother takes a blood thinner. May she exercise?"},
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [
+            {
+                "type": "function",
+                "function": {"name": "leaflet", "arguments": '{"medicine": "blood thinner"}'},
+            }
+        ],
+    },
+    {"role": "tool", "name": "leaflet", "content": "Avoid sports with a risk of injury."},
+    {"role": "assistant", "content": "Usually yes, and it does her good. Her doctor knows more."},
+    {"role": "user", "content": "What should she ask before she begins?"},
+]
 CARDS = {
     "ranks": gettext_lazy("ranks"),
     "strength": gettext_lazy("strength of preference"),
@@ -170,7 +185,7 @@ def ranking_page(chosen: str | None, of: Project) -> dict:
         "others": 12,
         "free_at": now() + timedelta(minutes=8, seconds=30),
         "assignment_id": 0,
-        "turns": [(role, ROLES[role], content) for role, content in TURNS],
+        "turns": conversations.shown(TURNS),
         "answers": [
             shown(letter, text, TYPED, wrong) for letter, text in zip(judgment.LETTERS, answers)
         ],

@@ -17,14 +17,9 @@ from django.utils.translation import gettext_lazy
 
 from labeling.judging import form, judgment, progress, rankings, shortcuts
 from labeling.models import Assignment, Ranking
-from labeling.text import markdown
+from labeling.text import conversations, markdown
 from people.models import FLAGS, Project
 
-ROLES = {
-    "system": gettext_lazy("System"),
-    "user": gettext_lazy("User"),
-    "assistant": gettext_lazy("Assistant"),
-}
 ORDINALS = [
     gettext_lazy(text) for text in ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th")
 ]
@@ -118,7 +113,7 @@ def vocabulary(project: Project, k: int) -> dict[str, Any]:
 
 
 def turns(assignment: Assignment) -> list[tuple[str, str, str]]:
-    return [(turn["role"], ROLES[turn["role"]], turn["content"]) for turn in assignment.messages]
+    return conversations.shown(assignment.messages)
 
 
 def answers(

@@ -19,8 +19,7 @@ from django.views.decorators.http import require_GET, require_POST
 from labeling.judging.form import seconds_of
 from labeling.models import Prompt, Writing
 from labeling.queue.eligibility import NotWorking
-from labeling.text import markdown
-from labeling.views.task_card import ROLES
+from labeling.text import conversations, markdown
 from labeling.writing import drafts, requests
 from labeling.writing.review import accept, reject, return_
 from people import idempotency
@@ -144,8 +143,7 @@ def _desk(
 
 
 def turns(one: Writing) -> list[tuple[str, str, str]]:
-    said = one.prompt.messages if one.prompt else []
-    return [(turn["role"], ROLES[turn["role"]], turn["content"]) for turn in said]
+    return conversations.shown(one.prompt.messages) if one.prompt else []
 
 
 # For who reviews

@@ -23,7 +23,7 @@ from labeling.models import Judge, Ranking
 from modelops import datasets, jobs, rows
 from modelops.models import Dataset, Job
 from people.models import Project, User
-from tests.factories import make_person, make_project, make_ranking, make_task
+from tests.factories import TOOL_TURNS, make_person, make_project, make_ranking, make_task
 from tests.labeling.api.hands import Hands
 from tests.row_schema import faults
 from workers import dataset_jobs
@@ -148,6 +148,20 @@ def rankings_with_ties_ratings_and_flags(world):
         hands = world.hands(name)
         hands.rank(order=order, ratings={"A": 2, "B": 7}, flags=flags, seconds=12.34)
         hands.rank(order="A=B=C=D" if name == "ann" else order)
+
+
+@case()
+def turns_of_tools_and_contents_in_parts(world):
+    calling = [*TOOL_TURNS[:3], {"role": "tool", "content": ""}]
+    world.add({"messages": TOOL_TURNS, "answers": ["Warm.", "Hot."]})
+    world.add({"messages": calling, "answers": ["Warm.", "Hot."]})
+    world.hands("ann").rank(order="A>B")
+    world.hands("ann").rank(order="B>A")
+
+
+@case(nothing, kind="prompts")
+def prompts_with_tools(world):
+    world.add({"messages": TOOL_TURNS}, {"messages": TOOL_TURNS[:2]})
 
 
 @case()

@@ -1,6 +1,7 @@
 """What a later description of the API breaks for a script that was written for an earlier one.
 
-A later one may add paths, methods, optional parameters and fields, answers, values of an enum. What
+A later one may add paths, methods, optional parameters and fields, answers, values of an enum, and
+another type that a value may have (`oneOf`), which only new data have. What
 was there stays: every field of an answer, every value, and no request needs more than before.
 """
 
@@ -68,6 +69,10 @@ def references(part: Any) -> Iterator[str]:
 def differences(before: Any, now: Any, where: tuple[str, ...], asked: bool) -> Iterator[str]:
     """Where `now` is no longer what `before` was; `asked` of what a request holds."""
     name = " ".join(where)
+    if isinstance(before, dict) and isinstance(now, dict) and "oneOf" in now.keys() - before.keys():
+        text = {key: value for key, value in before.items() if key != "minLength"}
+        if any(not list(differences(text, kind, where, asked)) for kind in now["oneOf"]):
+            return
     if isinstance(before, dict) and isinstance(now, dict):
         for key in before.keys() | now.keys():
             if key in ("description", "summary") and isinstance(before.get(key, ""), str):

@@ -76,6 +76,10 @@ FURTHER = {"in": "query", "name": "page", "schema": {"type": "integer"}}
         pytest.param(
             later(*ANSWER, required=["text", "at"]), id="another field that answers always have"
         ),
+        pytest.param(
+            later(*ANSWER, "properties", text={"oneOf": [{"type": "array"}, {"type": "string"}]}),
+            id="another type that a value may have",
+        ),
         pytest.param(later("components", "schemas", Bill={"type": "object"}), id="a component"),
     ],
 )
@@ -106,6 +110,10 @@ def test_what_is_added_breaks_nothing(now):
         (
             later(*ORDER, "properties", "id", minimum=1),
             "Order properties id minimum is new",
+        ),
+        (
+            later(*ANSWER, "properties", text={"type": "string", "oneOf": [{"type": "array"}]}),
+            "Answer properties text oneOf is new",
         ),
         (later(*ANSWER, required=[]), "Answer required promises no more ['text']"),
         (later("components", "schemas", Answer=None), None),

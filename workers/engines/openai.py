@@ -20,6 +20,7 @@ from time import time
 import httpx
 import tenacity
 
+from modelops.rows import content_text
 from workers.engines.answers import Sample
 
 ATTEMPTS = 6
@@ -135,7 +136,7 @@ class OpenAIEngine:
         while len(found) < len(seeds):
             n = len(seeds) - len(found) if told["temperature"] else 1
             body = told | {
-                "messages": messages,
+                "messages": on_the_wire(messages),
                 "n": n,
                 "seed": seeds[len(found)],
                 "logprobs": True,
@@ -166,6 +167,26 @@ class OpenAIEngine:
         response = self.client.post(self.url, json=body)
         response.raise_for_status()  # a redirect too
         return samples(response.json())
+
+
+def on_the_wire(messages: list[dict]) -> list[dict]:
+    """A conversation as the protocol has it: contents are texts, which every server takes, and each
+    tool call and its result have an id. Where they have none, results belong to calls in order.
+    """
+    result, open_calls = [], []
+    for place, turn in enumerate(messages):
+        sent = turn | {"content": content_text(turn)}
+        if turn.get("tool_calls"):
+            sent["tool_calls"] = [
+                {"id": f"call_{place}_{number}"} | call
+                for number, call in enumerate(turn["tool_calls"])
+            ]
+            open_calls += [call["id"] for call in sent["tool_calls"]]
+        if turn["role"] == "tool":
+            sent["tool_call_id"] = turn.get("tool_call_id") or next(iter(open_calls), "call")
+            open_calls = [call for call in open_calls if call != sent["tool_call_id"]]
+        result.append(sent)
+    return result
 
 
 class PublicOnly(httpx.HTTPTransport):

@@ -73,4 +73,9 @@ def sentences(fitted: list[Fitted], longest: int) -> list[str]:
             f"The model's chat template has no system turn: that of {folded} conversations begins "
             "their first user turn."
         )
+    if renamed := sum(part.renamed for part in fitted):
+        result.append(
+            f"The model's chat template has no developer turn: in {renamed} conversations the "
+            "system says it."
+        )
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +13,29 @@ import torch
 from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from modelops.rows import INSTRUCTIONS, called, content_text
+
 # For a base model that brings no template of its own.
 PLAIN_TEMPLATE = (
     "{% for message in messages %}{{ message['role'].capitalize() + ': ' + message['content'] | "
     "trim }}"
+    "{% for call in message['tool_calls'] or [] %}{{ '\n' + call['function']['name'] + '(' + "
+    "call['function']['arguments'] | tojson + ')' }}{% endfor %}"
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
+NOT_TALK = ("system", "developer", "tool")  # roles whose turns some templates leave out
 MARK = (
     "\u241fpodium\u241f"  # stands in for a text whose place in the template's output is looked for
 )
+
+
+CALL = {  # stands in for a tool call, to see whether a template writes it
+    "id": "123456789",
+    "type": "function",
+    "function": {"name": "podium_function", "arguments": '{"podium_name": "podium_value"}'},
+}
+CALL_SAYS = ("podium_function", "podium_name", "podium_value")
 
 
 class RefusedByTemplate(ValueError):
@@ -123,8 +137,16 @@ def all_end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> l
 
 
 def written(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, Any]], **how: Any) -> str:
-    """The text that the chat template makes of these turns. Raises what the template raises."""
-    text = tokenizer.apply_chat_template(turns, tokenize=False, **how)
+    """The text that the chat template makes of these turns. Raises what the template raises.
+
+    It is given contents as texts, because most templates take no parts, and the arguments of tool
+    calls as objects, as transformers has them; as JSON text where it takes no objects.
+    """
+    plain = [turn | {"content": content_text(turn)} for turn in turns]
+    try:
+        text = tokenizer.apply_chat_template(list(map(called, plain)), tokenize=False, **how)
+    except TypeError:
+        text = tokenizer.apply_chat_template(plain, tokenize=False, **how)
     assert isinstance(text, str)  # one conversation, and no tokens asked for
     return text
 
@@ -132,17 +154,36 @@ def written(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, Any]], **h
 def rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, Any]], **how: Any) -> str:
     """A conversation as the chat template writes it. Raises RefusedByTemplate.
 
-    It is refused too where the template leaves a turn out without a word, as some do with a system
-    turn or a tool's.
+    It is refused too where the template leaves out a turn or a tool call without a word, as some do
+    with the turns of system, developer or tool.
     """
     try:
         text = written(tokenizer, messages, **how)
-    except TemplateError as error:
+        writes_calls = has_calls(tokenizer, messages)
+    except (TemplateError, TypeError) as error:
         raise RefusedByTemplate(f"the model's chat template does not take it ({error})") from error
     for turn in messages:
-        if turn["role"] in ("system", "tool") and not holds(text, turn["content"].strip()):
+        often_left_out = turn["role"] in NOT_TALK or turn.get("tool_calls")
+        if often_left_out and not holds(text, content_text(turn).strip()):
             raise RefusedByTemplate(f"the model's chat template leaves out its {turn['role']} turn")
+    if not writes_calls:
+        raise RefusedByTemplate("the model's chat template leaves out its tool calls")
     return text
+
+
+def has_calls(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, Any]]) -> bool:
+    """Whether the template writes the name and the arguments of each tool call: of each call in the
+    place of these that says what no conversation says. Raises what the template raises.
+    """
+    count = sum(len(turn.get("tool_calls") or ()) for turn in messages)
+    if not count:
+        return True
+    probe = [
+        turn | {"tool_calls": [CALL] * len(turn["tool_calls"])} if turn.get("tool_calls") else turn
+        for turn in messages
+    ]
+    text = written(tokenizer, probe)
+    return all(text.count(word) >= count for word in CALL_SAYS)
 
 
 def holds(text: str, words: str) -> bool:
@@ -155,22 +196,34 @@ def holds(text: str, words: str) -> bool:
 def folded(
     tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The conversation as the template takes it: where that has no system turn, it begins the first
-    user turn.
+    """The conversation as the template takes it. Where that has no developer turn, the system says
+    it; where it has no system turn either, it begins the first user turn.
 
     Raises RefusedByTemplate.
     """
-    try:
-        rendered(tokenizer, messages, add_generation_prompt=True)
-        return messages
-    except RefusedByTemplate:
-        roles = [turn["role"] for turn in messages[:2]]
-        if roles != ["system", "user"]:
-            raise
-    both = "\n\n".join(turn["content"] for turn in messages[:2])
-    messages = [{"role": "user", "content": both}, *messages[2:]]
-    rendered(tokenizer, messages, add_generation_prompt=True)
-    return messages
+    *others, last = readings(messages)
+    for reading in others:
+        with contextlib.suppress(RefusedByTemplate):
+            rendered(tokenizer, reading, add_generation_prompt=True)
+            return reading
+    rendered(tokenizer, last, add_generation_prompt=True)
+    return last
+
+
+def readings(messages: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The conversation as it is, and as a template may take it that lacks a role."""
+    result = [messages]
+    if any(turn["role"] == "developer" for turn in messages):
+        result.append(
+            [
+                turn | {"role": "system"} if turn["role"] == "developer" else turn
+                for turn in messages
+            ]
+        )
+    if [turn["role"] for turn in result[-1][:2]] == ["system", "user"]:
+        both = "\n\n".join(content_text(turn) for turn in messages[:2])
+        result.append([{"role": "user", "content": both}, *result[-1][2:]])
+    return result
 
 
 def prompt_ids(
@@ -209,7 +262,7 @@ def frame(
     Before them are begin token, system turn and the turn's header, after them what asks for an
     answer.
     """
-    first = 1 if messages[0]["role"] == "system" and len(messages) > 1 else 0
+    first = 1 if messages[0]["role"] in INSTRUCTIONS and len(messages) > 1 else 0
     outer = {first, len(messages) - 1}
     marked = [
         turn | {"content": MARK} if place in outer else turn for place, turn in enumerate(messages)
@@ -228,7 +281,8 @@ class Fitted:
     limit.
 
     `whole` is the number of the prompt's tokens before it was cut, `answers_cut` that of answers
-    that lost their end, `folded` whether the system turn became part of the first user turn.
+    that lost their end, `folded` whether the system turn became part of the first user turn,
+    `renamed` whether the system says what the developer said.
     """
 
     prompt: list[int]
@@ -236,6 +290,7 @@ class Fitted:
     whole: int
     answers_cut: int = 0
     folded: bool = False
+    renamed: bool = False
 
     @property
     def kept(self) -> float:
@@ -276,7 +331,8 @@ def fitted(
     room = longest - max(map(len, cut), default=0)
     lost = sum(len(ids) > most for ids in whole)
     prompt, length = shortened(tokenizer, messages, prompt, room), len(prompt)
-    return Fitted(prompt, cut, length, lost, turns is not messages)
+    fewer, other = len(turns) < len(messages), turns is not messages
+    return Fitted(prompt, cut, length, lost, folded=fewer, renamed=other and not fewer)
 
 
 def answer_ids(

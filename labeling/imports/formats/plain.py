@@ -24,7 +24,7 @@ COLUMNS = re.compile(r"(answer|model|rank)_\d{1,3}")
 FIELDS = ("prompt", "messages", "author", "use_case", "language", "split", "source", "sensitive")
 FIELDS += ("demonstration", "answers", "judgments", "labeler", "judge_kind")
 INSIDE = {
-    "messages": ("role", "content"),
+    "messages": ("role", "content", "tool_calls", "tool_call_id", "name"),
     "answers": ("text", "model", "rank"),
     "judgments": ("labeler", "ranks", "judge_kind"),
 }

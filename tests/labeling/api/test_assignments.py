@@ -10,7 +10,7 @@ from django.utils.timezone import now
 from labeling.models import Assignment, RankedCandidate, Ranking
 from people import projects
 from people.models import AuditEvent, Membership
-from tests.factories import make_person, make_prompt, make_task
+from tests.factories import TOOL_TURNS, make_person, make_prompt, make_task
 from tests.labeling.api.hands import RANKS, code_of, fields_of
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +45,12 @@ def test_a_sheet_holds_all_that_the_page_shows(sheet, project):
     assert sheet["asks"]["ties"] is True
     assert {"name": "opinion", "label": "Expresses opinion"} in sheet["asks"]["flags"]
     assert sheet["draft"] is None
+
+
+def test_a_sheet_holds_turns_of_tools_and_parts_as_they_are(labeler, project):
+    make_task(project, prompt=make_prompt(project, messages=TOOL_TURNS))
+
+    assert labeler.claim()["messages"] == TOOL_TURNS
 
 
 def test_answers_come_in_the_order_that_is_recorded(sheet, alice):

@@ -4,7 +4,7 @@ import pytest
 
 from labeling.models import Demonstration, Prompt, Ranking, RankingTask
 from modelops.models import Job
-from tests.factories import make_person, make_project, make_prompt, make_task
+from tests.factories import TOOL_TURNS, make_person, make_project, make_prompt, make_task
 from tests.labeling.api.hands import fields_of
 
 pytestmark = pytest.mark.django_db
@@ -56,6 +56,34 @@ def test_prompts_are_added_and_what_is_refused_is_told_with_its_place(admin):
         "test",
     )
     assert Prompt.objects.filter(published=True).count() == 2
+
+
+def test_turns_of_tools_and_parts_come_in_and_are_given_back(admin):
+    told = admin.post("prompts", {"prompts": [{"messages": TOOL_TURNS}]}).json()
+    [prompt] = admin.get("prompts").json()["results"]
+
+    assert (told["added"], told["refused"]) == (1, [])
+    assert prompt["messages"] == TOOL_TURNS
+    assert Prompt.objects.get().last_turn == '{"celsius": 31}'
+
+
+@pytest.mark.parametrize(
+    ("words", "count"), [("how warm", 1), ("roma", 1), ("celsius", 1), ("humid", 0)]
+)
+def test_prompts_are_found_by_words_in_parts_calls_and_results(admin, project, words, count):
+    make_prompt(project, messages=TOOL_TURNS)
+
+    assert len(admin.get("prompts", search=words).json()["results"]) == count
+
+
+def test_a_picture_is_refused_by_name_and_an_unknown_name_of_a_turn_too(admin):
+    picture = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    rows = [{"messages": [{"role": "user", "content": [picture]}]}]
+    told = admin.post("prompts", {"prompts": rows}).json()
+    strange = [{"messages": [{"role": "user", "content": "Hi", "function_call": {}}]}]
+
+    assert "type 'image_url': only text" in told["refused"][0]["detail"]
+    assert admin.post("prompts", {"prompts": strange}).status_code == 400
 
 
 def test_the_same_prompts_twice_add_nothing(admin):

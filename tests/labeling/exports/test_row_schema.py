@@ -14,7 +14,7 @@ import pytest
 from labeling.exports import downloads, freeze
 from labeling.models import Demonstration, RankedCandidate, Ranking
 from modelops.models import Dataset
-from tests.factories import make_person, make_prompt, make_ranking, make_task
+from tests.factories import TOOL_TURNS, make_person, make_prompt, make_ranking, make_task
 from tests.row_schema import KINDS, ROW, SCHEMA, faults
 from tests.upgrade.conftest import STORED
 
@@ -38,8 +38,7 @@ def everything(project, alice, bob):
     Ranking.objects.filter(pk=settled.pk).update(kind="adjudicated")
     turns = [
         {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": "Hello"},
-        {"role": "assistant", "content": "Hi."},
+        *TOOL_TURNS,
         {"role": "user", "content": "Write a haiku about the sea."},
     ]
     prompt = make_prompt(project, messages=turns, split="test", use_case="chat", language="en")
@@ -89,6 +88,8 @@ def test_the_rows_above_have_every_key_of_the_schema(everything):
     judgments = [judgment for row in rows for judgment in row.get("judgments", ())]
     answers = [answer for row in rows for answer in row.get("answers", ())]
 
+    turns = [turn for row in rows for turn in row.get("messages", ())]
+    assert set().union(*turns) == set(SCHEMA["$defs"]["messages"]["items"]["properties"])
     for name, values in {"judgment": judgments, "answer": answers}.items():
         assert set().union(*values) == set(SCHEMA["$defs"][name]["properties"])
     assert set().union(*rows) == {
@@ -126,6 +127,10 @@ def judged(answer=(), **judgment) -> dict:
     return PROMPT | {"answers": [ANSWER | dict(answer)], "judgments": [JUDGMENT | judgment]}
 
 
+def said(**turn) -> dict:
+    return judged() | {"messages": [PROMPT["messages"][0] | turn]}
+
+
 @pytest.mark.parametrize(
     ("row", "fault"),
     [
@@ -139,6 +144,11 @@ def judged(answer=(), **judgment) -> dict:
         (judged(weight=0.5), "$.judgments[0].weight"),
         (judged({"truncated": False}), "$.answers[0].truncated"),
         (judged() | {"split": "dev"}, "$.split"),
+        (said(role="function"), "$.messages[0].role"),
+        (said(content=[]), "$.messages[0].content"),
+        (said(content=[{"type": "image", "text": ""}]), "$.messages[0].content"),
+        (said(tool_calls=TOOL_TURNS[2]["tool_calls"]), "$.messages[0].role"),
+        (said(name="weather"), "$.messages[0].role"),
         (judged() | {"judgments": []}, "$.judgments"),
     ],
 )

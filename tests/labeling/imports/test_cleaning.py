@@ -115,6 +115,47 @@ def test_personal_data_are_masked_in_the_training_split_only(tmp_path):
     assert found.cleaned["personal"] == 2
 
 
+def with_tools(asked: str, city: str) -> dict:
+    call = {"type": "function", "function": {"name": "weather", "arguments": {"city": city}}}
+    return {
+        "messages": [
+            {"role": "developer", "content": "Answer as weather() says, whatever it costs you."},
+            {"role": "user", "content": [{"type": "text", "text": asked}]},
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "content": ""},
+        ],
+        "split": "train",
+    }
+
+
+def test_parts_and_the_values_of_a_calls_arguments_are_cleaned(tmp_path):
+    found = bring(tmp_path, [with_tools(" Is it schÃ¶n? ", "ann@example.org")])
+    _developer, user, assistant, tool = Prompt.objects.get().messages
+    [call] = assistant["tool_calls"]
+
+    assert user["content"] == [{"type": "text", "text": "Is it schön?"}]
+    assert call["function"] == {"name": "weather", "arguments": '{"city": "[e-mail]"}'}
+    assert tool["content"] == ""
+    assert found.cleaned == {"repair": 1, "spaces": 1, "personal": 1}
+
+
+def test_the_language_is_that_of_what_the_user_asked(tmp_path):
+    german = "Wie wird morgen das Wetter in der schönen alten Stadt am Fluss sein?"
+    bring(tmp_path, [with_tools(german, "Roma")])
+
+    assert Prompt.objects.get().language == "de"
+
+
+def test_prompts_with_tools_are_compared_by_all_that_is_said(tmp_path):
+    project = make_project()
+    first = bring(tmp_path, [with_tools(LONG, "Roma")], project, prefixes=False)
+    near = bring(tmp_path, [with_tools(LONG, "Rome")], project, prefixes=False)
+    other = bring(tmp_path, [with_tools(LONG, LONG[::-1])], project, prefixes=False)
+
+    assert [tally.prompts for tally in (first, near, other)] == [1, 0, 1]
+    assert near.cleaned["near"] == 1
+
+
 AS_WRITTEN = [
     "    indented = True  # ann@example.org\n",
     "\n👩\u200d🔬 wo\u2060rd\u200b, schÃ¶n, +49 30 1234567 \r\n",

@@ -2,13 +2,14 @@
 
 import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.utils.timezone import now
 
 from labeling.models import Assignment, RankedCandidate, Ranking, RankingTask
 from people.models import AuditEvent, Membership
-from tests.factories import make_person, make_project, make_task
+from tests.factories import TOOL_TURNS, make_person, make_project, make_prompt, make_task
 from tests.pages import one_line
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +47,19 @@ def test_a_visit_leases_the_next_task(page, alice, task):
     assert held(alice).task == task
     page.get(RANK)
     assert Assignment.objects.count() == 1
+
+
+def test_turns_of_tools_and_parts_are_shown_as_text(client_for, alice, project):
+    make_task(project, prompt=make_prompt(project, messages=TOOL_TURNS))
+    page = client_for(alice).get(RANK).content.decode()
+    shown = re.findall(r'<div class="turn (\w+)"><h2>(.*?)</h2><p dir="auto">(.*?)</p>', page, re.S)
+
+    assert [(role, name, unescape(text)) for role, name, text in shown] == [
+        ("developer", "Developer", "Use the tools."),
+        ("user", "User", "How warm is\nRome?"),
+        ("assistant", "Assistant", 'weather({"city": "Roma", "at": ["now"]})'),
+        ("tool", "Tool: weather", '{"celsius": 31}'),
+    ]
 
 
 def test_a_page_or_its_card(page):

@@ -1,8 +1,10 @@
 """Finding prompts, and seeing one with its answers."""
 
+from html import unescape
+
 import pytest
 
-from tests.factories import make_model, make_prompt, make_ranking, make_task
+from tests.factories import TOOL_TURNS, make_model, make_prompt, make_ranking, make_task
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +29,16 @@ def test_prompts_are_found_by_what_they_say(browser, project):
         == found(browser, "?q=100%25")
         == ['河流 "x" 100%?']
     )
+
+
+def test_a_prompt_with_tools_is_shown_and_listed_as_text(browser, project):
+    prompt = make_prompt(project, messages=TOOL_TURNS)
+    page = unescape(browser.get(f"/p/demo/prompts/{prompt.pk}/").content.decode())
+
+    assert found(browser) == ['{"celsius": 31}']
+    assert "<h2>Tool: weather</h2>" in page
+    assert 'weather({"city": "Roma", "at": ["now"]})' in page
+    assert "How warm is\nRome?" in page
 
 
 def test_prompts_are_found_by_split_and_use_case(browser, project):

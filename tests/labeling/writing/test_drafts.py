@@ -11,7 +11,7 @@ from labeling.models import Demonstration, Prompt, Writing
 from labeling.writing import drafts
 from people import projects
 from people.models import Membership
-from tests.factories import make_person, make_prompt, make_ranking, make_task
+from tests.factories import TOOL_TURNS, make_person, make_prompt, make_ranking, make_task
 
 pytestmark = pytest.mark.django_db
 
@@ -38,6 +38,13 @@ def page(client_for, alice, wish):
     client = client_for(alice)
     client.get(WRITE)
     return client
+
+
+def test_the_prompt_is_shown_with_the_turns_of_tools(client_for, alice, admin, project):
+    make_prompt(project, messages=TOOL_TURNS)
+    admin.post(f"{WRITE}ask/demonstration/", ASK)
+
+    assert "<h2>Tool: weather</h2>" in client_for(alice).get(WRITE).content.decode()
 
 
 def hand_in(client, one, text="Because of Rayleigh scattering."):

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import tenacity
 
+from tests.factories import TOOL_TURNS
 from tests.workers.model_server import serving
 from workers.engines import openai
 from workers.engines.answers import Sample
@@ -252,3 +253,29 @@ def test_a_real_models_answers_come_as_the_local_engine_gives_them(tmp_path):
     assert texts(found) == texts(expected)
     assert [one.logprob for one in found] == pytest.approx([one.logprob for one in expected])
     assert [one.tokens for one in found] == [one.tokens for one in expected]
+
+
+def test_turns_of_tools_are_sent_as_the_protocol_has_them(server, ask):
+    [call] = TOOL_TURNS[2]["tool_calls"]
+    without_ids = [
+        TOOL_TURNS[1],
+        {"role": "assistant", "content": "", "tool_calls": [call | {"id": "x"}, dict(call)]},
+        {"role": "tool", "content": "31"},
+        {"role": "tool", "content": "12", "name": "weather"},
+    ]
+    del without_ids[1]["tool_calls"][1]["id"]
+    ask([TOOL_TURNS, without_ids], [1, 2])
+    sent = sorted((body["messages"] for body in server.asked), key=lambda turns: turns[0]["role"])
+
+    asked = {"role": "user", "content": "How warm is\nRome?"}
+    assert sent[0] == [TOOL_TURNS[0], asked, *TOOL_TURNS[2:]]
+    assert sent[1] == [
+        asked,
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [call | {"id": "x"}, call | {"id": "call_1_1"}],
+        },
+        {"role": "tool", "content": "31", "tool_call_id": "x"},
+        {"role": "tool", "content": "12", "name": "weather", "tool_call_id": "call_1_1"},
+    ]

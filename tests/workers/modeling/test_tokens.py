@@ -2,10 +2,14 @@
 those that are cut.
 """
 
+import copy
+from importlib import resources
+
 import pytest
 
+from tests.factories import TOOL_TURNS
 from tests.workers.engines.families import FAMILIES, model_of, save_tokenizer
-from workers.modeling import tokens
+from workers.modeling import context_length, tokens
 
 pytestmark = pytest.mark.torch
 
@@ -127,3 +131,103 @@ def test_the_answers_of_a_prompt_follow_the_same_one_cut_by_the_longest(family):
     assert {tuple(prompt) for prompt, _ in fitted.rows} == {tuple(fitted.prompt)}
     assert max(len(prompt) + len(answer) for prompt, answer in fitted.rows) == 90
     assert (0 < fitted.kept < 1, fitted.answers_cut) == (True, 0)
+
+
+# Tools
+
+
+TAKE_TOOLS = {"Qwen2.5", "Qwen3", "GPT-2", "Pythia"}
+SAYS = ("Use the tools.", "How warm is\nRome?", "weather", "city", "Roma", "now", "celsius", "31")
+
+
+def test_turns_of_tools_are_read_whole_or_refused(family, request):
+    _, tokenizer = family
+    name = request.node.callspec.params["family"]
+    if name not in TAKE_TOOLS:
+        with pytest.raises(tokens.RefusedByTemplate):
+            tokens.prompt_ids(tokenizer, TOOL_TURNS, 2000)
+        return
+    text = tokenizer.decode(tokens.prompt_ids(tokenizer, TOOL_TURNS, 2000)[0])
+    assert [words for words in SAYS if not tokens.holds(text, words)] == []
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory):
+    folder = save_tokenizer(FAMILIES["Qwen2.5"], tmp_path_factory.mktemp("qwen"))
+    return tokens.load_tokenizer(folder)
+
+
+TEMPLATES = sorted(
+    file.name for file in (resources.files("trl") / "chat_templates").iterdir() if file.is_file()
+)
+
+
+@pytest.mark.parametrize("template", [name for name in TEMPLATES if name.endswith(".jinja")])
+def test_no_template_loses_a_word_of_a_conversation_with_tools_in_silence(qwen, template):
+    """Of all templates that TRL knows: each writes all of it, or says what it does not take."""
+    tokenizer = copy.deepcopy(qwen)
+    tokenizer.chat_template = (resources.files("trl") / "chat_templates" / template).read_text()
+    try:
+        turns = tokens.folded(tokenizer, TOOL_TURNS)
+    except tokens.RefusedByTemplate:
+        return
+    text = tokens.rendered(tokenizer, turns, add_generation_prompt=True)
+    assert [words for words in SAYS if not tokens.holds(text, words)] == []
+
+
+def test_the_developer_is_read_as_the_system_where_the_template_has_none(qwen):
+    developer = {"role": "developer", "content": "Be kind to people."}
+    ids, _ = tokens.prompt_ids(qwen, [developer, USER], 200)
+    fitted = tokens.fitted(qwen, [developer, USER], [], 200)
+
+    assert ids == tokens.prompt_ids(qwen, [SYSTEM, USER], 200)[0] == fitted.prompt
+    assert (fitted.renamed, fitted.folded) == (True, False)
+    assert "no developer turn: in 1 conversations" in context_length.sentences([fitted], 200)[-1]
+
+
+def test_contents_in_parts_are_read_as_their_text(family):
+    _, tokenizer = family
+    parts = [{"type": "text", "text": word} for word in ("Why do", "people sing?")]
+    whole = {"role": "user", "content": "Why do\npeople sing?"}
+    ids = [
+        tokens.prompt_ids(tokenizer, [SYSTEM, turn], 200)
+        for turn in (USER | {"content": parts}, whole)
+    ]
+
+    assert ids[0] == ids[1]
+
+
+CHATML = (
+    "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}"
+    "{% for c in m['tool_calls'] %}CALLS{% endfor %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("calls", "why"),
+    [
+        ("", "leaves out its tool calls"),
+        ("{{ c['function']['name'] }}", "leaves out its tool calls"),
+        ("{{ c['function']['arguments'] | tojson }}", "leaves out its tool calls"),
+        ("{{ c['function']['name'] + c['function']['arguments'] | tojson }}", ""),
+        ("{{ c['function']['name'] + c['function']['arguments'] }}", ""),  # takes text alone
+    ],
+)
+def test_a_template_that_leaves_a_part_of_a_call_out_is_noticed(qwen, calls, why):
+    tokenizer = copy.deepcopy(qwen)
+    tokenizer.chat_template = CHATML.replace("CALLS", calls)
+    if why:
+        with pytest.raises(tokens.RefusedByTemplate, match=why):
+            tokens.folded(tokenizer, TOOL_TURNS)
+    else:
+        assert tokens.folded(tokenizer, TOOL_TURNS) == TOOL_TURNS
+
+
+def test_a_long_result_of_a_tool_is_cut_at_its_start(qwen):
+    long = [*TOOL_TURNS[:3], TOOL_TURNS[3] | {"content": "sea " * 300 + "warm"}]
+    whole, _ = tokens.prompt_ids(qwen, long, 10**6)
+    ids, cut = tokens.prompt_ids(qwen, long, 200)
+
+    assert (cut, len(ids)) == (True, 200)
+    assert ids[-40:] == whole[-40:]
+    assert "Use the tools." in qwen.decode(ids)

@@ -1,0 +1,193 @@
+"""Conversations with tools, instructions of a developer and contents in parts."""
+
+import json
+
+import pytest
+
+from labeling.exports.contamination import near_held_out
+from labeling.exports.text_splits import _as_texts
+from labeling.text import conversations
+from labeling.text.conversations import BadPrompt
+from modelops import rows
+from tests.factories import TOOL_TURNS
+
+
+def call(name="search", arguments=None, **more):
+    return {"type": "function", "function": {"name": name, "arguments": arguments or {}}} | more
+
+
+STORED = TOOL_TURNS
+GIVEN = [  # the arguments are an object, as chat templates read them
+    *STORED[:2],
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [call("weather", {"city": "Roma", "at": ["now"]}, id="c1")],
+    },
+    STORED[3],
+]
+
+
+def test_turns_of_tools_and_contents_in_parts_are_kept_and_arguments_become_json_text():
+    assert conversations.turns(GIVEN) == STORED
+    assert conversations.turns(STORED) == STORED  # as it is frozen, so it comes in again
+
+
+def test_the_text_of_a_turn_is_its_content_and_a_line_for_each_call():
+    assert [rows.turn_text(turn) for turn in STORED] == [
+        "Use the tools.",
+        "How warm is\nRome?",
+        'weather({"city": "Roma", "at": ["now"]})',
+        '{"celsius": 31}',
+    ]
+    said = {"role": "assistant", "content": "I look.", "tool_calls": [call("a", "{}")] * 2}
+    assert rows.turn_text(said) == "I look.\na({})\na({})"
+
+
+def test_an_ordinary_conversation_keeps_its_digest():
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello", "tool_calls": None, "name": "x"},
+        {"role": "user", "content": "Bye"},
+    ]
+
+    assert rows.digest(conversations.turns(messages)) == (
+        "6ebf32e87408453d9b5dc2b908d546db68e11ba2fe2370607238b06d62607ce1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("turn", "why"),
+    [
+        ({"role": "function", "content": "x"}, "needs a role"),
+        ({"role": "user", "content": ""}, "not empty"),
+        ({"role": "user", "content": [{"type": "text", "text": " "}]}, "not empty"),
+        ({"role": "user", "content": []}, "a text or a list of parts"),
+        ({"role": "user", "content": None}, "a text or a list of parts"),
+        ({"role": "user", "content": ["x"]}, "type None"),
+        (
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},
+            "type 'image_url'",
+        ),
+        (
+            {"role": "user", "content": [{"type": "text", "text": "x", "cache": 1}]},
+            "a type and a text",
+        ),
+        ({"role": "user", "content": "x", "tool_calls": [call()]}, "only a turn of the assistant"),
+        ({"role": "assistant", "content": None, "tool_calls": {}}, "a text or a list of parts"),
+        ({"role": "assistant", "tool_calls": {"a": 1}}, "must be a list"),
+        ({"role": "assistant", "tool_calls": [{"type": "custom"}]}, '"function"'),
+        ({"role": "assistant", "tool_calls": [call("")]}, "the name of its function"),
+        ({"role": "assistant", "tool_calls": [call(index=0)]}, "can't hold 'index'"),
+        ({"role": "assistant", "tool_calls": [call(id="x" * 201)]}, "id must be a text"),
+        ({"role": "assistant", "tool_calls": [call("a", "[1]")]}, "must be an object"),
+        ({"role": "assistant", "tool_calls": [call("a", "{")]}, "must be an object"),
+        ({"role": "assistant", "tool_calls": [call("a", '{"n": NaN}')]}, "must be an object"),
+        ({"role": "assistant", "tool_calls": [call("a", {"n": 2**70})]}, "must be an object"),
+        ({"role": "tool", "content": "x", "tool_call_id": 1}, "tool_call_id must be a text"),
+    ],
+)
+def test_what_no_turn_can_be_is_refused_by_name(turn, why):
+    with pytest.raises(BadPrompt, match=why):
+        conversations.turns([turn, {"role": "user", "content": "x"}])
+
+
+def test_the_last_turn_is_the_users_or_a_tools():
+    assert conversations.turns(GIVEN)[-1]["role"] == "tool"
+    with pytest.raises(BadPrompt, match="the user's or a tool's"):
+        conversations.turns(GIVEN[:3])
+
+
+def test_a_tool_may_have_nothing_to_say():
+    for content in ("", None):
+        turns = [{"role": "user", "content": "Go."}, {"role": "tool", "content": content}]
+        assert conversations.turns(turns)[-1] == {"role": "tool", "content": ""}
+
+
+def test_parts_and_arguments_count_towards_the_longest_conversation():
+    half = conversations.LONGEST // 2 + 1
+    parts = [{"type": "text", "text": "x" * half}] * 2
+    with pytest.raises(BadPrompt, match="longer than"):
+        conversations.turns([{"role": "user", "content": parts}])
+    with pytest.raises(BadPrompt, match="longer than"):
+        conversations.turns(
+            [
+                {"role": "assistant", "tool_calls": [call("a", {"x": "x" * half * 2})]},
+                {"role": "tool", "content": "done"},
+            ]
+        )
+
+
+def test_what_no_database_stores_is_gone_from_every_text():
+    turns = conversations.turns(
+        [
+            {"role": "user", "content": [{"type": "text", "text": "a\0b"}]},
+            {"role": "assistant", "tool_calls": [call("f", {"k\0": ["v\0\ud800"]})]},
+            {"role": "tool", "name": "f\0", "content": "\0"},
+        ]
+    )
+
+    assert turns == [
+        {"role": "user", "content": [{"type": "text", "text": "ab"}]},
+        {"role": "assistant", "content": "", "tool_calls": [call("f", '{"k": ["v?"]}')]},
+        {"role": "tool", "name": "f", "content": ""},
+    ]
+
+
+def test_cleaning_reaches_contents_parts_and_the_values_of_arguments():
+    texts = conversations.texts(STORED)
+
+    assert texts == [
+        "Use the tools.",
+        "How warm is",
+        "Rome?",
+        "",
+        "Roma",
+        "now",
+        '{"celsius": 31}',
+    ]
+    changed = conversations.with_texts(STORED, [f'"{text}"' for text in texts])
+    assert changed[1]["content"][1] == {"type": "text", "text": '"Rome?"'}
+    [changed_call] = changed[2]["tool_calls"]
+    assert json.loads(changed_call["function"]["arguments"]) == {"city": '"Roma"', "at": ['"now"']}
+    assert conversations.with_texts(STORED, texts) == STORED
+
+
+def test_a_page_shows_each_turn_as_text_and_names_the_tool():
+    assert [(role, name) for role, name, _text in conversations.shown(STORED)] == [
+        ("developer", "Developer"),
+        ("user", "User"),
+        ("assistant", "Assistant"),
+        ("tool", "Tool: weather"),
+    ]
+    assert [text for *_, text in conversations.shown(STORED)] == list(map(rows.turn_text, STORED))
+
+
+def test_what_the_user_asked_last_is_the_users_turn():
+    assert conversations.asked(STORED) == "How warm is\nRome?"
+    assert conversations.asked([{"role": "tool", "content": "x"}]) == "x"
+
+
+LONG = "Where does the old captain look for an island that is on no map of the northern sea?"
+
+
+def frozen(split, messages):
+    return {"split": split, "messages": messages}
+
+
+def test_a_training_prompt_is_near_a_held_out_one_by_its_parts_whatever_the_developer_says():
+    def parts(text):
+        return {"role": "user", "content": [{"type": "text", "text": text}]}
+
+    train = frozen("train", [{"role": "developer", "content": "Be brief, " * 20}, parts(LONG)])
+    other = frozen("train", [parts(LONG[::-1])])
+    test = frozen("test", [{"role": "user", "content": LONG}])
+
+    assert near_held_out(lambda: iter([train, other, test])) == {0}
+
+
+def test_a_prompt_with_tools_has_a_text_that_a_corpus_can_begin_with():
+    assert 'How warm is\nRome?\n\nweather({"city": "Roma", "at": ["now"]})\n\n{"celsius": 31}' in (
+        _as_texts(STORED)
+    )
