@@ -19,6 +19,7 @@ from labeling.models.rankings import (
     RankedCandidate,
     Ranking,
 )
+from labeling.models.rules import ProjectRules
 from labeling.models.tasks import Assignment, QueuePosition, RankingTask
 from labeling.models.templates import PromptTemplate, TemplateRow
 
@@ -35,6 +36,7 @@ __all__ = [
     "IMPORTED_JUDGES",
     "ImportedRow",
     "Judge",
+    "ProjectRules",
     "Prompt",
     "PromptBand",
     "PromptTemplate",
