@@ -29,13 +29,14 @@ def fill(data: Path, comparisons: int, tasks: int) -> dict:
     from django.conf import settings
     from django.core.management import call_command
 
-    from people.models import Membership, Project, User
+    from labeling import project_settings
+    from people.models import Membership, User
 
     shutil.rmtree(settings.VAR, ignore_errors=True)
     settings.VAR.mkdir(parents=True)
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
-    project = Project.objects.create(slug=SLUG, name="Bench")
+    project = project_settings.make(slug=SLUG, name="Bench")
     Membership.objects.create(
         project=project, user=User.objects.create_user(EMAIL, PASSWORD), role="researcher"
     )

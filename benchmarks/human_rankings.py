@@ -57,13 +57,12 @@ def freeze(var: Path, trees: Path) -> tuple[Path, dict]:
     django.setup()
     from django.core.management import call_command
 
-    from labeling import imports
+    from labeling import imports, project_settings
     from labeling.exports.freeze import freeze_now
     from modelops import datasets
-    from people.models import Project
 
     call_command("migrate", verbosity=0)
-    project = Project.objects.create(slug="people", name="People")
+    project = project_settings.make(slug="people", name="People")
     started = time.perf_counter()
     imported = imports.import_file(None, project, trees, "open-assistant")
     seconds = time.perf_counter() - started

@@ -110,7 +110,7 @@ def podium(var: Path, file: Path, count: int) -> dict[str, float]:
         environment,
         "shell",
         "-c",
-        "from people.models import Project; Project.objects.create(slug='bench', name='Bench')",
+        "from labeling.project_settings import make; make(slug='bench', name='Bench')",
     )
     begun = time.perf_counter()
     said, peak, own = manage(

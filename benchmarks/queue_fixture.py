@@ -106,9 +106,10 @@ def people():
     """The project and its labelers, who all have one password: hashing it takes longest."""
     from django.contrib.auth.hashers import make_password
 
-    from people.models import Membership, Project, User
+    from labeling import project_settings
+    from people.models import Membership, User
 
-    project = Project.objects.create(slug=SLUG, name="Bench", k=K, overlap=OVERLAP)
+    project = project_settings.make(slug=SLUG, name="Bench", k=K, overlap=OVERLAP)
     hashed = make_password(PASSWORD)
     users = User.objects.bulk_create(
         User(email=email(person), password=hashed) for person in range(PEOPLE)

@@ -99,10 +99,10 @@ def through(format: str, file: Path):
     """The file imported unchanged into its own project, all into one split, and frozen."""
     from django.core.management import call_command
 
+    from labeling import project_settings
     from labeling.exports import freeze
-    from people.models import Project
 
-    project = Project.objects.create(slug=format, name=format)
+    project = project_settings.make(slug=format, name=format)
     call_command(
         "import",
         str(file),

@@ -4,12 +4,14 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from config.health import healthz
+from labeling.views.projects import project_new
 from labeling.views.styleguide import components
 from people.api.root import unknown
 
 urlpatterns = [
     path("healthz", healthz),
     path("back-office/", admin.site.urls),
+    path("projects/new", project_new, name="projects-new"),
     path("components/", components, name="components"),
     path("api/v1/", include("people.api.urls")),
     path("api/v1/", include("modelops.api.urls")),

@@ -1,7 +1,9 @@
 """The back office of labeling: every judgment can be looked up, none can be changed."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
+from labeling import project_settings
 from labeling.models import (
     Assignment,
     Candidate,
@@ -9,12 +11,47 @@ from labeling.models import (
     Demonstration,
     Group,
     GroupMember,
+    ProjectRules,
     Prompt,
     RankedCandidate,
     Ranking,
     RankingTask,
 )
+from people import admin as people_admin
 from people.admin import Inline, ReadOnly
+from people.models import Project
+
+admin.site.unregister(Project)  # registered again below, with its rules
+
+
+class RulesInline(admin.StackedInline):
+    model = ProjectRules
+    can_delete = False
+
+    def has_view_permission(self, request, obj=None) -> bool:
+        return request.user.is_staff
+
+    def has_change_permission(self, request, obj=None) -> bool:
+        return request.user.is_staff
+
+    def has_add_permission(self, request, obj=None) -> bool:
+        return False
+
+
+@admin.register(Project)
+class ProjectAdmin(people_admin.ProjectAdmin):
+    list_display = ["name", "slug", "state", "answers", "labelers", "created_at"]
+    list_select_related = ["rules"]
+    exclude = project_settings.SETTINGS
+    inlines = [RulesInline, *people_admin.ProjectAdmin.inlines]
+
+    @admin.display(description=_("Answers per task"), ordering="rules__k")
+    def answers(self, project: Project) -> int:
+        return project.rules.k
+
+    @admin.display(description=_("Labelers per task"), ordering="rules__overlap")
+    def labelers(self, project: Project) -> int:
+        return project.rules.overlap
 
 
 @admin.register(Prompt)

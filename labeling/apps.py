@@ -8,3 +8,8 @@ class LabelingConfig(AppConfig):
 
     def ready(self):
         from labeling import signal_handlers  # noqa: F401  (connects them)
+        from modelops.kinds import PROJECT_DEFAULTS
+        from people.access import READ_WITH
+
+        READ_WITH.append("project__rules")
+        PROJECT_DEFAULTS["sample"] = lambda project: {"k": project.rules.k}

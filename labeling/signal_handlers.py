@@ -1,6 +1,4 @@
-"""What labeling does when an account is made, and when people pause somebody, archive a project or
-change its order.
-"""
+"""What labeling does when an account is made, when people pause somebody or archive a project."""
 
 from django.db.models.signals import post_save
 from django.dispatch import receiver
@@ -9,7 +7,7 @@ from labeling.models import Assignment, Judge, QueuePosition, Writing, kind_of_a
 from labeling.queue import leases
 from labeling.writing import drafts
 from people.models import User
-from people.signals import archived, paused, reordered, willing
+from people.signals import archived, paused, willing
 
 
 @receiver(post_save, sender=User)
@@ -32,12 +30,6 @@ def return_what_they_hold(sender, user, project=None, **_) -> None:
 @receiver(archived)
 def return_leases(sender, project, **_) -> None:
     give_back_all(Assignment.objects.filter(project=project, state=Assignment.State.LEASED))
-
-
-@receiver(reordered)
-def look_from_the_front(sender, project, **_) -> None:
-    """How far somebody has looked means nothing in another order."""
-    QueuePosition.objects.filter(project=project).update(sort_key=QueuePosition.FRONT)
 
 
 @receiver(willing)

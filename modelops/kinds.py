@@ -6,6 +6,7 @@ member of Job.Kind, its recipe (recipes.py) and its work (workers/); CONTRIBUTIN
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from django.db.models import QuerySet
@@ -167,3 +168,6 @@ QUEUES: dict[str, set[str]] = {
     queue: {kind for kind, description in KINDS.items() if description.queue == queue}
     for queue in ("sampling", "training", "default")
 }
+# Where a project says what a setting of a kind is at first: {kind: its values for a project}. An
+# app above, which knows these settings of projects, adds its function.
+PROJECT_DEFAULTS: dict[str, Callable[[Project], dict]] = {}

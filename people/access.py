@@ -11,6 +11,8 @@ from people.db.compiled import composed
 from people.models import Invitation, Membership, Project, User
 
 Role = Membership.Role
+# What is read together with a membership. An app above adds its row of settings of the project.
+READ_WITH = ["project"]
 ANYONE = tuple(Role)
 RANKERS = (Role.LABELER, Role.LEAD, Role.ADMIN)
 LEADS = (Role.LEAD, Role.ADMIN)
@@ -47,7 +49,7 @@ def membership_or_404(user: User, slug: str, roles=ANYONE) -> Membership:
 
 @composed
 def _membership(slug, user):
-    return Membership.objects.select_related("project").filter(project__slug=slug, user=user)
+    return Membership.objects.select_related(*READ_WITH).filter(project__slug=slug, user=user)
 
 
 def member(*roles, archived: bool = False):

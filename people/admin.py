@@ -63,9 +63,13 @@ class Editable(ReadOnly):
     def has_change_permission(self, request, obj=None) -> bool:
         return request.user.is_staff
 
-    def save_model(self, request, obj, form, change) -> None:
-        super().save_model(request, obj, form, change)
-        audit.record(request.user, f"change {obj._meta.model_name}", obj, fields=form.changed_data)
+    def save_related(self, request, form, formsets, change) -> None:
+        super().save_related(request, form, formsets, change)
+        forms = [form, *(inline for formset in formsets for inline in formset.forms)]
+        changed = [name for one in forms if one.has_changed() for name in one.changed_data]
+        audit.record(
+            request.user, f"change {form.instance._meta.model_name}", form.instance, fields=changed
+        )
 
 
 @admin.register(User)
@@ -109,7 +113,7 @@ class MembershipInline(Inline):
 
 @admin.register(Project)
 class ProjectAdmin(Editable):
-    list_display = ["name", "slug", "state", "k", "overlap", "created_at"]
+    list_display = ["name", "slug", "state", "created_at"]
     list_filter = ["state"]
     search_fields = ["name", "slug"]
     # Archiving returns leases: the project's settings page does it.

@@ -1,4 +1,4 @@
-"""The forms of accounts, projects and memberships."""
+"""The forms of accounts, tokens, webhooks and memberships."""
 
 import zoneinfo
 from datetime import timedelta
@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from people import accounts, audit, login_lockout, mail
-from people.models import FLAGS, Membership, Project, Token, User, Webhook
+from people.models import Membership, Token, User, Webhook
 
 
 class Keyed(forms.Form):
@@ -155,75 +155,6 @@ class EditAccountForm(forms.ModelForm):
     class Meta:
         model = User
         fields = ["name", "zone", "is_staff", "simulated"]
-
-
-class ProjectForm(Keyed, forms.ModelForm):
-    """A new project. All other settings are on its settings page."""
-
-    class Meta:
-        model = Project
-        fields = ["name", "slug", "k", "overlap"]
-
-
-class FlagsField(forms.CharField):
-    """Flags, one per line.
-
-    The translated name of a standard flag is stored as its key; any other flag as its text.
-    """
-
-    widget = forms.Textarea(attrs={"rows": 6})
-
-    def prepare_value(self, value):
-        if not isinstance(value, list):
-            return value
-        return "\n".join(str(FLAGS.get(flag, flag)) for flag in value)
-
-    def clean(self, value) -> list[str]:
-        standard = {str(name): flag for flag, name in FLAGS.items()}
-        lines = [line.strip() for line in super().clean(value).splitlines()]
-        flags = [standard.get(line, line) for line in lines if line]
-        flags = list(dict.fromkeys(flags))  # without duplicates
-        if len(flags) > MOST_FLAGS or any(len(flag) > LONGEST_FLAG for flag in flags):
-            raise ValidationError(
-                _("Use at most %(n)s flags of at most %(length)s characters.") % LIMITS
-            )
-        return flags
-
-
-MOST_FLAGS, LONGEST_FLAG = 30, 100
-LIMITS = {"n": MOST_FLAGS, "length": LONGEST_FLAG}
-
-
-class SettingsForm(forms.ModelForm):
-    zone = zone_field()
-    flags = FlagsField(
-        label=_("Flags"),
-        required=False,
-        help_text=_("Flags that labelers can set on an answer, one per line."),
-    )
-
-    class Meta:
-        model = Project
-        fields = ["name", "guidelines", "k", "overlap", "completion", "skips_to_set_aside"]
-        fields += [
-            "ties",
-            "rating",
-            "flags",
-            "notes",
-            "strength",
-            "lease_minutes",
-            "daily_limit",
-            "gold_share",
-        ]
-        fields += ["zone", "state"]
-        widgets = {"guidelines": forms.Textarea(attrs={"rows": 12})}
-        help_texts = {
-            "k": _("Applies to the next sampling job. Existing tasks don't change."),
-            "overlap": _("How many labelers rank each new task."),
-            "state": _(
-                "Archiving returns leases, cancels waiting jobs and makes the project read-only."
-            ),
-        }
 
 
 class TokenForm(Keyed):

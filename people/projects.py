@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import Model
 from django.utils.translation import gettext as _
 
 from people import audit
 from people.access import Refused
 from people.models import Membership, Project, User
-from people.signals import archived, paused, reordered
+from people.signals import archived, paused
 
 Role = Membership.Role
 
@@ -24,27 +25,38 @@ def create(actor: User, **fields) -> Project:
     return project
 
 
-def change(actor: User, project: Project, **fields) -> None:
-    """Change settings. Archiving returns leases and cancels waiting jobs."""
-    changed = _save_changed(actor, project, fields)
-    if "completion" in changed:
-        reordered.send(Project, project=project)
+def change(actor: User, project: Project, settings: Model | None = None, **fields) -> dict:
+    """Change fields of the project, and of `settings`, a row in which an app above keeps more of
+    them; returns those that were changed. Archiving returns leases and cancels waiting jobs.
+    """
+    changed = _save_changed(actor, project, settings, fields)
     if changed.get("state") == Project.State.ARCHIVED:
         archived.send(Project, actor=actor, project=project)
+    return changed
 
 
 @transaction.atomic
-def _save_changed(actor: User, project: Project, fields: dict) -> dict:
-    # no_key: rows that refer to the project can still be inserted
-    stored = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-    changed = {name: value for name, value in fields.items() if getattr(stored, name) != value}
-    for name, value in changed.items():
-        setattr(project, name, value)
+def _save_changed(actor: User, project: Project, settings: Model | None, fields: dict) -> dict:
+    # no_key: rows that refer to the project can still be inserted. It locks the settings too.
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    of_settings = {field.name for field in settings._meta.fields} if settings else set()
+    changed = _save(project, {name: fields[name] for name in fields if name not in of_settings})
+    changed += _save(settings, {name: fields[name] for name in fields if name in of_settings})
+    changed = [name for name in fields if name in changed]
     if changed:
-        project.save(update_fields=list(changed))
-        audit.record(
-            actor, "change project", project, project, fields=list(changed), state=project.state
-        )
+        audit.record(actor, "change project", project, project, fields=changed, state=project.state)
+    return {name: fields[name] for name in changed}
+
+
+def _save(row: Model | None, fields: dict) -> list[str]:
+    """Save the fields that differ from the stored row; returns their names."""
+    if not fields:
+        return []
+    stored = type(row)._default_manager.get(pk=row.pk)
+    changed = [name for name, value in fields.items() if getattr(stored, name) != value]
+    for name in changed:
+        setattr(row, name, fields[name])
+    row.save(update_fields=changed)
     return changed
 
 

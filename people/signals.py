@@ -10,7 +10,5 @@ from django.dispatch import Signal
 paused = Signal()
 # user: opted in to sensitive content, or out of it
 willing = Signal()
-# project: the order in which tasks are offered has changed
-reordered = Signal()
 # actor, project: the project is now read-only
 archived = Signal()

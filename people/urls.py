@@ -1,4 +1,4 @@
-"""The URLs of accounts, projects and invitations."""
+"""The URLs of accounts and invitations."""
 
 from django.urls import path
 
@@ -19,7 +19,6 @@ urlpatterns = [
     path("account/password/changed", views.password_changed, name="password_changed"),
     path("account/tokens/", views.token_list, name="tokens"),
     path("account/tokens/<int:pk>/revoke", views.token_revoke, name="token-revoke"),
-    path("projects/new", views.project_new, name="projects-new"),
     path("accounts/", views.account_list, name="accounts"),
     path("accounts/new", views.account_new, name="account-new"),
     path("accounts/invite", signup.invite, name="account-invite"),

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
-from people import accounts, forms, idempotency, invitations, login_lockout, mail, projects, tokens
+from people import accounts, forms, idempotency, invitations, login_lockout, mail, tokens
 from people.access import Refused, site_admin
 from people.models import Membership, Project, Token, User
 
@@ -110,24 +110,6 @@ def token_revoke(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 # For administrators of the site
-
-
-@site_admin
-def project_new(request: HttpRequest) -> HttpResponse:
-    form = forms.ProjectForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            result, _created = idempotency.once(
-                request.user,
-                form.cleaned_data["key"],
-                lambda: {"slug": projects.create(request.user, **form.values()).slug},
-            )
-            return redirect("project", result["slug"])
-        except Refused as error:
-            form.add_error(error.field, str(error))
-    return render(
-        request, "people/project_new.html", {"form": form}, status=422 if form.errors else 200
-    )
 
 
 @site_admin

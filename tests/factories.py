@@ -3,6 +3,7 @@
 from itertools import count
 from uuid import uuid4
 
+from labeling import project_settings
 from labeling.models import Candidate, Prompt, RankedCandidate, Ranking, RankingTask
 from labeling.queue import order
 from modelops import rows
@@ -35,7 +36,7 @@ _numbers = count(1)
 
 def make_project(**fields) -> Project:
     number = next(_numbers)
-    return Project.objects.create(
+    return project_settings.make(
         **{"slug": f"project-{number}", "name": f"Project {number}"} | fields
     )
 
@@ -79,9 +80,8 @@ def make_task(
     prompt = prompt or make_prompt(project)
     model = model or make_model(project)
     job = job or make_job(project, model_version=model)
-    task = RankingTask.objects.create(
-        **{"project": project, "prompt": prompt, "job": job, "overlap": project.overlap} | fields
-    )
+    usual = {"project": project, "prompt": prompt, "job": job, "overlap": project.rules.overlap}
+    task = RankingTask.objects.create(**usual | fields)
     task.candidates.set(
         Candidate.objects.create(prompt=prompt, model_version=model, job=job, slot=slot, text=text)
         for slot, text in enumerate(texts)

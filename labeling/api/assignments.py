@@ -16,10 +16,11 @@ from labeling.api.judgments import JudgmentInput, as_body, typed
 from labeling.api.shared import Apart, ShownAnswer, Turn
 from labeling.judging import form, judgment, progress, rankings
 from labeling.models import Assignment, Ranking
+from labeling.models.rules import FLAGS
 from labeling.queue import claims, leases
 from people.access import RANKERS
 from people.api.base import Detail, Endpoint, Verb
-from people.models import FLAGS, Membership, Project
+from people.models import Membership, Project
 
 State = Assignment.State
 
@@ -132,12 +133,13 @@ def shown(assignment: Assignment) -> list[dict[str, str]]:
 
 
 def asks(project: Project, k: int) -> dict[str, Any]:
+    rules = project.rules
     return {
-        "ties": project.ties,
-        "ratings": project.rating,
+        "ties": rules.ties,
+        "ratings": rules.rating,
         "strength": judgment.by_strength(project, k),
-        "notes": project.notes,
-        "flags": words((flag, FLAGS.get(flag, flag)) for flag in project.flags),
+        "notes": rules.notes,
+        "flags": words((flag, FLAGS.get(flag, flag)) for flag in rules.flags),
         "labels": words(judgment.LABELS.items()),
         "verdicts": words(Ranking.Outcome.choices),
         "skip_reasons": words(form.SKIP_REASONS.items()),

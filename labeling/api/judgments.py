@@ -157,14 +157,14 @@ def _wrong(data: dict[str, Any], project: Project, letters: str) -> Iterator[tup
         if unknown_letters:
             yield name, {letter: [_("There is no such answer.")] for letter in unknown_letters}
     for letter, flags in data.get("flags", {}).items():
-        if unknown := [flag for flag in flags if flag not in project.flags]:
+        if unknown := [flag for flag in flags if flag not in project.rules.flags]:
             yield (
                 "flags",
                 {letter: [_("This project has no such flag: %(flag)s.") % {"flag": unknown[0]}]},
             )
-    if data.get("ratings") and not project.rating:
+    if data.get("ratings") and not project.rules.rating:
         yield "ratings", [_("This project asks for no ratings.")]
-    if data.get("note") and not project.notes:
+    if data.get("note") and not project.rules.notes:
         yield "note", [_("This project asks for no notes.")]
     if data.get("strength") is not None and not judgment.by_strength(project, len(letters)):
         yield "strength", [_("This task is judged by ranks.")]

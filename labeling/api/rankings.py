@@ -291,6 +291,7 @@ class Undo(Verb):
 
     def act(self, data):
         assignment = rankings.undo(rankings.named_last(self.project, self.actor, data["ranking"]))
+        assignment.project = self.project  # read already, with its rules
         if assignment.state != Assignment.State.SUBMITTED:
             return {"assignment": sheet(assignment), "ranking": None}
         before = Ranking.objects.get(assignment=assignment, current=True)

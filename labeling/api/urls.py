@@ -12,6 +12,7 @@ from labeling.api import (
     loop,
     model_versions,
     peers,
+    projects,
     prompt_templates,
     prompts,
     rankings,
@@ -93,4 +94,8 @@ OPS = [
     path("groups", groups.Groups.as_view()),
     path("groups/<int:pk>", groups.OneGroup.as_view()),
 ]
-urlpatterns = [path("projects/<slug:slug>/", include([*WORK, *OPS]))]
+urlpatterns = [
+    path("projects", projects.Projects.as_view()),
+    path("projects/<slug:slug>", projects.OneProject.as_view()),
+    path("projects/<slug:slug>/", include([*WORK, *OPS])),
+]

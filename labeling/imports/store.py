@@ -241,7 +241,7 @@ class Writer:
         """Build these tasks. They are offered once the import is published."""
         tasks = RankingTask.objects.bulk_create(
             RankingTask(
-                project=self.project, prompt_id=pk, job=self.job, overlap=self.project.overlap
+                project=self.project, prompt_id=pk, job=self.job, overlap=self.project.rules.overlap
             )
             for pk in pks
         )

@@ -32,9 +32,9 @@ def typed(data: QueryDict, assignment: Assignment) -> dict[str, Any]:
     """What the form says so far, complete or not, as a draft keeps it; what is unknown or switched
     off is left out.
     """
-    project, k = assignment.project, len(assignment.order)
+    rules, k = assignment.project.rules, len(assignment.order)
     letters, outcome = LETTERS[:k], data.get("outcome")
-    marks = RATINGS if project.rating else ()
+    marks = RATINGS if rules.rating else ()
     return {
         "rank": {
             letter: rank
@@ -49,10 +49,10 @@ def typed(data: QueryDict, assignment: Assignment) -> dict[str, Any]:
         "flags": {
             letter: flags
             for letter in letters
-            if (flags := _known(data.getlist(f"flags-{letter}"), project.flags))
+            if (flags := _known(data.getlist(f"flags-{letter}"), rules.flags))
         },
         "labels": _known(data.getlist("labels"), LABELS),
-        "note": clean(data.get("note", ""))[:LONGEST_NOTE] if project.notes else "",
+        "note": clean(data.get("note", ""))[:LONGEST_NOTE] if rules.notes else "",
         "outcome": outcome if outcome in Ranking.Outcome else Ranking.Outcome.RANKED.value,
         "order": "".join(letter for letter in data.get("order", "")[:k] if letter in letters),
         "strength": STRENGTHS.get(data.get("strength", "")),

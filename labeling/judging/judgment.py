@@ -62,7 +62,7 @@ class Judgment:
 
 def by_strength(project: Project, k: int) -> bool:
     """Whether a task of `k` answers asks how much better one of two is, instead of ranks."""
-    return project.strength and k == 2
+    return project.rules.strength and k == 2
 
 
 def check(judgment: Judgment, k: int, project: Project) -> list[int | None]:
@@ -70,9 +70,9 @@ def check(judgment: Judgment, k: int, project: Project) -> list[int | None]:
     if judgment.outcome != Ranking.Outcome.RANKED:
         return [None] * k
     if by_strength(project, k):
-        return _ranks_of_strength(judgment.strength, project.ties)
+        return _ranks_of_strength(judgment.strength, project.rules.ties)
     return _ranks_of_verdicts(
-        [judgment.verdicts.get(letter, Verdict()) for letter in LETTERS[:k]], project.ties
+        [judgment.verdicts.get(letter, Verdict()) for letter in LETTERS[:k]], project.rules.ties
     )
 
 

@@ -224,6 +224,7 @@ def named_last(project: Project, labeler: User, pk: object) -> Ranking:
     last = last_of(project, labeler)
     if last is None or str(last.pk) != str(pk):
         raise TooLate(_("There is nothing to undo: the ranking was already undone, or is too old."))
+    last.assignment.project = project  # read already, with its rules
     return last
 
 

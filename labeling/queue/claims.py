@@ -203,9 +203,9 @@ def _gold_instead(membership: Membership) -> int | None:
     """
     project = membership.project
     if (
-        not project.gold_share
+        not project.rules.gold_share
         or membership.role == Membership.Role.ADMIN
-        or not drawn(project.gold_share)
+        or not drawn(project.rules.gold_share)
     ):
         return None
     gold = _gold_for(membership.user, project).select_for_update(skip_locked=True, no_key=True)

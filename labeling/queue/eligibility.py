@@ -33,14 +33,15 @@ def refuse_who_is_paused(membership: Membership) -> None:
 
 
 def refuse_beyond_daily_limit(project: Project, labeler: User, at_hand: int) -> None:
-    if project.daily_limit is None:
+    limit = project.rules.daily_limit
+    if limit is None:
         return
     begun, ends = project.day()
     done = Assignment.objects.filter(
         labeler=labeler, project=project, state=Assignment.State.SUBMITTED, ended_at__gte=begun
     )
-    if done.count() + at_hand >= project.daily_limit:
-        said = {"limit": project.daily_limit, "when": date_format(localtime(ends), "j M, H:i")}
+    if done.count() + at_hand >= limit:
+        said = {"limit": limit, "when": date_format(localtime(ends), "j M, H:i")}
         raise NotWorking(
             _(
                 "You have reached this project's limit of %(limit)d a day. The next task comes on "

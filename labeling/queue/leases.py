@@ -30,7 +30,7 @@ def take_back(assignment: Assignment) -> None:
 
 
 def lease_end(project: Project) -> datetime:
-    return now() + timedelta(minutes=project.lease_minutes)
+    return now() + timedelta(minutes=project.rules.lease_minutes)
 
 
 def renew(assignment: Assignment) -> None:

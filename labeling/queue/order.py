@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from django.db import transaction
 from django.db.models import F, Min, QuerySet
 
-from labeling.models import QueuePosition, RankingTask
+from labeling.models import ProjectRules, QueuePosition, RankingTask
 from people.models import Project
 
 
 def key(project: Project) -> str:
     """The field that the project's tasks are in order of."""
-    return "turn" if project.completion == Project.Completion.BREADTH else "sort_key"
+    breadth = project.rules.completion == ProjectRules.Completion.BREADTH
+    return "turn" if breadth else "sort_key"
 
 
 @transaction.atomic
@@ -46,7 +47,7 @@ def locked(task_id: int) -> RankingTask:
     Not its key: a submit at the same moment holds its place already, and points at the task.
     """
     tasks = RankingTask.objects.select_for_update(of=("self",), no_key=True)
-    return tasks.select_related("project").get(pk=task_id)
+    return tasks.select_related("project__rules").get(pk=task_id)
 
 
 def reopen(task: RankingTask) -> None:

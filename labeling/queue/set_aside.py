@@ -28,11 +28,11 @@ def if_skipped_enough(task_id: int) -> None:
     """
     task = (
         RankingTask.objects.select_for_update(of=("self",))
-        .select_related("project")
+        .select_related("project__rules")
         .get(pk=task_id)
     )
     count = skips(task).count()
-    if task.state == State.OPEN and count >= task.project.skips_to_set_aside:
+    if task.state == State.OPEN and count >= task.project.rules.skips_to_set_aside:
         RankingTask.objects.filter(pk=task.pk).update(state=State.SET_ASIDE, sort_key=None)
         audit.record(None, "set aside", task, task.project, skips=count)
 

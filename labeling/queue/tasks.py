@@ -22,7 +22,7 @@ def build_tasks(job: Job, prompt_ids: Iterable[int]) -> None:
         .filter(answers=job.recipe["k"])
         .values_list("pk", flat=True)
     )
-    overlap = job.project.overlap
+    overlap = job.project.rules.overlap
     tasks = RankingTask.objects.bulk_create(
         RankingTask(
             project=job.project, prompt_id=pk, job=job, overlap=overlap, priority=job.priority

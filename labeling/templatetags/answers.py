@@ -50,7 +50,8 @@ def answer_card(context: template.Context, answer) -> SafeString:
         return answer
     said = answer.letter, answer.rank, answer.rating, tuple(answer.flags), answer.error
     asked = None if context["strengths"] else tuple(context["ordinals"])
-    rules = asked, context["project"].rating and tuple(context["ratings"]), tuple(context["flags"])
+    ratings = context["project"].rules.rating and tuple(context["ratings"])
+    rules = asked, ratings, tuple(context["flags"])
     caps = context["keys"]["compare"], context["keys"]["flags"]
     before, after = _around(said, rules, len(context["answers"]), caps, get_language())
     return mark_safe(before + _text(answer) + after)

@@ -1,4 +1,4 @@
-"""A project's people and settings."""
+"""A project's people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labeling.models import Ranking, RankingTask
 from labeling.quality import gold, peers
 from people import idempotency, invitations, projects
 from people.access import ADMINS, LEADS, Refused, Role, member
-from people.forms import MemberForm, SettingsForm
+from people.forms import MemberForm
 from people.models import Invitation, Membership, Project, User
 from people.signup import show_link
 
@@ -150,18 +150,3 @@ def tell(request: HttpRequest, verb) -> bool:
         messages.error(request, str(error))
         return False
     return True
-
-
-@member(*ADMINS, archived=True)
-def settings(request: HttpRequest) -> HttpResponse:
-    form = SettingsForm(request.POST or None, instance=Project.objects.get(pk=request.project.pk))
-    if request.method == "POST" and form.is_valid():
-        projects.change(request.user, request.project, **form.cleaned_data)
-        messages.success(request, _("The settings are saved."))
-        return redirect("settings", request.project.slug)
-    return render(
-        request,
-        "labeling/project/settings.html",
-        {"form": form},
-        status=422 if form.errors else 200,
-    )

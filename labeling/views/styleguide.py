@@ -22,6 +22,7 @@ from django.views.decorators.http import require_GET
 
 from labeling.judging import judgment
 from labeling.loop import stations
+from labeling.models import ProjectRules
 from labeling.text import conversations
 from labeling.views.task_card import around, shown, vocabulary
 from modelops import charts
@@ -133,8 +134,8 @@ def components(request: HttpRequest) -> HttpResponse:
     return render(request, "labeling/styleguide.html", context)
 
 
-def project(**fields) -> Project:
-    return Project(slug=NOWHERE, name=_("An example"), **fields)
+def project(**rules) -> Project:
+    return ProjectRules(project=Project(slug=NOWHERE, name=_("An example")), **rules).project
 
 
 MESSAGES = (
@@ -175,7 +176,7 @@ class Specimen(forms.Form):
 
 
 def ranking_page(chosen: str | None, of: Project) -> dict:
-    answers = ANSWERS[:2] if of.strength else ANSWERS
+    answers = ANSWERS[:2] if of.rules.strength else ANSWERS
     wrong = judgment.InvalidRanking(_("Answer %(letter)s has no rank yet.") % {"letter": "F"}, "f")
     empty = chosen in ("nothing", "lost", "paused")
     return vocabulary(of, len(answers)) | {

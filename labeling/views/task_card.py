@@ -17,8 +17,9 @@ from django.utils.translation import gettext_lazy
 
 from labeling.judging import form, judgment, progress, rankings, shortcuts
 from labeling.models import Assignment, Ranking
+from labeling.models.rules import FLAGS
 from labeling.text import conversations, markdown
-from people.models import FLAGS, Project
+from people.models import Project
 
 ORDINALS = [
     gettext_lazy(text) for text in ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th")
@@ -100,12 +101,12 @@ def form_context(
 
 def vocabulary(project: Project, k: int) -> dict[str, Any]:
     """What can be said of this task, by the project's rules."""
-    strengths = [(value, name) for value, name in STRENGTHS.items() if value or project.ties]
+    strengths = [(value, name) for value, name in STRENGTHS.items() if value or project.rules.ties]
     return {
         "ordinals": list(enumerate(map(str, ORDINALS[:k]), 1)),
         "strengths": strengths if judgment.by_strength(project, k) else None,
         "labels": judgment.LABELS.items(),
-        "flags": [(flag, str(FLAGS.get(flag, flag))) for flag in project.flags],
+        "flags": [(flag, str(FLAGS.get(flag, flag))) for flag in project.rules.flags],
         "ratings": form.RATINGS,
         "outcomes": Ranking.Outcome.choices,
         "skip_reasons": form.SKIP_REASONS.items(),

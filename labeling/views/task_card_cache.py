@@ -29,9 +29,8 @@ GAPS = re.compile(f"({PLACE}|{KEY}|{TOKEN}|{TURNS}|{ANSWER})")
 
 
 class Rules(NamedTuple):
-    """What a card reads of its project."""
+    """What a card reads of its project's rules."""
 
-    slug: str
     ties: bool
     rating: bool
     notes: bool
@@ -50,7 +49,11 @@ class Person(NamedTuple):
 def fresh(request: HttpRequest, assignment: Assignment) -> HttpResponse:
     """The card of a place ahead, into which nothing was typed: what `card()` answers, sooner."""
     pieces, context = _frame(
-        *_facts(request), len(assignment.order), bool(request.htmx), get_language()
+        request.project.slug,
+        *_facts(request),
+        len(assignment.order),
+        bool(request.htmx),
+        get_language(),
     )
     answers = (answer_card(context, answer) for answer in task_card.answers(assignment, typed={}))
     own = {PLACE: str(assignment.pk), KEY: str(uuid.uuid4()), TOKEN: get_token(request)}
@@ -61,15 +64,15 @@ def fresh(request: HttpRequest, assignment: Assignment) -> HttpResponse:
 
 
 def _facts(request: HttpRequest) -> tuple[Rules, Person]:
-    project, user = request.project, request.user
-    rules = {name: getattr(project, name) for name in Rules._fields}
+    rules, user = request.project.rules, request.user
+    asked = {name: getattr(rules, name) for name in Rules._fields}
     own = (tuple(sorted(pairs.items())) for pairs in (user.keys, user.desk))
-    return Rules(**rules | {"flags": tuple(project.flags)}), Person(user.shortcuts, *own)
+    return Rules(**asked | {"flags": tuple(rules.flags)}), Person(user.shortcuts, *own)
 
 
 @lru_cache(maxsize=1000)
 def _frame(
-    rules: Rules, person: Person, k: int, htmx: bool, _language: str
+    slug: str, rules: Rules, person: Person, k: int, htmx: bool, _language: str
 ) -> tuple[list[str], dict[str, Any]]:
     """The card in pieces, every other one a gap, and what the template was told. All that it reads
     is an argument, or it would be kept for others.
@@ -77,9 +80,9 @@ def _frame(
     user = SimpleNamespace(
         shortcuts=person.shortcuts, keys=dict(person.keys), desk=dict(person.desk)
     )
-    context = task_card.around(SimpleNamespace(project=rules, user=user)) | task_card.vocabulary(
-        rules, k
-    )
+    project = SimpleNamespace(slug=slug, rules=rules)
+    context = task_card.around(SimpleNamespace(project=project, user=user))
+    context |= task_card.vocabulary(project, k)
     context |= {"ahead": True, "typed": {}, "user": user, "request": SimpleNamespace(htmx=htmx)}
     context |= {"assignment_id": PLACE, "key": KEY, "csrf_token": TOKEN}
     context |= {"turns": mark_safe(TURNS), "answers": [mark_safe(ANSWER)] * k}

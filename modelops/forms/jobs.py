@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from modelops import jobs, mixtures, registry
-from modelops.kinds import KINDS, LINKS
+from modelops.kinds import KINDS, LINKS, PROJECT_DEFAULTS
 from modelops.models import Dataset, Job
 from people.forms import Keyed
 from people.models import Project, User
@@ -71,8 +71,10 @@ class JobForm(Keyed):
             self.fields[link] = self._link(link, project)
         for field in fields:
             self.fields[field.name] = recipe_field(field)
+        if kind in PROJECT_DEFAULTS:
+            for name, value in PROJECT_DEFAULTS[kind](project).items():
+                self.fields[name].initial = value
         if kind == Kind.SAMPLE:
-            self.fields["k"].initial = project.k
             self.fields["others"] = self._others(project)
         for link in self.about.last_links:
             self.fields[link] = self._link(link, project)

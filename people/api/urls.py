@@ -11,9 +11,7 @@ urlpatterns = [
     path("me", accounts.Me.as_view()),
     path("tokens", accounts.Tokens.as_view()),
     path("tokens/<int:pk>", accounts.OneToken.as_view()),
-    # Projects and their members
-    path("projects", projects.Projects.as_view()),
-    path("projects/<slug:slug>", projects.OneProject.as_view()),
+    # Members of projects
     path("projects/<slug:slug>/members", projects.Members.as_view()),
     path("projects/<slug:slug>/members/<int:pk>", projects.OneMember.as_view()),
     path("projects/<slug:slug>/leave", projects.Leave.as_view()),

@@ -5,7 +5,7 @@ second thoughts.
 import pytest
 from playwright.sync_api import expect
 
-from labeling.models import Ranking
+from labeling.models import ProjectRules, Ranking
 from tests.browser.hands import PHONE, in_cyrillic, press, ranks, submit
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -128,7 +128,7 @@ def test_a_key_of_ones_own(desk):
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 def test_how_much_better_one_of_two_is(desk, project, picture, width, scheme):
-    type(project).objects.update(strength=True)
+    ProjectRules.objects.update(strength=True)
     page = desk(
         texts=["A fine answer.", "Another answer."], count=3, width=width, color_scheme=scheme
     )

@@ -5,7 +5,7 @@ on any layout.
 import pytest
 from playwright.sync_api import expect
 
-from labeling.models import Assignment, RankedCandidate, Ranking
+from labeling.models import Assignment, ProjectRules, RankedCandidate, Ranking
 from tests.browser.hands import (
     LAYOUTS,
     PHONE,
@@ -74,7 +74,7 @@ def test_letters_are_pressed_and_typed_by_turns(desk, layout):
 
 @pytest.mark.parametrize("how", [*POINTERS, *LAYOUTS])
 def test_enter_says_nothing_stronger_than_what_was_pressed(desk, project, how):
-    type(project).objects.update(strength=True)
+    ProjectRules.objects.update(strength=True)
     page = desk(count=2, texts=["A fine answer.", "Another answer."], **POINTERS.get(how, {}))
     if how in POINTERS:
         getattr(page, how)(letter("b"))
@@ -86,7 +86,7 @@ def test_enter_says_nothing_stronger_than_what_was_pressed(desk, project, how):
 
 
 def test_enter_on_a_letter_that_tab_reached_says_it_is_better_still(desk, project):
-    type(project).objects.update(strength=True)
+    ProjectRules.objects.update(strength=True)
     page = desk(count=2, texts=["A fine answer.", "Another answer."])
     press(page, letter("b"), "Enter")
     page.keyboard.press("Enter")

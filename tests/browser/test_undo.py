@@ -5,7 +5,7 @@ revision.
 import pytest
 from playwright.sync_api import expect
 
-from labeling.models import Assignment, Ranking
+from labeling.models import Assignment, ProjectRules, Ranking
 from tests.browser.hands import PHONE, bare_numbers, in_cyrillic, press, ranks, submit
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -52,7 +52,7 @@ def test_undo_where_nothing_is_left_to_rank(desk, picture, how):
 
 @pytest.mark.parametrize("ways", [("click", "Enter", "u", "г"), ("tap",)], ids=["desk", "phone"])
 def test_undo_at_the_limit_of_the_day(desk, project, picture, ways):
-    type(project).objects.update(daily_limit=1)
+    ProjectRules.objects.update(daily_limit=1)
     page = open_at(desk, ways[0], count=2, color_scheme="dark")
     page.keyboard.type("dab")
     for how in ways:

@@ -15,7 +15,7 @@ class Rows:
     """The project's rows as they are now."""
 
     def __init__(self, project: Project):
-        self.project = Project.objects.get(pk=project.pk)
+        self.project = Project.objects.select_related("rules").get(pk=project.pk)
         self.tasks = list(RankingTask.objects.filter(project=project).order_by("pk"))
         self.assignments = list(Assignment.objects.filter(project=project).order_by("pk"))
         self.rankings = list(
@@ -90,12 +90,13 @@ class Rows:
             if one.labeler_id == labeler and one.state == "submitted"
         ]
         today = [one for one in done if one.ended_at >= self.project.day()[0]]
-        return self.project.daily_limit is not None and len(today) >= self.project.daily_limit
+        limit = self.project.rules.daily_limit
+        return limit is not None and len(today) >= limit
 
     def place(self, task: RankingTask) -> tuple:
         """Where the task stands in the order, worked out anew."""
         round_ = sum(one.state in HOLDING for one in self.of_task[task.pk])
-        return task.priority, round_ if self.project.completion == "breadth" else 0, task.pk
+        return task.priority, round_ if self.project.rules.completion == "breadth" else 0, task.pk
 
 
 def check(project: Project) -> None:
@@ -129,7 +130,7 @@ def places_add_up(task: RankingTask, assignments: list[Assignment]) -> None:
 def set_aside_when_skipped(rows: Rows, task: RankingTask) -> None:
     skips = [one for one in rows.of_task[task.pk] if one.state == "skipped"]
     skips = [one for one in skips if task.put_back_at is None or one.ended_at > task.put_back_at]
-    enough = len(skips) >= rows.project.skips_to_set_aside
+    enough = len(skips) >= rows.project.rules.skips_to_set_aside
     assert task.state != "open" or not enough, "what enough people skipped is set aside"
     in_order = task.state == "open" and task.purpose != "gold"
     assert in_order == (task.sort_key is not None), (

@@ -4,10 +4,9 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from labeling import imports
+from labeling import imports, project_settings
 from labeling.models import PromptTemplate, Writing
 from modelops.models import Dataset, Job
-from people import projects
 from people.webhooks import registry
 from tests.factories import make_model, make_person, make_task
 
@@ -240,7 +239,7 @@ def test_pages_of_the_site_are_for_its_administrators(client_for, people, name):
 
 def test_another_projects_rows_are_not_found(client_for, people, arguments, project):
     other = make_person(name="other")
-    elsewhere = projects.create(other, slug="elsewhere", name="Elsewhere")
+    elsewhere = project_settings.create(other, slug="elsewhere", name="Elsewhere")
     for name in (
         "prompt",
         "prompts-confirm",

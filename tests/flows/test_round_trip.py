@@ -58,8 +58,8 @@ class World:
     def set(self, **fields) -> None:
         """Change the project's settings."""
         for name, value in fields.items():
-            setattr(self.project, name, value)
-        self.project.save(update_fields=list(fields))
+            setattr(self.project.rules, name, value)
+        self.project.rules.save(update_fields=list(fields))
 
     def add(self, *prompts: dict) -> None:
         """Add prompts, unchanged."""

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from labeling import erasure
+from labeling import erasure, project_settings
 from labeling.exports import freeze
 from labeling.judging import judgment, rankings
 from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
@@ -100,7 +100,7 @@ class Storm(RuleBasedStateMachine):
     @precondition(lambda self: self.published < TASKS)
     @rule(count=st.integers(1, 2), priority=st.integers(-1, 1), overlap=st.integers(1, 3))
     def publish(self, count, priority, overlap):
-        projects.change(self.admin, self.project, overlap=overlap)
+        project_settings.change(self.admin, self.project, overlap=overlap)
         recipe = {"k": 2, "rank": True, "split": "all"}
         job = make_job(self.project, model_version=self.model, priority=priority, recipe=recipe)
         self.published += count
@@ -112,16 +112,16 @@ class Storm(RuleBasedStateMachine):
 
     @rule(state=st.sampled_from(["open", "open", "open", "open", "paused", "archived"]))
     def change_state(self, state):
-        projects.change(self.admin, self.project, state=state)
+        project_settings.change(self.admin, self.project, state=state)
         self.state = state
 
     @rule(limit=st.sampled_from([None, None, 2]))
     def change_limit(self, limit):
-        projects.change(self.admin, self.project, daily_limit=limit)
+        project_settings.change(self.admin, self.project, daily_limit=limit)
 
     @rule(completion=st.sampled_from(["depth", "breadth"]))
     def change_order(self, completion):
-        projects.change(self.admin, self.project, completion=completion)
+        project_settings.change(self.admin, self.project, completion=completion)
 
     @rule(
         person=people,
@@ -192,7 +192,7 @@ class Storm(RuleBasedStateMachine):
 
     @rule(share=st.sampled_from([0, 25, 50]), lucky=st.booleans())
     def change_share_of_gold(self, share, lucky):
-        projects.change(self.admin, self.project, gold_share=share)
+        project_settings.change(self.admin, self.project, gold_share=share)
         self.lucky = lucky
 
     @precondition(is_writable)
@@ -259,7 +259,7 @@ class Storm(RuleBasedStateMachine):
         """The task that a claim leases; gold only where there is another one, so that nobody can
         tell.
         """
-        drawn = first and self.lucky and rows.project.gold_share
+        drawn = first and self.lucky and rows.project.rules.gold_share
         found = (rows.gold_for(member.user_id) if drawn else []) or first
         return found[0].pk if found else None
 

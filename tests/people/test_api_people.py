@@ -5,6 +5,7 @@ and the pages' rules.
 import pytest
 from django.core import mail as outgoing
 
+from labeling import project_settings
 from people import mail, projects
 from people.models import AuditEvent, Invitation, Membership, Project, User
 from tests.factories import make_person, make_project
@@ -207,7 +208,7 @@ def test_the_last_administrator_stays_one(root):
 
 def test_an_admin_reads_what_was_done(carol, alice, project):
     Project.objects.filter(pk=project.pk).update(name="Demo")
-    projects.change(carol, Project.objects.get(pk=project.pk), overlap=2)
+    project_settings.change(carol, Project.objects.get(pk=project.pk), overlap=2)
     found = (
         api(carol).get("/api/v1/projects/demo/audit", {"verb": "change project"}).json()["results"]
     )

@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 
+from labeling import project_settings
 from labeling.models import Assignment, Ranking
 from labeling.queue import claims
 from modelops import jobs
@@ -146,7 +147,7 @@ def test_the_last_admin_does_not_leave(client_for, project, carol):
 
 
 def test_an_archived_project_can_be_left(client_for, project, carol, alice):
-    projects.change(carol, project, state="archived")
+    project_settings.change(carol, project, state="archived")
     client_for(alice).post("/p/demo/leave")
 
     assert not Membership.objects.filter(user=alice).exists()
@@ -155,7 +156,7 @@ def test_an_archived_project_can_be_left(client_for, project, carol, alice):
 def test_archiving_returns_leases_and_cancels_waiting_jobs(carol, alice, project):
     make_task(project)
     held, job = claims.next_for(of(alice)), jobs.request(carol, project, "freeze")
-    projects.change(carol, project, state="archived")
+    project_settings.change(carol, project, state="archived")
 
     held.refresh_from_db()
     job.refresh_from_db()
@@ -163,7 +164,7 @@ def test_archiving_returns_leases_and_cancels_waiting_jobs(carol, alice, project
 
 
 def test_an_archived_project_is_read_only_until_it_is_opened_again(client_for, carol, project):
-    projects.change(carol, project, state="archived")
+    project_settings.change(carol, project, state="archived")
     browser = client_for(carol)
     settings = {
         "name": "Demo",
@@ -182,7 +183,7 @@ def test_an_archived_project_is_read_only_until_it_is_opened_again(client_for, c
 
 
 def test_a_draft_is_seen_by_its_admins_only(client_for, carol, alice, project):
-    projects.change(carol, project, state="draft")
+    project_settings.change(carol, project, state="draft")
 
     assert client_for(carol).get("/p/demo/loop/").status_code == 200
     assert client_for(alice).get("/p/demo/rank/").status_code == 404

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils.timezone import now
 
-from labeling import imports
+from labeling import imports, project_settings
 from modelops import jobs, recipes, registry
 from modelops.models import Job, ModelVersion
 from people import audit
@@ -82,7 +82,7 @@ class Command(BaseCommand):
             or User.objects.filter(email__in=ROLES).exists()
         ):
             return
-        project = Project.objects.create(
+        project = project_settings.make(
             slug="demo", name="Demo: a helpful assistant", k=4, overlap=1, guidelines=GUIDELINES
         )
         passwords = {email: secrets.token_urlsafe(9) for email in ROLES}
@@ -90,7 +90,8 @@ class Command(BaseCommand):
         admin = people["admin@podium.local"]
         audit.record(None, "create demo", project, project)
         self.add_prompts(project, admin)
-        jobs.request(admin, project, "sample", FIRST_SAMPLES | {"k": project.k}, model_version=base)
+        recipe = FIRST_SAMPLES | {"k": project.rules.k}
+        jobs.request(admin, project, "sample", recipe, model_version=base)
         write_accounts(passwords)
 
     def add_prompts(self, project: Project, admin: User) -> None:

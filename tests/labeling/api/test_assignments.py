@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
+from labeling import project_settings
 from labeling.models import Assignment, RankedCandidate, Ranking
-from people import projects
 from people.models import AuditEvent, Membership
 from tests.factories import TOOL_TURNS, make_person, make_prompt, make_task
 from tests.labeling.api.hands import RANKS, code_of, fields_of
@@ -156,13 +156,13 @@ def test_an_incomplete_ranking_is_kept_as_a_draft(labeler, sheet):
 
 
 def test_ties_can_be_ruled_out(labeler, carol, project, sheet):
-    projects.change(carol, project, ties=False)
+    project_settings.change(carol, project, ties=False)
 
     assert labeler.post(f"assignments/{sheet['id']}/submit", RANKS).status_code == 400
 
 
 def test_what_the_project_does_not_ask_can_not_be_said(labeler, carol, project, sheet):
-    projects.change(carol, project, rating=False, notes=False, flags=[])
+    project_settings.change(carol, project, rating=False, notes=False, flags=[])
     said = {"ratings": {"A": 1}, "note": "n", "flags": {"A": ["opinion"]}}
 
     assert fields_of(labeler.post(f"assignments/{sheet['id']}/submit", RANKS | said)) == {
@@ -180,7 +180,7 @@ def test_where_nothing_can_be_ranked_that_is_said(labeler, sheet, verdict):
 
 
 def test_two_answers_may_be_judged_by_strength(labeler, carol, project):
-    projects.change(carol, project, strength=True)
+    project_settings.change(carol, project, strength=True)
     make_task(project, texts=["left", "right"])
     sheet = labeler.claim()
     assert sheet["asks"]["strength"] is True
@@ -300,7 +300,7 @@ def test_who_is_paused_is_told_why(labeler, alice, task):
 
 
 def test_the_day_s_limit_is_told_with_the_time_of_the_next_task(labeler, carol, project, task):
-    projects.change(carol, project, daily_limit=1)
+    project_settings.change(carol, project, daily_limit=1)
     labeler.rank()
     make_task(project)
     refused = labeler.post("assignments")
@@ -321,7 +321,7 @@ def test_pace_tells_what_was_done_and_what_can_be_undone(labeler, task):
 
 
 def test_guidelines_have_a_version_that_changes_with_them(labeler, carol, project, sheet):
-    projects.change(carol, project, guidelines="Be **kind**.")
+    project_settings.change(carol, project, guidelines="Be **kind**.")
     told = labeler.get("guidelines").json()
 
     assert told["text"] == "Be **kind**."
@@ -343,7 +343,7 @@ def test_researchers_and_strangers_rank_nothing(hands_of, project, stranger, tas
 
 
 def test_an_archived_project_gives_no_task(labeler, carol, project, task):
-    projects.change(carol, project, state="archived")
+    project_settings.change(carol, project, state="archived")
 
     assert labeler.post("assignments").status_code == 403
 

@@ -157,8 +157,8 @@ def day(labeler, hands_of, bob, alice, carol, project, telltale, monkeypatch):
     monkeypatch.setattr(claims, "drawn", lambda percent: True)
     other = hands_of(bob)
     other.rank(note="bob thinks so", ratings={"A": 7})
-    project.gold_share = 50
-    project.save()
+    project.rules.gold_share = 50
+    project.rules.save()
     requests.ask_demonstrations(carol, project, 1, "train")
     return list(responses(labeler, alice))
 

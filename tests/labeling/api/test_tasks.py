@@ -4,9 +4,9 @@ key.
 
 import pytest
 
+from labeling import project_settings
 from labeling.models import Assignment, Ranking, RankingTask
 from labeling.queue import set_aside
-from people import projects
 from tests.factories import make_person, make_prompt, make_task
 from tests.labeling.api.hands import fields_of
 
@@ -21,7 +21,7 @@ def task(project):
 @pytest.fixture
 def skipped(task, labeler, carol, project):
     """A task that alice skipped, and that was set aside for it."""
-    projects.change(carol, project, skips_to_set_aside=1)
+    project_settings.change(carol, project, skips_to_set_aside=1)
     labeler.post(f"assignments/{labeler.claim()['id']}/skip", {"reason": "broken"})
     task.refresh_from_db()
     assert task.state == "set_aside"

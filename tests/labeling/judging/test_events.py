@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from labeling.exports import freeze
 from labeling.judging import events, judgment, rankings
+from labeling.models import ProjectRules
 from labeling.quality import gold
 from labeling.queue import claims
 from modelops import jobs, registry
@@ -69,7 +70,7 @@ def test_a_task_is_complete_with_its_last_place(project, alice, bob, told):
 
 def test_a_gold_task_is_never_complete(project, alice, carol, told, monkeypatch):
     monkeypatch.setattr(claims, "drawn", lambda percent: True)
-    Project.objects.update(gold_share=10)
+    ProjectRules.objects.update(gold_share=10)
     gold.make(carol, make_task(project), VERDICTS)
     make_task(project)
     rank(alice)

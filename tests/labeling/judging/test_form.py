@@ -8,7 +8,7 @@ from django.http import QueryDict
 
 from labeling.judging import form
 from labeling.judging.judgment import Judgment, Verdict
-from labeling.models import Assignment
+from labeling.models import Assignment, ProjectRules
 from people.models import Project
 
 FULL = (
@@ -18,7 +18,8 @@ FULL = (
 
 
 def typed(text, k=3, **rules):
-    return form.typed(QueryDict(text), Assignment(project=Project(**rules), order=list(range(k))))
+    project = ProjectRules(project=Project(), **rules).project
+    return form.typed(QueryDict(text), Assignment(project=project, order=list(range(k))))
 
 
 def test_a_judgment_says_what_the_form_said():

@@ -101,7 +101,7 @@ def test_frozen_pairs_are_not_counted_again(project, alice, carol):
 
 
 def test_agreement_and_ties_are_measured_on_tasks_of_several_people(project, alice, bob):
-    project.overlap = 2
+    project.rules.overlap = 2
     task = make_task(project, overlap=2)
     make_ranking(task, alice, ranks=[1, 2, 3, 4])
     task.refresh_from_db()

@@ -7,6 +7,7 @@ import re
 import pytest
 from django.db import connection
 
+from labeling import project_settings
 from labeling.exports import freeze
 from labeling.judging import judgment, rankings
 from labeling.judging.progress import count_progress
@@ -15,7 +16,6 @@ from labeling.models import Candidate, Prompt, Ranking, RankingTask
 from labeling.quality import gold
 from labeling.queue import claims, leases
 from labeling.writing import drafts
-from people import projects
 from people.models import AuditEvent, Membership
 from tests.factories import make_model, make_person, make_ranking, make_task
 from tests.flows import recount
@@ -60,8 +60,8 @@ def fresh(task) -> RankingTask:
 def project(project, monkeypatch):
     """Whenever gold may be drawn, it is."""
     monkeypatch.setattr(claims, "drawn", lambda percent: True)
-    project.gold_share = 10
-    project.save()
+    project.rules.gold_share = 10
+    project.rules.save()
     return project
 
 
@@ -113,7 +113,7 @@ def test_the_same_form_twice_is_one_key_and_another_one_a_revision(client_for, p
 
 
 def test_a_key_by_strength(client_for, project, carol):
-    projects.change(carol, project, strength=True)
+    project_settings.change(carol, project, strength=True)
     task = make_task(project, texts=["a", "b"])
     client_for(carol).post(f"/p/demo/tasks/{task.pk}/gold", {"strength": "-2"})
 
@@ -175,7 +175,7 @@ def test_an_empty_queue_gives_no_gold_for_looking_again(project, alice, carol):
 def test_without_a_share_nobody_is_given_gold(project, alice, carol):
     make_gold(project, carol)
     plain = make_task(project, texts=["good", "poor"])
-    projects.change(carol, project, gold_share=0)
+    project_settings.change(carol, project, gold_share=0)
 
     assert next_for(alice).task == plain
 
@@ -197,7 +197,7 @@ def test_the_share_is_drawn_with_the_chance_that_the_project_says():
 def test_a_gold_task_that_several_people_skip_is_set_aside_and_put_back_as_gold(
     project, alice, bob, carol, client_for
 ):
-    projects.change(carol, project, skips_to_set_aside=2)
+    project_settings.change(carol, project, skips_to_set_aside=2)
     golden = make_gold(project, carol)
     plain = make_task(project, texts=["good", "poor"])
     for person in (alice, bob):
@@ -261,9 +261,9 @@ def test_no_response_tells_a_gold_task_from_another(client_for, project, carol):
     seen = []
     for share in (0, 10):
         person = make_person(project, name=f"twin-{share}")
-        projects.change(carol, project, gold_share=0)
+        project_settings.change(carol, project, gold_share=0)
         at_hand = next_for(person)
-        projects.change(carol, project, gold_share=share)
+        project_settings.change(carol, project, gold_share=share)
         ahead = claims.lease_ahead(of(person), at_hand.pk)
         seen.append(
             (

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.django_db
 def project(project, monkeypatch):
     """Whenever gold may be drawn, it is."""
     monkeypatch.setattr(claims, "drawn", lambda percent: True)
-    project.gold_share = 10
-    project.save()
+    project.rules.gold_share = 10
+    project.rules.save()
     return project
 
 

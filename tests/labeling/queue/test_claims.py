@@ -29,7 +29,8 @@ def many_tasks(project, count):
         for n in range(count)
     )
     RankingTask.objects.bulk_create(
-        RankingTask(project=project, prompt=prompt, overlap=project.overlap) for prompt in prompts
+        RankingTask(project=project, prompt=prompt, overlap=project.rules.overlap)
+        for prompt in prompts
     )
     order.publish(RankingTask.objects.filter(project=project))
 
@@ -67,7 +68,7 @@ def in_process(memberships, database, outbox):
 
 def assert_fair(project, given):
     by_task = Counter(task for tasks in given for task in tasks)
-    assert set(by_task.values()) == {project.overlap}
+    assert set(by_task.values()) == {project.rules.overlap}
     assert all(len(tasks) == len(set(tasks)) for tasks in given)
     assert not RankingTask.objects.filter(project=project).exclude(free_places=0).exists()
 

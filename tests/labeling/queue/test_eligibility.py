@@ -18,9 +18,10 @@ JUDGMENT = judgment.Judgment({"a": judgment.Verdict(rank=1), "b": judgment.Verdi
 
 @pytest.fixture
 def project(project):
-    project.daily_limit = 2
     project.zone = "Pacific/Kiritimati"  # fourteen hours ahead
     project.save()
+    project.rules.daily_limit = 2
+    project.rules.save()
     for _ in range(4):
         make_task(project, texts=["a", "b"], overlap=2)
     return project
@@ -74,8 +75,8 @@ def test_undo_gives_one_back_and_what_is_held_can_be_submitted(project, alice):
 def test_a_limit_lowered_meanwhile_leaves_an_open_task_alone(project, alice):
     rankings.submit(next_for(alice), JUDGMENT)
     held = next_for(alice)
-    project.daily_limit = 1
-    project.save()
+    project.rules.daily_limit = 1
+    project.rules.save()
 
     assert next_for(alice) == held
     assert rankings.submit(held, JUDGMENT).current

@@ -7,6 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
+from labeling import project_settings
 from labeling.judging import judgment, rankings
 from labeling.models import Assignment, QueuePosition
 from labeling.quality import gold
@@ -104,7 +105,7 @@ def test_gold_costs_a_claim_nothing_where_none_is_wanted_and_one_query_where_it_
     rank_next(alice)
 
     def queries(share) -> int:
-        projects.change(carol, project, gold_share=share)
+        project_settings.change(carol, project, gold_share=share)
         with CaptureQueriesContext(connection) as ran:
             leases.give_back(claims.claim(of(alice)))
         return len(ran)
@@ -143,7 +144,7 @@ def test_depth_first_completes_a_task_before_the_next_is_opened(project, alice, 
 def test_breadth_first_gives_each_task_its_first_labeler_before_any_gets_its_second(
     project, alice, bob, carol
 ):
-    projects.change(carol, project, completion="breadth")
+    project_settings.change(carol, project, completion="breadth")
     tasks(project, 3, overlap=2)
     for person in (alice, bob, alice):
         rank_next(person)
@@ -156,7 +157,7 @@ def test_breadth_first_gives_each_task_its_first_labeler_before_any_gets_its_sec
 def test_an_urgent_task_gets_all_its_labelers_first_also_where_breadth_comes_first(
     project, alice, bob, carol
 ):
-    projects.change(carol, project, completion="breadth")
+    project_settings.change(carol, project, completion="breadth")
     tasks(project, 1, overlap=2)
     tasks(project, 1, overlap=2, priority=-1)
     for person in (alice, bob):
@@ -166,7 +167,7 @@ def test_an_urgent_task_gets_all_its_labelers_first_also_where_breadth_comes_fir
 
 
 def test_a_place_that_reopens_is_back_in_its_round(project, alice, bob, carol):
-    projects.change(carol, project, completion="breadth")
+    project_settings.change(carol, project, completion="breadth")
     first, *_others = tasks(project, 3, overlap=2)
     held = claims.next_for(of(alice))
     rank_next(bob)
@@ -179,15 +180,15 @@ def test_the_order_can_change_at_any_time(project, alice, bob, carol):
     """Three tasks have their first labeler; then depth is asked for, and they are completed one by
     one.
     """
-    projects.change(carol, project, completion="breadth")
+    project_settings.change(carol, project, completion="breadth")
     tasks(project, 3, overlap=2)
     for _ in range(3):
         rank_next(alice)
     tasks(project, 1, overlap=2)
-    projects.change(carol, project, completion="depth")
+    project_settings.change(carol, project, completion="depth")
     rank_next(bob)
     assert places_taken(project) == [2, 1, 1, 0]
 
-    projects.change(carol, project, completion="breadth")
+    project_settings.change(carol, project, completion="breadth")
     rank_next(bob)
     assert places_taken(project) == [2, 1, 1, 1]

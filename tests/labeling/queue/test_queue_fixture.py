@@ -53,7 +53,7 @@ def test_no_claim_reads_a_whole_table(completion, willing, reserved):
     if reserved:
         queue_fixture.reserve_half()
     membership = Membership.objects.first()
-    membership.user.sensitive, membership.project.completion = willing, completion
+    membership.user.sensitive, membership.project.rules.completion = willing, completion
     claims.next_for(membership)
     held, asked = claims.next_for(membership), []
 

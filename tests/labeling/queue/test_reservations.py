@@ -8,6 +8,7 @@ from django.db.utils import IntegrityError
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
+from labeling import project_settings
 from labeling.judging import judgment, rankings
 from labeling.models import Assignment, GroupMember, QueuePosition, RankingTask
 from labeling.quality import gold
@@ -55,7 +56,7 @@ orders = pytest.mark.parametrize("completion", ["depth", "breadth"])
 def test_only_those_whom_it_is_reserved_for_are_given_a_task(
     project, alice, bob, carol, for_bob, way, completion
 ):
-    projects.change(carol, project, completion=completion)
+    project_settings.change(carol, project, completion=completion)
     (first, second) = tasks(project, 2)
     for_bob(first, way)
 
@@ -69,7 +70,7 @@ def test_only_those_whom_it_is_reserved_for_are_given_a_task(
 def test_what_is_reserved_comes_in_its_place_in_the_order(
     project, bob, carol, for_bob, way, completion
 ):
-    projects.change(carol, project, completion=completion)
+    project_settings.change(carol, project, completion=completion)
     before, between, urgent = *tasks(project, 2), *tasks(project, 1, priority=-1)
     after = tasks(project)[0]
     for_bob(between, way)
@@ -167,7 +168,7 @@ def test_a_reserved_gold_task_is_for_those_alone(
     project, alice, bob, carol, for_bob, way, monkeypatch
 ):
     monkeypatch.setattr(claims, "drawn", lambda percent: True)
-    projects.change(carol, project, gold_share=50)
+    project_settings.change(carol, project, gold_share=50)
     golden, *others = tasks(project, 3, overlap=2)
     gold.make(carol, golden, JUDGMENT)
     for_bob(golden, way)

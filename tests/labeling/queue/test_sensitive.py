@@ -79,8 +79,8 @@ def test_what_is_sensitive_no_more_is_offered_to_who_had_passed_it(project, caro
 
 def test_gold_tasks_are_no_way_round(project, harsh, carol, alice, monkeypatch):
     gold.make(carol, harsh, KEY)
-    project.gold_share = 50
-    project.save()
+    project.rules.gold_share = 50
+    project.rules.save()
     monkeypatch.setattr(claims, "drawn", lambda percent: True)
     mild = make_task(project)
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from labeling import project_settings
 from labeling.judging import judgment, rankings
 from labeling.judging.progress import count_progress
 from labeling.models import RankingTask
 from labeling.queue import claims, leases, set_aside
-from people import projects
 from people.models import AuditEvent, Membership
 from tests.factories import make_person, make_task
 
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def project(project):
-    project.skips_to_set_aside = 2
-    project.save()
+    project.rules.skips_to_set_aside = 2
+    project.rules.save()
     return project
 
 
@@ -134,7 +134,7 @@ def test_the_list_takes_a_constant_number_of_queries(
 
 def test_an_admin_of_another_project_has_no_say(task, client_for):
     other = make_person(name="other")
-    projects.create(other, slug="elsewhere", name="Elsewhere")
+    project_settings.create(other, slug="elsewhere", name="Elsewhere")
 
     assert client_for(other).post(f"/p/elsewhere/tasks/{task.pk}/put-back").status_code == 404
 

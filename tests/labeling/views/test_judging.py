@@ -137,8 +137,8 @@ def test_an_error_is_said_at_its_answer_and_nothing_typed_is_lost(page, alice):
 
 
 def test_ties_can_be_ruled_out(page, project):
-    project.ties = False
-    project.save()
+    project.rules.ties = False
+    project.rules.save()
     response = post(page, "submit", ORDER)
 
     assert response.status_code == 422

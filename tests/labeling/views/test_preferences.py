@@ -4,7 +4,7 @@ import pytest
 
 from labeling.exports import freeze
 from labeling.judging import shortcuts
-from labeling.models import Assignment, RankedCandidate, Ranking
+from labeling.models import Assignment, ProjectRules, RankedCandidate, Ranking
 from modelops import datasets, rows
 from tests.factories import make_task
 from tests.pages import one_line
@@ -68,12 +68,12 @@ def test_a_layout_is_remembered_for_the_person(page, alice):
 )
 def test_what_a_project_switched_off_is_not_asked(page, project, rules, gone):
     assert gone in page.get(RANK).content.decode()
-    type(project).objects.update(**rules)
+    ProjectRules.objects.update(**rules)
     assert gone not in page.get(RANK).content.decode()
 
 
 def test_a_projects_own_flags_are_asked_and_kept(page, project, alice):
-    type(project).objects.update(flags=["opinion", "Rude & loud"])
+    ProjectRules.objects.update(flags=["opinion", "Rude & loud"])
     assert "Rude &amp; loud" in page.get(RANK).content.decode()
     form = {
         "rank-a": 1,
@@ -89,7 +89,7 @@ def test_a_projects_own_flags_are_asked_and_kept(page, project, alice):
 @pytest.fixture
 def pair(client_for, alice, project):
     """Alice's browser on a task of two answers in a project that asks for strength."""
-    type(project).objects.update(strength=True)
+    ProjectRules.objects.update(strength=True)
     project.refresh_from_db()
     make_task(project, texts=["good", "bad"])
     client = client_for(alice)
@@ -127,11 +127,11 @@ def test_no_strength_is_no_judgment(pair):
 
 
 def test_without_ties_one_answer_is_better(pair, project):
-    type(project).objects.update(ties=False)
+    ProjectRules.objects.update(ties=False)
     assert "Equally good" not in pair.get(RANK).content.decode()
     assert submit(pair, strength=0).status_code == 422
 
 
 def test_more_than_two_answers_are_ranked_all_the_same(page, project):
-    type(project).objects.update(strength=True)
+    ProjectRules.objects.update(strength=True)
     assert 'name="rank-a"' in page.get(RANK).content.decode()

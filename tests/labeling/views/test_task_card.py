@@ -22,7 +22,7 @@ WAYS = {
 RULES = {
     "strengths": (None, [(1, "A is better")]),
     "flags": ([], [("harmful", "Gives harmful advice")]),
-    "project": (SimpleNamespace(rating=True), SimpleNamespace(rating=False)),
+    "project": tuple(SimpleNamespace(rules=SimpleNamespace(rating=on)) for on in (True, False)),
     "keys": ({"compare": "v", "flags": "x"}, {"compare": "w", "flags": "y"}),
     "answers": (range(2), range(4)),
 }

@@ -105,7 +105,7 @@ def test_the_same_form_twice_is_one_job(client_for, project, carol):
 
 
 def test_sampling_takes_as_many_answers_as_the_project_ranks(project):
-    project.k = 6
+    project.rules.k = 6
 
     assert jobs.JobForm(project, "sample").fields["k"].initial == 6
 

@@ -8,8 +8,9 @@ from django.db import connection
 from django.db.models import F
 from django.utils.timezone import now
 
+from labeling.models import ProjectRules
 from people.db.compiled import composed, insert, insert_all, insert_once, together, update
-from people.models import AuditEvent, Membership, Project, Receipt, User
+from people.models import AuditEvent, Membership, Receipt, User
 from tests.factories import make_person, make_project
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +32,7 @@ def names_since(at, state):
 
 @composed
 def longer_leases(project, by):
-    return update(Project.objects.filter(pk=project), lease_minutes=F("lease_minutes") + by)
+    return update(ProjectRules.objects.filter(pk=project), lease_minutes=F("lease_minutes") + by)
 
 
 @composed
@@ -69,8 +70,8 @@ def test_an_update_tells_how_many_it_changed():
 
     assert longer_leases(project.pk, 5) == 1
     assert longer_leases(project.pk + 1, 5) == 0
-    project.refresh_from_db()
-    assert project.lease_minutes == 35
+    project.rules.refresh_from_db()
+    assert project.rules.lease_minutes == 35
 
 
 def test_what_is_there_is_not_inserted_again():

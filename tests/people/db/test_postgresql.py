@@ -6,6 +6,7 @@ import pytest
 from django.db import DataError, connection
 from psycopg.types.numeric import Int2
 
+from labeling.models import ProjectRules
 from people.db.compiled import composed, insert
 from people.models import Project, Receipt
 from tests.factories import make_person, make_project
@@ -18,7 +19,8 @@ pytestmark = [
 
 @composed
 def open_ones(lease):
-    return Project.objects.filter(state=Project.State.OPEN, lease_minutes=lease).values_list("slug")
+    open_rules = ProjectRules.objects.filter(project__state=Project.State.OPEN)
+    return open_rules.filter(lease_minutes=lease).values_list("project__slug")
 
 
 def prepared():

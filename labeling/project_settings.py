@@ -1,0 +1,42 @@
+"""Projects with their labeling settings: a project and its rules are made and changed together."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from labeling.models import ProjectRules, QueuePosition
+from people import projects
+from people.models import Project, User
+
+SETTINGS = [field.name for field in ProjectRules._meta.fields if not field.primary_key]
+
+
+@transaction.atomic
+def create(actor: User, **fields) -> Project:
+    """Create a project; the actor becomes its first admin. Raises Refused if the slug is taken."""
+    rules, own = _apart(fields)
+    project = projects.create(actor, **own)
+    ProjectRules.objects.create(project=project, **rules)
+    return project
+
+
+@transaction.atomic
+def make(**fields) -> Project:
+    """A project with its rules that nobody is a member of yet: of the demo, and of scripts."""
+    rules, own = _apart(fields)
+    project = Project.objects.create(**own)
+    ProjectRules.objects.create(project=project, **rules)
+    return project
+
+
+def change(actor: User, project: Project, **fields) -> None:
+    """Change settings. Archiving returns leases and cancels waiting jobs."""
+    changed = projects.change(actor, project, settings=project.rules, **fields)
+    if "completion" in changed:  # how far somebody has looked means nothing in another order
+        QueuePosition.objects.filter(project=project).update(sort_key=QueuePosition.FRONT)
+
+
+def _apart(fields: dict) -> tuple[dict, dict]:
+    """The fields of the rules, and those of the project itself."""
+    rules = {name: value for name, value in fields.items() if name in SETTINGS}
+    return rules, {name: value for name, value in fields.items() if name not in SETTINGS}
