@@ -254,6 +254,91 @@ def test_the_loss_of_packed_answers_is_that_of_one_padded_batch(request, family,
     assert torch.allclose(gradient, wanted, rtol=1e-3, atol=1e-5)
 
 
+CYCLE = [("the sea", "a sky"), ("a sky", "so many words of it"), ("so many words of it", "the sea")]
+
+
+def judged_pairs():
+    """Rows of one prompt: each pair of a cycle was judged by other people, the first by two."""
+    how = [{"weight": 0.5, "strength": 2}, {"weight": 2.0}, {"weight": 1.0, "strength": -1}]
+    found = [
+        judged({"ranks": [1, 2]} | said, texts=texts) | {"prompt_id": "one"}
+        for texts, said in zip(CYCLE, how)
+    ]
+    found[0]["judgments"].append({"ranks": [2, 1], "weight": 1.5})
+    return [found[0], judged({"ranks": [2, 1]}) | {"prompt_id": "two"}, *found[1:]]
+
+
+def test_the_rows_of_a_prompt_are_one_group_with_each_distinct_answer_once():
+    first, second = comparisons.of_rows(judged_pairs())
+
+    assert (first.prompt_id, second.prompt_id) == ("one", "two")
+    assert first.texts == ["the sea", "a sky", "so many words of it"]
+    assert first.pairs == first.lessons == [(0, 1), (1, 0), (1, 2), (2, 0)]
+    assert [verdict.weight for verdict in first.verdicts] == [0.5, 1.5, 2.0, 1.0]
+    assert [verdict.strength for verdict in first.verdicts] == [2, 0, 0, 1]
+
+
+def test_an_answer_has_ended_if_it_did_in_any_row_of_its_prompt():
+    found = judged_pairs()
+    found[0]["answers"][1]["finish_reason"] = "length"
+    found[2]["answers"][1]["finish_reason"] = "length"
+    group = comparisons.of_rows(found)[0]
+
+    assert dict(zip(group.texts, group.ended)) == {
+        "the sea": True,
+        "a sky": True,  # cut in the first row, whole in the second
+        "so many words of it": True,  # whole in the third
+    }
+    found[3]["answers"][0]["finish_reason"] = "length"
+    assert comparisons.of_rows(found)[0].ended == [True, True, False]
+
+
+def test_rows_of_a_prompt_in_different_splits_stay_apart():
+    found = judged_pairs()
+    found[0]["split"] = "test"
+
+    assert [(g.split, len(g.pairs)) for g in comparisons.of_rows(found)] == [
+        ("test", 2),
+        ("train", 1),
+        ("train", 2),
+    ]
+
+
+@pytest.mark.parametrize("family", ["dropping", "llama"])
+def test_judged_pairs_are_learned_as_if_each_was_read_apart(request, family):
+    """The loss of each pair from two forwards of its own, weighted within its prompt: the loss and
+    the gradients of the group, which reads three answers in place of eight.
+    """
+    model, _ = request.getfixturevalue(family)
+    model.eval()
+    pad, groups = tiny.tokenizer().pad_token_id, comparisons.of_rows(judged_pairs())
+    settings = {"margin": 0.5, "weighted": True}
+    inputs = reward.collate([example(group, **settings) for group in groups], pad, of=2)
+    expected = torch.zeros(())
+    for rows_of_prompt in (judged_pairs()[::2] + judged_pairs()[3:], judged_pairs()[1:2]):
+        apart = [comparisons.of_row(one) for one in rows_of_prompt]
+        total = sum(verdict.weight for group in apart for verdict in group.verdicts)
+        for group in apart:
+            answers = example(group, **settings)["answers"]
+            for v in group.verdicts:
+                won, lost = (
+                    scoring.logits(model, torch.tensor([ids]), torch.ones(1, len(ids)).long())[0]
+                    for ids in (answers[v.winner], answers[v.loser])
+                )
+                difference = won - lost - 0.5 * v.strength
+                loss = -torch.nn.functional.logsigmoid(difference).mean()
+                expected = expected + v.weight / total * loss / 2
+    model.zero_grad()
+    expected.backward()
+    wanted = torch.cat([p.grad.flatten() for p in model.parameters()])
+    loss, gradient, _ = gradients(model, inputs, 10**6)
+    model.train()
+
+    assert inputs["ids"].shape[0] == 3 + 2
+    assert loss == pytest.approx(expected.item(), rel=1e-5)
+    assert torch.allclose(gradient, wanted, rtol=1e-3, atol=1e-5)
+
+
 BEGIN = list(range(20))
 ROWS = [[*BEGIN, 1, 2], [7, 8, 9], [*BEGIN, 1, 3, 4], [*BEGIN, 1], [5] * 20, [6] * 30]
 

@@ -104,24 +104,58 @@ def _text_pairs(row: dict, texts: list[str], which: str) -> list[tuple[str, str]
 
 
 def of_rows(found: list[dict], which: str = "all", ties: bool = False) -> list[Group]:
-    """The groups of all rows that have pairs (with `ties`, or ties). Raises Stop at a broken row,
-    and where none is left to train on.
+    """The group of each prompt that has pairs (with `ties`, or ties), of all rows of that prompt.
+    Raises Stop at a broken row, and where none is left to train on.
     """
-    groups = []
+    by_prompt: dict[tuple[str, str], list[Group]] = {}
     for number, row in enumerate(found, start=1):
         try:
-            groups.append(of_row(row, which, ties))
+            group = of_row(row, which, ties)
         except (KeyError, IndexError, TypeError, AttributeError, ValueError):
             raise Stop(
                 f"Row {number} of the dataset is not a judgments row: verify it, or freeze it "
                 "again."
             ) from None
+        by_prompt.setdefault((group.prompt_id, group.split), []).append(group)
+    groups = [of_prompt(rows_of_prompt) for rows_of_prompt in by_prompt.values()]
     if not any(group.split == "train" and group.lessons for group in groups):
         raise Stop(
             "No pair to learn from in the training split: collect rankings without ties, then "
             "freeze again."
         )
     return [group for group in groups if group.pairs or group.verdicts]
+
+
+def of_prompt(groups: list[Group]) -> Group:
+    """One group of all rows of a prompt, with the pairs of all of them and each distinct text once:
+    judged pairs are rows of two that share their answers.
+
+    A text came to its own end if it did in any row.
+    """
+    if len(groups) == 1:
+        return groups[0]
+    ended: dict[str, bool] = {}
+    for group in groups:
+        for text, has_ended in zip(group.texts, group.ended):
+            ended[text] = ended.get(text, False) or has_ended
+    place = {text: position for position, text in enumerate(ended)}
+    pairs, lessons, verdicts = [], [], []
+    for group in groups:
+        moved = [place[text] for text in group.texts]
+        pairs += [(moved[w], moved[l]) for w, l in group.pairs]
+        lessons += [(moved[w], moved[l]) for w, l in group.lessons]
+        verdicts += [
+            replace(verdict, winner=moved[verdict.winner], loser=moved[verdict.loser])
+            for verdict in group.verdicts
+        ]
+    return replace(
+        groups[0],
+        texts=list(ended),
+        ended=list(ended.values()),
+        pairs=pairs,
+        lessons=lessons,
+        verdicts=verdicts,
+    )
 
 
 def apart(group: Group, answers: list[list[int]]) -> Group:
@@ -189,7 +223,7 @@ def loss(groups: list[Group], scores: list[list[float]]) -> list[dict]:
 def by_prompt(
     groups: list[Group], values: list[tuple[float, int]]
 ) -> tuple[list[str], list[tuple[float, int]]]:
-    """(splits, values) with the (hits, count) of one prompt's rows summed: its rounds are no more
+    """(splits, values) with the (hits, count) of one prompt's groups summed: its rounds are no more
     independent than its pairs.
     """
     summed: dict[str, tuple[float, int]] = {}
