@@ -74,7 +74,7 @@ urlpatterns = [
     path("prompts/upload/<int:pk>/", imports.confirm, name="prompts-confirm"),
     path("prompts/upload/<int:pk>/bad-rows.jsonl", imports.bad_rows, name="prompts-bad-rows"),
     path("prompts/templates/", prompt_templates.templates, name="templates"),
-    path("prompts/templates/<int:pk>/", prompt_templates.template, name="template"),
+    path("prompts/templates/<int:pk>/", prompt_templates.template_page, name="template"),
     path(
         "prompts/templates/<int:pk>/delete",
         prompt_templates.template_delete,
@@ -90,7 +90,7 @@ urlpatterns = [
     path("tasks/<int:pk>/gold", quality.task_gold, name="task-gold"),
     path("tasks/<int:pk>/gold/draft", quality.task_gold_draft, name="task-gold-draft"),
     path("tasks/<int:pk>/not-gold", quality.task_not_gold, name="task-not-gold"),
-    path("prompts/<int:pk>/", prompts.prompt, name="prompt"),
+    path("prompts/<int:pk>/", prompts.prompt_page, name="prompt"),
     path("prompts/<int:pk>/sensitive", prompts.prompt_sensitive, name="prompt-sensitive"),
     # Datasets, models, and what joins them to judgments
     path("datasets/", datasets.dataset_list, name="datasets"),

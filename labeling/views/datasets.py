@@ -36,33 +36,37 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
         kind=Job.Kind.FREEZE,
         state__in=[Job.State.QUEUED, Job.State.RUNNING],
     )
-    found = of_project(request.project).annotate(models=MADE).order_by("-pk")
+    project_datasets = of_project(request.project).annotate(models=MADE).order_by("-pk")
     return render(
-        request, "labeling/exports/datasets.html", {"datasets": found, "freezing": freezing}
+        request,
+        "labeling/exports/datasets.html",
+        {"datasets": project_datasets, "freezing": freezing},
     )
 
 
 @member(*READERS)
 @require_GET
 def dataset(request: HttpRequest, pk: int) -> HttpResponse:
-    one = get_object_or_404(of_project(request.project), pk=pk)
+    frozen = get_object_or_404(of_project(request.project), pk=pk)
     context = {
-        "dataset": one,
-        "rankings": DatasetRanking.objects.filter(dataset=one).count(),
-        "models": datasets.learned_from(one).select_related("job"),
-        "formats": downloads.offered(one),
-        "splits": [(split, one.counts["splits"][split]) for split in dataset_card.splits(one)],
-        "figures": [
-            (name, one.counts[name])
-            for name in ("agreement", "ties", "longer_wins")
-            if name in one.counts
+        "dataset": frozen,
+        "rankings": DatasetRanking.objects.filter(dataset=frozen).count(),
+        "models": datasets.learned_from(frozen).select_related("job"),
+        "formats": downloads.offered(frozen),
+        "splits": [
+            (split, frozen.counts["splits"][split]) for split in dataset_card.splits(frozen)
         ],
-        "plots": dataset_card.plots(one).values(),
+        "figures": [
+            (name, frozen.counts[name])
+            for name in ("agreement", "ties", "longer_wins")
+            if name in frozen.counts
+        ],
+        "plots": dataset_card.plots(frozen).values(),
         "query": [
-            (name, value) for name, value in one.query.items() if name not in dataset_card.HIDDEN
+            (name, value) for name, value in frozen.query.items() if name not in dataset_card.HIDDEN
         ],
         "snippet": "\n".join(
-            dataset_card.snippet(one, f"{request.project.slug}-{one.short}-folder")
+            dataset_card.snippet(frozen, f"{request.project.slug}-{frozen.short}-folder")
         ),
     }
     return render(request, "labeling/exports/dataset.html", context)
@@ -71,13 +75,13 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
 @member(*ADMINS)
 @require_POST
 def dataset_delete(request: HttpRequest, pk: int) -> HttpResponse:
-    one = get_object_or_404(of_project(request.project), pk=pk)
+    frozen = get_object_or_404(of_project(request.project), pk=pk)
     try:
-        datasets.delete(request.user, one)
+        datasets.delete(request.user, frozen)
     except datasets.InUse as why:
         messages.error(request, str(why))
         return redirect("dataset", request.project.slug, pk)
-    messages.success(request, _("Dataset %(short)s is deleted.") % {"short": one.short})
+    messages.success(request, _("Dataset %(short)s is deleted.") % {"short": frozen.short})
     return redirect("datasets", request.project.slug)
 
 

@@ -27,26 +27,26 @@ from people.access import ADMINS, READERS, member
 @require_http_methods(["GET", "HEAD", "POST"])
 def dataset_download(request: HttpRequest, pk: int) -> HttpResponse:
     """A file of the dataset. A large one is made by a job first, which a POST asks for."""
-    one = get_object_or_404(of_project(request.project), pk=pk)
-    recipe = asked_or_404(one, request)
+    dataset = get_object_or_404(of_project(request.project), pk=pk)
+    recipe = recipe_or_404(dataset, request)
     try:
-        if downloads.path(one, recipe).exists() or downloads.is_small(one):
-            return as_asked(request, one, recipe)
-        datasets.refuse_withdrawn(one)
+        if downloads.path(dataset, recipe).exists() or downloads.is_small(dataset):
+            return send_file(request, dataset, recipe)
+        datasets.refuse_withdrawn(dataset)
     except datasets.Withheld as error:
         return render(
             request,
             "labeling/exports/withheld.html",
-            {"dataset": one, "reason": str(error)},
+            {"dataset": dataset, "reason": str(error)},
             status=410,
         )
     if request.method == "POST":  # a second one finds the job of the first
-        downloads.request(request.user, one, recipe)
+        downloads.request(request.user, dataset, recipe)
         return redirect(request.get_full_path())
-    job = downloads.live_job(one, recipe)
+    job = downloads.live_job(dataset, recipe)
     if job and request.htmx:
         return HttpResponse(status=204)
-    context = {"dataset": one, "job": job, "name": downloads.name_of(one, recipe)}
+    context = {"dataset": dataset, "job": job, "name": downloads.name_of(dataset, recipe)}
     response = render(
         request, "labeling/exports/download_wait.html", context, status=202 if job else 409
     )
@@ -54,51 +54,57 @@ def dataset_download(request: HttpRequest, pk: int) -> HttpResponse:
     return response
 
 
-def asked_or_404(one: Dataset, request: HttpRequest) -> RenderRecipe:
+def recipe_or_404(dataset: Dataset, request: HttpRequest) -> RenderRecipe:
     """`?format=trl.parquet`: the format, and after a dot what file it comes in."""
     format, _dot, file = request.GET.get("format", "rows").partition(".")
-    said = {
+    options = {
         name: request.GET[name] for name in ("split", "pairs", "judged") if request.GET.get(name)
     }
-    said |= {"metadata": True} if request.GET.get("metadata") else {}
+    options |= {"metadata": True} if request.GET.get("metadata") else {}
     try:
-        return downloads.choose(one, format, file, **said)
+        return downloads.choose(dataset, format, file, **options)
     except NotOffered as error:
         raise Http404(str(error)) from error
 
 
-def as_asked(request: HttpRequest, one: Dataset, recipe: RenderRecipe) -> HttpResponse:
+def send_file(request: HttpRequest, dataset: Dataset, recipe: RenderRecipe) -> HttpResponse:
     """The file itself, or to htmx, which waited for it, a link to it. Raises datasets.Withheld."""
-    file = downloads.make(one, recipe)
+    file = downloads.make(dataset, recipe)
     if request.method == "POST":
         return redirect(request.get_full_path())
     if request.htmx:
         return render(
             request,
             "labeling/exports/_download_ready.html",
-            {"name": downloads.name_of(one, recipe)},
+            {"name": downloads.name_of(dataset, recipe)},
             status=STOP_POLLING,
         )
     if not is_large(file) or request.method == "HEAD":
-        return served(request, file, downloads.name_of(one, recipe), CONTENT_TYPES[recipe.file])
+        return served(request, file, downloads.name_of(dataset, recipe), CONTENT_TYPES[recipe.file])
     place = slot()
     if place is None:
-        busy = render(request, "labeling/exports/download_busy.html", {"dataset": one}, status=503)
+        busy = render(
+            request, "labeling/exports/download_busy.html", {"dataset": dataset}, status=503
+        )
         busy["Retry-After"] = "60"
         return busy
-    return served(request, file, downloads.name_of(one, recipe), CONTENT_TYPES[recipe.file], place)
+    return served(
+        request, file, downloads.name_of(dataset, recipe), CONTENT_TYPES[recipe.file], place
+    )
 
 
 @member(*ADMINS, archived=True)
 @require_POST
 def dataset_key(request: HttpRequest, pk: int) -> HttpResponse:
     """Whom the numbers of labelers stand for, as a table. That it was taken is recorded."""
-    one = get_object_or_404(of_project(request.project), pk=pk)
+    dataset = get_object_or_404(of_project(request.project), pk=pk)
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(["labeler", "name", "e-mail"])
-    table.writerows([cell(value) for value in row] for row in labeler_key.export(request.user, one))
-    name = f"{request.project.slug}-{one.short}-labelers.csv"
+    table.writerows(
+        [cell(value) for value in row] for row in labeler_key.export(request.user, dataset)
+    )
+    name = f"{request.project.slug}-{dataset.short}-labelers.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)
 
@@ -128,16 +134,16 @@ def answers(job: Job) -> Iterator[dict]:
         .select_related("prompt", "model_version")
         .order_by("prompt_id", "slot")
     )
-    for one in sampled.iterator(chunk_size=500):
+    for answer in sampled.iterator(chunk_size=500):
         yield {
-            "prompt_id": one.prompt.digest,
-            "messages": one.prompt.messages,
-            "split": one.prompt.split,
-            "slot": one.slot,
-            "text": one.text,
-            "model": one.model_version.name,
-            "finish_reason": one.finish_reason,
-            "tokens": one.tokens,
-            "duplicate": one.duplicate,
-            "truncated": one.truncated,
+            "prompt_id": answer.prompt.digest,
+            "messages": answer.prompt.messages,
+            "split": answer.prompt.split,
+            "slot": answer.slot,
+            "text": answer.text,
+            "model": answer.model_version.name,
+            "finish_reason": answer.finish_reason,
+            "tokens": answer.tokens,
+            "duplicate": answer.duplicate,
+            "truncated": answer.truncated,
         }

@@ -28,31 +28,35 @@ class EraseForm(Keyed):
 @member(*ADMINS)
 def erase(request: HttpRequest, pk: int) -> HttpResponse:
     """Says what would go and which models learned from it, and does it when a reason is given."""
-    one = get_object_or_404(
+    membership = get_object_or_404(
         Membership.objects.select_related("user"), project=request.project, pk=pk
     )
     form = EraseForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        return done(request, one, form)
-    context = {"one": one, "form": form, "foreseen": erasure.foresee(request.project, one.user)}
+        return erase_now(request, membership, form)
+    context = {
+        "membership": membership,
+        "form": form,
+        "foreseen": erasure.foresee(request.project, membership.user),
+    }
     return render(
         request, "labeling/project/erase.html", context, status=422 if form.errors else 200
     )
 
 
-def done(request: HttpRequest, one: Membership, form: EraseForm) -> HttpResponse:
+def erase_now(request: HttpRequest, membership: Membership, form: EraseForm) -> HttpResponse:
     """Outside a receipt, whose transaction would hold up everybody else: to erase twice is to erase
     once.
     """
-    found = erasure.erase(request.user, request.project, one.user, form.cleaned_data["why"])
-    messages.success(request, _("%(n)s rankings are erased.") % {"n": found.rankings})
-    if found.datasets:
-        names = ", ".join(dataset.short for dataset in found.datasets)
+    erased = erasure.erase(request.user, request.project, membership.user, form.cleaned_data["why"])
+    messages.success(request, _("%(n)s rankings are erased.") % {"n": erased.rankings})
+    if erased.datasets:
+        names = ", ".join(dataset.short for dataset in erased.datasets)
         messages.warning(
             request, _("Withdrawn, and frozen again without them: %(names)s.") % {"names": names}
         )
-    if found.models:
-        names = ", ".join(version.name for version in found.models)
+    if erased.models:
+        names = ", ".join(version.name for version in erased.models)
         messages.warning(
             request, _("These models learned from what was erased: %(names)s.") % {"names": names}
         )

@@ -28,39 +28,41 @@ PER_PAGE = 30
 @never_cache
 def history(request: HttpRequest) -> HttpResponse:
     """This labeler's rankings, newest first, searched in prompts and in their own notes."""
-    asked = request.GET.get("q", "").strip()
-    page = Paginator(found(request, asked), PER_PAGE).get_page(request.GET.get("page"))
-    for one in page.object_list:
-        revisions = one.rankings.all()
-        one.ranking = next((ranking for ranking in revisions if ranking.current), None)
-        one.says = said(one.ranking) if one.ranking else ""
-        one.revisions = max(len(revisions) - 1, 0)  # what was undone is no revision
-    query = urlencode({"q": asked}) + "&" if asked else ""
+    query_text = request.GET.get("q", "").strip()
+    page = Paginator(own_rankings(request, query_text), PER_PAGE).get_page(request.GET.get("page"))
+    for assignment in page.object_list:
+        revisions = assignment.rankings.all()
+        assignment.ranking = next((ranking for ranking in revisions if ranking.current), None)
+        assignment.says = in_letters(assignment.ranking) if assignment.ranking else ""
+        assignment.revisions = max(len(revisions) - 1, 0)  # what was undone is no revision
+    query = urlencode({"q": query_text}) + "&" if query_text else ""
     context = around(request) | {
         "page": page,
-        "asked": asked,
+        "asked": query_text,
         "query": query,
         "undo": undoable(request),
     }
     return render(request, "labeling/judging/history.html", context)
 
 
-def found(request: HttpRequest, asked: str) -> QuerySet[Assignment]:
+def own_rankings(request: HttpRequest, query_text: str) -> QuerySet[Assignment]:
     own = Assignment.objects.filter(
         labeler=request.user, project=request.project, state=Assignment.State.SUBMITTED
     ).order_by("-ended_at")
-    if asked:
-        in_note = Q(rankings__note__icontains=asked, rankings__current=True)
-        own = own.filter(Q(task__prompt__messages__icontains=as_stored(asked)) | in_note).distinct()
+    if query_text:
+        in_note = Q(rankings__note__icontains=query_text, rankings__current=True)
+        own = own.filter(
+            Q(task__prompt__messages__icontains=as_stored(query_text)) | in_note
+        ).distinct()
     standing = Ranking.objects.filter(undone_at=None).prefetch_related(
         Prefetch("ranked", RankedCandidate.objects.order_by("rank", "shown"))
     )
     return own.select_related("task__prompt").prefetch_related(Prefetch("rankings", standing))
 
 
-def said(one: Ranking) -> str:
+def in_letters(ranking: Ranking) -> str:
     """The ranking in the letters that it was made with."""
-    return rankings.in_letters(one, lambda answer: judgment.LETTERS[answer.shown])
+    return rankings.in_letters(ranking, lambda answer: judgment.LETTERS[answer.shown])
 
 
 @member(*RANKERS)
@@ -103,7 +105,7 @@ def _draft(assignment: Assignment, current: Ranking) -> dict:
 
 
 def _card(
-    request: HttpRequest, assignment: Assignment, typed: dict, revisions: list[Ranking], **more
+    request: HttpRequest, assignment: Assignment, typed: dict, revisions: list[Ranking], **context
 ) -> HttpResponse:
-    earlier = [(one.created_at, said(one)) for one in revisions]
-    return card(request, assignment, typed, revises=revisions[0].pk, earlier=earlier, **more)
+    earlier = [(ranking.created_at, in_letters(ranking)) for ranking in revisions]
+    return card(request, assignment, typed, revises=revisions[0].pk, earlier=earlier, **context)

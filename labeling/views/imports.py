@@ -48,30 +48,30 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
             request.user, key, lambda: {"job": form.request(request.user, dry_run=again).pk}
         )
         return redirect("prompts-confirm" if again else "job", request.project.slug, result["job"])
-    context = looked_at(job) | {"form": form}
+    context = check_context(job) | {"form": form}
     return render(
         request, "labeling/imports/confirm.html", context, status=422 if form.errors else 200
     )
 
 
-def looked_at(job: Job) -> dict:
+def check_context(job: Job) -> dict:
     path, name = settings.VAR / job.recipe["path"], job.recipe.get("filename", "")
-    found = job.result.get("check")
+    check = job.result.get("check")
     return {
         "job": job,
         "rows": imports.preview(path, job.recipe["format"], name) if path.exists() else [],
         "gone": not path.exists(),
-        "found": found,
-        "steps": steps(found or {}),
+        "found": check,
+        "steps": steps(check or {}),
     }
 
 
-def steps(found: dict) -> list[dict]:
+def steps(check: dict) -> list[dict]:
     """What each step of the cleaning came to, with its examples."""
-    examples = found.get("examples", {})
+    examples = check.get("examples", {})
     return [
         {"name": LABELS.get(name, name), "count": count, "examples": examples.get(name, [])}
-        for name, count in found.get("cleaned", {}).items()
+        for name, count in check.get("cleaned", {}).items()
     ]
 
 

@@ -35,7 +35,7 @@ def members(request: HttpRequest) -> HttpResponse:
     form = MemberForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            return let_in(request, form)
+            return add_or_invite(request, form)
         except Refused as error:
             form.add_error(error.field, str(error))
     context = {
@@ -53,7 +53,7 @@ def members(request: HttpRequest) -> HttpResponse:
     )
 
 
-def let_in(request: HttpRequest, form: MemberForm) -> HttpResponse:
+def add_or_invite(request: HttpRequest, form: MemberForm) -> HttpResponse:
     """Whoever has an account is added; anybody else gets an invitation, whose link is shown this
     once.
     """
@@ -86,14 +86,14 @@ def with_work(project: Project) -> list[Membership]:
     work = {row["labeler"]: row for row in done.annotate(count=Count("pk"), last=Max("created_at"))}
     against_keys, with_others = gold.figures(project), peers.figures(project)
     people = list(project.memberships.select_related("user").order_by("role", "user__email"))
-    for one in people:
-        one.work = work.get(one.user_id, {"count": 0, "last": None})
-        one.gold = against_keys.get(one.user_id)
-        one.peers = with_others.get(one.user.uuid)
+    for membership in people:
+        membership.work = work.get(membership.user_id, {"count": 0, "last": None})
+        membership.gold = against_keys.get(membership.user_id)
+        membership.peers = with_others.get(membership.user.uuid)
     return people
 
 
-def membership(request: HttpRequest, pk: int) -> Membership:
+def membership_or_404(request: HttpRequest, pk: int) -> Membership:
     return get_object_or_404(
         Membership.objects.select_related("user", "project"), project=request.project, pk=pk
     )
@@ -104,29 +104,32 @@ def membership(request: HttpRequest, pk: int) -> Membership:
 def member_role(request: HttpRequest, pk: int) -> HttpResponse:
     role = request.POST.get("role", "")
     if role in Role.values:
-        tell(request, lambda: projects.change_role(request.user, membership(request, pk), role))
+        try_or_message(
+            request,
+            lambda: projects.change_role(request.user, membership_or_404(request, pk), role),
+        )
     return redirect("members", request.project.slug)
 
 
 @member(*ADMINS)
 @require_POST
 def member_pause(request: HttpRequest, pk: int) -> HttpResponse:
-    tell(request, lambda: projects.pause(request.user, membership(request, pk)))
+    try_or_message(request, lambda: projects.pause(request.user, membership_or_404(request, pk)))
     return redirect("members", request.project.slug)
 
 
 @member(*ADMINS)
 @require_POST
 def member_unpause(request: HttpRequest, pk: int) -> HttpResponse:
-    tell(request, lambda: projects.unpause(request.user, membership(request, pk)))
+    try_or_message(request, lambda: projects.unpause(request.user, membership_or_404(request, pk)))
     return redirect("members", request.project.slug)
 
 
 @member(*ADMINS)
 @require_POST
 def member_remove(request: HttpRequest, pk: int) -> HttpResponse:
-    one = membership(request, pk)
-    tell(request, lambda: projects.remove_member(request.user, one))
+    membership = membership_or_404(request, pk)
+    try_or_message(request, lambda: projects.remove_member(request.user, membership))
     if not Membership.objects.filter(project=request.project, user=request.user).exists():
         return redirect("home")  # who takes themselves out can't see the list any more
     return redirect("members", request.project.slug)
@@ -136,13 +139,13 @@ def member_remove(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def leave(request: HttpRequest) -> HttpResponse:
     """Everybody may go by themselves, but for the last admin."""
-    if tell(request, lambda: projects.remove_member(request.user, request.membership)):
+    if try_or_message(request, lambda: projects.remove_member(request.user, request.membership)):
         left = _("You have left %(project)s. One of its admins can add you again.")
         messages.success(request, left % {"project": request.project})
     return redirect("account")
 
 
-def tell(request: HttpRequest, verb) -> bool:
+def try_or_message(request: HttpRequest, verb) -> bool:
     """Do it, or say why not; returns whether it is done."""
     try:
         verb()

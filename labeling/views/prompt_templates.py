@@ -103,12 +103,12 @@ def templates(request: HttpRequest) -> HttpResponse:
             return redirect("template", request.project.slug, result["template"])
         except Refused as why:
             form.add_error(why.field, str(why))
-    found = (
+    project_templates = (
         PromptTemplate.objects.filter(project=request.project)
         .annotate(made=Count("rows"))
         .order_by("name")
     )
-    context = {"form": form, "templates": found}
+    context = {"form": form, "templates": project_templates}
     return render(
         request,
         "labeling/imports/prompt_templates.html",
@@ -123,24 +123,27 @@ def create(request: HttpRequest, form: TemplateForm) -> PromptTemplate:
 
 @takes_upload
 @member(*ADMINS)
-def template(request: HttpRequest, pk: int) -> HttpResponse:
+def template_page(request: HttpRequest, pk: int) -> HttpResponse:
     """Fill a template: see what a table would make of it, then make it."""
-    one = template_or_404(request, pk)
+    template = template_or_404(request, pk)
     form = FillForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid() and "make" in request.POST:
         # outside a receipt, whose transaction would hold up everybody else: the same rows again add
         # nothing
-        return told(
+        return filled_message(
             request,
             prompt_templates.make(
-                request.user, one, form.cleaned_data["rows"], form.cleaned_data["split"]
+                request.user, template, form.cleaned_data["rows"], form.cleaned_data["split"]
             ),
         )
     rows = form.cleaned_data.get("rows") if form.is_bound and form.is_valid() else None
-    found = prompt_templates.fill(one, rows) if rows else None
-    slots = prompt_templates.slots(one.text)
-    context = {"template": one, "slots": slots, "form": form, "found": found, "shown": SHOWN}
-    context |= {"made": one.rows.count(), "kept": bool(found) and not form.cleaned_data["file"]}
+    filled = prompt_templates.fill(template, rows) if rows else None
+    slots = prompt_templates.slots(template.text)
+    context = {"template": template, "slots": slots, "form": form, "found": filled, "shown": SHOWN}
+    context |= {
+        "made": template.rows.count(),
+        "kept": bool(filled) and not form.cleaned_data["file"],
+    }
     return render(
         request,
         "labeling/imports/prompt_template.html",
@@ -149,19 +152,19 @@ def template(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-def told(request: HttpRequest, found: prompt_templates.Filled) -> HttpResponse:
-    made = ngettext("%(n)s prompt is made.", "%(n)s prompts are made.", found.new) % {
-        "n": found.new
+def filled_message(request: HttpRequest, filled: prompt_templates.Filled) -> HttpResponse:
+    made = ngettext("%(n)s prompt is made.", "%(n)s prompts are made.", filled.new) % {
+        "n": filled.new
     }
     messages.success(request, made)
-    if found.refused:
+    if filled.refused:
         first = "; ".join(
             _("row %(place)s %(why)s") % {"place": p, "why": why}
-            for p, why in found.refused[:SHOWN]
+            for p, why in filled.refused[:SHOWN]
         )
         messages.warning(
             request,
-            _("%(n)s rows were left out: %(first)s") % {"n": len(found.refused), "first": first},
+            _("%(n)s rows were left out: %(first)s") % {"n": len(filled.refused), "first": first},
         )
     return redirect("prompts", request.project.slug)
 
@@ -169,13 +172,13 @@ def told(request: HttpRequest, found: prompt_templates.Filled) -> HttpResponse:
 @member(*ADMINS)
 @require_POST
 def template_delete(request: HttpRequest, pk: int) -> HttpResponse:
-    one = template_or_404(request, pk)
+    template = template_or_404(request, pk)
     try:
-        prompt_templates.delete(request.user, one)
+        prompt_templates.delete(request.user, template)
     except Refused as why:
         messages.error(request, str(why))
         return redirect("template", request.project.slug, pk)
-    messages.success(request, _("Template %(name)s is deleted.") % {"name": one.name})
+    messages.success(request, _("Template %(name)s is deleted.") % {"name": template.name})
     return redirect("templates", request.project.slug)
 
 

@@ -73,13 +73,13 @@ def count_answers(prompts) -> None:
 
 @member(*ADMINS)
 @require_GET
-def prompt(request: HttpRequest, pk: int) -> HttpResponse:
+def prompt_page(request: HttpRequest, pk: int) -> HttpResponse:
     """A prompt with its answers, who wrote them and how they were ranked: for admins' eyes only."""
-    one = get_object_or_404(Prompt, project=request.project, published=True, pk=pk)
+    prompt = get_object_or_404(Prompt, project=request.project, published=True, pk=pk)
     judged = (
         Ranking.objects.filter(current=True).select_related("labeler").prefetch_related("ranked")
     )
-    tasks = one.tasks.order_by("-pk").prefetch_related(
+    tasks = prompt.tasks.order_by("-pk").prefetch_related(
         with_skips(),
         Prefetch("rankings", judged, to_attr="judged"),
         Prefetch(
@@ -89,11 +89,11 @@ def prompt(request: HttpRequest, pk: int) -> HttpResponse:
         ),
     )
     context = {
-        "prompt": one,
-        "filled": TemplateRow.objects.select_related("template").filter(prompt=one).first(),
+        "prompt": prompt,
+        "filled": TemplateRow.objects.select_related("template").filter(prompt=prompt).first(),
         "tasks": with_names([with_ranks(task) for task in tasks]),
-        "loose": loose(one),
-        "demonstrations": one.demonstrations.select_related("labeler"),
+        "loose": unused_answers(prompt),
+        "demonstrations": prompt.demonstrations.select_related("labeler"),
     }
     return render(request, "labeling/prompts/prompt.html", context)
 
@@ -101,10 +101,10 @@ def prompt(request: HttpRequest, pk: int) -> HttpResponse:
 @member(*ADMINS)
 @require_POST
 def prompt_sensitive(request: HttpRequest, pk: int) -> HttpResponse:
-    one = get_object_or_404(
+    prompt = get_object_or_404(
         Prompt.objects.select_related("project"), project=request.project, published=True, pk=pk
     )
-    mark_sensitive(request.user, one, bool(request.POST.get("sensitive")))
+    mark_sensitive(request.user, prompt, bool(request.POST.get("sensitive")))
     return redirect("prompt", request.project.slug, pk)
 
 
@@ -131,12 +131,18 @@ def with_names(tasks: list[RankingTask]) -> list[RankingTask]:
 
 def ranks_of(ranking: Ranking, candidate: int) -> list[int]:
     """The rank of one answer, counted as in sport: 1, 2, 2, 4."""
-    ranks = {one.candidate_id: one.rank for one in ranking.ranked.all() if one.rank is not None}
+    ranks = {
+        prompt.candidate_id: prompt.rank
+        for prompt in ranking.ranked.all()
+        if prompt.rank is not None
+    }
     return (
         [1 + sum(rank < ranks[candidate] for rank in ranks.values())] if candidate in ranks else []
     )
 
 
-def loose(one: Prompt) -> QuerySet[Candidate]:
+def unused_answers(prompt: Prompt) -> QuerySet[Candidate]:
     """Answers that are in no ranking task."""
-    return one.candidates.filter(tasks=None).select_related("model_version").order_by("job", "slot")
+    return (
+        prompt.candidates.filter(tasks=None).select_related("model_version").order_by("job", "slot")
+    )

@@ -96,8 +96,8 @@ def task_not_gold(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 def disputes(request: HttpRequest) -> HttpResponse:
     """Disagreements, the least agreed first."""
-    found = adjudication.disputes(request.project, request.user)
-    return render(request, "labeling/quality/disagreements.html", {"disputes": found})
+    open_disputes = adjudication.disputes(request.project, request.user)
+    return render(request, "labeling/quality/disagreements.html", {"disputes": open_disputes})
 
 
 def disputed_or_404(request: HttpRequest, pk: int) -> RankingTask:

@@ -72,23 +72,25 @@ class PromptsForm(Keyed):
 def write(request: HttpRequest) -> HttpResponse:
     """The text at hand, or the next one that is wanted."""
     try:
-        one = drafts.next_for(request.membership)
+        writing = drafts.next_for(request.membership)
     except NotWorking:
         return render(request, "labeling/writing/write_none.html", {"paused": True})
-    if one is None:
+    if writing is None:
         return render(request, "labeling/writing/write_none.html")
-    return _desk(request, one, one.text)
+    return _writing_page(request, writing, writing.text)
 
 
 @member(*RANKERS)
 @require_POST
 def write_save(request: HttpRequest, pk: int) -> JsonResponse:
     """Keep what is written so far."""
-    one = own_or_404(request, pk)
+    writing = own_or_404(request, pk)
     if "renew" in request.POST:
-        drafts.renew(one)
+        drafts.renew(writing)
         return JsonResponse({"renewed": True})
-    kept = drafts.save(one, request.POST.get("text", ""), seconds_of(request.POST.get("seconds")))
+    kept = drafts.save(
+        writing, request.POST.get("text", ""), seconds_of(request.POST.get("seconds"))
+    )
     return JsonResponse(
         {"saved": now().isoformat()} if kept else {"error": "submitted"},
         status=200 if kept else 409,
@@ -98,12 +100,12 @@ def write_save(request: HttpRequest, pk: int) -> JsonResponse:
 @member(*RANKERS)
 @require_POST
 def write_submit(request: HttpRequest, pk: int) -> HttpResponse:
-    one, text = own_or_404(request, pk), request.POST.get("text", "")
+    writing, text = own_or_404(request, pk), request.POST.get("text", "")
     try:
-        drafts.submit(one, text, seconds_of(request.POST.get("seconds")))
+        drafts.submit(writing, text, seconds_of(request.POST.get("seconds")))
     except Refused as wrong:
-        drafts.save(one, text)
-        return _desk(request, one, text, error=str(wrong), status=422)
+        drafts.save(writing, text)
+        return _writing_page(request, writing, text, error=str(wrong), status=422)
     except drafts.Gone:
         messages.warning(
             request,
@@ -117,9 +119,9 @@ def write_submit(request: HttpRequest, pk: int) -> HttpResponse:
 @member(*RANKERS)
 @require_POST
 def write_back(request: HttpRequest, pk: int) -> HttpResponse:
-    one = own_or_404(request, pk)
-    drafts.save(one, request.POST.get("text", one.text))
-    drafts.give_back(one)
+    writing = own_or_404(request, pk)
+    drafts.save(writing, request.POST.get("text", writing.text))
+    drafts.give_back(writing)
     messages.info(request, _("Someone else may write it now; your text so far is kept."))
     return redirect("project", request.project.slug)
 
@@ -129,21 +131,21 @@ def own_or_404(request: HttpRequest, pk: int) -> Writing:
     return get_object_or_404(own.select_related("project", "labeler"), pk=pk)
 
 
-def _desk(
-    request: HttpRequest, one: Writing, text: str, error: str = "", status: int = 200
+def _writing_page(
+    request: HttpRequest, writing: Writing, text: str, error: str = "", status: int = 200
 ) -> HttpResponse:
     context = {
-        "one": one,
+        "writing": writing,
         "text": text,
         "error": error,
-        "turns": turns(one),
+        "turns": turns(writing),
         "longest": drafts.LONGEST,
     }
     return render(request, "labeling/writing/write.html", context, status=status)
 
 
-def turns(one: Writing) -> list[tuple[str, str, str]]:
-    return conversations.shown(one.prompt.messages) if one.prompt else []
+def turns(writing: Writing) -> list[tuple[str, str, str]]:
+    return conversations.shown(writing.prompt.messages) if writing.prompt else []
 
 
 # For who reviews
@@ -177,32 +179,41 @@ def table(counts: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
 @member(*LEADS)
 def review(request: HttpRequest, pk: int) -> HttpResponse:
     """One text under review: accept it (as it is or mended), send it back, or reject it."""
-    one = get_object_or_404(
+    writing = get_object_or_404(
         Writing.objects.select_related("prompt", "labeler", "project"),
         pk=pk,
         project=request.project,
     )
-    text, comment, errors = one.text, "", {}
+    text, comment, errors = writing.text, "", {}
     if request.method == "POST":
         text, comment = request.POST.get("text", ""), request.POST.get("comment", "")
         try:
-            settle(request, one, text, comment)
+            settle(request, writing, text, comment)
             return redirect("reviews", request.project.slug)
         except Refused as wrong:
             errors = {wrong.field or "all": str(wrong)}
-    context = {"one": one, "text": text, "comment": comment, "errors": errors, "turns": turns(one)}
-    context |= {"html": markdown.render(one.text), "open": one.state == Writing.State.SUBMITTED}
+    context = {
+        "writing": writing,
+        "text": text,
+        "comment": comment,
+        "errors": errors,
+        "turns": turns(writing),
+    }
+    context |= {
+        "html": markdown.render(writing.text),
+        "open": writing.state == Writing.State.SUBMITTED,
+    }
     return render(request, "labeling/writing/review.html", context, status=422 if errors else 200)
 
 
-def settle(request: HttpRequest, one: Writing, text: str, comment: str) -> None:
+def settle(request: HttpRequest, writing: Writing, text: str, comment: str) -> None:
     decisions = {
-        "accept": (lambda: accept(request.user, one, text), _("The text is accepted.")),
+        "accept": (lambda: accept(request.user, writing, text), _("The text is accepted.")),
         "return": (
-            lambda: return_(request.user, one, comment),
+            lambda: return_(request.user, writing, comment),
             _("The text is sent back to its writer."),
         ),
-        "reject": (lambda: reject(request.user, one, comment), _("The text is rejected.")),
+        "reject": (lambda: reject(request.user, writing, comment), _("The text is rejected.")),
     }
     if request.POST.get("deed") not in decisions:
         raise Refused(_("Choose a decision for this text."))
@@ -228,7 +239,7 @@ def ask(request: HttpRequest, kind: str) -> HttpResponse:
         result, _new = idempotency.once(
             request.user, key, lambda: {"count": verb(request.user, request.project, **values)}
         )
-        tell(request, result["count"])
+        requested_message(request, result["count"])
         return redirect("reviews", request.project.slug)
     return render(
         request,
@@ -238,7 +249,7 @@ def ask(request: HttpRequest, kind: str) -> HttpResponse:
     )
 
 
-def tell(request: HttpRequest, count: int) -> None:
+def requested_message(request: HttpRequest, count: int) -> None:
     if count:
         asked = ngettext("%(n)s text is requested.", "%(n)s texts are requested.", count) % {
             "n": count
