@@ -3,7 +3,6 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from labeling import project_settings
 from labeling.models import (
     Assignment,
     Candidate,
@@ -40,17 +39,16 @@ class RulesInline(admin.StackedInline):
 
 @admin.register(Project)
 class ProjectAdmin(people_admin.ProjectAdmin):
-    list_display = ["name", "slug", "state", "answers", "labelers", "created_at"]
+    list_display = ["name", "slug", "state", "k", "overlap", "created_at"]
     list_select_related = ["rules"]
-    exclude = project_settings.SETTINGS
     inlines = [RulesInline, *people_admin.ProjectAdmin.inlines]
 
     @admin.display(description=_("Answers per task"), ordering="rules__k")
-    def answers(self, project: Project) -> int:
+    def k(self, project: Project) -> int:
         return project.rules.k
 
     @admin.display(description=_("Labelers per task"), ordering="rules__overlap")
-    def labelers(self, project: Project) -> int:
+    def overlap(self, project: Project) -> int:
         return project.rules.overlap
 
 

@@ -4,8 +4,9 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-BEFORE = [("labeling", "0019_reserved_tasks"), ("people", "0009_delivery_plural")]
-AFTER = [("labeling", "0020_project_rules")]
+COLUMNS = ("people", "0009_delivery_plural")  # which the next one of people drops
+BEFORE = [("labeling", "0019_reserved_tasks"), COLUMNS]
+AFTER = [("labeling", "0020_project_rules"), COLUMNS]
 USUAL = {"slug": "usual", "name": "Usual"}
 UNUSUAL = {
     "k": 9,
