@@ -16,7 +16,7 @@ from workers.engines.answers import Sample
 from workers.modeling import scoring, tokens
 from workers.trainers import reward
 from workers.trainers.data import binary_labels, comparisons, targets, truncation
-from workers.trainers.run import events, runs
+from workers.trainers.run import events, metrics, runs
 from workers.trainers.run.events import Stop
 
 pytestmark = pytest.mark.torch
@@ -249,9 +249,7 @@ def test_ppo_counts_and_refuses_the_prompts_that_it_can_not_read(folder, logged)
         {"messages": ask("Why?"), "split": "test"},
     ]
     run = run_of("ppo", folder, max_length=64, max_tokens=16)
-    assert truncation.fit_prompts(run, prompts) == [
-        {"name": "prompts_cut", "slice": "train", "value": 1, "low": None, "high": None, "n": None}
-    ]
+    assert truncation.fit_prompts(run, prompts) == [metrics.plain("prompts_cut", "train", 1)]
     assert "To fit 48 tokens, 1 of 2 prompts" in logged[-1]
     with pytest.raises(Stop, match="1 of 2 prompts would lose more than 50%"):
         truncation.fit_prompts(replace(run, recipe=replace(run.recipe, max_tokens=48)), prompts)
