@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from modelops import jobs, recipes, registry
+from modelops.api.jobs import JobBody, MetricBody
 from modelops.forms.jobs import JobForm
 from modelops.job_report import final_table, metric_charts, recipe_rows
 from modelops.kinds import KINDS, STARTABLE
@@ -121,28 +122,13 @@ def log(one: Job, after: int = 0) -> dict:
 @member(*ADMINS)
 @require_GET
 def job_json(request: HttpRequest, pk: int) -> JsonResponse:
-    """The same as data, for scripts."""
+    """The same as data, for scripts: as the API shows the job, with the figures of its result."""
     one = job_or_404(request, pk)
-    made, dataset = getattr(one, "model_made", None), dataset_made(one)
-    names = ("id", "kind", "state", "done", "total", "note", "error", "result", "recipe")
-    fields = ("name", "slice", "value", "low", "high", "n")
+    model = getattr(one, "model_made", None)
+    figures = MetricBody(registry.final_metrics(one), many=True).data
     return JsonResponse(
-        {name: getattr(one, name) for name in names}
-        | {
-            "metrics": [
-                {name: getattr(metric, name) for name in fields}
-                for metric in registry.final_metrics(one)
-            ],
-            "model_made": made.pk if made else None,
-            "model_name": made.name if made else "",
-            "dataset_made": dataset,
-        }
+        {**JobBody(one).data, "metrics": figures, "model_name": model.name if model else ""}
     )
-
-
-def dataset_made(one: Job) -> int | None:
-    """What a freeze job froze; the same judgments were perhaps frozen before, by another job."""
-    return one.result.get("dataset")
 
 
 @member(*READERS)

@@ -7,7 +7,7 @@ import pytest
 from django.utils.timezone import now
 
 from modelops import jobs
-from modelops.models import Job, Metric
+from modelops.models import Job, Metric, ModelVersion
 from tests.factories import make_job, make_model
 from tests.pages import one_line
 
@@ -172,6 +172,23 @@ def test_a_script_reads_the_same_as_data(browser, project):
         90,
         None,
     )
+
+
+def test_that_data_is_the_apis_with_the_figures_of_the_result(browser, project):
+    job = make_job(project, "reward", result={"pairs": 3})
+    ModelVersion.objects.create(project=project, kind="reward", name="judge 1", job=job)
+    Metric.objects.create(job=job, name="loss", value=float("inf"))
+    Metric.objects.create(job=job, name="accuracy", slice="test", value=0.5, low=0.25, high=0.75)
+    Metric.objects.create(job=job, name="accuracy", step=10, value=0.4)
+    data = browser.get(f"/p/demo/jobs/{job.pk}.json").json()
+    metrics, name = data.pop("metrics"), data.pop("model_name")
+
+    assert data == browser.get(f"/api/v1/projects/demo/jobs/{job.pk}").json()
+    assert (data["model_made"], name) == (ModelVersion.objects.get().pk, "judge 1")
+    assert [(one["name"], one["slice"], one["value"], one["high"]) for one in metrics] == [
+        ("loss", "", None, None),
+        ("accuracy", "test", 0.5, 0.75),
+    ]
 
 
 def test_the_list_can_be_filtered(browser, project):
