@@ -4,7 +4,15 @@ from itertools import count
 from uuid import uuid4
 
 from labeling import project_settings
-from labeling.models import Candidate, Prompt, RankedCandidate, Ranking, RankingTask
+from labeling.models import (
+    Candidate,
+    Judge,
+    Prompt,
+    RankedCandidate,
+    Ranking,
+    RankingTask,
+    imported_judge,
+)
 from labeling.queue import order
 from modelops import rows
 from modelops.models import Job, ModelVersion
@@ -93,10 +101,28 @@ def make_task(
 
 def make_ranking(task: RankingTask, person: User, ranks=(1, 2, 3, 4)) -> Ranking:
     """What this person decided on the task: the rank of each answer, in the order of its slots."""
-    ranking = Ranking.objects.create(task=task, labeler=person, judge=person.uuid)
-    RankedCandidate.objects.bulk_create(
-        RankedCandidate(ranking=ranking, candidate=candidate, shown=candidate.slot, rank=rank)
-        for candidate, rank in zip(task.candidates.order_by("slot"), ranks, strict=True)
-    )
+    kind = "simulated" if person.simulated else "labeler"
+    ranking = Ranking.objects.create(task=task, labeler=person, judge=person.uuid, kind=kind)
+    _rank(ranking, ranks)
     RankingTask.objects.filter(pk=task.pk).update(free_places=max(task.free_places - 1, 0))
     return ranking
+
+
+def make_judge(kind: str = "model", name: str = "", stated: bool = True) -> Judge:
+    """A judge of an imported file."""
+    name = name or f"judge-{next(_numbers)}"
+    return Judge.objects.create(uuid=imported_judge(name), name=name, kind=kind, stated=stated)
+
+
+def make_imported_ranking(task: RankingTask, judge: Judge, ranks=(1, 2, 3, 4)) -> Ranking:
+    """What this judge decided on the task, somewhere else."""
+    ranking = Ranking.objects.create(task=task, judge=judge.pk, kind="imported")
+    _rank(ranking, ranks)
+    return ranking
+
+
+def _rank(ranking: Ranking, ranks) -> None:
+    RankedCandidate.objects.bulk_create(
+        RankedCandidate(ranking=ranking, candidate=candidate, shown=candidate.slot, rank=rank)
+        for candidate, rank in zip(ranking.task.candidates.order_by("slot"), ranks, strict=True)
+    )

@@ -10,10 +10,10 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from labeling.api import assignments, judgments
-from labeling.api.shared import ShownAnswer, Turn
+from labeling.api.shared import ShownAnswer, Turn, counts_by_kind
 from labeling.judging import form, rankings
-from labeling.models import Assignment, RankingTask
-from labeling.quality import adjudication
+from labeling.models import Assignment, Judge, RankingTask
+from labeling.quality import adjudication, recent
 from people.access import LEADS
 from people.api.base import Endpoint, Verb
 
@@ -36,6 +36,7 @@ class DisputesBody(serializers.Serializer):
     """Tasks on which people disagree, those still to be adjudicated first, by rising agreement."""
 
     results = DisputeBody(many=True)
+    left_out = counts_by_kind("Rankings by no person, by kind of judge: they are not compared.")
 
 
 class SettlingBody(serializers.Serializer):
@@ -48,17 +49,21 @@ class SettlingBody(serializers.Serializer):
     judged = serializers.ListField(
         child=serializers.CharField(), help_text="What each said: `B > A = C`, or a verdict."
     )
+    judge_kinds = serializers.ListField(
+        child=serializers.ChoiceField(Judge.Kind.choices), help_text="Of what kind each of them is."
+    )
     settled = judgments.JudgmentInput(allow_null=True)
 
 
 def sheet(paper: Assignment) -> dict[str, Any]:
-    existing = adjudication.settled(paper.task)
+    existing, judged = adjudication.settled(paper.task), adjudication.judged(paper)
     return {
         "task": paper.task.pk,
         "messages": paper.task.prompt.messages,
         "answers": assignments.shown(paper),
         "asks": assignments.asks(paper.project, len(paper.order)),
-        "judged": adjudication.judged(paper),
+        "judged": [said.order for said in judged],
+        "judge_kinds": [said.judge_kind for said in judged],
         "settled": judgments.as_body(form.typed_of(existing)) if existing else None,
     }
 
@@ -69,9 +74,9 @@ class Disputes(Endpoint):
     roles, serializer_class = {"GET": LEADS}, DisputesBody
 
     def get(self, request, *args, **kwargs) -> Response:
-        return Response(
-            DisputesBody({"results": adjudication.disputes(self.project, self.actor)}).data
-        )
+        disputes = adjudication.disputes(self.project, self.actor)
+        left_out = recent.left_out(self.project)
+        return Response(DisputesBody({"results": disputes, "left_out": left_out}).data)
 
 
 class Settling(Verb):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 from rest_framework.response import Response
 
+from labeling.api.shared import counts_by_kind
 from labeling.loop import status
 from people.access import ADMINS
 from people.api.base import Endpoint
@@ -29,7 +30,8 @@ class RingCandidates(serializers.Serializer):
 
 class RingRankings(serializers.Serializer):
     total = serializers.IntegerField()
-    people = serializers.IntegerField()
+    people = serializers.IntegerField(help_text="Who made some of them; only people count.")
+    judge_kinds = counts_by_kind("Of the total, rankings by kind of judge.")
     tasks = serializers.IntegerField()
     places = serializers.IntegerField()
     free = serializers.IntegerField()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from labeling.quality import peers
+from labeling.api.shared import counts_by_kind
+from labeling.quality import peers, recent
 from people.access import LEADS
 from people.api.base import Endpoint
 
@@ -28,6 +29,7 @@ class PeersBody(serializers.Serializer):
     """The members who ranked the same tasks as others, by the project's newest rankings."""
 
     results = PeerBody(many=True)
+    left_out = counts_by_kind("Rankings by no person, by kind of judge: they are not compared.")
 
 
 class Peers(Endpoint):
@@ -44,4 +46,5 @@ class Peers(Endpoint):
             for member in members
             if member.user.uuid in figures
         ]
-        return Response(PeersBody({"results": rows}).data)
+        left_out = recent.left_out(self.project)
+        return Response(PeersBody({"results": rows, "left_out": left_out}).data)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, serializers
 
 from labeling import imports
-from labeling.api.shared import Apart, Turn
+from labeling.api.shared import Apart, Turn, counts_by_kind
 from labeling.imports.formats import plain
 from labeling.imports.forms import CLEANING
 from labeling.models import Candidate, Prompt, RankingTask
@@ -143,9 +143,7 @@ class AddedPrompts(serializers.Serializer):
     )
     answers = serializers.IntegerField()
     rankings = serializers.IntegerField()
-    judge_kinds = serializers.DictField(
-        child=serializers.IntegerField(), help_text="Rankings by kind of judge."
-    )
+    judge_kinds = counts_by_kind("Rankings by kind of judge.")
     other_kinds = serializers.IntegerField(
         help_text="Rankings whose judge was said to be of another kind before; that stays."
     )

@@ -61,6 +61,11 @@ class ShownAnswer(serializers.Serializer):
     )
 
 
+def counts_by_kind(help_text: str) -> serializers.DictField:
+    """Counts by kind of judge: person, model, script, unknown."""
+    return serializers.DictField(child=serializers.IntegerField(), help_text=help_text)
+
+
 class Apart(Act):
     """An action with transactions of its own, because it takes long or waits for others. Its answer
     is stored afterwards.

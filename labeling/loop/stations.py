@@ -34,6 +34,12 @@ class Rankings:
     ties: float | None = None
     agreement: float | None = None
     plus_minus: float | None = None
+    judge_kinds: dict[str, int] = field(default_factory=dict)  # of the total
+
+    @property
+    def by_others(self) -> int:
+        """Rankings by no person: they do not enter agreement and ties."""
+        return self.total - self.judge_kinds.get("person", 0)
 
     @property
     def filled(self) -> int:

@@ -15,7 +15,16 @@ from labeling.loop.stations import (
     Rewards,
     Unfrozen,
 )
-from labeling.models import Candidate, Demonstration, Prompt, RankedCandidate, Ranking, RankingTask
+from labeling.models import (
+    Candidate,
+    Demonstration,
+    Judge,
+    Prompt,
+    RankedCandidate,
+    Ranking,
+    RankingTask,
+    sum_kinds,
+)
 from labeling.quality import peers, recent
 from labeling.stats import agreement, bootstrap
 from modelops import registry
@@ -78,21 +87,24 @@ def count_candidates(project: Project) -> Candidates:
 
 def count_rankings(project: Project) -> Rankings:
     training = RankingTask.Purpose.TRAINING
-    current = Ranking.objects.filter(
-        task__project=project, task__purpose=training, current=True
-    ).of_judges()
-    counted = current.aggregate(total=Count("pk"), people=Count("judge", distinct=True))
+    current = Ranking.objects.filter(task__project=project, task__purpose=training, current=True)
+    by_judge = current.by_judge()
     open_to_people = RankingTask.objects.filter(project=project, sort_key__isnull=False)
     places = open_to_people.aggregate(
         tasks=Count("pk"), places=Sum("overlap"), free=Sum("free_places")
     )
-    found = Rankings(**counted, **{name: value or 0 for name, value in places.items()})
+    found = Rankings(
+        total=sum(n for _judge, _kind, n in by_judge),
+        people=len({judge for judge, kind, _n in by_judge if kind == Judge.Kind.PERSON}),
+        judge_kinds=sum_kinds(by_judge),
+        **{name: value or 0 for name, value in places.items()},
+    )
     measure(found, recent.newest(project, NEWEST))
     return found
 
 
 def measure(found: Rankings, tasks: list[recent.Task]) -> None:
-    """Agreement and ties of the newest rankings; the interval draws prompts."""
+    """Agreement and ties of the newest rankings by people; the interval draws prompts."""
     found.ties = agreement.share_of_ties(ranks for task in tasks for ranks in task.ranks.values())
     compared = ((task.prompt, agreement.task_agreement(task.ranks.values())) for task in tasks)
     if counts := agreement.by_prompt(compared):

@@ -18,6 +18,8 @@ from labeling.models.rankings import (
     FormDraft,
     RankedCandidate,
     Ranking,
+    judge_kind,
+    sum_kinds,
 )
 from labeling.models.rules import ProjectRules
 from labeling.models.tasks import Assignment, QueuePosition, RankingTask
@@ -48,5 +50,7 @@ __all__ = [
     "TemplateRow",
     "Writing",
     "imported_judge",
+    "judge_kind",
     "kind_of_account",
+    "sum_kinds",
 ]

@@ -1,12 +1,15 @@
 """Rankings, and the datasets that hold them."""
 
 import uuid
+from collections import Counter
+from collections.abc import Iterable
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from labeling.models.judges import Judge
 from labeling.models.prompts import Candidate
 from labeling.models.tasks import Assignment, RankingTask
 from modelops.models import Dataset
@@ -15,8 +18,37 @@ from people.models import User
 
 class Rankings(models.QuerySet):
     def of_judges(self) -> "Rankings":
-        """People's judgments: without answer keys and adjudications."""
+        """Judgments of people, models and scripts: without answer keys and adjudications."""
         return self.exclude(kind__in=Ranking.FOR_ALL)
+
+    def of_people(self) -> "Rankings":
+        """Judgments of people: only they count in agreement and quality."""
+        return self.of_kinds([Judge.Kind.PERSON])
+
+    def of_kinds(self, kinds: Iterable[str]) -> "Rankings":
+        """Judgments of judges of these kinds; `judge_kind` says the same of a single ranking."""
+        listed = Judge.objects.filter(kind__in=kinds).values("uuid")
+        chosen = Q(judge__in=listed) & ~Q(kind=Ranking.Kind.SIMULATED)
+        if Judge.Kind.SCRIPT in kinds:
+            chosen |= Q(kind=Ranking.Kind.SIMULATED)
+        return self.of_judges().filter(chosen)
+
+    def by_judge(self) -> list[tuple[uuid.UUID, str, int]]:
+        """(judge, kind of judge, how many of them that judge made): two queries."""
+        counted = self.of_judges().order_by().values_list("judge", "kind").annotate(n=Count("pk"))
+        judges = Judge.objects.in_bulk([judge for judge, _kind, _n in counted])
+        return [(judge, judge_kind(kind, judges.get(judge)), n) for judge, kind, n in counted]
+
+    def by_kind(self) -> dict[str, int]:
+        """How many of them judges of each kind made."""
+        return sum_kinds(self.by_judge())
+
+
+def sum_kinds(by_judge: Iterable[tuple[uuid.UUID, str, int]]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for _judge, kind, n in by_judge:
+        counts[kind] += n
+    return dict(counts)
 
 
 class Ranking(models.Model):
@@ -85,6 +117,15 @@ class Ranking(models.Model):
 
     def __str__(self) -> str:
         return f"ranking {self.pk}"
+
+
+def judge_kind(kind: str, judge: Judge | None) -> str:
+    """Of what kind the judge of a ranking of this kind was; one by a script stays that."""
+    if kind == Ranking.Kind.SIMULATED:
+        return Judge.Kind.SCRIPT.value
+    if kind in Ranking.FOR_ALL:  # by an admin or a lead
+        return Judge.Kind.PERSON.value
+    return judge.kind if judge else Judge.Kind.UNKNOWN.value
 
 
 class RankedCandidate(models.Model):

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from labeling.judging import rankings
 from labeling.judging.judgment import LETTERS, Judgment, check
-from labeling.models import SETTLEMENT, Assignment, Ranking, RankingTask
+from labeling.models import SETTLEMENT, Assignment, Judge, Ranking, RankingTask, judge_kind
 from labeling.quality.recent import ranks_by_task
 from labeling.queue import order
 from labeling.stats import agreement
@@ -33,7 +33,7 @@ class Dispute:
     """
 
     task: RankingTask
-    judges: int
+    judges: int  # people
     agreed: int
     compared: int
     settled: bool
@@ -84,8 +84,16 @@ def settled(task: RankingTask) -> Ranking | None:
     return _settlements([task.pk]).first()
 
 
-def judged(paper: Assignment) -> list[str]:
-    """Each judge's ranking, without a name, in the letters of the form: "B > A = C"."""
+@dataclass(frozen=True)
+class Said:
+    """What one judge said of a task, without a name: "B > A = C", and of what kind the judge is."""
+
+    order: str
+    judge_kind: str
+
+
+def judged(paper: Assignment) -> list[Said]:
+    """Each judge's ranking, in the letters of the form."""
     letters = dict(zip(paper.order, LETTERS))
     found = (
         paper.task.rankings.of_judges()
@@ -93,7 +101,14 @@ def judged(paper: Assignment) -> list[str]:
         .order_by("pk")
         .prefetch_related("ranked")
     )
-    return [rankings.in_letters(one, lambda answer: letters[answer.candidate_id]) for one in found]
+    judges = Judge.objects.in_bulk([ranking.judge for ranking in found])
+    return [
+        Said(
+            rankings.in_letters(ranking, lambda answer: letters[answer.candidate_id]),
+            judge_kind(ranking.kind, judges.get(ranking.judge)),
+        )
+        for ranking in found
+    ]
 
 
 @transaction.atomic
@@ -106,7 +121,7 @@ def settle(actor: User, task: RankingTask, judgment: Judgment) -> Ranking:
     task = order.locked(task.pk)
     if not open_to(task.project, actor).filter(pk=task.pk).exists():
         raise Refused(_("Only a task that is fully ranked and not gold can be adjudicated."))
-    if task.rankings.of_judges().filter(current=True).count() < 2:
+    if task.rankings.of_people().filter(current=True).count() < 2:
         raise Refused(_("Fewer than two people ranked this task: there is nothing to adjudicate."))
     made = rankings.write(paper, judgment, ranks, SETTLEMENT, kind=Ranking.Kind.ADJUDICATED)
     audit.record(actor, "settle", task, task.project, revision=made.revision)

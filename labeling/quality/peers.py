@@ -1,4 +1,6 @@
-"""How people agree with each other in one project, by the newest of what they ranked."""
+"""How people agree with each other in one project, by the newest of what they ranked: models,
+scripts and judges of unknown kind are left out.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +17,19 @@ DRAWS = 500  # of an interval: enough for whole percents, quick enough for a pag
 
 @dataclass(frozen=True)
 class Peer:
-    """One judge's agreement with the others who ranked the same tasks."""
+    """One person's agreement with the others who ranked the same tasks."""
 
     share: float  # of the pairs that both put in an order
-    pairs: int  # times the other judges who ordered them
+    pairs: int  # times the other people who ordered them
     prompts: int
     low: float | None = None  # the 95 % interval; none of a single prompt
     high: float | None = None
 
 
 def figures(project: Project) -> dict[UUID, Peer]:
-    """Of each judge whose rankings can be held against somebody else's: one query."""
+    """Of each person whose rankings can be held against somebody else's, by the UUID of the judge:
+    one query.
+    """
     tasks = ((task.prompt, task.ranks) for task in newest(project, NEWEST))
     return {judge: _peer(counts) for judge, counts in agreement.by_judge(tasks).items() if counts}
 

@@ -1,4 +1,4 @@
-"""The newest rankings of a project, by task."""
+"""The newest rankings of a project by people, by task, and how many others there are."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections import defaultdict
 from dataclasses import dataclass
 from uuid import UUID
 
-from labeling.models import RankedCandidate, Ranking, RankingTask
+from django.db.models import QuerySet
+
+from labeling.models import Judge, RankedCandidate, Ranking, RankingTask
 from people.models import Project
 
 LOOKED_AT = 2000  # rankings, the newest
 
 
 def ranks_by_task(project: Project) -> dict[int, list[list[int]]]:
-    """By task, the ranks that each judge gave its answers, of the newest rankings."""
-    found = Ranking.objects.of_judges().filter(
+    """By task, the ranks that each person gave its answers, of the newest rankings."""
+    found = Ranking.objects.of_people().filter(
         task__project=project, current=True, outcome=Ranking.Outcome.RANKED
     )
     task_of = dict(found.order_by("-pk").values_list("pk", "task")[:LOOKED_AT])
@@ -36,11 +38,22 @@ class Task:
     ranks: dict[UUID, list[int]]  # by judge
 
 
-def newest(project: Project, most: int) -> list[Task]:
-    """The newest `most` current rankings of training tasks, by task: one query."""
-    current = Ranking.objects.filter(task__project=project, current=True).of_judges()
+def _ranked(project: Project) -> QuerySet[Ranking]:
+    current = Ranking.objects.filter(task__project=project, current=True)
     training = current.filter(task__purpose=RankingTask.Purpose.TRAINING)
-    ranked = training.filter(outcome=Ranking.Outcome.RANKED)
+    return training.filter(outcome=Ranking.Outcome.RANKED)
+
+
+def left_out(project: Project) -> dict[str, int]:
+    """How many rankings agreement leaves out, by kind of judge: those by no person. Two queries."""
+    counts = _ranked(project).by_kind()
+    counts.pop(Judge.Kind.PERSON, None)
+    return counts
+
+
+def newest(project: Project, most: int) -> list[Task]:
+    """The newest `most` current rankings of training tasks by people, by task: one query."""
+    ranked = _ranked(project).of_people()
     said = RankedCandidate.objects.filter(ranking__in=ranked.order_by("-pk").values("pk")[:most])
     about = ("ranking__task", "ranking__task__prompt", "ranking__judge", "rank")
     tasks: dict[int, Task] = {}

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from labeling.models import Ranking, RankingTask
-from labeling.quality import gold, peers
+from labeling.quality import gold, peers, recent
 from people import idempotency, invitations, projects
 from people.access import ADMINS, LEADS, Refused, Role, member
 from people.forms import MemberForm
@@ -30,23 +30,20 @@ def members(request: HttpRequest) -> HttpResponse:
     if request.membership.role == Role.LEAD:
         if request.method != "GET":
             raise PermissionDenied
-        context = {"people": with_work(request.project), "newest": peers.NEWEST}
-        return render(request, "labeling/project/members.html", context)
+        return render(request, "labeling/project/members.html", at_work(request.project))
     form = MemberForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             return add_or_invite(request, form)
         except Refused as error:
             form.add_error(error.field, str(error))
-    context = {
+    context = at_work(request.project) | {
         "form": form,
-        "people": with_work(request.project),
         "gold_tasks": RankingTask.objects.filter(
             project=request.project, purpose=RankingTask.Purpose.GOLD
         ).count(),
         "invitations": invitations.open_to(request.project),
         "roles": Role.choices,
-        "newest": peers.NEWEST,
     }
     return render(
         request, "labeling/project/members.html", context, status=422 if form.errors else 200
@@ -73,6 +70,15 @@ def add_or_invite(request: HttpRequest, form: MemberForm) -> HttpResponse:
     if "invitation" in result:
         return show_link(request, Invitation.objects.get(pk=result["invitation"]), "".join(shown))
     return redirect("members", request.project.slug)
+
+
+def at_work(project: Project) -> dict:
+    """The people and what they did, with what their agreement leaves out."""
+    return {
+        "people": with_work(project),
+        "newest": peers.NEWEST,
+        "left_out": recent.left_out(project),
+    }
 
 
 def with_work(project: Project) -> list[Membership]:

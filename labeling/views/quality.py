@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from labeling.judging import form, form_drafts, judgment, rankings
 from labeling.models import Assignment, Ranking, RankingTask
-from labeling.quality import adjudication, gold
+from labeling.quality import adjudication, gold, recent
 from labeling.views import task_card
 from people import idempotency
 from people.access import ADMINS, LEADS, Refused, member
@@ -41,7 +41,7 @@ class Sheet:
     before: Ranking | None
     lede: str
     go: str
-    judged: list[str] = field(default_factory=list)
+    judged: list[adjudication.Said] = field(default_factory=list)
     verdicts: bool = False  # whether it may be said that nothing can be ranked
 
     @property
@@ -96,8 +96,11 @@ def task_not_gold(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 def disputes(request: HttpRequest) -> HttpResponse:
     """Disagreements, the least agreed first."""
-    open_disputes = adjudication.disputes(request.project, request.user)
-    return render(request, "labeling/quality/disagreements.html", {"disputes": open_disputes})
+    context = {
+        "disputes": adjudication.disputes(request.project, request.user),
+        "left_out": recent.left_out(request.project),
+    }
+    return render(request, "labeling/quality/disagreements.html", context)
 
 
 def disputed_or_404(request: HttpRequest, pk: int) -> RankingTask:

@@ -281,7 +281,17 @@ def loop_status() -> stations.LoopStatus:
     return stations.LoopStatus(
         stations.Prompts(4096, {"train": 3277, "validation": 410, "test": 409}, duplicates=17),
         stations.Candidates(16384, Job(recipe={"k": 4}, model_version=policy), 3),
-        stations.Rankings(1310, 8, 1200, 3600, 2290, ties=14, agreement=72.6, plus_minus=1.5),
+        stations.Rankings(
+            1310,
+            8,
+            1200,
+            3600,
+            2290,
+            ties=14,
+            agreement=72.6,
+            plus_minus=1.5,
+            judge_kinds={"person": 1190, "model": 120},
+        ),
         stations.Unfrozen(6120, 1310, Dataset(digest="f" * 64)),
         stations.Rewards(reward, accuracy(), Metric(name="longer_answer_accuracy", value=0.551)),
         stations.Policies(policy, policy, 2, True),

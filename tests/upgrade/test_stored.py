@@ -49,6 +49,15 @@ def test_every_page_is_there_for_whom_it_was_and_shows_what_it_showed(either_pod
     assert wrong == []
 
 
+# Of four judges one is a script: figures of people do not count it any more.
+OF_PEOPLE_ONLY = {
+    f"/api/v1/projects/{looks.SLUG}/ring": [
+        ".rankings.people was 4, is 3",
+        ".rankings.ties was 4.918032786885246, is 3.508771929824561",
+    ]
+}
+
+
 @pytest.mark.skipif(
     connection.vendor != "sqlite",
     reason="the rows came to PostgreSQL by JSON, which keeps milliseconds of a time",
@@ -58,6 +67,7 @@ def test_the_api_answers_with_all_that_it_answered(either_podium, seen, stored):
     for role, address, status, before in seen["answers"]:
         now, answer = looks.answer(stored.known[f"token of {role}"], address)
         lost = looks.lost(before, answer) if status == 200 else []
+        lost = [place for place in lost if place not in OF_PEOPLE_ONLY.get(address, ())]
         if now != status or lost:
             wrong.append(f"{role} {address}: was {status}, is {now}; {lost[:5]}")
     assert len(seen["answers"]) > 150

@@ -386,5 +386,5 @@ def test_the_people_page_takes_a_constant_number_of_queries(
         golden = make_gold(project, carol)
         make_ranking(golden, make_person(project), ranks=(1, 2))
     browser = client_for(carol)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         browser.get("/p/demo/people/")
