@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from pyarrow import parquet
 
 from labeling.exports import dataset_card, downloads, freeze, serving
+from labeling.models import Judge, Ranking, imported_judge
 from modelops import datasets, jobs
 from modelops.models import Dataset, Job
 from people.models import AuditEvent
@@ -330,6 +331,19 @@ def test_only_an_admin_takes_the_key_of_the_labelers_and_it_is_recorded(
         f"0,{alice.name},{alice.email}",
     ]
     assert AuditEvent.objects.get(verb="export labeler key").actor == carol
+
+
+def test_the_key_names_imported_judges_as_their_file_did(client_for, carol, project):
+    judge = imported_judge("gpt-4")
+    Judge.objects.create(uuid=judge, name="gpt-4", kind="model", stated=True)
+    ranking = make_ranking(make_task(project), make_person(project), ranks=[1, 2, 2, 3])
+    Ranking.objects.filter(pk=ranking.pk).update(
+        kind="imported", labeler=None, assignment=None, judge=judge
+    )
+    dataset = freeze.freeze_now(None, project)
+    response = client_for(carol).post(f"/p/demo/datasets/{dataset.pk}/labelers")
+
+    assert response.content.decode().splitlines() == ["labeler,name,e-mail", "0,gpt-4,"]
 
 
 def test_a_sampling_jobs_answers_come_one_a_line(client_for, carol, project):
