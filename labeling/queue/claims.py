@@ -269,6 +269,10 @@ def _firsts(tasks: QuerySet[RankingTask], labeler, order: str) -> list[Subquery]
     ]
 
 
+def _in_order(tasks: QuerySet[RankingTask], labeler, order: str) -> QuerySet[RankingTask]:
+    return RankingTask.objects.filter(pk__in=_firsts(tasks, labeler, order)).order_by(order)
+
+
 def _first(order: str, willing: bool) -> composed:
     """The query for the first of them that nobody else has locked, as (task, place in the order,
     place of the first).
@@ -276,13 +280,12 @@ def _first(order: str, willing: bool) -> composed:
 
     def first(labeler, project, beyond):
         tasks = _open_to(labeler, project, beyond, order, willing)
-        unlocked = tasks.select_for_update(skip_locked=True)
-        first_of_all, first_unlocked = (
-            RankingTask.objects.filter(pk__in=_firsts(offered, labeler, order)).order_by(order)
-            for offered in (tasks, unlocked)
-        )
-        chosen = first_unlocked.select_for_update(skip_locked=True)
-        return chosen.values_list("pk", order, Subquery(first_of_all.values(order)[:1]))[:1]
+        locks = connection.features.has_select_for_update_skip_locked
+        first_of_all = _in_order(tasks, labeler, order)
+        place_of_first = Subquery(first_of_all.values(order)[:1]) if locks else F(order)
+        unlocked = _in_order(tasks.select_for_update(skip_locked=True), labeler, order)
+        chosen = unlocked.select_for_update(skip_locked=True)
+        return chosen.values_list("pk", order, place_of_first)[:1]
 
     return composed(first)
 
@@ -413,8 +416,7 @@ def _sensitive_are_open(membership: Membership) -> bool:
     project, labeler = membership.project, membership.user
     order = key(project)
     tasks = _open_to(labeler, project, QueuePosition.FRONT, order, willing=True)
-    sensitive = _firsts(tasks.filter(prompt__sensitive=True), labeler, order)
-    return RankingTask.objects.filter(pk__in=sensitive).exists()
+    return _in_order(tasks.filter(prompt__sensitive=True), labeler, order).exists()
 
 
 def held_by_others(membership: Membership) -> dict:

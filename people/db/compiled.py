@@ -17,8 +17,9 @@ the query can't depend on it.
 `insert(row)`, `insert_once(row)` and `insert_all(rows)` save new rows. They send no signals, and
 `insert_all` does not set primary keys.
 
-On PostgreSQL these statements are prepared. Constants become part of the SQL, because the planner
-uses a partial index only when it sees the values of its condition.
+On PostgreSQL these statements are prepared. Constants become part of the SQL: the planner uses a
+partial index only when it sees the values of its condition, and SQLite plans a query anew at each
+use where such a value is bound.
 """
 
 from __future__ import annotations
@@ -94,13 +95,8 @@ def prepared_cursor():
 
 
 def with_literals(sql: str, values: Iterable[Any]) -> tuple[str, list[Any]]:
-    """On PostgreSQL, the SQL with its constants as literals, and the remaining placeholders.
-
-    On SQLite, both are returned unchanged.
-    """
+    """The SQL with its constants as literals, and the remaining placeholders."""
     values = list(values)
-    if not hasattr(connection, "literal"):
-        return sql, values
     replacements = iter(
         "%s" if isinstance(value, Slot) else connection.literal(value).replace("%", "%%")
         for value in values

@@ -8,9 +8,13 @@ process polls for that file, at short intervals.
 Every transaction is a write transaction (`transaction_mode=IMMEDIATE`), so both locks are held from
 BEGIN to commit, rollback or close. A single write outside a transaction takes them for that
 statement. Reads take no lock. The file lock of a killed process is released by the system.
+
+The constants of compiled queries (`people/db/compiled.py`) become part of the SQL. Where a partial
+index depends on a constant that is bound as a parameter, SQLite plans the query anew at each use.
 """
 
 import fcntl
+import math
 import os
 import threading
 import time
@@ -70,6 +74,19 @@ class Cursor(base.SQLiteCursorWrapper):
 
 class DatabaseWrapper(base.DatabaseWrapper):
     _holds_write_lock = False
+
+    def literal(self, value) -> str:
+        """A constant of a compiled query as an SQL literal. Raises TypeError for other types."""
+        match value:
+            case None:
+                return "NULL"
+            case int():  # bool too
+                return str(int(value))
+            case float() if math.isfinite(value):
+                return repr(value)
+            case str():
+                return "'" + value.replace("'", "''") + "'"
+        raise TypeError(f"no literal for a value of the type {type(value).__name__}")
 
     def take_write_lock(self):
         if self._holds_write_lock:

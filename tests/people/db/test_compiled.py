@@ -137,3 +137,34 @@ def test_what_fails_together_saves_nothing_and_the_next_rows_go_their_own_way():
 def test_as_many_arguments_as_the_query_has():
     with pytest.raises(ValueError, match="zip"):
         longer_leases(1)
+
+
+@pytest.mark.parametrize("value", [None, True, 7, -1, 0.1, "it's", "100 % of ?", 'a "b" \\'])
+def test_a_constant_means_in_the_sql_what_it_means_as_a_parameter(value):
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {connection.literal(value).replace('%', '%%')}", [])
+        [literal] = cursor.fetchone()
+
+    assert literal == value
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="psycopg has a literal of each type")
+@pytest.mark.parametrize("value", [float("nan"), b"bytes", uuid4()], ids=["nan", "bytes", "uuid"])
+def test_a_constant_without_a_literal_is_refused(value):
+    with pytest.raises(TypeError, match=type(value).__name__):
+        connection.literal(value)
+
+
+@composed
+def names_of(state):
+    return User.objects.filter(state=state, name="100 % it's ?").values_list("name")
+
+
+def test_a_compiled_query_has_placeholders_for_its_arguments_alone():
+    make_person(name="x")
+    User.objects.update(name="100 % it's ?")
+
+    assert names_of("active") == [("100 % it's ?",)]
+    sql, slots, _read = names_of.composed
+    assert [slot.name for slot in slots] == ["state"]
+    assert sql.count("%s") == 1
