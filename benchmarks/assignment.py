@@ -4,9 +4,11 @@ tasks.
 1, 8 and 32 annotators log in and work the ranking page's own addresses with no time to think, at 1k
 to 1M tasks of four answers and overlap 3: on SQLite, and on PostgreSQL where a database is named
 (it is emptied). Where asked, Label Studio does the same on 10,000 tasks in the same run. Afterwards
-every touched task is checked against its overlap.
+every touched task is checked against its overlap. With `--reserved`, the smallest and the largest
+queue are measured once more, with half of the tasks reserved for other people.
 
     python benchmarks/assignment.py --json figures.json
+    python benchmarks/assignment.py --reserved-only --json figures.json
     python benchmarks/assignment.py --postgres postgres://user@127.0.0.1/empty \
         --peer http://127.0.0.1:8082 --peer-tokens FILE
 """
@@ -41,6 +43,7 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
 PEER_SIZE = 10_000
 CROWDS = (1, 8, 32)
 MOST = 800  # pairs at once: 1,000 tasks hold 3,000
+MOST_RESERVED = 350  # 500 tasks hold 1,500
 ALTERNATIONS = 100
 
 
@@ -49,10 +52,11 @@ def main() -> None:
     databases = {"sqlite": ""} | ({"postgresql": options.postgres} if options.postgres else {})
     figures = {}
     for database, url in databases.items():
-        for size in SIZES:
-            measured = podium(size, url, options.seconds)
-            tell(f"{database}, {size:,} tasks", measured)
-            figures |= {f"{database}_{size}_{name}": value for name, value in measured.items()}
+        for size, reserved in sizes(options):
+            name = f"{database}_{size}" + ("_reserved" if reserved else "")
+            measured = podium(size, url, options.seconds, reserved)
+            tell(f"{database}, {size:,} tasks" + (", half reserved" if reserved else ""), measured)
+            figures |= {f"{name}_{figure}": value for figure, value in measured.items()}
     if options.peer:
         measured = peer(options)
         tell(f"the peer, {PEER_SIZE:,} tasks", measured)
@@ -60,6 +64,7 @@ def main() -> None:
     figures |= told(figures, databases)
     for name in (
         "next_growth_1k_to_1m",
+        "next_growth_reserved_1k_to_1m",
         "submit_to_bare",
         "overlap_violations",
         "peer_pairs_ratio",
@@ -79,6 +84,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--postgres", default="", metavar="URL", help="a PostgreSQL database that may be emptied"
     )
+    parser.add_argument(
+        "--reserved", action="store_true", help="also with half of the tasks reserved for others"
+    )
+    parser.add_argument("--reserved-only", action="store_true", help="with these tasks alone")
     parser.add_argument("--peer", metavar="URL", help="a running Label Studio to measure beside")
     parser.add_argument(
         "--peer-tokens", type=Path, help='its tokens: {"users": [32 of them], "admin": ...}'
@@ -91,13 +100,22 @@ def arguments() -> argparse.Namespace:
     options.seconds = 4 if options.quick else 20
     if options.peer and not options.peer_tokens:
         parser.error("--peer needs --peer-tokens")
+    if options.peer and options.reserved_only:
+        parser.error("--peer is measured beside queues without reserved tasks")
     return options
 
 
 # Podium
 
 
-def podium(size: int, url: str, seconds: float) -> dict[str, float]:
+def sizes(options) -> list[tuple[int, bool]]:
+    """The queues to measure: how many tasks, and whether half of them are reserved for others."""
+    plain = [] if options.reserved_only else [(size, False) for size in SIZES]
+    reserved = [(min(SIZES), True), (max(SIZES), True)]
+    return plain + (reserved if options.reserved or options.reserved_only else [])
+
+
+def podium(size: int, url: str, seconds: float, reserved: bool = False) -> dict[str, float]:
     """The figures of one size on one database (SQLite when `url` is empty), served as `make up`
     serves it.
     """
@@ -106,9 +124,12 @@ def podium(size: int, url: str, seconds: float) -> dict[str, float]:
     var.mkdir(parents=True, exist_ok=True)
     environment |= {"PODIUM_VAR": str(var), "DATABASE_URL": url}
     fixture("fill", str(size), environment=environment)
+    if reserved:
+        fixture("reserve", environment=environment)
     with server(environment) as base:
         labelers = [Labeler(base, person) for person in range(PEOPLE)]
-        measured = crowds(labelers, seconds) | against_bare(labelers[0])
+        most = MOST_RESERVED if reserved else MOST
+        measured = crowds(labelers, seconds, most) | against_bare(labelers[0])
     return measured | {"overlap_violations": int(fixture("violations", environment=environment))}
 
 
@@ -181,10 +202,10 @@ def peer(options) -> dict[str, float]:
 # The figures
 
 
-def crowds(annotators: list, seconds: float) -> dict[str, float]:
+def crowds(annotators: list, seconds: float, most: int = MOST) -> dict[str, float]:
     figures, touched = {"errors": 0}, Counter()
     for crowd in CROWDS:
-        level = closed_loop(annotators[:crowd], seconds, MOST)
+        level = closed_loop(annotators[:crowd], seconds, most)
         touched += level.tasks
         for error in level.errors:
             print(f"  {error}", file=sys.stderr)
@@ -213,16 +234,7 @@ def tell(what: str, measured: dict) -> None:
 
 def told(figures: dict, databases: dict) -> dict[str, float]:
     """The figures that stand for the run: of both databases the worse one."""
-    growths = [
-        figures[f"{name}_{max(SIZES)}_next_ms_c1"] / figures[f"{name}_{min(SIZES)}_next_ms_c1"]
-        for name in databases
-    ]
     said = {
-        "pairs_per_second_c8": min(
-            figures[f"{name}_{max(SIZES)}_pairs_per_second_c8"] for name in databases
-        ),
-        "claim_growth_1k_to_1m": max(growths),  # a claim is what `next` waits for
-        "next_growth_1k_to_1m": max(growths),
         "submit_to_bare": max(
             value for name, value in figures.items() if name.endswith("submit_to_bare")
         ),
@@ -230,7 +242,29 @@ def told(figures: dict, databases: dict) -> dict[str, float]:
             value for name, value in figures.items() if name.endswith("overlap_violations")
         ),
     }
+    if plain := growths(figures, databases, ""):
+        said |= {
+            "pairs_per_second_c8": min(
+                figures[f"{name}_{max(SIZES)}_pairs_per_second_c8"] for name in databases
+            ),
+            "claim_growth_1k_to_1m": max(plain),  # a claim is what `next` waits for
+            "next_growth_1k_to_1m": max(plain),
+        }
+    if reserved := growths(figures, databases, "_reserved"):
+        said["next_growth_reserved_1k_to_1m"] = max(reserved)
     return said | (ratios(figures, databases) if "peer_next_ms_c1" in figures else {})
+
+
+def growths(figures: dict, databases: dict, which: str) -> list[float]:
+    """On each database, what `next` takes in the largest queue over what it takes in the smallest;
+    nothing where those queues were not measured.
+    """
+    large, small = (f"{size}{which}_next_ms_c1" for size in (max(SIZES), min(SIZES)))
+    return [
+        figures[f"{name}_{large}"] / figures[f"{name}_{small}"]
+        for name in databases
+        if f"{name}_{large}" in figures
+    ]
 
 
 def ratios(figures: dict, databases: dict) -> dict[str, float]:
