@@ -15,7 +15,7 @@ from labeling.models import Assignment, Ranking
 from labeling.text.conversations import clean
 from people.models import Project
 
-MOST = len(judgment.LETTERS)
+MOST = judgment.MOST
 LETTERS = judgment.LETTERS.upper()
 EXAMPLE = {
     "order": "B=A>C>D",
@@ -190,7 +190,7 @@ def as_body(typed: dict[str, Any]) -> dict[str, Any] | None:
 def order_of(ranks: dict[str, int]) -> str:
     """Ranks by letter as "B=A>C"; equal ranks in the order of their letters."""
     tiers: dict[int, list[str]] = {}
-    for letter, rank in sorted(ranks.items()):
+    for letter, rank in sorted(ranks.items(), key=lambda item: judgment.in_order(item[0])):
         tiers.setdefault(rank, []).append(letter)
     return ">".join("=".join(tiers[rank]) for rank in sorted(tiers))
 

@@ -13,7 +13,8 @@ from rest_framework import serializers
 from labeling.api import judgments
 from labeling.api.assignments import AssignmentBody, OwnVerb, Sheet, own_or_404, sheet
 from labeling.api.shared import ShownAnswer, Turn
-from labeling.judging import form, judgment, rankings
+from labeling.judging import form, rankings
+from labeling.judging.judgment import letter
 from labeling.models import Assignment, Prompt, RankedCandidate, Ranking, RankingTask
 from labeling.queue import claims, leases
 from labeling.text.conversations import as_stored
@@ -22,8 +23,6 @@ from people.access import RANKERS, READERS, Role
 from people.api.base import Answer, DetailEndpoint, ListEndpoint, Verb
 from people.api.filters import MOST_ID, BooleanFilter, IdFilter
 from people.models import Membership
-
-LETTERS = judgment.LETTERS.upper()
 
 
 class RankingBody(serializers.Serializer):
@@ -76,7 +75,7 @@ class RankingDetail(RankingBody):
 
 def as_body(ranking: Ranking, membership: Membership) -> dict[str, Any]:
     """The ranking as this member may see it."""
-    answers = {LETTERS[answer.shown]: answer for answer in ranking.ranked.all()}
+    answers = {letter(answer.shown).upper(): answer for answer in ranking.ranked.all()}
     body = {name: getattr(ranking, name) for name in PLAIN} | {
         "assignment": ranking.assignment_id,
         "verdict": ranking.outcome,
@@ -123,7 +122,7 @@ def with_texts(ranking: Ranking, membership: Membership) -> dict[str, Any]:
     body = as_body(ranking, membership)
     if ranking.labeler_id == membership.user_id or membership.role in READERS:
         texts = ranking.ranked.order_by("shown").values_list("shown", "candidate__text")
-        body["answers"] = [{"letter": LETTERS[shown], "text": text} for shown, text in texts]
+        body["answers"] = [{"letter": letter(shown).upper(), "text": text} for shown, text in texts]
     return body
 
 

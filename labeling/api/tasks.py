@@ -115,9 +115,9 @@ class TaskDetail(TaskBody):
 
 def lettered(task: RankingTask) -> Iterator[dict]:
     """Yield the answers with the letters that an answer key uses."""
-    for letter, answer in zip(judgment.LETTERS.upper(), task.shown):
+    for position, answer in enumerate(task.shown):
         yield {
-            "letter": letter,
+            "letter": judgment.letter(position).upper(),
             "candidate": answer.pk,
             "model_version": answer.model_version_id,
             "text": answer.text,

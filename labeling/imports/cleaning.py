@@ -8,6 +8,7 @@ judgments or a demonstration is people's work.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -294,7 +295,7 @@ class Cleaner:
             self._remember(item, marks)
             tally.prompts += 1
             item.bands = marks.all
-        tally.answers += len(entry.answers)
+        tally.answers += self._new_answers(item) if entry.shares else len(entry.answers)
         tally.rankings += len(entry.judgments)
         for judgment in entry.judgments:
             self._count_judge(judgment["judge"], judgment.get("judge_kind", ""))
@@ -310,6 +311,11 @@ class Cleaner:
         counted = stated or kind or Judge.Kind.UNKNOWN.value
         self.tally.judge_kinds[counted] = self.tally.judge_kinds.get(counted, 0) + 1
 
+    def _new_answers(self, item: Clean) -> int:
+        """How many of the entry's answers no earlier row of the file has given to this prompt."""
+        keys = [rows.digest([item.digest, key]) for key in answer_keys(item.entry.answers)]
+        return sum(self.scratch.count("answer", key) == 0 for key in keys)
+
     def _remember(self, item: Clean, marks: Marks) -> None:
         """Note a new prompt, for the rest of the file."""
         self.scratch.put("prompt", item.digest, 1)
@@ -319,6 +325,17 @@ class Cleaner:
             self.scratch.put("prefix", str(marks.prefix), 1)
         if marks.sketch is not None:
             self.similar.add(marks.bands, marks.sketch.tobytes())
+
+
+def answer_keys(answers: list[dict]) -> list[str]:
+    """A key for each answer, by all that is said of it and by how many equal ones come before."""
+    before: Counter[str] = Counter()
+    keys = []
+    for answer in answers:
+        content = rows.canonical(answer)
+        keys.append(f"{before[content]} {content}")
+        before[content] += 1
+    return keys
 
 
 def _steps(recipe: ImportRecipe) -> list[tuple[str, Callable[[str], str]]]:

@@ -11,6 +11,7 @@ from typing import TextIO
 from labeling.imports import files
 from labeling.imports.files import Row
 from labeling.imports.formats import FORMATS
+from labeling.imports.formats.base import MOST_ANSWERS
 from labeling.imports.spool import Scratch, Spool
 from labeling.models import Prompt
 from labeling.text import conversations
@@ -120,7 +121,9 @@ def entries_of(row: Row, format: str, split: str = "") -> tuple[list[Entry], str
     if row.error:
         return [], row.error
     try:
-        entries = FORMATS[format].read(row.value, row.file)
+        entries = list(FORMATS[format].read(row.value, row.file))
+        if any(len(entry.answers) > MOST_ANSWERS for entry in entries):
+            return [], f"has more than {MOST_ANSWERS} answers to one prompt"
         return [replace(entry, line=row.place, split=entry.split or split) for entry in entries], ""
     except BadPrompt as error:
         return [], str(error)

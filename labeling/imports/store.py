@@ -5,13 +5,15 @@ table.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Count, Q
 
-from labeling.imports.cleaning import Clean, Cleaner, Tally
+from labeling.imports.cleaning import Clean, Cleaner, Tally, answer_keys
 from labeling.imports.reading import Beat
+from labeling.judging.judgment import MOST
 from labeling.models import (
     Candidate,
     Demonstration,
@@ -26,13 +28,13 @@ from labeling.models import (
 )
 from labeling.queue import order
 from labeling.text import conversations
+from labeling.text.conversations import Entry
 from modelops import registry, rows
 from modelops.models import Job, ModelVersion
 from people import audit
 from people.models import Project
 
 BATCH = 500  # rows written in one transaction
-MOST_RANKED = 9  # answers in one ranking task
 
 
 class Writer:
@@ -131,8 +133,10 @@ class Writer:
     ) -> None:
         answered = [(item, row) for item, row in fresh if item.entry.answers]
         self._find_slots({prompts[item.digest].pk for item, _row in answered})
+        self._find_shared([prompts[item.digest] for item, _row in answered if item.entry.shares])
         groups = [self._candidates(item, prompts[item.digest]) for item, _row in answered]
-        Candidate.objects.bulk_create(candidate for group in groups for candidate in group)
+        answers = {id(answer): answer for group in groups for answer in group if not answer.pk}
+        Candidate.objects.bulk_create(answers.values())
         judged = [
             (item, row, group)
             for (item, row), group in zip(answered, groups, strict=True)
@@ -149,22 +153,48 @@ class Writer:
             counted.annotate(n=Count("pk")).values_list("prompt", "n")
         )
 
+    def _find_shared(self, prompts: list[Prompt]) -> None:
+        """Look up the answers that rows before have given to these prompts."""
+        self.shared: dict[tuple[int, str], Candidate] = {}
+        given: dict[int, list[Candidate]] = {}
+        if prompts:
+            for candidate in Candidate.objects.filter(job=self.job, prompt__in=prompts):
+                given.setdefault(candidate.prompt_id, []).append(candidate)
+        for prompt, answers in given.items():
+            answers.sort(key=lambda answer: answer.slot)
+            keys = answer_keys([_said_of(answer) for answer in answers])
+            self.shared |= {(prompt, key): answer for key, answer in zip(keys, answers)}
+
     def _candidates(self, item: Clean, prompt: Prompt) -> list[Candidate]:
-        first = self.slots[prompt.pk]
-        self.slots[prompt.pk] += len(item.entry.answers)
-        return [
-            Candidate(
-                prompt=prompt,
-                job=self.job,
-                slot=slot,
-                text=answer["text"],
-                model_version=self._version(answer["model"]),
-                finish_reason=answer.get("finish_reason", ""),
-                tokens=answer.get("tokens"),
-                truncated=answer.get("truncated", False),
-            )
-            for slot, answer in enumerate(item.entry.answers, start=first)
-        ]
+        """The answers of a row: new ones, or where rows share them those of rows before."""
+        answers = [self._candidate(answer, prompt) for answer in item.entry.answers]
+        if not item.entry.shares:
+            return self._with_slots(answers)
+        keys = answer_keys([_said_of(answer) for answer in answers])
+        new = {
+            key: answer for key, answer in zip(keys, answers) if (prompt.pk, key) not in self.shared
+        }
+        self._with_slots(new.values())
+        self.shared |= {(prompt.pk, key): answer for key, answer in new.items()}
+        return [self.shared[prompt.pk, key] for key in keys]
+
+    def _with_slots(self, answers: Iterable[Candidate]) -> list[Candidate]:
+        """These new answers, each in the next slot of its prompt."""
+        for answer in answers:
+            answer.slot = self.slots[answer.prompt_id]
+            self.slots[answer.prompt_id] += 1
+        return list(answers)
+
+    def _candidate(self, answer: dict, prompt: Prompt) -> Candidate:
+        return Candidate(
+            prompt=prompt,
+            job=self.job,
+            text=answer["text"],
+            model_version=self._version(answer["model"]),
+            finish_reason=answer.get("finish_reason", ""),
+            tokens=answer.get("tokens"),
+            truncated=answer.get("truncated", False),
+        )
 
     def _version(self, name: str) -> ModelVersion:
         if name not in self.versions:
@@ -172,25 +202,32 @@ class Writer:
         return self.versions[name]
 
     def _add_tasks(self, judged: list[tuple], prompts: dict[str, Prompt]) -> None:
-        """For each judged row, add a task without free places, and the rankings that came with
-        it.
+        """For each judged row, add a task without free places of each set of answers that was
+        judged, and the rankings that came with it.
         """
+        parts = [
+            (prompts[item.digest], row, position, [group[place] for place in places], judgments)
+            for item, row, group in judged
+            for position, (places, judgments) in enumerate(judged_together(item.entry))
+        ]
         tasks = RankingTask.objects.bulk_create(
             RankingTask(
                 project=self.project,
-                prompt=prompts[item.digest],
+                prompt=prompt,
                 job=self.job,
                 row=row,
+                row_position=position,
                 overlap=1,
                 free_places=0,
             )
-            for item, row, _group in judged
+            for prompt, row, position, _answers, _judgments in parts
         )
-        _link_candidates(zip(tasks, (group for _one, _row, group in judged), strict=True))
+        _link_candidates(zip(tasks, (answers for *_, answers, _judgments in parts), strict=True))
         made = [
-            (self._ranking(task, judgment, prompts[item.digest]), judgment, group)
-            for task, (item, _row, group) in zip(tasks, judged, strict=True)
-            for judgment in item.entry.judgments
+            (self._ranking(task, judgment, prompt), judgment, answers)
+            for task, part in zip(tasks, parts, strict=True)
+            for prompt, _row, _position, answers, judgments in [part]
+            for judgment in judgments
         ]
         Ranking.objects.bulk_create([ranking for ranking, _judgment, _group in made])
         RankedCandidate.objects.bulk_create(place for item in made for place in _places(*item))
@@ -222,35 +259,44 @@ class Writer:
     # Publishing
 
     def build_tasks(self, beat: Beat, done: int) -> None:
-        """Build a task of the answers that nobody has judged yet, for each prompt with two or
+        """Build tasks of the answers that nobody has judged yet, for each prompt with two or
         more.
         """
         loose = Count("candidates", filter=Q(candidates__job=self.job, candidates__tasks=None))
-        while pks := list(
+        while counted := list(
             Prompt.objects.filter(candidates__job=self.job)
             .exclude(tasks__in=RankingTask.objects.filter(job=self.job, row=None))
             .annotate(loose=loose)
             .filter(loose__gt=1)
-            .values_list("pk", flat=True)[: BATCH // MOST_RANKED]
+            .values_list("pk", "loose")[: BATCH // MOST]
         ):
-            self._build(pks)
+            self._build(_about(BATCH, counted))
             beat(done, done)
 
     @transaction.atomic
     def _build(self, pks: list[int]) -> None:
         """Build these tasks. They are offered once the import is published."""
-        tasks = RankingTask.objects.bulk_create(
-            RankingTask(
-                project=self.project, prompt_id=pk, job=self.job, overlap=self.project.rules.overlap
-            )
-            for pk in pks
-        )
         answers: dict[int, list[Candidate]] = {}
         for candidate in Candidate.objects.filter(
             job=self.job, prompt__in=pks, tasks=None
         ).order_by("slot"):
             answers.setdefault(candidate.prompt_id, []).append(candidate)
-        _link_candidates((task, answers[task.prompt_id][:MOST_RANKED]) for task in tasks)
+        parts = [
+            (pk, position, part)
+            for pk in pks
+            for position, part in enumerate(evenly(answers[pk], MOST))
+        ]
+        tasks = RankingTask.objects.bulk_create(
+            RankingTask(
+                project=self.project,
+                prompt_id=pk,
+                job=self.job,
+                row_position=position,
+                overlap=self.project.rules.overlap,
+            )
+            for pk, position, _part in parts
+        )
+        _link_candidates(zip(tasks, (part for *_, part in parts), strict=True))
 
     @transaction.atomic
     def publish(self, tally: Tally) -> None:
@@ -266,6 +312,47 @@ class Writer:
         imported.filter(current=False).update(current=True)
         counts = {name: value for name, value in vars(tally).items() if name != "examples"}
         audit.record(self.job.requested_by, "import", self.job, self.project, **counts)
+
+
+def judged_together(entry: Entry) -> list[tuple[list[int], list[dict]]]:
+    """(positions of answers, judgments) of each task that an entry's judgments make.
+
+    Judgments of the same answers are one task. A judge is in a task once: who judged the same
+    answers again is in the next one.
+    """
+    every = list(range(len(entry.answers)))
+    tasks: list[tuple[list[int], list[dict]]] = []
+    for judgment in entry.judgments:
+        positions = judgment.get("answers", every)
+        for places, judgments in tasks:
+            judges = [other["judge"] for other in judgments]
+            if places == positions and judgment["judge"] not in judges:
+                judgments.append(judgment)
+                break
+        else:
+            tasks.append((positions, [judgment]))
+    return tasks
+
+
+def evenly(items: list, most: int) -> list[list]:
+    """The items in their order, in as few parts of at most `most` as hold all, of nearly one size:
+    of ten items and nine at most, five and five.
+    """
+    parts = -(-len(items) // most)
+    ends = [len(items) * part // parts for part in range(parts + 1)]
+    return [items[start:end] for start, end in zip(ends, ends[1:])]
+
+
+def _about(most: int, counted: list[tuple[int, int]]) -> list[int]:
+    """The first keys whose counts add up to `most` at most, and at least one key."""
+    totals = accumulate(count for _key, count in counted)
+    return [key for (key, _n), total in zip(counted, totals) if total <= most] or [counted[0][0]]
+
+
+def _said_of(candidate: Candidate) -> dict:
+    """What a row says of an answer: rows that say the same mean the same one."""
+    names = ("text", "model_version_id", "finish_reason", "tokens", "truncated")
+    return {name: getattr(candidate, name) for name in names}
 
 
 def _link_candidates(tasks_with_answers: Iterable[tuple[RankingTask, list[Candidate]]]) -> None:

@@ -12,6 +12,7 @@ from modelops import rows
 from people.models import Project
 
 LETTERS = "abcdefghi"
+MOST = len(LETTERS)  # answers that a person ranks together; a list judged elsewhere may be longer
 
 # Ouyang et al. 2022, Figure 12: what may be said of a prompt
 LABELS = {
@@ -37,6 +38,17 @@ class InvalidRanking(ValueError):
     def __init__(self, message: str, letter: str = ""):
         super().__init__(message)
         self.letter = letter
+
+
+def letter(position: int) -> str:
+    """The letter of an answer: a, b, …, z, aa, ab, …; people rank only those before MOST."""
+    before, last = divmod(position, 26)
+    return (letter(before - 1) if before else "") + chr(ord("a") + last)
+
+
+def in_order(letter: str) -> tuple[int, str]:
+    """A key that sorts letters as `letter` counts them."""
+    return len(letter), letter
 
 
 @dataclass(frozen=True)

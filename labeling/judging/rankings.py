@@ -12,11 +12,12 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from labeling.judging import events
-from labeling.judging.judgment import LETTERS, Judgment, Verdict, by_strength, check
+from labeling.judging.judgment import LETTERS, MOST, Judgment, Verdict, by_strength, check
 from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking, RankingTask
 from labeling.queue import claims, leases
 from labeling.queue.eligibility import NotWorking
 from people import audit
+from people.access import Refused
 from people.db.compiled import composed, insert, insert_all, together, update
 from people.db.transactions import within_one
 from people.models import Project, User
@@ -138,8 +139,14 @@ def in_letters(one: Ranking, letter_of: Callable[[RankedCandidate], str]) -> str
 def sheet(task: RankingTask, person: User) -> Assignment:
     """The ranking form for who says more than a judgment: answers as they were made. Nobody's
     place, and never stored.
+
+    Raises Refused for a list of answers that was judged elsewhere and is too long for the form.
     """
     answers = list(task.candidates.order_by("slot", "pk").values_list("pk", flat=True))
+    if len(answers) > MOST:
+        raise Refused(
+            _("Only a task of at most %(most)d answers can be ranked here.") % {"most": MOST}
+        )
     return Assignment(task=task, project=task.project, labeler=person, order=answers)
 
 

@@ -44,8 +44,18 @@ class RankingTask(models.Model):
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="tasks")
     candidates = models.ManyToManyField(Candidate, related_name="tasks")
     job = models.ForeignKey(Job, models.CASCADE, null=True, related_name="tasks_made")
-    row = models.OneToOneField(
-        ImportedRow, models.CASCADE, null=True, help_text=_("Of a file: judged elsewhere.")
+    row = models.ForeignKey(
+        ImportedRow,
+        models.CASCADE,
+        null=True,
+        db_index=False,  # the constraint on its positions has one
+        related_name="tasks",
+        help_text=_("Of a file: judged elsewhere."),
+    )
+    row_position = models.PositiveSmallIntegerField(
+        default=0,
+        db_default=0,
+        help_text=_("From 0, where a row or a job's answers to a prompt make several tasks."),
     )
     purpose = models.CharField(max_length=12, choices=Purpose, default=Purpose.TRAINING)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
@@ -91,9 +101,12 @@ class RankingTask(models.Model):
                 name="free_places_stay_within_overlap",
             ),
             models.UniqueConstraint(
-                fields=["job", "prompt"],
+                fields=["row", "row_position"], name="a_row_makes_one_task_at_a_position"
+            ),
+            models.UniqueConstraint(
+                fields=["job", "prompt", "row_position"],
                 condition=Q(row=None),
-                name="a_job_makes_one_task_of_a_prompt",
+                name="a_job_makes_one_task_of_a_prompt_at_a_position",
             ),
             models.CheckConstraint(
                 condition=Q(state="open") | Q(sort_key=None),

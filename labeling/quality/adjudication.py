@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
 from labeling.judging import rankings
-from labeling.judging.judgment import LETTERS, Judgment, check
+from labeling.judging.judgment import LETTERS, MOST, Judgment, check
 from labeling.models import SETTLEMENT, Assignment, Judge, Ranking, RankingTask, judge_kind
 from labeling.quality.recent import ranks_by_task
 from labeling.queue import order
@@ -45,7 +45,8 @@ class Dispute:
 
 def open_to(project: Project, person: User) -> QuerySet[RankingTask]:
     """The tasks that this person may settle: nobody is at one any more, also not they themselves,
-    who would read there what the others said; and sensitive ones are for who is willing.
+    who would read there what the others said; and sensitive ones are for who is willing. A list
+    that was judged elsewhere may be too long to rank.
     """
     at_work = Assignment.objects.filter(task=OuterRef("pk"), state=Assignment.State.LEASED)
     found = RankingTask.objects.filter(
@@ -54,6 +55,8 @@ def open_to(project: Project, person: User) -> QuerySet[RankingTask]:
     found = found.filter(~Exists(at_work), prompt__published=True).select_related(
         "project", "prompt"
     )
+    answers = RankingTask.candidates.through.objects.filter(rankingtask=OuterRef("pk"))
+    found = found.exclude(Exists(answers[MOST : MOST + 1]))
     return found if person.sensitive else found.exclude(prompt__sensitive=True)
 
 

@@ -37,6 +37,14 @@ def turns(messages: Iterable[dict]) -> list[tuple[str, str, str]]:
     return conversations.shown(messages)
 
 
+@register.filter
+def rank_of(judgment: dict, position: int) -> int | None:
+    """The rank of the answer at this position, in a judgment as an import reads it."""
+    ranks = judgment["ranks"] or []
+    places = judgment.get("answers", range(len(ranks)))
+    return dict(zip(places, ranks)).get(position)
+
+
 @register.simple_tag
 def conversation(turns: Iterable[tuple] | SafeString) -> SafeString:
     """The turns of a prompt, each (role, its name, text)."""

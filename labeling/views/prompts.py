@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
+from labeling.judging.judgment import MOST
 from labeling.models import Candidate, Judge, Prompt, Ranking, RankingTask, TemplateRow
 from labeling.queue.sensitive import mark_sensitive
 from labeling.text.conversations import as_stored
@@ -113,6 +114,7 @@ def with_ranks(task):
     nobody's judgment.
     """
     task.by_people = sum(judged.kind not in Ranking.FOR_ALL for judged in task.judged)
+    task.can_be_ranked = len(task.shown) <= MOST
     for answer in task.shown:
         answer.ranks = [rank for judged in task.judged for rank in ranks_of(judged, answer.pk)]
     return task

@@ -63,7 +63,11 @@ class Sheet:
 def task_gold(request: HttpRequest, pk: int) -> HttpResponse:
     """The ranking form once more: what an admin says in it is the task's answer key."""
     task = task_or_404(request, pk)
-    paper = rankings.sheet(task, request.user)
+    try:
+        paper = rankings.sheet(task, request.user)
+    except Refused as why:
+        messages.error(request, str(why))
+        return redirect("prompt", request.project.slug, task.prompt_id)
     sheet = Sheet(
         paper,
         Ranking.Kind.GOLD,

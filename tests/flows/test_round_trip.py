@@ -19,7 +19,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from labeling.imports.files import Row
 from labeling.imports.formats.rows import read_row
 from labeling.imports.reading import entries_of
-from labeling.models import Judge, Ranking
+from labeling.models import Candidate, Judge, Ranking, RankingTask
 from modelops import datasets, jobs, rows
 from modelops.models import Dataset, Job
 from people.models import Project, User
@@ -222,6 +222,25 @@ def judgments_of_imported_labelers(world):
     world.add(SKY | {"answers": ["a", "b", "c"], "judgments": judgments})
 
 
+@case()
+def pairs_that_are_no_ranking(world):
+    """Somebody finds a better than b, b than c, and c than a; others judged other pairs."""
+    pairs = {"ann": [(0, 1), (1, 2), (2, 0)], "ben": [(1, 0)], "eve": [(2, 0)]}
+    judgments = [
+        {"labeler": name, "answers": pair, "ranks": [1, 2]}
+        for name, judged in pairs.items()
+        for pair in judged
+    ]
+    world.add(SKY | {"answers": ["a", "b", "c"], "judgments": judgments})
+
+
+@case()
+def a_judged_list_of_a_hundred(world):
+    answers = [f"answer {n}" for n in range(100)]
+    judgments = [{"labeler": "ann", "ranks": [1 + n * 37 % 100 for n in range(100)]}]
+    world.add(SKY | {"answers": answers, "judgments": judgments})
+
+
 @case(nothing, kind="demonstrations")
 def demonstrations(world):
     world.add(SKY | {"demonstration": "Rayleigh."})
@@ -266,6 +285,17 @@ def without_numbers(frozen: list[dict]) -> tuple[list, list]:
         judgments.sort(key=rows.canonical)
     work = [sorted(by, key=rows.canonical) for by in labelers.values()]
     return sorted(frozen, key=rows.canonical), sorted(work, key=rows.canonical)
+
+
+def test_pairs_share_their_answers_on_both_sides(client_for):
+    first, second = (World(client_for, make_project()) for _ in range(2))
+    pairs_that_are_no_ranking(first)
+    second.bring(first.download(first.freeze()))
+
+    for world in (first, second):
+        answers = Candidate.objects.filter(prompt__project=world.project)
+        assert sorted(answers.values_list("text", flat=True)) == ["a", "b", "c"]
+        assert RankingTask.objects.filter(project=world.project).count() == 3
 
 
 def test_the_same_file_twice_adds_nothing(client_for):

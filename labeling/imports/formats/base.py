@@ -57,6 +57,13 @@ def ranking(judge: str, ranks: Iterable[int], kind: str = "") -> dict:
     return _judgment(judge, list(ranks), kind)
 
 
+def among(judgment: dict, positions: list[int]) -> dict:
+    """The judgment, of the answers at these positions alone; its ranks are in their order."""
+    order = sorted(range(len(positions)), key=positions.__getitem__)
+    ranks = [judgment["ranks"][place] for place in order]
+    return judgment | {"ranks": ranks, "answers": [positions[place] for place in order]}
+
+
 def all_bad(judge: str, kind: str = "") -> dict:
     return _judgment(judge, None, kind)
 

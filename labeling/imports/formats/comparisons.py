@@ -8,7 +8,16 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext_lazy as _
 
-from labeling.imports.formats.base import Format, answer, has, long_text, ranking, text, user
+from labeling.imports.formats.base import (
+    Format,
+    among,
+    answer,
+    has,
+    long_text,
+    ranking,
+    text,
+    user,
+)
 from labeling.models import Judge
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
@@ -68,8 +77,8 @@ def _post(info: dict) -> str:
 def read_label_studio(value: object, file: str = "") -> Iterator[Entry]:
     """A task with its annotations by a Ranker. Buckets are tiers, in the order of the file.
 
-    Annotations of the same answers make one task. Answers that an annotation did not place are not
-    part of its task.
+    Annotations of the same answers make one task, those of others another one over the same
+    answers. Answers that an annotation did not place are not part of its task.
     """
     if not has(value, "data", "annotations"):
         raise BadPrompt('each row needs "data" and "annotations"')
@@ -210,31 +219,27 @@ def _ranks(response: dict) -> dict[str, int]:
 def _by_answers(
     messages: list, source: str, items: dict, judged: list[tuple[str, dict[str, int]]]
 ) -> Iterator[Entry]:
-    """Yield an entry for each set of answers that was judged, with all judgments of that set.
+    """Yield the entry of the answers that anybody ranked; a judgment of some of them names those.
 
-    Both tools keep what models say apart, as predictions or suggestions: who answered is a person.
+    Annotators may have ranked different ones: each set of answers becomes a task. Both tools keep
+    what models say apart, as predictions or suggestions: who answered is a person.
     """
-    groups: list[tuple[list[str], list[dict]]] = []
-    for judge, tiers in judged:
-        if unknown := set(tiers) - set(items):
-            raise BadPrompt(f"the answer {sorted(unknown)[0]} is ranked, but not there")
-        names = [name for name in items if name in tiers]
-        judgment = ranking(judge, [tiers[name] for name in names], Judge.Kind.PERSON)
-        _group(groups, names, judgment["judge"]).append(judgment)
-    if not any(judgments for _names, judgments in groups):
+    named = {name for _judge, tiers in judged for name in tiers}
+    if not named:
         raise BadPrompt("nobody has ranked it")
-    for names, judgments in groups:
-        yield Entry(
-            messages, source=source, answers=[items[name] for name in names], judgments=judgments
-        )
-
-
-def _group(groups: list, names: list[str], judge: str) -> list[dict]:
-    for known, judgments in groups:
-        if known == names and judge not in [judgment["judge"] for judgment in judgments]:
-            return judgments
-    groups.append((names, []))
-    return groups[-1][1]
+    if unknown := named - set(items):
+        raise BadPrompt(f"the answer {sorted(unknown)[0]} is ranked, but not there")
+    names = [name for name in items if name in named]
+    judgments = []
+    for judge, tiers in judged:
+        positions = [position for position, name in enumerate(names) if name in tiers]
+        ranks = [tiers[names[position]] for position in positions]
+        judgment = ranking(judge, ranks, Judge.Kind.PERSON)
+        whole = len(positions) == len(names)
+        judgments.append(judgment if whole else among(judgment, positions))
+    yield Entry(
+        messages, source=source, answers=[items[name] for name in names], judgments=judgments
+    )
 
 
 FORMATS = [

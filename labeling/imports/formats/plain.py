@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from labeling.imports.formats.base import (
     MOST_ANSWERS,
     Format,
+    among,
     answer,
     judge_kind,
     long_text,
@@ -26,7 +27,7 @@ FIELDS += ("demonstration", "answers", "judgments", "labeler", "judge_kind")
 INSIDE = {
     "messages": ("role", "content", "tool_calls", "tool_call_id", "name"),
     "answers": ("text", "model", "rank"),
-    "judgments": ("labeler", "ranks", "judge_kind"),
+    "judgments": ("labeler", "ranks", "judge_kind", "answers"),
 }
 
 
@@ -48,8 +49,9 @@ def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
     demonstration, sensitive.
 
     "answers" are texts, or [{"text", "model", "rank"}]; smaller ranks are better, equal ones a tie.
-    Several judges' ranks stand in "judgments": [{"labeler", "ranks", "judge_kind"}]. A table has
-    the columns answer_1, model_1, rank_1, answer_2, …
+    Several judges' ranks stand in "judgments": [{"labeler", "ranks", "judge_kind"}], of all answers
+    or of those whose positions stand in its "answers". A table has the columns answer_1, model_1,
+    rank_1, answer_2, …
     """
     if isinstance(value, str):
         value = {"prompt": value}
@@ -130,13 +132,18 @@ def _judgments(value: dict, answers: list, judge: str) -> list[dict]:
     if not isinstance(given, list):
         raise BadPrompt('judgments must be a list of {"labeler", "ranks"}')
     judged = [_judgment(one, len(answers)) for one in own + given]
-    if len({one["judge"] for one in judged}) < len(judged):
-        raise BadPrompt("one labeler judges a row once")
+    whole = list(range(len(answers)))
+    if len({(one["judge"], *one.get("answers", whole)) for one in judged}) < len(judged):
+        raise BadPrompt("one labeler judges the same answers of a row once")
     return judged
 
 
 def _judgment(value: object, count: int) -> dict:
-    ranks = value.get("ranks") if isinstance(value, dict) else None
+    value = value if isinstance(value, dict) else {}
+    ranks, positions = value.get("ranks"), value.get("answers")
+    if positions is not None:
+        _check_positions(positions, count)
+        count = len(positions)
     if (
         not isinstance(ranks, list)
         or len(ranks) != count
@@ -146,7 +153,17 @@ def _judgment(value: object, count: int) -> dict:
         raise BadPrompt(
             "each of two or more answers needs a whole number as its rank, or none of them"
         )
-    return ranking(text(value, "labeler", 200) or "imported", ranks, judge_kind(value))
+    judgment = ranking(text(value, "labeler", 200) or "imported", ranks, judge_kind(value))
+    return judgment if positions is None else among(judgment, positions)
+
+
+def _check_positions(positions: object, count: int) -> None:
+    if (
+        not isinstance(positions, list)
+        or any(type(place) is not int or not 0 <= place < count for place in positions)
+        or len(set(positions)) < len(positions)
+    ):
+        raise BadPrompt("the answers of a judgment must be positions in answers, from 0, each once")
 
 
 def _looks_like(value: object) -> bool:

@@ -68,6 +68,7 @@ def read_row(value: object, file: str = "") -> Iterator[Entry]:
         answers=answers,
         judgments=judgments,
         ignored={"weights": ", ".join(changed)} if changed else {},
+        shares=True,
     )
 
 
