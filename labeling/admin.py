@@ -1,6 +1,8 @@
-"""The back office of labeling: every judgment can be looked up, none can be changed."""
+"""The back office of labeling: every judgment can be looked up, none can be changed. Of an imported
+judge it can be said who it is.
+"""
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import (
@@ -10,13 +12,16 @@ from labeling.models import (
     Demonstration,
     Group,
     GroupMember,
+    Judge,
     ProjectRules,
     Prompt,
     RankedCandidate,
     Ranking,
     RankingTask,
 )
+from labeling.quality import judges
 from people import admin as people_admin
+from people.access import Refused
 from people.admin import Inline, ReadOnly
 from people.models import Project
 
@@ -151,3 +156,42 @@ class DatasetRankingAdmin(ReadOnly):
     list_display = ["dataset", "ranking"]
     list_select_related = ["dataset", "ranking"]
     search_fields = ["=ranking__id", "dataset__digest"]
+
+
+@admin.register(Judge)
+class JudgeAdmin(ReadOnly):
+    """An imported judge's name and kind can be changed; an account says both itself."""
+
+    list_display = ["__str__", "kind", "stated", "account", "model_version"]
+    list_filter = ["kind", "stated", ("account", admin.EmptyFieldListFilter)]
+    list_select_related = ["account", "model_version"]
+    search_fields = ["name", "account__email", "account__name"]
+    fields = ["name", "kind", "stated", "account", "model_version", "uuid"]
+    readonly_fields = ["stated", "account", "model_version", "uuid"]
+    actions = ["are_people", "are_models", "are_scripts"]
+
+    def has_change_permission(self, request, obj=None) -> bool:
+        return request.user.is_staff and not (obj and obj.account_id)
+
+    def save_model(self, request, obj, form, change) -> None:
+        judges.change(request.user, obj, name=obj.name, kind=obj.kind)
+
+    @admin.action(description=_("Say that they are people"))
+    def are_people(self, request, queryset) -> None:
+        self._say(request, queryset, Judge.Kind.PERSON)
+
+    @admin.action(description=_("Say that they are models"))
+    def are_models(self, request, queryset) -> None:
+        self._say(request, queryset, Judge.Kind.MODEL)
+
+    @admin.action(description=_("Say that they are scripts"))
+    def are_scripts(self, request, queryset) -> None:
+        self._say(request, queryset, Judge.Kind.SCRIPT)
+
+    def _say(self, request, queryset, kind: str) -> None:
+        chosen = list(queryset)
+        for judge in chosen:
+            try:
+                judges.change(request.user, judge, kind=kind.value)
+            except Refused as error:
+                messages.error(request, f"{judge}: {error}")

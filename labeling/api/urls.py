@@ -9,6 +9,7 @@ from labeling.api import (
     erasure,
     groups,
     imports,
+    judges,
     loop,
     model_versions,
     peers,
@@ -23,6 +24,8 @@ from labeling.api import (
 WORK = [
     path("ring", loop.RingView.as_view()),
     path("agreement", peers.Peers.as_view()),
+    path("judges", judges.Judges.as_view()),
+    path("judges/<uuid:pk>", judges.JudgeView.as_view()),
     path("guidelines", assignments.GuidelinesView.as_view()),
     path("prompts", prompts.Prompts.as_view()),
     path("prompts/<int:pk>", prompts.PromptView.as_view()),
