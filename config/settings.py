@@ -289,6 +289,7 @@ SPECTACULAR_SETTINGS = {
         "JobKind": "modelops.models.Job.Kind",
         "DatasetKind": "modelops.models.Dataset.Kind",
         "ModelKind": "modelops.models.ModelVersion.Kind",
+        "CriterionKind": "labeling.models.Criterion.Kind",
         "Split": "labeling.models.Prompt.Split",
         "OneSplit": "modelops.recipes.A_SPLIT",
         "FormatIn": "modelops.recipes.FORMATS_IN",

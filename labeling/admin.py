@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from labeling.models import (
     Assignment,
     Candidate,
+    Criterion,
     DatasetRanking,
     Demonstration,
     Group,
@@ -18,6 +19,8 @@ from labeling.models import (
     RankedCandidate,
     Ranking,
     RankingTask,
+    Score,
+    Span,
 )
 from labeling.quality import judges
 from people import admin as people_admin
@@ -139,7 +142,20 @@ class AssignmentAdmin(ReadOnly):
 
 class RankedInline(Inline):
     model = RankedCandidate
-    fields = ["candidate", "shown", "rank", "rating", "flags"]
+    fields = ["candidate", "shown", "rank"]
+
+
+class ScoreInline(Inline):
+    model = Score
+    fields = ["criterion", "candidate", "value"]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).select_related("criterion")
+
+
+class SpanInline(Inline):
+    model = Span
+    fields = ["candidate", "label", "start", "end"]
 
 
 @admin.register(Ranking)
@@ -148,7 +164,7 @@ class RankingAdmin(ReadOnly):
     list_filter = ["kind", "outcome", "current"]
     list_select_related = ["task", "labeler"]
     search_fields = ["=id", "=task__id", "labeler__email"]
-    inlines = [RankedInline]
+    inlines = [RankedInline, ScoreInline, SpanInline]
 
 
 @admin.register(DatasetRanking)
@@ -195,3 +211,11 @@ class JudgeAdmin(ReadOnly):
                 judges.change(request.user, judge, kind=kind.value)
             except Refused as error:
                 messages.error(request, f"{judge}: {error}")
+
+
+@admin.register(Criterion)
+class CriterionAdmin(ReadOnly):
+    list_display = ["__str__", "project", "scope", "kind", "question", "required", "retired_at"]
+    list_filter = ["kind", "scope", "preset", "project"]
+    list_select_related = ["project"]
+    search_fields = ["key", "question"]

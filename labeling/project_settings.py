@@ -8,7 +8,9 @@ from labeling.models import ProjectRules, QueuePosition
 from people import projects
 from people.models import Project, User
 
-SETTINGS = [field.name for field in ProjectRules._meta.fields if not field.primary_key]
+SETTINGS = [
+    field.name for field in ProjectRules._meta.fields if field.editable and not field.primary_key
+]
 
 
 @transaction.atomic

@@ -3,7 +3,8 @@
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 
-from labeling.models import Assignment, Judge, QueuePosition, Writing, kind_of_account
+from labeling.judging import criteria
+from labeling.models import Assignment, Judge, ProjectRules, QueuePosition, Writing, kind_of_account
 from labeling.queue import leases
 from labeling.writing import drafts
 from people.models import User
@@ -40,3 +41,10 @@ def look_at_what_was_kept_from_them(sender, user, **_) -> None:
 def give_back_all(held) -> None:
     for one in held.select_related("labeler", "project"):
         leases.give_back(one)
+
+
+@receiver(post_save, sender=ProjectRules)
+def keep_the_preset(sender, instance, update_fields=None, raw=False, **_) -> None:
+    """A project's ratings and flags have their criteria from the start."""
+    if not raw and (update_fields is None or {"rating", "flags"} & set(update_fields)):
+        criteria.keep_preset(instance.project)

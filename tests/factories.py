@@ -4,6 +4,8 @@ from itertools import count
 from uuid import uuid4
 
 from labeling import project_settings
+from labeling.judging import scores
+from labeling.judging.judgment import Verdict
 from labeling.models import (
     Candidate,
     Judge,
@@ -11,6 +13,7 @@ from labeling.models import (
     RankedCandidate,
     Ranking,
     RankingTask,
+    Score,
     imported_judge,
 )
 from labeling.queue import order
@@ -126,3 +129,24 @@ def _rank(ranking: Ranking, ranks) -> None:
         RankedCandidate(ranking=ranking, candidate=candidate, shown=candidate.slot, rank=rank)
         for candidate, rank in zip(ranking.task.candidates.order_by("slot"), ranks, strict=True)
     )
+
+
+def rate(ranking: Ranking, verdicts: dict[int, Verdict]) -> None:
+    """Add the ratings and flags of these verdicts, by candidate, to a ranking."""
+    Score.objects.bulk_create(scores.of_preset(ranking, verdicts, ranking.task.project))
+
+
+def ratings_of(ranking: Ranking) -> list[int | None]:
+    """The rating of each answer, in the order shown."""
+    ratings = scores.stored(ranking).ratings
+    return [ratings.get(pk) for pk in _as_shown(ranking)]
+
+
+def flags_of(ranking: Ranking) -> list[list[str]]:
+    """The flags of each answer, in the order shown."""
+    flags = scores.stored(ranking).flags
+    return [flags.get(pk, []) for pk in _as_shown(ranking)]
+
+
+def _as_shown(ranking: Ranking) -> list[int]:
+    return list(ranking.ranked.order_by("shown").values_list("candidate", flat=True))

@@ -14,8 +14,8 @@ from rest_framework.response import Response
 
 from labeling.api.judgments import JudgmentInput, as_body, typed
 from labeling.api.shared import Apart, ShownAnswer, Turn
-from labeling.judging import form, judgment, progress, rankings
-from labeling.models import Assignment, Ranking
+from labeling.judging import criteria, form, judgment, progress, rankings
+from labeling.models import Assignment, Criterion, Ranking
 from labeling.models.rules import FLAGS
 from labeling.queue import claims, leases
 from people.access import RANKERS
@@ -32,6 +32,20 @@ class AskedWord(serializers.Serializer):
     label = serializers.CharField(help_text="In the language of the account.")
 
 
+class AskedCriterion(serializers.Serializer):
+    """A criterion that the form asks."""
+
+    key = serializers.CharField()
+    name = serializers.CharField(help_text="With its revision, as judgments name it.")
+    scope = serializers.ChoiceField(Criterion.Scope.choices)
+    kind = serializers.ChoiceField(Criterion.Kind.choices)
+    question = serializers.CharField()
+    required = serializers.BooleanField()
+    options = AskedWord(
+        many=True, help_text="Of a scale or a choice: its values as texts, and what they mean."
+    )
+
+
 class Asks(serializers.Serializer):
     """What the form asks, by the project's rules."""
 
@@ -42,6 +56,7 @@ class Asks(serializers.Serializer):
     )
     notes = serializers.BooleanField(help_text="Whether a note may be written.")
     flags = AskedWord(many=True, help_text="What may be said of an answer.")
+    criteria = AskedCriterion(many=True, help_text="What else is asked; see `scores`.")
     labels = AskedWord(many=True, help_text="What may be said of the prompt.")
     verdicts = AskedWord(many=True)
     skip_reasons = AskedWord(many=True)
@@ -140,10 +155,17 @@ def asks(project: Project, k: int) -> dict[str, Any]:
         "strength": judgment.by_strength(project, k),
         "notes": rules.notes,
         "flags": words((flag, FLAGS.get(flag, flag)) for flag in rules.flags),
+        "criteria": [_as_asked(criterion) for criterion in criteria.asked(project)],
         "labels": words(judgment.LABELS.items()),
         "verdicts": words(Ranking.Outcome.choices),
         "skip_reasons": words(form.SKIP_REASONS.items()),
     }
+
+
+def _as_asked(criterion: criteria.Asked) -> dict[str, Any]:
+    names = ("key", "name", "scope", "kind", "question", "required")
+    options = [(str(value), label) for value, label in criterion.labels]
+    return {name: getattr(criterion, name) for name in names} | {"options": words(options)}
 
 
 def words(choices) -> list[dict[str, str]]:

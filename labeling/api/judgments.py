@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,9 +10,12 @@ from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from labeling.judging import form, judgment
+from labeling.judging import criteria, form, judgment
+from labeling.judging.scores import MOST_SPANS, span_faults
 from labeling.models import Assignment, Ranking
+from labeling.models.criteria import LONGEST_SPAN_LABEL
 from labeling.text.conversations import clean
+from people.api.filters import MOST_ID
 from people.models import Project
 
 MOST = judgment.MOST
@@ -35,6 +38,33 @@ class ByLetter(serializers.DictField):
             raise serializers.ValidationError(_("Answers are named by their letters, from A."))
         values = super().to_internal_value(data)
         return {letter.upper(): value for letter, value in values.items()}
+
+
+class Scores(serializers.DictField):
+    """Values by the name of the criterion: a value, or one for each answer by its letter."""
+
+    def __init__(self, **options):
+        super().__init__(
+            child=serializers.JSONField(),
+            help_text=(
+                "By the name of the criterion, as `asks` has it: a value, or of a criterion about "
+                'answers `{"A": 4, "B": 2}`. A whole number, true or false, or a text, by its kind.'
+            ),
+            **options,
+        )
+
+
+class SpanBody(serializers.Serializer):
+    """A part of an answer's text, in Unicode code points."""
+
+    answer = serializers.CharField(max_length=1, help_text="The letter of the answer.")
+    label = serializers.CharField(max_length=LONGEST_SPAN_LABEL, help_text="What it is.")
+    start = serializers.IntegerField(
+        min_value=0, max_value=MOST_ID, help_text="Its first code point, from 0."
+    )
+    end = serializers.IntegerField(
+        min_value=1, max_value=MOST_ID, help_text="The first code point after it."
+    )
 
 
 @extend_schema_serializer(examples=[OpenApiExample("a ranking with a tie", EXAMPLE)])
@@ -94,6 +124,13 @@ class JudgmentInput(serializers.Serializer):
     seconds = serializers.FloatField(
         required=False, min_value=0, max_value=10**6, help_text="Time at it, without pauses."
     )
+    scores = Scores(required=False)
+    spans = SpanBody(
+        many=True,
+        required=False,
+        max_length=MOST_SPANS,
+        help_text="Parts of the answers that are marked.",
+    )
 
 
 def typed(data: dict[str, Any], sheet: Assignment) -> dict[str, Any]:
@@ -104,6 +141,12 @@ def typed(data: dict[str, Any], sheet: Assignment) -> dict[str, Any]:
     letters = judgment.LETTERS[: len(sheet.order)]
     ranks = _ranks(data)
     wrong = dict(_wrong(data | {"ranks": ranks}, sheet.project, letters))
+    said, wrong_scores = _scores(data.get("scores", {}), sheet)
+    spans = [
+        span | {"answer": span["answer"].lower(), "label": clean(span["label"])}
+        for span in data.get("spans", ())
+    ]
+    wrong |= wrong_scores | _wrong_spans(spans, sheet)
     if wrong:
         raise serializers.ValidationError(wrong)
     by_letter = _by_lower_letter(ranks)
@@ -117,7 +160,37 @@ def typed(data: dict[str, Any], sheet: Assignment) -> dict[str, Any]:
         "order": "".join(sorted(by_letter, key=lambda letter: (by_letter[letter], letter))),
         "strength": data.get("strength"),
         "seconds": data.get("seconds", 0.0),
+        "scores": said,
+        "spans": spans,
     }
+
+
+def _scores(given: dict[str, Any], sheet: Assignment) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The scores as the form keeps them, and what is wrong with them by field."""
+    known = {criterion.name: criterion for criterion in criteria.accepted(sheet.project)}
+    said = {name: _as_typed(value) for name, value in given.items()}
+    errors: dict[str, Any] = {}
+    for name, letter, message in judgment.score_faults(said, len(sheet.order), known):
+        if letter:
+            errors.setdefault(name, {})[letter.upper()] = [message]
+        else:
+            errors[name] = [message]
+    return said, {"scores": errors} if errors else {}
+
+
+def _as_typed(value: Any) -> Any:
+    """Letters in lower case, and texts clean, as the form keeps them."""
+    if isinstance(value, dict):
+        return {letter.lower(): _as_typed(inner) for letter, inner in sorted(value.items())}
+    return clean(value) if isinstance(value, str) else value
+
+
+def _wrong_spans(spans: list[dict[str, Any]], sheet: Assignment) -> dict[str, Any]:
+    errors: dict[str, Any] = {}
+    if spans:
+        for number, name, message in span_faults(spans, sheet):
+            errors[str(number)] = {name: [message]}
+    return {"spans": errors} if errors else {}
 
 
 def _by_lower_letter(values: dict[str, Any]) -> dict[str, Any]:
@@ -184,6 +257,20 @@ def as_body(typed: dict[str, Any]) -> dict[str, Any] | None:
         "note": typed["note"],
         "strength": typed.get("strength"),  # a draft may be older than this field
         "seconds": typed["seconds"],
+        **_in_capitals(typed.get("scores", {}), typed.get("spans", ())),
+    }
+
+
+def _in_capitals(said: dict[str, Any], spans: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Scores and spans of a form or draft, with the letters as they are shown."""
+    return {
+        "scores": {
+            name: {letter.upper(): one for letter, one in value.items()}
+            if isinstance(value, dict)
+            else value
+            for name, value in said.items()
+        },
+        "spans": [span | {"answer": span["answer"].upper()} for span in spans],
     }
 
 
@@ -201,7 +288,7 @@ def error_at_answer() -> Iterator[None]:
     try:
         yield
     except judgment.InvalidRanking as error:
-        messages = [str(error)]
-        raise serializers.ValidationError(
-            {"ranks": {error.letter.upper(): messages} if error.letter else messages}
-        ) from error
+        problem: Any = [str(error)]
+        for name in reversed([*error.field, *error.letter.upper()]):
+            problem = {name: problem}
+        raise serializers.ValidationError(problem) from error

@@ -13,7 +13,7 @@ from rest_framework import serializers
 from labeling.api import judgments
 from labeling.api.assignments import AssignmentBody, OwnVerb, Sheet, own_or_404, sheet
 from labeling.api.shared import ShownAnswer, Turn
-from labeling.judging import form, rankings
+from labeling.judging import form, rankings, scores
 from labeling.judging.judgment import letter
 from labeling.models import Assignment, Prompt, RankedCandidate, Ranking, RankingTask
 from labeling.queue import claims, leases
@@ -39,6 +39,8 @@ class RankingBody(serializers.Serializer):
     ranks = serializers.DictField(child=serializers.IntegerField(), help_text="Dense: 1, 2, 2, 3.")
     ratings = serializers.DictField(child=serializers.IntegerField())
     flags = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
+    scores = judgments.Scores()
+    spans = judgments.SpanBody(many=True)
     labels = serializers.ListField(child=serializers.CharField())
     note = serializers.CharField(allow_blank=True)
     strength = serializers.IntegerField(allow_null=True)
@@ -76,13 +78,16 @@ class RankingDetail(RankingBody):
 def as_body(ranking: Ranking, membership: Membership) -> dict[str, Any]:
     """The ranking as this member may see it."""
     answers = {letter(answer.shown).upper(): answer for answer in ranking.ranked.all()}
+    letter_of = {answer.candidate_id: name for name, answer in answers.items()}
+    stored = scores.stored(ranking)
     body = {name: getattr(ranking, name) for name in PLAIN} | {
         "assignment": ranking.assignment_id,
         "verdict": ranking.outcome,
         "ranks": {letter: answer.rank for letter, answer in answers.items() if answer.rank},
-        "ratings": {letter: answer.rating for letter, answer in answers.items() if answer.rating},
-        "flags": {letter: answer.flags for letter, answer in answers.items() if answer.flags},
+        "ratings": form.in_order(stored.ratings, letter_of),
+        "flags": form.in_order(stored.flags, letter_of),
         "undo_until": ranking.created_at + rankings.UNDO,
+        **scores.by_letter(stored, letter_of),
     }
     body["order"] = judgments.order_of(body["ranks"])
     if ranking.labeler_id == membership.user_id:
@@ -112,7 +117,7 @@ def visible(membership: Membership) -> QuerySet[Ranking]:
     if membership.role == Role.LEAD:
         rankings = rankings.exclude(kind=Ranking.Kind.GOLD)
     ranked = RankedCandidate.objects.order_by("shown")
-    return rankings.prefetch_related(Prefetch("ranked", ranked))
+    return rankings.prefetch_related(Prefetch("ranked", ranked), *scores.WITH_SCORES)
 
 
 def with_texts(ranking: Ranking, membership: Membership) -> dict[str, Any]:

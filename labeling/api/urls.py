@@ -5,6 +5,7 @@ from django.urls import include, path
 from labeling.api import (
     adjudication,
     assignments,
+    criteria,
     datasets,
     erasure,
     groups,
@@ -26,6 +27,9 @@ WORK = [
     path("agreement", peers.Peers.as_view()),
     path("judges", judges.Judges.as_view()),
     path("judges/<uuid:pk>", judges.JudgeView.as_view()),
+    path("criteria", criteria.Criteria.as_view()),
+    path("criteria/<slug:key>", criteria.CriterionView.as_view()),
+    path("criteria/<slug:key>/retire", criteria.Retire.as_view()),
     path("guidelines", assignments.GuidelinesView.as_view()),
     path("prompts", prompts.Prompts.as_view()),
     path("prompts/<int:pk>", prompts.PromptView.as_view()),

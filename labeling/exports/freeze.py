@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from labeling.exports import contamination, selection
 from labeling.exports.external_sort import Sorter
 from labeling.exports.statistics import RowStatistics
+from labeling.judging import scores
 from labeling.models import (
     Candidate,
     DatasetLabeler,
@@ -162,7 +163,7 @@ def in_batches(chosen: QuerySet[Ranking]) -> Iterator[list[tuple[RankingTask, li
 def with_judgments(chosen: QuerySet[Ranking], pks: list[int]) -> Iterator[tuple[RankingTask, list]]:
     """Yield these tasks in the order of their keys, with their chosen rankings and ranks."""
     by_task: dict[int, list[Ranking]] = {}
-    for ranking in chosen.filter(task__in=pks).prefetch_related("ranked"):
+    for ranking in chosen.filter(task__in=pks).prefetch_related("ranked", *scores.WITH_SCORES):
         by_task.setdefault(ranking.task_id, []).append(ranking)
     tasks = RankingTask.objects.filter(pk__in=pks).select_related("prompt")
     for task in tasks.order_by("pk").prefetch_related("candidates__model_version"):
@@ -269,13 +270,14 @@ def _judgment(ranking: Ranking, ranks: list[int], answers: list) -> dict:
         ranked.candidate_id: ranked for ranked in ranking.ranked.all()
     }
     ranked_answers = [by_candidate[answer.pk] for answer in answers]
+    stored = scores.stored(ranking)
     return {
         "labeler": None,  # numbered once all rows are in their order
         "kind": ranking.kind,
         "outcome": ranking.outcome,
         "ranks": ranks,
-        "ratings": [ranked.rating for ranked in ranked_answers],
-        "flags": [sorted(ranked.flags) for ranked in ranked_answers],
+        "ratings": [stored.ratings.get(answer.pk) for answer in answers],
+        "flags": [sorted(stored.flags.get(answer.pk, ())) for answer in answers],
         "strength": _strength(ranking, ranked_answers),
         "seconds": round(ranking.seconds, 1),
         "weight": 1.0,

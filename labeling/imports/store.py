@@ -13,7 +13,8 @@ from django.db.models import Count, Q
 
 from labeling.imports.cleaning import Clean, Cleaner, Tally, answer_keys
 from labeling.imports.reading import Beat
-from labeling.judging.judgment import MOST
+from labeling.judging import scores
+from labeling.judging.judgment import MOST, Verdict
 from labeling.models import (
     Candidate,
     Demonstration,
@@ -24,6 +25,7 @@ from labeling.models import (
     RankedCandidate,
     Ranking,
     RankingTask,
+    Score,
     imported_judge,
 )
 from labeling.queue import order
@@ -231,6 +233,7 @@ class Writer:
         ]
         Ranking.objects.bulk_create([ranking for ranking, _judgment, _group in made])
         RankedCandidate.objects.bulk_create(place for item in made for place in _places(*item))
+        Score.objects.bulk_create(score for item in made for score in self._scores(*item))
 
     def _ranking(self, task: RankingTask, judgment: dict, prompt: Prompt) -> Ranking:
         """A ranking. It is not current before the import is published, if its prompt is visible
@@ -245,6 +248,15 @@ class Writer:
             seconds=judgment.get("seconds", 0),
             current=not prompt.published,
         )
+
+    def _scores(self, ranking: Ranking, judgment: dict, group: list[Candidate]) -> Iterator[Score]:
+        ratings = judgment.get("ratings") or [None] * len(group)
+        flags = judgment.get("flags") or [[]] * len(group)
+        verdicts = {
+            candidate.pk: Verdict(rating=rating, flags=names)
+            for candidate, rating, names in zip(group, ratings, flags, strict=True)
+        }
+        return scores.of_preset(ranking, verdicts, self.project)
 
     def _judge(self, name: str, kind: str) -> UUID:
         """The judge of that name, of that kind if nobody has said another one before."""
@@ -365,18 +377,9 @@ def _link_candidates(tasks_with_answers: Iterable[tuple[RankingTask, list[Candid
 
 
 def _places(ranking: Ranking, judgment: dict, group: list[Candidate]) -> Iterator[RankedCandidate]:
-    nothing = [None] * len(group)
-    ranks = nothing if judgment["ranks"] is None else rows.dense(judgment["ranks"])
-    ratings, flags = judgment.get("ratings", nothing), judgment.get("flags", nothing)
-    for shown, candidate in enumerate(group):
-        yield RankedCandidate(
-            ranking=ranking,
-            candidate=candidate,
-            shown=shown,
-            rank=ranks[shown],
-            rating=ratings[shown],
-            flags=flags[shown] or [],
-        )
+    ranks = [None] * len(group) if judgment["ranks"] is None else rows.dense(judgment["ranks"])
+    for shown, (candidate, rank) in enumerate(zip(group, ranks, strict=True)):
+        yield RankedCandidate(ranking=ranking, candidate=candidate, shown=shown, rank=rank)
 
 
 def _outcome(judgment: dict) -> str:

@@ -4,19 +4,22 @@ means.
 
 from __future__ import annotations
 
+import json
 import math
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from labeling.judging import criteria
+from labeling.judging import scores as stored_scores
+from labeling.judging.criteria import RATINGS, Asked
 from labeling.judging.judgment import LABELS, LETTERS, Judgment, Verdict
 from labeling.models import Assignment, Ranking
 from labeling.text.conversations import clean
 
-RATINGS = range(1, 8)
 STRENGTHS = {str(value): value for value in range(3, -4, -1)}  # 3: the first answer is much better
 LONGEST_NOTE = 10_000
 SKIP_REASONS = {
@@ -57,7 +60,40 @@ def typed(data: QueryDict, assignment: Assignment) -> dict[str, Any]:
         "order": "".join(letter for letter in data.get("order", "")[:k] if letter in letters),
         "strength": STRENGTHS.get(data.get("strength", "")),
         "seconds": seconds_of(data.get("seconds")),
+        "scores": dict(_scores(data, criteria.accepted(assignment.project), letters)),
+        "spans": _spans(data.get("spans", ""), letters),
     }
+
+
+def field_of(criterion: Asked, letter: str = "") -> str:
+    """The name of the form's field; `letter` of the answer, where the criterion is of answers."""
+    return f"score-{criterion.pk}-{letter}" if criterion.of_answers else f"score-{criterion.pk}"
+
+
+def _scores(data: QueryDict, asked: Iterable[Asked], letters: str) -> Iterator[tuple[str, Any]]:
+    """Yield (criterion's name, value, or values by letter) of what was filled in."""
+    for criterion in asked:
+        given = {
+            letter: value
+            for letter in (letters if criterion.of_answers else [""])
+            if (value := criterion.read(data.get(field_of(criterion, letter), ""))) is not None
+        }
+        if given:
+            yield criterion.name, given if criterion.of_answers else given[""]
+
+
+def _spans(text: str, letters: str) -> list[dict[str, Any]]:
+    """The form carries spans that it does not show, so that a revision keeps them."""
+    try:
+        spans = json.loads(text or "[]")
+    except ValueError:
+        return []
+    spans = spans if isinstance(spans, list) else []
+    return [
+        span
+        for span in spans
+        if stored_scores.storable_span(span) and span["answer"] in tuple(letters)
+    ]
 
 
 def judgment(typed: dict[str, Any]) -> Judgment:
@@ -70,25 +106,37 @@ def judgment(typed: dict[str, Any]) -> Judgment:
         for letter in sorted(letters)
     }
     known = {name: typed[name] for name in ("outcome", "labels", "note", "seconds")}
-    return Judgment(
-        verdicts, **known, strength=typed.get("strength")
-    )  # a draft may be older than this field
+    return Judgment(  # a draft may be older than these fields
+        verdicts,
+        **known,
+        strength=typed.get("strength"),
+        scores=typed.get("scores", {}),
+        spans=typed.get("spans", []),
+    )
 
 
 def typed_of(ranking: Ranking) -> dict[str, Any]:
     """A stored ranking, as the form that said it."""
     said = {LETTERS[one.shown]: one for one in ranking.ranked.order_by("shown")}
+    stored = stored_scores.stored(ranking)
+    letter_of = {one.candidate_id: letter for letter, one in said.items()}
     return {
         "rank": sport({letter: one.rank for letter, one in said.items() if one.rank}),
-        "rating": {letter: one.rating for letter, one in said.items() if one.rating},
-        "flags": {letter: one.flags for letter, one in said.items() if one.flags},
+        "rating": in_order(stored.ratings, letter_of),
+        "flags": in_order(stored.flags, letter_of),
         "labels": ranking.labels,
         "note": ranking.note,
         "outcome": ranking.outcome,
         "order": "".join(sorted(said, key=lambda letter: (said[letter].rank or 0, letter))),
         "strength": ranking.strength,
         "seconds": 0,
+        **stored_scores.by_letter(stored, letter_of),
     }
+
+
+def in_order(values: dict[int, Any], letter_of: dict[int, str]) -> dict[str, Any]:
+    """Values of candidates by their letters, in the order of `letter_of`."""
+    return {letter: values[pk] for pk, letter in letter_of.items() if pk in values}
 
 
 def sport(ranks: dict[str, int]) -> dict[str, int]:

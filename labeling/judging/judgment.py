@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from labeling.judging import criteria
 from labeling.models import Ranking
 from modelops import rows
 from people.models import Project
@@ -32,12 +35,12 @@ LABELS = {
 
 class InvalidRanking(ValueError):
     """The judgment is incomplete or against the project's rules; `letter` is the answer it
-    concerns, if one.
+    concerns, if one. `field` is the path of the field in the API.
     """
 
-    def __init__(self, message: str, letter: str = ""):
+    def __init__(self, message: str, letter: str = "", field: tuple[str, ...] = ("ranks",)):
         super().__init__(message)
-        self.letter = letter
+        self.letter, self.field = letter, field
 
 
 def letter(position: int) -> str:
@@ -62,7 +65,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Judgment:
-    """What the form said, answers named by the letter shown: {"a": Verdict, …}."""
+    """What the form said, answers named by the letter shown: {"a": Verdict, …}.
+
+    `scores` by the criterion's name: a value, or {"a": value, …} of a criterion about answers.
+    `spans`: [{"answer": "a", "label": …, "start": …, "end": …}], in code points of the answer.
+    """
 
     verdicts: dict[str, Verdict]
     outcome: str = Ranking.Outcome.RANKED
@@ -70,6 +77,8 @@ class Judgment:
     note: str = ""
     seconds: float = 0.0
     strength: int | None = None
+    scores: dict[str, Any] = field(default_factory=dict)
+    spans: list[dict[str, Any]] = field(default_factory=list)
 
 
 def by_strength(project: Project, k: int) -> bool:
@@ -78,7 +87,15 @@ def by_strength(project: Project, k: int) -> bool:
 
 
 def check(judgment: Judgment, k: int, project: Project) -> list[int | None]:
-    """Dense ranks in the order shown, or all None if nothing was ranked. Raises InvalidRanking."""
+    """Dense ranks in the order shown, or all None if nothing was ranked. Raises InvalidRanking,
+    also where a score is missing or can't be one.
+    """
+    ranks = _ranks(judgment, k, project)
+    _check_scores(judgment, k, project)
+    return ranks
+
+
+def _ranks(judgment: Judgment, k: int, project: Project) -> list[int | None]:
     if judgment.outcome != Ranking.Outcome.RANKED:
         return [None] * k
     if by_strength(project, k):
@@ -106,3 +123,54 @@ def _ranks_of_verdicts(verdicts: list[Verdict], ties: bool) -> list[int | None]:
     if not ties and len(set(ranks)) < len(ranks):
         raise InvalidRanking(_("This project allows no ties: give each answer a rank of its own."))
     return ranks
+
+
+def _check_scores(judgment: Judgment, k: int, project: Project) -> None:
+    """What is required is not asked of somebody who cannot judge."""
+    known = {criterion.name: criterion for criterion in criteria.accepted(project)}
+    for name, letter, message in score_faults(judgment.scores, k, known):
+        raise InvalidRanking(message, letter, ("scores", name))
+    if judgment.outcome == Ranking.Outcome.CANNOT_JUDGE:
+        return
+    for criterion in criteria.asked(project):
+        said = judgment.scores.get(criterion.name)
+        if criterion.required and not criterion.of_answers and said is None:
+            message = _("“%(question)s” has no answer yet.") % {"question": criterion.question}
+            raise InvalidRanking(message, field=("scores", criterion.name))
+        if criterion.required and criterion.of_answers:
+            _refuse_missing(criterion, said or {}, k)
+
+
+def _refuse_missing(criterion: criteria.Asked, said: dict[str, Any], k: int) -> None:
+    for letter in LETTERS[:k]:
+        if letter not in said:
+            raise InvalidRanking(
+                _("Answer %(letter)s: “%(question)s” has no answer yet.")
+                % {"letter": letter.upper(), "question": criterion.question},
+                letter,
+                ("scores", criterion.name),
+            )
+
+
+def score_faults(
+    scores: dict[str, Any], k: int, known: dict[str, criteria.Asked]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield (name of the criterion, letter of the answer or empty, what is wrong)."""
+    for name, said in scores.items():
+        criterion = known.get(name)
+        if criterion is None:
+            yield name, "", _("This project has no such criterion.")
+        elif criterion.of_answers != isinstance(said, dict):
+            yield (
+                name,
+                "",
+                _('Give each answer a value: {"A": …}.')
+                if criterion.of_answers
+                else _("Give one value for all answers together."),
+            )
+        else:
+            for letter, value in (said if criterion.of_answers else {"": said}).items():
+                if letter and letter not in tuple(LETTERS[:k]):
+                    yield name, letter, _("There is no such answer.")
+                elif message := criterion.fault(value):
+                    yield name, letter, message

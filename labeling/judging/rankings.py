@@ -12,7 +12,8 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from labeling.judging import events
-from labeling.judging.judgment import LETTERS, MOST, Judgment, Verdict, by_strength, check
+from labeling.judging.judgment import MOST, Judgment, by_strength, check
+from labeling.judging.scores import scores_of, spans_of
 from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking, RankingTask
 from labeling.queue import claims, leases
 from labeling.queue.eligibility import NotWorking
@@ -167,7 +168,10 @@ def _write(assignment: Assignment, judgment: Judgment, ranks: list[int | None]) 
 def write(
     sheet: Assignment, judgment: Judgment, ranks: list[int | None], judge: UUID, **who
 ) -> Ranking:
-    """One more revision of what this judge says of the task, its answers in the sheet's order."""
+    """One more revision of what this judge says of the task, its answers in the sheet's order.
+
+    Raises InvalidRanking where a span lies outside of its answer.
+    """
     revisions = next((revision for (revision,) in _last_revision(sheet.task_id, judge)), 0)
     if revisions:
         Ranking.objects.filter(task=sheet.task_id, judge=judge, current=True).update(current=False)
@@ -190,13 +194,13 @@ def write(
                 candidate_id=candidate,
                 shown=shown,
                 rank=rank,
-                rating=verdict.rating,
-                flags=verdict.flags,
             )
             for shown, (candidate, rank) in enumerate(zip(sheet.order, ranks, strict=True))
-            for verdict in [judgment.verdicts.get(LETTERS[shown], Verdict())]
         ]
     )
+    for rows in (scores_of(ranking, judgment, sheet), spans_of(ranking, judgment, sheet)):
+        if rows:
+            insert_all(rows)
     return ranking
 
 

@@ -1,5 +1,6 @@
 """The tables of labeling: prompts, answers, tasks, assignments and rankings."""
 
+from labeling.models.criteria import Criterion, Score, Span
 from labeling.models.groups import Group, GroupMember
 from labeling.models.judges import IMPORTED_JUDGES, Judge, imported_judge, kind_of_account
 from labeling.models.prompts import (
@@ -29,6 +30,7 @@ __all__ = [
     "ANSWER_KEY",
     "Assignment",
     "Candidate",
+    "Criterion",
     "DatasetLabeler",
     "DatasetRanking",
     "Demonstration",
@@ -47,6 +49,8 @@ __all__ = [
     "Ranking",
     "RankingTask",
     "SETTLEMENT",
+    "Score",
+    "Span",
     "TemplateRow",
     "Writing",
     "imported_judge",

@@ -108,6 +108,11 @@ class ProjectRules(models.Model):
             "them; 0: none."
         ),
     )
+    asked = models.JSONField(
+        default=dict,
+        editable=False,
+        help_text=_("The project's criteria, as forms and submits read them."),
+    )
 
     class Meta:
         verbose_name = verbose_name_plural = _("rules")

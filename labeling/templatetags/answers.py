@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from labeling.judging import form
 from labeling.text import conversations, markdown
 
 register = template.Library()
@@ -57,9 +58,10 @@ def answer_card(context: template.Context, answer) -> SafeString:
     if isinstance(answer, SafeString):
         return answer
     said = answer.letter, answer.rank, answer.rating, tuple(answer.flags), answer.error
+    said += (answer.scores,)
     asked = None if context["strengths"] else tuple(context["ordinals"])
     ratings = context["project"].rules.rating and tuple(context["ratings"])
-    rules = asked, ratings, tuple(context["flags"])
+    rules = asked, ratings, tuple(context["flags"]), context["criteria"]
     caps = context["keys"]["compare"], context["keys"]["flags"]
     before, after = _around(said, rules, len(context["answers"]), caps, get_language())
     return mark_safe(before + _text(answer) + after)
@@ -81,8 +83,15 @@ def _around(said: tuple, rules: tuple, k: int, caps: tuple, _language: str) -> t
     """The HTML before the text and after it. What the template reads is an argument, or it would be
     kept for others.
     """
-    context = dict(zip(("letter", "rank", "rating", "flags", "error"), said, strict=True))
-    context |= dict(zip(("ordinals", "ratings", "vocabulary"), rules, strict=True))
+    names = ("letter", "rank", "rating", "flags", "error", "scores")
+    context = dict(zip(names, said, strict=True))
+    context |= dict(zip(("ordinals", "ratings", "vocabulary", "criteria"), rules, strict=True))
+    values = dict(context["scores"])
+    context["asked"] = [
+        (form.field_of(criterion, context["letter"]), criterion, criterion.written(value))
+        for criterion in context["criteria"]
+        for value in [values.get(criterion.name)]
+    ]
     context |= dict(zip(("compare_key", "flags_key"), caps, strict=True)) | {
         "k": k,
         "text": mark_safe(HERE),

@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
 from labeling.judging import judgment
+from labeling.judging.criteria import Asked
 from labeling.loop import stations
 from labeling.models import ProjectRules
 from labeling.text import conversations
@@ -75,7 +76,30 @@ TYPED = {
     "note": "The second one only makes a list.",
     "order": "acde",
     "outcome": "ranked",
+    "scores": {"helpfulness": {"a": 2}},
 }
+CRITERIA = (
+    Asked(
+        pk=1,
+        name="helpfulness",
+        key="helpfulness",
+        scope="answer",
+        kind="scale",
+        question="Helpfulness",
+        required=True,
+        labels=((1, "poor"), (2, "good")),
+    ),
+    Asked(
+        pk=2,
+        name="why",
+        key="why",
+        scope="ranking",
+        kind="text",
+        question="Why is the first one the best?",
+        required=False,
+        labels=(),
+    ),
+)
 TURNS = [
     {
         "role": "system",
@@ -179,7 +203,7 @@ def ranking_page(chosen: str | None, of: Project) -> dict:
     answers = ANSWERS[:2] if of.rules.strength else ANSWERS
     wrong = judgment.InvalidRanking(_("Answer %(letter)s has no rank yet.") % {"letter": "F"}, "f")
     empty = chosen in ("nothing", "lost", "paused")
-    return vocabulary(of, len(answers)) | {
+    return vocabulary(of, len(answers), CRITERIA) | {
         "fragment": "labeling/judging/_empty.html" if empty else "labeling/judging/_task.html",
         "lost": chosen == "lost",
         "paused": of.get_state_display() if chosen == "paused" else "",

@@ -15,7 +15,7 @@ from django.shortcuts import render
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from labeling.judging import form, judgment, progress, rankings, shortcuts
+from labeling.judging import criteria, form, judgment, progress, rankings, shortcuts
 from labeling.models import Assignment, Ranking
 from labeling.models.rules import FLAGS
 from labeling.text import conversations, markdown
@@ -48,6 +48,7 @@ class Shown:
     rating: int | None
     flags: list[str]
     error: str = ""
+    scores: tuple[tuple[str, Any], ...] = ()  # (name of the criterion, value)
 
 
 def card(
@@ -89,18 +90,21 @@ def form_context(
     wrong: judgment.InvalidRanking | None = None,
 ) -> dict[str, Any]:
     """What the ranking form shows: the prompt, the answers, and what can be said of them."""
+    asked = criteria.asked(project)
     context = {
         "key": uuid.uuid4(),
         "turns": turns(sheet),
         "answers": answers(sheet, typed, wrong),
         "typed": typed,
+        "of_ranking": _of_ranking(asked, typed),
+        "spans": json.dumps(typed["spans"]) if typed.get("spans") else "",
         "error": "" if wrong is None or wrong.letter else str(wrong),
     }
-    return vocabulary(project, len(sheet.order)) | context
+    return vocabulary(project, len(sheet.order), asked) | context
 
 
-def vocabulary(project: Project, k: int) -> dict[str, Any]:
-    """What can be said of this task, by the project's rules."""
+def vocabulary(project: Project, k: int, asked: tuple[criteria.Asked, ...]) -> dict[str, Any]:
+    """What can be said of this task, by the project's rules and criteria."""
     strengths = [(value, name) for value, name in STRENGTHS.items() if value or project.rules.ties]
     return {
         "ordinals": list(enumerate(map(str, ORDINALS[:k]), 1)),
@@ -108,9 +112,23 @@ def vocabulary(project: Project, k: int) -> dict[str, Any]:
         "labels": judgment.LABELS.items(),
         "flags": [(flag, str(FLAGS.get(flag, flag))) for flag in project.rules.flags],
         "ratings": form.RATINGS,
+        "criteria": tuple(criterion for criterion in asked if criterion.of_answers),
+        "of_ranking": _of_ranking(asked, {}),
         "outcomes": Ranking.Outcome.choices,
         "skip_reasons": form.SKIP_REASONS.items(),
     }
+
+
+def _of_ranking(
+    asked: tuple[criteria.Asked, ...], typed: dict[str, Any]
+) -> list[tuple[str, criteria.Asked, str]]:
+    """(field of the form, criterion, what it holds) of what is asked of the ranking as a whole."""
+    said = typed.get("scores", {})
+    return [
+        (form.field_of(criterion), criterion, criterion.written(said.get(criterion.name)))
+        for criterion in asked
+        if not criterion.of_answers
+    ]
 
 
 def turns(assignment: Assignment) -> list[tuple[str, str, str]]:
@@ -134,6 +152,11 @@ def shown(letter: str, text: str, typed: dict, wrong: judgment.InvalidRanking | 
         typed.get("rating", {}).get(letter),
         typed.get("flags", {}).get(letter, []),
         str(wrong) if wrong is not None and wrong.letter == letter else "",
+        tuple(
+            (name, said[letter])
+            for name, said in typed.get("scores", {}).items()
+            if isinstance(said, dict) and letter in said
+        ),
     )
 
 

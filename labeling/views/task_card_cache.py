@@ -18,6 +18,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 from django.utils.translation import get_language
 
+from labeling.judging import criteria
 from labeling.models import Assignment
 from labeling.templatetags.answers import answer_card, conversation
 from labeling.views import task_card
@@ -36,6 +37,7 @@ class Rules(NamedTuple):
     notes: bool
     strength: bool
     flags: tuple[str, ...]
+    asked: tuple[criteria.Asked, ...]
 
 
 class Person(NamedTuple):
@@ -65,9 +67,10 @@ def fresh(request: HttpRequest, assignment: Assignment) -> HttpResponse:
 
 def _facts(request: HttpRequest) -> tuple[Rules, Person]:
     rules, user = request.project.rules, request.user
-    asked = {name: getattr(rules, name) for name in Rules._fields}
+    kept = {"flags": tuple(rules.flags), "asked": criteria.asked(request.project)}
+    same = {name: getattr(rules, name) for name in Rules._fields if name not in kept}
     own = (tuple(sorted(pairs.items())) for pairs in (user.keys, user.desk))
-    return Rules(**asked | {"flags": tuple(rules.flags)}), Person(user.shortcuts, *own)
+    return Rules(**same, **kept), Person(user.shortcuts, *own)
 
 
 @lru_cache(maxsize=1000)
@@ -82,7 +85,7 @@ def _frame(
     )
     project = SimpleNamespace(slug=slug, rules=rules)
     context = task_card.around(SimpleNamespace(project=project, user=user))
-    context |= task_card.vocabulary(project, k)
+    context |= task_card.vocabulary(project, k, rules.asked)
     context |= {"ahead": True, "typed": {}, "user": user, "request": SimpleNamespace(htmx=htmx)}
     context |= {"assignment_id": PLACE, "key": KEY, "csrf_token": TOKEN}
     context |= {"turns": mark_safe(TURNS), "answers": [mark_safe(ANSWER)] * k}

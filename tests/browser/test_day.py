@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from labeling.models import Assignment, Ranking, RankingTask
 from tests.browser.hands import PHONE, drag, letter, slot, submit, swipe
-from tests.factories import make_prompt, make_task
+from tests.factories import make_prompt, make_task, ratings_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -323,8 +323,12 @@ class Sitting:
 
 def stored(task):
     """Of each answer in the order shown: its mark, its rank, its rating."""
-    ranked = task.rankings.get(current=True).ranked.order_by("shown").select_related("candidate")
-    return [(one.candidate.text.split("\n\n")[-1], one.rank, one.rating) for one in ranked]
+    ranking = task.rankings.get(current=True)
+    ranked = ranking.ranked.order_by("shown").select_related("candidate")
+    return [
+        (one.candidate.text.split("\n\n")[-1], one.rank, rating)
+        for one, rating in zip(ranked, ratings_of(ranking), strict=True)
+    ]
 
 
 def done(number, shown):

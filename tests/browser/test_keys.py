@@ -5,7 +5,7 @@ on any layout.
 import pytest
 from playwright.sync_api import expect
 
-from labeling.models import Assignment, ProjectRules, RankedCandidate, Ranking
+from labeling.models import Assignment, ProjectRules, Ranking
 from tests.browser.hands import (
     LAYOUTS,
     PHONE,
@@ -20,6 +20,7 @@ from tests.browser.hands import (
     swipe,
     tab_to,
 )
+from tests.factories import ratings_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 POINTERS = {"click": {}, "tap": PHONE}
@@ -32,8 +33,8 @@ def status(page):
 
 def ratings():
     """The ratings of the newest ranking, by the letter shown."""
-    rated = RankedCandidate.objects.filter(ranking=Ranking.objects.latest("pk"))
-    return {"abcdefghi"[one.shown]: one.rating for one in rated if one.rating}
+    rated = zip("abcdefghi", ratings_of(Ranking.objects.latest("pk")))
+    return {letter: rating for letter, rating in rated if rating}
 
 
 # Enter and Space after a pointer

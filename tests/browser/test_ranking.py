@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from labeling.models import Assignment, Ranking
 from tests.browser.hands import ANSWERS, PHONE, drag, identify, letter, ranks, slot, submit, swipe
+from tests.factories import flags_of, ratings_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -25,11 +26,8 @@ def test_three_tasks_by_mouse(desk, picture, scheme):
     picture(page, f"rank-1440-{scheme}-ranked")
     submit(page)
     assert ranks() == {"b": 1, "d": 2, "a": 3, "c": 4}
-    judged = Ranking.objects.get().ranked.get(shown=3)
-    assert (judged.flags, Ranking.objects.get().ranked.get(shown=1).rating) == (
-        ["hallucination"],
-        6,
-    )
+    assert flags_of(Ranking.objects.get()) == [[], [], [], ["hallucination"]]
+    assert ratings_of(Ranking.objects.get()) == [None, 6, None, None]
 
     for name in "abc":
         page.click(letter(name))
@@ -62,9 +60,7 @@ def test_three_tasks_by_keyboard(desk):
     expect(page.locator(".status")).to_have_text("A > D > C > B")
     submit(page, "Enter")
     assert ranks() == {"a": 1, "d": 2, "c": 3, "b": 4}
-    assert list(
-        Ranking.objects.get().ranked.order_by("shown").values_list("rating", flat=True)
-    ) == [7, 5, 1, 2]
+    assert ratings_of(Ranking.objects.get()) == [7, 5, 1, 2]
 
     page.keyboard.type("ad=cb")
     expect(page.locator(".status")).to_have_text("A > D = C > B")
@@ -90,7 +86,7 @@ def test_three_tasks_by_keyboard(desk):
     last = Ranking.objects.latest("pk")
     assert ranks() == {"c": 1, "d": 2, "b": 3, "a": 4}
     assert (last.note, last.labels) == ("abcd = not a ranking", ["ambiguous"])
-    assert last.ranked.get(shown=0).flags == ["fails_instruction"]
+    assert flags_of(last) == [["fails_instruction"], [], [], []]
 
 
 def test_taps_on_a_phone(desk, picture):

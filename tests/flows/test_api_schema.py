@@ -27,6 +27,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from labeling.exports import freeze
+from labeling.judging import criteria
 from labeling.queue import groups, reservations
 from people import tokens
 from people.models import Membership, Project, Token, User
@@ -57,6 +58,7 @@ def world(project, alice, carol):
     reserved = make_task(project, model=tuned)
     group = groups.create(None, project, "Physicians", [Membership.objects.get(user=alice)])
     reservations.reserve(None, reserved, group=group)
+    criteria.create(carol, project, key="why", scope="ranking", kind="text", question="Why?")
     freeze.freeze_now(None, project)
     make_job(
         project, "import", recipe={"path": "gone", "format": "prompts", "filename": "prompts.jsonl"}
@@ -91,6 +93,7 @@ PATHS = {
     "slug": {"type": "string", "enum": ["demo"]},
     "id": {"type": "integer", "minimum": 1, "maximum": 3},
     "pk": {"type": "integer", "minimum": 1, "maximum": 3},
+    "key": {"type": "string", "enum": ["why", "rating"]},
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 from drf_spectacular.generators import SchemaGenerator
 
 from labeling.imports import files, prompt_templates
+from labeling.judging import criteria
 from labeling.models import Group
 from people.models import Membership, Webhook
 from tests.factories import make_job, make_person, make_prompt
@@ -39,6 +40,7 @@ def ask(project, client_for):
     webhook = Webhook.objects.create(
         project=project, url="https://hooks.example/", events=["job.finished"], created_by=boss
     )
+    criteria.create(boss, project, key="why", scope="ranking", kind="text", question="Why?")
     ids = {
         "prompts": make_prompt(project).pk,
         "jobs": make_job(project).pk,
@@ -51,7 +53,7 @@ def ask(project, client_for):
 
     def send(path, method, query=None, body=None, media_type=BODIES[0]):
         address, before = [], ""
-        for part in path.replace("{slug}", "demo").split("/"):
+        for part in path.replace("{slug}", "demo").replace("{key}", "why").split("/"):
             address.append(str(ids.get(before, 1)) if part in ("{id}", "{pk}") else part)
             before = part
         about = {"headers": {"If-Match": "*"}, "query_params": query}

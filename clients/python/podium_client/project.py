@@ -44,6 +44,7 @@ class ProjectClient(Part):
         self.work, self.writings = Work(*parts), Writings(*parts)
         self.jobs, self.models, self.datasets = Jobs(*parts), Models(*parts), Datasets(*parts)
         self.imports, self.webhooks = Imports(*parts), Webhooks(*parts)
+        self.criteria = Criteria(*parts)
 
     def settings(self) -> Body:
         return self.transport.get(self.at())
@@ -147,6 +148,24 @@ class Tasks(Part):
 
     def unsettle(self, task: int) -> Body:
         return self.post(f"tasks/{task}/unsettle")
+
+
+class Criteria(Part):
+    """What is asked of answers and rankings beside the ranks; admins change it."""
+
+    def __call__(self, **filters: Any) -> Iterator[Body]:
+        return self.pages("criteria", **filters)
+
+    def add(self, key: str, kind: str, question: str, **fields: Any) -> Body:
+        """`kind`: scale, yes-no, choice, text; `fields`: scope, labels, required."""
+        return self.post("criteria", {"key": key, "kind": kind, "question": question} | fields)
+
+    def change(self, key: str, **fields: Any) -> Body:
+        """The next revision of it."""
+        return self.transport.edit(self.at(f"criteria/{key}"), fields)
+
+    def retire(self, key: str) -> Body:
+        return self.post(f"criteria/{key}/retire")
 
 
 class Work(Part):

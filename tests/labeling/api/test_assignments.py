@@ -10,7 +10,7 @@ from django.utils.timezone import now
 from labeling import project_settings
 from labeling.models import Assignment, RankedCandidate, Ranking
 from people.models import AuditEvent, Membership
-from tests.factories import TOOL_TURNS, make_person, make_prompt, make_task
+from tests.factories import TOOL_TURNS, flags_of, make_person, make_prompt, make_task, ratings_of
 from tests.labeling.api.hands import RANKS, code_of, fields_of
 
 pytestmark = pytest.mark.django_db
@@ -71,17 +71,11 @@ def test_a_ranking_is_recorded_as_it_was_shown(labeler, sheet, alice):
 
     assert response.status_code == 201
     assert response.json()["order"] == "B>A=C>D"
-    order = of(alice).order
-    ranked = list(
-        RankedCandidate.objects.order_by("shown").values_list("candidate_id", "rank", "rating")
-    )
-    assert ranked == [
-        (order[0], 2, None),
-        (order[1], 1, 6),
-        (order[2], 2, None),
-        (order[3], 3, None),
-    ]
-    ranking = Ranking.objects.get()
+    order, ranking = of(alice).order, Ranking.objects.get()
+    ranked = list(RankedCandidate.objects.order_by("shown").values_list("candidate_id", "rank"))
+    assert ranked == list(zip(order, [2, 1, 2, 3]))
+    assert ratings_of(ranking) == [None, 6, None, None]
+    assert flags_of(ranking) == [[], ["opinion"], [], []]
     assert (ranking.labeler, ranking.labels, ranking.note, ranking.seconds) == (
         alice,
         ["sensitive"],

@@ -202,4 +202,4 @@ def test_rankings_take_the_same_queries_for_one_and_for_many(
     look()
 
 
-QUERIES = 5  # session, user, membership, rankings, what they say
+QUERIES = 7  # session, user, membership, rankings, their ranks, scores and spans

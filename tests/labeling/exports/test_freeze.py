@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from labeling.exports import dataset_card, freeze, selection
 from labeling.exports.external_sort import Sorter
+from labeling.judging.judgment import Verdict
 from labeling.models import (
     Candidate,
     DatasetLabeler,
@@ -24,7 +25,7 @@ from labeling.models import (
 from modelops import datasets, jobs, recipes, rows
 from modelops.models import Dataset, ModelVersion
 from people.models import User
-from tests.factories import make_project
+from tests.factories import make_project, rate
 
 pytestmark = pytest.mark.django_db
 # Made once by this very test on SQLite; CI holds PostgreSQL against it too.
@@ -87,8 +88,8 @@ def judge(task, person, answers, ranks, **fields):
             candidate=candidate,
             shown=slot,
             rank=rows.dense(ranks)[slot],
-            flags=["b", "a"],
         )
+    rate(ranking, {answer.pk: Verdict(flags=["b", "a"]) for answer in answers.values()})
 
 
 def freeze_now(project):
@@ -189,7 +190,7 @@ def test_freezing_holds_a_batch_in_memory_and_asks_a_constant_number_of_queries(
     project = judged_project(random.Random(1))
     recipe = recipes.FreezeRecipe()
 
-    with django_assert_max_num_queries(7 * 6 + 1):
+    with django_assert_max_num_queries(10 * 6 + 1):  # of them scores, criteria, spans
         batches = list(freeze.in_batches(selection.rankings(project, recipe)))
 
     assert [len(batch) for batch in batches] == [2] * 6

@@ -9,7 +9,15 @@ from django.utils.timezone import now
 
 from labeling.models import Assignment, RankedCandidate, Ranking, RankingTask
 from people.models import AuditEvent, Membership
-from tests.factories import TOOL_TURNS, make_person, make_project, make_prompt, make_task
+from tests.factories import (
+    TOOL_TURNS,
+    flags_of,
+    make_person,
+    make_project,
+    make_prompt,
+    make_task,
+    ratings_of,
+)
 from tests.pages import one_line
 
 pytestmark = pytest.mark.django_db
@@ -78,15 +86,10 @@ def test_a_ranking_is_recorded_as_it_was_shown(page, alice):
 
     assert response.status_code == 302
     ranking = Ranking.objects.get()
-    ranked = list(
-        RankedCandidate.objects.order_by("shown").values_list("candidate_id", "rank", "rating")
-    )
-    assert ranked == [
-        (order[0], 2, None),
-        (order[1], 1, 6),
-        (order[2], 2, None),
-        (order[3], 3, None),
-    ]
+    ranked = list(RankedCandidate.objects.order_by("shown").values_list("candidate_id", "rank"))
+    assert ranked == list(zip(order, [2, 1, 2, 3]))
+    assert ratings_of(ranking) == [None, 6, None, None]
+    assert flags_of(ranking) == [[], ["opinion"], [], []]
     assert (ranking.labeler, ranking.labels, ranking.note) == (alice, ["sensitive"], "n")
     assert AuditEvent.objects.filter(verb="rank", actor=alice).count() == 1
 

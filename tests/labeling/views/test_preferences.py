@@ -6,7 +6,7 @@ from labeling.exports import freeze
 from labeling.judging import shortcuts
 from labeling.models import Assignment, ProjectRules, RankedCandidate, Ranking
 from modelops import datasets, rows
-from tests.factories import make_task
+from tests.factories import flags_of, make_task
 from tests.pages import one_line
 
 pytestmark = pytest.mark.django_db
@@ -83,7 +83,7 @@ def test_a_projects_own_flags_are_asked_and_kept(page, project, alice):
         "flags-a": ["Rude & loud", "sexual"],
     }
     page.post(f"{RANK}{Assignment.objects.get().pk}/submit", form)
-    assert RankedCandidate.objects.get(shown=0).flags == ["Rude & loud"]
+    assert flags_of(Ranking.objects.get()) == [["Rude & loud"], [], [], []]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from django.template import Context, Template
 from django.utils import translation
 from django.utils.safestring import mark_safe
 
+from labeling.judging.criteria import Asked
 from labeling.templatetags import answers
 from labeling.views.task_card import Shown
 
@@ -18,13 +19,25 @@ WAYS = {
     "error": ("", "Answer A has no rank yet."),
     "html": (mark_safe("<p>good</p>"), ""),
     "source": ("", "*good*"),
+    "scores": ((), (("helpfulness", 2),)),
 }
+HELPFULNESS = Asked(
+    pk=7,
+    name="helpfulness",
+    key="helpfulness",
+    scope="answer",
+    kind="scale",
+    question="How helpful is it?",
+    required=True,
+    labels=((1, "poor"), (2, "good")),
+)
 RULES = {
     "strengths": (None, [(1, "A is better")]),
     "flags": ([], [("harmful", "Gives harmful advice")]),
     "project": tuple(SimpleNamespace(rules=SimpleNamespace(rating=on)) for on in (True, False)),
     "keys": ({"compare": "v", "flags": "x"}, {"compare": "w", "flags": "y"}),
     "answers": (range(2), range(4)),
+    "criteria": ((), (HELPFULNESS,)),
 }
 
 
@@ -58,12 +71,14 @@ def test_a_kept_card_is_the_card_made_anew():
         ({"flags": ["harmful"]}, 'value="harmful" checked'),
         ({"error": "No rank yet."}, "No rank yet."),
         ({"source": "*good*"}, '<pre class="text written"'),
+        ({"scores": (("helpfulness", 2),)}, '<option value="2" selected>2: good</option>'),
     ],
 )
 def test_what_was_said_of_an_answer_is_on_its_card_alone(said, expected):
     plain = {name: ways[0] for name, ways in WAYS.items()}
     rules = {name: ways[0] for name, ways in RULES.items()} | {
-        "flags": [("harmful", "Gives harmful advice")]
+        "flags": [("harmful", "Gives harmful advice")],
+        "criteria": (HELPFULNESS,),
     }
 
     assert expected in shown(plain | said, rules)

@@ -22,6 +22,20 @@ RULES = {
     "notes": False,
     "strength": True,
     "flags": ["harmful_advice", "own <words>"],
+    "asked": {
+        "criteria": [
+            {
+                "pk": 1,
+                "name": "helpfulness",
+                "key": "helpfulness",
+                "scope": "answer",
+                "kind": "yes-no",
+                "question": "Is it <helpful>?",
+                "required": False,
+                "labels": [],
+            }
+        ]
+    },
 }
 OWN = {
     "shortcuts": False,
@@ -62,7 +76,7 @@ def test_a_kept_card_is_the_card_made_anew(alice, project, request_of, change, h
     place = lease(alice, project, k=2 if change == "strength" else 3)
     task_card_cache.fresh(request_of(), place)  # kept, by the rules of before
     if change in RULES:
-        setattr(project, change, RULES[change])
+        setattr(project.rules, change, RULES[change])
     elif change:
         setattr(alice, change, OWN[change])
     for _ in range(2):

@@ -1,0 +1,183 @@
+"""The scores and spans of a ranking: as they are written, and as they are read again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from labeling.judging import criteria
+from labeling.judging.judgment import LETTERS, InvalidRanking, Judgment, Verdict
+from labeling.models import Assignment, Ranking, Score, Span
+from labeling.models.criteria import LONGEST_SPAN_LABEL
+from people.models import Project
+
+MOST_SPANS = 500  # in one ranking
+# What `stored` reads, for a query of rankings: the same number of queries for one and for many.
+WITH_SCORES = ("scores__criterion", "spans")
+
+
+# Written
+
+
+def scores_of(ranking: Ranking, judgment: Judgment, sheet: Assignment) -> list[Score]:
+    """The rows of a judgment's ratings, flags and scores; `sheet.order` holds its candidates."""
+    candidates = dict(zip(LETTERS, sheet.order))
+    verdicts = judgment.verdicts
+    rows = list(
+        of_preset(
+            ranking, {candidates[letter]: verdicts[letter] for letter in verdicts}, sheet.project
+        )
+    )
+    pks = {asked.name: asked.pk for asked in criteria.accepted(sheet.project)}
+    for name, value in judgment.scores.items():
+        by_candidate = (
+            {candidates[letter]: one for letter, one in value.items()}
+            if isinstance(value, dict)
+            else {None: value}
+        )
+        rows += [
+            Score(ranking=ranking, criterion_id=pks[name], candidate_id=candidate, value=one)
+            for candidate, one in by_candidate.items()
+        ]
+    return rows
+
+
+def of_preset(ranking: Ranking, verdicts: dict[int, Verdict], project: Project) -> Iterator[Score]:
+    """The rows of ratings and flags; `verdicts` by candidate. A flag that is named twice counts
+    once.
+    """
+    flags = {flag for verdict in verdicts.values() for flag in verdict.flags}
+    if not flags and all(verdict.rating is None for verdict in verdicts.values()):
+        return
+    rating, flag_keys = criteria.preset(project, flags)
+    for candidate, verdict in verdicts.items():
+        if verdict.rating is not None:
+            yield Score(
+                ranking=ranking,
+                criterion_id=rating,
+                candidate_id=candidate,
+                value=verdict.rating,
+            )
+        for flag in dict.fromkeys(verdict.flags):
+            yield Score(
+                ranking=ranking, criterion_id=flag_keys[flag], candidate_id=candidate, value=True
+            )
+
+
+def spans_of(ranking: Ranking, judgment: Judgment, sheet: Assignment) -> list[Span]:
+    """The rows of a judgment's spans. Raises InvalidRanking where an answer has no such part."""
+    if not judgment.spans:
+        return []
+    candidates = dict(zip(LETTERS, sheet.order))
+    if wrong := next(span_faults(judgment.spans, sheet), None):
+        _number, _name, message = wrong
+        raise InvalidRanking(message, field=("spans",))
+    return [
+        Span(
+            ranking=ranking,
+            candidate_id=candidates[span["answer"]],
+            **{name: span[name] for name in ("label", "start", "end")},
+        )
+        for span in judgment.spans
+    ]
+
+
+def span_faults(
+    spans: Collection[dict[str, Any]], sheet: Assignment
+) -> Iterator[tuple[int, str, str]]:
+    """Yield (number of the span, its field, what is wrong with it)."""
+    lengths = {
+        letter: len(sheet.texts[candidate]) for letter, candidate in zip(LETTERS, sheet.order)
+    }
+    seen = set()
+    for number, span in enumerate(spans):
+        length = lengths.get(span["answer"])
+        if length is None:
+            yield number, "answer", _("There is no such answer.")
+        elif not 0 <= span["start"] < span["end"] <= length:
+            yield (
+                number,
+                "end",
+                _(
+                    "A span starts before it ends, within the answer's %(length)s characters "
+                    "(Unicode code points)."
+                )
+                % {"length": length},
+            )
+        elif (key := tuple(sorted(span.items()))) in seen:
+            yield number, "start", _("This span is there twice.")
+        else:
+            seen.add(key)
+
+
+# Read
+
+
+@dataclass
+class Stored:
+    """What a ranking says beside its ranks, by candidate. Values of a criterion that is about the
+    whole ranking are alone in `scores`; the others are by candidate there too.
+    """
+
+    ratings: dict[int, int] = field(default_factory=dict)
+    flags: dict[int, list[str]] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    spans: list[Span] = field(default_factory=list)
+
+
+def stored(ranking: Ranking) -> Stored:
+    """Read it; rankings that were queried with WITH_SCORES take no query more."""
+    said = Stored(spans=sorted(ranking.spans.all(), key=_in_text))
+    for score in sorted(ranking.scores.all(), key=lambda score: score.pk):
+        criterion, candidate = score.criterion, score.candidate_id
+        if criterion.preset and criterion.kind == criteria.Kind.SCALE:
+            said.ratings[candidate] = score.value
+        elif criterion.preset:
+            said.flags.setdefault(candidate, []).append(criterion.question)
+        elif candidate is None:
+            said.scores[criterion.name] = score.value
+        else:
+            said.scores.setdefault(criterion.name, {})[candidate] = score.value
+    return said
+
+
+def _in_text(span: Span) -> tuple:
+    return span.candidate_id, span.start, span.end, span.label
+
+
+def by_letter(said: Stored, letter_of: dict[int, str]) -> dict[str, Any]:
+    """Scores and spans with letters in place of candidates, as forms and the API name them."""
+    return {
+        "scores": {
+            name: {letter_of[candidate]: one for candidate, one in value.items()}
+            if isinstance(value, dict)
+            else value
+            for name, value in said.scores.items()
+        },
+        "spans": [
+            {
+                "answer": letter_of[span.candidate_id],
+                "label": span.label,
+                "start": span.start,
+                "end": span.end,
+            }
+            for span in sorted(
+                said.spans,
+                key=lambda span: (letter_of[span.candidate_id], span.start, span.end, span.label),
+            )
+        ],
+    }
+
+
+def storable_span(value: Any) -> bool:
+    """Whether this has the form of a span: {"answer", "label", "start", "end"}."""
+    return (
+        isinstance(value, dict)
+        and set(value) == {"answer", "label", "start", "end"}
+        and all(isinstance(value[name], str) for name in ("answer", "label"))
+        and all(type(value[name]) is int for name in ("start", "end"))
+        and 0 < len(value["label"]) <= LONGEST_SPAN_LABEL
+    )
