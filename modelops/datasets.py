@@ -43,9 +43,11 @@ def renders(dataset: Dataset) -> Path:
 # Writing
 
 
-def write(lines: Iterable[str], kind: str = Dataset.Kind.JUDGMENTS) -> tuple[str, Path]:
+def write(
+    lines: Iterable[str], kind: str = Dataset.Kind.JUDGMENTS, schema: dict | None = None
+) -> tuple[str, Path]:
     """Write canonical lines below the data folder; returns their sha256 and the folder, named by
-    it.
+    it. A `schema` says what the lines name; it is hashed ahead of them, as one line more.
 
     The folder appears whole or not at all; writing the same rows again finds it there.
     """
@@ -54,6 +56,10 @@ def write(lines: Iterable[str], kind: str = Dataset.Kind.JUDGMENTS) -> tuple[str
     scratch = Path(tempfile.mkdtemp(dir=base, prefix=".new-"))
     sha, rare = hashlib.sha256(), set[str]()
     try:
+        if schema:
+            line = rows.canonical(schema) + "\n"
+            (scratch / rows.SCHEMA).write_text(line, encoding="utf-8", newline="\n")
+            sha.update(line.encode())
         with open(scratch / "rows.jsonl", "w", encoding="utf-8", newline="\n") as out:
             for line in lines:
                 rare |= parquet.rare_in(line)
@@ -141,6 +147,15 @@ def _tell(dataset: Dataset) -> None:
 # Reading
 
 
+def criteria(dataset: Dataset) -> list[dict]:
+    """The criteria that its rows hold scores by; none where they hold none, or are gone."""
+    try:
+        [schema] = rows.read(path(dataset), rows.SCHEMA)
+    except FileNotFoundError:
+        return []
+    return schema["criteria"]
+
+
 def refuse_withdrawn(dataset: Dataset | None) -> None:
     """Raises Withheld for a dataset that was withdrawn, or deleted."""
     if dataset is None:
@@ -155,11 +170,12 @@ def refuse_withdrawn(dataset: Dataset | None) -> None:
 def verify(dataset: Dataset | None) -> None:
     """Raises Withheld unless the rows on disk are the ones that gave the dataset its id."""
     refuse_withdrawn(dataset)
-    file = path(dataset) / "rows.jsonl"
+    file, schema = path(dataset) / "rows.jsonl", path(dataset) / rows.SCHEMA
     if not file.exists():
         raise Withheld(f"Dataset {dataset.short} has no file any more: restore it from a backup.")
+    sha = hashlib.sha256(schema.read_bytes() if schema.exists() else b"")
     with open(file, "rb") as stream:
-        if hashlib.file_digest(stream, "sha256").hexdigest() != dataset.digest:
+        if hashlib.file_digest(stream, lambda: sha).hexdigest() != dataset.digest:
             raise Withheld(
                 f"Dataset {dataset.short} was changed on disk: restore it from a backup."
             )

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from modelops.rows import CUT
+from modelops.rows import CUT, canonical
 
 GROUP = 2000  # rows in memory at once; the footer, kept to the end, grows with each group
 # What only some rows have, by any of these marks in a canonical line: texts have their quotes
@@ -19,6 +19,8 @@ GROUP = 2000  # rows in memory at once; the footer, kept to the end, grows with 
 RARE = {
     "truncated": ['"truncated":true'],
     "finish_reason": [f'"finish_reason":"{CUT}"'],
+    "scores": ['"scores":{'],
+    "spans": ['"spans":[{'],
     "turns": ['"content":[', '"tool_calls":[', '"role":"tool"'],
 }
 
@@ -59,6 +61,9 @@ def schema_of_rows(kind: str, rare: Collection[str] = ()) -> Any:
         ("flags", pa.list_(pa.list_(text))),
     ]
     judgment += [("strength", number), ("seconds", real), ("weight", real)]
+    judgment += [("scores", pa.json_(text))] if "scores" in rare else []
+    span = [("answer", number), ("label", text), ("start", number), ("end", number)]
+    judgment += [("spans", pa.list_(pa.struct(span)))] if "spans" in rare else []
     fields = {
         "judgments": [
             *prompt,
@@ -130,8 +135,17 @@ def opened(value: Any, kind: Any) -> Any:
 def with_rare(row: dict, rare: Collection[str]) -> dict:
     """A frozen row as the columns of schema_of_rows(kind, rare) take it."""
     if "turns" in rare and "messages" in row:
-        return row | {"messages": as_json(row["messages"])}
+        row = row | {"messages": as_json(row["messages"])}
+    if "scores" in rare:
+        row = row | {"judgments": [_with_scores_as_json(one) for one in row["judgments"]]}
     return row
+
+
+def _with_scores_as_json(judgment: dict) -> dict:
+    """A column has one type, and the values of criteria have many."""
+    if "scores" not in judgment:
+        return judgment
+    return judgment | {"scores": canonical(judgment["scores"])}
 
 
 def groups(items: Iterable[dict], size: int = GROUP) -> Iterable[list[dict]]:

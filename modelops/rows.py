@@ -11,7 +11,9 @@ A row of a judgments dataset is one ranking task, listwise:
               an answer's id is its position; `finish_reason` "length": the sampler cut it;
               `truncated`, true, is there only where its model read the prompt in part
     judgments [{labeler, kind, outcome, ranks, ratings, flags, strength, seconds, weight}]
-              ranks[i] is of answers[i]
+              ranks[i] is of answers[i]; only where there are any:
+              scores {criterion: value, or a list of values in the answers' order}
+              spans [{answer, label, start, end}], in Unicode code points, end exclusive
 
 docs/row.schema.json is the same as a JSON Schema; labeling/imports/formats/rows.py reads rows back.
 
@@ -31,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 HELD_OUT = ("validation", "test")
+SCHEMA = "schema.json"  # the file beside the rows with the criteria of their scores, if any
 CUT = "length"  # the finish_reason of an answer that the sampler cut at its longest length
 
 

@@ -33,7 +33,10 @@ class DatasetBody(serializers.ModelSerializer):
 
     query = serializers.SerializerMethodField(help_text="What was chosen when it was frozen.")
     counts = serializers.DictField(
-        help_text="Rows by split, pairs, good and bad answers, agreement, ties, models, languages."
+        help_text=(
+            "Rows by split, pairs, good and bad answers, agreement, ties, models, languages, "
+            "scores by criterion, spans."
+        )
     )
 
     class Meta:
@@ -61,21 +64,39 @@ class FormatBody(serializers.Serializer):
     )
 
 
+class FrozenCriterion(serializers.Serializer):
+    """A criterion as it was when the dataset was frozen."""
+
+    key = serializers.CharField()
+    revision = serializers.IntegerField()
+    scope = serializers.CharField()
+    kind = serializers.CharField()
+    labels = serializers.ListField(child=serializers.JSONField())
+    required = serializers.BooleanField()
+
+
 class DatasetDetail(DatasetBody):
     """A dataset with the models that learned from it, and its formats."""
 
     models = serializers.SerializerMethodField(help_text="Model versions that learned from it.")
+    criteria = serializers.SerializerMethodField(
+        help_text="The criteria that its rows hold `scores` by."
+    )
     formats = serializers.SerializerMethodField()
     load = serializers.SerializerMethodField(
         help_text="Python that loads the downloaded folder, and trains on it."
     )
 
     class Meta(DatasetBody.Meta):
-        fields = [*DatasetBody.Meta.fields, "models", "formats", "load"]
+        fields = [*DatasetBody.Meta.fields, "models", "criteria", "formats", "load"]
         read_only_fields = fields
 
     def get_models(self, dataset: Dataset) -> list[int]:
         return [version.pk for version in datasets.learned_from(dataset)]
+
+    @extend_schema_field(FrozenCriterion(many=True))
+    def get_criteria(self, dataset: Dataset) -> list[dict[str, Any]]:
+        return datasets.criteria(dataset)
 
     @extend_schema_field(FormatBody(many=True))
     def get_formats(self, dataset: Dataset) -> list[dict[str, Any]]:

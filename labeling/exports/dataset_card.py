@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from labeling.exports import formats
 from labeling.exports.examples import View
 from labeling.models import Prompt
-from modelops import charts, datasets, parquet
+from modelops import charts, datasets, parquet, rows
 from modelops.models import Dataset
 
 EXAMPLES = {
@@ -33,7 +33,13 @@ FORMAT_TEXTS = {
     "prompt-only": "TRL's prompt-only format: `prompt`",
 }
 # Keys that only some rows have (parquet.RARE), and the count that shows that a dataset has them.
-RARE = {"truncated": "truncated", "finish_reason": "cut", "turns": "structured"}
+RARE = {
+    "truncated": "truncated",
+    "finish_reason": "cut",
+    "turns": "structured",
+    "scores": "scores",
+    "spans": "spans",
+}
 # The earliest time that a .zip can hold. A file's own time would differ from copy to copy.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -51,12 +57,15 @@ def write_folder(dataset: Dataset, out: BinaryIO) -> None:
                 configs.setdefault("examples", []).append(split)
         for split in splits(dataset):
             with _entry(archive, f"rows/{split}.parquet") as file:
-                rows = (row for _line, row in formats.read(folder, split))
-                parquet.write((parquet.with_rare(row, rare) for row in rows), schema, file)
+                rows_of_split = (row for _line, row in formats.read(folder, split))
+                parquet.write((parquet.with_rare(row, rare) for row in rows_of_split), schema, file)
             configs.setdefault("rows", []).append(split)
         for name, bars in plots(dataset).items():
             with _entry(archive, f"plots/{name}.svg") as file:
                 file.write(render_to_string("labeling/exports/plot.svg", {"chart": bars}).encode())
+        if (folder / rows.SCHEMA).exists():
+            with _entry(archive, rows.SCHEMA) as file:
+                file.write((folder / rows.SCHEMA).read_bytes())
         with _entry(archive, "README.md") as file:
             file.write(card(dataset, configs).encode())
 
@@ -175,6 +184,8 @@ def _counts(dataset: Dataset) -> list[tuple[str, object]]:
     if dataset.kind == Dataset.Kind.JUDGMENTS:
         names = ("judgments", "pairs", "judges")
         shown += [(name, counts[name]) for name in names if name in counts]
+    if "spans" in counts:
+        shown.append(("spans", counts["spans"]))
     if "near_held_out" in counts:
         title = "training rows left out, nearly like a held-out one"
         shown.append((title, counts["near_held_out"]))
@@ -214,6 +225,7 @@ def _origin(dataset: Dataset) -> list[str]:
     }
     for name, title in titles.items():
         lines += _table(title, most_frequent(dataset, name))
+    lines += _table("Scores by criterion", sorted(dataset.counts.get("scores", {}).items()))
     return [*lines, "Labelers are numbers, which mean nothing in another dataset.", ""]
 
 

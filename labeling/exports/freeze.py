@@ -17,6 +17,7 @@ from labeling.exports.statistics import RowStatistics
 from labeling.judging import scores
 from labeling.models import (
     Candidate,
+    Criterion,
     DatasetLabeler,
     DatasetRanking,
     Demonstration,
@@ -96,13 +97,15 @@ def freeze(job: Job, beat=lambda done: None) -> Dataset:
     return dataset
 
 
-def _register(job: Job, recipe: FreezeRecipe, lines: Iterable[str], near: int) -> Dataset:
-    """The dataset of these lines.
+def _register(
+    job: Job, recipe: FreezeRecipe, lines: Iterable[str], near: int, schema: dict | None = None
+) -> Dataset:
+    """The dataset of these lines; `schema` holds the criteria that they name, if any.
 
     `near` counts the training rows that were left out because they are close to a held-out row.
     """
     statistics = RowStatistics()
-    digest, folder = datasets.write(map(statistics.add_line, lines), recipe.kind)
+    digest, folder = datasets.write(map(statistics.add_line, lines), recipe.kind, schema)
     figures = statistics.figures()
     if near:
         figures["near_held_out"] = near
@@ -140,9 +143,30 @@ def _freeze_judgments(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
         if next(iter(frozen), None) is None:
             raise nothing_to_freeze(recipe)
         near = contamination.drop(frozen, lambda item: item[0]) if recipe.apart else 0
-        dataset = _register(job, recipe, _number_labelers(frozen, numbers), near)
+        schema = _schema(job.project, frozen)
+        dataset = _register(job, recipe, _number_labelers(frozen, numbers), near, schema)
         _save_origin(dataset, frozen, numbers)
     return dataset
+
+
+def _schema(project: Project, frozen: Iterable) -> dict | None:
+    """The criteria by which the rows hold scores, sorted; None where they hold none."""
+    criteria = Criterion.objects.filter(project=project, preset="").order_by("key", "revision")
+    if not criteria.exists():
+        return None
+    named = {
+        name
+        for row, _judges, _pks in frozen
+        for judgment in row["judgments"]
+        for name in judgment.get("scores", ())
+    }
+    keys = ("key", "revision", "scope", "kind", "labels", "required")
+    schema = [
+        {key: getattr(criterion, key) for key in keys}
+        for criterion in criteria
+        if criterion.name in named
+    ]
+    return {"criteria": schema} if schema else None
 
 
 def in_batches(chosen: QuerySet[Ranking]) -> Iterator[list[tuple[RankingTask, list]]]:
@@ -281,7 +305,36 @@ def _judgment(ranking: Ranking, ranks: list[int], answers: list) -> dict:
         "strength": _strength(ranking, ranked_answers),
         "seconds": round(ranking.seconds, 1),
         "weight": 1.0,
-    }
+    } | _scores_and_spans(stored, answers)
+
+
+def _scores_and_spans(stored: scores.Stored, answers: list) -> dict:
+    """The keys that are there only where a ranking says more, so that other rows keep their
+    digests. Values of answers are a list in the answers' order, null where none was given.
+    """
+    said: dict = {}
+    if stored.scores:
+        said["scores"] = {
+            name: [value.get(answer.pk) for answer in answers] if isinstance(value, dict) else value
+            for name, value in stored.scores.items()
+        }
+    if stored.spans:
+        position = {answer.pk: number for number, answer in enumerate(answers)}
+        spans = [
+            {
+                "answer": position[span.candidate_id],
+                "label": span.label,
+                "start": span.start,
+                "end": span.end,
+            }
+            for span in stored.spans
+        ]
+        said["spans"] = sorted(spans, key=_in_text)
+    return said
+
+
+def _in_text(span: dict) -> tuple:
+    return span["answer"], span["start"], span["end"], span["label"]
 
 
 def _strength(ranking: Ranking, ranked: list[RankedCandidate]) -> int | None:

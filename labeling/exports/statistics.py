@@ -22,6 +22,7 @@ class RowStatistics:
         self.good = self.bad = self.truncated = self.cut = self.structured = 0
         self.kto_labels = {way: Counter() for way in rows.VOTES}
         self.rows = self.pairs = self.tied = self.longer = self.agreed = self.compared = 0
+        self.scores, self.spans = Counter(), 0
         self.labelers, self.models, self.outcomes, self.use_cases, self.languages = (
             Counter() for _ in range(5)
         )
@@ -46,6 +47,10 @@ class RowStatistics:
             self.labelers[judgment["labeler"]] += 1
             self.outcomes[judgment["outcome"]] += 1
             self._add_pairs(judgment["ranks"], lengths)
+            self.spans += len(judgment.get("spans", ()))
+            for name, value in judgment.get("scores", {}).items():
+                values = value if isinstance(value, list) else [value]
+                self.scores[name] += sum(one is not None for one in values)
         if "judgments" in row:
             self._add_labels(row)
         agreed, compared = task_agreement(judgment["ranks"] for judgment in judgments)
@@ -99,6 +104,10 @@ class RowStatistics:
             figures["cut"] = self.cut
         if self.structured:
             figures["structured"] = self.structured
+        if self.scores:
+            figures["scores"] = dict(sorted(self.scores.items()))
+        if self.spans:
+            figures["spans"] = self.spans
         if self.outcomes:
             figures["kto"] = self.kto()
         figures["judges"] = len(self.labelers)

@@ -12,9 +12,11 @@ import pyarrow as pa
 import pytest
 
 from labeling.exports import downloads, freeze
-from labeling.models import Demonstration, RankedCandidate, Ranking
+from labeling.judging import criteria
+from labeling.judging.judgment import Verdict
+from labeling.models import Demonstration, Ranking
 from modelops.models import Dataset
-from tests.factories import TOOL_TURNS, make_person, make_prompt, make_ranking, make_task
+from tests.factories import TOOL_TURNS, make_person, make_prompt, make_ranking, make_task, rate
 from tests.row_schema import KINDS, ROW, SCHEMA, faults
 from tests.upgrade.conftest import STORED
 
@@ -28,7 +30,7 @@ def everything(project, alice, bob):
     task.candidates.update(finish_reason="length", tokens=7, truncated=True, reward=1.5)
     ranking = make_ranking(task, alice, ranks=[1, 2])
     Ranking.objects.filter(pk=ranking.pk).update(strength=-2, seconds=4.25)
-    RankedCandidate.objects.filter(ranking=ranking).update(rating=6, flags=["opinion"])
+    say_all(ranking)
     script = make_ranking(task, make_person(project, simulated=True), ranks=[1, 1])
     Ranking.objects.filter(pk=script.pk).update(kind="simulated")
     for outcome in ("all_bad", "cannot_judge"):
@@ -44,6 +46,19 @@ def everything(project, alice, bob):
     prompt = make_prompt(project, messages=turns, split="test", use_case="chat", language="en")
     Demonstration.objects.create(prompt=prompt, text="Waves.")
     return project
+
+
+def say_all(ranking):
+    """Ratings, flags, scores of both scopes, and spans."""
+    candidates = ranking.task.candidates.all()
+    rate(ranking, {one.pk: Verdict(rating=6, flags=["opinion"]) for one in candidates})
+    for scope, value in (("answer", True), ("ranking", False)):
+        criterion = criteria.create(
+            None, ranking.task.project, key=f"of-{scope}", scope=scope, kind="yes-no", question="?"
+        )
+        candidate = candidates[0] if scope == "answer" else None
+        ranking.scores.create(criterion=criterion, candidate=candidate, value=value)
+    ranking.spans.create(candidate=candidates[0], label="wrong", start=0, end=3)
 
 
 FREEZES = {
@@ -142,6 +157,10 @@ def said(**turn) -> dict:
         (judged(ratings=[8]), "$.judgments[0].ratings[0]"),
         (judged(strength=4), "$.judgments[0].strength"),
         (judged(weight=0.5), "$.judgments[0].weight"),
+        (judged(scores={}), "$.judgments[0].scores"),
+        (judged(scores={"helpfulness": 0.5}), "$.judgments[0].scores"),
+        (judged(spans=[]), "$.judgments[0].spans"),
+        (judged(spans=[{"answer": 0, "label": "wrong"}]), "$.judgments[0].spans[0]"),
         (judged({"truncated": False}), "$.answers[0].truncated"),
         (judged() | {"split": "dev"}, "$.split"),
         (said(role="function"), "$.messages[0].role"),
