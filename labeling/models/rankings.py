@@ -137,8 +137,6 @@ class RankedCandidate(models.Model):
     rank = models.PositiveSmallIntegerField(
         null=True, help_text=_("1 is best; null where nothing was ranked.")
     )
-    rating = models.PositiveSmallIntegerField(null=True, help_text=_("Overall quality, 1 to 7."))
-    flags = models.JSONField(default=list)
 
     class Meta:
         constraints = [
@@ -147,9 +145,6 @@ class RankedCandidate(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(rank=None) | Q(rank__gte=1), name="ranks_count_from_one"
-            ),
-            models.CheckConstraint(
-                condition=Q(rating=None) | Q(rating__range=(1, 7)), name="ratings_are_one_to_seven"
             ),
         ]
 
