@@ -66,10 +66,14 @@ def register(project, answered: list, comparisons: int, tasks: int):
     from modelops import datasets, rows
 
     statistics = RowStatistics()
-    digest, folder = datasets.write(
-        statistics.add_line(rows.canonical(row)) for row in judged(answered, comparisons, tasks)
-    )
-    return datasets.register(project, "judgments", digest, folder, statistics.figures())[0]
+
+    def lines() -> Iterator[str]:
+        for row in judged(answered, comparisons, tasks):
+            statistics.add(row)
+            yield rows.canonical(row)
+
+    digest, folder = datasets.write(lines())
+    return datasets.register(project, "judgments", digest, folder, statistics.counts())[0]
 
 
 def judged(answered: list, comparisons: int, tasks: int) -> Iterator[dict]:

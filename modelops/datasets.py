@@ -97,15 +97,15 @@ def counts(folder: Path) -> dict:
     }
 
 
-def register(project, kind: str, digest: str, folder: Path, figures: dict | None = None, **fields):
-    """The dataset of these rows in this project, and whether it is new; `figures` stand beside its
-    counts.
+def register(project, kind: str, digest: str, folder: Path, counted: dict | None = None, **fields):
+    """The dataset of these rows in this project, and whether it is new; `counted` is what counts()
+    would count of them, and more, where that was counted while they were written.
 
     One that was withdrawn and whose very rows are frozen again, now of judgments that may be used,
     is there again.
     """
     place = str(folder.relative_to(settings.VAR))
-    fields |= {"folder": place, "counts": counts(folder) | (figures or {}), "kind": kind}
+    fields |= {"folder": place, "counts": counted or counts(folder), "kind": kind}
     with transaction.atomic():
         dataset, new = Dataset.objects.get_or_create(
             project=project, digest=digest, defaults=fields

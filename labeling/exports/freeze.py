@@ -5,8 +5,9 @@ Rows are streamed and sorted on disk. The same data gives the same rows on any d
 
 from __future__ import annotations
 
-import json
+from array import array
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -98,15 +99,16 @@ def freeze(job: Job, beat=lambda done: None) -> Dataset:
 
 
 def _register(
-    job: Job, recipe: FreezeRecipe, lines: Iterable[str], near: int, schema: dict | None = None
+    job: Job, recipe: FreezeRecipe, frozen: Iterable[dict], near: int, schema: dict | None = None
 ) -> Dataset:
-    """The dataset of these lines; `schema` holds the criteria that they name, if any.
+    """The dataset of these rows, which are read once; `schema` holds the criteria that they name,
+    if any.
 
     `near` counts the training rows that were left out because they are close to a held-out row.
     """
     statistics = RowStatistics()
-    digest, folder = datasets.write(map(statistics.add_line, lines), recipe.kind, schema)
-    figures = statistics.figures()
+    digest, folder = datasets.write(_counted(frozen, statistics), recipe.kind, schema)
+    figures = statistics.counts()
     if near:
         figures["near_held_out"] = near
     query = {
@@ -117,6 +119,12 @@ def _register(
     if dataset.job_id != job.pk:
         job.result = {"same": True, "changed": _relabel(job, recipe, dataset)}
     return dataset
+
+
+def _counted(frozen: Iterable[dict], statistics: RowStatistics) -> Iterator[str]:
+    for row in frozen:
+        statistics.add(row)
+        yield rows.canonical(row)
 
 
 def _relabel(job: Job, recipe: FreezeRecipe, dataset: Dataset) -> list[str]:
@@ -139,13 +147,13 @@ def _freeze_judgments(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
                 if kept := selection.keep(judged, recipe):
                     frozen.add(*_sort_item(task, kept))
             beat(BATCH * done)
-        numbers: dict[str, int] = {}
+        origin = Origin()
         if next(iter(frozen), None) is None:
             raise nothing_to_freeze(recipe)
-        near = contamination.drop(frozen, lambda item: item[0]) if recipe.apart else 0
+        near = contamination.drop(frozen) if recipe.apart else 0
         schema = _schema(job.project, frozen)
-        dataset = _register(job, recipe, _number_labelers(frozen, numbers), near, schema)
-        _save_origin(dataset, frozen, numbers)
+        dataset = _register(job, recipe, _number_labelers(frozen, origin), near, schema)
+    _save_origin(dataset, origin)
     return dataset
 
 
@@ -223,8 +231,16 @@ def as_row(task: RankingTask, judged: list[tuple[Ranking, list[int]]]) -> dict:
     }
 
 
-def _sort_item(task: RankingTask, judged: list) -> tuple[str, list]:
-    """The sort key of a task and what is sorted: (row, judges, keys of its rankings).
+@dataclass
+class Origin:
+    """Where the rows of a dataset come from: their rankings' keys, and each judge's number."""
+
+    rankings: array = field(default_factory=lambda: array("q"))
+    numbers: dict[str, int] = field(default_factory=dict)
+
+
+def _sort_item(task: RankingTask, judged: list) -> tuple[str, list, dict]:
+    """The sort key of a task, what is sorted: (row, judges, keys of its rankings), and its brief.
 
     Judgments are ordered by their judge's UUID, which a number replaces later. Rows are ordered by
     their content, and by those UUIDs only if two rows are otherwise equal.
@@ -233,37 +249,37 @@ def _sort_item(task: RankingTask, judged: list) -> tuple[str, list]:
     row = as_row(task, judged)
     judges = [ranking.judge.hex for ranking, _ranks in judged]
     pks = [ranking.pk for ranking, _ranks in judged]
-    return rows.digest(row) + "".join(judges), [row, judges, pks]
+    return rows.digest(row) + "".join(judges), [row, judges, pks], contamination.brief(row)
 
 
-def _number_labelers(frozen: Iterable, numbers: dict[str, int]) -> Iterator[str]:
-    """Yield the lines, labelers numbered in the order of their first judgment.
-
-    It fills `numbers`, from judge to number.
-    """
-    for row, judges, _pks in frozen:
+def _number_labelers(frozen: Iterable, origin: Origin) -> Iterator[dict]:
+    """Yield the rows, labelers numbered in the order of their first judgment. It fills `origin`."""
+    numbers = origin.numbers
+    for row, judges, pks in frozen:
         for judgment, judge in zip(row["judgments"], judges, strict=True):
             judgment["labeler"] = numbers.setdefault(judge, len(numbers))
-        yield rows.canonical(row)
+        origin.rankings.extend(pks)
+        yield row
 
 
-def _save_origin(dataset: Dataset, frozen: Iterable, numbers: dict[str, int]) -> None:
+def _save_origin(dataset: Dataset, origin: Origin) -> None:
     """Store which rankings a dataset was frozen from, and which judge each number stands for.
 
     A dataset that exists is completed: a freeze that was killed may have stored only a part.
     """
     labelers = [
         DatasetLabeler(dataset=dataset, number=number, judge=judge)
-        for judge, number in numbers.items()
+        for judge, number in origin.numbers.items()
     ]
     DatasetLabeler.objects.bulk_create(labelers, batch_size=BATCH, ignore_conflicts=True)
-    batch: list[DatasetRanking] = []
-    for _row, _judges, pks in frozen:
-        batch += (DatasetRanking(dataset=dataset, ranking_id=pk) for pk in pks)
-        if len(batch) >= BATCH:
-            DatasetRanking.objects.bulk_create(batch, batch_size=BATCH, ignore_conflicts=True)
-            batch.clear()
-    DatasetRanking.objects.bulk_create(batch, batch_size=BATCH, ignore_conflicts=True)
+    for start in range(0, len(origin.rankings), BATCH):
+        DatasetRanking.objects.bulk_create(
+            [
+                DatasetRanking(dataset=dataset, ranking_id=pk)
+                for pk in origin.rankings[start : start + BATCH]
+            ],
+            ignore_conflicts=True,
+        )
 
 
 def _prompt_fields(prompt) -> dict:
@@ -351,13 +367,12 @@ def _freeze_texts(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
     """Freeze demonstrations, prompts or plain text: one row each, in the order of their lines."""
     with Sorter(settings.VAR / "datasets") as frozen:
         for done, row in enumerate(ROWS[recipe.kind](job.project, recipe), start=1):
-            line = rows.canonical(row)
-            frozen.add(line, line)
+            frozen.add(rows.canonical(row), row, contamination.brief(row))
             if done % BATCH == 0:
                 beat(done)
         if next(iter(frozen), None) is None:
             raise nothing_to_freeze(recipe)
-        near = contamination.drop(frozen, json.loads) if recipe.apart else 0
+        near = contamination.drop(frozen) if recipe.apart else 0
         return _register(job, recipe, frozen, near)
 
 

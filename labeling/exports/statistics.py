@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from itertools import combinations
 
-import orjson
-
 from labeling.exports.examples import View, labelled
 from labeling.stats.agreement import task_agreement
 from modelops import rows
@@ -23,19 +21,15 @@ class RowStatistics:
         self.kto_labels = {way: Counter() for way in rows.VOTES}
         self.rows = self.pairs = self.tied = self.longer = self.agreed = self.compared = 0
         self.scores, self.spans = Counter(), 0
-        self.labelers, self.models, self.outcomes, self.use_cases, self.languages = (
-            Counter() for _ in range(5)
+        self.labelers, self.models, self.outcomes, self.use_cases, self.languages, self.splits = (
+            Counter() for _ in range(6)
         )
-
-    def add_line(self, line: str) -> str:
-        """Count a line of rows.jsonl and return it unchanged, so that it fits into a `map`."""
-        self.add(orjson.loads(line))
-        return line
 
     def add(self, row: dict) -> None:
         """Count one row, whatever its kind."""
         answers, judgments = row.get("answers", ()), row.get("judgments", ())
         self.rows += 1
+        self.splits[row["split"]] += 1
         self.use_cases[row.get("use_case", "")] += 1
         self.languages[row.get("language", "")] += 1
         self.truncated += sum(answer.get("truncated", False) for answer in answers)
@@ -88,6 +82,15 @@ class RowStatistics:
     @property
     def agreement(self) -> float | None:
         return share(self.agreed, self.compared)
+
+    def counts(self) -> dict:
+        """What datasets.counts() would count of the rows on disk, then the figures."""
+        return {
+            "rows": self.rows,
+            "splits": dict(self.splits),
+            "judgments": self.labelers.total(),
+            "pairs": self.pairs,
+        } | self.figures()
 
     def figures(self) -> dict:
         """Shares, counts and the most frequent models, outcomes, languages, use cases and labelers.

@@ -17,6 +17,7 @@ from labeling.models import (
     Candidate,
     DatasetLabeler,
     DatasetRanking,
+    Demonstration,
     Prompt,
     RankedCandidate,
     Ranking,
@@ -274,3 +275,27 @@ def test_a_judgments_row_holds_the_reason_as_it_always_did():
     Candidate.objects.filter(slot=0).update(finish_reason="length")
 
     assert freeze_now(project).counts["cut"] == 12
+
+
+@pytest.mark.parametrize("kind", ["judgments", "demonstrations", "prompts", "text"])
+def test_rows_are_decoded_once_to_be_written_and_counted(kind, monkeypatch):
+    project = judged_project(random.Random(1))
+    for prompt in Prompt.objects.all():
+        Demonstration.objects.create(prompt=prompt, text="So it is.")
+    Prompt.objects.filter(pk=Prompt.objects.first().pk).update(split="test")
+    decoded, read = [], Sorter._read
+
+    def listen(self, column):
+        for item in read(self, column):
+            decoded.append(column)
+            yield item
+
+    monkeypatch.setattr(Sorter, "_read", listen)
+    with monkeypatch.context() as patch:
+        patch.setattr(datasets, "counts", None)  # everything was counted on the way
+        dataset = freeze.freeze_now(None, project, kind)
+
+    counts = datasets.counts(datasets.path(dataset))
+    assert {name: dataset.counts[name] for name in counts} == counts
+    assert counts["rows"] > 1
+    assert decoded.count("value") == 1 + counts["rows"]  # one to see whether there are any
