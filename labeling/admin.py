@@ -14,15 +14,20 @@ from labeling.models import (
     Group,
     GroupMember,
     Judge,
+    Message,
     ProjectRules,
     Prompt,
     RankedCandidate,
     Ranking,
     RankingTask,
+    Review,
+    Seen,
+    Thread,
     Score,
     Span,
 )
 from labeling.quality import judges
+from labeling.queue import seen
 from people import admin as people_admin
 from people.access import Refused
 from people.admin import Inline, ReadOnly
@@ -140,6 +145,20 @@ class AssignmentAdmin(ReadOnly):
     search_fields = ["=task__id", "labeler__email"]
 
 
+class Telling(ReadOnly):
+    """Rows that say what people decided or said: whoever looks at one has seen its task."""
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        row = self.get_object(request, object_id)
+        if row is not None:
+            seen.note(request.user, self.tasks_of(row, request.user))
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def tasks_of(self, row, person) -> list[int]:
+        """The task that the row is about; none where the row says what the person decided."""
+        raise NotImplementedError
+
+
 class RankedInline(Inline):
     model = RankedCandidate
     fields = ["candidate", "shown", "rank"]
@@ -159,12 +178,51 @@ class SpanInline(Inline):
 
 
 @admin.register(Ranking)
-class RankingAdmin(ReadOnly):
-    list_display = ["id", "task", "labeler", "kind", "outcome", "revision", "current", "created_at"]
-    list_filter = ["kind", "outcome", "current"]
+class RankingAdmin(Telling):
+    list_display = ["id", "task", "labeler", "kind", "outcome", "revision", "current", "prompted"]
+    list_display += ["created_at"]
+    list_filter = ["kind", "outcome", "current", "prompted"]
     list_select_related = ["task", "labeler"]
     search_fields = ["=id", "=task__id", "labeler__email"]
     inlines = [RankedInline, ScoreInline, SpanInline]
+
+    def tasks_of(self, row, person):
+        return [] if row.labeler_id == person.pk else [row.task_id]
+
+
+class MessageInline(Inline):
+    model = Message
+    fields = ["at", "author", "text"]
+
+
+@admin.register(Thread)
+class ThreadAdmin(Telling):
+    list_display = ["id", "task", "labeler", "opened_at", "closed_at"]
+    list_filter = ["task__project"]
+    list_select_related = ["task", "labeler"]
+    search_fields = ["=id", "=task__id", "labeler__email", "messages__text"]
+    inlines = [MessageInline]
+
+    def tasks_of(self, row, person):
+        return [] if row.labeler_id == person.pk else [row.task_id]
+
+
+@admin.register(Review)
+class ReviewAdmin(Telling):
+    list_display = ["id", "ranking", "reviewer", "verdict", "at"]
+    list_filter = ["verdict"]
+    list_select_related = ["ranking", "reviewer"]
+    search_fields = ["=ranking__id", "=ranking__task__id", "reviewer__email", "comment"]
+
+    def tasks_of(self, row, person):
+        return [row.ranking.task_id]
+
+
+@admin.register(Seen)
+class SeenAdmin(ReadOnly):
+    list_display = ["task", "person", "at"]
+    list_select_related = ["task", "person"]
+    search_fields = ["=task__id", "person__email"]
 
 
 @admin.register(DatasetRanking)

@@ -7,10 +7,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import F, Min, QuerySet
+from django.db.models import F, Min, Q, QuerySet
 from django.utils.timezone import now
 
-from labeling.models import Assignment, DatasetRanking, FormDraft, Ranking, RankingTask
+from labeling.models import (
+    Assignment,
+    DatasetRanking,
+    FormDraft,
+    Message,
+    Ranking,
+    RankingTask,
+    Review,
+    Thread,
+)
 from labeling.queue import order
 from modelops import datasets, jobs
 from modelops.models import Dataset, Job, ModelVersion
@@ -27,6 +36,8 @@ class Erasure:
     rankings: int
     datasets: list[Dataset]
     models: list[ModelVersion]
+    messages: int = 0
+    reviews: int = 0
 
 
 def of(project: Project, user: User) -> QuerySet[Ranking]:
@@ -40,17 +51,36 @@ def foresee(project: Project, user: User) -> Erasure:
         of(project, user).count(),
         found,
         list(ModelVersion.objects.filter(dataset__in=found).order_by("pk")),
+        _messages(project, user).count(),
+        _reviews(project, user).count(),
     )
 
 
+def _messages(project: Project, user: User) -> QuerySet[Message]:
+    """What the person wrote, and what leads answered them."""
+    theirs = Q(author=user) | Q(thread__labeler=user)
+    return Message.objects.filter(theirs, thread__task__project=project)
+
+
+def _reviews(project: Project, user: User) -> QuerySet[Review]:
+    """What the person said of others' rankings; what others said of theirs goes with those."""
+    return Review.objects.filter(ranking__task__project=project, reviewer=user)
+
+
 def erase(actor: User, project: Project, user: User, why: str) -> Erasure:
-    """Delete the person's rankings here and free their places. What was made of them is withdrawn
-    first, and frozen anew without them; models stay, and are named. Done again after a break, it
-    goes on where it was.
+    """Delete the person's rankings here and free their places, and what they said of others. What
+    was made of it is withdrawn first, and frozen anew without them; models stay, and are named.
+    Done again after a break, it goes on where it was.
+
+    Which tasks they have seen stays known: they get no place there as long as it would count.
     """
     found = _announce(actor, project, user, why)
     while _erase_some(project, user):
         pass
+    threads = Thread.objects.filter(task__project=project, labeler=user)
+    for said in (_messages(project, user), _reviews(project, user), threads):
+        while _delete_some(said):
+            pass
     return found
 
 
@@ -73,6 +103,8 @@ def _announce(actor: User, project: Project, user: User, why: str) -> Erasure:
     about = {
         "rankings": found.rankings,
         "undone": undone,
+        "messages": found.messages,
+        "reviews": found.reviews,
         "datasets": digests,
         "models": names,
         "why": why,
@@ -92,6 +124,13 @@ def _erase_some(project: Project, user: User) -> bool:
     Ranking.objects.filter(pk__in=rankings).delete()
     _free_places(project, user, tasks)
     return bool(some)
+
+
+@transaction.atomic
+def _delete_some(rows: QuerySet) -> bool:
+    pks = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
+    rows.model.objects.filter(pk__in=pks).delete()
+    return bool(pks)
 
 
 def _free_places(project: Project, user: User, tasks: set[int]) -> None:

@@ -22,6 +22,7 @@ RARE = {
     "scores": ['"scores":{'],
     "spans": ['"spans":[{'],
     "turns": ['"content":[', '"tool_calls":[', '"role":"tool"'],
+    "prompted": ['"prompted":true'],
 }
 
 
@@ -64,6 +65,7 @@ def schema_of_rows(kind: str, rare: Collection[str] = ()) -> Any:
     judgment += [("scores", pa.json_(text))] if "scores" in rare else []
     span = [("answer", number), ("label", text), ("start", number), ("end", number)]
     judgment += [("spans", pa.list_(pa.struct(span)))] if "spans" in rare else []
+    judgment += [("prompted", pa.bool_())] if "prompted" in rare else []
     fields = {
         "judgments": [
             *prompt,

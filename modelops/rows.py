@@ -14,6 +14,7 @@ A row of a judgments dataset is one ranking task, listwise:
               ranks[i] is of answers[i]; only where there are any:
               scores {criterion: value, or a list of values in the answers' order}
               spans [{answer, label, start, end}], in Unicode code points, end exclusive
+              prompted, true: the labeler had seen what others decided or said about the task
 
 docs/row.schema.json is the same as a JSON Schema; labeling/imports/formats/rows.py reads rows back.
 
@@ -137,6 +138,15 @@ def pairs(ranks: list[int], which: str = "all") -> list[tuple[int, int]]:
 def row_pairs(row: dict[str, Any], which: str = "all") -> list[tuple[int, int]]:
     """All judgments' pairs of a row, with repeats where labelers agree."""
     return [pair for judgment in row["judgments"] for pair in pairs(judgment["ranks"], which)]
+
+
+def independent_ranks(row: dict[str, Any]) -> list[list[int]]:
+    """The ranks of the judgments that were made without knowing what others say of the task.
+
+    Agreement is measured on these. Empty for a row of another kind.
+    """
+    judgments = row.get("judgments", ())
+    return [judgment["ranks"] for judgment in judgments if not judgment.get("prompted")]
 
 
 def mean_ranks(row: dict[str, Any]) -> list[float]:

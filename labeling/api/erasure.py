@@ -25,6 +25,8 @@ class ErasureBody(serializers.Serializer):
     models = serializers.SerializerMethodField(
         help_text="Model versions that learned from what is erased; they stay."
     )
+    messages = serializers.IntegerField(help_text="Theirs, and the answers to them.")
+    reviews = serializers.IntegerField(help_text="Of other people's rankings.")
 
     def get_datasets(self, erased: erasure.Erasure) -> list[int]:
         return [dataset.pk for dataset in erased.datasets]

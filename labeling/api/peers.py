@@ -30,6 +30,9 @@ class PeersBody(serializers.Serializer):
 
     results = PeerBody(many=True)
     left_out = counts_by_kind("Rankings by no person, by kind of judge: they are not compared.")
+    prompted = serializers.IntegerField(
+        help_text="Rankings that were made after seeing what others say: none counts here."
+    )
 
 
 class Peers(Endpoint):
@@ -46,5 +49,6 @@ class Peers(Endpoint):
             for member in members
             if member.user.uuid in figures
         ]
-        left_out = recent.left_out(self.project)
-        return Response(PeersBody({"results": rows, "left_out": left_out}).data)
+        left_out, prompted = recent.left_out(self.project), recent.prompted(self.project)
+        body = {"results": rows, "left_out": left_out, "prompted": prompted}
+        return Response(PeersBody(body).data)

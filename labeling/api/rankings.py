@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters as filters
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from rest_framework import serializers
@@ -15,8 +15,8 @@ from labeling.api.assignments import AssignmentBody, OwnVerb, Sheet, own_or_404,
 from labeling.api.shared import ShownAnswer, Turn
 from labeling.judging import form, rankings, scores
 from labeling.judging.judgment import letter
-from labeling.models import Assignment, Prompt, RankedCandidate, Ranking, RankingTask
-from labeling.queue import claims, leases
+from labeling.models import Assignment, Prompt, RankedCandidate, Ranking, RankingTask, Review
+from labeling.queue import claims, leases, seen
 from labeling.text.conversations import as_stored
 from people import pseudonyms
 from people.access import RANKERS, READERS, Role
@@ -48,6 +48,12 @@ class RankingBody(serializers.Serializer):
     revision = serializers.IntegerField()
     current = serializers.BooleanField(
         help_text="Whether it counts: a revision takes the place of the one before."
+    )
+    prompted = serializers.BooleanField(
+        help_text=(
+            "Made after its labeler had seen what others decided or said about the task: no "
+            "agreement counts it."
+        )
     )
     created_at = serializers.DateTimeField()
     undo_until = serializers.DateTimeField(
@@ -104,7 +110,8 @@ def as_body(ranking: Ranking, membership: Membership) -> dict[str, Any]:
     return body
 
 
-PLAIN = ("id", "labels", "note", "strength", "seconds", "revision", "current", "created_at")
+PLAIN = ("id", "labels", "note", "strength", "seconds", "revision", "current", "prompted")
+PLAIN += ("created_at",)
 
 
 def visible(membership: Membership) -> QuerySet[Ranking]:
@@ -126,15 +133,22 @@ def with_texts(ranking: Ranking, membership: Membership) -> dict[str, Any]:
     """
     body = as_body(ranking, membership)
     if ranking.labeler_id == membership.user_id or membership.role in READERS:
-        texts = ranking.ranked.order_by("shown").values_list("shown", "candidate__text")
-        body["answers"] = [{"letter": letter(shown).upper(), "text": text} for shown, text in texts]
+        body["answers"] = texts_of(ranking)
     return body
+
+
+def texts_of(ranking: Ranking) -> list[dict[str, str]]:
+    """The answers under the letters that the ranking's labeler saw."""
+    texts = ranking.ranked.order_by("shown").values_list("shown", "candidate__text")
+    return [{"letter": letter(shown).upper(), "text": text} for shown, text in texts]
 
 
 class RankingFilter(filters.FilterSet):
     """Filters of rankings. Those that would reveal a task or a model are for readers only."""
 
     current = BooleanFilter()
+    prompted = BooleanFilter()
+    reviewed = BooleanFilter(method="with_reviews", label="Whether a lead has reviewed it.")
     verdict = filters.ChoiceFilter(field_name="outcome", choices=Ranking.Outcome.choices)
     since = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
@@ -173,6 +187,10 @@ class RankingFilter(filters.FilterSet):
         own = Q(labeler=self.request.user)
         return rankings.filter(own if mine else ~own)
 
+    def with_reviews(self, rankings: QuerySet, name: str, reviewed: bool) -> QuerySet:
+        reviews = Exists(Review.objects.filter(ranking=OuterRef("pk")))
+        return rankings.filter(reviews if reviewed else ~reviews)
+
     def containing(self, rankings: QuerySet, name: str, words: str) -> QuerySet:
         in_prompt = Q(task__prompt__messages__icontains=as_stored(words))
         return rankings.filter(in_prompt | Q(note__icontains=words), labeler=self.request.user)
@@ -196,6 +214,7 @@ class Rankings(ListEndpoint):
         return visible(self.membership)
 
     def represent(self, rankings):
+        seen.note_rankings(self.actor, rankings)
         return [as_body(ranking, self.membership) for ranking in rankings]
 
 
@@ -208,6 +227,7 @@ class RankingView(DetailEndpoint):
         return visible(self.membership)
 
     def represent(self, ranking):
+        seen.note_rankings(self.actor, [ranking])
         return with_texts(ranking, self.membership)
 
 

@@ -26,7 +26,7 @@ from labeling.judging import form, judgment, rankings
 from labeling.models import Assignment, Candidate, Group, Ranking, RankingTask
 from labeling.models.tasks import RESERVED
 from labeling.quality import gold
-from labeling.queue import reservations, set_aside
+from labeling.queue import reservations, seen, set_aside
 from people.access import ADMINS, READERS, Refused
 from people.api.base import DetailEndpoint, Endpoint, ListEndpoint, Verb
 from people.api.filters import MOST_ID, BooleanFilter, IdFilter
@@ -204,6 +204,11 @@ class TaskView(DetailEndpoint):
 
     def get_queryset(self):
         return visible(self.project)
+
+    def represent(self, task):
+        if task.purpose == RankingTask.Purpose.GOLD:
+            seen.note(self.actor, [task.pk])
+        return super().represent(task)
 
 
 class TaskVerb(Verb):

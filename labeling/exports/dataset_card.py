@@ -39,6 +39,7 @@ RARE = {
     "turns": "structured",
     "scores": "scores",
     "spans": "spans",
+    "prompted": "prompted",
 }
 # The earliest time that a .zip can hold. A file's own time would differ from copy to copy.
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -186,6 +187,9 @@ def _counts(dataset: Dataset) -> list[tuple[str, object]]:
         shown += [(name, counts[name]) for name in names if name in counts]
     if "spans" in counts:
         shown.append(("spans", counts["spans"]))
+    if "prompted" in counts:
+        title = "of these judgments made after seeing what others say, left out of the agreement"
+        shown.append((title, counts["prompted"]))
     if "near_held_out" in counts:
         title = "training rows left out, nearly like a held-out one"
         shown.append((title, counts["near_held_out"]))

@@ -109,8 +109,8 @@ def row_metadata(
     """The metadata of an example: that of its row, and of the judgment that it was made from."""
     metadata = {"dataset": dataset, "prompt_id": row["prompt_id"], "split": row["split"]}
     metadata |= {name: row[name] for name in ("use_case", "language") if name in row}
-    if judgments := row.get("judgments"):
-        agreed, compared = task_agreement(other["ranks"] for other in judgments)
+    if row.get("judgments"):
+        agreed, compared = task_agreement(rows.independent_ranks(row))
         metadata["agreement"] = round(agreed / compared, 4) if compared else None
     if judgment:
         names = ("labeler", "kind", "seconds", "strength", "weight")

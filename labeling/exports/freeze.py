@@ -311,7 +311,7 @@ def _judgment(ranking: Ranking, ranks: list[int], answers: list) -> dict:
     }
     ranked_answers = [by_candidate[answer.pk] for answer in answers]
     stored = scores.stored(ranking)
-    return {
+    judgment = {
         "labeler": None,  # numbered once all rows are in their order
         "kind": ranking.kind,
         "outcome": ranking.outcome,
@@ -321,7 +321,10 @@ def _judgment(ranking: Ranking, ranks: list[int], answers: list) -> dict:
         "strength": _strength(ranking, ranked_answers),
         "seconds": round(ranking.seconds, 1),
         "weight": 1.0,
-    } | _scores_and_spans(stored, answers)
+    }
+    if ranking.prompted:  # otherwise the key is absent: rows without it keep their digests
+        judgment["prompted"] = True
+    return judgment | _scores_and_spans(stored, answers)
 
 
 def _scores_and_spans(stored: scores.Stored, answers: list) -> dict:

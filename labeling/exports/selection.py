@@ -113,7 +113,8 @@ def keep(
     if not recipe.ties:
         judged = [(ranking, ranks) for ranking, ranks in judged if len(set(ranks)) == len(ranks)]
     if recipe.agreement and not recipe.adjudicated:
-        agreed, compared = agreement.task_agreement(ranks for _ranking, ranks in judged)
+        independent = (ranks for ranking, ranks in judged if not ranking.prompted)
+        agreed, compared = agreement.task_agreement(independent)
         if not compared or agreed / compared < recipe.agreement:
             return []
     return judged

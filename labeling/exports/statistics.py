@@ -17,7 +17,7 @@ class RowStatistics:
     """Counts rows of any kind. `figures` are what a dataset stores and its card shows."""
 
     def __init__(self):
-        self.good = self.bad = self.truncated = self.cut = self.structured = 0
+        self.good = self.bad = self.truncated = self.cut = self.structured = self.prompted = 0
         self.kto_labels = {way: Counter() for way in rows.VOTES}
         self.rows = self.pairs = self.tied = self.longer = self.agreed = self.compared = 0
         self.scores, self.spans = Counter(), 0
@@ -39,6 +39,7 @@ class RowStatistics:
         lengths = [len(answer["text"]) for answer in answers]
         for judgment in judgments:
             self.labelers[judgment["labeler"]] += 1
+            self.prompted += judgment.get("prompted", False)
             self.outcomes[judgment["outcome"]] += 1
             self._add_pairs(judgment["ranks"], lengths)
             self.spans += len(judgment.get("spans", ()))
@@ -47,7 +48,7 @@ class RowStatistics:
                 self.scores[name] += sum(one is not None for one in values)
         if "judgments" in row:
             self._add_labels(row)
-        agreed, compared = task_agreement(judgment["ranks"] for judgment in judgments)
+        agreed, compared = task_agreement(rows.independent_ranks(row))
         self.agreed, self.compared = self.agreed + agreed, self.compared + compared
 
     def _add_labels(self, row: dict) -> None:
@@ -111,6 +112,8 @@ class RowStatistics:
             figures["scores"] = dict(sorted(self.scores.items()))
         if self.spans:
             figures["spans"] = self.spans
+        if self.prompted:
+            figures["prompted"] = self.prompted
         if self.outcomes:
             figures["kto"] = self.kto()
         figures["judges"] = len(self.labelers)

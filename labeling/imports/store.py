@@ -246,6 +246,7 @@ class Writer:
             outcome=_outcome(judgment),
             strength=judgment.get("strength"),
             seconds=judgment.get("seconds", 0),
+            prompted=judgment.get("prompted", False),
             current=not prompt.published,
         )
 

@@ -7,14 +7,21 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, QuerySet, Subquery
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from labeling.judging import events
 from labeling.judging.judgment import MOST, Judgment, by_strength, check
 from labeling.judging.scores import scores_of, spans_of
-from labeling.models import Assignment, DatasetRanking, RankedCandidate, Ranking, RankingTask
+from labeling.models import (
+    Assignment,
+    DatasetRanking,
+    RankedCandidate,
+    Ranking,
+    RankingTask,
+    Seen,
+)
 from labeling.queue import claims, leases
 from labeling.queue.eligibility import NotWorking
 from people import audit
@@ -170,17 +177,19 @@ def write(
 ) -> Ranking:
     """One more revision of what this judge says of the task, its answers in the sheet's order.
 
-    Raises InvalidRanking where a span lies outside of its answer.
+    Raises InvalidRanking where a span lies outside of its answer. A person's is prompted where
+    they have seen what others say of the task.
     """
-    revisions = next((revision for (revision,) in _last_revision(sheet.task_id, judge)), 0)
-    if revisions:
+    [(last_revision, has_seen)] = _so_far(sheet.task_id, judge, sheet.labeler_id)
+    if last_revision:
         Ranking.objects.filter(task=sheet.task_id, judge=judge, current=True).update(current=False)
     ranking = Ranking(
         task_id=sheet.task_id,
         judge=judge,
         **who,
         outcome=judgment.outcome,
-        revision=revisions + 1,
+        revision=(last_revision or 0) + 1,
+        prompted=has_seen and judge == sheet.labeler.uuid,
         labels=judgment.labels,
         note=judgment.note,
         strength=judgment.strength if ranks[0] and by_strength(sheet.project, len(ranks)) else None,
@@ -205,12 +214,12 @@ def write(
 
 
 @composed
-def _last_revision(task, judge):
-    return (
-        Ranking.objects.filter(task=task, judge=judge)
-        .order_by("-revision")
-        .values_list("revision")[:1]
-    )
+def _so_far(task, judge, person):
+    """The judge's last revision, if any, and whether the person has seen what others say."""
+    earlier = Ranking.objects.filter(task=task, judge=judge).order_by("-revision")
+    seen = Seen.objects.filter(task=task, person=person)
+    tasks = RankingTask.objects.filter(pk=task)
+    return tasks.values_list(Subquery(earlier.values("revision")[:1]), Exists(seen))
 
 
 def of_place(assignment: Assignment) -> int | None:

@@ -1,4 +1,4 @@
-"""The tables of labeling: prompts, answers, tasks, assignments and rankings."""
+"""The tables of labeling: prompts, answers, tasks, assignments, rankings and threads."""
 
 from labeling.models.criteria import Criterion, Score, Span
 from labeling.models.groups import Group, GroupMember
@@ -25,6 +25,7 @@ from labeling.models.rankings import (
 from labeling.models.rules import ProjectRules
 from labeling.models.tasks import Assignment, QueuePosition, RankingTask
 from labeling.models.templates import PromptTemplate, TemplateRow
+from labeling.models.threads import Message, Review, Seen, Thread
 
 __all__ = [
     "ANSWER_KEY",
@@ -40,6 +41,7 @@ __all__ = [
     "IMPORTED_JUDGES",
     "ImportedRow",
     "Judge",
+    "Message",
     "ProjectRules",
     "Prompt",
     "PromptBand",
@@ -48,10 +50,13 @@ __all__ = [
     "RankedCandidate",
     "Ranking",
     "RankingTask",
+    "Review",
     "SETTLEMENT",
     "Score",
     "Span",
+    "Seen",
     "TemplateRow",
+    "Thread",
     "Writing",
     "imported_judge",
     "judge_kind",

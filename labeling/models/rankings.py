@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from django.db import models
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -42,6 +42,18 @@ class Rankings(models.QuerySet):
     def by_kind(self) -> dict[str, int]:
         """How many of them judges of each kind made."""
         return sum_kinds(self.by_judge())
+
+    def independent(self) -> "Rankings":
+        """Each judge's last judgment of a task that was made without knowing what others say of it.
+
+        Agreement and accuracy are measured on these: a revision that a lead's comment prompted
+        does not count, and the ranking before it still does.
+        """
+        same = Ranking.objects.filter(task=OuterRef("task"), judge=OuterRef("judge"))
+        later = same.filter(prompted=False, undone_at=None, revision__gt=OuterRef("revision"))
+        revised = Exists(same.filter(current=True, prompted=True)) & ~Exists(later)
+        before = Q(current=False, undone_at=None) & revised
+        return self.filter(Q(current=True) | before, prompted=False)
 
 
 def sum_kinds(by_judge: Iterable[tuple[uuid.UUID, str, int]]) -> dict[str, int]:
@@ -81,6 +93,10 @@ class Ranking(models.Model):
     outcome = models.CharField(max_length=14, choices=Outcome, default=Outcome.RANKED)
     revision = models.PositiveSmallIntegerField(default=1)
     current = models.BooleanField(default=True)
+    prompted = models.BooleanField(
+        default=False,
+        help_text=_("Made by somebody who had seen what others decided or said about the task."),
+    )
     labels = models.JSONField(default=list, help_text=_("What the labeler said of the prompt."))
     note = models.TextField(blank=True)
     strength = models.SmallIntegerField(

@@ -17,7 +17,7 @@ from labeling.judging import rankings
 from labeling.judging.judgment import LETTERS, MOST, Judgment, check
 from labeling.models import SETTLEMENT, Assignment, Judge, Ranking, RankingTask, judge_kind
 from labeling.quality.recent import ranks_by_task
-from labeling.queue import order
+from labeling.queue import order, seen
 from labeling.stats import agreement
 from people import audit
 from people.access import Refused
@@ -96,7 +96,10 @@ class Said:
 
 
 def judged(paper: Assignment) -> list[Said]:
-    """Each judge's ranking, in the letters of the form."""
+    """Each judge's ranking, in the letters of the form.
+
+    Whoever reads them has seen the task, and gets no place on it any more.
+    """
     letters = dict(zip(paper.order, LETTERS))
     found = (
         paper.task.rankings.of_judges()
@@ -104,6 +107,7 @@ def judged(paper: Assignment) -> list[Said]:
         .order_by("pk")
         .prefetch_related("ranked")
     )
+    seen.note_rankings(paper.labeler, found)
     judges = Judge.objects.in_bulk([ranking.judge for ranking in found])
     return [
         Said(

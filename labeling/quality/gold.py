@@ -79,11 +79,15 @@ def _close_up(task: RankingTask) -> int:
 
 
 def figures(project: Project) -> dict[int, gold_accuracy.Gold]:
-    """How each labeler's judgments of the project's gold tasks agree with the keys: one query."""
-    said = RankedCandidate.objects.filter(
-        ranking__task__project=project, ranking__task__purpose=Purpose.GOLD
+    """How each labeler's judgments of the project's gold tasks agree with the keys: one query.
+
+    A key has one current ranking; an adjudication from before the task was gold is none.
+    """
+    of_gold = Ranking.objects.filter(task__project=project, task__purpose=Purpose.GOLD)
+    compared = of_gold.independent().exclude(
+        kind__in=[Ranking.Kind.IMPORTED, Ranking.Kind.ADJUDICATED]
     )
-    said = said.filter(ranking__current=True).exclude(ranking__kind=Ranking.Kind.IMPORTED)
+    said = RankedCandidate.objects.filter(ranking__in=compared.values("pk"))
     return gold_accuracy.by_labeler(
         said.values_list("ranking__task", "ranking__labeler", "candidate", "rank")
     )

@@ -15,10 +15,9 @@ LOOKED_AT = 2000  # rankings, the newest
 
 
 def ranks_by_task(project: Project) -> dict[int, list[list[int]]]:
-    """By task, the ranks that each person gave its answers, of the newest rankings."""
-    found = Ranking.objects.of_people().filter(
-        task__project=project, current=True, outcome=Ranking.Outcome.RANKED
-    )
+    """By task, the ranks that each person gave its answers, of the newest independent rankings."""
+    found = Ranking.objects.of_people().independent()
+    found = found.filter(task__project=project, outcome=Ranking.Outcome.RANKED)
     task_of = dict(found.order_by("-pk").values_list("pk", "task")[:LOOKED_AT])
     ranks = defaultdict(list)
     said = RankedCandidate.objects.filter(ranking__in=list(task_of)).order_by("candidate")
@@ -39,21 +38,27 @@ class Task:
 
 
 def _ranked(project: Project) -> QuerySet[Ranking]:
-    current = Ranking.objects.filter(task__project=project, current=True)
-    training = current.filter(task__purpose=RankingTask.Purpose.TRAINING)
+    training = Ranking.objects.filter(
+        task__project=project, task__purpose=RankingTask.Purpose.TRAINING
+    )
     return training.filter(outcome=Ranking.Outcome.RANKED)
 
 
 def left_out(project: Project) -> dict[str, int]:
     """How many rankings agreement leaves out, by kind of judge: those by no person. Two queries."""
-    counts = _ranked(project).by_kind()
+    counts = _ranked(project).filter(current=True).by_kind()
     counts.pop(Judge.Kind.PERSON, None)
     return counts
 
 
+def prompted(project: Project) -> int:
+    """How many rankings by people agreement leaves out because they were prompted."""
+    return _ranked(project).of_people().filter(current=True, prompted=True).count()
+
+
 def newest(project: Project, most: int) -> list[Task]:
-    """The newest `most` current rankings of training tasks by people, by task: one query."""
-    ranked = _ranked(project).of_people()
+    """The newest `most` independent rankings of training tasks by people, by task: one query."""
+    ranked = _ranked(project).of_people().independent()
     said = RankedCandidate.objects.filter(ranking__in=ranked.order_by("-pk").values("pk")[:most])
     about = ("ranking__task", "ranking__task__prompt", "ranking__judge", "rank")
     tasks: dict[int, Task] = {}

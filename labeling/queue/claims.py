@@ -14,7 +14,7 @@ from functools import wraps
 from itertools import count
 
 from django.db import connection, transaction
-from django.db.models import Count, Exists, F, Min, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
 from django.utils.timezone import now
@@ -27,6 +27,7 @@ from labeling.models import (
     Prompt,
     QueuePosition,
     RankingTask,
+    Seen,
 )
 from labeling.queue.eligibility import lock_if_working, refuse_beyond_daily_limit
 from labeling.queue.leases import expire, lease_end
@@ -226,10 +227,12 @@ def _gold_for(labeler: User, project: Project) -> QuerySet[RankingTask]:
     return tasks.filter(offered_to(labeler), state=RankingTask.State.OPEN).order_by("pk")
 
 
-def _unseen(labeler) -> Exists:
-    return ~Exists(
-        Assignment.objects.filter(task=OuterRef("pk"), labeler=labeler, state__in=Assignment.OVER)
+def _unseen(labeler) -> Q:
+    """Tasks that the labeler has not been at, and of which they know nothing that others say."""
+    been_at = Assignment.objects.filter(
+        task=OuterRef("pk"), labeler=labeler, state__in=Assignment.OVER
     )
+    return ~Exists(been_at) & ~Exists(Seen.objects.filter(task=OuterRef("pk"), person=labeler))
 
 
 def _harmless() -> Exact:

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from labeling.models import Assignment, Group, GroupMember, RankingTask
+from labeling.models import Assignment, Group, GroupMember, RankingTask, Seen
 from labeling.models.tasks import RESERVED
 from labeling.queue import order
 from people import audit
@@ -77,9 +77,10 @@ def _takers(project: Project) -> QuerySet[Membership]:
     in_the_group = GroupMember.objects.filter(
         group=OuterRef(OuterRef("reserved_for_group")), user=OuterRef("user")
     )
-    seen = Assignment.objects.filter(
+    been_at = Assignment.objects.filter(
         task=OuterRef(OuterRef("pk")), labeler=OuterRef("user"), state__in=Assignment.OVER
     )
+    seen = Seen.objects.filter(task=OuterRef(OuterRef("pk")), person=OuterRef("user"))
     named = at_work.filter(Q(user=OuterRef("reserved_for_user")) | Exists(in_the_group))
     willing = Q(user__sensitive=True) | Q(user__sensitive=OuterRef("prompt__sensitive"))
-    return named.filter(willing).exclude(Exists(seen))
+    return named.filter(willing).exclude(Exists(been_at)).exclude(Exists(seen))

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from labeling.judging.judgment import MOST
 from labeling.models import Candidate, Judge, Prompt, Ranking, RankingTask, TemplateRow
+from labeling.queue import seen
 from labeling.queue.sensitive import mark_sensitive
 from labeling.text.conversations import as_stored
 from labeling.views.set_aside import with_skips
@@ -89,10 +90,12 @@ def prompt_page(request: HttpRequest, pk: int) -> HttpResponse:
             to_attr="shown",
         ),
     )
+    shown = with_names([with_ranks(task) for task in tasks])
+    seen.note_rankings(request.user, (judged for task in shown for judged in task.judged))
     context = {
         "prompt": prompt,
         "filled": TemplateRow.objects.select_related("template").filter(prompt=prompt).first(),
-        "tasks": with_names([with_ranks(task) for task in tasks]),
+        "tasks": shown,
         "loose": unused_answers(prompt),
         "demonstrations": prompt.demonstrations.select_related("labeler"),
     }

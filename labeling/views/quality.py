@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 from labeling.judging import form, form_drafts, judgment, rankings
 from labeling.models import Assignment, Ranking, RankingTask
 from labeling.quality import adjudication, gold, recent
+from labeling.queue import seen
 from labeling.views import task_card
 from people import idempotency
 from people.access import ADMINS, LEADS, Refused, member
@@ -75,6 +76,8 @@ def task_gold(request: HttpRequest, pk: int) -> HttpResponse:
         "labeling/quality/_gives_key.html",
         _("Save the key"),
     )
+    if sheet.before:
+        seen.note(request.user, [task.pk])
     if to_fill_in := unsaved(request, sheet, gold.make):
         return to_fill_in
     messages.success(request, _("The answer key is saved: the task is gold."))

@@ -4,7 +4,7 @@ each step.
 
 from collections import Counter, defaultdict
 
-from labeling.models import Assignment, GroupMember, QueuePosition, Ranking, RankingTask
+from labeling.models import Assignment, GroupMember, QueuePosition, Ranking, RankingTask, Seen
 from labeling.queue import order, reservations
 from people.models import AuditEvent, Membership, Project, User
 
@@ -23,17 +23,23 @@ class Rows:
         )
         members = GroupMember.objects.filter(group__project=project)
         self.members = set(members.values_list("group", "user"))
+        self.told = {
+            (seen.task_id, seen.person_id): seen.at
+            for seen in Seen.objects.filter(task__project=project)
+        }
         self.of_task = defaultdict(list)
         for one in self.assignments:
             self.of_task[one.task_id].append(one)
 
     def seen(self, labeler: User | int) -> set[int]:
+        """The tasks that this labeler has been at, or knows something of that others say."""
         labeler = getattr(labeler, "pk", labeler)
-        return {
+        been_at = {
             one.task_id
             for one in self.assignments
             if one.labeler_id == labeler and one.state in OVER
         }
+        return been_at | {task for task, person in self.told if person == labeler}
 
     def is_for(self, task: RankingTask, labeler: User | int) -> bool:
         """Whether the task is reserved for nobody, for this labeler or for a group of theirs."""
@@ -106,6 +112,7 @@ def check(project: Project) -> None:
         set_aside_when_skipped(rows, task)
         gold_has_a_key(rows, task)
     judgments_fit_assignments(rows)
+    judgments_are_marked_as_prompted(rows)
     leases_have_an_owner_at_work(rows)
     cursors_hide_nothing(rows)
     what_nobody_gets_is_listed(rows)
@@ -166,6 +173,13 @@ def judgments_fit_assignments(rows: Rows) -> None:
     )
     revisions = Counter((one.task_id, one.judge) for one in rows.rankings)
     assert all(one.revision <= revisions[one.task_id, one.judge] for one in rows.rankings)
+
+
+def judgments_are_marked_as_prompted(rows: Rows) -> None:
+    for ranking in rows.rankings:
+        told_at = rows.told.get((ranking.task_id, ranking.labeler_id))
+        before = told_at is not None and told_at <= ranking.created_at
+        assert ranking.prompted == before, "prompted is what one judges after one was told"
 
 
 def leases_have_an_owner_at_work(rows: Rows) -> None:

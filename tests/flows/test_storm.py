@@ -25,12 +25,13 @@ from hypothesis.stateful import (
 
 from labeling import erasure, project_settings
 from labeling.exports import freeze
-from labeling.judging import judgment, rankings
-from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask
+from labeling.judging import judgment, rankings, threads
+from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask, Seen, Thread
 from labeling.quality import gold
-from labeling.queue import candidates, claims, groups, leases, reservations, set_aside
+from labeling.queue import candidates, claims, groups, leases, reservations, seen, set_aside
 from labeling.queue.eligibility import NotWorking
 from people import accounts, projects
+from people.access import Refused
 from people.models import Membership
 from tests.factories import make_job, make_model, make_person, make_project, make_prompt
 from tests.flows import recount
@@ -164,6 +165,9 @@ class Storm(RuleBasedStateMachine):
             assert not Ranking.objects.filter(
                 task__project=self.project, labeler=self.people[person]
             ).exists()
+            assert not Thread.objects.filter(
+                task__project=self.project, labeler=self.people[person]
+            ).exists()
 
     @rule(minutes=st.sampled_from([5, 45]), swept=st.booleans())
     def let_pass(self, minutes, swept):
@@ -173,6 +177,7 @@ class Storm(RuleBasedStateMachine):
             leased_until=F("leased_until") - ago, ended_at=F("ended_at") - ago
         )
         Ranking.objects.filter(task__project=self.project).update(created_at=F("created_at") - ago)
+        Seen.objects.filter(task__project=self.project).update(at=F("at") - ago)
         RankingTask.objects.filter(project=self.project).update(put_back_at=F("put_back_at") - ago)
         if swept:
             self.sweep()
@@ -303,6 +308,30 @@ class Storm(RuleBasedStateMachine):
             assert one.state != "submitted"
         else:
             assert one.state == "submitted"
+
+    @precondition(is_writable)
+    @rule(number=any_number, answered=st.booleans())
+    def ask_a_lead(self, number, answered):
+        """Whoever was answered gets no other place on the task; the one they hold stays theirs."""
+        one = self.assignment(number)
+        if one is None:
+            return
+        try:
+            thread = threads.open_on(one, "Is B meant?")
+        except Refused:
+            assert one.state not in Assignment.HOLDING
+            return
+        if answered:
+            threads.say(self.admin, thread, "Yes.")
+            assert one.task_id in recount.Rows(self.project).seen(one.labeler)
+        assert Assignment.objects.get(pk=one.pk).state == one.state
+
+    @rule(person=people, number=any_number)
+    def read(self, person, number):
+        """Somebody reads what others decided: a lead of yesterday may be a labeler of today."""
+        ranking = Ranking.objects.filter(task=self.task(number)).order_by("pk").first()
+        if ranking is not None:
+            seen.note_rankings(self.people[person], [ranking])
 
     @rule(person=people)
     def look_ahead(self, person):

@@ -30,7 +30,7 @@ PROMPT = ("prompt_id", "messages", "split", "use_case", "language")
 ROW = (*PROMPT, "answers", "judgments", "text", "finish_reason")
 ANSWER = ("id", "text", "model", "finish_reason", "tokens", "truncated")
 JUDGMENT = ("labeler", "kind", "outcome", "ranks", "ratings", "flags", "strength", "seconds")
-JUDGMENT += ("weight",)
+JUDGMENT += ("weight", "prompted")
 
 # What a judgment's `kind` says of its judge. "imported" says nothing.
 JUDGE_KINDS = {
@@ -137,6 +137,10 @@ def _judgment(value: object, answers: int, file: str) -> dict:
         judgment["strength"] = _strength(given["strength"], answers)
     if seconds := _seconds(given.get("seconds", 0)):
         judgment["seconds"] = seconds
+    if "prompted" in given:
+        if given["prompted"] is not True:
+            raise BadPrompt("prompted must be true, or absent")
+        judgment["prompted"] = True
     return judgment
 
 

@@ -102,12 +102,13 @@ def test_what_would_go_is_told_before_it_goes(admin, project, alice):
     frozen = freeze.freeze_now(None, project)
     at = f"members/{alice.memberships.get().pk}/erase"
 
-    assert admin.get(at).json() == {"rankings": 1, "datasets": [frozen.pk], "models": []}
+    would_go = {"rankings": 1, "datasets": [frozen.pk], "models": [], "messages": 0, "reviews": 0}
+    assert admin.get(at).json() == would_go
     assert Ranking.objects.exists()
     assert fields_of(admin.post(at, {})) == {"why"}
 
     told = admin.post(at, {"why": "They asked for it."}, key="one").json()
-    assert told == {"rankings": 1, "datasets": [frozen.pk], "models": []}
+    assert told == would_go
     assert not Ranking.objects.exists()
     assert Dataset.objects.get().withdrawn_why == "They asked for it."
     assert admin.post(at, {"why": "They asked for it."}, key="one").json() == told

@@ -29,7 +29,7 @@ def everything(project, alice, bob):
     task = make_task(project, ["one", "two"])
     task.candidates.update(finish_reason="length", tokens=7, truncated=True, reward=1.5)
     ranking = make_ranking(task, alice, ranks=[1, 2])
-    Ranking.objects.filter(pk=ranking.pk).update(strength=-2, seconds=4.25)
+    Ranking.objects.filter(pk=ranking.pk).update(strength=-2, seconds=4.25, prompted=True)
     say_all(ranking)
     script = make_ranking(task, make_person(project, simulated=True), ranks=[1, 1])
     Ranking.objects.filter(pk=script.pk).update(kind="simulated")
