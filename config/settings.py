@@ -297,6 +297,7 @@ SPECTACULAR_SETTINGS = {
         "RankingKind": "labeling.models.Ranking.Kind",
         "Verdict": "labeling.models.Ranking.Outcome",
         "AssignmentState": "labeling.models.Assignment.State",
+        "ReviewVerdict": "labeling.models.Review.Verdict",
         "TaskState": "labeling.models.RankingTask.State",
         "TaskPurpose": "labeling.models.RankingTask.Purpose",
         "WritingState": "labeling.models.Writing.State",

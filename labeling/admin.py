@@ -21,10 +21,10 @@ from labeling.models import (
     Ranking,
     RankingTask,
     Review,
-    Seen,
-    Thread,
     Score,
+    Seen,
     Span,
+    Thread,
 )
 from labeling.quality import judges
 from labeling.queue import seen

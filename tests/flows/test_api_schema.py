@@ -27,7 +27,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from labeling.exports import freeze
-from labeling.judging import criteria
+from labeling.judging import criteria, reviews, threads
+from labeling.models import Assignment, Ranking
 from labeling.queue import groups, reservations
 from people import tokens
 from people.models import Membership, Project, Token, User
@@ -59,6 +60,17 @@ def world(project, alice, carol):
     group = groups.create(None, project, "Physicians", [Membership.objects.get(user=alice)])
     reservations.reserve(None, reserved, group=group)
     criteria.create(carol, project, key="why", scope="ranking", kind="text", question="Why?")
+    for ranking in Ranking.objects.filter(labeler=alice):
+        reviews.review(carol, ranking, "comment", "Why so?")
+        place = Assignment.objects.create(
+            task=ranking.task,
+            labeler=alice,
+            project=project,
+            state="submitted",
+            place=0,
+            order=list(ranking.task.candidates.values_list("pk", flat=True)),
+        )
+        threads.say(carol, threads.open_on(place, "Is B meant?"), "It is.")
     freeze.freeze_now(None, project)
     make_job(
         project, "import", recipe={"path": "gone", "format": "prompts", "filename": "prompts.jsonl"}

@@ -200,6 +200,18 @@ def the_judgment_of_a_script(world):
     world.hands("robot", simulated=True).rank(order="A>B")
 
 
+@case()
+def a_ranking_after_a_lead_s_answer(world):
+    world.set(overlap=2)
+    world.add(SKY | {"answers": ["Rayleigh.", "Magic."]})
+    ann, lea = world.hands("ann"), world.hands("lea", "lead")
+    place = ann.claim()["id"]
+    thread = ann.post(f"assignments/{place}/thread", {"text": "Is a name enough?"}).json()["id"]
+    lea.post(f"threads/{thread}/messages", {"text": "It is."})
+    ann.rank(order="A>B")
+    world.hands("ben").rank(order="B>A")
+
+
 @case(adjudicated=True)
 def what_a_lead_decided(world):
     ranking = make_ranking(make_task(world.project), world.person("lea"))
@@ -384,6 +396,7 @@ BAD = {
     "too many flags": (row_of("Why?", flags=[[], [], []]), "flags for each answer"),
     "a strength that is none": (row_of("Why?", strength=4), "strength"),
     "a time that is none": (row_of("Why?", seconds=float("inf")), "seconds"),
+    "prompted or not": (row_of("Why?", prompted=False), "prompted must be true"),
     "a text that was cut": (
         changed(answers=[], judgments=[], text="Yes.", finish_reason="length"),
         "cut by the sampler",

@@ -9,7 +9,7 @@ import pytest
 from django.utils.timezone import now
 
 from labeling.judging import judgment
-from labeling.models import Assignment, Candidate, Prompt, Ranking, RankingTask
+from labeling.models import Assignment, Candidate, Prompt, Ranking, RankingTask, Thread
 from labeling.quality import gold
 from labeling.queue import claims
 from labeling.writing import requests
@@ -100,6 +100,13 @@ def responses(hands, person):
         "rankings", model_version=770_001, task=770_030, purpose="gold", use_case="giraffe"
     )
     yield hands.get(f"rankings/{ranking_id}")
+    yield hands.get(f"rankings/{ranking_id}/reviews")
+    thread = hands.post(f"{at}/thread", {"text": "Is it meant so?"})
+    yield thread
+    yield hands.get("threads")
+    yield hands.get(f"threads/{thread.json()['id']}")
+    yield hands.post(f"threads/{thread.json()['id']}/messages", {"text": "So."})
+    yield hands.post(f"threads/{thread.json()['id']}/close")
     yield hands.post(f"rankings/{ranking_id}/draft", {"order": "D>C", "note": "hm"})
     revised = hands.post(f"rankings/{ranking_id}/revise", {"order": "D>C>B>A"})
     yield revised
@@ -147,6 +154,13 @@ def refused(hands):
     ):
         yield hands.get(path)
     yield hands.get(f"rankings/{Ranking.objects.exclude(labeler__name='Alice').latest('pk').pk}")
+    others = Ranking.objects.exclude(labeler__name="Alice").latest("pk").pk
+    yield hands.get(f"rankings/{others}/reviews")
+    yield hands.post(f"rankings/{others}/reviews", {"verdict": "agree"})
+    for thread in Thread.objects.exclude(labeler__name="Alice"):
+        yield hands.get(f"threads/{thread.pk}")
+        yield hands.post(f"threads/{thread.pk}/messages", {"text": "Mine?"})
+        yield hands.post(f"threads/{thread.pk}/close")
     for verb in ("gold", "not-gold", "reserve", "retire", "put-back", "settle", "unsettle"):
         yield hands.post(f"tasks/770030/{verb}", RANKS)
 
@@ -156,7 +170,8 @@ def day(labeler, hands_of, bob, alice, carol, project, telltale, monkeypatch):
     """All of it, the gold task first, after a colleague has judged and said so."""
     monkeypatch.setattr(claims, "drawn", lambda percent: True)
     other = hands_of(bob)
-    other.rank(note="bob thinks so", ratings={"A": 7})
+    done = other.rank(note="bob thinks so", ratings={"A": 7})
+    other.post(f"assignments/{done['assignment']}/thread", {"text": "bob asks"})
     project.rules.gold_share = 50
     project.rules.save()
     requests.ask_demonstrations(carol, project, 1, "train")
@@ -175,7 +190,8 @@ def test_no_response_tells_who_wrote_an_answer_or_how_hard_a_task_is(far_candida
 
 
 def test_what_is_for_others_is_refused_or_not_found(labeler, hands_of, bob, telltale):
-    hands_of(bob).rank()
+    done = hands_of(bob).rank()
+    hands_of(bob).post(f"assignments/{done['assignment']}/thread", {"text": "bob asks"})
 
     assert {response.status_code for response in refused(labeler)} <= {403, 404}
 
