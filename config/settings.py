@@ -290,6 +290,7 @@ SPECTACULAR_SETTINGS = {
         "DatasetKind": "modelops.models.Dataset.Kind",
         "ModelKind": "modelops.models.ModelVersion.Kind",
         "CriterionKind": "labeling.models.Criterion.Kind",
+        "JudgeKind": "labeling.models.Judge.Kind",
         "Split": "labeling.models.Prompt.Split",
         "OneSplit": "modelops.recipes.A_SPLIT",
         "FormatIn": "modelops.recipes.FORMATS_IN",
