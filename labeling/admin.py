@@ -67,7 +67,16 @@ class ProjectAdmin(people_admin.ProjectAdmin):
 
 @admin.register(Prompt)
 class PromptAdmin(ReadOnly):
-    list_display = ["__str__", "project", "split", "use_case", "language", "source", "published"]
+    list_display = [
+        "__str__",
+        "project",
+        "split",
+        "use_case",
+        "language",
+        "source",
+        "licence",
+        "published",
+    ]
     list_filter = ["split", "published", "project", "use_case"]
     list_select_related = ["project"]
     search_fields = ["messages", "digest"]

@@ -15,7 +15,8 @@ from modelops.rows import CUT, canonical
 
 GROUP = 2000  # rows in memory at once; the footer, kept to the end, grows with each group
 # What only some rows have, by any of these marks in a canonical line: texts have their quotes
-# escaped. "turns" are turns that hold more than a role and a text.
+# escaped. "turns" are turns that hold more than a role and a text, "answer_turns" those of answers
+# that are more than a text.
 RARE = {
     "truncated": ['"truncated":true'],
     "finish_reason": [f'"finish_reason":"{CUT}"'],
@@ -23,12 +24,15 @@ RARE = {
     "spans": ['"spans":[{'],
     "turns": ['"content":[', '"tool_calls":[', '"role":"tool"'],
     "prompted": ['"prompted":true'],
+    "answer_turns": [],
 }
 
 
 def rare_in(line: str) -> set[str]:
     """Which names of RARE a canonical line has."""
-    return {name for name, marks in RARE.items() if any(mark in line for mark in marks)}
+    names = {name for name, marks in RARE.items() if any(mark in line for mark in marks)}
+    # one of them is the prompt's
+    return names | ({"answer_turns"} if line.count('"messages":[') > 1 else set())
 
 
 def schema_of_rows(kind: str, rare: Collection[str] = ()) -> Any:
@@ -54,6 +58,7 @@ def schema_of_rows(kind: str, rare: Collection[str] = ()) -> Any:
         ("tokens", number),
     ]
     answer += [("truncated", pa.bool_())] if "truncated" in rare else []
+    answer += [("messages", json_turns())] if "answer_turns" in rare else []
     cut = [("finish_reason", text)] if "finish_reason" in rare else []
     judgment = [("labeler", number), ("kind", text), ("outcome", text)]
     judgment += [
@@ -140,6 +145,8 @@ def with_rare(row: dict, rare: Collection[str]) -> dict:
         row = row | {"messages": as_json(row["messages"])}
     if "scores" in rare:
         row = row | {"judgments": [_with_scores_as_json(one) for one in row["judgments"]]}
+    if "answer_turns" in rare and "answers" in row:
+        row = row | {"answers": list(map(_with_json_messages, row["answers"]))}
     return row
 
 
@@ -148,6 +155,10 @@ def _with_scores_as_json(judgment: dict) -> dict:
     if "scores" not in judgment:
         return judgment
     return judgment | {"scores": canonical(judgment["scores"])}
+
+
+def _with_json_messages(answer: dict) -> dict:
+    return answer | {"messages": as_json(answer["messages"])} if "messages" in answer else answer
 
 
 def groups(items: Iterable[dict], size: int = GROUP) -> Iterable[list[dict]]:

@@ -86,6 +86,7 @@ FORMATS_OUT = (
     "listwise",
     "label-studio",
     "csv",
+    "metadata",
     "rows",
     "folder",
 )

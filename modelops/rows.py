@@ -10,6 +10,8 @@ A row of a judgments dataset is one ranking task, listwise:
     answers   [{id, text, model, finish_reason, tokens}]
               an answer's id is its position; `finish_reason` "length": the sampler cut it;
               `truncated`, true, is there only where its model read the prompt in part
+              `messages` only where the answer is more than a text: its turns, the first of them
+              the assistant's; `text` is then what they say, see answer_text()
     judgments [{labeler, kind, outcome, ranks, ratings, flags, strength, seconds, weight}]
               ranks[i] is of answers[i]; only where there are any:
               scores {criterion: value, or a list of values in the answers' order}
@@ -113,6 +115,16 @@ def transcript(messages: Iterable[dict[str, Any]]) -> str:
     )
 
 
+def answer_text(turns: list[dict[str, Any]]) -> str:
+    """The turns of an answer as one text: the assistant's first words, then a transcript."""
+    return transcript(turns).removeprefix("\n\nAssistant: ")
+
+
+def answer_turns(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """The turns of an answer of a row; of a text alone, the assistant's one turn."""
+    return answer.get("messages") or [{"role": "assistant", "content": answer["text"]}]
+
+
 def dense(ranks: Iterable[float]) -> list[int]:
     """Ranks with the gaps closed: [1, 3, 3, 7] becomes [1, 2, 2, 3]."""
     ranks = list(ranks)
@@ -189,6 +201,23 @@ def ended(row: dict[str, Any]) -> dict[str, bool]:
     for answer in row["answers"]:
         result[answer["text"]] = result.get(answer["text"], False) or has_ended(answer)
     return result
+
+
+def turns_of(row: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The turns of the answers that are more than a text, by their text; the first of equal ones.
+
+    What a model reads of a text is its turns, where it has some here.
+    """
+    result: dict[str, list[dict[str, Any]]] = {}
+    for answer in row["answers"]:
+        if "messages" in answer:
+            result.setdefault(answer["text"], answer["messages"])
+    return result
+
+
+def of_one_speaker(content: str | list[dict[str, Any]]) -> bool:
+    """Whether the assistant alone says all of an answer, a text or turns."""
+    return isinstance(content, str) or all(turn["role"] == "assistant" for turn in content)
 
 
 # Good and bad answers

@@ -42,6 +42,12 @@ TOOL_TURNS = [
     },
     {"role": "tool", "tool_call_id": "c1", "name": "weather", "content": '{"celsius": 31}'},
 ]
+# An answer of several turns, and what it says as text.
+ANSWER_TURNS = [*TOOL_TURNS[2:], {"role": "assistant", "content": "It is 31 degrees."}]
+ANSWER_TEXT = (
+    'weather({"city": "Roma", "at": ["now"]})\n\nTool: {"celsius": 31}'
+    "\n\nAssistant: It is 31 degrees."
+)
 _numbers = count(1)
 
 

@@ -55,6 +55,8 @@ class PromptBody(serializers.ModelSerializer):
             "use_case",
             "language",
             "source",
+            "licence",
+            "metadata",
             "digest",
             "job",
             "answers",
@@ -67,6 +69,13 @@ class PromptBody(serializers.ModelSerializer):
 class CandidateBody(serializers.ModelSerializer):
     """An answer to a prompt by one model version, from one job."""
 
+    messages = Turn(
+        many=True,
+        read_only=True,
+        allow_null=True,
+        help_text="Its turns, where it is more than a text; `text` is what they say.",
+    )
+
     class Meta:
         model = Candidate
         fields = [
@@ -76,6 +85,7 @@ class CandidateBody(serializers.ModelSerializer):
             "job",
             "slot",
             "text",
+            "messages",
             "finish_reason",
             "tokens",
             "logprob",
@@ -161,6 +171,7 @@ class PromptFilter(filters.FilterSet):
     language = filters.CharFilter()
     sensitive = BooleanFilter()
     source = filters.CharFilter()
+    licence = filters.CharFilter()
     job = IdFilter(label="The import that brought it.")
     template = IdFilter(field_name="filled__template", label="Of which it was made.")
     state = filters.ChoiceFilter(

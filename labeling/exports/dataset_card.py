@@ -40,6 +40,7 @@ RARE = {
     "scores": "scores",
     "spans": "spans",
     "prompted": "prompted",
+    "answer_turns": "answers_of_turns",
 }
 # The earliest time that a .zip can hold. A file's own time would differ from copy to copy.
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -54,7 +55,7 @@ def write_folder(dataset: Dataset, out: BinaryIO) -> None:
         for split in splits(dataset):
             if examples := _unless_empty(_examples(dataset, split)):
                 with _entry(archive, f"examples/{split}.parquet") as file:
-                    formats.apache_parquet(examples, file, "turns" in rare)
+                    formats.apache_parquet(examples, file, formats.structured(dataset.counts))
                 configs.setdefault("examples", []).append(split)
         for split in splits(dataset):
             with _entry(archive, f"rows/{split}.parquet") as file:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlencode
 
-from labeling.exports import dataset_card, formats
+from labeling.exports import dataset_card, formats, prompt_metadata
 from labeling.exports.examples import View
 from modelops import datasets, jobs, recipes, rows
 from modelops.models import Dataset, Job
@@ -105,12 +105,16 @@ def write(dataset: Dataset, recipe: RenderRecipe, out: BinaryIO, beat=lambda don
     if recipe.format == "folder":
         dataset_card.write_folder(dataset, out)
         return
+    if recipe.format == "metadata":
+        about = prompt_metadata.of(dataset, recipe.split)
+        formats.FILES[recipe.file](_with_beats(about, beat), out)
+        return
     view = View(recipe.pairs, recipe.judged, recipe.metadata)
     contents = formats.contents(
         datasets.path(dataset), recipe.format, recipe.split, view, dataset.digest
     )
     write_file = formats.FILES[recipe.file]
-    if recipe.file == "parquet" and dataset.counts.get("structured"):
+    if recipe.file == "parquet" and formats.structured(dataset.counts):
         write_file = partial(formats.apache_parquet, structured=True)
     write_file(_with_beats(contents, beat), out)
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from labeling.exports import examples
 from labeling.exports.examples import View
 from modelops import parquet
-from modelops.rows import called, transcript, turn_text
+from modelops.rows import answer_turns, called, transcript, turn_text
 
 Examples = Iterator[dict]
 JUDGED = ("judgments",)
@@ -42,8 +42,14 @@ def turns(row: dict) -> list[dict]:
     return [called(turn) for turn in row["messages"]]
 
 
-def assistant_turn(text: str) -> list[dict]:
-    return [{"role": "assistant", "content": text}]
+def completion(answer: dict) -> list[dict]:
+    """An answer's turns as chat templates and TRL read them."""
+    return [called(turn) for turn in answer_turns(answer)]
+
+
+def structured(counts: dict) -> bool:
+    """Whether a dataset with these counts has turns that hold more than a role and a text."""
+    return bool(counts.get("structured") or counts.get("answers_of_turns"))
 
 
 def plain(messages: list[dict]) -> str:
@@ -56,14 +62,14 @@ def plain(messages: list[dict]) -> str:
 
 
 def _pair_examples(
-    write: Callable[[dict, str, str], dict],
+    write: Callable[[dict, dict, dict], dict],
 ) -> Callable[[dict, View, str], Examples]:
     """The examples of a format of pairs: `write(row, chosen, rejected)` for each pair."""
 
     def of_row(row: dict, view: View, dataset: str) -> Examples:
-        texts = [answer["text"] for answer in row["answers"]]
+        answers = row["answers"]
         for winner, loser, judgment in examples.pairs(row, view):
-            example = write(row, texts[winner], texts[loser])
+            example = write(row, answers[winner], answers[loser])
             if view.metadata:
                 example |= examples.row_metadata(row, judgment, dataset)
                 example |= examples.answer_metadata(row, judgment, winner, "chosen")
@@ -75,28 +81,32 @@ def _pair_examples(
     return of_row
 
 
-def conversational(row: dict, chosen: str, rejected: str) -> dict:
+def conversational(row: dict, chosen: dict, rejected: dict) -> dict:
     return {
         "prompt": turns(row),
-        "chosen": assistant_turn(chosen),
-        "rejected": assistant_turn(rejected),
+        "chosen": completion(chosen),
+        "rejected": completion(rejected),
     }
 
 
-def explicit(row: dict, chosen: str, rejected: str) -> dict:
-    return {"prompt": plain(row["messages"]), "chosen": chosen, "rejected": rejected}
-
-
-def implicit(row: dict, chosen: str, rejected: str) -> dict:
+def explicit(row: dict, chosen: dict, rejected: dict) -> dict:
     return {
-        "chosen": turns(row) + assistant_turn(chosen),
-        "rejected": turns(row) + assistant_turn(rejected),
+        "prompt": plain(row["messages"]),
+        "chosen": chosen["text"],
+        "rejected": rejected["text"],
     }
 
 
-def hh_rlhf(row: dict, chosen: str, rejected: str) -> dict:
+def implicit(row: dict, chosen: dict, rejected: dict) -> dict:
+    return {
+        "chosen": turns(row) + completion(chosen),
+        "rejected": turns(row) + completion(rejected),
+    }
+
+
+def hh_rlhf(row: dict, chosen: dict, rejected: dict) -> dict:
     start = transcript(row["messages"]) + "\n\nAssistant: "
-    return {"chosen": start + chosen, "rejected": start + rejected}
+    return {"chosen": start + chosen["text"], "rejected": start + rejected["text"]}
 
 
 def unpaired(row: dict, view: View, dataset: str) -> Examples:
@@ -104,7 +114,7 @@ def unpaired(row: dict, view: View, dataset: str) -> Examples:
     for position, good, judgment in examples.labelled(row, view):
         example = {
             "prompt": turns(row),
-            "completion": assistant_turn(row["answers"][position]["text"]),
+            "completion": completion(row["answers"][position]),
             "label": good,
         }
         if view.metadata:
@@ -117,13 +127,13 @@ def prompt_completion(row: dict, view: View, dataset: str) -> Examples:
     """A demonstration, or the answer with the best mean rank (the first of equals)."""
     judgment = None
     if "text" in row:
-        answer = row["text"]
+        answer = {"text": row["text"]}
     else:
         judgment = next(iter(examples.consensus(row)), None)
         if judgment is None:
             return
-        answer = row["answers"][judgment["ranks"].index(1)]["text"]
-    example = {"prompt": turns(row), "completion": assistant_turn(answer)}
+        answer = row["answers"][judgment["ranks"].index(1)]
+    example = {"prompt": turns(row), "completion": completion(answer)}
     yield _with_metadata(example, row, judgment, view, dataset)
 
 
@@ -381,7 +391,15 @@ FORMATS = {
         options=("judged", "metadata"),
     ),
     "csv": Format(_("a table for spreadsheets"), flat, EVERYTHING, ("csv",), options=PAIRS),
-    # `examples` below copies the frozen rows; dataset_card.py writes the folder.
+    # labeling/exports/prompt_metadata.py reads it from the prompts.
+    "metadata": Format(
+        _("what is known of the prompts: source, licence, metadata"),
+        None,
+        WITH_PROMPTS,
+        LINES,
+        ties=True,
+    ),
+    # `contents` below copies the frozen rows; dataset_card.py writes the folder.
     "rows": Format(_("the frozen rows"), None, EVERYTHING, LINES, ties=True),
     "folder": Format(_("a folder that load_dataset opens"), None, EVERYTHING, ("zip",), ties=True),
 }

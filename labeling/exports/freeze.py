@@ -207,7 +207,13 @@ def with_judgments(chosen: QuerySet[Ranking], pks: list[int]) -> Iterator[tuple[
 def _sorted_answers(task: RankingTask) -> list:
     return sorted(
         task.candidates.all(),
-        key=lambda c: (c.text, c.model_version.name, c.seed if c.seed is not None else -1, c.slot),
+        key=lambda c: (
+            c.text,
+            c.model_version.name,
+            c.seed if c.seed is not None else -1,
+            rows.canonical(c.messages) if c.messages else "",
+            c.slot,
+        ),
     )
 
 
@@ -302,6 +308,8 @@ def _answer(position: int, candidate) -> dict:
     }
     if candidate.truncated:  # otherwise the key is absent: rows without it keep their digests
         answer["truncated"] = True
+    if candidate.messages is not None:
+        answer["messages"] = candidate.messages
     return answer
 
 

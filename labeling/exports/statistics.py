@@ -17,7 +17,8 @@ class RowStatistics:
     """Counts rows of any kind. `figures` are what a dataset stores and its card shows."""
 
     def __init__(self):
-        self.good = self.bad = self.truncated = self.cut = self.structured = self.prompted = 0
+        self.good = self.bad = self.truncated = self.cut = 0
+        self.structured = self.of_turns = self.prompted = 0
         self.kto_labels = {way: Counter() for way in rows.VOTES}
         self.rows = self.pairs = self.tied = self.longer = self.agreed = self.compared = 0
         self.scores, self.spans = Counter(), 0
@@ -35,6 +36,7 @@ class RowStatistics:
         self.truncated += sum(answer.get("truncated", False) for answer in answers)
         self.cut += sum(not rows.has_ended(text) for text in (row, *answers))
         self.structured += not rows.is_plain(row.get("messages", ()))
+        self.of_turns += sum("messages" in answer for answer in answers)
         self.models.update(answer["model"] for answer in answers)
         lengths = [len(answer["text"]) for answer in answers]
         for judgment in judgments:
@@ -114,6 +116,8 @@ class RowStatistics:
             figures["spans"] = self.spans
         if self.prompted:
             figures["prompted"] = self.prompted
+        if self.of_turns:
+            figures["answers_of_turns"] = self.of_turns
         if self.outcomes:
             figures["kto"] = self.kto()
         figures["judges"] = len(self.labelers)

@@ -129,16 +129,16 @@ class Cleaner:
 
     def _clean_answer(self, answer: dict, masks: bool, entry: Entry) -> dict:
         """The answer after the steps that are on, counted once if they change it."""
-        before = answer["text"]
-        after = before
+        cleaned = answer
         for _name, step in self.steps:
-            after = step(after)
-        masked = personal_data.mask(after) if masks else after
-        if masked != before:
+            cleaned = _changed_answer(cleaned, step)
+        masked = _changed_answer(cleaned, personal_data.mask) if masks else cleaned
+        if masked != answer:
+            before, after = answer["text"], masked["text"]
             # the example must not show what a mask hides
-            shown = _around(before, masked) if masked == after else ""
-            self.tally.count("answers", entry, shown, _around(masked, before))
-        return answer | {"text": masked}
+            shown = _around(before, after) if masked == cleaned else ""
+            self.tally.count("answers", entry, shown, _around(after, before))
+        return masked
 
     def _step(self, name: str, step: Callable[[str], str], entry: Entry) -> Entry:
         before, after = _texts(entry), [step(text) for text in _texts(entry)]
@@ -158,7 +158,10 @@ class Cleaner:
         """
         prompts = self._of_others(Prompt.objects.filter(project=self.project, published=True))
         same_prompts = prompts.filter(digest__in=[item.digest for item in items])
-        self.prompts_here = set(same_prompts.values_list("digest", flat=True))
+        about = same_prompts.values_list("digest", "metadata", "licence")
+        self.prompts_here = {
+            digest: _about(metadata, licence) for digest, metadata, licence in about
+        }
         rows = self._of_others(ImportedRow.objects.filter(project=self.project, published=True))
         same_rows = rows.filter(digest__in=[item.row for item in items if item.row])
         self.rows_here = set(same_rows.values_list("digest", flat=True))
@@ -237,6 +240,7 @@ class Cleaner:
     def _is_wanted(self, item: Clean, marks: Marks, similar: dict[int, list]) -> bool:
         if item.digest in self.prompts_here or self.scratch.get("prompt", item.digest):
             self.tally.duplicates += 1
+            self._count_lost_metadata(item)
             return False
         reason = (
             self._wrong_length(item.entry)
@@ -295,6 +299,8 @@ class Cleaner:
             self._remember(item, marks)
             tally.prompts += 1
             item.bands = marks.all
+        else:
+            self._count_lost_metadata(item)
         tally.answers += self._new_answers(item) if entry.shares else len(entry.answers)
         tally.rankings += len(entry.judgments)
         for judgment in entry.judgments:
@@ -316,9 +322,18 @@ class Cleaner:
         keys = [rows.digest([item.digest, key]) for key in answer_keys(item.entry.answers)]
         return sum(self.scratch.count("answer", key) == 0 for key in keys)
 
+    def _count_lost_metadata(self, item: Clean) -> None:
+        """Count what the file says of a prompt that is here already, with other metadata."""
+        about = _about(item.entry.metadata, item.entry.licence)
+        kept = self.prompts_here.get(item.digest) or self.scratch.get("about", item.digest)
+        if about and about != kept:
+            self.tally.count("metadata", item.entry, about)
+
     def _remember(self, item: Clean, marks: Marks) -> None:
         """Note a new prompt, for the rest of the file."""
         self.scratch.put("prompt", item.digest, 1)
+        if about := _about(item.entry.metadata, item.entry.licence):
+            self.scratch.put("about", item.digest, about)
         if item.entry.author and self.recipe.per_author:
             self.scratch.count("authored", item.entry.author)
         if marks.prefix is not None:
@@ -341,6 +356,13 @@ def answer_keys(answers: list[dict]) -> list[str]:
 def _steps(recipe: ImportRecipe) -> list[tuple[str, Callable[[str], str]]]:
     known = {"repair": repair.repair, "controls": repair.without_controls, "spaces": repair.tidy}
     return [(name, step) for name, step in known.items() if getattr(recipe, name)]
+
+
+def _changed_answer(answer: dict, step: Callable[[str], str]) -> dict:
+    if "messages" not in answer:
+        return answer | {"text": step(answer["text"])}
+    turns = conversations.changed(answer["messages"], step)
+    return answer | {"messages": turns, "text": rows.answer_text(turns)}
 
 
 def _without_lead(entry: Entry) -> Entry:
@@ -367,6 +389,12 @@ def _around(text: str, other: str) -> str:
         (n for n, (a, b) in enumerate(zip(text, other)) if a != b), min(len(text), len(other))
     )
     return text[max(0, differs - 40) :]
+
+
+def _about(metadata: dict | None, licence: str) -> str:
+    """What is known of a prompt besides, as one text; "" for nothing."""
+    about = (metadata or {}) | ({"licence": licence} if licence else {})
+    return rows.canonical(about) if about else ""
 
 
 def _sketch_of(prompt: Prompt) -> object:

@@ -39,9 +39,10 @@ LABELS = {
     "most_tokens": gettext_lazy("Most tokens"),
     "empty": gettext_lazy("Nothing left"),
     "weights": gettext_lazy("Weights left out"),
+    "metadata": gettext_lazy("Metadata left out: the prompt is here with other ones"),
 }
 ASKED = ["format", "split", "skip_bad"]
-COUNTED = ["empty", "weights"]  # no settings
+COUNTED = ["empty", "weights", "metadata"]  # no settings
 CLEANING = [name for name in LABELS if name not in (*ASKED, *COUNTED)]
 
 

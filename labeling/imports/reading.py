@@ -184,6 +184,11 @@ def _row_digest(scratch: Scratch, entry: Entry) -> str:
         {name: value for name, value in judgment.items() if name != "judge_kind"}
         for judgment in entry.judgments
     ]
+    # An answer's text says what its turns say, and is all that earlier versions kept of them.
+    content["answers"] = [
+        {name: value for name, value in answer.items() if name != "messages"}
+        for answer in entry.answers
+    ]
     digest = rows.digest(content)
     return rows.digest([digest, scratch.count("row", digest)])
 

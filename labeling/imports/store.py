@@ -96,6 +96,8 @@ class Writer:
             digest=item.digest,
             source=entry.source or self.job.recipe.get("filename", "")[:100],
             author=conversations.author_key(entry.author),
+            licence=entry.licence,
+            metadata=entry.metadata or None,
             use_case=entry.use_case,
             language=entry.language,
             split=entry.split,
@@ -192,6 +194,7 @@ class Writer:
             prompt=prompt,
             job=self.job,
             text=answer["text"],
+            messages=answer.get("messages"),
             model_version=self._version(answer["model"]),
             finish_reason=answer.get("finish_reason", ""),
             tokens=answer.get("tokens"),
@@ -364,7 +367,7 @@ def _about(most: int, counted: list[tuple[int, int]]) -> list[int]:
 
 def _said_of(candidate: Candidate) -> dict:
     """What a row says of an answer: rows that say the same mean the same one."""
-    names = ("text", "model_version_id", "finish_reason", "tokens", "truncated")
+    names = ("text", "messages", "model_version_id", "finish_reason", "tokens", "truncated")
     return {name: getattr(candidate, name) for name in names}
 
 

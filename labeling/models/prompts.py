@@ -24,6 +24,10 @@ class Prompt(models.Model):
     project = models.ForeignKey(Project, models.CASCADE, related_name="prompts")
     messages = models.JSONField(help_text=_('[{"role", "content"}], the last turn the user\'s.'))
     source = models.CharField(max_length=100, blank=True)
+    licence = models.CharField(max_length=100, blank=True, db_default="")
+    metadata = models.JSONField(
+        null=True, help_text=_("What an import said of it besides. It never enters a dataset.")
+    )
     author = models.CharField(max_length=64, blank=True, help_text=_("Salted hash of the author."))
     use_case = models.CharField(max_length=40, blank=True)
     language = models.CharField(max_length=10, blank=True)
@@ -174,6 +178,10 @@ class Candidate(models.Model):
     job = models.ForeignKey(Job, models.CASCADE, related_name="candidates")
     slot = models.PositiveSmallIntegerField()
     text = models.TextField(blank=True)
+    messages = models.JSONField(
+        null=True,
+        help_text=_("Its turns, where it is more than a text; `text` is what they say, as text."),
+    )
     finish_reason = models.CharField(max_length=20, blank=True)
     tokens = models.PositiveIntegerField(null=True)
     logprob = models.FloatField(

@@ -25,6 +25,7 @@ ROLES = {
     "tool": gettext_lazy("Tool"),
 }
 LONGEST = 100_000  # characters in one prompt
+MOST_METADATA = 16_384  # bytes of canonical JSON
 LONGEST_NAME = 200  # characters in the name of a function, or in the id of its call
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -43,11 +44,14 @@ class Entry:
     language: str = ""
     split: str = ""
     source: str = ""
+    licence: str = ""
+    metadata: dict = field(default_factory=dict)
     demonstration: str = ""
     sensitive: bool = False
     line: int | str = 0  # of the file, from 1
     lead: str = ""  # what the file's format puts before each answer: no part of the text
-    # {"text", "model"}, and where the file says so "finish_reason", "tokens", "truncated"
+    # {"text", "model"}, and where the file says so "messages", "finish_reason", "tokens",
+    # "truncated"
     answers: list[dict] = field(default_factory=list)
     # {"judge", "ranks"}: one rank for each answer, None if all are bad; and where the file says so
     # "outcome", "ratings", "flags", "strength", "seconds", "judge_kind". A judgment of some of the
@@ -96,7 +100,37 @@ def turns(messages: object) -> list[dict]:
     return checked
 
 
-def _turn(message: object) -> dict:
+def answer(messages: object) -> list[dict]:
+    """The turns of an answer, checked as those of a conversation. It begins with the assistant's,
+    which may be empty. Raises BadPrompt.
+    """
+    if not isinstance(messages, list) or not messages:
+        raise BadPrompt("an answer must be a text, or a list of turns")
+    checked = [_turn(message, may_be_empty=True) for message in messages]
+    if checked[0]["role"] != "assistant":
+        raise BadPrompt("an answer must begin with the assistant's turn")
+    if len(rows.answer_text(checked)) > LONGEST:
+        raise BadPrompt(f"an answer must be a text of at most {LONGEST:,} characters")
+    return checked
+
+
+def metadata(value: object) -> dict:
+    """What is known of a prompt besides, as a database holds it. Raises BadPrompt."""
+    try:
+        given = json.loads(value) if isinstance(value, str) else value
+        kept = _mapped(given, storable, storable)
+        orjson.dumps(kept)  # refuses numbers and depths that no download could write
+        too_long = len(rows.canonical(kept).encode()) > MOST_METADATA
+    except (ValueError, TypeError, RecursionError):
+        kept = None
+    if not isinstance(kept, dict):
+        raise BadPrompt("metadata must be an object, or one as JSON text")
+    if too_long:
+        raise BadPrompt(f"metadata must have at most {MOST_METADATA:,} bytes")
+    return kept
+
+
+def _turn(message: object, may_be_empty: bool = False) -> dict:
     if not isinstance(message, dict) or message.get("role") not in ROLES:
         raise BadPrompt("each turn needs a role: system, developer, user, assistant or tool")
     role, calls = message["role"], message.get("tool_calls")
@@ -110,7 +144,7 @@ def _turn(message: object) -> dict:
         turn["tool_calls"] = _tool_calls(calls)
     if role == "tool":
         turn |= _names(message, "tool_call_id", "name")
-    if is_empty(turn):
+    if is_empty(turn) and not may_be_empty:
         raise BadPrompt("each turn needs a content that is not empty")
     return turn
 
@@ -239,17 +273,18 @@ def texts(messages: list[dict]) -> list[str]:
         result.append(text)
         return text
 
-    _changed(messages, keep)
+    changed(messages, keep)
     return result
 
 
-def with_texts(messages: list[dict], changed: Iterable[str]) -> list[dict]:
+def with_texts(messages: list[dict], others: Iterable[str]) -> list[dict]:
     """The conversation with other texts, in the order in which texts() gives them."""
-    following = iter(changed)
-    return _changed(messages, lambda _text: next(following))
+    following = iter(others)
+    return changed(messages, lambda _text: next(following))
 
 
-def _changed(messages: list[dict], change: Callable[[str], str]) -> list[dict]:
+def changed(messages: list[dict], change: Callable[[str], str]) -> list[dict]:
+    """The conversation with each of its texts changed."""
     return [_changed_turn(turn, change) for turn in messages]
 
 
@@ -259,10 +294,10 @@ def _changed_turn(turn: dict, change: Callable[[str], str]) -> dict:
         content = change(content)
     else:
         content = [part | {"text": change(part["text"])} for part in content]
-    changed = turn | {"content": content}
+    result = turn | {"content": content}
     if "tool_calls" in turn:
-        changed["tool_calls"] = [_changed_call(call, change) for call in turn["tool_calls"]]
-    return changed
+        result["tool_calls"] = [_changed_call(call, change) for call in turn["tool_calls"]]
+    return result
 
 
 def _changed_call(call: dict, change: Callable[[str], str]) -> dict:

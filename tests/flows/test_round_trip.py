@@ -23,7 +23,14 @@ from labeling.models import Candidate, Judge, Ranking, RankingTask
 from modelops import datasets, jobs, rows
 from modelops.models import Dataset, Job
 from people.models import Project, User
-from tests.factories import TOOL_TURNS, make_person, make_project, make_ranking, make_task
+from tests.factories import (
+    ANSWER_TURNS,
+    TOOL_TURNS,
+    make_person,
+    make_project,
+    make_ranking,
+    make_task,
+)
 from tests.labeling.api.hands import Hands
 from tests.row_schema import faults
 from workers import dataset_jobs
@@ -157,6 +164,15 @@ def turns_of_tools_and_contents_in_parts(world):
     world.add({"messages": calling, "answers": ["Warm.", "Hot."]})
     world.hands("ann").rank(order="A>B")
     world.hands("ann").rank(order="B>A")
+
+
+@case()
+def answers_of_several_turns(world):
+    parts = [{"role": "assistant", "content": [{"type": "text", "text": "31."}]}]
+    calling = [ANSWER_TURNS[0]]
+    turns = [{"messages": messages} for messages in (ANSWER_TURNS, parts, calling)]
+    world.add(SKY | {"answers": [*turns, "31."]})
+    world.hands("ann").rank(order="C>B=A>D")
 
 
 @case(nothing, kind="prompts")
@@ -345,6 +361,22 @@ def test_a_weight_is_left_out_and_counted(client_for):
     assert {judgment["weight"] for row in frozen for judgment in row["judgments"]} == {1.0}
 
 
+def test_metadata_that_were_added_to_rows_are_kept_and_exported_beside_them(client_for):
+    world = World(client_for, make_project())
+    about = {"source": "forum", "licence": "mit", "metadata": {"id": 7}}
+    world.bring(as_file("rows.jsonl", [row_of("Why?") | about, row_of("How?")]))
+    dataset = world.freeze()
+    response = world.admin.get(f"datasets/{dataset.pk}/download", format="metadata")
+    lines = list(map(json.loads, b"".join(response.streaming_content).splitlines()))
+    asked = {rows.digest([{"role": "user", "content": text}]): text for text in ("Why?", "How?")}
+
+    assert {asked[line.pop("prompt_id")]: line for line in lines} == {
+        "Why?": about,
+        "How?": {"source": "rows.jsonl", "licence": "", "metadata": {}},
+    }
+    assert all(set(row) <= set(row_of("Why?")) for row in rows.read(datasets.path(dataset)))
+
+
 ANSWERS = [
     {"id": place, "text": text, "model": "m", "finish_reason": "", "tokens": None}
     for place, text in enumerate(["No.", "Yes."])
@@ -379,6 +411,11 @@ BAD = {
     "another key of a row": (changed(rounds=1), "does not read: rounds"),
     "another key of an answer": (changed(answers=[ANSWERS[0] | {"html": ""}]), "read: html"),
     "another key of a judgment": (row_of("Why?", mood="good"), "does not read: mood"),
+    "a text that its turns do not say": (
+        changed(answers=[ANSWERS[0] | {"messages": [{"role": "assistant", "content": "?"}]}]),
+        "what its messages say",
+    ),
+    "metadata that are none": (changed(metadata=[1]), "metadata must be"),
     "another prompt": (changed(messages=[{"role": "user", "content": "?"}]), "prompt_id"),
     "no split": (changed(split=""), "split must be"),
     "answers without judgments": (changed(judgments=[]), "belong together"),

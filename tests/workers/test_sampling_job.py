@@ -11,7 +11,7 @@ from labeling.models import Candidate, RankingTask
 from labeling.queue import candidates
 from modelops import jobs, registry
 from modelops.models import Job
-from tests.factories import make_model, make_prompt
+from tests.factories import TOOL_TURNS, make_model, make_prompt
 from workers import sampling_job
 from workers.engines.answers import Sample, row_seed
 
@@ -410,6 +410,22 @@ def test_a_conversation_that_the_template_does_not_take_is_refused_before_the_mo
     with pytest.raises(
         jobs.JobFailed, match="1 of 2 conversations can't be read by this model.*must alternate"
     ):
+        run(jobs.request(None, project, "sample", {"max_tokens": 4}, model_version=version))
+
+
+@pytest.mark.torch
+def test_a_template_that_leaves_tool_calls_out_is_told_before_the_model_is_loaded(
+    project, tmp_path, monkeypatch
+):
+    from tests.workers import tiny
+
+    make_prompt(project, messages=TOOL_TURNS)
+    version = make_model(project, folder=str(tiny.save(tmp_path / "tiny")), sha256="0" * 64)
+    monkeypatch.setattr(
+        sampling_job, "load", lambda job, version: pytest.fail("the model is loaded")
+    )
+
+    with pytest.raises(jobs.JobFailed, match="template leaves out its tool calls"):
         run(jobs.request(None, project, "sample", {"max_tokens": 4}, model_version=version))
 
 

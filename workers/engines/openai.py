@@ -20,7 +20,7 @@ from time import time
 import httpx
 import tenacity
 
-from modelops.rows import content_text
+from modelops.rows import content_text, turn_text
 from workers.engines.answers import Sample
 
 ATTEMPTS = 6
@@ -285,8 +285,11 @@ def samples(answer: dict) -> list[Sample]:
 def sample(choice: dict, used: int | None) -> Sample:
     listed = (choice.get("logprobs") or {}).get("content")
     logprobs = tuple(token["logprob"] for token in listed or ())
+    message = choice["message"]
+    turn = {"content": message["content"], "tool_calls": message.get("tool_calls")}
     return Sample(
-        text=(choice["message"]["content"] or "").strip(),
+        # Podium offers no tools; what a server calls on its own is kept as text
+        text=turn_text(turn).strip(),
         tokens=len(logprobs) if listed else used,
         finish_reason=(choice.get("finish_reason") or "")[:20],
         logprob=sum(logprobs) if listed else None,

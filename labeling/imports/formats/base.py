@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 from labeling.models import Judge
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
+from modelops import rows
 
 MOST_ANSWERS = 100
 
@@ -49,7 +50,13 @@ def user(content: str) -> list[dict]:
 
 
 def answer(content: object, model: str = "", name: str = "an answer") -> dict:
-    return {"text": long_text(content, name), "model": model or "unknown"}
+    """An answer that is a text, or a list of turns."""
+    if not isinstance(content, list):
+        return {"text": long_text(content, name), "model": model or "unknown"}
+    turns = conversations.answer(content)
+    made = {"text": rows.answer_text(turns), "model": model or "unknown"}
+    only_text = len(turns) == 1 and rows.is_plain(turns)
+    return made if only_text else made | {"messages": turns}
 
 
 def ranking(judge: str, ranks: Iterable[int], kind: str = "") -> dict:

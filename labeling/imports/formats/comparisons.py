@@ -173,11 +173,10 @@ def read_argilla(value: object, file: str = "") -> Iterator[Entry]:
 
 def _field(content: object) -> object:
     """A text; of a chat, its last turn, which is the answer."""
-    return (
-        content[-1].get("content")
-        if isinstance(content, list) and content and isinstance(content[-1], dict)
-        else content
-    )
+    if not isinstance(content, list) or not content or not isinstance(content[-1], dict):
+        return content
+    last = content[-1]
+    return [last] if last.get("role") == "assistant" else last.get("content")
 
 
 def _responses(responses: object) -> Iterator[tuple[str, dict[str, int]]]:

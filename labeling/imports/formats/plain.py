@@ -24,11 +24,14 @@ from labeling.text.conversations import BadPrompt, Entry
 COLUMNS = re.compile(r"(answer|model|rank)_\d{1,3}")
 FIELDS = ("prompt", "messages", "author", "use_case", "language", "split", "source", "sensitive")
 FIELDS += ("demonstration", "answers", "judgments", "labeler", "judge_kind")
+FIELDS += ("licence", "metadata")
 INSIDE = {
-    "messages": ("role", "content", "tool_calls", "tool_call_id", "name"),
-    "answers": ("text", "model", "rank"),
+    "messages": ("role", "content"),
+    "answers": ("text", "messages", "model", "rank"),
     "judgments": ("labeler", "ranks", "judge_kind", "answers"),
 }
+
+OF_ROLE = {"assistant": ("tool_calls",), "tool": ("tool_call_id", "name")}  # in messages
 
 
 def unread(value: dict) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -40,17 +43,21 @@ def unread(value: dict) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield name, FIELDS
         elif name in INSIDE and isinstance(inner, list):
             for place, part in enumerate(inner):
-                strange = set(part) - set(INSIDE[name]) if isinstance(part, dict) else ()
-                yield from ((f"{name}.{place}.{key}", INSIDE[name]) for key in sorted(strange))
+                known = INSIDE[name]
+                if name == "messages" and isinstance(part, dict):
+                    known += OF_ROLE.get(str(part.get("role")), ())
+                strange = set(part) - set(known) if isinstance(part, dict) else ()
+                yield from ((f"{name}.{place}.{key}", known) for key in sorted(strange))
 
 
 def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
     """{"prompt": …} or {"messages": […]}, and optionally author, use_case, language, split,
-    demonstration, sensitive.
+    demonstration, sensitive, source, licence, metadata.
 
-    "answers" are texts, or [{"text", "model", "rank"}]; smaller ranks are better, equal ones a tie.
-    Several judges' ranks stand in "judgments": [{"labeler", "ranks", "judge_kind"}], of all answers
-    or of those whose positions stand in its "answers". A table has the columns answer_1, model_1,
+    "answers" are texts, or [{"text", "model", "rank"}], where "messages" (turns) may take the place
+    of "text"; smaller ranks are better, equal ones a tie. Several judges' ranks stand in
+    "judgments": [{"labeler", "ranks", "judge_kind"}], of all answers or of those whose positions
+    stand in its "answers". A table has the columns answer_1, model_1,
     rank_1, answer_2, …
     """
     if isinstance(value, str):
@@ -70,6 +77,8 @@ def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
         language=text(value, "language", 10),
         split=_split(value),
         source=source,
+        licence=text(value, "licence"),
+        metadata=conversations.metadata(value.get("metadata") or {}),
         sensitive=_is_sensitive(value),
         demonstration=long_text(value.get("demonstration") or "", "demonstration"),
         answers=answers,
@@ -119,8 +128,11 @@ def _answer(value: object) -> dict:
     if isinstance(value, str):
         return answer(value)
     if not isinstance(value, dict):
-        raise BadPrompt("each answer must be a text, or an object with a text")
-    return answer(value.get("text"), text(value, "model"))
+        raise BadPrompt("each answer must be a text, or an object with a text or messages")
+    if value.get("text") is not None and value.get("messages") is not None:
+        raise BadPrompt("an answer has a text or messages, not both")
+    content = value.get("text") if value.get("messages") is None else value["messages"]
+    return answer(content, text(value, "model"))
 
 
 def _judgments(value: dict, answers: list, judge: str) -> list[dict]:

@@ -29,7 +29,6 @@ from labeling.text.conversations import BadPrompt, Entry
 TURN = re.compile(r"\n\n(Human|Assistant):")
 ANSWER = "\n\nAssistant:"
 ROLES = {"Human": "user", "Assistant": "assistant"}
-SPEAKERS = {role: speaker for speaker, role in ROLES.items()}
 
 
 # hh-rlhf
@@ -146,19 +145,8 @@ def _prompt(value: object) -> list[dict]:
 
 
 def _completion(value: object, model: str = "") -> dict:
-    """A text, or messages: the assistant's turn, and what came after it as a transcript."""
-    if not isinstance(value, list):
-        return answer(value, model)
-    if (
-        not value
-        or not all(has(turn, "role", "content") for turn in value)
-        or value[0]["role"] != "assistant"
-    ):
-        raise BadPrompt("an answer must begin with the assistant's turn")
-    after = "".join(
-        f"\n\n{SPEAKERS.get(turn['role'], 'System')}: {turn['content']}" for turn in value[1:]
-    )
-    return answer(long_text(value[0]["content"], "an answer") + after, model)
+    """A text, or messages that begin with the assistant's turn."""
+    return answer(value, model)
 
 
 def _is_good(label: object) -> bool:

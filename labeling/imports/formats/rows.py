@@ -28,7 +28,8 @@ from modelops import rows
 # lost in silence. docs/row.schema.json names the same keys.
 PROMPT = ("prompt_id", "messages", "split", "use_case", "language")
 ROW = (*PROMPT, "answers", "judgments", "text", "finish_reason")
-ANSWER = ("id", "text", "model", "finish_reason", "tokens", "truncated")
+ABOUT = ("source", "licence", "metadata")  # of a prompt: no row has them, but they may be added
+ANSWER = ("id", "text", "messages", "model", "finish_reason", "tokens", "truncated")
 JUDGMENT = ("labeler", "kind", "outcome", "ranks", "ratings", "flags", "strength", "seconds")
 JUDGMENT += ("weight", "prompted")
 
@@ -47,7 +48,7 @@ def read_row(value: object, file: str = "") -> Iterator[Entry]:
 
     A weight other than 1 is left out, and counted: it belongs to the copy, not to the judgment.
     """
-    row = _known(value, ROW, "a row")
+    row = _known(value, (*ROW, *ABOUT), "a row")
     messages = conversations.turns(row.get("messages", []))
     if row.get("prompt_id") != rows.digest(messages):
         raise BadPrompt("prompt_id is not the sha256 of the messages: the row was changed")
@@ -64,6 +65,9 @@ def read_row(value: object, file: str = "") -> Iterator[Entry]:
         use_case=text(row, "use_case", 40),
         language=text(row, "language", 10),
         split=_split(row),
+        source=text(row, "source"),
+        licence=text(row, "licence"),
+        metadata=conversations.metadata(row.get("metadata", {})),
         demonstration=_demonstration(row),
         answers=answers,
         judgments=judgments,
@@ -109,7 +113,9 @@ def _answer(position: int, value: object) -> dict:
         raise BadPrompt("tokens must be a whole number")
     if given.get("truncated", True) is not True:
         raise BadPrompt("truncated must be true, or absent")
-    made = answer(given.get("text"), text(given, "model"))
+    made = answer(given.get("messages", given.get("text")), text(given, "model"))
+    if made["text"] != given.get("text"):
+        raise BadPrompt("the text of an answer must be what its messages say")
     if reason := text(given, "finish_reason", 20):
         made["finish_reason"] = reason
     return made | {name: given[name] for name in ("tokens", "truncated") if name in given}

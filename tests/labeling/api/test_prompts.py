@@ -4,7 +4,15 @@ import pytest
 
 from labeling.models import Demonstration, Prompt, Ranking, RankingTask
 from modelops.models import Job
-from tests.factories import TOOL_TURNS, make_person, make_project, make_prompt, make_task
+from tests.factories import (
+    ANSWER_TEXT,
+    ANSWER_TURNS,
+    TOOL_TURNS,
+    make_person,
+    make_project,
+    make_prompt,
+    make_task,
+)
 from tests.labeling.api.hands import fields_of
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +73,69 @@ def test_turns_of_tools_and_parts_come_in_and_are_given_back(admin):
     assert (told["added"], told["refused"]) == (1, [])
     assert prompt["messages"] == TOOL_TURNS
     assert Prompt.objects.get().last_turn == '{"celsius": 31}'
+
+
+def test_metadata_and_licence_are_kept_and_given_back(admin):
+    about = {"id": 7, "tags": ["x"], "deep": {"é": None}}
+    rows = [
+        {"prompt": "What?", "metadata": about, "licence": "cc-by-4.0"},
+        {"prompt": "Why?"},
+        {"prompt": "How?", "metadata": [1]},
+        {"prompt": "Who?", "licence": "x" * 101},
+    ]
+    told = admin.post("prompts", {"prompts": rows}).json()
+    by_text = {one["messages"][0]["content"]: one for one in admin.get("prompts").json()["results"]}
+
+    assert [one["row"] for one in told["refused"]] == [2, 3]
+    assert (by_text["What?"]["metadata"], by_text["What?"]["licence"]) == (about, "cc-by-4.0")
+    assert (by_text["Why?"]["metadata"], by_text["Why?"]["licence"]) == (None, "")
+    assert len(admin.get("prompts", licence="cc-by-4.0").json()["results"]) == 1
+
+
+def test_other_metadata_of_a_prompt_that_is_here_are_left_out_and_counted(admin):
+    answers = [{"text": "a", "rank": 1}, {"text": "b", "rank": 2}]
+    first = [{"prompt": "What?", "metadata": {"id": 1}}]
+    admin.post("prompts", {"prompts": first})
+    rows = [
+        *first,
+        {"prompt": "What?", "metadata": {"id": 2}},
+        {"prompt": "What?", "licence": "mit", "answers": answers},
+        {"prompt": "What?"},
+        {"prompt": "New?", "metadata": {"id": 3}},
+        {"prompt": "New?", "metadata": {"id": 4}},
+        {"prompt": "New?", "metadata": {"id": 3}, "answers": answers},
+    ]
+    told = admin.post("prompts", {"prompts": rows}).json()
+
+    assert told["cleaned"] == {"metadata": 3}
+    assert dict(Prompt.objects.values_list("messages__0__content", "metadata")) == {
+        "What?": {"id": 1},
+        "New?": {"id": 3},
+    }
+
+
+def test_answers_of_several_turns_come_in_and_are_given_back(admin):
+    answers = [{"messages": ANSWER_TURNS, "rank": 1}, {"text": "31.", "rank": 2}]
+    told = admin.post("prompts", {"prompts": [{"prompt": "How warm?", "answers": answers}]})
+    several, text = sorted(admin.get("candidates").json()["results"], key=lambda one: one["slot"])
+
+    assert (told.json()["answers"], told.json()["refused"]) == (2, [])
+    assert (several["messages"], several["text"]) == (ANSWER_TURNS, ANSWER_TEXT)
+    assert (text["messages"], text["text"]) == (None, "31.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"text": "a", "messages": ANSWER_TURNS}, "not both"),
+        ({"messages": TOOL_TURNS}, "begin with the assistant's"),
+        ({"messages": []}, "a text, or a list of turns"),
+    ],
+)
+def test_an_answer_that_is_none_is_refused(admin, answer, why):
+    told = admin.post("prompts", {"prompts": [{"prompt": "How?", "answers": [answer]}]}).json()
+
+    assert why in told["refused"][0]["detail"]
 
 
 @pytest.mark.parametrize(

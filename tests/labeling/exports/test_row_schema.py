@@ -16,7 +16,16 @@ from labeling.judging import criteria
 from labeling.judging.judgment import Verdict
 from labeling.models import Demonstration, Ranking
 from modelops.models import Dataset
-from tests.factories import TOOL_TURNS, make_person, make_prompt, make_ranking, make_task, rate
+from tests.factories import (
+    ANSWER_TEXT,
+    ANSWER_TURNS,
+    TOOL_TURNS,
+    make_person,
+    make_prompt,
+    make_ranking,
+    make_task,
+    rate,
+)
 from tests.row_schema import KINDS, ROW, SCHEMA, faults
 from tests.upgrade.conftest import STORED
 
@@ -28,6 +37,7 @@ def everything(project, alice, bob):
     """A project whose frozen rows have every key."""
     task = make_task(project, ["one", "two"])
     task.candidates.update(finish_reason="length", tokens=7, truncated=True, reward=1.5)
+    task.candidates.filter(text="two").update(text=ANSWER_TEXT, messages=ANSWER_TURNS)
     ranking = make_ranking(task, alice, ranks=[1, 2])
     Ranking.objects.filter(pk=ranking.pk).update(strength=-2, seconds=4.25, prompted=True)
     say_all(ranking)

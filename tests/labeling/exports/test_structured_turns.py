@@ -8,10 +8,13 @@ from datasets import load_dataset
 
 from labeling import imports
 from labeling.exports import downloads, formats, freeze
-from labeling.models import Demonstration, Prompt
+from labeling.models import Candidate, Demonstration, Prompt
 from modelops import datasets, rows
 from tests.factories import (
+    ANSWER_TEXT,
+    ANSWER_TURNS,
     TOOL_TURNS,
+    make_model,
     make_person,
     make_project,
     make_prompt,
@@ -153,3 +156,91 @@ def test_a_dataset_of_ordinary_conversations_has_ordinary_columns(project, alice
 
     assert "json" not in str(parquet.read_schema(path))
     assert "json" not in str(parquet.read_schema(datasets.path(dataset) / "train.parquet"))
+
+
+# Answers that are more than a text
+
+
+@pytest.fixture
+def answered(project, alice):
+    task = make_task(project, ["It is 31 degrees.", ANSWER_TEXT])
+    task.candidates.filter(text=ANSWER_TEXT).update(messages=ANSWER_TURNS)
+    make_ranking(task, alice, [2, 1])
+    return freeze.freeze_now(None, project)
+
+
+@pytest.mark.parametrize("file", ["jsonl", "parquet"])
+def test_datasets_opens_answers_of_several_turns_as_they_are(answered, file, tmp_path):
+    [pair] = opened(answered, "conversational", file, tmp_path)
+    [whole] = opened(answered, "trl-implicit", file, tmp_path)
+
+    assert pair["chosen"] == as_trl_reads(ANSWER_TURNS)
+    assert pair["rejected"] == [{"role": "assistant", "content": "It is 31 degrees."}]
+    assert whole["chosen"] == pair["prompt"] + pair["chosen"]
+
+
+@pytest.mark.parametrize("format", ["conversational", "trl-implicit", "unpaired"])
+def test_answers_of_several_turns_go_out_for_trl_and_come_in_again(answered, format):
+    path = downloads.make(answered, downloads.choose(answered, format))
+    imports.import_file(
+        None,
+        other := make_project(),
+        path,
+        format={"conversational": "trl"}.get(format, f"trl-{format.removeprefix('trl-')}"),
+    )
+    kept = Candidate.objects.get(prompt__project=other, messages__isnull=False)
+
+    assert (kept.messages, kept.text) == (ANSWER_TURNS, ANSWER_TEXT)
+    assert (
+        Candidate.objects.get(prompt__project=other, messages__isnull=True).text
+        == "It is 31 degrees."
+    )
+
+
+def test_plain_text_formats_hold_what_an_answers_turns_say(answered, tmp_path):
+    [pair] = opened(answered, "trl", "jsonl", tmp_path)
+    [transcript] = opened(answered, "hh-rlhf", "jsonl", tmp_path)
+
+    assert pair["chosen"] == ANSWER_TEXT
+    assert transcript["chosen"].endswith(f"\n\nAssistant: {ANSWER_TEXT}")
+
+
+def test_the_rows_have_the_turns_where_there_are_any_also_in_parquet(answered, tmp_path):
+    [row] = rows.read(datasets.path(answered))
+    path = downloads.make(answered, downloads.choose(answered, "folder"))
+    zipfile.ZipFile(path).extractall(tmp_path / "folder")
+    [opened_row] = load_dataset(
+        str(tmp_path / "folder"), "rows", split="train", cache_dir=str(tmp_path / "cache")
+    )
+
+    assert ["messages" in answer for answer in row["answers"]] == [False, True]
+    assert row["answers"][1]["messages"] == ANSWER_TURNS
+    assert [answer["messages"] for answer in opened_row["answers"]] == [None, ANSWER_TURNS]
+    assert answered.counts["answers_of_turns"] == 1
+
+
+def test_a_file_that_was_imported_before_turns_were_kept_is_known_again(tmp_path):
+    """The digest of its row is that of an answer without turns."""
+    row = {"prompt": PLAIN, "completion": ANSWER_TURNS, "label": True}
+    before = row | {"completion": ANSWER_TEXT}
+    project = make_project()
+    for number, line in enumerate((before, row)):
+        file = tmp_path / f"{number}.jsonl"
+        file.write_text(json.dumps(line))
+        tally = imports.import_file(None, project, file, format="trl-unpaired")
+
+    assert (tally.known, tally.answers) == (1, 0)
+
+
+def test_equal_texts_with_and_without_turns_are_frozen_in_one_order_whatever_their_slots():
+    digests = set()
+    for with_turns in (0, 1):
+        project = make_project()
+        model, prompt = make_model(project, "one"), make_prompt(project, messages=PLAIN)
+        task = make_task(project, [ANSWER_TEXT] * 2, prompt, model)
+        task.candidates.filter(slot=with_turns).update(messages=ANSWER_TURNS)
+        ranks = [1, 2] if with_turns else [2, 1]  # the one with turns is the worse
+        make_ranking(task, make_person(project), ranks)
+        digests.add(freeze.freeze_now(None, project).digest)
+
+    assert len(digests) == 1

@@ -156,6 +156,23 @@ def test_prompts_with_tools_are_compared_by_all_that_is_said(tmp_path):
     assert near.cleaned["near"] == 1
 
 
+def test_the_turns_of_an_answer_stay_or_are_cleaned_with_its_text(tmp_path):
+    turns = [
+        {"role": "assistant", "content": " ann@example.org"},
+        {"role": "tool", "content": "schÃ¶n "},
+    ]
+    row = {"prompt": "Whose?", "split": "train", "answers": [{"messages": turns}]}
+    as_it_is = bring(tmp_path, [row])
+    cleaned = bring(tmp_path, [row], answers=True)
+    kept, changed = Candidate.objects.order_by("pk")
+
+    assert (kept.messages, as_it_is.cleaned) == (turns, {})
+    assert kept.text == " ann@example.org\n\nTool: schÃ¶n "
+    assert [turn["content"] for turn in changed.messages] == ["[e-mail]", "schön"]
+    assert changed.text == "[e-mail]\n\nTool: schön"
+    assert cleaned.cleaned == {"answers": 1}
+
+
 AS_WRITTEN = [
     "    indented = True  # ann@example.org\n",
     "\n👩\u200d🔬 wo\u2060rd\u200b, schÃ¶n, +49 30 1234567 \r\n",

@@ -8,7 +8,6 @@ from collections import Counter
 import pytest
 
 from labeling import imports
-from labeling.imports.formats.preferences import SPEAKERS
 from labeling.models import (
     Candidate,
     Demonstration,
@@ -81,6 +80,9 @@ TRAPS = [
     },
     {"chosen": talk("Hi", "Hello."), "rejected": talk("Hi", "Go away.")},  # the first row once more
 ]
+
+
+SPEAKERS = {"user": "Human", "assistant": "Assistant"}
 
 
 def transcripts():

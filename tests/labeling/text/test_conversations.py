@@ -6,10 +6,11 @@ import pytest
 
 from labeling.exports.contamination import near_held_out
 from labeling.exports.text_splits import _as_texts
+from labeling.imports.formats import base
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt
 from modelops import rows
-from tests.factories import TOOL_TURNS
+from tests.factories import ANSWER_TEXT, ANSWER_TURNS, TOOL_TURNS
 
 
 def call(name="search", arguments=None, **more):
@@ -191,3 +192,54 @@ def test_a_prompt_with_tools_has_a_text_that_a_corpus_can_begin_with():
     assert 'How warm is\nRome?\n\nweather({"city": "Roma", "at": ["now"]})\n\n{"celsius": 31}' in (
         _as_texts(STORED)
     )
+
+
+def test_an_answer_is_its_text_or_turns_with_a_transcript_as_text():
+    assert base.answer("Hi.") == {"text": "Hi.", "model": "unknown"}
+    assert base.answer([{"role": "assistant", "content": ""}], "m") == {"text": "", "model": "m"}
+    assert base.answer(ANSWER_TURNS) == {
+        "text": ANSWER_TEXT,
+        "model": "unknown",
+        "messages": ANSWER_TURNS,
+    }
+    assert rows.answer_text(ANSWER_TURNS[:1]) == rows.turn_text(ANSWER_TURNS[0])
+
+
+@pytest.mark.parametrize(
+    ("turns", "why"),
+    [
+        ([], "a text, or a list of turns"),
+        ([{"role": "user", "content": "Hi"}], "begin with the assistant's"),
+        ([{"role": "assistant", "content": "x" * 100_001}], "at most 100,000 characters"),
+        ([{"role": "assistant", "content": [{"type": "image"}]}], "type 'image'"),
+    ],
+)
+def test_what_no_answer_can_be_is_refused(turns, why):
+    with pytest.raises(BadPrompt, match=why):
+        base.answer(turns)
+
+
+def test_metadata_are_an_object_of_a_limited_size_as_a_database_holds_it():
+    kept = {"source id": 7, "tags": ["a\0b", None], "deep": {"x\ud800": 1.5}}
+    assert conversations.metadata(kept) == {
+        "source id": 7,
+        "tags": ["ab", None],
+        "deep": {"x?": 1.5},
+    }
+    assert conversations.metadata('{"a": 1}') == {"a": 1}
+    assert conversations.metadata({"a": "é" * 8_188})  # two bytes each, and eight around them
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ([1], "must be an object"),
+        ("{", "must be an object"),
+        ({"a": float("nan")}, "must be an object"),
+        ({"a": 2**64}, "must be an object"),
+        ({"a": "é" * 8_189}, "at most 16,384 bytes"),
+    ],
+)
+def test_other_metadata_are_refused(value, why):
+    with pytest.raises(BadPrompt, match=why):
+        conversations.metadata(value)

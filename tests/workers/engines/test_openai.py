@@ -2,6 +2,7 @@
 that is not allowed.
 """
 
+import json
 import time
 from email.utils import formatdate
 
@@ -279,3 +280,10 @@ def test_turns_of_tools_are_sent_as_the_protocol_has_them(server, ask):
         {"role": "tool", "content": "31", "tool_call_id": "x"},
         {"role": "tool", "content": "12", "name": "weather", "tool_call_id": "call_1_1"},
     ]
+
+
+def test_a_call_of_a_tool_that_nobody_offered_is_kept_as_text(server, ask):
+    choice = {"message": {"content": None, "tool_calls": TOOL_TURNS[2]["tool_calls"]}}
+    server.faults = [json.dumps({"choices": [choice | {"finish_reason": "tool_calls"}]})]
+
+    assert texts(ask([WHY], [1])) == ['weather({"city": "Roma", "at": ["now"]})']

@@ -1,0 +1,38 @@
+"""What is known of a dataset's prompts besides: source, licence and metadata, by prompt_id.
+
+It is kept with the prompts and never enters rows, so that it changes no dataset's id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from labeling.exports import formats
+from labeling.models import Prompt
+from modelops import datasets, parquet
+from modelops.models import Dataset
+
+BATCH = 500  # prompts read together
+
+
+def of(dataset: Dataset, split: str = "") -> Iterator[dict]:
+    """{prompt_id, source, licence, metadata} of each prompt of the dataset's rows, once."""
+    for group in parquet.groups(_prompt_ids(dataset, split), BATCH):
+        known = Prompt.objects.filter(
+            project=dataset.project_id, digest__in=[row["prompt_id"] for row in group]
+        )
+        fields = ("digest", "source", "licence", "metadata")
+        about = {digest: more for digest, *more in known.values_list(*fields)}
+        for row in group:
+            if row["prompt_id"] in about:
+                source, licence, metadata = about[row["prompt_id"]]
+                yield row | {"source": source, "licence": licence, "metadata": metadata or {}}
+
+
+def _prompt_ids(dataset: Dataset, split: str) -> Iterator[dict]:
+    seen = set()
+    for _line, row in formats.read(datasets.path(dataset), split):
+        key = bytes.fromhex(row["prompt_id"])
+        if key not in seen:
+            seen.add(key)
+            yield {"prompt_id": row["prompt_id"]}
