@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from workers.modeling import tokens
-from workers.modeling.tokens import Fitted
+from workers.modeling.tokens import Content, Fitted
 
 # Messages, the answers that are read after them, and whether each came to its own end
-Conversation = tuple[list[dict[str, Any]], list[str], list[bool]]
+Conversation = tuple[list[dict[str, Any]], Sequence[Content], list[bool]]
 NO_LIMIT = 2**31
 
 

@@ -38,6 +38,9 @@ CALL = {  # stands in for a tool call, to see whether a template writes it
 CALL_SAYS = ("podium_function", "podium_name", "podium_value")
 
 
+Content = str | list[dict[str, Any]]  # an answer: a text, or its turns
+
+
 class RefusedByTemplate(ValueError):
     """A chat template does not take a conversation; the text says why."""
 
@@ -306,7 +309,7 @@ class Fitted:
 def fitted(
     tokenizer: PreTrainedTokenizerBase,
     messages: list[dict[str, Any]],
-    answers: Sequence[str],
+    answers: Sequence[Content],
     longest: int,
     ended: Sequence[bool] | None = None,
 ) -> Fitted:
@@ -339,26 +342,37 @@ def answer_ids(
     tokenizer: PreTrainedTokenizerBase,
     messages: list[dict[str, Any]],
     prompt: str,
-    answer: str,
+    answer: Content,
     end: str,
     ended: bool = True,
 ) -> list[int]:
     """An answer's token ids after the rendered `prompt`, with `end`, which is ending(), where it
-    has ended.
+    has ended. Raises RefusedByTemplate where the template does not take its turns.
     """
-    turns = [*messages, {"role": "assistant", "content": answer}]
-    whole = written(tokenizer, turns)
-    # Templates that rewrite earlier turns break the prefix; an answer is then appended as it is.
-    tail = whole[len(prompt) :] if whole.startswith(prompt) else answer + end
+    if isinstance(answer, str):
+        last = answer
+        whole = written(tokenizer, [*messages, {"role": "assistant", "content": answer}])
+    else:
+        last = content_text(answer[-1])
+        whole = rendered(tokenizer, [*messages, *answer])
+    if whole.startswith(prompt):
+        tail = whole[len(prompt) :]
+    elif isinstance(answer, str):  # a template that rewrites earlier turns
+        tail = answer + end
+    else:
+        raise RefusedByTemplate(
+            "the model's chat template writes a prompt in another way before an answer of turns"
+        )
     if not ended:
-        return ids_of(tokenizer, without_end(tail, answer))
+        before = "" if isinstance(answer, str) else tail[: max(tail.rfind(last), 0)]
+        return ids_of(tokenizer, before + without_end(tail.removeprefix(before), last))
     return ids_of(tokenizer, tail if tail.endswith(end) else tail + (tokenizer.eos_token or ""))
 
 
 def answered(
     tokenizer: PreTrainedTokenizerBase,
     messages: list[dict[str, Any]],
-    answer: str,
+    answer: Content,
     longest: int,
     ended: bool = True,
 ) -> tuple[list[int], list[int]]:

@@ -39,9 +39,8 @@ def train(run: runs.Run) -> None:
     recipe = run.recipe
     tokenizer = tokens.load_tokenizer(run.model)
     pad = tokenizer.pad_token_id
-    found, fitted, lost = comparisons.fit(
-        run, comparisons.of_rows(run.rows(), recipe.pairs), tokenizer
-    )
+    found = comparisons.by_the_model_alone(comparisons.of_rows(run.rows(), recipe.pairs))
+    found, fitted, lost = comparisons.fit(run, found, tokenizer)
     answers = [part.rows for part in fitted]
 
     # 2. The model, and what it thinks of every answer before it learns: TRL would ask again for

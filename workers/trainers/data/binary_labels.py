@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from transformers import PreTrainedTokenizerBase
 
 from modelops import rows
-from workers.modeling.tokens import Fitted
+from workers.modeling.tokens import Content, Fitted
 from workers.trainers.data import truncation
 from workers.trainers.run import events
 from workers.trainers.run.events import Stop
@@ -23,6 +23,12 @@ class Labelled:
     texts: list[str]
     labels: list[bool]
     ended: list[bool]  # False for a text that the sampler cut
+    turns: dict[str, list[dict]] = field(default_factory=dict)  # of texts that stand for turns
+
+    @property
+    def contents(self) -> list[Content]:
+        """What a model reads of each text."""
+        return [self.turns.get(text, text) for text in self.texts]
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -42,6 +48,7 @@ def of_row(row: dict, which: str) -> Labelled:
         list(labels),
         list(labels.values()),
         [ended[text] for text in labels],
+        rows.turns_of(row),
     )
 
 
@@ -58,8 +65,25 @@ def of_rows(found: list[dict], which: str) -> list[Labelled]:
                 f"Row {number} of the dataset is not a judgments row: verify it, or freeze it "
                 "again."
             ) from None
+    labelled = by_the_model_alone(labelled)
     refuse_one_sided(labelled)
     return [of for of in labelled if of.labels]
+
+
+def by_the_model_alone(found: list[Labelled]) -> list[Labelled]:
+    """What was found without the answers in which a tool or a user speaks: the model would learn
+    their words as its own. The log is told how many.
+    """
+    kept = [
+        [place for place, content in enumerate(of.contents) if rows.of_one_speaker(content)]
+        for of in found
+    ]
+    if left_out := sum(len(of.texts) - len(places) for of, places in zip(found, kept)):
+        events.log(
+            f"Leaves out {left_out} answers in which a tool or a user speaks, whose words the "
+            "model would learn as its own."
+        )
+    return [only(of, places) for of, places in zip(found, kept)]
 
 
 def refuse_one_sided(found: list[Labelled]) -> None:
@@ -103,7 +127,7 @@ def fit(
     Answers that the cut made both good and bad are left out. Raises Stop where it leaves too little
     of a prompt, or no good or no bad answer to learn from.
     """
-    fitted = truncation.fit(run, tokenizer, ((of.messages, of.texts, of.ended) for of in found))
+    fitted = truncation.fit(run, tokenizer, ((of.messages, of.contents, of.ended) for of in found))
     out = [contradicted(of.labels, part.answers) for of, part in zip(found, fitted)]
     if any(out):
         events.log(

@@ -4,13 +4,14 @@ learn from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from transformers import PreTrainedTokenizerBase
 
 from modelops import rows
 from workers.modeling import tokens
-from workers.modeling.tokens import Fitted
+from workers.modeling.tokens import Content, Fitted
 from workers.trainers.data import truncation
 from workers.trainers.run import events, metrics
 from workers.trainers.run.events import Stop
@@ -34,7 +35,8 @@ class Verdict:
 class Group:
     """One prompt. `pairs` are (winner, loser) positions in `texts`, repeated where labelers agree.
 
-    `ended` is False for a text that the sampler cut. `lessons` are those of the pairs that a recipe
+    `ended` is False for a text that the sampler cut. `turns` are those of texts that stand for an
+    answer of several turns, or with tool calls. `lessons` are those of the pairs that a recipe
     wants to learn from; figures count them all. `verdicts` are the pairs with their weights and,
     where asked for, the ties.
     """
@@ -47,12 +49,18 @@ class Group:
     pairs: list[tuple[int, int]]
     lessons: list[tuple[int, int]]
     verdicts: list[Verdict]
+    turns: dict[str, list[dict]] = field(default_factory=dict)
+
+    @property
+    def contents(self) -> list[Content]:
+        """What a model reads of each text."""
+        return [self.turns.get(text, text) for text in self.texts]
 
     def answers(
         self, tokenizer: PreTrainedTokenizerBase, longest: int
     ) -> list[tuple[list[int], list[int]]]:
         """(prompt, answer) token ids of each text, all after one prompt; see tokens.fitted()."""
-        return tokens.fitted(tokenizer, self.messages, self.texts, longest, self.ended).rows
+        return tokens.fitted(tokenizer, self.messages, self.contents, longest, self.ended).rows
 
     def lengths(self) -> list[int]:
         """Characters of each text."""
@@ -79,7 +87,8 @@ def of_row(row: dict, which: str = "all", ties: bool = False) -> Group:
     of_text = rows.ended(row)
     ended = [of_text[text] for text in distinct]
     of_prompt = row["prompt_id"], row["split"], row["messages"]
-    return Group(*of_prompt, distinct, ended, pairs, lessons, verdicts)
+    turns = {text: turns for text, turns in rows.turns_of(row).items() if text in place}
+    return Group(*of_prompt, distinct, ended, pairs, lessons, verdicts, turns)
 
 
 def _verdicts(
@@ -155,6 +164,7 @@ def of_prompt(groups: list[Group]) -> Group:
         pairs=pairs,
         lessons=lessons,
         verdicts=verdicts,
+        turns={text: turns for group in reversed(groups) for text, turns in group.turns.items()},
     )
 
 
@@ -162,13 +172,39 @@ def apart(group: Group, answers: list[list[int]]) -> Group:
     """The group without the pairs whose answers, token ids in the order of its texts, have become
     equal by a cut.
     """
-    differ = lambda pair: answers[pair[0]] != answers[pair[1]]  # noqa: E731
+    return only(group, lambda pair: answers[pair[0]] != answers[pair[1]])
+
+
+def only(group: Group, keeps: Callable[[tuple[int, int]], bool]) -> Group:
+    """The group with those of its pairs that are to be kept."""
     return replace(
         group,
-        pairs=list(filter(differ, group.pairs)),
-        lessons=list(filter(differ, group.lessons)),
-        verdicts=[verdict for verdict in group.verdicts if differ((verdict.winner, verdict.loser))],
+        pairs=list(filter(keeps, group.pairs)),
+        lessons=list(filter(keeps, group.lessons)),
+        verdicts=[verdict for verdict in group.verdicts if keeps((verdict.winner, verdict.loser))],
     )
+
+
+def by_the_model_alone(found: list[Group]) -> list[Group]:
+    """The groups without the pairs of an answer in which a tool or a user speaks: a policy would
+    learn their words as its own. The log is told how many. Raises Stop where none is left.
+    """
+    result = []
+    for group in found:
+        alone = [rows.of_one_speaker(content) for content in group.contents]
+        result.append(only(group, lambda pair, alone=alone: alone[pair[0]] and alone[pair[1]]))
+    left_out = sum(len(a.pairs) - len(b.pairs) for a, b in zip(found, result))
+    if left_out:
+        events.log(
+            f"Leaves out {left_out} pairs: in one of their answers a tool or a user speaks, whose "
+            "words the model would learn as its own."
+        )
+    if not any(group.split == "train" and group.lessons for group in result):
+        raise Stop(
+            "In each pair of the training split a tool or a user speaks in an answer, whose words "
+            "the model would learn as its own: train a reward model, or fine-tune with SFT."
+        )
+    return [group for group in result if group.pairs or group.verdicts]
 
 
 def fit(
@@ -179,7 +215,7 @@ def fit(
 
     Raises Stop where the cut leaves too little of a prompt, or nothing to learn from.
     """
-    asked = ((group.messages, group.texts, group.ended) for group in found)
+    asked = ((group.messages, group.contents, group.ended) for group in found)
     fitted = truncation.fit(run, tokenizer, asked)
     differing = [apart(group, part.answers) for group, part in zip(found, fitted)]
     equal = [len(before.pairs) - len(after.pairs) for before, after in zip(found, differing)]

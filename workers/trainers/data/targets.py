@@ -12,25 +12,32 @@ from transformers import PreTrainedTokenizerBase
 
 from modelops import rows
 from workers.modeling import tokens
+from workers.modeling.tokens import Content
 from workers.trainers.data import truncation
 from workers.trainers.run import events
 from workers.trainers.run.events import Stop
 from workers.trainers.run.runs import Run
 
-Chosen = tuple[str, bool]  # a text, and whether it came to its own end
+Chosen = tuple[Content, bool]  # an answer, and whether it came to its own end
 Pieces = list[tuple[list[int], list[int]]]  # (read, learned) token ids
 
 
 @dataclass(frozen=True)
 class Example:
     """An answer to a conversation; without `messages`, a plain text. `ended`: the sampler did not
-    cut it.
+    cut it. `turn`: the answer where it is more than a text, such as a tool call.
     """
 
     messages: list[dict]
     text: str
     split: str
     ended: bool = True
+    turn: dict | None = None
+
+    @property
+    def content(self) -> Content:
+        """What a model learns."""
+        return self.text if self.turn is None else [self.turn]
 
 
 def examples(found: list[dict], source: str) -> list[Example]:
@@ -43,7 +50,8 @@ def examples(found: list[dict], source: str) -> list[Example]:
     for number, row in enumerate(found, start=1):
         try:
             messages, chosen = row.get("messages", []), SOURCES[source](row)
-            result += [Example(messages, text, row["split"], ended) for text, ended in chosen]
+            for content, ended in chosen:
+                result += _lessons(messages, content, row["split"], ended)
         except (KeyError, IndexError, TypeError, AttributeError):
             raise Stop(
                 f"Row {number} of the dataset does not fit the source {source!r}: choose the other "
@@ -55,7 +63,21 @@ def examples(found: list[dict], source: str) -> list[Example]:
     return [example for example in result if example.text or example.ended]
 
 
-# Each source yields texts, and whether they came to their own end.
+def _lessons(messages: list[dict], content: Content, split: str, ended: bool) -> Iterator[Example]:
+    """An example; of an answer of several turns one for each of the assistant's, after all that was
+    said before it. What tools and users say is read, and not learned.
+    """
+    if isinstance(content, str):
+        yield Example(messages, content, split, ended)
+        return
+    last = len(content) - 1
+    for place, turn in enumerate(content):
+        if turn["role"] == "assistant":
+            before, more = [*messages, *content[:place]], None if rows.is_plain([turn]) else turn
+            yield Example(before, rows.turn_text(turn), split, ended or place < last, more)
+
+
+# Each source yields answers, and whether they came to their own end.
 
 
 def best(row: dict) -> Iterator[Chosen]:
@@ -63,7 +85,7 @@ def best(row: dict) -> Iterator[Chosen]:
     place = rows.best(row)
     if place is not None:
         text = row["answers"][place]["text"]
-        yield text, rows.ended(row)[text]
+        yield rows.turns_of(row).get(text, text), rows.ended(row)[text]
 
 
 def better_half(row: dict) -> Iterator[Chosen]:
@@ -74,7 +96,11 @@ def better_half(row: dict) -> Iterator[Chosen]:
     middle = sum(means) / len(means) if means else 0
     ended = rows.ended(row)
     texts = [answer["text"] for answer, mean in zip(row["answers"], means) if mean < middle]
-    yield from dict.fromkeys([(text, ended[text]) for text in texts] or best(row))
+    if not texts:
+        yield from best(row)
+    turns = rows.turns_of(row)
+    for text in dict.fromkeys(texts):
+        yield turns.get(text, text), ended[text]
 
 
 def written(row: dict) -> Iterator[Chosen]:
@@ -111,7 +137,7 @@ def fit(
     examples = [example for part in parts for example in part]
     answers = [example for example in examples if example.messages]
     fitted = truncation.fit(
-        run, tokenizer, ((one.messages, [one.text], [one.ended]) for one in answers)
+        run, tokenizer, ((one.messages, [one.content], [one.ended]) for one in answers)
     )
     lost = truncation.counts([example.split for example in answers], fitted)
     lost += truncation.cut_by_sampler(
