@@ -69,7 +69,7 @@ def register(project, answered: list, comparisons: int, tasks: int):
 
     def lines() -> Iterator[str]:
         for row in judged(answered, comparisons, tasks):
-            statistics.add(row)
+            statistics.add(row, ["script"] * len(row["judgments"]))
             yield rows.canonical(row)
 
     digest, folder = datasets.write(lines())

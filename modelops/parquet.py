@@ -22,6 +22,7 @@ RARE = {
     "finish_reason": [f'"finish_reason":"{CUT}"'],
     "scores": ['"scores":{'],
     "spans": ['"spans":[{'],
+    "judge_kind": ['"judge_kind":"'],
     "turns": ['"content":[', '"tool_calls":[', '"role":"tool"'],
     "prompted": ['"prompted":true'],
     "answer_turns": [],
@@ -71,6 +72,7 @@ def schema_of_rows(kind: str, rare: Collection[str] = ()) -> Any:
     span = [("answer", number), ("label", text), ("start", number), ("end", number)]
     judgment += [("spans", pa.list_(pa.struct(span)))] if "spans" in rare else []
     judgment += [("prompted", pa.bool_())] if "prompted" in rare else []
+    judgment += [("judge_kind", text)] if "judge_kind" in rare else []
     fields = {
         "judgments": [
             *prompt,

@@ -235,6 +235,17 @@ class FreezeRecipe:
     language: str = setting("", "Only prompts in this language.")
     models: str = setting("", "Only tasks in which one of these model versions answers.")
     without: str = setting("", "Leave out what these labelers decided or wrote.")
+    judges: str = setting(
+        "",
+        (
+            "Only judgments by judges of these kinds: person, model, script, unknown, one a line; "
+            "none: all."
+        ),
+        pattern=(
+            "((person|model|script|unknown)(\n|$))*",
+            "kinds of judges, one a line: person, model, script, unknown",
+        ),
+    )
     purpose: str = setting(
         "training",
         (

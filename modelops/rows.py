@@ -17,6 +17,8 @@ A row of a judgments dataset is one ranking task, listwise:
               scores {criterion: value, or a list of values in the answers' order}
               spans [{answer, label, start, end}], in Unicode code points, end exclusive
               prompted, true: the labeler had seen what others decided or said about the task
+              judge_kind "model", "script" or "unknown", where an imported judge is said to be no
+              person
 
 docs/row.schema.json is the same as a JSON Schema; labeling/imports/formats/rows.py reads rows back.
 
@@ -152,13 +154,14 @@ def row_pairs(row: dict[str, Any], which: str = "all") -> list[tuple[int, int]]:
     return [pair for judgment in row["judgments"] for pair in pairs(judgment["ranks"], which)]
 
 
-def independent_ranks(row: dict[str, Any]) -> list[list[int]]:
-    """The ranks of the judgments that were made without knowing what others say of the task.
+def is_independent(judgment: dict[str, Any]) -> bool:
+    """Whether it was made without knowing what others say of the task. Agreement is of these."""
+    return not judgment.get("prompted")
 
-    Agreement is measured on these. Empty for a row of another kind.
-    """
-    judgments = row.get("judgments", ())
-    return [judgment["ranks"] for judgment in judgments if not judgment.get("prompted")]
+
+def independent_ranks(row: dict[str, Any]) -> list[list[int]]:
+    """The ranks of a row's independent judgments. Empty for a row of another kind."""
+    return [judgment["ranks"] for judgment in row.get("judgments", ()) if is_independent(judgment)]
 
 
 def mean_ranks(row: dict[str, Any]) -> list[float]:

@@ -14,8 +14,10 @@ from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
+from labeling.api.shared import counts_by_kind
 from labeling.exports import dataset_card, downloads, forms, labeler_key, preview, serving
 from labeling.exports.formats import CONTENT_TYPES, Format
+from labeling.models import Judge
 from modelops import datasets, recipes
 from modelops.api.jobs import JobBody
 from modelops.api.shared import filled, recipe_field, started, under_way
@@ -141,6 +143,11 @@ class FreezeInput(serializers.Serializer):
             ),
             "models": names(known["models"].metadata["help"]),
             "without": names(known["without"].metadata["help"] + " Ids of accounts."),
+            "judges": serializers.ListField(
+                child=serializers.ChoiceField(Judge.Kind.choices),
+                required=False,
+                help_text="Only judgments by judges of these kinds; none: all.",
+            ),
         }
 
 
@@ -175,6 +182,7 @@ class PreviewBody(serializers.Serializer):
         allow_null=True,
         help_text="Training rows left out, nearly like a held-out one; null: not counted yet.",
     )
+    judge_kinds = counts_by_kind("Judgments by kind of judge, of those that were read.")
     ties, agreement, longer_wins, first_wins = (
         serializers.FloatField(allow_null=True) for _ in range(4)
     )
@@ -256,6 +264,7 @@ class Preview(Verb):
             name: getattr(found, name)
             for name in ("rows", "judgments", "pairs", "sampled", "first_wins")
         }
+        plain |= {"judge_kinds": found.statistics.judge_kinds}
         plain |= {"good": found.good, "bad": found.bad, "near_held_out": found.near}
         return (
             plain

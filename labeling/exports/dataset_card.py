@@ -41,6 +41,7 @@ RARE = {
     "spans": "spans",
     "prompted": "prompted",
     "answer_turns": "answers_of_turns",
+    "judge_kind": "other_judges",
 }
 # The earliest time that a .zip can hold. A file's own time would differ from copy to copy.
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -226,6 +227,7 @@ def _origin(dataset: Dataset) -> list[str]:
     titles = {
         "models": "Models that wrote the answers",
         "outcomes": "Outcomes",
+        "judge_kinds": "Judgments by kind of judge",
         "languages": "Languages",
     }
     for name, title in titles.items():

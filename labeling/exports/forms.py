@@ -6,7 +6,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from labeling.models import Prompt
+from labeling.models import Judge, Prompt
 from modelops import recipes, registry
 from modelops.forms.jobs import JobForm
 from modelops.models import Dataset, Job
@@ -19,12 +19,16 @@ LABELS = {
     "until": gettext_lazy("To"),
     "models": gettext_lazy("Model versions"),
     "without": gettext_lazy("Labelers to leave out"),
+    "judges": gettext_lazy("Kinds of judges"),
     "agreement": gettext_lazy("Smallest agreement"),
     "answers": gettext_lazy("Texts to imitate"),
     "adjudicated": gettext_lazy("Adjudicated only"),
     "ties": gettext_lazy("With ties"),
     "apart": gettext_lazy("Keep splits apart"),
 }
+
+
+LISTS = ("models", "without", "judges")  # several, one a line in the recipe
 
 
 class FreezeForm(JobForm):
@@ -51,6 +55,7 @@ class FreezeForm(JobForm):
         versions = registry.visible(project).order_by("-pk").values_list("name", flat=True)[:200]
         self._change("models", _several((name, name) for name in versions))
         self._change("without", _several(people(project, names)))
+        self._change("judges", _several(Judge.Kind.choices))
         for name, label in LABELS.items():
             self.fields[name].label = label
 
@@ -63,7 +68,7 @@ class FreezeForm(JobForm):
         said = {name: value for name, value in self.cleaned_data.items() if name in self.settings}
         for name in ("since", "until"):
             said[name] = said[name].isoformat() if said[name] else ""
-        return said | {name: "\n".join(said[name]) for name in ("models", "without")}
+        return said | {name: "\n".join(said[name]) for name in LISTS}
 
 
 def _several(choices) -> forms.MultipleChoiceField:

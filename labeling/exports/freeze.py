@@ -22,9 +22,11 @@ from labeling.models import (
     DatasetLabeler,
     DatasetRanking,
     Demonstration,
+    Judge,
     RankedCandidate,
     Ranking,
     RankingTask,
+    judge_kind,
 )
 from modelops import datasets, jobs, recipes, rows
 from modelops.models import Dataset, Job
@@ -49,7 +51,7 @@ NOTHING = {
 # Settings of the recipe that leave something out.
 NOTHING_MATCHES = "Nothing matches what was chosen: choose less narrowly."
 FILTERS = ("since", "until", "use_case", "language", "models", "without", "agreement", "ties")
-FILTERS += ("adjudicated", "purpose")
+FILTERS += ("adjudicated", "purpose", "judges")
 
 
 def nothing_to_freeze(recipe: FreezeRecipe) -> NothingToFreeze:
@@ -99,10 +101,14 @@ def freeze(job: Job, beat=lambda done: None) -> Dataset:
 
 
 def _register(
-    job: Job, recipe: FreezeRecipe, frozen: Iterable[dict], near: int, schema: dict | None = None
+    job: Job,
+    recipe: FreezeRecipe,
+    frozen: Iterable[tuple[dict, list[str]]],
+    near: int,
+    schema: dict | None = None,
 ) -> Dataset:
-    """The dataset of these rows, which are read once; `schema` holds the criteria that they name,
-    if any.
+    """The dataset of these rows, which are read once, each with the kinds of its judges; `schema`
+    holds the criteria that they name, if any.
 
     `near` counts the training rows that were left out because they are close to a held-out row.
     """
@@ -121,9 +127,9 @@ def _register(
     return dataset
 
 
-def _counted(frozen: Iterable[dict], statistics: RowStatistics) -> Iterator[str]:
-    for row in frozen:
-        statistics.add(row)
+def _counted(frozen: Iterable[tuple[dict, list[str]]], statistics: RowStatistics) -> Iterator[str]:
+    for row, kinds in frozen:
+        statistics.add(row, kinds)
         yield rows.canonical(row)
 
 
@@ -164,7 +170,7 @@ def _schema(project: Project, frozen: Iterable) -> dict | None:
         return None
     named = {
         name
-        for row, _judges, _pks in frozen
+        for row, _judges, _kinds, _pks in frozen
         for judgment in row["judgments"]
         for name in judgment.get("scores", ())
     }
@@ -193,9 +199,15 @@ def in_batches(chosen: QuerySet[Ranking]) -> Iterator[list[tuple[RankingTask, li
 
 
 def with_judgments(chosen: QuerySet[Ranking], pks: list[int]) -> Iterator[tuple[RankingTask, list]]:
-    """Yield these tasks in the order of their keys, with their chosen rankings and ranks."""
+    """Yield these tasks in the order of their keys, with their chosen rankings and ranks.
+
+    Each ranking has its judge as `by`; None for an adjudication.
+    """
     by_task: dict[int, list[Ranking]] = {}
-    for ranking in chosen.filter(task__in=pks).prefetch_related("ranked", *scores.WITH_SCORES):
+    rankings = list(chosen.filter(task__in=pks).prefetch_related("ranked", *scores.WITH_SCORES))
+    judges = Judge.objects.in_bulk({ranking.judge for ranking in rankings})
+    for ranking in rankings:
+        ranking.by = judges.get(ranking.judge)
         by_task.setdefault(ranking.task_id, []).append(ranking)
     tasks = RankingTask.objects.filter(pk__in=pks).select_related("prompt")
     for task in tasks.order_by("pk").prefetch_related("candidates__model_version"):
@@ -245,8 +257,14 @@ class Origin:
     numbers: dict[str, int] = field(default_factory=dict)
 
 
+def judge_kinds(judged: list[tuple[Ranking, list[int]]]) -> list[str]:
+    """Of what kind the judge of each ranking is."""
+    return [judge_kind(ranking.kind, ranking.by) for ranking, _ranks in judged]
+
+
 def _sort_item(task: RankingTask, judged: list) -> tuple[str, list, dict]:
-    """The sort key of a task, what is sorted: (row, judges, keys of its rankings), and its brief.
+    """The sort key of a task, what is sorted: (row, judges, their kinds, keys of its rankings), and
+    its brief.
 
     Judgments are ordered by their judge's UUID, which a number replaces later. Rows are ordered by
     their content, and by those UUIDs only if two rows are otherwise equal.
@@ -255,17 +273,20 @@ def _sort_item(task: RankingTask, judged: list) -> tuple[str, list, dict]:
     row = as_row(task, judged)
     judges = [ranking.judge.hex for ranking, _ranks in judged]
     pks = [ranking.pk for ranking, _ranks in judged]
-    return rows.digest(row) + "".join(judges), [row, judges, pks], contamination.brief(row)
+    item = [row, judges, judge_kinds(judged), pks]
+    return rows.digest(row) + "".join(judges), item, contamination.brief(row)
 
 
-def _number_labelers(frozen: Iterable, origin: Origin) -> Iterator[dict]:
-    """Yield the rows, labelers numbered in the order of their first judgment. It fills `origin`."""
+def _number_labelers(frozen: Iterable, origin: Origin) -> Iterator[tuple[dict, list[str]]]:
+    """Yield the rows with the kinds of their judges, labelers numbered in the order of their first
+    judgment. It fills `origin`.
+    """
     numbers = origin.numbers
-    for row, judges, pks in frozen:
+    for row, judges, kinds, pks in frozen:
         for judgment, judge in zip(row["judgments"], judges, strict=True):
             judgment["labeler"] = numbers.setdefault(judge, len(numbers))
         origin.rankings.extend(pks)
-        yield row
+        yield row, kinds
 
 
 def _save_origin(dataset: Dataset, origin: Origin) -> None:
@@ -330,9 +351,17 @@ def _judgment(ranking: Ranking, ranks: list[int], answers: list) -> dict:
         "seconds": round(ranking.seconds, 1),
         "weight": 1.0,
     }
-    if ranking.prompted:  # otherwise the key is absent: rows without it keep their digests
+    if ranking.prompted:  # a key that says nothing is absent: rows without it keep their digests
         judgment["prompted"] = True
+    if ranking.kind == Ranking.Kind.IMPORTED and (kind := _no_person(ranking.by)):
+        judgment["judge_kind"] = kind
     return judgment | _scores_and_spans(stored, answers)
+
+
+def _no_person(judge: Judge | None) -> str:
+    """The kind of a judge who is said to be no person; "" where nobody said so."""
+    stated = judge is not None and judge.stated
+    return judge.kind if stated and judge.kind != Judge.Kind.PERSON else ""
 
 
 def _scores_and_spans(stored: scores.Stored, answers: list) -> dict:
@@ -384,7 +413,7 @@ def _freeze_texts(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
         if next(iter(frozen), None) is None:
             raise nothing_to_freeze(recipe)
         near = contamination.drop(frozen) if recipe.apart else 0
-        return _register(job, recipe, frozen, near)
+        return _register(job, recipe, ((row, []) for row in frozen), near)
 
 
 def demonstrations(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:

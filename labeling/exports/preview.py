@@ -79,7 +79,7 @@ def _of_judgments(chosen: QuerySet[Ranking], recipe: FreezeRecipe) -> Preview:
         kept = [part for place, part in enumerate(kept) if place not in near]
     earlier = shown = 0
     for row, task, judged in kept:
-        found.statistics.add(row)
+        found.statistics.add(row, freeze.judge_kinds(judged))
         for ranking, ranks in judged:
             won, pairs = first_wins(ranking, ranks, task.answers)
             earlier, shown = earlier + won, shown + pairs

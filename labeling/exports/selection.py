@@ -53,8 +53,12 @@ def rankings(project: Project, recipe: FreezeRecipe) -> QuerySet[Ranking]:
         task__prompt__published=True,
         current=True,
     )
+    if recipe.adjudicated and recipe.judges:
+        raise InvalidRecipe("judges", "leads adjudicate: with adjudicated only, choose no kinds")
     if recipe.adjudicated:
         rankings = rankings.filter(kind=Ranking.Kind.ADJUDICATED)
+    elif recipe.judges:
+        rankings = rankings.of_kinds(lines(recipe.judges))
     else:
         rankings = rankings.of_judges()
     if recipe.models:

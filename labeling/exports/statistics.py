@@ -1,4 +1,5 @@
-"""Statistics of frozen rows, counted one row at a time: pairs, ties, judges, models, agreement.
+"""Statistics of frozen rows, counted one row at a time: pairs, ties, judges, models, agreement of
+people.
 
 It reads no database.
 """
@@ -6,6 +7,7 @@ It reads no database.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import combinations
 
 from labeling.exports.examples import View, labelled
@@ -25,9 +27,14 @@ class RowStatistics:
         self.labelers, self.models, self.outcomes, self.use_cases, self.languages, self.splits = (
             Counter() for _ in range(6)
         )
+        self.judge_kinds: Counter[str] = Counter()
+        self.other_judges = 0
 
-    def add(self, row: dict) -> None:
-        """Count one row, whatever its kind."""
+    def add(self, row: dict, judge_kinds: Sequence[str] = ()) -> None:
+        """Count one row, whatever its kind; a row of judgments with the kind of each judge.
+
+        Agreement is that of people.
+        """
         answers, judgments = row.get("answers", ()), row.get("judgments", ())
         self.rows += 1
         self.splits[row["split"]] += 1
@@ -50,7 +57,14 @@ class RowStatistics:
                 self.scores[name] += sum(one is not None for one in values)
         if "judgments" in row:
             self._add_labels(row)
-        agreed, compared = task_agreement(rows.independent_ranks(row))
+        self.judge_kinds.update(judge_kinds)
+        self.other_judges += sum("judge_kind" in judgment for judgment in judgments)
+        by_people = [
+            judgment["ranks"]
+            for judgment, kind in zip(judgments, judge_kinds, strict=True)
+            if kind == "person" and rows.is_independent(judgment)
+        ]
+        agreed, compared = task_agreement(by_people)
         self.agreed, self.compared = self.agreed + agreed, self.compared + compared
 
     def _add_labels(self, row: dict) -> None:
@@ -120,6 +134,10 @@ class RowStatistics:
             figures["answers_of_turns"] = self.of_turns
         if self.outcomes:
             figures["kto"] = self.kto()
+        if self.judge_kinds:
+            figures["judge_kinds"] = dict(self.judge_kinds)
+        if self.other_judges:
+            figures["other_judges"] = self.other_judges
         figures["judges"] = len(self.labelers)
         labelers = {str(number): count for number, count in self.labelers.most_common(MOST)}
         counters = {

@@ -210,7 +210,13 @@ def equal_answers_of_one_task(world):
     make_ranking(task, world.person("ann"), [3, 1, 2])
 
 
-@case()
+def imported_of_a_script(row: dict) -> None:
+    imported(row)
+    for judgment in row["judgments"]:
+        judgment["judge_kind"] = "script"
+
+
+@case(imported_of_a_script)
 def the_judgment_of_a_script(world):
     world.add(SKY | {"answers": ["Rayleigh.", "Magic."]})
     world.hands("robot", simulated=True).rank(order="A>B")
@@ -267,6 +273,16 @@ def a_judged_list_of_a_hundred(world):
     answers = [f"answer {n}" for n in range(100)]
     judgments = [{"labeler": "ann", "ranks": [1 + n * 37 % 100 for n in range(100)]}]
     world.add(SKY | {"answers": answers, "judgments": judgments})
+
+
+@case()
+def judgments_of_judges_of_each_kind(world):
+    judgments = [
+        {"labeler": f"the {kind}", "judge_kind": kind, "ranks": [2, 1]}
+        for kind in ("person", "model", "script", "unknown")
+    ]
+    judgments += [{"labeler": "ann", "ranks": [1, 2]}]
+    world.add(SKY | {"answers": ["a", "b"], "judgments": judgments})
 
 
 @case(nothing, kind="demonstrations")
@@ -424,6 +440,11 @@ BAD = {
     "one labeler twice": (changed(judgments=[JUDGED, JUDGED]), "judges a row once"),
     "a labeler by name": (row_of("Why?", labeler="ann"), "labeler must be a number"),
     "an unknown kind": (row_of("Why?", kind="oracle"), "kind must be one of"),
+    "a kind of judge that is none": (
+        row_of("Why?", kind="imported", judge_kind="robot"),
+        "judge_kind must be one of",
+    ),
+    "a person who is said to be no person": (row_of("Why?", judge_kind="model"), "no person"),
     "an unknown outcome": (row_of("Why?", outcome="won"), "outcome must be"),
     "ranks of nothing": (row_of("Why?", outcome="all_bad"), "where nothing was ranked"),
     "too few ranks": (row_of("Why?", ranks=[1]), "one rank for each answer"),

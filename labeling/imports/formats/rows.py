@@ -15,11 +15,12 @@ from labeling.imports.formats.base import (
     Format,
     answer,
     has,
+    judge_kind,
     long_text,
     ranking,
     text,
 )
-from labeling.models import Prompt, Ranking
+from labeling.models import Judge, Prompt, Ranking
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
 from modelops import rows
@@ -31,7 +32,7 @@ ROW = (*PROMPT, "answers", "judgments", "text", "finish_reason")
 ABOUT = ("source", "licence", "metadata")  # of a prompt: no row has them, but they may be added
 ANSWER = ("id", "text", "messages", "model", "finish_reason", "tokens", "truncated")
 JUDGMENT = ("labeler", "kind", "outcome", "ranks", "ratings", "flags", "strength", "seconds")
-JUDGMENT += ("weight", "prompted")
+JUDGMENT += ("weight", "prompted", "judge_kind")
 
 # What a judgment's `kind` says of its judge. "imported" says nothing.
 JUDGE_KINDS = {
@@ -132,8 +133,8 @@ def _judgment(value: object, answers: int, file: str) -> dict:
     judgment = ranking(_judge(given.get("labeler"), file), _ranks(given, answers))
     if outcome != Ranking.Outcome.RANKED:
         judgment |= {"ranks": None, "outcome": outcome}
-    if judge_kind := JUDGE_KINDS.get(given["kind"]):
-        judgment["judge_kind"] = judge_kind
+    if kind := _judge_kind(given):
+        judgment["judge_kind"] = kind
     ratings, flags = _ratings(given, answers), _flags(given, answers)
     if any(rating is not None for rating in ratings):
         judgment["ratings"] = ratings
@@ -148,6 +149,14 @@ def _judgment(value: object, answers: int, file: str) -> dict:
             raise BadPrompt("prompted must be true, or absent")
         judgment["prompted"] = True
     return judgment
+
+
+def _judge_kind(judgment: dict) -> str:
+    """What the row says its judge is; "" where it says nothing."""
+    kind = judge_kind(judgment)
+    if kind and (judgment["kind"] != Ranking.Kind.IMPORTED or kind == Judge.Kind.PERSON):
+        raise BadPrompt("judge_kind is only of an imported judge that is no person")
+    return kind or JUDGE_KINDS.get(judgment["kind"], "")
 
 
 def _judge(number: object, file: str) -> str:

@@ -11,7 +11,7 @@ from modelops.jobs import JobFailed
 from modelops.recipes import FreezeRecipe, InvalidRecipe
 from people.models import User
 
-SEVERAL = ("models", "without")
+SEVERAL = {"models": "NAME", "without": "E-MAIL", "judges": "KIND"}
 
 
 class Command(BaseCommand):
@@ -31,7 +31,8 @@ class Command(BaseCommand):
             for field in dataclasses.fields(FreezeRecipe)
             if field.name in options
         }
-        chosen["models"] = "\n".join(chosen["models"])
+        for name in ("models", "judges"):
+            chosen[name] = "\n".join(chosen[name])
         chosen["without"] = "\n".join(str(account(email).pk) for email in chosen["without"])
         started = now()
         try:
@@ -59,7 +60,7 @@ def argument(field: dataclasses.Field) -> dict:
         return about | {
             "nargs": "*",
             "default": [],
-            "metavar": "NAME" if field.name == "models" else "E-MAIL",
+            "metavar": SEVERAL[field.name],
         }
     if field.type == "bool" and field.default:
         return about | {

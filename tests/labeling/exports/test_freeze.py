@@ -191,7 +191,7 @@ def test_freezing_holds_a_batch_in_memory_and_asks_a_constant_number_of_queries(
     project = judged_project(random.Random(1))
     recipe = recipes.FreezeRecipe()
 
-    with django_assert_max_num_queries(10 * 6 + 1):  # of them scores, criteria, spans
+    with django_assert_max_num_queries(11 * 6 + 1):  # of them scores, criteria, spans, judges
         batches = list(freeze.in_batches(selection.rankings(project, recipe)))
 
     assert [len(batch) for batch in batches] == [2] * 6

@@ -20,6 +20,8 @@ from tests.factories import (
     ANSWER_TEXT,
     ANSWER_TURNS,
     TOOL_TURNS,
+    make_imported_ranking,
+    make_judge,
     make_person,
     make_prompt,
     make_ranking,
@@ -46,6 +48,7 @@ def everything(project, alice, bob):
     for outcome in ("all_bad", "cannot_judge"):
         nothing = make_ranking(task, make_person(project), ranks=[None, None])
         Ranking.objects.filter(pk=nothing.pk).update(outcome=outcome)
+    make_imported_ranking(task, make_judge("model"), ranks=[2, 1])
     settled = make_ranking(task, bob, ranks=[2, 1])
     Ranking.objects.filter(pk=settled.pk).update(kind="adjudicated")
     turns = [
