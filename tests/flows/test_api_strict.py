@@ -14,7 +14,14 @@ from labeling.imports import files, prompt_templates
 from labeling.judging import criteria
 from labeling.models import Group
 from people.models import Membership, Webhook
-from tests.factories import make_job, make_person, make_prompt
+from tests.factories import (
+    make_imported_ranking,
+    make_job,
+    make_judge,
+    make_person,
+    make_prompt,
+    make_task,
+)
 
 pytestmark = pytest.mark.django_db
 BODIES = ("application/json", "multipart/form-data")
@@ -41,10 +48,13 @@ def ask(project, client_for):
         project=project, url="https://hooks.example/", events=["job.finished"], created_by=boss
     )
     criteria.create(boss, project, key="why", scope="ranking", kind="text", question="Why?")
+    judge = make_judge()
+    make_imported_ranking(make_task(project), judge)
     ids = {
         "prompts": make_prompt(project).pk,
         "jobs": make_job(project).pk,
         "webhooks": webhook.pk,
+        "judges": judge.pk,
         "members": project.memberships.get(user=someone).pk,
         "accounts": someone.pk,
         "groups": Group.objects.create(project=project, name="Physicians").pk,
