@@ -4,7 +4,15 @@ edits them.
 
 from django.contrib import admin
 
-from modelops.models import Alias, Dataset, Job, LogLine, Metric, ModelVersion
+from modelops.models import (
+    Alias,
+    Dataset,
+    Job,
+    LabelerWeights,
+    LogLine,
+    Metric,
+    ModelVersion,
+)
 from people.admin import ReadOnly
 
 
@@ -37,6 +45,13 @@ class DatasetAdmin(ReadOnly):
     list_filter = ["kind", "project"]
     list_select_related = ["project"]
     search_fields = ["digest", "note"]
+
+
+@admin.register(LabelerWeights)
+class LabelerWeightsAdmin(ReadOnly):
+    list_display = ["digest", "dataset", "note", "stored_by", "created_at"]
+    list_select_related = ["dataset", "stored_by"]
+    search_fields = ["digest", "dataset__digest", "note"]
 
 
 @admin.register(ModelVersion)

@@ -205,6 +205,7 @@ def withdraw(actor: User | None, dataset: Dataset, why: str) -> list[ModelVersio
         )
         for job in _at_work(dataset):
             jobs.cancel(actor, job)
+        dataset.weights.all().delete()  # of numbers that stand for people whose rows are gone
         transaction.on_commit(lambda: _remove_files(dataset))
     return trained
 

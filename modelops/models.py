@@ -230,6 +230,35 @@ class Dataset(models.Model):
         return self.digest[:12]
 
 
+class LabelerWeights(models.Model):
+    """How much the judgments of each labeler of a dataset count. They never change; `digest` is
+    made from the dataset's id and the weights alone.
+    """
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="weights")
+    digest = models.CharField(max_length=64)
+    weights = models.JSONField(help_text=_("By the labeler's number."))
+    note = models.CharField(max_length=200, blank=True)
+    stored_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = verbose_name_plural = _("labeler weights")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "digest"], name="a_dataset_has_the_same_weights_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.digest[:12]
+
+    @property
+    def by_labeler(self) -> dict[str, float]:
+        """The weights; a database may have kept 1.0 as 1, which is another text."""
+        return {number: float(weight) for number, weight in self.weights.items()}
+
+
 class ModelVersion(models.Model):
     """A policy or a reward model. One without a folder is external: asked at its address, or known
     by its answers only.

@@ -59,6 +59,17 @@ class InvalidRecipe(ValueError):
         self.field, self.message = field, message
 
 
+def labeler_weights() -> Any:
+    """The setting that names labeler weights: modelops/weights.py."""
+    return setting(
+        "",
+        (
+            "Id, or its start, of labeler weights of the dataset: each judgment then counts by the "
+            "weight of its labeler."
+        ),
+    )
+
+
 A_SPLIT = ("", "train", "validation", "test")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 FORMATS_IN = (
@@ -322,6 +333,7 @@ class RenderRecipe:
     metadata: bool = setting(
         False, "Add who judged, which model wrote, ranks, ratings, flags, time and agreement."
     )
+    weights: str = labeler_weights()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -486,6 +498,12 @@ class RewardRecipe(TrainRecipe):
             "one the mean training answer's does."
         ),
     )
+    weights: str = labeler_weights()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights and not self.weighted:
+            raise InvalidRecipe("weights", "have no effect where `weighted` is off")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -506,6 +524,12 @@ class SFTRecipe(TrainRecipe):
             "one weighs 1."
         ),
     )
+    weights: str = labeler_weights()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights and self.source not in ("best", "better-half"):
+            raise InvalidRecipe("weights", f"have no effect on the source {self.source}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -550,6 +574,7 @@ class KTORecipe(TrainRecipe):
         "below 4.",
         choices=("half", "best", "ratings"),
     )
+    weights: str = labeler_weights()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,8 @@ A row of a judgments dataset is one ranking task, listwise:
 docs/row.schema.json is the same as a JSON Schema; labeling/imports/formats/rows.py reads rows back.
 
 Ranks are dense, 1 is best, equal ranks are a tie; `ranks` is empty where nothing was ranked (all
-bad, cannot judge). An answer may carry the `score` that a reward model gave it. A row of a text
+bad, cannot judge). `weight` is 1: fitted weights lie in a side file, see weighted(). An answer may
+carry the `score` that a reward model gave it. A row of a text
 dataset is {text, split}. A row of a demonstrations or text dataset whose answer the sampler cut has
 `finish_reason` "length" too; no other one has the key.
 """
@@ -33,7 +34,7 @@ from __future__ import annotations
 import hashlib
 import json
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,19 @@ def mean_ranks(row: dict[str, Any]) -> list[float]:
     return [round(total / sum(weights), 9) for total in sums]
 
 
+def weighted(row: dict[str, Any], weights: Mapping[str, float]) -> dict[str, Any]:
+    """A judgments row whose judgments have the weights of their labelers, by the labeler's number.
+
+    A labeler without a weight keeps the one of the row. Frozen rows hold no fitted weights: these
+    differ between processors and days, and the rows' id may not.
+    """
+    judgments = [
+        judgment | {"weight": weights.get(str(judgment["labeler"]), judgment.get("weight", 1.0))}
+        for judgment in row["judgments"]
+    ]
+    return row | {"judgments": judgments}
+
+
 def best(row: dict[str, Any]) -> int | None:
     """Position of the answer with the smallest mean rank over the judgments, the first of equals;
     None without any.
@@ -266,15 +280,18 @@ def sign(number: int) -> int:
 
 
 def labels(row: dict[str, Any], which: str) -> dict[str, bool]:
-    """The distinct texts of a row that most of its judgments find good (True) or bad; see votes().
+    """The distinct texts of a row that most of its judgments find good (True) or bad, judgments
+    counting by weight; see votes().
 
-    Texts with as many votes for them as against them are left out.
+    Texts with as much weight for them as against them are left out; sums are rounded to nine
+    decimals, so that equal ones are equal whatever the order of adding.
     """
-    balance: dict[str, int] = {}
+    balance: dict[str, float] = {}
     for judgment in row["judgments"]:
+        weight = judgment.get("weight", 1.0)
         for answer, vote in zip(row["answers"], votes(judgment, which, len(row["answers"]))):
-            balance[answer["text"]] = balance.get(answer["text"], 0) + vote
-    return {text: vote > 0 for text, vote in balance.items() if vote}
+            balance[answer["text"]] = balance.get(answer["text"], 0.0) + weight * vote
+    return {text: vote > 0 for text, vote in balance.items() if round(vote, 9)}
 
 
 # Splits

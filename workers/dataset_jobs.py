@@ -4,7 +4,7 @@ from django.conf import settings
 
 from labeling import imports
 from labeling.exports import downloads, freeze
-from modelops import datasets, jobs, recipes
+from modelops import datasets, jobs, recipes, weights
 from modelops.models import Job
 
 
@@ -17,6 +17,7 @@ def run(job: Job) -> None:
         freeze.NothingToFreeze,
         datasets.Withheld,
         recipes.InvalidRecipe,
+        weights.BadWeights,
     ) as error:
         raise jobs.JobFailed(str(error)) from error
     except FileNotFoundError as error:

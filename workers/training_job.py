@@ -16,7 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from modelops import datasets, jobs, mixtures, registry
+from modelops import datasets, jobs, mixtures, registry, weights
 from modelops.jobs import Crashed, JobFailed
 from modelops.kinds import KINDS
 from modelops.models import Dataset, Job, Metric, ModelVersion
@@ -79,6 +79,8 @@ def prepare(job: Job) -> Path:
         raise JobFailed(str(error)) from error
     folder = run_folder(job)
     folder.mkdir(parents=True, exist_ok=True)
+    if job.recipe.get("weights"):
+        more["weights"] = str(labeler_weights(job, folder))
     recipe = {
         "kind": job.kind,
         "settings": job.recipe,
@@ -110,6 +112,19 @@ def others(job: Job) -> dict[str, str]:
     if beside := job.recipe.get("demonstrations"):
         found["demonstrations"] = str(datasets.path(demonstrations(job, beside)))
     return found
+
+
+def labeler_weights(job: Job, folder: Path) -> Path:
+    """The file of the labeler weights that the recipe names, in the run's folder. Raises
+    JobFailed.
+    """
+    try:
+        stored = weights.find(job.dataset, job.recipe["weights"])
+    except weights.BadWeights as error:
+        raise JobFailed(str(error)) from error
+    file = folder / "weights.json"
+    file.write_text(weights.file_text(stored))
+    return file
 
 
 def further(job: Job) -> list[Dataset]:

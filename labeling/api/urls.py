@@ -20,6 +20,7 @@ from labeling.api import (
     rankings,
     tasks,
     threads,
+    weights,
     writings,
 )
 
@@ -98,6 +99,8 @@ OPS = [
     path("datasets/<int:pk>/render", datasets.Render.as_view()),
     path("datasets/<int:pk>/download", datasets.Download.as_view()),
     path("datasets/<int:pk>/labelers", datasets.LabelersKey.as_view()),
+    path("datasets/<int:pk>/weights", weights.Weights.as_view()),
+    path("weights/<int:pk>", weights.WeightsView.as_view()),
     path("models", model_versions.Models.as_view()),
     path("models/register", model_versions.Register.as_view()),
     path("models/serve", model_versions.Serve.as_view()),

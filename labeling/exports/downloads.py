@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from labeling.exports import dataset_card, formats, prompt_metadata
 from labeling.exports.examples import View
-from modelops import datasets, jobs, recipes, rows
+from modelops import datasets, jobs, recipes, rows, weights
 from modelops.models import Dataset, Job
 from modelops.recipes import RenderRecipe
 from people.models import User
@@ -33,7 +33,9 @@ def offered(dataset: Dataset) -> dict[str, formats.Format]:
 
 
 def choose(dataset: Dataset, format: str, file: str = "", **options) -> RenderRecipe:
-    """The recipe of a file. Options that the format does not use are dropped. Raises NotOffered."""
+    """The recipe of a file. Options that the format does not use are dropped, but for weights: they
+    have to be in it. Raises NotOffered.
+    """
     available = offered(dataset)
     if format not in available:
         names = ", ".join(available)
@@ -45,9 +47,21 @@ def choose(dataset: Dataset, format: str, file: str = "", **options) -> RenderRe
     if format != "folder":
         used.add("split")
     settings = {name: value for name, value in options.items() if name in used}
+    if start := options.get("weights"):
+        settings["weights"] = _weights_id(dataset, format, start)
     try:
         return recipes.read("render", {"format": format, "file": file or files[0]} | settings)
     except recipes.InvalidRecipe as error:
+        raise NotOffered(str(error)) from error
+
+
+def _weights_id(dataset: Dataset, format: str, start: str) -> str:
+    """The whole id of the labeler weights. Raises NotOffered."""
+    if "weights" not in formats.FORMATS[format].options:
+        raise NotOffered(f"The format {format} holds no weights of labelers: choose another one.")
+    try:
+        return weights.find(dataset, start).digest
+    except weights.BadWeights as error:
         raise NotOffered(str(error)) from error
 
 
@@ -62,6 +76,8 @@ def name_of(dataset: Dataset, recipe: RenderRecipe) -> str:
     changed = [value for value in (recipe.pairs, recipe.judged) if value not in defaults]
     if recipe.metadata:
         changed.append("metadata")
+    if recipe.weights:
+        changed.append(f"weights-{recipe.weights[:12]}")
     parts = (dataset.project.slug, dataset.short, recipe.format, recipe.split, *changed)
     return "-".join(part for part in parts if part) + f".{recipe.file}"
 
@@ -81,7 +97,7 @@ def is_small(dataset: Dataset) -> bool:
 def make(dataset: Dataset, recipe: RenderRecipe, beat=lambda done: None) -> Path:
     """The path of the file, which is made now unless it exists. A file is never seen half written.
 
-    Raises datasets.Withheld.
+    Raises datasets.Withheld, or weights.BadWeights where they are gone.
     """
     datasets.refuse_withdrawn(dataset)
     file = path(dataset, recipe)
@@ -109,7 +125,8 @@ def write(dataset: Dataset, recipe: RenderRecipe, out: BinaryIO, beat=lambda don
         about = prompt_metadata.of(dataset, recipe.split)
         formats.FILES[recipe.file](_with_beats(about, beat), out)
         return
-    view = View(recipe.pairs, recipe.judged, recipe.metadata)
+    given = weights.find(dataset, recipe.weights).by_labeler if recipe.weights else None
+    view = View(recipe.pairs, recipe.judged, recipe.metadata, given)
     contents = formats.contents(
         datasets.path(dataset), recipe.format, recipe.split, view, dataset.digest
     )

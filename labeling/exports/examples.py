@@ -6,7 +6,7 @@ consensus: the order of the answers' mean ranks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,15 @@ from modelops import rows
 
 @dataclass(frozen=True)
 class View:
-    """How rows become examples: which pairs, of whose judgments, with or without metadata."""
+    """How rows become examples: which pairs, of whose judgments, with or without metadata.
+
+    `weights`, by the labeler's number, stand in place of those of the rows: modelops/weights.py.
+    """
 
     pairs: str = "all"
     judged: str = "each"
     metadata: bool = False
+    weights: Mapping[str, float] | None = None
 
 
 def judgments(row: dict[str, Any], view: View) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.exports import examples
 from labeling.exports.examples import View
-from modelops import parquet
+from modelops import parquet, rows
 from modelops.rows import answer_turns, called, transcript, turn_text
 
 Examples = Iterator[dict]
@@ -74,7 +74,7 @@ def _pair_examples(
                 example |= examples.row_metadata(row, judgment, dataset)
                 example |= examples.answer_metadata(row, judgment, winner, "chosen")
                 example |= examples.answer_metadata(row, judgment, loser, "rejected")
-            elif view.judged == "consensus":
+            elif view.judged == "consensus" or view.weights:
                 example["weight"] = judgment["weight"]
             yield example
 
@@ -120,6 +120,8 @@ def unpaired(row: dict, view: View, dataset: str) -> Examples:
         if view.metadata:
             example |= examples.row_metadata(row, judgment, dataset)
             example |= examples.answer_metadata(row, judgment, position, "answer")
+        elif view.weights:
+            example["weight"] = judgment["weight"]
         yield example
 
 
@@ -360,7 +362,7 @@ class Format:
     options: tuple[str, ...] = ()  # the fields of View that change it
 
 
-PAIRS = ("pairs", "judged", "metadata")
+PAIRS = ("pairs", "judged", "metadata", "weights")
 FORMATS = {
     "conversational": Format(
         _("pairs: TRL, conversational"), _pair_examples(conversational), options=PAIRS
@@ -370,19 +372,21 @@ FORMATS = {
         _("pairs: TRL, prompt not apart"), _pair_examples(implicit), options=PAIRS
     ),
     "unpaired": Format(
-        _("good and bad answers: TRL, for KTO"), unpaired, options=("judged", "metadata")
+        _("good and bad answers: TRL, for KTO"), unpaired, options=("judged", "metadata", "weights")
     ),
     "prompt-completion": Format(
         _("prompt and best answer: TRL, for SFT"),
         prompt_completion,
         ("judgments", "demonstrations"),
-        options=("metadata",),
+        options=("metadata", "weights"),
     ),
     "prompt-only": Format(
         _("prompts alone: TRL"), prompt_only, WITH_PROMPTS, options=("metadata",)
     ),
     "hh-rlhf": Format(_("pairs: hh-rlhf transcripts"), _pair_examples(hh_rlhf), options=PAIRS),
-    "listwise": Format(_("whole rankings"), listwise, ties=True, options=("judged", "metadata")),
+    "listwise": Format(
+        _("whole rankings"), listwise, ties=True, options=("judged", "metadata", "weights")
+    ),
     "label-studio": Format(
         _("tasks for Label Studio"),
         label_studio,
@@ -415,4 +419,6 @@ def contents(folder: Path, format: str, split: str, view: View, dataset: str) ->
         return
     make = FORMATS[format].examples
     for _line, row in read(folder, split):
+        if view.weights:
+            row = rows.weighted(row, view.weights)
         yield from make(row, view, dataset)

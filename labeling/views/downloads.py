@@ -58,7 +58,9 @@ def recipe_or_404(dataset: Dataset, request: HttpRequest) -> RenderRecipe:
     """`?format=trl.parquet`: the format, and after a dot what file it comes in."""
     format, _dot, file = request.GET.get("format", "rows").partition(".")
     options = {
-        name: request.GET[name] for name in ("split", "pairs", "judged") if request.GET.get(name)
+        name: request.GET[name]
+        for name in ("split", "pairs", "judged", "weights")
+        if request.GET.get(name)
     }
     options |= {"metadata": True} if request.GET.get("metadata") else {}
     try:

@@ -8,7 +8,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from modelops import jobs, mixtures, registry
+from modelops import jobs, mixtures, registry, weights
 from modelops.kinds import KINDS, LINKS, PROJECT_DEFAULTS
 from modelops.models import Dataset, Job
 from people.forms import Keyed
@@ -22,6 +22,7 @@ LABELS = {
     "kl_target": gettext_lazy("KL target"),
     "gae_lambda": gettext_lazy("GAE lambda"),
     "stop": gettext_lazy("Stop texts"),
+    "weights": gettext_lazy("Labeler weights"),
 }
 LINES = ("stop",)  # settings of several lines, whose blanks count
 
@@ -172,6 +173,8 @@ class JobForm(Keyed):
         )
         if missing:
             self.add_error("dataset", missing)
+        if dataset and cleaned.get("weights"):
+            self._name_weights(dataset)
         if self.kind != Kind.SFT:
             return cleaned
         if dataset and cleaned.get("source") not in mixtures.SOURCES.get(dataset.kind, ()):
@@ -188,6 +191,15 @@ class JobForm(Keyed):
         except mixtures.BadMix as error:
             self.add_error("mix", str(error))
         return cleaned
+
+    def _name_weights(self, dataset: Dataset) -> None:
+        """Put the whole id in place of its start: the recipe says what was used."""
+        try:
+            self.cleaned_data["weights"] = weights.find(
+                dataset, self.cleaned_data["weights"]
+            ).digest
+        except weights.BadWeights as error:
+            self.add_error("weights", str(error))
 
     def recipe(self) -> dict:
         told = {name: self.cleaned_data[name] for name in self.settings}

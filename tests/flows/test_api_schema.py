@@ -30,6 +30,7 @@ from labeling.exports import freeze
 from labeling.judging import criteria, reviews, threads
 from labeling.models import Assignment, Ranking
 from labeling.queue import groups, reservations
+from modelops import weights
 from people import tokens
 from people.models import Membership, Project, Token, User
 from tests.factories import make_job, make_model, make_person, make_ranking, make_task
@@ -72,6 +73,7 @@ def world(project, alice, carol):
         )
         threads.say(carol, threads.open_on(place, "Is B meant?"), "It is.")
     freeze.freeze_now(None, project)
+    weights.store(None, freeze.freeze_now(None, project), {"0": 0.5})
     make_job(
         project, "import", recipe={"path": "gone", "format": "prompts", "filename": "prompts.jsonl"}
     )

@@ -13,6 +13,7 @@ from drf_spectacular.generators import SchemaGenerator
 from labeling.imports import files, prompt_templates
 from labeling.judging import criteria
 from labeling.models import Group
+from modelops.models import Dataset
 from people.models import Membership, Webhook
 from tests.factories import (
     make_imported_ranking,
@@ -25,6 +26,7 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 BODIES = ("application/json", "multipart/form-data")
+IDS = ("{id}", "{pk}", "{number}")
 NAMED_NOWHERE = "sinse"  # a name that nothing has
 
 
@@ -57,6 +59,9 @@ def ask(project, client_for):
         "judges": judge.pk,
         "members": project.memberships.get(user=someone).pk,
         "accounts": someone.pk,
+        "datasets": Dataset.objects.create(
+            project=project, kind="judgments", digest="0" * 64, folder="datasets/gone"
+        ).pk,
         "groups": Group.objects.create(project=project, name="Physicians").pk,
     }
     client = client_for(boss)
@@ -64,7 +69,7 @@ def ask(project, client_for):
     def send(path, method, query=None, body=None, media_type=BODIES[0]):
         address, before = [], ""
         for part in path.replace("{slug}", "demo").replace("{key}", "why").split("/"):
-            address.append(str(ids.get(before, 1)) if part in ("{id}", "{pk}") else part)
+            address.append(str(ids.get(before, 1)) if part in IDS else part)
             before = part
         about = {"headers": {"If-Match": "*"}, "query_params": query}
         if body is None:

@@ -44,6 +44,31 @@ def test_the_best_answer_has_the_smallest_mean_rank():
     assert rows.best(judged([])) is None
 
 
+def numbered(*weights: float, ranks: list[list[int]]) -> dict:
+    """A row whose judgments are of labelers 0, 1 and so on."""
+    row = judged(*ranks)
+    for number, (judgment, weight) in enumerate(zip(row["judgments"], weights, strict=True)):
+        judgment |= {"labeler": number, "weight": weight}
+    return row
+
+
+def test_a_labeler_without_a_weight_keeps_the_one_of_the_row():
+    row = numbered(1.0, 1.0, ranks=[[1, 2, 3], [3, 2, 1]])
+
+    weighted = rows.weighted(row, {"1": 0.5})
+
+    assert weighted == numbered(1.0, 0.5, ranks=[[1, 2, 3], [3, 2, 1]])
+    assert row == numbered(1.0, 1.0, ranks=[[1, 2, 3], [3, 2, 1]]), "the row itself is as it was"
+    assert rows.best(weighted) == 0
+
+
+def test_good_and_bad_count_by_weight():
+    ranks = [[1, 2, 3], [1, 2, 3], [3, 2, 1]]
+    assert rows.labels(numbered(1.0, 1.0, 1.0, ranks=ranks), "half") == {"a": True, "c": False}
+    assert rows.labels(numbered(0.5, 0.5, 1.5, ranks=ranks), "half") == {"a": False, "c": True}
+    assert rows.labels(numbered(0.1, 0.2, 0.3, ranks=ranks), "half") == {}, "0.1 + 0.2 is 0.3"
+
+
 def test_the_order_of_keys_does_not_change_a_digest():
     assert rows.digest({"b": 1, "a": "é"}) == rows.digest({"a": "é", "b": 1})
 

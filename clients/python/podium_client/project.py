@@ -346,7 +346,7 @@ class Datasets(Part):
         self, dataset: int, format: str, to: str | Path, patience: float = 3600, **options: Any
     ) -> Path:
         """The dataset in a format, streamed to a file; `options`: file, split, pairs, judged,
-        metadata.
+        metadata, weights.
 
         What the server has to render first is waited for; a connection that breaks is taken up
         where it broke.
@@ -360,6 +360,15 @@ class Datasets(Part):
     def labelers(self, dataset: int) -> list[Body]:
         """Whom the numbers of its labelers stand for; that you took it is recorded."""
         return self.post(f"datasets/{dataset}/labelers")["labelers"]
+
+    def weigh(self, dataset: int, weights: dict[int, float], note: str = "") -> Body:
+        """Store labeler weights by the dataset's numbers of labelers; recipes name their digest."""
+        by_labeler = {str(number): weight for number, weight in weights.items()}
+        return self.post(f"datasets/{dataset}/weights", {"weights": by_labeler, "note": note})
+
+    def weights(self, dataset: int) -> Iterator[Body]:
+        """The labeler weights that are stored for it."""
+        return self.pages(f"datasets/{dataset}/weights")
 
     def delete(self, dataset: int) -> None:
         self.transport.delete(self.at(f"datasets/{dataset}"))

@@ -12,7 +12,9 @@ from modelops import datasets
 from modelops.models import Dataset
 from modelops.recipes import RenderRecipe
 
-PAIRS, JUDGED = (RenderRecipe.__dataclass_fields__[name].metadata for name in ("pairs", "judged"))
+PAIRS, JUDGED, WEIGHTS = (
+    RenderRecipe.__dataclass_fields__[name].metadata for name in ("pairs", "judged", "weights")
+)
 
 
 class Command(BaseCommand):
@@ -39,6 +41,7 @@ class Command(BaseCommand):
             action="store_true",
             help="who judged, which model wrote, ranks, ratings, …",
         )
+        parser.add_argument("--weights", default="", metavar="ID", help=WEIGHTS["help"])
         parser.add_argument(
             "--output",
             type=Path,
@@ -50,7 +53,7 @@ class Command(BaseCommand):
         found = one(dataset, project)
         chosen = {
             name: options[name]
-            for name in ("split", "pairs", "judged", "metadata")
+            for name in ("split", "pairs", "judged", "metadata", "weights")
             if options[name]
         }
         try:

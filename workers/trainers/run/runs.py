@@ -43,7 +43,7 @@ LOCK_PATIENCE = 20.0  # seconds: a trainer that lost its parent is gone after at
 @dataclasses.dataclass(frozen=True)
 class Run:
     """What recipe.json asks for. `out` appears whole, by a rename, or not at all; `others` are
-    further inputs' folders.
+    further inputs' folders, or (weights) the file of labeler weights.
     """
 
     folder: Path
@@ -64,8 +64,15 @@ class Run:
         return self.folder / "checkpoints"
 
     def rows(self) -> list[dict]:
-        """The dataset's rows. Raises Stop where it has none or a line of it is not JSON."""
-        return read_rows(self.dataset)
+        """The dataset's rows, judgments with the weights of their labelers where the run was given
+        any. Raises Stop where it has none or a line of it is not JSON, and see weigh().
+        """
+        frozen = read_rows(self.dataset)
+        return weigh(frozen, self.dataset, self.others["weights"]) if self.weighs else frozen
+
+    @property
+    def weighs(self) -> bool:
+        return "weights" in self.others
 
     def demonstrations(self) -> list[dict]:
         """The rows of the dataset of demonstrations that the run was given besides; none without
@@ -129,6 +136,32 @@ def read_rows(dataset: Path) -> list[dict]:
     if not found:
         raise Stop(f"The dataset {dataset.name} has no rows: freeze one that has.")
     return found
+
+
+def weigh(frozen: list[dict], dataset: Path, file: Path) -> list[dict]:
+    """The rows with the weights of a file; the log says how many judgments have none there.
+
+    Raises Stop where the file is of another dataset, or a row has no judgments.
+    """
+    given = json.loads(file.read_text())
+    if given["dataset"] != dataset.name:
+        raise Stop(
+            f"The labeler weights are of dataset {given['dataset'][:12]}, not of "
+            f"{dataset.name[:12]}: choose others."
+        )
+    weights = given["weights"]
+    try:
+        labelers = [judgment["labeler"] for row in frozen for judgment in row["judgments"]]
+        weighted = [rows.weighted(row, weights) for row in frozen]
+    except (KeyError, TypeError):
+        raise Stop("Only a dataset of judgments has labelers to weigh.") from None
+    without = [labeler for labeler in labelers if str(labeler) not in weights]
+    events.log(
+        f"Counts {len(labelers) - len(without)} judgments by the weights of "
+        f"{len(weights)} labelers; {len(without)} judgments of {len(set(without))} labelers "
+        "without a weight count 1."
+    )
+    return weighted
 
 
 def see_one_device() -> None:
