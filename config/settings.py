@@ -296,6 +296,8 @@ SPECTACULAR_SETTINGS = {
         "FormatIn": "modelops.recipes.FORMATS_IN",
         "FormatOut": "modelops.recipes.FORMATS_OUT",
         "RankingKind": "labeling.models.Ranking.Kind",
+        "RoundState": "labeling.models.Round.State",
+        "StepKind": "labeling.models.RoundStep.Kind",
         "Verdict": "labeling.models.Ranking.Outcome",
         "AssignmentState": "labeling.models.Assignment.State",
         "ReviewVerdict": "labeling.models.Review.Verdict",

@@ -21,6 +21,8 @@ from labeling.models import (
     Ranking,
     RankingTask,
     Review,
+    Round,
+    RoundStep,
     Score,
     Seen,
     Span,
@@ -286,3 +288,16 @@ class CriterionAdmin(ReadOnly):
     list_filter = ["kind", "scope", "preset", "project"]
     list_select_related = ["project"]
     search_fields = ["key", "question"]
+
+
+class StepInline(Inline):
+    model = RoundStep
+    fields = ["position", "kind", "job", "gate"]
+
+
+@admin.register(Round)
+class RoundAdmin(ReadOnly):
+    list_display = ["__str__", "project", "n", "state", "started_by", "created_at", "ended_at"]
+    list_filter = ["state", "project"]
+    list_select_related = ["project", "started_by"]
+    inlines = [StepInline]

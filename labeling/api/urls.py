@@ -18,6 +18,7 @@ from labeling.api import (
     prompt_templates,
     prompts,
     rankings,
+    rounds,
     tasks,
     threads,
     weights,
@@ -26,6 +27,9 @@ from labeling.api import (
 
 WORK = [
     path("ring", loop.RingView.as_view()),
+    path("rounds", rounds.Rounds.as_view()),
+    path("rounds/<int:number>", rounds.RoundView.as_view()),
+    path("rounds/<int:number>/end", rounds.End.as_view()),
     path("agreement", peers.Peers.as_view()),
     path("judges", judges.Judges.as_view()),
     path("judges/<uuid:pk>", judges.JudgeView.as_view()),

@@ -22,6 +22,7 @@ from labeling.models.rankings import (
     judge_kind,
     sum_kinds,
 )
+from labeling.models.rounds import Round, RoundStep
 from labeling.models.rules import ProjectRules
 from labeling.models.tasks import Assignment, QueuePosition, RankingTask
 from labeling.models.templates import PromptTemplate, TemplateRow
@@ -51,6 +52,8 @@ __all__ = [
     "Ranking",
     "RankingTask",
     "Review",
+    "Round",
+    "RoundStep",
     "SETTLEMENT",
     "Score",
     "Span",

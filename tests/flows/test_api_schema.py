@@ -28,6 +28,7 @@ from schemathesis.specs.openapi.checks import (
 
 from labeling.exports import freeze
 from labeling.judging import criteria, reviews, threads
+from labeling.loop import rounds
 from labeling.models import Assignment, Ranking
 from labeling.queue import groups, reservations
 from modelops import weights
@@ -73,6 +74,7 @@ def world(project, alice, carol):
         )
         threads.say(carol, threads.open_on(place, "Is B meant?"), "It is.")
     freeze.freeze_now(None, project)
+    rounds.start(None, project)
     weights.store(None, freeze.freeze_now(None, project), {"0": 0.5})
     make_job(
         project, "import", recipe={"path": "gone", "format": "prompts", "filename": "prompts.jsonl"}
@@ -108,6 +110,7 @@ PATHS = {
     "id": {"type": "integer", "minimum": 1, "maximum": 3},
     "pk": {"type": "integer", "minimum": 1, "maximum": 3},
     "key": {"type": "string", "enum": ["why", "rating"]},
+    "number": {"type": "integer", "minimum": 1, "maximum": 3},
 }
 
 
