@@ -82,7 +82,14 @@ def _read(
         else nullcontext() as out
     ):
         settings_ = (recipe.format, project, recipe.split)
-        found = reading.read(path, *settings_, skip=out, beat=beat, filename=recipe.filename)
+        found = reading.read(
+            path,
+            *settings_,
+            skip=out,
+            beat=beat,
+            filename=recipe.filename,
+            cleans_answers=recipe.answers,
+        )
         return Cleaner(project, found, recipe)
 
 

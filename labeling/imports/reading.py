@@ -13,6 +13,7 @@ from labeling.imports.files import Row
 from labeling.imports.formats import FORMATS
 from labeling.imports.formats.base import MOST_ANSWERS
 from labeling.imports.spool import Scratch, Spool
+from labeling.judging import criteria, scores
 from labeling.models import Prompt
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
@@ -76,20 +77,27 @@ def read(
     skip: TextIO | None = None,
     beat: Beat = lambda done, total: None,
     filename: str = "",
+    cleans_answers: bool = False,
 ) -> Reading:
     """Everything that the file holds. Bad lines go to the file `skip`, if there is one.
 
     Raises BadFile with the bad lines if there is no `skip`, and for a file without any entry.
-    `split` is the split of rows that name none, `filename` the file's own name.
+    `split` is the split of rows that name none, `filename` the file's own name. Where answers will
+    be cleaned, a row that marks parts of them is bad.
     """
     reading = Reading()
+    known = criteria.known(project) if project else {}
     for batch in chunks(files.rows(path, filename), BATCH):
         parsed = [(row, *entries_of(row, format, split)) for row in batch]
         all_entries = [entry for _row, entries, _error in parsed for entry in entries]
         _look_up_authors(reading.scratch, project, all_entries)
         for row, entries, error in parsed:
             reading.rows += 1
-            error = error or _split_conflict(entries, reading.scratch)
+            error = (
+                error
+                or _split_conflict(entries, reading.scratch)
+                or _unfit(entries, known, cleans_answers)
+            )
             if error:
                 reading.refuse(row, error, skip)
             else:
@@ -164,6 +172,17 @@ def _split_conflict(entries: list[Entry], scratch: Scratch) -> str:
                 return f"this author's earlier prompts are in split {earlier}"
             return f"this author's prompts are in split {earlier} already"
     return ""
+
+
+def _unfit(entries: list[Entry], known: dict[str, criteria.Asked], cleans_answers: bool) -> str:
+    """Why the project can't hold the entries' scores and spans; "" if it can."""
+    judgments = [judgment for entry in entries for judgment in entry.judgments]
+    if cleans_answers and any(judgment.get("spans") for judgment in judgments):
+        return (
+            "its spans count the characters of the answers as they are: "
+            "import it without cleaning answers"
+        )
+    return next(filter(None, (scores.import_fault(judgment, known) for judgment in judgments)), "")
 
 
 def _keep(reading: Reading, row: Row, entries: list[Entry]) -> None:

@@ -5,6 +5,7 @@ table.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import accumulate
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from django.db.models import Count, Q
 
 from labeling.imports.cleaning import Clean, Cleaner, Tally, answer_keys
 from labeling.imports.reading import Beat
-from labeling.judging import scores
+from labeling.judging import criteria, scores
 from labeling.judging.judgment import MOST, Verdict
 from labeling.models import (
     Candidate,
@@ -26,6 +27,7 @@ from labeling.models import (
     Ranking,
     RankingTask,
     Score,
+    Span,
     imported_judge,
 )
 from labeling.queue import order
@@ -47,6 +49,11 @@ class Writer:
         self.versions: dict[str, ModelVersion] = {}
         self.judges: set[tuple[str, str]] = set()
         self.slots: dict[int, int] = {}
+
+    @cached_property
+    def criteria(self) -> dict[str, criteria.Asked]:
+        """The criteria that the file's scores may name."""
+        return criteria.known(self.project)
 
     # One batch
 
@@ -237,6 +244,7 @@ class Writer:
         Ranking.objects.bulk_create([ranking for ranking, _judgment, _group in made])
         RankedCandidate.objects.bulk_create(place for item in made for place in _places(*item))
         Score.objects.bulk_create(score for item in made for score in self._scores(*item))
+        Span.objects.bulk_create(span for item in made for span in scores.spans_of_import(*item))
 
     def _ranking(self, task: RankingTask, judgment: dict, prompt: Prompt) -> Ranking:
         """A ranking. It is not current before the import is published, if its prompt is visible
@@ -260,7 +268,8 @@ class Writer:
             candidate.pk: Verdict(rating=rating, flags=names)
             for candidate, rating, names in zip(group, ratings, flags, strict=True)
         }
-        return scores.of_preset(ranking, verdicts, self.project)
+        yield from scores.of_preset(ranking, verdicts, self.project)
+        yield from scores.of_import(ranking, judgment, group, self.criteria)
 
     def _judge(self, name: str, kind: str) -> UUID:
         """The judge of that name, of that kind if nobody has said another one before."""
@@ -418,11 +427,19 @@ def _small_batches(items: list[Clean]) -> Iterator[list[Clean]]:
         weight += (
             1 + len(item.bands) // 2 + len(item.entry.answers) * (2 + len(item.entry.judgments))
         )
+        weight += sum(map(_said_besides, item.entry.judgments))
         if weight >= BATCH:
             yield batch
             batch, weight = [], 0
     if batch:
         yield batch
+
+
+def _said_besides(judgment: dict) -> int:
+    """How many scores and spans a judgment has."""
+    said = judgment.get("scores", {}).values()
+    values = sum(len(value) if isinstance(value, list) else 1 for value in said)
+    return values + len(judgment.get("spans", ()))
 
 
 def clear_leftovers(job: Job) -> None:

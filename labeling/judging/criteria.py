@@ -7,7 +7,7 @@ answer it for a day, the longest lease: it counts for the question that they rea
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -50,6 +50,7 @@ class Asked:
     question: str
     required: bool
     labels: tuple[tuple[Any, str], ...]  # of a scale (value, label); of a choice (text, text)
+    preset: bool = False
 
     @property
     def of_answers(self) -> bool:
@@ -104,6 +105,16 @@ def accepted(project: Project) -> tuple[Asked, ...]:
     earliest = (now() - LATE).isoformat()
     late = [kept for kept in project.rules.asked.get("late", ()) if kept["retired_at"] > earliest]
     return asked(project) + tuple(_from_kept(kept["criterion"]) for kept in late)
+
+
+def known(project: Project) -> dict[str, Asked]:
+    """All criteria of the project by name, also those that are retired and the preset's. One
+    query.
+    """
+    return {
+        criterion.name: replace(_from_kept(_as_asked(criterion)), preset=bool(criterion.preset))
+        for criterion in project.criteria.all()
+    }
 
 
 def _from_kept(fields: dict[str, Any]) -> Asked:

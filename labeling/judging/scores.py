@@ -10,11 +10,13 @@ from django.utils.translation import gettext as _
 
 from labeling.judging import criteria
 from labeling.judging.judgment import LETTERS, InvalidRanking, Judgment, Verdict
-from labeling.models import Assignment, Ranking, Score, Span
-from labeling.models.criteria import LONGEST_SPAN_LABEL
+from labeling.models import Assignment, Candidate, Ranking, Score, Span
+from labeling.models.criteria import INSTRUCT_GPT, LONGEST_SPAN_LABEL
+from modelops import rows
 from people.models import Project
 
 MOST_SPANS = 500  # in one ranking
+SHOWN = 60  # characters of a value that a message names
 # What `stored` reads, for a query of rankings: the same number of queries for one and for many.
 WITH_SCORES = ("scores__criterion", "spans")
 
@@ -111,6 +113,78 @@ def span_faults(
             yield number, "start", _("This span is there twice.")
         else:
             seen.add(key)
+
+
+# Imported: frozen rows name answers by position, and criteria by name
+
+
+def import_fault(judgment: dict[str, Any], known: dict[str, criteria.Asked]) -> str:
+    """Why the scores of a frozen judgment can't be scores of the project with these criteria, and
+    what to do about it; empty where they can.
+    """
+    for name, said in judgment.get("scores", {}).items():
+        criterion = known.get(name)
+        if criterion is None:
+            return _missing(name)
+        if criterion.preset:
+            return _(
+                "In this project %(name)s belongs to the preset %(preset)s, whose values stand in "
+                "ratings and flags. Import into a project that has it as a criterion of its own."
+            ) % {"name": name, "preset": INSTRUCT_GPT}
+        if criterion.of_answers != isinstance(said, list):
+            return (
+                _("%(name)s is about each answer: give a list with a value, or null, for each.")
+                if criterion.of_answers
+                else _("%(name)s is about all answers together: give one value, not a list.")
+            ) % {"name": name}
+        for value in said if criterion.of_answers else [said]:
+            if value is not None and (fault := criterion.fault(value)):
+                shown = {"value": rows.canonical(value)[:SHOWN], "name": name, "fault": fault}
+                return _("%(value)s is no value of %(name)s in this project. %(fault)s") % shown
+    return ""
+
+
+def _missing(name: str) -> str:
+    key, _at, revision = name.partition("@")
+    if not revision:
+        message = _("This project has no criterion %(name)s. Add it, then import again.")
+    else:
+        message = _(
+            "This project has no criterion %(name)s. Each change of %(key)s makes its next "
+            "revision: make this one, then import again."
+        )
+    return message % {"name": name, "key": key}
+
+
+def of_import(
+    ranking: Ranking,
+    judgment: dict[str, Any],
+    answers: list[Candidate],
+    known: dict[str, criteria.Asked],
+) -> Iterator[Score]:
+    """The rows of a frozen judgment's scores, which have no import_fault."""
+    for name, said in judgment.get("scores", {}).items():
+        values = zip(answers, said, strict=True) if isinstance(said, list) else [(None, said)]
+        for candidate, value in values:
+            if value is not None:
+                yield Score(
+                    ranking=ranking,
+                    criterion_id=known[name].pk,
+                    candidate=candidate,
+                    value=value,
+                )
+
+
+def spans_of_import(
+    ranking: Ranking, judgment: dict[str, Any], answers: list[Candidate]
+) -> Iterator[Span]:
+    """The rows of a frozen judgment's spans."""
+    for span in judgment.get("spans", ()):
+        yield Span(
+            ranking=ranking,
+            candidate=answers[span["answer"]],
+            **{name: span[name] for name in ("label", "start", "end")},
+        )
 
 
 # Read

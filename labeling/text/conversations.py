@@ -54,8 +54,9 @@ class Entry:
     # "truncated"
     answers: list[dict] = field(default_factory=list)
     # {"judge", "ranks"}: one rank for each answer, None if all are bad; and where the file says so
-    # "outcome", "ratings", "flags", "strength", "seconds", "judge_kind". A judgment of some of the
-    # answers has their positions, sorted, in "answers", and its lists are in their order.
+    # "outcome", "ratings", "flags", "strength", "seconds", "judge_kind", "scores", "spans". A
+    # judgment of some of the answers has their positions, sorted, in "answers", and its lists are
+    # in their order.
     judgments: list[dict] = field(default_factory=list)
     shares: bool = False  # whether an answer to the same prompt in another row is the same answer
     # what the file says and no table holds: the name of it, counted, and an example

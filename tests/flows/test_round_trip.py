@@ -15,11 +15,15 @@ from functools import cached_property
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
+from labeling import imports
 from labeling.imports.files import Row
 from labeling.imports.formats.rows import read_row
 from labeling.imports.reading import entries_of
-from labeling.models import Candidate, Judge, Ranking, RankingTask
+from labeling.judging.criteria import keep_preset
+from labeling.models import Candidate, Judge, Ranking, RankingTask, Score, Span
 from modelops import datasets, jobs, rows
 from modelops.models import Dataset, Job
 from people.models import Project, User
@@ -82,11 +86,37 @@ class World:
         name = response["Content-Disposition"].partition('filename="')[2].rstrip('"')
         return SimpleUploadedFile(name, b"".join(response.streaming_content))
 
-    def bring(self, file: SimpleUploadedFile, format: str = "rows") -> Job:
-        """Upload, check and import a file, as it looks."""
+    def ask(self, key: str, **fields) -> None:
+        """Add a criterion."""
+        response = self.admin.post("criteria", {"key": key, "question": f"{key}?"} | fields)
+        assert response.status_code == 201, response.content
+
+    def ask_otherwise(self, key: str, **fields) -> None:
+        """Make the next revision of a criterion."""
+        path = f"{self.admin.at}criteria/{key}"
+        response = self.admin.client.patch(
+            path, fields, content_type="application/json", headers={"If-Match": "*"}
+        )
+        assert response.status_code == 200, response.content
+
+    def ask_as(self, other: "World") -> None:
+        """Copy the criteria of another project in all their revisions."""
+        criteria = other.admin.get("criteria", limit=100).json()["results"]
+        for criterion in sorted(criteria, key=lambda criterion: criterion["revision"]):
+            names = ("scope", "kind", "question", "labels", "required")
+            add = self.ask if criterion["revision"] == 1 else self.ask_otherwise
+            if not criterion["preset"]:
+                add(criterion["key"], **{name: criterion[name] for name in names})
+
+    def check(self, file: SimpleUploadedFile) -> Job:
+        """Upload and check a file, as it looks."""
         response = self.admin.client.post(f"{self.admin.at}imports", {"file": file})
         assert response.status_code == 202, response.content
-        checked = work()
+        return work()
+
+    def bring(self, file: SimpleUploadedFile, format: str = "rows") -> Job:
+        """Upload, check and import a file, as it looks."""
+        checked = self.check(file)
         assert checked.recipe["format"] == format
         assert checked.result["check"]["bad_lines"] == []
         self.admin.post(f"imports/{checked.pk}/confirm", VERBATIM)
@@ -178,6 +208,64 @@ def answers_of_several_turns(world):
 @case(nothing, kind="prompts")
 def prompts_with_tools(world):
     world.add({"messages": TOOL_TURNS}, {"messages": TOOL_TURNS[:2]})
+
+
+KINDS = {
+    "scale": ([{"value": -1, "label": "bad"}, {"value": 0, "label": ""}], [0, -1]),
+    "yes-no": ([], [False, True]),
+    "choice": (["warm \U0001f525", "cold"], ["cold", "warm \U0001f525"]),
+    "text": ([], ["Because.\n\u00e9 \U0001f469\u200d\U0001f467", "7"]),
+}
+
+
+@case()
+def scores_by_criteria_of_each_kind_and_scope(world):
+    for kind, (labels, _values) in KINDS.items():
+        for scope in ("answer", "ranking"):
+            world.ask(f"{kind}-{scope}", kind=kind, scope=scope, labels=labels)
+    world.set(overlap=2, rating=True)
+    world.add(SKY | {"answers": ["Rayleigh.", "Magic.", "Rayleigh."]})
+    of_answers = {f"{kind}-answer": values for kind, (_labels, values) in KINDS.items()}
+    of_rankings = {f"{kind}-ranking": values[0] for kind, (_labels, values) in KINDS.items()}
+    some = {name: {"A": value, "C": other} for name, (value, other) in of_answers.items()}
+    world.hands("ann").rank(order="B>A=C", scores=some | of_rankings, ratings={"A": 7})
+    lone = {"yes-no-answer": {"B": True}, "text-ranking": "Neither."}
+    world.hands("ben").rank(order="", verdict="cannot_judge", scores=lone)
+
+
+FAMILY = "so \U0001f469\u200d\U0001f469\u200d\U0001f467!"
+MARKED = {
+    FAMILY: [(0, 9, "all"), (3, 8, "family"), (3, 4, "family"), (3, 4, "\U0001f469"), (0, 9, "b")],
+    "e\u0301a\u0308o": [(1, 2, "accent"), (0, 2, "letter"), (2, 5, "letter")],
+    "plain": [],
+}
+
+
+@case()
+def spans_over_emoji_and_combining_characters(world):
+    world.add(SKY | {"answers": list(MARKED)})
+    hands = world.hands("ann")
+    spans = [
+        {"answer": answer["letter"], "label": label, "start": start, "end": end}
+        for answer in hands.claim()["answers"]
+        for start, end, label in MARKED[answer["text"]]
+    ]
+    hands.rank(order="A>B>C", spans=spans)
+
+
+@case()
+def two_revisions_of_a_criterion(world):
+    """And one that is retired, and asked again as its third revision."""
+    world.ask("why", kind="text", scope="ranking")
+    world.ask("tone", kind="yes-no")
+    world.ask_otherwise("tone", required=True)
+    world.admin.post("criteria/tone/retire")
+    world.ask("tone", kind="choice", labels=["warm", "cold"])
+    world.set(overlap=2)
+    world.add(SKY | {"answers": ["Rayleigh.", "Magic."]})
+    world.hands("ann").rank(order="A>B", scores={"why": "Physics."})
+    world.ask_otherwise("why", kind="yes-no")
+    world.hands("ben").rank(order="A>B", scores={"why@2": True, "tone@3": {"B": "cold"}})
 
 
 @case()
@@ -303,6 +391,7 @@ def prompts(world):
 def test_the_same_rows_are_frozen_after_a_round_trip(client_for, name):
     case, first, second = CASES[name], *(World(client_for, make_project()) for _ in range(2))
     case.make(first)
+    second.ask_as(first)
     before = first.freeze(**case.freeze)
     result = second.bring(first.download(before)).result
     after = second.freeze(kind=before.kind)
@@ -329,6 +418,61 @@ def without_numbers(frozen: list[dict]) -> tuple[list, list]:
         judgments.sort(key=rows.canonical)
     work = [sorted(by, key=rows.canonical) for by in labelers.values()]
     return sorted(frozen, key=rows.canonical), sorted(work, key=rows.canonical)
+
+
+@pytest.mark.parametrize("file", ["jsonl", "parquet"])
+def test_scores_and_spans_are_stored_as_they_were_said(client_for, file):
+    first, second = (World(client_for, make_project()) for _ in range(2))
+    scores_by_criteria_of_each_kind_and_scope(first)
+    spans_over_emoji_and_combining_characters(first)
+    second.ask_as(first)
+    before = first.freeze()
+    downloaded = first.download(before)
+    if file == "parquet":
+        content = (datasets.path(before) / "test.parquet").read_bytes()
+        downloaded = SimpleUploadedFile("rows.parquet", content)
+    second.bring(downloaded)
+
+    assert said_in(second) == said_in(first)
+    texts = {
+        (span.label, span.candidate.text[span.start : span.end])
+        for span in Span.objects.filter(ranking__task__project=second.project)
+    }
+    assert ("family", FAMILY[3:8]) in texts
+    assert ("accent", "\u0301") in texts
+    assert len(texts) == sum(map(len, MARKED.values()))
+
+
+def said_in(world: World) -> tuple[list, list]:
+    """The scores and spans in the project's database, as texts."""
+    of_project = {"ranking__task__project": world.project}
+    scores = Score.objects.filter(**of_project).select_related("criterion", "candidate")
+    spans = Span.objects.filter(**of_project).select_related("candidate")
+    return (
+        sorted(
+            f"{score.criterion.name} {score.candidate and score.candidate.text} {score.value!r}"
+            for score in scores
+        ),
+        sorted(f"{span.candidate.text} {span.label} {span.start} {span.end}" for span in spans),
+    )
+
+
+def test_more_scores_and_spans_take_no_more_queries(client_for):
+    """A batch of one row and a batch of fifteen, each of a labeler of its own."""
+    counted = []
+    for number in (1, 15):
+        world = World(client_for, make_project())
+        world.ask("true", kind="yes-no")
+        said = {"scores": {"true": [True, False]}, "spans": [SPAN, SPAN | {"answer": 0, "end": 3}]}
+        lines = [row_of(f"What is {n}?", **said) for n in range(number)]
+        checked = world.check(as_file(f"rows-{number}.jsonl", lines))
+        world.admin.post(f"imports/{checked.pk}/confirm", VERBATIM)
+        with CaptureQueriesContext(connection) as queries:
+            work()
+        assert Score.objects.filter(criterion__project=world.project).count() == 3 * number
+        counted.append(len(queries))
+
+    assert counted[0] == counted[1]
 
 
 def test_pairs_share_their_answers_on_both_sides(client_for):
@@ -401,6 +545,9 @@ JUDGED = {"labeler": 0, "kind": "labeler", "outcome": "ranked", "ranks": [2, 1]}
 JUDGED |= {"ratings": [None, 7], "flags": [[], []], "strength": -1, "seconds": 2.5, "weight": 1.0}
 
 
+SPAN = {"answer": 1, "label": "wrong", "start": 0, "end": 4}
+
+
 def row_of(prompt: str, **judgment) -> dict:
     messages = [{"role": "user", "content": prompt}]
     return {
@@ -455,6 +602,33 @@ BAD = {
     "a strength that is none": (row_of("Why?", strength=4), "strength"),
     "a time that is none": (row_of("Why?", seconds=float("inf")), "seconds"),
     "prompted or not": (row_of("Why?", prompted=False), "prompted must be true"),
+    "scores that are none": (row_of("Why?", scores=[1]), "scores must be an object"),
+    "scores by a name that is none": (row_of("Why?", scores={"why\0": 1}), "key, or key@2"),
+    "scores by an empty name": (row_of("Why?", scores={"": 1}), "key, or key@2"),
+    "too few scores": (row_of("Why?", scores={"true": [True]}), "for each answer"),
+    "half a score": (row_of("Why?", scores={"true": [0.5, None]}), "a value of true must be"),
+    "a score that is null": (row_of("Why?", scores={"why": None}), "a value of why must be"),
+    "a score by letters": (row_of("Why?", scores={"true": {"A": 1}}), "a value of true must be"),
+    "a score with a NUL": (row_of("Why?", scores={"why": "a\0"}), "a value of why must be"),
+    "a score that is too long": (
+        row_of("Why?", scores={"why": "a" * 10_001}),
+        "at most 10,000 characters",
+    ),
+    "spans that are none": (row_of("Why?", spans={"answer": 0}), "spans must be a list"),
+    "too many spans": (row_of("Why?", spans=[SPAN] * 501), "at most 500 spans"),
+    "a span twice": (row_of("Why?", spans=[SPAN, SPAN]), "marks a span once"),
+    "another key of a span": (row_of("Why?", spans=[SPAN | {"text": "Yes"}]), "read: text"),
+    "a span of no answer": (row_of("Why?", spans=[SPAN | {"answer": 2}]), "id of an answer"),
+    "a span of an answer's letter": (row_of("Why?", spans=[SPAN | {"answer": "A"}]), "id of an"),
+    "a span without a label": (row_of("Why?", spans=[SPAN | {"label": ""}]), "1 to 40"),
+    "a span with a long label": (row_of("Why?", spans=[SPAN | {"label": "a" * 41}]), "1 to 40"),
+    "a span that ends beyond the answer": (
+        row_of("Why?", spans=[SPAN | {"end": 5}]),
+        "within the 4 characters (Unicode code points) of its answer",
+    ),
+    "a span of nothing": (row_of("Why?", spans=[SPAN | {"start": 4}]), "before it ends"),
+    "a span that starts too early": (row_of("Why?", spans=[SPAN | {"start": -1}]), "before it"),
+    "a span that is a truth value": (row_of("Why?", spans=[SPAN | {"start": False}]), "before it"),
     "a text that was cut": (
         changed(answers=[], judgments=[], text="Yes.", finish_reason="length"),
         "cut by the sampler",
@@ -468,6 +642,73 @@ def test_a_row_that_says_what_can_not_be_kept_is_bad(name):
     _entries, error = entries_of(Row(1, row, file="rows.jsonl"), "rows")
 
     assert reason in error
+
+
+UNFIT = {
+    "no such criterion": (
+        {"helpfulness": [1, 2]},
+        "This project has no criterion helpfulness. Add it, then import again.",
+    ),
+    "no such revision": (
+        {"why@3": "Because."},
+        "This project has no criterion why@3. Each change of why makes its next revision: "
+        "make this one, then import again.",
+    ),
+    "a first revision by its number": ({"why@1": "Because."}, "has no criterion why@1."),
+    "a criterion of the preset": ({"rating": [1, 2]}, "rating belongs to the preset InstructGPT"),
+    "one value for all answers": ({"true": True}, "true is about each answer: give a list"),
+    "a list of all together": ({"why": ["a", "b"]}, "why is about all answers together"),
+    "a value beside the scale": (
+        {"good": [None, 3]},
+        "3 is no value of good in this project. Choose one of these: 1, 2.",
+    ),
+    "a truth value on the scale": ({"good": [True, None]}, "true is no value of good"),
+    "a number in place of true": ({"true": [1, None]}, "1 is no value of true"),
+    "another choice": ({"tone": ["hot", None]}, '"hot" is no value of tone'),
+    "a number in place of a text": ({"why": 7}, "7 is no value of why"),
+    "an empty text": ({"why": " "}, '" " is no value of why'),
+    "a value of another revision": ({"why@2": "Because."}, '"Because." is no value of why@2'),
+}
+
+
+@pytest.fixture
+def asking(client_for):
+    """A project that asks by a criterion of each kind, one of them changed."""
+    world = World(client_for, make_project())
+    keep_preset(world.project)
+    world.ask("good", kind="scale", labels=[{"value": 1}, {"value": 2}])
+    world.ask("true", kind="yes-no")
+    world.ask("tone", kind="choice", labels=["warm", "cold"])
+    world.ask("why", kind="text", scope="ranking")
+    world.ask_otherwise("why", kind="yes-no")
+    return world
+
+
+def test_scores_that_fit_come_in(asking):
+    fitting = {"good": [2, None], "true": [None, False], "tone": ["cold", "warm"], "why": "So."}
+    lines = [row_of("Why?", scores=fitting | {"why@2": True}, spans=[SPAN])]
+    asking.bring(as_file("rows.jsonl", lines))
+
+    assert (Score.objects.count(), Span.objects.count()) == (7, 1)
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_row_whose_scores_the_project_can_not_hold_is_bad(asking, name):
+    scores, reason = UNFIT[name]
+    lines = [row_of("Why?"), row_of("How?", scores=scores)]
+    [[line, said]] = asking.check(as_file("rows.jsonl", lines)).result["check"]["bad_lines"]
+
+    assert (line, reason in said) == (2, True), said
+
+
+def test_a_row_with_spans_is_bad_where_answers_are_cleaned(asking, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(as_file("rows.jsonl", [row_of("Why?", spans=[SPAN])]).read())
+
+    with pytest.raises(imports.BadFile, match="without cleaning answers"):
+        imports.import_file(None, asking.project, path, "rows", answers=True)
+    assert imports.import_file(None, asking.project, path, "rows").rankings == 1
+    assert Span.objects.count() == 1
 
 
 def as_file(name: str, lines: list[dict]) -> SimpleUploadedFile:

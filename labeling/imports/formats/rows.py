@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -20,7 +21,9 @@ from labeling.imports.formats.base import (
     ranking,
     text,
 )
+from labeling.judging.scores import MOST_SPANS
 from labeling.models import Judge, Prompt, Ranking
+from labeling.models.criteria import LONGEST_SPAN_LABEL, LONGEST_TEXT
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
 from modelops import rows
@@ -32,7 +35,8 @@ ROW = (*PROMPT, "answers", "judgments", "text", "finish_reason")
 ABOUT = ("source", "licence", "metadata")  # of a prompt: no row has them, but they may be added
 ANSWER = ("id", "text", "messages", "model", "finish_reason", "tokens", "truncated")
 JUDGMENT = ("labeler", "kind", "outcome", "ranks", "ratings", "flags", "strength", "seconds")
-JUDGMENT += ("weight", "prompted", "judge_kind")
+JUDGMENT += ("weight", "prompted", "judge_kind", "scores", "spans")
+SPAN = ("answer", "label", "start", "end")
 
 # What a judgment's `kind` says of its judge. "imported" says nothing.
 JUDGE_KINDS = {
@@ -41,6 +45,7 @@ JUDGE_KINDS = {
     Ranking.Kind.SIMULATED: "script",
 }
 DATASET = re.compile(r"-([0-9a-f]{12})[-.]")  # in a download's name: how the dataset's id begins
+CRITERION = re.compile(r"[-\w]{1,40}(@[1-9]\d{0,4})?", re.ASCII)  # its name: key, or key@2
 LONGEST_NAME = 100  # characters of a file's name that its judges are named by
 
 
@@ -54,7 +59,7 @@ def read_row(value: object, file: str = "") -> Iterator[Entry]:
     if row.get("prompt_id") != rows.digest(messages):
         raise BadPrompt("prompt_id is not the sha256 of the messages: the row was changed")
     answers = _answers(row.get("answers") or [])
-    judgments = [_judgment(judgment, len(answers), file) for judgment in row.get("judgments") or []]
+    judgments = [_judgment(judgment, answers, file) for judgment in row.get("judgments") or []]
     if bool(answers) != bool(judgments):
         raise BadPrompt("answers and judgments belong together")
     if len({judgment["judge"] for judgment in judgments}) < len(judgments):
@@ -122,8 +127,12 @@ def _answer(position: int, value: object) -> dict:
     return made | {name: given[name] for name in ("tokens", "truncated") if name in given}
 
 
-def _judgment(value: object, answers: int, file: str) -> dict:
-    """What a judgment says; keys that say nothing are absent."""
+def _judgment(value: object, judged: list[dict], file: str) -> dict:
+    """What a judgment says of these answers; keys that say nothing are absent.
+
+    Whether the project has the criteria of its scores is checked where the project is known.
+    """
+    answers = len(judged)
     given = _known(value, JUDGMENT, "a judgment")
     outcome = given.get("outcome")
     if outcome not in Ranking.Outcome.values:
@@ -148,6 +157,10 @@ def _judgment(value: object, answers: int, file: str) -> dict:
         if given["prompted"] is not True:
             raise BadPrompt("prompted must be true, or absent")
         judgment["prompted"] = True
+    if scores := _scores(given, answers):
+        judgment["scores"] = scores
+    if spans := _spans(given, judged):
+        judgment["spans"] = spans
     return judgment
 
 
@@ -199,6 +212,62 @@ def _flags(judgment: dict, answers: int) -> list[list[str]]:
         ):
             raise BadPrompt("a flag must be a text of at most 100 characters")
     return [[conversations.storable(name) for name in names] for names in flags]
+
+
+def _scores(judgment: dict, answers: int) -> dict[str, Any]:
+    """By the criterion's name a value, or a list with a value or null for each answer."""
+    given = judgment.get("scores", {})
+    scores = json.loads(given) if isinstance(given, str) else given  # a text in Parquet
+    if not isinstance(scores, dict) or not all(map(CRITERION.fullmatch, scores)):
+        raise BadPrompt("scores must be an object with the names of criteria: key, or key@2")
+    for name, said in scores.items():
+        of_answers = isinstance(said, list)
+        if of_answers and len(said) != answers:
+            raise BadPrompt(f"scores: {name} must hold one value, or null, for each answer")
+        values = [value for value in said if value is not None] if of_answers else [said]
+        if not all(map(_is_score, values)):
+            raise BadPrompt(
+                f"scores: a value of {name} must be a whole number, true, false, "
+                f"or a text of at most {LONGEST_TEXT:,} characters"
+            )
+    return scores
+
+
+def _is_score(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= LONGEST_TEXT and conversations.storable(value) == value
+    return isinstance(value, int)
+
+
+def _spans(judgment: dict, answers: list[dict]) -> list[dict]:
+    spans = judgment.get("spans", [])
+    if not isinstance(spans, list) or len(spans) > MOST_SPANS:
+        raise BadPrompt(f"spans must be a list of at most {MOST_SPANS} spans")
+    checked = [_span(span, answers) for span in spans]
+    if len({rows.canonical(span) for span in checked}) < len(checked):
+        raise BadPrompt("a judgment marks a span once")
+    return checked
+
+
+def _span(value: object, answers: list[dict]) -> dict:
+    """A part of an answer, in Unicode code points of its text."""
+    span = _known(value, SPAN, "a span")
+    position, label, start, end = (span.get(name) for name in SPAN)
+    if type(position) is not int or not 0 <= position < len(answers):
+        raise BadPrompt("the answer of a span must be the id of an answer of its row")
+    if not isinstance(label, str) or not 0 < len(label) <= LONGEST_SPAN_LABEL:
+        raise BadPrompt(
+            f"the label of a span must be a text of 1 to {LONGEST_SPAN_LABEL} characters"
+        )
+    if conversations.storable(label) != label:
+        raise BadPrompt("the label of a span holds a character that can't be stored")
+    length = len(answers[position]["text"])
+    if type(start) is not int or type(end) is not int or not 0 <= start < end <= length:
+        raise BadPrompt(
+            f"a span must start before it ends, within the {length:,} characters "
+            "(Unicode code points) of its answer"
+        )
+    return span
 
 
 def _strength(strength: object, answers: int) -> int:
