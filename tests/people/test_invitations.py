@@ -308,5 +308,5 @@ def test_the_people_page_costs_the_same_however_many_are_invited(
     invitations.invite(carol, DORA, make_project())
     browser = client_for(carol)
 
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         browser.get("/p/demo/people/")
