@@ -19,6 +19,7 @@ from people.models import Membership, Project, User
 @transaction.atomic
 def create(actor: User, project: Project, name: str, members: Iterable[Membership] = ()) -> Group:
     """Create a group. Raises Refused where the project has one of this name."""
+    _take_turns(project)
     _refuse_taken(Group(project=project, name=name))
     group = Group.objects.create(project=project, name=name)
     added, _removed = _set_members(group, members)
@@ -42,6 +43,7 @@ def change(
         raise Refused(_("There is no such group."))
     said: dict = {}
     if name not in (None, group.name):
+        _take_turns(group.project)
         group.name = said["name"] = name
         _refuse_taken(group)
         group.save(update_fields=["name"])
@@ -71,6 +73,12 @@ def delete(actor: User, group: Group) -> None:
 
 def members_of(group: Group) -> QuerySet[Membership]:
     return Membership.objects.filter(project=group.project_id, user__in_groups__group=group)
+
+
+def _take_turns(project: Project) -> None:
+    """Of two who give the same name at once, the second finds it taken."""
+    # no_key: rows that refer to the project can still be inserted
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
 
 
 def _refuse_taken(group: Group) -> None:

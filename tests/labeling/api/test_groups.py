@@ -1,5 +1,7 @@
 """Groups of people, and the tasks that are reserved for them or for one member."""
 
+import threading
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -8,6 +10,7 @@ from labeling.models import Group, RankingTask
 from labeling.models.tasks import RESERVED
 from labeling.queue import groups, reservations
 from people import projects
+from people.access import Refused
 from people.models import Membership
 from tests.factories import make_person, make_project, make_task
 from tests.labeling.api.hands import AT, fields_of
@@ -219,3 +222,26 @@ def test_another_projects_groups_are_not_found(admin, project):
     assert admin.get(f"groups/{strange.pk}").status_code == 404
     assert patch(admin, f"groups/{strange.pk}", {"name": "Ours"}).status_code == 404
     assert admin.client.delete(f"{AT}groups/{strange.pk}").status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_groups_of_one_name_at_once_the_second_is_refused(project, carol):
+    start, told = threading.Barrier(2), []
+
+    def make():
+        try:
+            start.wait()
+            groups.create(carol, project, "Physicians")
+            told.append("made")
+        except Exception as error:
+            told.append(type(error))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=make) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(map(str, told)) == sorted(["made", str(Refused)])
