@@ -13,6 +13,7 @@ from modelops import datasets, parquet
 from modelops.models import Dataset
 
 BATCH = 500  # prompts read together
+NOTHING = ("", "", None)  # is known of a prompt that the project has no more
 
 
 def of(dataset: Dataset, split: str = "") -> Iterator[dict]:
@@ -24,9 +25,8 @@ def of(dataset: Dataset, split: str = "") -> Iterator[dict]:
         fields = ("digest", "source", "licence", "metadata")
         about = {digest: more for digest, *more in known.values_list(*fields)}
         for row in group:
-            if row["prompt_id"] in about:
-                source, licence, metadata = about[row["prompt_id"]]
-                yield row | {"source": source, "licence": licence, "metadata": metadata or {}}
+            source, licence, metadata = about.get(row["prompt_id"], NOTHING)
+            yield row | {"source": source, "licence": licence, "metadata": metadata or {}}
 
 
 def _prompt_ids(dataset: Dataset, split: str) -> Iterator[dict]:

@@ -23,7 +23,7 @@ from labeling.imports.files import Row
 from labeling.imports.formats.rows import read_row
 from labeling.imports.reading import entries_of
 from labeling.judging.criteria import keep_preset
-from labeling.models import Candidate, Judge, Ranking, RankingTask, Score, Span
+from labeling.models import Candidate, Judge, Prompt, Ranking, RankingTask, Score, Span
 from modelops import datasets, jobs, rows
 from modelops.models import Dataset, Job
 from people.models import Project, User
@@ -535,6 +535,21 @@ def test_metadata_that_were_added_to_rows_are_kept_and_exported_beside_them(clie
         "How?": {"source": "rows.jsonl", "licence": "", "metadata": {}},
     }
     assert all(set(row) <= set(row_of("Why?")) for row in rows.read(datasets.path(dataset)))
+
+
+def test_the_metadata_of_a_prompt_that_is_gone_are_empty(client_for):
+    world = World(client_for, make_project())
+    world.bring(as_file("rows.jsonl", [row_of("Why?") | {"licence": "mit"}]))
+    dataset = world.freeze()
+    Prompt.objects.update(digest="")  # as if it were another one now
+    response = world.admin.get(f"datasets/{dataset.pk}/download", format="metadata")
+
+    assert json.loads(b"".join(response.streaming_content)) == {
+        "prompt_id": rows.digest([{"role": "user", "content": "Why?"}]),
+        "source": "",
+        "licence": "",
+        "metadata": {},
+    }, "and not left out"
 
 
 ANSWERS = [
