@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from labeling.loop import rounds
@@ -114,7 +115,7 @@ class Rounds(Listing, Act, OfRounds):
             return rounds.Step(kind, None, gate)
         making = Job.objects.filter(project=self.project, pk=job).first()
         if making is None:
-            raise Refused(f"This project has no job {job}.", "steps")
+            raise Refused(_("This project has no job %(job)s.") % {"job": job}, "steps")
         return rounds.Step(kind, making, gate)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -91,8 +92,8 @@ class Weights(Listing, Act, OfDataset):
 
     def act(self, data: dict[str, Any]) -> Answer:
         if data.get("of", self.dataset.digest) != self.dataset.digest:
-            other = f"These weights are of another dataset than {self.dataset.short}."
-            raise serializers.ValidationError({"of": [other]})
+            message = _("These weights are of another dataset than %(short)s.")
+            raise serializers.ValidationError({"of": [message % {"short": self.dataset.short}]})
         try:
             stored, new = weights.store(
                 self.actor, self.dataset, data["weights"], data.get("note", "")

@@ -81,16 +81,17 @@ def _read(
         if skip
         else nullcontext() as out
     ):
-        settings_ = (recipe.format, project, recipe.split)
-        found = reading.read(
+        checked = reading.read(
             path,
-            *settings_,
+            recipe.format,
+            project,
+            recipe.split,
             skip=out,
             beat=beat,
             filename=recipe.filename,
             cleans_answers=recipe.answers,
         )
-        return Cleaner(project, found, recipe)
+        return Cleaner(project, checked, recipe)
 
 
 def preview(

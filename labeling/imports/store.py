@@ -237,8 +237,7 @@ class Writer:
         _link_candidates(zip(tasks, (answers for *_, answers, _judgments in parts), strict=True))
         made = [
             (self._ranking(task, judgment, prompt), judgment, answers)
-            for task, part in zip(tasks, parts, strict=True)
-            for prompt, _row, _position, answers, judgments in [part]
+            for task, (prompt, _, _, answers, judgments) in zip(tasks, parts, strict=True)
             for judgment in judgments
         ]
         Ranking.objects.bulk_create([ranking for ranking, _judgment, _group in made])

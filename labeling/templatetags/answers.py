@@ -88,9 +88,12 @@ def _around(said: tuple, rules: tuple, k: int, caps: tuple, _language: str) -> t
     context |= dict(zip(("ordinals", "ratings", "vocabulary", "criteria"), rules, strict=True))
     values = dict(context["scores"])
     context["asked"] = [
-        (form.field_of(criterion, context["letter"]), criterion, criterion.written(value))
+        (
+            form.field_of(criterion, context["letter"]),
+            criterion,
+            criterion.written(values.get(criterion.name)),
+        )
         for criterion in context["criteria"]
-        for value in [values.get(criterion.name)]
     ]
     context |= dict(zip(("compare_key", "flags_key"), caps, strict=True)) | {
         "k": k,

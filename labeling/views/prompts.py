@@ -137,9 +137,9 @@ def with_names(tasks: list[RankingTask]) -> list[RankingTask]:
 def ranks_of(ranking: Ranking, candidate: int) -> list[int]:
     """The rank of one answer, counted as in sport: 1, 2, 2, 4."""
     ranks = {
-        prompt.candidate_id: prompt.rank
-        for prompt in ranking.ranked.all()
-        if prompt.rank is not None
+        ranked.candidate_id: ranked.rank
+        for ranked in ranking.ranked.all()
+        if ranked.rank is not None
     }
     return (
         [1 + sum(rank < ranks[candidate] for rank in ranks.values())] if candidate in ranks else []
