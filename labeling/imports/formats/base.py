@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +19,39 @@ MOST_ANSWERS = 100
 
 @dataclass(frozen=True)
 class Format:
-    """A file format. `read(value, file)` yields the entries of one row, or raises BadPrompt."""
+    """A file format. `read(value, file)` yields the entries of one row, or raises BadPrompt.
+
+    `reads(path)` says whether it reads the field at this path, such as `answers[*].text`; what it
+    does not read has to be left out or kept by the person who imports. `field(path)` is the path
+    under which fields are listed that are the same at any depth.
+    """
 
     name: str
     label: Promise
     looks_like: Callable[[Any], bool]
     read: Callable[[Any, str], Iterator[Entry]]
+    reads: Callable[[str], bool]
+    field: Callable[[str], str] = str
+
+
+def only(*paths: str) -> Callable[[str], bool]:
+    """A format's `reads`: these paths, and all that lies below one that ends with `.*`. Elsewhere
+    `.*` stands for any one name.
+    """
+    fullmatch = re.compile("|".join(map(_pattern, paths)), re.DOTALL).fullmatch
+    return lambda path: fullmatch(path) is not None
+
+
+def _pattern(path: str) -> str:
+    below = r"([.[].*)?" if path.endswith(".*") else ""
+    return re.escape(path.removesuffix(".*")).replace(r"\.\*", r"\.[^.[]+") + below
+
+
+def of_turns(name: str) -> tuple[str, ...]:
+    """The paths of a conversation or an answer: of a text, or of a list of turns."""
+    inside = ("role", "content", "content[*].type", "content[*].text", "tool_calls.*")
+    inside += ("tool_call_id", "name")
+    return (name, *(f"{name}[*].{path}" for path in inside))
 
 
 def has(value: object, *names: str) -> bool:

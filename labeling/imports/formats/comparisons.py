@@ -4,6 +4,7 @@ name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +15,7 @@ from labeling.imports.formats.base import (
     answer,
     has,
     long_text,
+    only,
     ranking,
     text,
     user,
@@ -22,6 +24,7 @@ from labeling.models import Judge
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
 
+ITEM = ("id", "body", "text", "html", "title", "model")  # of an answer of a Label Studio task
 UNPLACED = "_"  # the tool's own name for what was put in no bucket
 
 
@@ -78,46 +81,58 @@ def read_label_studio(value: object, file: str = "") -> Iterator[Entry]:
     """A task with its annotations by a Ranker. Buckets are tiers, in the order of the file.
 
     Annotations of the same answers make one task, those of others another one over the same
-    answers. Answers that an annotation did not place are not part of its task.
+    answers. Answers that an annotation did not place are not part of its task. What the task's data
+    hold besides prompt and answers is kept as metadata.
     """
     if not has(value, "data", "annotations"):
         raise BadPrompt('each row needs "data" and "annotations"')
-    items = _items(value["data"])
+    data = value["data"]
+    items_in = _items_in(data)
+    items = _items(data.get(items_in, []))
     judged = [
         (f"label-studio {_annotator(annotation)}", tiers)
         for annotation in value["annotations"]
         if not annotation.get("was_cancelled") and (tiers := _tiers(annotation))
     ]
-    messages = user(_prompt(value["data"]))
-    yield from _by_answers(messages, "label-studio", items, judged)
+    prompt_in = _prompt_in(data)
+    besides = _besides(data, prompt_in, items_in)
+    yield from _by_answers(user(data[prompt_in]), "label-studio", items, judged, besides)
 
 
-def _items(data: dict) -> dict[str, dict]:
-    """The answers by id: from the first list of the task's data whose items all have an id."""
+def _items_in(data: dict) -> str:
+    """The name of the answers: of the first list of the data whose items all have an id."""
     lists = (
-        items
-        for items in data.values()
+        name
+        for name, items in data.items()
         if isinstance(items, list) and items and all(has(item, "id") for item in items)
     )
+    return next(lists, "")
+
+
+def _items(items: list[dict]) -> dict[str, dict]:
+    """The answers by id."""
     return {
         str(item["id"]): answer(
             item.get("body") or item.get("text") or item.get("html") or item.get("title"),
             text(item, "model"),
         )
-        for item in next(lists, [])
+        for item in items
     }
 
 
-def _prompt(data: dict) -> str:
-    texts = {
-        name: content
-        for name, content in data.items()
-        if isinstance(content, str) and content.strip()
-    }
+def _prompt_in(data: dict) -> str:
+    """The name of the prompt: a usual one, or that of the first text. Raises BadPrompt."""
+    texts = [name for name, content in data.items() if isinstance(content, str) and content.strip()]
     for name in ("prompt", "instruction", "question", "text", *texts):
         if name in texts:
-            return texts[name]
+            return name
     raise BadPrompt("the data hold no prompt")
+
+
+def _besides(data: dict, *names: str) -> dict:
+    """What the data hold besides these names, as metadata."""
+    kept = {name: content for name, content in data.items() if name not in names}
+    return conversations.metadata(kept)
 
 
 def _annotator(annotation: dict) -> str:
@@ -150,7 +165,7 @@ def _tiers(annotation: dict) -> dict[str, int]:
 
 def read_argilla(value: object, file: str = "") -> Iterator[Entry]:
     """A record with responses to a ranking question: [{"value", "rank"}], each value a field's
-    name.
+    name. Other fields than the prompt and the answers are kept as metadata.
     """
     if not has(value, "fields", "responses"):
         raise BadPrompt('each row needs "fields" and "responses"')
@@ -166,9 +181,11 @@ def read_argilla(value: object, file: str = "") -> Iterator[Entry]:
         for name, content in value["fields"].items()
         if name not in named and name not in items
     }
-    chat = next((content for content in others.values() if isinstance(content, list)), None)
-    messages = conversations.turns(chat) if chat else user(_prompt(others))
-    yield from _by_answers(messages, "argilla", items, judged)
+    chats = (name for name, content in others.items() if isinstance(content, list) and content)
+    prompt_in = next(chats, None) or _prompt_in(others)
+    prompt = others[prompt_in]
+    messages = conversations.turns(prompt) if isinstance(prompt, list) else user(prompt)
+    yield from _by_answers(messages, "argilla", items, judged, _besides(others, prompt_in))
 
 
 def _field(content: object) -> object:
@@ -216,7 +233,11 @@ def _ranks(response: dict) -> dict[str, int]:
 
 
 def _by_answers(
-    messages: list, source: str, items: dict, judged: list[tuple[str, dict[str, int]]]
+    messages: list,
+    source: str,
+    items: dict,
+    judged: list[tuple[str, dict[str, int]]],
+    besides: dict,
 ) -> Iterator[Entry]:
     """Yield the entry of the answers that anybody ranked; a judgment of some of them names those.
 
@@ -237,8 +258,35 @@ def _by_answers(
         whole = len(positions) == len(names)
         judgments.append(judgment if whole else among(judgment, positions))
     yield Entry(
-        messages, source=source, answers=[items[name] for name in names], judgments=judgments
+        messages,
+        source=source,
+        metadata=besides,
+        answers=[items[name] for name in names],
+        judgments=judgments,
     )
+
+
+def _reads_label_studio(path: str) -> bool:
+    """Of a list of objects in `data`, which are the answers, only what an answer is made of."""
+    inside = re.fullmatch(r"data\.[^.[]+\[\*\]\.(.*)", path, re.DOTALL)
+    return _reads_task(path) if inside is None else inside[1] in ITEM
+
+
+_reads_task = only(
+    "data.*",
+    "annotations[*].completed_by",
+    "annotations[*].completed_by.id",
+    "annotations[*].completed_by.email",
+    "annotations[*].was_cancelled",
+    "annotations[*].result[*].value.ranker.*",
+)
+
+
+def _of_responses(response: str, value: str) -> Iterator[str]:
+    """The paths of responses to a ranking question."""
+    ranked = ("[*]", "[*].value", "[*].rank")
+    for name in ("user_id", "status", *(f"{value}{path}" for path in ranked)):
+        yield f"{response}.{name}"
 
 
 FORMATS = [
@@ -247,17 +295,31 @@ FORMATS = [
         _("Summarize-from-feedback comparisons"),
         lambda value: has(value, "info", "summaries", "choice"),
         read_summaries,
+        reads=only(
+            *(f"info.{name}" for name in ("article", "post", "subreddit", "title")),
+            "summaries[*].text",
+            "summaries[*].policy",
+            "choice",
+            "worker",
+            "split",
+        ),
     ),
     Format(
         "label-studio",
         _("Label Studio, the tag Ranker"),
         lambda value: has(value, "data", "annotations"),
         read_label_studio,
+        reads=_reads_label_studio,
     ),
     Format(
         "argilla",
         _("Argilla, a ranking question"),
         lambda value: has(value, "fields", "responses"),
         read_argilla,
+        reads=only(
+            "fields.*",  # those that are neither the prompt nor an answer become metadata
+            *_of_responses("responses.*[*]", "value"),
+            *_of_responses("responses[*]", "values.*.value"),
+        ),
     ),
 ]

@@ -14,6 +14,8 @@ from labeling.imports.formats.base import (
     answer,
     judge_kind,
     long_text,
+    of_turns,
+    only,
     ranking,
     text,
 )
@@ -48,6 +50,21 @@ def unread(value: dict) -> Iterator[tuple[str, tuple[str, ...]]]:
                     known += OF_ROLE.get(str(part.get("role")), ())
                 strange = set(part) - set(known) if isinstance(part, dict) else ()
                 yield from ((f"{name}.{place}.{key}", known) for key in sorted(strange))
+
+
+def reads(path: str) -> bool:
+    """Whether read_prompt reads the field at this path: as `unread` has it, without a row."""
+    return _reads(path) or COLUMNS.fullmatch(path) is not None
+
+
+_reads = only(
+    *(name for name in FIELDS if name not in INSIDE),
+    "metadata.*",
+    *of_turns("messages"),
+    "answers[*]",
+    *(f"answers[*].{path}" for path in ("text", "model", "rank", *of_turns("messages"))),
+    *(f"judgments[*].{name}" for name in ("labeler", "judge_kind", "ranks[*]", "answers[*]")),
+)
 
 
 def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
@@ -186,6 +203,10 @@ def _looks_like(value: object) -> bool:
 
 FORMATS = [
     Format(
-        "prompts", _("Prompts, with or without answers and their ranks"), _looks_like, read_prompt
+        "prompts",
+        _("Prompts, with or without answers and their ranks"),
+        _looks_like,
+        read_prompt,
+        reads=reads,
     )
 ]

@@ -18,6 +18,8 @@ from labeling.imports.formats.base import (
     better,
     has,
     long_text,
+    of_turns,
+    only,
     ranking,
     text,
     user,
@@ -165,23 +167,27 @@ FORMATS = [
             has(value, "chosen", "rejected") and str(value["chosen"]).startswith("\n\nHuman:")
         ),
         read_transcripts,
+        reads=only("chosen", "rejected"),
     ),
     Format(
         "trl",
         _("TRL preference, with a prompt"),
         lambda value: has(value, "prompt", "chosen", "rejected"),
         read_explicit,
+        reads=only(*of_turns("prompt"), *of_turns("chosen"), *of_turns("rejected")),
     ),
     Format(
         "trl-implicit",
         _("TRL preference, the prompt in both"),
         lambda value: has(value, "chosen", "rejected"),
         read_implicit,
+        reads=only(*of_turns("chosen"), *of_turns("rejected")),
     ),
     Format(
         "trl-unpaired",
         _("TRL unpaired: an answer and whether it is good"),
         lambda value: has(value, "prompt", "completion", "label"),
         read_unpaired,
+        reads=only(*of_turns("prompt"), *of_turns("completion"), "label", "labeler", "model"),
     ),
 ]

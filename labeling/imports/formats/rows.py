@@ -290,5 +290,6 @@ FORMATS = [
         _("Podium's frozen rows, with their judgments"),
         lambda value: has(value, *PROMPT) and "prompt" not in value,
         read_row,
+        reads=lambda path: True,  # a row with another key is bad
     )
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.utils.translation import gettext_lazy as _
 
-from labeling.imports.formats.base import Format, answer, has, long_text, text, user
+from labeling.imports.formats.base import Format, answer, has, long_text, only, text, user
 from labeling.text.conversations import BadPrompt, Entry
 
 
@@ -52,11 +52,13 @@ FORMATS = [
         _("Self-instruct predictions: one model's answers, to be ranked with others'"),
         lambda value: has(value, "instruction", "response"),
         read_prediction,
+        reads=only("instruction", "input", "response", "model"),
     ),
     Format(
         "self-instruct",
         _("Self-instruct tasks, with their answers as demonstrations"),
         lambda value: has(value, "instruction", "instances"),
         read_task,
+        reads=only("instruction", "instances[*].input", "instances[*].output"),
     ),
 ]

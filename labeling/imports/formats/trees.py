@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext_lazy as _
 
-from labeling.imports.formats.base import Format, answer, has, ranking, text
+from labeling.imports.formats.base import Format, answer, has, only, ranking, text
 from labeling.models import Judge
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
@@ -66,5 +66,10 @@ FORMATS = [
             and "replies" in value["prompt"]
         ),
         read_tree,
+        reads=only(
+            "message_tree_id",
+            *(f"prompt.{name}" for name in ("role", "text", "lang", "rank", "model_name")),
+        ),
+        field=lambda path: path.replace("replies[*].", ""),
     )
 ]

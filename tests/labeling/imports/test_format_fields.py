@@ -1,0 +1,147 @@
+"""Each format says which fields it reads: without one of those a row means something else, and
+without any other it means the same.
+"""
+
+import copy
+
+import pytest
+
+from labeling.imports.formats import FORMATS
+from labeling.text.conversations import BadPrompt
+
+TURNS = [{"role": "user", "content": "Why?", "ts": 7}]
+SAID = [{"role": "assistant", "content": "So.", "ts": 7}]
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": {"a": 1}}}
+CALLED = [
+    {"role": "assistant", "content": "I look.", "tool_calls": [CALL], "ts": 7},
+    {"role": "tool", "content": "31", "tool_call_id": "c1", "name": "f"},
+]
+RANKED = {
+    "answers": [{"text": "a", "model": "m", "rank": 1, "note": "n"}, {"text": "b", "rank": 2}]
+}
+REPLY = {"role": "assistant", "text": "a", "rank": 0, "model_name": "m", "review_count": 3}
+OTHER = {"role": "assistant", "text": "b", "rank": 1, "labels": {"spam": {"value": 0.5}}}
+ROOT = {"role": "prompter", "text": "Why?", "lang": "en", "replies": [REPLY, OTHER], "emojis": [1]}
+ITEMS = [{"id": "x", "body": "a", "model": "m", "score": 3}, {"id": "y", "html": "b"}]
+RESULT = {"value": {"ranker": {"rank": ["x", "y"]}}, "from_name": "r"}
+ANNOTATION = {"completed_by": 4, "result": [RESULT], "was_cancelled": False, "lead_time": 3.5}
+PLACED = [{"value": "one", "rank": 1}, {"value": "two", "rank": 2}]
+FIELDS = {"prompt": "Why?", "one": "a", "two": "b", "context": "kept"}
+RESPONSES = {"rank": [{"user_id": "u", "value": PLACED}], "note": [{"value": "x"}]}
+OLDER = [{"user_id": "u", "values": {"rank": {"value": ["one", "two"]}, "note": {"value": "x"}}}]
+POST = {"post": "A post.", "subreddit": "s", "title": "t", "id": "t3"}
+SUMMARIES = [{"text": "a", "policy": "p", "note": "n"}, {"text": "b", "policy": "q"}]
+
+ROWS = [
+    ("open-assistant", {"message_tree_id": "1", "prompt": ROOT, "tree_state": "ready"}),
+    (
+        "summarize-from-feedback",
+        {"info": POST, "summaries": SUMMARIES, "choice": 1, "worker": "w", "split": "test"}
+        | {"batch": "b1", "extra": {"confidence": 7}},
+    ),
+    (
+        "label-studio",
+        {"data": {"text": "Why?", "list": ITEMS, "src": "k"}, "annotations": [ANNOTATION], "id": 5},
+    ),
+    ("argilla", {"id": "r", "fields": FIELDS, "responses": RESPONSES, "metadata": {"a": 1}}),
+    ("argilla", {"id": "r", "fields": FIELDS, "responses": OLDER}),
+    (
+        "self-instruct-predictions",
+        {"instruction": "Sum up.", "input": "i", "response": "r", "model": "m", "finish": "stop"},
+    ),
+    (
+        "self-instruct",
+        {"instruction": "Sum up.", "instances": [{"input": "i", "output": "o", "n": 1}], "id": "s"},
+    ),
+    (
+        "hh-rlhf",
+        {
+            "chosen": "\n\nHuman: A\n\nAssistant: b",
+            "rejected": "\n\nHuman: A\n\nAssistant: c",
+            "source": "s",
+        },
+    ),
+    ("trl", {"prompt": TURNS, "chosen": SAID, "rejected": CALLED, "score_chosen": 3}),
+    ("trl", {"prompt": "Why?", "chosen": "a", "rejected": "b", "margin": 2}),
+    ("trl-implicit", {"chosen": TURNS + SAID, "rejected": TURNS + CALLED, "margin": 2}),
+    (
+        "trl-unpaired",
+        {"prompt": "Why?", "completion": CALLED, "label": True, "labeler": "l", "model": "m"}
+        | {"score": 2},
+    ),
+    (
+        "prompts",
+        {"prompt": "Why?", "author": "a", "use_case": "u", "language": "en", "split": "test"}
+        | {"source": "s", "sensitive": True, "demonstration": "d", "labeler": "l"}
+        | {"judge_kind": "person", "licence": "mit", "metadata": {"a": {"b": 1}}, "score": 2}
+        | RANKED,
+    ),
+    (
+        "prompts",
+        {"messages": TURNS, "answer_1": "a", "model_1": "m", "rank_1": 1, "anwser_3": "c"}
+        | {"answer_2": "b", "rank_2": 2},
+    ),
+    (
+        "prompts",
+        {"messages": TURNS, "answers": ["a", {"messages": CALLED}]}
+        | {"judgments": [{"labeler": "l", "ranks": [1, 2], "judge_kind": "model", "note": "n"}]},
+    ),
+]
+
+
+def leaves(value, path="", way=()):
+    """(path, way) of each text, number and truth value of a row."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from leaves(inner, f"{path}.{name}".lstrip("."), (*way, name))
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from leaves(inner, f"{path}[*]", (*way, place))
+    else:
+        yield path, way
+
+
+def changed(row, way):
+    """The row with another value, of its kind, at the end of the way."""
+    row = copy.deepcopy(row)
+    inner = row
+    for step in way[:-1]:
+        inner = inner[step]
+    value = inner[way[-1]]
+    inner[way[-1]] = (
+        not value
+        if isinstance(value, bool)
+        else value * 2 + (1 if isinstance(value, int | float) else "x")
+    )
+    return row
+
+
+def meaning(format, row):
+    try:
+        return [vars(entry) for entry in FORMATS[format].read(row, "file.jsonl")]
+    except BadPrompt as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("place", range(len(ROWS)), ids=lambda place: f"{ROWS[place][0]}-{place}")
+def test_a_format_reads_the_fields_that_it_names_and_no_others(place):
+    name, row = ROWS[place]
+    format, whole = FORMATS[name], meaning(name, row)
+    assert isinstance(whole, list)
+    read, unread = set(), set()
+    for path, way in leaves(row):
+        (unread if meaning(name, changed(row, way)) == whole else read).add(format.field(path))
+
+    assert {path for path in read if not format.reads(path)} == set()
+    assert {path for path in unread - read if format.reads(path)} == set()
+    assert unread - read
+
+
+def test_what_tools_keep_beside_prompt_and_answers_becomes_metadata():
+    [entry] = FORMATS["argilla"].read({"fields": FIELDS, "responses": RESPONSES}, "")
+    assert entry.metadata == {"context": "kept"}
+    [entry] = FORMATS["label-studio"].read(
+        {"data": {"text": "Why?", "list": ITEMS, "src": "k", "n": 3}, "annotations": [ANNOTATION]},
+        "",
+    )
+    assert entry.metadata == {"src": "k", "n": 3}
