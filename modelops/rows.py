@@ -45,9 +45,10 @@ CUT = "length"  # the finish_reason of an answer that the sampler cut at its lon
 
 def canonical(value: Any) -> str:
     """`value` as its one JSON line: sorted keys, no spaces, no escapes, no NaN."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return _LINE.encode(value)
+
+
+_LINE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest(value: Any) -> str:
@@ -81,9 +82,12 @@ def turn_text(turn: dict[str, Any]) -> str:
 
     Who takes text out of a turn takes it here, so that parts and tool calls count everywhere.
     """
-    functions = [call["function"] for call in turn.get("tool_calls") or ()]
+    content = content_text(turn)
+    if not turn.get("tool_calls"):
+        return content
+    functions = [call["function"] for call in turn["tool_calls"]]
     calls = [f"{function['name']}({function['arguments']})" for function in functions]
-    return "\n".join(text for text in (content_text(turn), *calls) if text)
+    return "\n".join(text for text in (content, *calls) if text)
 
 
 def is_plain(messages: Iterable[dict[str, Any]]) -> bool:

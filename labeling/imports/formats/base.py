@@ -60,7 +60,9 @@ def has(value: object, *names: str) -> bool:
 
 def text(value: dict, name: str, longest: int = 100) -> str:
     """A short field, cleaned."""
-    content = value.get(name) or ""
+    content = value.get(name)
+    if not content:
+        return ""
     if not isinstance(content, str) or len(content) > longest:
         raise BadPrompt(f"{name} must be a text of at most {longest} characters")
     return conversations.clean(content)

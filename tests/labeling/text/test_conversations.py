@@ -1,5 +1,6 @@
 """Conversations with tools, instructions of a developer and contents in parts."""
 
+import dataclasses
 import json
 
 import pytest
@@ -8,7 +9,7 @@ from labeling.exports.contamination import near_held_out
 from labeling.exports.text_splits import _as_texts
 from labeling.imports.formats import base
 from labeling.text import conversations
-from labeling.text.conversations import BadPrompt
+from labeling.text.conversations import BadPrompt, Entry
 from modelops import rows
 from tests.factories import ANSWER_TEXT, ANSWER_TURNS, TOOL_TURNS
 
@@ -243,3 +244,19 @@ def test_metadata_are_an_object_of_a_limited_size_as_a_database_holds_it():
 def test_other_metadata_are_refused(value, why):
     with pytest.raises(BadPrompt, match=why):
         conversations.metadata(value)
+
+
+def test_a_turn_is_empty_exactly_where_cleaning_leaves_nothing():
+    for code in range(0x3100):  # all spaces and control characters are below it
+        for text in (chr(code), f" {chr(code)}\n"):
+            turn = {"role": "user", "content": text}
+            assert conversations.is_empty(turn) == (not conversations.clean(text)), hex(code)
+
+
+def test_a_changed_copy_of_an_entry_is_that_of_dataclasses_replace():
+    entry = Entry([{"role": "user", "content": "Hi"}], author="ann", metadata={"a": 1})
+
+    changed = entry.but(line=3, split="test")
+
+    assert changed == dataclasses.replace(entry, line=3, split="test")
+    assert entry.line == 0
