@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import accumulate
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, Q
 
 from labeling.imports.cleaning import Clean, Cleaner, Tally, answer_keys
@@ -27,7 +27,6 @@ from labeling.models import (
     Ranking,
     RankingTask,
     Score,
-    Span,
     imported_judge,
 )
 from labeling.queue import order
@@ -36,6 +35,7 @@ from labeling.text.conversations import Entry
 from modelops import registry, rows
 from modelops.models import Job, ModelVersion
 from people import audit
+from people.db import bulk
 from people.models import Project
 
 BATCH = 500  # rows written in one transaction
@@ -79,20 +79,17 @@ class Writer:
     def _add_prompts(self, batch: list[Clean], prompts: dict[str, Prompt]) -> None:
         first = {item.digest: item for item in reversed(batch)}  # two rows may share one prompt
         wanted = [first[digest] for digest in dict.fromkeys(item.digest for item in batch)]
-        added = Prompt.objects.bulk_create([self._prompt(item) for item in wanted])
+        added = bulk.insert(self._prompt(item) for item in wanted)
         prompts |= {prompt.digest: prompt for prompt in added}
         self._add_bands([(prompts[item.digest].pk, band) for item in wanted for band in item.bands])
 
     def _add_bands(self, bands: list[tuple[int, int]]) -> None:
-        """Insert nine rows a prompt with plain SQL: creating objects would take longer than all
-        other writing.
-        """
-        table = connection.ops.quote_name(PromptBand._meta.db_table)
-        with connection.cursor() as cursor:
-            cursor.executemany(
-                f"INSERT INTO {table} (project_id, prompt_id, band) VALUES (%s, %s, %s)",
-                [(self.project.pk, prompt, band) for prompt, band in bands],
-            )
+        """Insert nine rows a prompt without creating objects, which would take longer."""
+        bulk.copy(
+            PromptBand._meta.db_table,
+            ["project_id", "prompt_id", "band"],
+            ((self.project.pk, prompt, band) for prompt, band in bands),
+        )
 
     def _prompt(self, item: Clean) -> Prompt:
         entry = item.entry
@@ -120,20 +117,18 @@ class Writer:
             )
         )
         fresh = [item for item in batch if item.row not in known]
-        stored = ImportedRow.objects.bulk_create(
-            [
-                ImportedRow(
-                    project=self.project, job=self.job, digest=item.row, place=str(item.entry.line)
-                )
-                for item in fresh
-            ]
+        stored = bulk.insert(
+            ImportedRow(
+                project=self.project, job=self.job, digest=item.row, place=str(item.entry.line)
+            )
+            for item in fresh
         )
         return list(zip(fresh, stored, strict=True))
 
     def _add_demonstrations(
         self, fresh: list[tuple[Clean, ImportedRow]], prompts: dict[str, Prompt]
     ) -> None:
-        Demonstration.objects.bulk_create(
+        bulk.insert(
             Demonstration(prompt=prompts[item.digest], text=item.entry.demonstration, job=self.job)
             for item, _row in fresh
             if item.entry.demonstration
@@ -147,7 +142,7 @@ class Writer:
         self._find_shared([prompts[item.digest] for item, _row in answered if item.entry.shares])
         groups = [self._candidates(item, prompts[item.digest]) for item, _row in answered]
         answers = {id(answer): answer for group in groups for answer in group if not answer.pk}
-        Candidate.objects.bulk_create(answers.values())
+        bulk.insert(answers.values())
         judged = [
             (item, row, group)
             for (item, row), group in zip(answered, groups, strict=True)
@@ -222,7 +217,7 @@ class Writer:
             for item, row, group in judged
             for position, (places, judgments) in enumerate(judged_together(item.entry))
         ]
-        tasks = RankingTask.objects.bulk_create(
+        tasks = bulk.insert(
             RankingTask(
                 project=self.project,
                 prompt=prompt,
@@ -240,10 +235,10 @@ class Writer:
             for task, (prompt, _, _, answers, judgments) in zip(tasks, parts, strict=True)
             for judgment in judgments
         ]
-        Ranking.objects.bulk_create([ranking for ranking, _judgment, _group in made])
-        RankedCandidate.objects.bulk_create(place for item in made for place in _places(*item))
-        Score.objects.bulk_create(score for item in made for score in self._scores(*item))
-        Span.objects.bulk_create(span for item in made for span in scores.spans_of_import(*item))
+        bulk.insert(ranking for ranking, _judgment, _group in made)
+        bulk.insert(place for item in made for place in _places(*item))
+        bulk.insert(score for item in made for score in self._scores(*item))
+        bulk.insert(span for item in made for span in scores.spans_of_import(*item))
 
     def _ranking(self, task: RankingTask, judgment: dict, prompt: Prompt) -> Ranking:
         """A ranking. It is not current before the import is published, if its prompt is visible
@@ -310,7 +305,7 @@ class Writer:
             for pk in pks
             for position, part in enumerate(evenly(answers[pk], MOST))
         ]
-        tasks = RankingTask.objects.bulk_create(
+        tasks = bulk.insert(
             RankingTask(
                 project=self.project,
                 prompt_id=pk,
@@ -381,7 +376,7 @@ def _said_of(candidate: Candidate) -> dict:
 
 def _link_candidates(tasks_with_answers: Iterable[tuple[RankingTask, list[Candidate]]]) -> None:
     through = RankingTask.candidates.through
-    through.objects.bulk_create(
+    bulk.insert(
         through(rankingtask_id=task.pk, candidate_id=candidate.pk)
         for task, answers in tasks_with_answers
         for candidate in answers
