@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 
 from django.db.models import Count, QuerySet
@@ -56,13 +56,14 @@ class Tally:
 
 @dataclass
 class Clean:
-    """A cleaned entry with its split, the digest of its row, the digest of its prompt and its
-    bands.
+    """A cleaned entry with its split, the digest of its row, the digest of its prompt, the language
+    that was detected, and the prompt's bands.
     """
 
     entry: Entry
     row: str
     digest: str
+    detected: str = ""
     bands: list[int] = field(default_factory=list)
 
 
@@ -93,13 +94,13 @@ class Cleaner:
     def batches(self) -> Iterator[list[Clean]]:
         """Yield what is to be written, about BATCH entries at a time."""
         for batch in chunks(self.reading.entries, BATCH):
+            self.scratch.fetch("split", {entry.author for entry, _row in batch if entry.author})
             cleaned = [self._cleaned(entry, row) for entry, row in batch]
             items = [item for item in cleaned if item is not None]
             self._look_up(items)
-            marks = [
-                Marks() if item.digest in self.prompts_here else self._marks(item.entry)
-                for item in items
-            ]
+            marks = self._marks(items)
+            self._read_notes(items, marks)
+            self._detect_languages(items)
             similar = self._similar_prompts(marks)
             yield [
                 item
@@ -116,15 +117,13 @@ class Cleaner:
         if any(map(conversations.is_empty, entry.messages)):
             self.tally.count("empty", entry, "")
             return None
-        entry = replace(entry, split=self.reading.split(entry))
+        entry = entry.but(split=self.reading.split(entry))
         masks = self.recipe.personal and entry.split == Prompt.Split.TRAIN
         if masks:
             entry = self._step("personal", personal_data.mask, entry)
         if self.recipe.answers:
-            entry = replace(
-                entry,
-                answers=[self._clean_answer(answer, masks, entry) for answer in entry.answers],
-            )
+            answers = [self._clean_answer(answer, masks, entry) for answer in entry.answers]
+            entry = entry.but(answers=answers)
         return Clean(entry, row, entry.digest)
 
     def _clean_answer(self, answer: dict, masks: bool, entry: Entry) -> dict:
@@ -141,7 +140,8 @@ class Cleaner:
         return masked
 
     def _step(self, name: str, step: Callable[[str], str], entry: Entry) -> Entry:
-        before, after = _texts(entry), [step(text) for text in _texts(entry)]
+        before = _texts(entry)
+        after = [step(text) for text in before]
         if before == after:
             return entry
         old, new = next((a, b) for a, b in zip(before, after, strict=True) if a != b)
@@ -176,6 +176,7 @@ class Cleaner:
 
     def _look_up_judges(self, names: set[str]) -> None:
         """Look up once of what kind each judge is said to be; "" where nobody has said it."""
+        self.scratch.fetch("judge", names)
         new = {
             imported_judge(name): name for name in names if self.scratch.get("judge", name) is None
         }
@@ -186,6 +187,7 @@ class Cleaner:
 
     def _count_authors(self, prompts: QuerySet, authors: set[str]) -> None:
         """Look up once how many prompts the project has by each author."""
+        self.scratch.fetch("authored", authors)
         new = {
             conversations.author_key(author): author
             for author in authors
@@ -196,17 +198,48 @@ class Cleaner:
         for key, author in new.items():
             self.scratch.put("authored", author, counts.get(key, 0))
 
-    def _marks(self, entry: Entry) -> Marks:
+    def _marks(self, items: list[Clean]) -> list[Marks]:
+        """What each prompt is compared by: nothing where the project has it already."""
+        marks = [Marks() for _item in items]
         if not (self.recipe.near or self.recipe.prefixes):
-            return Marks()
+            return marks
         from labeling.text import similarity  # its imports take 70 MB, which no web process needs
 
-        turns = rows.spoken(entry.messages)
-        sketch = similarity.sketch("\n".join(turns)) if self.recipe.near else None
-        prefix = None
-        if self.recipe.prefixes and len(turns) == 1:
-            prefix = similarity.beginning(turns[0])
-        return Marks(prefix, sketch, [] if sketch is None else similarity.bands(sketch))
+        new = [
+            (mark, rows.spoken(item.entry.messages))
+            for item, mark in zip(items, marks, strict=True)
+            if item.digest not in self.prompts_here
+        ]
+        if self.recipe.prefixes:
+            for mark, turns in new:
+                mark.prefix = similarity.beginning(turns[0]) if len(turns) == 1 else None
+        if self.recipe.near:
+            sketches = similarity.sketches("\n".join(turns) for _mark, turns in new)
+            for (mark, _turns), sketch in zip(new, sketches, strict=True):
+                mark.sketch = sketch
+                mark.bands = [] if sketch is None else similarity.bands(sketch)
+        return marks
+
+    def _read_notes(self, items: list[Clean], marks: list[Marks]) -> None:
+        """Read what the scratch table holds of these items: a query for each kind."""
+        self.scratch.fetch("prompt", [item.digest for item in items])
+        self.scratch.fetch("about", [item.digest for item in items])
+        prefixes = [str(mark.prefix) for mark in marks if mark.prefix is not None]
+        self.scratch.fetch("prefix", prefixes)
+
+    def _detect_languages(self, items: list[Clean]) -> None:
+        """Detect the languages of prompts that name none, and that may be written."""
+        if not self.recipe.languages:
+            return
+        from labeling.text import languages  # its imports take memory, see above
+
+        unnamed = [item for item in items if not item.entry.language and not self._is_here(item)]
+        asked = [conversations.asked(item.entry.messages) for item in unnamed]
+        for item, code in zip(unnamed, languages.detect(asked), strict=True):
+            item.detected = code
+
+    def _is_here(self, item: Clean) -> bool:
+        return item.row in self.rows_here or (item.entry.bare and item.digest in self.prompts_here)
 
     def _similar_prompts(self, marks: list[Marks]) -> dict[int, list]:
         """The sketches of the project's prompts that share a band or prefix, by that number."""
@@ -232,8 +265,10 @@ class Cleaner:
             return False
         if entry.bare and not self._is_wanted(item, marks, similar):
             return False
-        if self.recipe.languages and not entry.language:
-            item.entry = self._with_language(entry)
+        if item.detected:
+            text = conversations.asked(entry.messages)
+            self.tally.count("languages", entry, text, item.detected)
+            item.entry = entry.but(language=item.detected)
         self._count(item, marks)
         return True
 
@@ -283,13 +318,6 @@ class Cleaner:
         if most and author and self.scratch.get("authored", author) >= most:
             return "per_author"
         return ""
-
-    def _with_language(self, entry: Entry) -> Entry:
-        text = conversations.asked(entry.messages)
-        code = repair.language(text)
-        if code:
-            self.tally.count("languages", entry, text, code)
-        return replace(entry, language=code)
 
     def _count(self, item: Clean, marks: Marks) -> None:
         entry, tally = item.entry, self.tally
@@ -369,8 +397,10 @@ def _without_lead(entry: Entry) -> Entry:
     """Remove the format's lead from each answer: only here, because the row's digest has always
     covered it.
     """
+    if not entry.lead:
+        return entry
     bare = [answer | {"text": answer["text"].removeprefix(entry.lead)} for answer in entry.answers]
-    return replace(entry, answers=bare)
+    return entry.but(answers=bare)
 
 
 def _texts(entry: Entry) -> list[str]:
@@ -380,7 +410,7 @@ def _texts(entry: Entry) -> list[str]:
 def _with_texts(entry: Entry, texts: list[str]) -> Entry:
     *turns, demonstration = texts
     messages = conversations.with_texts(entry.messages, turns)
-    return replace(entry, messages=messages, demonstration=demonstration)
+    return entry.but(messages=messages, demonstration=demonstration)
 
 
 def _around(text: str, other: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
@@ -132,7 +132,7 @@ def entries_of(row: Row, format: str, split: str = "") -> tuple[list[Entry], str
         entries = list(FORMATS[format].read(row.value, row.file))
         if any(len(entry.answers) > MOST_ANSWERS for entry in entries):
             return [], f"has more than {MOST_ANSWERS} answers to one prompt"
-        return [replace(entry, line=row.place, split=entry.split or split) for entry in entries], ""
+        return [entry.but(line=row.place, split=entry.split or split) for entry in entries], ""
     except BadPrompt as error:
         return [], str(error)
     except RecursionError:
@@ -143,11 +143,10 @@ def entries_of(row: Row, format: str, split: str = "") -> tuple[list[Entry], str
 
 def _look_up_authors(scratch: Scratch, project: Project | None, entries: list[Entry]) -> None:
     """Look up each new author once: the split that the project already has for them."""
-    new = {
-        entry.author
-        for entry in entries
-        if entry.author and scratch.get("looked up", entry.author) is None
-    }
+    authors = {entry.author for entry in entries if entry.author}
+    scratch.fetch("looked up", authors)
+    scratch.fetch("split", authors)
+    new = {author for author in authors if scratch.get("looked up", author) is None}
     keys = {conversations.author_key(author): author for author in new}
     prompts = (
         Prompt.objects.filter(project=project, published=True, author__in=keys)

@@ -1,4 +1,4 @@
-"""Repair one text, remove its control characters, detect its language and estimate its length."""
+"""Repair one text, remove its control characters and estimate its length."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import re
 from functools import cache
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u2060\ufeff]")
-FEWEST_LETTERS = 20
-SURE = 0.9
 
 
 def repair(text: str) -> str:
@@ -51,18 +49,3 @@ def tokens(text: str) -> int:
     for each three words, whichever is more.
     """
     return max(len(text) // 4, len(text.split()) * 4 // 3)
-
-
-@cache
-def _identifier():
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-
-
-def language(text: str) -> str:
-    """The ISO 639-1 code of the language; "" if the text is too short or the model is not sure."""
-    if sum(map(str.isalpha, text[:200])) < FEWEST_LETTERS:
-        return ""
-    code, probability = _identifier().classify(text[:400])
-    return str(code) if probability >= SURE else ""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
@@ -14,33 +16,36 @@ ALIKE = 0.8  # of the shingles, as the sketches estimate
 SHINGLE = 3  # words
 FEWEST = 10  # words; shorter prompts are too often alike
 PREFIX = 160  # characters
+HASH = 4  # bytes of a shingle's hash
+AT_ONCE = 32  # texts whose values fit the processor's cache together
 _WORD = re.compile(r"\w+")
-
-
-@cache
-def _empty() -> MinHash:
-    return MinHash(num_perm=BANDS * WIDTH, seed=1, hashfunc=_hash)
-
-
-def _hash(shingle: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(shingle, digest_size=4).digest(), "little")
 
 
 def sketch(text: str) -> np.ndarray | None:
     """The MinHash values of the text's shingles, shape (BANDS * WIDTH,); None for a short text."""
-    words = _WORD.findall(text.casefold())
-    if len(words) < FEWEST:
-        return None
-    shingles = {" ".join(words[n : n + SHINGLE]).encode() for n in range(len(words) - SHINGLE + 1)}
-    minhash = _empty().copy()
-    minhash.update_batch(list(shingles))
-    return minhash.hashvalues.astype(np.uint32)
+    return sketches([text])[0]
+
+
+def sketches(texts: Iterable[str]) -> list[np.ndarray | None]:
+    """The sketch of each text. Many at once take half the time of one after the other; the values
+    are those that datasketch's MinHash computes for each text by itself.
+    """
+    hashes = [_shingle_hashes(text) for text in texts]
+    long_enough = [hashed for hashed in hashes if hashed]
+    rows = itertools.chain.from_iterable(
+        _minima(long_enough[start : start + AT_ONCE])
+        for start in range(0, len(long_enough), AT_ONCE)
+    )
+    return [next(rows) if hashed else None for hashed in hashes]
 
 
 def bands(values: np.ndarray) -> list[int]:
     """One number for each band of a sketch; near duplicates most likely share one."""
+    stored = values.tobytes()
+    width = WIDTH * values.itemsize
     return [
-        _number(b"near", n, values[n * WIDTH : (n + 1) * WIDTH].tobytes()) for n in range(BANDS)
+        _number(b"near", place, stored[place * width : (place + 1) * width])
+        for place in range(BANDS)
     ]
 
 
@@ -54,7 +59,48 @@ def alike(a: np.ndarray, b: np.ndarray) -> bool:
     return float(np.mean(a == b)) >= ALIKE
 
 
+def _shingle_hashes(text: str) -> bytes:
+    """The hashes of the text's distinct shingles, HASH bytes each; none for a short text."""
+    words = _WORD.findall(text.casefold())
+    if len(words) < FEWEST:
+        return b""
+    shingles = set(map(" ".join, zip(*(words[start:] for start in range(SHINGLE)))))
+    return b"".join(
+        [hashlib.blake2b(shingle.encode(), digest_size=HASH).digest() for shingle in shingles]
+    )
+
+
+def _minima(hashes: list[bytes]) -> np.ndarray:
+    """For each text's hashes the smallest value of each permutation, (texts, BANDS * WIDTH)."""
+    counts = np.array([len(hashed) // HASH for hashed in hashes])
+    mixed = _mixed(np.frombuffer(b"".join(hashes), dtype="<u4"))
+    factors, summands = _permutations()
+    permuted = mixed * factors[:, None] + summands[:, None]
+    return np.ascontiguousarray(np.minimum.reduceat(permuted, np.cumsum(counts) - counts, axis=1).T)
+
+
+def _mixed(hashes: np.ndarray) -> np.ndarray:
+    """MurmurHash3's 32-bit finalizer (Appleby), as datasketch's scheme affine32 begins with it."""
+    hashes = hashes ^ (hashes >> np.uint32(16))
+    hashes = hashes * np.uint32(0x85EBCA6B)
+    hashes = hashes ^ (hashes >> np.uint32(13))
+    hashes = hashes * np.uint32(0xC2B2AE35)
+    return hashes ^ (hashes >> np.uint32(16))
+
+
+@cache
+def _permutations() -> np.ndarray:
+    """The factors and summands of the permutations modulo 2**32, shape (2, BANDS * WIDTH)."""
+    return MinHash(num_perm=BANDS * WIDTH, seed=1, scheme="affine32").permutations
+
+
 def _number(kind: bytes, place: int, value: bytes) -> int:
     """A signed 64-bit number, as a database column holds it."""
-    digest = hashlib.blake2b(value, digest_size=8, person=kind + bytes([place])).digest()
-    return int.from_bytes(digest, "little", signed=True)
+    digest = _hasher(kind, place).copy()
+    digest.update(value)
+    return int.from_bytes(digest.digest(), "little", signed=True)
+
+
+@cache
+def _hasher(kind: bytes, place: int):
+    return hashlib.blake2b(digest_size=8, person=kind + bytes([place]))

@@ -2,29 +2,64 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
+
+from people.db.private import private_database
+
+MOST = 50  # sketches that one is compared with
+FILTER = 2**27  # bits; 16 MiB
+WAITING = 20_000  # bands in memory
 
 
 class SimilarityIndex:
-    """Private tables: SQLite deletes a database without a name when it is closed."""
+    """Private tables.
 
-    def __init__(self):
-        self.database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self.database.execute("CREATE TABLE band (band INTEGER, sketch INTEGER)")
-        self.database.execute("CREATE INDEX by_band ON band (band)")
+    A Bloom filter with one bit for each band knows of nearly all new bands that they are new.
+    """
+
+    def __init__(self, filter_bits: int = FILTER, waiting: int = WAITING):
+        self.database = private_database()
+        self.database.execute(
+            "CREATE TABLE band (band INTEGER, sketch INTEGER, PRIMARY KEY (band, sketch)) "
+            "WITHOUT ROWID"
+        )
         self.database.execute("CREATE TABLE sketch (id INTEGER PRIMARY KEY, value BLOB)")
         self.database.execute("BEGIN")
+        self.filter = bytearray(filter_bits // 8)
+        self.filter_bits, self.most_waiting = filter_bits, waiting
+        self.count = 0
+        self.sketches: list[tuple[int, bytes]] = []
+        self.bands: list[tuple[int, int]] = []
 
     def add(self, bands: Iterable[int], sketch: bytes) -> None:
-        row = self.database.execute("INSERT INTO sketch (value) VALUES (?)", (sketch,)).lastrowid
-        self.database.executemany("INSERT INTO band VALUES (?, ?)", [(band, row) for band in bands])
+        self.count += 1
+        self.sketches.append((self.count, sketch))
+        for band in bands:
+            self.bands.append((band, self.count))
+            byte, bit = divmod(band % self.filter_bits, 8)
+            self.filter[byte] |= 1 << bit
+        if len(self.bands) >= self.most_waiting:
+            self._write()
 
     def sharing(self, bands: Iterable[int]) -> list[bytes]:
-        """At most 50 sketches that share one of the bands."""
-        listed = ",".join(str(int(band)) for band in bands)
+        """At most MOST sketches that share one of the bands, by band and age."""
+        known = [int(band) for band in bands if self._may_hold(band)]
+        if not known:
+            return []
+        self._write()
+        listed = ",".join(map(str, known))
         query = (
             f"SELECT DISTINCT value FROM band JOIN sketch ON sketch = id WHERE band IN ({listed}) "
-            "LIMIT 50"
+            f"LIMIT {MOST}"
         )
         return [value for (value,) in self.database.execute(query)]
+
+    def _may_hold(self, band: int) -> bool:
+        byte, bit = divmod(band % self.filter_bits, 8)
+        return bool(self.filter[byte] >> bit & 1)
+
+    def _write(self) -> None:
+        """Write what waits, in the order of the index."""
+        self.database.executemany("INSERT INTO sketch VALUES (?, ?)", self.sketches)
+        self.database.executemany("INSERT OR IGNORE INTO band VALUES (?, ?)", sorted(self.bands))
+        self.sketches, self.bands = [], []
