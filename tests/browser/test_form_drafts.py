@@ -75,6 +75,22 @@ def test_a_reload_finds_the_half_done_judgment(form, picture, name, fill):
     assert not FormDraft.objects.exists()
 
 
+def test_no_key_is_taken_before_it_can_be_kept(form):
+    page, held = form("settle"), []
+    page.route("**/draft*.js", lambda route: held.append(route))
+    with page.expect_response("**/ranking*.js"):
+        page.reload(wait_until="commit")
+    page.locator("#answer-a .scale [value='5']").wait_for(state="attached")
+    page.keyboard.press("5")
+    [script] = held
+    script.continue_()
+    page.wait_for_load_state()
+    taken = page.locator(".scale :checked").count()
+    page.unroute("**/draft*.js")
+    page.reload()
+    expect(page.locator(".scale :checked")).to_have_count(taken)
+
+
 def test_without_a_connection_the_form_stays_until_it_can_be_sent(form):
     page = form("gold")
     page.context.set_offline(True)
