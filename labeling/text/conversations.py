@@ -27,6 +27,8 @@ ROLES = {
 LONGEST = 100_000  # characters in one prompt
 MOST_METADATA = 16_384  # bytes of canonical JSON
 LONGEST_NAME = 200  # characters in the name of a function, or in the id of its call
+PICTURES = ("image", "image_url", "input_image", "picture")  # types and names of parts
+PICTURE = "holds a picture"  # why a row with one is bad
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SAYING = re.compile(r"[^\s\x00-\x1f\x7f]")  # a character that clean() leaves
 
@@ -177,6 +179,8 @@ def _content(content: object) -> str | list[dict]:
 def _part(part: object) -> dict:
     given = _given(part)
     kind = given.get("type")
+    if kind in PICTURES or any(name in given for name in PICTURES):
+        raise BadPrompt(PICTURE)
     if kind != "text":
         raise BadPrompt(f"a turn can't hold a part of the type {kind!r}: only text")
     if given.keys() != {"type", "text"} or not isinstance(given["text"], str):

@@ -70,8 +70,14 @@ def test_an_ordinary_conversation_keeps_its_digest():
         ({"role": "user", "content": ["x"]}, "type None"),
         (
             {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},
-            "type 'image_url'",
+            "^holds a picture$",
         ),
+        ({"role": "user", "content": [{"type": "image"}]}, "^holds a picture$"),
+        (
+            {"role": "user", "content": [{"type": "text", "text": "x", "image": "a.png"}]},
+            "^holds a picture$",
+        ),
+        ({"role": "user", "content": [{"type": "input_audio"}]}, "type 'input_audio'"),
         (
             {"role": "user", "content": [{"type": "text", "text": "x", "cache": 1}]},
             "a type and a text",
@@ -212,7 +218,7 @@ def test_an_answer_is_its_text_or_turns_with_a_transcript_as_text():
         ([], "a text, or a list of turns"),
         ([{"role": "user", "content": "Hi"}], "begin with the assistant's"),
         ([{"role": "assistant", "content": "x" * 100_001}], "at most 100,000 characters"),
-        ([{"role": "assistant", "content": [{"type": "image"}]}], "type 'image'"),
+        ([{"role": "assistant", "content": [{"type": "image"}]}], "holds a picture"),
     ],
 )
 def test_what_no_answer_can_be_is_refused(turns, why):
