@@ -79,6 +79,8 @@ FORMATS_IN = (
     "argilla",
     "self-instruct-predictions",
     "self-instruct",
+    "orca-dpo",
+    "ultrafeedback-binarized",
     "hh-rlhf",
     "trl",
     "trl-implicit",

@@ -98,7 +98,7 @@ def preview(
     path: Path, format: str, filename: str = "", count: int = 10
 ) -> list[tuple[Row, list[Entry], str]]:
     """The first rows as they would be read: (row, its entries, why it is bad)."""
-    return [(row, *reading.entries_of(row, format)) for row in files.head(path, count, filename)]
+    return list(reading.parse(files.head(path, count, filename), format))
 
 
 def import_file(

@@ -12,6 +12,7 @@ from labeling.imports import files
 from labeling.imports.files import Row
 from labeling.imports.formats import FORMATS
 from labeling.imports.formats.base import MOST_ANSWERS
+from labeling.imports.mapping import Reader
 from labeling.imports.spool import Scratch, Spool
 from labeling.judging import criteria, scores
 from labeling.models import Prompt
@@ -87,8 +88,7 @@ def read(
     """
     reading = Reading()
     known = criteria.known(project) if project else {}
-    for batch in chunks(files.rows(path, filename), BATCH):
-        parsed = [(row, *entries_of(row, format, split)) for row in batch]
+    for parsed in chunks(parse(files.rows(path, filename), format, split), BATCH):
         all_entries = [entry for _row, entries, _error in parsed for entry in entries]
         _look_up_authors(reading.scratch, project, all_entries)
         for row, entries, error in parsed:
@@ -124,21 +124,41 @@ def chunks(items: Iterable, size: int) -> Iterator[list]:
         yield batch
 
 
+def parse(
+    all_rows: Iterable[Row], format: str, split: str = ""
+) -> Iterator[tuple[Row, list[Entry], str]]:
+    """Yield each row, its entries, and why it is bad ("" if it is not).
+
+    Where a mapping joins rows, the good ones come last.
+    """
+    mapping = FORMATS[format].mapping
+    if mapping is None:
+        yield from ((row, *entries_of(row, format, split)) for row in all_rows)
+        return
+    for row, entries, error in Reader(mapping).read(all_rows):
+        yield row, *((entries, error) if error else _placed(row, entries, split))
+
+
 def entries_of(row: Row, format: str, split: str = "") -> tuple[list[Entry], str]:
     """The entries of a row, and why it is bad ("" if it is not)."""
     if row.error:
         return [], row.error
     try:
         entries = list(FORMATS[format].read(row.value, row.file))
-        if any(len(entry.answers) > MOST_ANSWERS for entry in entries):
-            return [], f"has more than {MOST_ANSWERS} answers to one prompt"
-        return [entry.but(line=row.place, split=entry.split or split) for entry in entries], ""
+        return _placed(row, entries, split)
     except BadPrompt as error:
         return [], str(error)
     except RecursionError:
         return [], "nested too deeply"
     except (KeyError, TypeError, AttributeError, ValueError, IndexError):
         return [], f"does not fit the format {format}"
+
+
+def _placed(row: Row, entries: list[Entry], split: str) -> tuple[list[Entry], str]:
+    """The entries with their row's place, and the split for those that name none."""
+    if any(len(entry.answers) > MOST_ANSWERS for entry in entries):
+        return [], f"has more than {MOST_ANSWERS} answers to one prompt"
+    return [entry.but(line=row.place, split=entry.split or split) for entry in entries], ""
 
 
 def _look_up_authors(scratch: Scratch, project: Project | None, entries: list[Entry]) -> None:

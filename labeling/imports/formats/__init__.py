@@ -1,4 +1,4 @@
-"""The import formats, from the most specific to the most general: recognised in that order."""
+"""The import formats, from the most specific to the most general."""
 
 from __future__ import annotations
 
@@ -14,6 +14,21 @@ from labeling.imports.formats import (
     trees,
 )
 from labeling.imports.formats.base import Format
+from labeling.imports.mapping import PRESETS, Preset, Reader, fields, unread
+
+
+def _of_preset(preset: Preset) -> Format:
+    mapping = preset.mapping
+    reader = Reader(mapping)
+    return Format(
+        preset.name,
+        preset.label,
+        preset.looks_like,
+        lambda value, file: iter(reader.entries(files.Row(0, value, "", file))),
+        reads=mapping.reads,
+        mapping=mapping,
+    )
+
 
 FORMATS: dict[str, Format] = {
     format.name: format
@@ -21,6 +36,7 @@ FORMATS: dict[str, Format] = {
         *trees.FORMATS,
         *comparisons.FORMATS,
         *self_instruct.FORMATS,
+        *map(_of_preset, PRESETS.values()),
         *preferences.FORMATS,
         *rows.FORMATS,
         *plain.FORMATS,
@@ -30,9 +46,16 @@ LOOKED_AT = 20
 
 
 def recognise(path: Path) -> str:
-    """The name of the first format that all of the first rows look like; "" if there is none."""
+    """The name of the format that the first rows look like; "" if there is none.
+
+    At least half of them must look like it: a bad row is of the kind of its neighbours. Of several
+    formats it is the one that leaves the fewest fields unread, then the more specific one.
+    """
     values = [row.value for row in files.head(path, LOOKED_AT) if not row.error]
-    fitting = (
-        name for name, format in FORMATS.items() if values and all(map(format.looks_like, values))
-    )
-    return next(fitting, "")
+    listed = fields(values)
+    fitting = []
+    for place, format in enumerate(FORMATS.values()):
+        share = sum(map(format.looks_like, values)) / max(len(values), 1)
+        if share >= 0.5:
+            fitting.append((len(unread(format, listed)), -share, place, format.name))
+    return min(fitting)[-1] if fitting else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils.functional import Promise
 
@@ -13,6 +13,9 @@ from labeling.models import Judge
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
 from modelops import rows
+
+if TYPE_CHECKING:
+    from labeling.imports.mapping import Mapping
 
 MOST_ANSWERS = 100
 
@@ -32,6 +35,7 @@ class Format:
     read: Callable[[Any, str], Iterator[Entry]]
     reads: Callable[[str], bool]
     field: Callable[[str], str] = str
+    mapping: Mapping | None = None  # of a preset, which is nothing but a stored mapping
 
 
 def only(*paths: str) -> Callable[[str], bool]:

@@ -1,0 +1,188 @@
+"""Turns, in the forms in which files hold them: messages, ShareGPT's, transcripts, exchanges."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from labeling.imports.mapping.codes import kind_of, shown
+from labeling.imports.mapping.paths import opened
+from labeling.text.conversations import BadPrompt
+
+ROLES = {
+    "system": "system",
+    "developer": "developer",
+    **dict.fromkeys(["user", "human", "prompter", "instruction"], "user"),
+    **dict.fromkeys(["assistant", "gpt", "bot", "model", "chatgpt", "ai", "chatbot"], "assistant"),
+    **dict.fromkeys(["bard", "bing", "claude"], "assistant"),
+    **dict.fromkeys(["tool", "function", "observation", "ipython"], "tool"),
+    **dict.fromkeys(["function_response", "tool_response"], "tool"),
+    **dict.fromkeys(["function_call", "tool_call"], "call"),
+}
+ROLE, CONTENT = ("role", "from"), ("content", "value", "text")
+READ = (*ROLE, *CONTENT, "tool_calls", "tool_call_id", "name", "function_call")
+EXCHANGES = (("input", "output"), ("prompt", "response"), ("user", "assistant"))
+EXCHANGES += (("human", "assistant"), ("question", "answer"), ("instruction", "output"))
+TEXT_PARTS = ("text", "input_text", "output_text")
+PICTURES = ("image", "image_url", "input_image", "picture")
+MARKS = {"user": "Human:", "assistant": "Assistant:"}
+FORMS = ("auto", "text", "messages", "transcript", "exchanges", "turns", "parts")
+STRUCTURED = ("messages", "exchanges", "turns", "parts")  # may stand in a cell as JSON text
+PICTURE = "holds a picture"
+
+
+def read(value: Any, form: str, name: str, marks: re.Pattern | None = None) -> Any:
+    """A text; or the turns {role, content} that a value of this form holds. Raises BadPrompt.
+
+    `name` is the field's, for the reason. Of the form "turns" it is a list of texts. What a turn
+    may hold is checked later, by conversations.turns and .answer.
+    """
+    if form in STRUCTURED and isinstance(value, str):
+        inner = opened(value)
+        if inner is None:
+            raise BadPrompt(f"{name} must be a list, or one as JSON text")
+        value = inner
+    if form == "transcript":
+        return transcript(_text(value, name), marks or MARKED, name)
+    if form == "exchanges":
+        return exchanges(value, name)
+    if form == "turns":
+        return _texts(value, name)
+    if form == "text" or (form == "auto" and isinstance(value, str)):
+        return _text(value, name)
+    if isinstance(value, dict) and any(key in value for key in ROLE):
+        return turn(value, name)
+    if isinstance(value, list):
+        if not value:
+            raise BadPrompt(f"{name} is an empty list")
+        if form == "parts" or all(isinstance(part, dict) and "type" in part for part in value):
+            return [{"role": "user", "content": content(value, name)}]
+        return [made for message in value for made in turn(message, name)]
+    wanted = "messages" if form == "messages" else "a text, or messages"
+    raise BadPrompt(f"{name} must be {wanted}, and is {kind_of(value)}")
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise BadPrompt(f"{name} must be a text, and is {kind_of(value)}")
+    return value
+
+
+def _texts(value: Any, name: str) -> list[str]:
+    if not isinstance(value, list) or not value:
+        raise BadPrompt(f"{name} must be a list of texts")
+    return ["" if item is None else _text(item, f"an item of {name}") for item in value]
+
+
+def turn(message: Any, name: str) -> list[dict]:
+    """The turn, in the names that messages have. Raises BadPrompt."""
+    if not isinstance(message, dict):
+        raise BadPrompt(f"{name}: a turn must be an object, and is {kind_of(message)}")
+    said = next((message[key] for key in ROLE if message.get(key) is not None), None)
+    role = ROLES.get(said.strip().casefold()) if isinstance(said, str) else None
+    if role is None:
+        raise BadPrompt(f"{name}: a turn has the role {shown(said)}, which is none")
+    given = next((message[key] for key in CONTENT if message.get(key) is not None), None)
+    if role == "call":
+        return [{"role": "assistant", "content": "", "tool_calls": _calls(given, name)}]
+    made: dict[str, Any] = {"role": role, "content": content(given, name)}
+    calls = message.get("tool_calls") or None
+    if calls is None and message.get("function_call"):
+        calls = [{"type": "function", "function": message["function_call"]}]
+    if calls is not None:
+        made["tool_calls"] = calls
+    if role == "tool":
+        made |= {key: message[key] for key in ("tool_call_id", "name") if message.get(key)}
+    return [made]
+
+
+def content(given: Any, name: str) -> Any:
+    """A text or parts; a picture among them is refused by that name."""
+    if not isinstance(given, list):
+        return given
+    return [_part(part, name) for part in given]
+
+
+def _part(part: Any, name: str) -> Any:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if not isinstance(part, dict):
+        raise BadPrompt(f"{name}: a part of a turn is {kind_of(part)}")
+    kind = part.get("type")
+    if kind in PICTURES or any(part.get(key) is not None for key in PICTURES):
+        raise BadPrompt(PICTURE)
+    return part | {"type": "text"} if kind in TEXT_PARTS else part
+
+
+def _calls(given: Any, name: str) -> list[dict]:
+    """The calls of a ShareGPT turn: JSON of a name and arguments, or a list of such."""
+    try:
+        value = json.loads(given) if isinstance(given, str) else given
+    except (ValueError, RecursionError):
+        value = None
+    calls = value if isinstance(value, list) else [value]
+    made = []
+    for call in calls:
+        if not isinstance(call, dict) or not {"name", "arguments"} <= call.keys():
+            raise BadPrompt(f"{name}: a call of a function must be JSON with a name and arguments")
+        if others := sorted(map(str, call.keys() - {"name", "arguments", "id"})):
+            raise BadPrompt(f"{name}: a call of a function can't hold {others[0]!r}")
+        function = {"name": call["name"], "arguments": call["arguments"]}
+        made.append({"id": call.get("id"), "type": "function", "function": function})
+    return made
+
+
+def exchanges(value: Any, name: str) -> list[dict]:
+    """The turns of [[question, answer], …], or of objects with the two; the last answer may be
+    missing.
+    """
+    if not isinstance(value, list):
+        raise BadPrompt(f"{name} must be a list of questions and answers, and is {kind_of(value)}")
+    turns = []
+    for place, exchange in enumerate(value):
+        question, answer = _exchange(exchange, name)
+        turns.append({"role": "user", "content": _text(question, f"a question of {name}")})
+        if answer is not None or place < len(value) - 1:
+            turns.append({"role": "assistant", "content": _text(answer, f"an answer of {name}")})
+    return turns
+
+
+def _exchange(exchange: Any, name: str) -> tuple[Any, Any]:
+    if isinstance(exchange, list) and len(exchange) == 2:
+        return exchange[0], exchange[1]
+    if isinstance(exchange, dict):
+        for question, answer in EXCHANGES:
+            if question in exchange and exchange.keys() <= {question, answer}:
+                return exchange[question], exchange.get(answer)
+    raise BadPrompt(f"{name}: each exchange must be a question and an answer, and nothing else")
+
+
+# Transcripts
+
+
+def marked(marks: Mapping[str, str]) -> re.Pattern:
+    """The pattern of a speaker's mark: at the start of the text, or after an empty line."""
+    names = "|".join(f"(?P<{role}>{re.escape(mark)})" for role, mark in marks.items())
+    return re.compile(rf"(?:\A\s*|\n[^\S\n]*\n\s*)(?:{names})")
+
+
+MARKED = marked(MARKS)
+
+
+def transcript(text: str, marks: re.Pattern, name: str) -> list[dict]:
+    """The turns of a transcript. An assistant's mark at its end, with nothing after it, asks for
+    the answer and is no turn. One space after each mark belongs to it.
+    """
+    found = list(marks.finditer(text))
+    if not found or text[: found[0].start()].strip():
+        raise BadPrompt(f"{name} must be a transcript that begins with a mark of its speaker")
+    ends = [mark.start() for mark in found[1:]] + [len(text)]
+    turns = [
+        {"role": str(mark.lastgroup), "content": text[mark.end() : end].removeprefix(" ")}
+        for mark, end in zip(found, ends, strict=True)
+    ]
+    if turns[-1]["role"] == "assistant" and not turns[-1]["content"].strip():
+        turns.pop()
+    return turns

@@ -1,0 +1,246 @@
+"""Entries of several rows: the answers to one prompt, or the messages of a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from labeling.imports.files import Row
+from labeling.imports.formats import base
+from labeling.imports.mapping import codes, contents, paths, verdicts
+from labeling.imports.mapping.reader import LeftOut, Parts, Read, Reader, marks_of, safely
+from labeling.imports.mapping.spec import Judgment
+from labeling.text import conversations
+from labeling.text.conversations import BadPrompt, Entry
+from modelops import rows
+
+MOST_ROWS = 5_000  # of one group
+UNRANKED = "no message of the tree has two ranked replies"
+
+
+def key(reader: Reader, row: Any) -> str:
+    """What the row has in common with those that it is joined with. Raises BadPrompt."""
+    reader.check(row)
+    mapping = reader.mapping
+    if mapping.tree is not None:
+        _message(reader, row)
+        path = mapping.tree.of
+    else:
+        parts = reader.parts(row)
+        reader.made(row, parts, [])
+        if mapping.group_by is None:
+            return rows.digest(conversations.turns(parts.prompt))
+        path = mapping.group_by
+    given = paths.get(row, path)
+    spelled = None if codes.absent(given) else codes.spelled(given)
+    if not spelled:
+        raise BadPrompt(f"{paths.text(path)} is missing or no key: {codes.shown(given)}")
+    return spelled
+
+
+def read(reader: Reader, group: Iterator[Row]) -> Iterator[Read]:
+    """Yield each row of a group once: the first with the entries, or all with the fault."""
+    members = list(islice(group, MOST_ROWS))
+    for row in group:
+        yield row, [], f"more than {MOST_ROWS:,} rows belong together"
+    joining = _tree if reader.mapping.tree is not None else _list
+    try:
+        entries, bad = safely(joining, reader, members)
+    except LeftOut as error:
+        reader.left_out[str(error)] += len(members)
+        entries, bad = [], {}
+    except BadPrompt as error:
+        entries, bad = [], dict.fromkeys(range(len(members)), str(error))
+    for place, row in enumerate(members):
+        yield row, [] if place in bad else entries, bad.get(place, "")
+        if place not in bad:
+            entries = []
+
+
+# Answers to one prompt
+
+
+def _list(reader: Reader, members: list[Row]) -> tuple[list[Entry], dict[int, str]]:
+    """One entry, of all answers. Where rows name their judges, each judge is a judgment."""
+    parts = [reader.parts(row.value) for row in members]
+    if any(other.prompt != parts[0].prompt for other in parts):
+        raise BadPrompt("rows that belong together have different prompts")
+    singles = [reader.made(row.value, part, []) for row, part in zip(members, parts, strict=True)]
+    places, answers = _places(reader, parts)
+    if len(answers) > base.MOST_ANSWERS:
+        raise BadPrompt(f"has more than {base.MOST_ANSWERS} answers to one prompt")
+    judgments = []
+    for spec in reader.mapping.judgments:
+        judgments += _judgments(reader, spec, members, parts, places, answers)
+    return [replace(_merged(singles), answers=answers, judgments=judgments)], {}
+
+
+def _places(reader: Reader, parts: list[Parts]) -> tuple[list[int], list[dict]]:
+    """(the position of each row's answer, the answers). Rows of several judges repeat answers."""
+    shared = any(spec.judge.path is not None for spec in reader.mapping.judgments)
+    answers: list[dict] = []
+    known: dict[str, int] = {}
+    places = []
+    for part in parts:
+        (answer,) = part.answers
+        same = rows.canonical(answer) if shared else str(len(answers))
+        if same not in known:
+            known[same] = len(answers)
+            answers.append(answer)
+        places.append(known[same])
+    return places, answers
+
+
+def _judgments(
+    reader: Reader,
+    spec: Judgment,
+    members: list[Row],
+    parts: list[Parts],
+    places: list[int],
+    answers: list[dict],
+) -> list[dict]:
+    name = reader.mapping.name or "imported"
+    by_judge: dict[str, list[int]] = {}
+    for number, row in enumerate(members):
+        by_judge.setdefault(verdicts.judge_name(spec, row.value, name), []).append(number)
+    judgments = []
+    for numbers in by_judge.values():
+        positions = [places[number] for number in numbers]
+        if len(set(positions)) < len(positions):
+            raise BadPrompt("one judge judges an answer twice")
+        marks: list[dict] = [{} for _answer in answers]
+        for number in numbers:
+            marks[places[number]] = parts[number].marks[0]
+        of_these = replace(spec, answers=tuple(positions))
+        first = members[numbers[0]].value
+        judgments += verdicts.judgments(of_these, first, answers, marks, name)
+    return judgments
+
+
+def _merged(entries: list[Entry]) -> Entry:
+    """The entry that says what all say of their prompt: what differs becomes a list, in metadata.
+
+    Raises BadPrompt where they name two splits or two authors.
+    """
+    first = entries[0]
+    for name in ("split", "author"):
+        said = {getattr(entry, name) for entry in entries} - {""}
+        if len(said) > 1:
+            raise BadPrompt(f"rows that belong together name two {name}s")
+        first = replace(first, **{name: said.pop() if said else ""})
+    metadata: dict[str, Any] = {}
+    for name in ("use_case", "language", "source", "licence"):
+        said_of_each = [getattr(entry, name) for entry in entries]
+        named = [text for text in said_of_each if text]
+        first = replace(first, **{name: named[0] if named else ""})
+        if len(set(named)) > 1:
+            metadata[name] = said_of_each
+    for name in dict.fromkeys(name for entry in entries for name in entry.metadata):
+        said_of_each = [entry.metadata.get(name) for entry in entries]
+        same = all(value == said_of_each[0] for value in said_of_each)
+        metadata[name] = said_of_each[0] if same else said_of_each
+    return replace(
+        first,
+        metadata=conversations.metadata(metadata) if metadata else {},
+        sensitive=any(entry.sensitive for entry in entries),
+    )
+
+
+# Trees of messages
+
+
+def _message(reader: Reader, row: Any) -> tuple[str, str, dict]:
+    """(id, parent's id or "", turn). Raises BadPrompt."""
+    mapping = reader.mapping
+    assert mapping.tree is not None
+    answer = mapping.answers[0]
+    assert answer.text is not None
+    ids = []
+    for path in (mapping.tree.id, mapping.tree.parent):
+        given = paths.get(row, path)
+        ids.append("" if codes.absent(given) else codes.spelled(given))
+    if not ids[0] or ids[1] is None:
+        raise BadPrompt(f"{paths.text(mapping.tree.id)} must be the id of a message")
+    message = {
+        "role": paths.get(row, mapping.tree.role),
+        "content": paths.get(row, answer.text.paths[0]),
+    }
+    (turn,) = contents.turn(message, paths.text(mapping.tree.role))
+    if not isinstance(turn["content"], str):
+        raise BadPrompt(f"{answer.text.name} must be a text")
+    return ids[0], ids[1], turn
+
+
+def _tree(reader: Reader, members: list[Row]) -> tuple[list[Entry], dict[int, str]]:
+    """An entry for each message of the user with two or more ranked replies."""
+    messages = [_message(reader, row.value) for row in members]
+    number_of: dict[str, int] = {}
+    for number, (id, _parent, _turn) in enumerate(messages):
+        if number_of.setdefault(id, number) != number:
+            raise BadPrompt(f"the tree has two messages of the id {id}")
+    replies: dict[str, list[int]] = {}
+    bad = {}
+    for number, (_id, parent, _turn) in enumerate(messages):
+        if parent and parent not in number_of:
+            bad[number] = "the message that it answers is not there"
+        elif parent:
+            replies.setdefault(parent, []).append(number)
+    entries = []
+    for id, _parent, turn in messages:
+        if turn["role"] != "user":
+            continue
+        entry = _of_message(reader, members, messages, number_of, replies.get(id, []), id)
+        entries += [entry] if entry else []
+    if not entries and not bad:
+        raise LeftOut(UNRANKED)
+    return entries, bad
+
+
+def _of_message(
+    reader: Reader,
+    members: list[Row],
+    messages: list[tuple[str, str, dict]],
+    number_of: dict[str, int],
+    replies: Iterable[int],
+    id: str,
+) -> Entry | None:
+    spec = reader.mapping.answers[0]
+    assert spec.rank is not None
+    of_assistant = [number for number in replies if messages[number][2]["role"] == "assistant"]
+    ranked = [
+        number
+        for number in of_assistant
+        if codes.number(paths.get(members[number].value, spec.rank)) is not None
+    ]
+    if len(ranked) < 2:
+        return None
+    row = members[number_of[id]].value
+    parts = Parts(_chain(messages, number_of, id))
+    for number in ranked:
+        mark = marks_of(spec, members[number].value)
+        parts.marks.append(mark)
+        parts.answers.append(base.answer(messages[number][2]["content"], mark["model"]))
+    judgments = verdicts.judgments(
+        reader.mapping.judgments[0],
+        row,
+        parts.answers,
+        parts.marks,
+        reader.mapping.name or "imported",
+    )
+    entry = reader.made(row, parts, judgments)
+    unranked = [messages[n][2]["content"] for n in of_assistant if n not in ranked]
+    return replace(entry, ignored={"unranked": "\n".join(unranked)}) if unranked else entry
+
+
+def _chain(messages: list[tuple[str, str, dict]], number_of: dict[str, int], id: str) -> list[dict]:
+    """The turns from the root to this message. Raises BadPrompt if one is missing."""
+    turns: list[dict] = []
+    while id:
+        if id not in number_of or len(turns) > len(messages):
+            raise BadPrompt("a message that it answers is not there")
+        _id, parent, turn = messages[number_of[id]]
+        turns.append(turn)
+        id = parent
+    return turns[::-1]
