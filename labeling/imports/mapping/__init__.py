@@ -73,6 +73,7 @@ not true. A code may end or begin with `*`.
 
 from labeling.imports.mapping.fields import Field, FieldTable, fields, unread
 from labeling.imports.mapping.presets import PRESETS, Preset
+from labeling.imports.mapping.propose import Proposal, Question, propose
 from labeling.imports.mapping.reader import LeftOut, Reader
 from labeling.imports.mapping.spec import BadMapping, Mapping, load, with_fields
 
@@ -84,9 +85,12 @@ __all__ = [
     "LeftOut",
     "Mapping",
     "Preset",
+    "Proposal",
+    "Question",
     "Reader",
     "fields",
     "load",
+    "propose",
     "unread",
     "with_fields",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from labeling.imports.mapping.codes import kind_of, shown
 from labeling.imports.mapping.paths import opened
-from labeling.text.conversations import BadPrompt
+from labeling.text.conversations import PICTURE, PICTURES, BadPrompt
 
 ROLES = {
     "system": "system",
@@ -26,11 +26,9 @@ READ = (*ROLE, *CONTENT, "tool_calls", "tool_call_id", "name", "function_call")
 EXCHANGES = (("input", "output"), ("prompt", "response"), ("user", "assistant"))
 EXCHANGES += (("human", "assistant"), ("question", "answer"), ("instruction", "output"))
 TEXT_PARTS = ("text", "input_text", "output_text")
-PICTURES = ("image", "image_url", "input_image", "picture")
 MARKS = {"user": "Human:", "assistant": "Assistant:"}
 FORMS = ("auto", "text", "messages", "transcript", "exchanges", "turns", "parts")
 STRUCTURED = ("messages", "exchanges", "turns", "parts")  # may stand in a cell as JSON text
-PICTURE = "holds a picture"
 
 
 def read(value: Any, form: str, name: str, marks: re.Pattern | None = None) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from labeling.imports.mapping import contents, paths
 from labeling.imports.mapping.spec import Content, Judgment, Mapping, load
-from labeling.text.conversations import BadPrompt
+from labeling.text.conversations import PICTURE, BadPrompt
 
 FOLDER = Path(__file__).with_name("presets")
 
@@ -73,7 +73,7 @@ def _has_form(value: Any, content: Content) -> bool:
     try:
         contents.read(standing, content.form, "", content.marks)
     except BadPrompt as error:
-        return str(error) == contents.PICTURE
+        return str(error) == PICTURE
     return True
 
 

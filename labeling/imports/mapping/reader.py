@@ -16,7 +16,7 @@ from labeling.imports.mapping.groups import Groups
 from labeling.imports.mapping.spec import Answer, Content, Mapping
 from labeling.imports.mapping.values import kept, short, source_text, split
 from labeling.text import conversations
-from labeling.text.conversations import BadPrompt, Entry
+from labeling.text.conversations import PICTURE, BadPrompt, Entry
 
 Read = tuple[Row, list[Entry], str]  # a row, its entries, why it is bad
 LONGEST_SHORT = {"author": 200, "use_case": 40, "language": 10, "source": 100, "licence": 100}
@@ -105,7 +105,7 @@ class Reader:
                 raise LeftOut(f"{paths.text(path)} is {shown(given)}")
         for path in mapping.pictures:
             if any(standing not in ("", [], {}) for standing in paths.values(row, path)):
-                raise BadPrompt(contents.PICTURE)
+                raise BadPrompt(PICTURE)
 
     def made(self, row: Any, parts: Parts, judgments: list[dict]) -> Entry:
         metadata: dict[str, Any] = {}
