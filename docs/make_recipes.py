@@ -23,6 +23,10 @@ KINDS = {
         "Bring prompts in, with what the file says of them. Started by an upload or `manage.py "
         "import`, not by a form."
     ),
+    "undo": (
+        "Take back what an import brought, while nothing of it was judged or frozen. Started from "
+        "the import's page, not by a form."
+    ),
     "sample": "A model answers every prompt K times.",
     "freeze": "What has been judged becomes a dataset.",
     "render": (

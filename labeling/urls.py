@@ -73,6 +73,7 @@ urlpatterns = [
     path("prompts/upload", imports.upload, name="prompts-upload"),
     path("prompts/upload/<int:pk>/", imports.confirm, name="prompts-confirm"),
     path("prompts/upload/<int:pk>/bad-rows.jsonl", imports.bad_rows, name="prompts-bad-rows"),
+    path("prompts/upload/<int:pk>/undo", imports.undo_import, name="prompts-undo"),
     path("prompts/templates/", prompt_templates.templates, name="templates"),
     path("prompts/templates/<int:pk>/", prompt_templates.template_page, name="template"),
     path(

@@ -59,6 +59,13 @@ class Import(JobKind):
     result_template = "modelops/jobs/_result_import.html"
 
 
+class Undo(JobKind):
+    kind = Job.Kind.UNDO
+    startable = False  # it starts from the page of an import
+    about_template = "modelops/jobs/_about_undo.html"
+    result_template = "modelops/jobs/_result_undo.html"
+
+
 class Sample(JobKind):
     kind = Job.Kind.SAMPLE
     queue = "sampling"
@@ -160,7 +167,18 @@ class PPO(Training):
 
 KINDS: dict[str, JobKind] = {
     description.kind: description()
-    for description in (Import, Sample, Freeze, Render, Reward, SFT, DPO, KTO, PPO)
+    for description in (
+        Import,
+        Undo,
+        Sample,
+        Freeze,
+        Render,
+        Reward,
+        SFT,
+        DPO,
+        KTO,
+        PPO,
+    )
 }
 STARTABLE = [kind for kind, description in KINDS.items() if description.startable]
 TRAINED = [kind for kind, description in KINDS.items() if description.queue == "training"]

@@ -13,6 +13,7 @@ class Job(models.Model):
 
     class Kind(models.TextChoices):
         IMPORT = "import", _("import")
+        UNDO = "undo", _("undo an import")
         SAMPLE = "sample", _("sample answers")
         FREEZE = "freeze", _("freeze a dataset")
         RENDER = "render", _("make a download")

@@ -142,6 +142,11 @@ class ImportRecipe:
 
 
 @dataclasses.dataclass(frozen=True)
+class UndoRecipe:
+    import_job: int = setting(0, "The job of the import that goes.", low=1, high=2**53)
+
+
+@dataclasses.dataclass(frozen=True)
 class SampleRecipe:
     k: int = setting(4, "Answers sampled for each prompt.", low=1, high=9)
     temperature: float = setting(
@@ -689,6 +694,7 @@ class PPORecipe(TrainRecipe):
 
 RECIPES = {
     "import": ImportRecipe,
+    "undo": UndoRecipe,
     "sample": SampleRecipe,
     "freeze": FreezeRecipe,
     "render": RenderRecipe,

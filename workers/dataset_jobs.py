@@ -4,12 +4,14 @@ from django.conf import settings
 
 from labeling import imports
 from labeling.exports import downloads, freeze
+from labeling.imports import undo
 from modelops import datasets, jobs, recipes, weights
 from modelops.models import Job
+from people.access import Refused
 
 
 def run(job: Job) -> None:
-    """Run an import, freeze or render job. Raises JobFailed with what to do."""
+    """Run a job of RUN. Raises JobFailed with what to do."""
     try:
         RUN[job.kind](job)
     except (
@@ -18,6 +20,7 @@ def run(job: Job) -> None:
         datasets.Withheld,
         recipes.InvalidRecipe,
         weights.BadWeights,
+        Refused,
     ) as error:
         raise jobs.JobFailed(str(error)) from error
     except FileNotFoundError as error:
@@ -41,6 +44,10 @@ def run_import(job: Job) -> None:
         job.result = vars(imports.run(job, path, beat))
 
 
+def run_undo(job: Job) -> None:
+    job.result = vars(undo.run(job, lambda done, total: jobs.beat(job, done=done, total=total)))
+
+
 def run_freeze(job: Job) -> None:
     freeze.run(job, beat=lambda done: jobs.beat(job, done=done))
 
@@ -49,4 +56,9 @@ def run_render(job: Job) -> None:
     downloads.run(job, beat=lambda done: jobs.beat(job, done=done))
 
 
-RUN = {Job.Kind.IMPORT: run_import, Job.Kind.FREEZE: run_freeze, Job.Kind.RENDER: run_render}
+RUN = {
+    Job.Kind.IMPORT: run_import,
+    Job.Kind.UNDO: run_undo,
+    Job.Kind.FREEZE: run_freeze,
+    Job.Kind.RENDER: run_render,
+}

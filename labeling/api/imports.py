@@ -12,16 +12,18 @@ from django.shortcuts import get_object_or_404
 from django.utils.datastructures import MultiValueDict
 from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
+from rest_framework.response import Response
 
 from labeling import imports
 from labeling.api.shared import Turn
+from labeling.imports import undo
 from labeling.imports.forms import ASKED, CLEANING, ConfirmForm, UploadForm
 from labeling.imports.uploads import discard
 from modelops import recipes
 from modelops.api.jobs import JobBody
 from modelops.api.shared import filled, recipe_field, started, under_way
 from modelops.models import Job
-from people.access import ADMINS
+from people.access import ADMINS, Refused
 from people.api.base import Act, Detail, Endpoint, Verb, once
 from people.models import Project
 from people.request_limits import takes_upload
@@ -166,3 +168,47 @@ class BadRows(Endpoint):
             content_type="application/x-ndjson",
             filename=f"job-{job.pk}-bad.jsonl",
         )
+
+
+class BroughtBody(serializers.Serializer):
+    """What an import brought, and what would stay of it."""
+
+    prompts = serializers.IntegerField()
+    kept_prompts = serializers.IntegerField(
+        help_text="Stay: another import, a sampling or a writer works on them too."
+    )
+    answers = serializers.IntegerField()
+    demonstrations = serializers.IntegerField()
+    tasks = serializers.IntegerField()
+    rankings = serializers.IntegerField()
+    drafts = serializers.IntegerField(help_text="Of labelers who are not at the task any more.")
+    why_not = serializers.CharField(
+        allow_blank=True, help_text="Why the import can't be undone as things stand."
+    )
+
+
+class Undo(Verb):
+    """Undo an import while nobody has judged or frozen any of it: GET counts what would go, POST
+    starts the job.
+    """
+
+    roles, scopes = {"GET": ADMINS}, {"POST": "launch"}
+    output, status, refuses = JobBody, 202, {"POST": (409,)}
+
+    def get_serializer_class(self):
+        return BroughtBody if self.request.method == "GET" else JobBody
+
+    def imported(self) -> Job:
+        return get_object_or_404(undo.of_project(self.project), pk=self.kwargs["pk"])
+
+    def get(self, request, *args, **kwargs) -> Response:
+        imported, why_not = self.imported(), ""
+        try:
+            undo.refuse(imported)
+        except Refused as error:
+            why_not = str(error)
+        body = vars(undo.foresee(imported)) | {"why_not": why_not}
+        return Response(BroughtBody(body).data)
+
+    def act(self, data):
+        return under_way(undo.request(self.actor, self.project, self.imported()))

@@ -97,6 +97,7 @@ OPS = [
     path("imports/<int:pk>/check", imports.Check.as_view()),
     path("imports/<int:pk>/confirm", imports.Confirm.as_view()),
     path("imports/<int:pk>/bad-rows", imports.BadRows.as_view()),
+    path("imports/<int:pk>/undo", imports.Undo.as_view()),
     path("datasets", datasets.Datasets.as_view()),
     path("datasets/preview", datasets.Preview.as_view()),
     path("datasets/<int:pk>", datasets.DatasetView.as_view()),

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count, Q
 
+from labeling.imports import undo
 from labeling.imports.cleaning import Clean, Cleaner, Tally, answer_keys
 from labeling.imports.reading import Beat
 from labeling.judging import criteria, scores
@@ -36,7 +37,6 @@ from modelops import registry, rows
 from modelops.models import Job, ModelVersion
 from people import audit
 from people.db import bulk
-from people.models import Project
 
 BATCH = 500  # rows written in one transaction
 
@@ -437,26 +437,15 @@ def _said_besides(judgment: dict) -> int:
 
 
 def clear_leftovers(job: Job) -> None:
-    """Delete the hidden rows of imports that failed or were cancelled."""
-    ended = Q(job=None) | Q(job__state__in=[Job.State.FAILED, Job.State.CANCELLED])
-    hidden = Prompt.objects.filter(ended, project=job.project, published=False).exclude(job=job)
-    imported_rows = ImportedRow.objects.filter(
-        project=job.project, published=False, job__state__in=[Job.State.FAILED, Job.State.CANCELLED]
-    ).exclude(job=job)
-    for job_pk in set(hidden.values_list("job", flat=True)) | set(
+    """Delete the hidden rows of imports that failed, were cancelled or are being undone. An import
+    publishes everything at once: if one of its rows is hidden, all are.
+    """
+    ended = Q(job__state__in=[Job.State.FAILED, Job.State.CANCELLED])
+    ended |= Q(**{f"job__result__{undo.REMOVED}": True})
+    hidden = Q(project=job.project, published=False)
+    prompts = Prompt.objects.filter(hidden, ended | Q(job=None)).exclude(job=job)
+    imported_rows = ImportedRow.objects.filter(hidden, ended).exclude(job=job)
+    for job_pk in set(prompts.values_list("job", flat=True)) | set(
         imported_rows.values_list("job", flat=True)
     ):
-        _clear(job.project, job_pk)
-
-
-def _clear(project: Project, job_pk: int | None) -> None:
-    """Delete an import. It publishes everything at once: if one of its rows is hidden, all are."""
-    leftovers = []
-    if job_pk:
-        models = (RankingTask, Candidate, Demonstration, ImportedRow)
-        leftovers += [model.objects.filter(job=job_pk) for model in models]
-    leftovers.append(Prompt.objects.filter(project=project, job=job_pk, published=False))
-    for hidden in leftovers:
-        while pks := list(hidden.order_by("pk").values_list("pk", flat=True)[:BATCH]):
-            with transaction.atomic():
-                hidden.model.objects.filter(pk__in=pks).delete()
+        undo.remove(job.project, job_pk, lambda count: None)

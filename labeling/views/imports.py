@@ -8,11 +8,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET
 
 from labeling import imports
+from labeling.imports import undo
 from labeling.imports.forms import LABELS, ConfirmForm, UploadForm
 from labeling.imports.uploads import discard
 from modelops.models import Job
 from people import idempotency
-from people.access import ADMINS, member
+from people.access import ADMINS, Refused, member
+from people.forms import Keyed
 from people.request_limits import takes_upload
 
 
@@ -87,6 +89,32 @@ def bad_rows(request: HttpRequest, pk: int) -> HttpResponse:
     return FileResponse(
         open(path, "rb"), as_attachment=True, filename=name, content_type="application/x-ndjson"
     )
+
+
+@member(*ADMINS)
+def undo_import(request: HttpRequest, pk: int) -> HttpResponse:
+    """Says what would go with an import, and has a job undo it once that is confirmed."""
+    imported = get_object_or_404(undo.of_project(request.project), pk=pk)
+    form, why_not = Keyed(request.POST if request.method == "POST" else None), ""
+    try:
+        if request.method == "POST" and form.is_valid():
+            result, _new = idempotency.once(
+                request.user,
+                form.cleaned_data["key"],
+                lambda: {"job": undo.request(request.user, request.project, imported).pk},
+            )
+            return redirect("job", request.project.slug, result["job"])
+        undo.refuse(imported)
+    except Refused as error:
+        why_not = str(error)
+    context = {
+        "form": form,
+        "job": imported,
+        "why_not": why_not,
+        "brought": undo.foresee(imported),
+    }
+    status = 409 if why_not and request.method == "POST" else 200
+    return render(request, "labeling/imports/undo.html", context, status=status)
 
 
 def import_or_404(request: HttpRequest, pk: int) -> Job:

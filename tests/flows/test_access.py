@@ -8,7 +8,7 @@ from labeling import imports, project_settings
 from labeling.models import PromptTemplate, Writing
 from modelops.models import Dataset, Job
 from people.webhooks import registry
-from tests.factories import make_model, make_person, make_task
+from tests.factories import make_job, make_model, make_person, make_task
 
 pytestmark = pytest.mark.django_db
 ROLES = ("admin", "researcher", "lead", "labeler", "stranger")
@@ -27,6 +27,7 @@ GET = {
     "set-aside": ADMIN,
     "task-gold": ADMIN,
     "prompts-bad-rows": ADMIN,
+    "prompts-undo": ADMIN,
     "templates": ADMIN,
     "template": ADMIN,
     "jobs": ADMIN,
@@ -177,6 +178,7 @@ def arguments(project, people, settings):
     )
     imports.bad_rows_of(settings.VAR / "upload", upload.pk).write_text("{}")
     about |= dict.fromkeys(["prompts-confirm", "prompts-bad-rows"], upload.pk)
+    about["prompts-undo"] = make_job(project, "import").pk
     template = PromptTemplate.objects.create(
         project=project, name="stories", text="A story for {audience}."
     )
@@ -243,6 +245,7 @@ def test_another_projects_rows_are_not_found(client_for, people, arguments, proj
     for name in (
         "prompt",
         "prompts-confirm",
+        "prompts-undo",
         "job",
         "job-json",
         "model",

@@ -25,15 +25,24 @@ from hypothesis.stateful import (
 
 from labeling import erasure, project_settings
 from labeling.exports import freeze
+from labeling.imports import undo
 from labeling.judging import judgment, rankings, threads
 from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask, Seen, Thread
 from labeling.quality import gold
 from labeling.queue import candidates, claims, groups, leases, reservations, seen, set_aside
 from labeling.queue.eligibility import NotWorking
+from modelops.models import Job
 from people import accounts, projects
 from people.access import Refused
 from people.models import Membership
-from tests.factories import make_job, make_model, make_person, make_project, make_prompt
+from tests.factories import (
+    make_job,
+    make_model,
+    make_person,
+    make_project,
+    make_prompt,
+    make_task,
+)
 from tests.flows import recount
 
 RANDOM = int(os.environ.get("PODIUM_STORMS", 0))
@@ -110,6 +119,38 @@ class Storm(RuleBasedStateMachine):
         candidates.add(
             job, slots, [candidates.Answer("an answer", 1, "stop", None, 0)] * len(slots)
         )
+
+    @precondition(lambda self: self.published < TASKS)
+    @rule(overlap=st.integers(1, 3))
+    def import_answers(self, overlap):
+        """A file of answers that nobody has judged: a task of them."""
+        job, self.published = make_job(self.project, "import"), self.published + 1
+        prompt = make_prompt(self.project, job=job)
+        texts = {"texts": ["a", "b"], "model": self.model}
+        make_task(self.project, prompt=prompt, job=job, overlap=overlap, **texts)
+
+    @precondition(lambda self: Job.objects.filter(project=self.project, kind="import").exists())
+    @rule(number=any_number)
+    def undo_an_import(self, number):
+        """All of it goes, unless somebody has worked on it."""
+        imported = Job.objects.filter(project=self.project, kind="import").order_by("pk")
+        job = imported[number % len(imported)]
+        tasks = RankingTask.objects.filter(job=job)
+        worked_on = (
+            Ranking.objects.filter(task__in=tasks).exists()
+            or Assignment.objects.filter(task__in=tasks, state__in=Assignment.HOLDING).exists()
+            or Thread.objects.filter(task__in=tasks).exists()
+        )
+        done_before = not tasks.exists()
+        try:
+            undo.run(make_job(self.project, "undo", recipe={"import_job": job.pk}))
+        except Refused:
+            assert worked_on or done_before
+            assert tasks.exists() or done_before
+        else:
+            assert not worked_on
+            assert not tasks.exists()
+            self.published -= 1
 
     @rule(state=st.sampled_from(["open", "open", "open", "open", "paused", "archived"]))
     def change_state(self, state):
