@@ -58,7 +58,8 @@ prompt are optional, and an unknown key is an error:
                   further from the best of a tie belong to it (tolerance also of a scale)
 
     author, use_case, language, source, licence, time   FIELD
-    split         FIELD · {field = PATH, train = ["*_train"], validation = […], test = […]}
+    split         FIELD · {field = PATH, train = ["*_train"], validation = […], test = […],
+                  none = […]: those that name no split}
     sensitive     PATH
     metadata      PATH to an object
     keep          [PATH, …] kept as metadata, with all below
@@ -68,7 +69,8 @@ prompt are optional, and an unknown key is an error:
     refuse        "…": why no row of this kind can come in
 
 Codes are compared without regard to case, and numbers by value: 1, 1.0 and "1" are equal, but 1 is
-not true. A code may end or begin with `*`.
+not true. A code may end or begin with `*`; `*` alone is for every value that no other code is for,
+but not for an empty one.
 """
 
 from labeling.imports.mapping.fields import Field, FieldTable, fields, unread

@@ -69,6 +69,7 @@ class Codes:
         self.exact: dict[str, str] = {}
         self.begins: list[tuple[str, str]] = []
         self.ends: list[tuple[str, str]] = []
+        self.others: str | None = None  # what a value means that no other code is for
         self.clash = ""
         for meaning, codes in table.items():
             for code in codes:
@@ -76,7 +77,11 @@ class Codes:
 
     def _add(self, meaning: str, code: Any) -> None:
         key = spelled(code) or ""
-        if isinstance(code, str) and len(key) > 1 and key.startswith("*"):
+        if key == "*":
+            if self.others not in (None, meaning):
+                self.clash = self.clash or key
+            self.others = meaning
+        elif isinstance(code, str) and len(key) > 1 and key.startswith("*"):
             self.ends.append((key[1:], meaning))
         elif isinstance(code, str) and len(key) > 1 and key.endswith("*"):
             self.begins.append((key[:-1], meaning))
@@ -96,7 +101,7 @@ class Codes:
         for begin, meaning in self.begins:
             if key.startswith(begin):
                 return meaning
-        return None
+        return self.others if key else None
 
 
 def shown(value: Any) -> str:

@@ -586,7 +586,7 @@ def _group(top: _Table) -> dict[str, Any]:
 def _split(top: _Table) -> tuple[tuple[str, Source], ...]:
     if "split" not in top.rest:
         return ()
-    source = _source(top, "split", "split", tuple(codes.SPLITS))
+    source = _source(top, "split", "split", (*codes.SPLITS, "none"))
     if source.value and source.value not in codes.SPLITS:
         raise BadMapping("must be train, validation or test", "split.value")
     if source.path is not None and source.codes is None:

@@ -58,7 +58,7 @@ def split(source: Source, row: Any) -> str:
     meaning = source.codes.meaning(given)
     if meaning is None:
         raise BadPrompt(f"{paths.text(source.path)} is {shown(given)}: no split of that name")
-    return meaning
+    return "" if meaning == "none" else meaning
 
 
 def kept(row: Any, keep: Iterable[Steps]) -> dict[str, Any]:

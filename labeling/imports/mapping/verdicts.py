@@ -9,7 +9,7 @@ from labeling.imports.formats import base
 from labeling.imports.mapping import codes, paths
 from labeling.imports.mapping.codes import shown
 from labeling.imports.mapping.spec import POSITIONS, Judgment, Source
-from labeling.imports.mapping.values import source_text
+from labeling.imports.mapping.values import short, source_text
 from labeling.text.conversations import BadPrompt
 from modelops import rows
 
@@ -62,6 +62,8 @@ def _coded(source: Source, row: Any, what: str) -> str:
     assert source.path is not None
     assert source.codes is not None
     value = paths.get(row, source.path)
+    if isinstance(value, list):
+        value = short(value, what, " ")
     meaning = source.codes.meaning(value)
     if meaning is None:
         raise BadPrompt(f"{what} is {shown(value)}, which has no meaning in the mapping")
