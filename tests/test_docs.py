@@ -58,6 +58,14 @@ def test_the_recipes_page_is_made_from_the_recipes():
     )
 
 
+def test_the_page_of_presets_is_made_from_the_presets():
+    made = runpy.run_path(str(ROOT / "docs/make_presets.py"))["text"]()
+
+    assert (ROOT / "docs/presets.md").read_text(encoding="utf-8") == made, (
+        "run: python docs/make_presets.py"
+    )
+
+
 @each_page
 def test_relative_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8"))

@@ -36,8 +36,9 @@ def test_a_preset_is_proposed_where_it_leaves_nothing_unread():
             {"prompt": {"field": "prompt", "as": "transcript"}, "demonstration": "completion"},
         ),
         (
-            {"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]},
-            {"conversation": "messages"},
+            {"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]}
+            | {"lang": "en"},
+            {"conversation": "messages", "language": "lang"},
         ),
         ({"messages": [{"role": "user", "content": "?"}]}, {"prompt": "messages"}),
         ({"question": "?", "images": ["1.png"]}, {"prompt": "question", "pictures": ["images"]}),
@@ -99,10 +100,10 @@ def test_the_codes_of_a_winner_are_listed_for_confirmation():
 
 
 def test_numbers_are_codes_that_nobody_can_guess_unless_the_columns_have_them():
-    zero = {"prompt": "?", "response_0": "x", "response_1": "y", "better_response_id": 1}
+    zero = {"prompt": "?", "response_0": "x", "response_1": "y", "winner": 1}
     letters = {"prompt": "?", "answer_a": "x", "answer_b": "y", "label": 1}
 
-    numbered = proposed(zero, zero | {"better_response_id": 0}, answers=PERSON).questions[0]
+    numbered = proposed(zero, zero | {"winner": 0}, answers=PERSON).questions[0]
     lettered = proposed(letters, letters | {"label": 0}, answers=PERSON).questions[0]
 
     assert dict(zip(numbered.values, numbered.proposed, strict=True)) == {"1": "b", "0": "a"}
