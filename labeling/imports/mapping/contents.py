@@ -82,18 +82,31 @@ def turn(message: Any, name: str) -> list[dict]:
     role = ROLES.get(said.strip().casefold()) if isinstance(said, str) else None
     if role is None:
         raise BadPrompt(f"{name}: a turn has the role {shown(said)}, which is none")
-    given = next((message[key] for key in CONTENT if message.get(key) is not None), None)
+    inner = next((key for key in CONTENT if message.get(key) is not None), "content")
+    given = message.get(inner)
+    held = {key for key in READ if message.get(key) not in (None, "", [], {})}
+    held -= {next(key for key in ROLE if message.get(key) is not None), inner}
     if role == "call":
+        _refuse(held, "of a function's call", name)
         return [{"role": "assistant", "content": "", "tool_calls": _calls(given, name)}]
     made: dict[str, Any] = {"role": role, "content": content(given, name)}
-    calls = message.get("tool_calls") or None
-    if calls is None and message.get("function_call"):
-        calls = [{"type": "function", "function": message["function_call"]}]
-    if calls is not None:
-        made["tool_calls"] = calls
+    if "tool_calls" in held:
+        made["tool_calls"] = message["tool_calls"]
+        held.remove("tool_calls")
+    elif "function_call" in held:
+        made["tool_calls"] = [{"type": "function", "function": message["function_call"]}]
+        held.remove("function_call")
     if role == "tool":
-        made |= {key: message[key] for key in ("tool_call_id", "name") if message.get(key)}
+        made |= {key: message[key] for key in ("tool_call_id", "name") if key in held}
+        held -= {"tool_call_id", "name"}
+    _refuse(held, f"of the {role}", name)
     return [made]
+
+
+def _refuse(held: set[str], whose: str, name: str) -> None:
+    """Raise BadPrompt for what a turn holds and could only lose."""
+    if held:
+        raise BadPrompt(f"{name}: a turn {whose} can't hold {min(held)!r} besides")
 
 
 def content(given: Any, name: str) -> Any:

@@ -188,13 +188,18 @@ def _tree(reader: Reader, members: list[Row]) -> tuple[list[Entry], dict[int, st
         elif parent:
             replies.setdefault(parent, []).append(number)
     entries = []
+    used: set[int] = set()
     for id, _parent, turn in messages:
         if turn["role"] != "user":
             continue
-        entry = _of_message(reader, members, messages, number_of, replies.get(id, []), id)
+        entry = _of_message(reader, members, messages, number_of, replies.get(id, []), id, used)
         entries += [entry] if entry else []
     if not entries and not bad:
         raise LeftOut(UNRANKED)
+    others = [number for number in range(len(messages)) if number not in used and number not in bad]
+    if entries and others:
+        unranked = "\n".join(messages[number][2]["content"] for number in others)
+        entries[0] = replace(entries[0], ignored={"unranked": unranked})
     return entries, bad
 
 
@@ -205,7 +210,9 @@ def _of_message(
     number_of: dict[str, int],
     replies: Iterable[int],
     id: str,
+    used: set[int],
 ) -> Entry | None:
+    """The entry of a message, if two of its replies have a rank; notes in `used` what is in it."""
     spec = reader.mapping.answers[0]
     assert spec.rank is not None
     of_assistant = [number for number in replies if messages[number][2]["role"] == "assistant"]
@@ -217,7 +224,7 @@ def _of_message(
     if len(ranked) < 2:
         return None
     row = members[number_of[id]].value
-    parts = Parts(_chain(messages, number_of, id))
+    parts = Parts(_chain(messages, number_of, id, used))
     for number in ranked:
         mark = marks_of(spec, members[number].value)
         parts.marks.append(mark)
@@ -229,18 +236,22 @@ def _of_message(
         parts.marks,
         reader.mapping.name or "imported",
     )
-    entry = reader.made(row, parts, judgments)
-    unranked = [messages[n][2]["content"] for n in of_assistant if n not in ranked]
-    return replace(entry, ignored={"unranked": "\n".join(unranked)}) if unranked else entry
+    used.update(ranked)
+    return reader.made(row, parts, judgments)
 
 
-def _chain(messages: list[tuple[str, str, dict]], number_of: dict[str, int], id: str) -> list[dict]:
-    """The turns from the root to this message. Raises BadPrompt if one is missing."""
+def _chain(
+    messages: list[tuple[str, str, dict]], number_of: dict[str, int], id: str, used: set[int]
+) -> list[dict]:
+    """The turns from the root to this message, noted in `used`. Raises BadPrompt if one is
+    missing.
+    """
     turns: list[dict] = []
     while id:
         if id not in number_of or len(turns) > len(messages):
             raise BadPrompt("a message that it answers is not there")
         _id, parent, turn = messages[number_of[id]]
+        used.add(number_of[id])
         turns.append(turn)
         id = parent
     return turns[::-1]

@@ -112,7 +112,9 @@ class _Proposing:
     def __init__(self, listed: Sequence[Field], rows: Sequence[Any], answers: Answers):
         self.rows, self.answers = rows, answers
         self.fields = {paths.steps(one.path): one for one in listed}
-        self.columns = {path[0]: path for path in self.fields if len(path) == 1}
+        self.columns = {
+            path[0]: path for path in self.fields if len(path) == 1 and isinstance(path[0], str)
+        }
         self.taken: set[str] = set()
         self.questions: list[Question] = []
         self.table: dict[str, Any] = {}

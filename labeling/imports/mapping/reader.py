@@ -109,12 +109,14 @@ class Reader:
 
     def made(self, row: Any, parts: Parts, judgments: list[dict]) -> Entry:
         metadata: dict[str, Any] = {}
-        about = {name: self._about(name, row, metadata) for name in LONGEST_SHORT}
         if self.mapping.metadata is not None:
             metadata |= conversations.metadata(paths.get(row, self.mapping.metadata) or {})
+        about = {name: self._about(name, row, metadata) for name in LONGEST_SHORT}
         if "time" in self.fields:
             self._time(row, metadata)
-        metadata |= kept(row, self.keep)
+        for name, value in kept(row, self.keep).items():
+            if metadata.setdefault(name, value) != value:
+                raise BadPrompt(f"two fields are the metadata {name!r}")
         return Entry(
             conversations.turns(parts.prompt),
             split=split(self.fields["split"], row) if "split" in self.fields else "",
@@ -135,17 +137,23 @@ class Reader:
         if name == "author":
             return source_text(source, row, name, LONGEST_SHORT[name])
         written = source_text(source, row, name.replace("_", " "), conversations.MOST_METADATA)
+        if not written:
+            return ""
         fitting = codes.language(written) if name == "language" else written
         if fitting is not None and len(fitting) <= LONGEST_SHORT[name]:
             return fitting
-        metadata[name if source.path is None else paths.text(source.path)] = written
+        place = name if source.path is None else paths.text(source.path)
+        if metadata.setdefault(place, written) != written:
+            raise BadPrompt(f"two fields are the metadata {place!r}")
         return ""
 
     def _time(self, row: Any, metadata: dict[str, Any]) -> None:
         source = self.fields["time"]
         given = source.value if source.path is None else paths.get(row, source.path)
         if not absent(given):
-            metadata["time"] = f"{source.prefix}{codes.time(given)}"
+            time = f"{source.prefix}{codes.time(given)}"
+            if metadata.setdefault("time", time) != time:
+                raise BadPrompt("two fields are the metadata 'time'")
 
     def _sensitive(self, row: Any) -> bool:
         if self.mapping.sensitive is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from labeling.imports.formats import base
@@ -45,7 +46,16 @@ def judgments(
         except Unjudged:
             if not spec.optional:
                 raise
+            _check_nothing_said(spec, value, marks)
     return made
+
+
+def _check_nothing_said(spec: Judgment, value: Any, marks: Iterable[dict]) -> None:
+    """Raise BadPrompt if ratings or flags are given where there is no verdict to say them with."""
+    said = [mark.get(name) for mark in marks for name in ("rating", "flags")]
+    said += [paths.get(value, path) for path in (spec.ratings, spec.flags, spec.strength) if path]
+    if any(not codes.absent(given) and given != [] for given in said):
+        raise BadPrompt("there are ratings, flags or a strength, but no verdict")
 
 
 def judge_name(spec: Judgment, value: Any, name: str) -> str:
@@ -81,6 +91,9 @@ def _judgment(
     outcome = _outcome(spec, value)
     if outcome is not None and outcome != "ranked":
         ranks = None
+        given = None if spec.path is None else paths.get(value, spec.path)
+        if not codes.absent(given) and given not in ([], "[]"):
+            raise BadPrompt(f"the outcome is {outcome}, and there is a verdict too")
     else:
         ranks, positions, strength = _verdict(spec, value, judged, marks, positions)
     judgment = base.ranking(judge_name(spec, value, name), ranks or [], judge_kind(spec, value)) | {
@@ -159,6 +172,8 @@ def _of_marks(spec: Judgment, marks: Sequence[dict], positions: list[int]) -> Ve
     numbers = [number for number in read if number is not None]
     if len(having) < 2:
         raise Unjudged("fewer than two of the answers have a rank or score")
+    others = [marks[place] for place in positions if place not in having]
+    _check_nothing_said(replace(spec, ratings=None, flags=None, strength=None), None, others)
     ranks = rows.dense(numbers) if spec.rule == "rank" else ranked(numbers, spec)
     return ranks, having, None
 

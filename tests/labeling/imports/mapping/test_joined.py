@@ -111,6 +111,7 @@ def test_messages_of_a_tree_are_joined_in_any_order():
             message("m6", "m3", "prompter", "How much?"),
             message("m7", "m6", "assistant", "A cup.", 1.0),
             message("m8", "m6", "assistant", "Two.", 0),
+            message("m9", "m8", "prompter", "Thanks."),
         ],
     )
 
@@ -119,7 +120,7 @@ def test_messages_of_a_tree_are_joined_in_any_order():
         (["A cup.", "Two."], [2, 1]),
     ]
     assert [turn["content"] for turn in entries[1].messages] == ["Why?", "Daily.", "How much?"]
-    assert entries[0].ignored == {"unranked": "No idea."}
+    assert entries[0].ignored == {"unranked": "No idea.\nThanks."}
     assert bad == {}
 
 

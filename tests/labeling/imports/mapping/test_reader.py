@@ -585,3 +585,49 @@ def test_a_kind_of_file_that_has_no_place_here_says_so():
     table = {"distinct": ["labels"], "refuse": "labels of steps have no place here"}
 
     assert reason(table, {"labels": [True]}) == "labels of steps have no place here"
+
+
+# What could only be lost makes a row bad
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"role": "user", "content": "?", "name": "ann"},
+        {"role": "user", "content": "?", "value": "other"},
+        {"role": "user", "from": "human", "content": "?"},
+        {"from": "function_call", "value": '{"name": "f", "arguments": {}}', "text": "x"},
+    ],
+)
+def test_a_turn_with_more_than_it_can_keep_is_bad(turn):
+    assert "besides" in reason({"prompt": "m"}, {"m": [turn]})
+
+
+def test_metadata_of_two_fields_of_one_name_is_bad():
+    table = {"prompt": "p", "metadata": "more", "keep": ["id"], "language": "lang"}
+
+    assert "the metadata 'id'" in reason(table, {"p": "?", "more": {"id": 1}, "id": 2})
+    assert "the metadata 'lang'" in reason(table, {"p": "?", "more": {"lang": 1}, "lang": "Orc"})
+    assert read(table, {"p": "?", "more": {"id": 1}, "id": 1}).metadata == {"id": 1}
+
+
+def test_ratings_and_flags_without_a_verdict_are_bad():
+    table = {"prompt": "p", "answers": {"each": "all", "text": "t", "score": "s", "flags": "f"}}
+    table["judgment"] = PERSON | {"optional": True}
+    flagged = {"t": "x", "f": ["rude"]}
+
+    assert "no verdict" in reason(table, {"p": "?", "all": [flagged, {"t": "y", "s": 1}]})
+    assert "no verdict" in reason(
+        table, {"p": "?", "all": [flagged, {"t": "y", "s": 1}, {"t": "z", "s": 2}]}
+    )
+
+
+def test_an_outcome_beside_another_verdict_is_bad():
+    table = {"prompt": "p", "answers": {"each": "all"}}
+    table["judgment"] = PERSON | {"ranks": "r", "outcome": "o"}
+    row = {"p": "?", "all": ["x", "y"]}
+
+    assert read(table, row | {"r": [], "o": "cannot_judge"}).judgments == [
+        {"judge": "imported", "judge_kind": "person", "ranks": None, "outcome": "cannot_judge"}
+    ]
+    assert "a verdict too" in reason(table, row | {"r": [1, 2], "o": "all_bad"})
