@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from labeling.exports import selection
 from labeling.models import Judge, Prompt
 from modelops import recipes, registry
 from modelops.forms.jobs import JobForm
@@ -38,10 +40,7 @@ class FreezeForm(JobForm):
         super().__init__(project, Job.Kind.FREEZE, *args, **kwargs)
         del self.fields["replaces"]  # asked for by an erasure only
         for name in ("since", "until"):
-            self._change(
-                name,
-                forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"})),
-            )
+            self._change(name, _day())
         self._change("kind", forms.ChoiceField(choices=Dataset.Kind.choices))
         for name in ("use_case", "language"):
             known = Prompt.objects.filter(project=project, published=True).exclude(**{name: ""})
@@ -69,6 +68,17 @@ class FreezeForm(JobForm):
         for name in ("since", "until"):
             said[name] = said[name].isoformat() if said[name] else ""
         return said | {name: "\n".join(said[name]) for name in LISTS}
+
+
+def _day() -> forms.DateField:
+    return forms.DateField(
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        validators=[
+            MinValueValidator(selection.FIRST_DAY),
+            MaxValueValidator(selection.LAST_DAY),
+        ],
+    )
 
 
 def _several(choices) -> forms.MultipleChoiceField:

@@ -13,6 +13,9 @@ from modelops.models import Dataset
 from modelops.recipes import FreezeRecipe, InvalidRecipe
 from people.models import Project
 
+# Other days have no time in some time zone, or no day after them.
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(9998, 12, 31)
+
 
 def prompts(project: Project, recipe: FreezeRecipe) -> QuerySet[Prompt]:
     filters = _prompt_filter(recipe) & _date_filter(project, recipe)
@@ -99,9 +102,12 @@ def _date_filter(project: Project, recipe: FreezeRecipe) -> Q:
 
 def _day(field: str, text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise InvalidRecipe(field, "must be a day like 2026-05-31") from None
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise InvalidRecipe(field, f"must lie between {FIRST_DAY} and {LAST_DAY}")
+    return day
 
 
 # Filters that need all rankings of a task
