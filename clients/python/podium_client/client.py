@@ -51,6 +51,53 @@ class Podium:
         """The account, with its first password."""
         return self.transport.post("accounts", {"email": email, **fields})
 
+    def change_me(self, **fields: Any) -> Body:
+        """One's own name and settings."""
+        return self.transport.edit("me", fields)
+
+    def account(self, account: int) -> Body:
+        return self.transport.get(f"accounts/{account}")
+
+    def change_account(self, account: int, **fields: Any) -> Body:
+        return self.transport.edit(f"accounts/{account}", fields)
+
+    def pause_account(self, account: int) -> Body:
+        """Its sessions and tokens end."""
+        return self.transport.post(f"accounts/{account}/pause")
+
+    def activate_account(self, account: int) -> Body:
+        return self.transport.post(f"accounts/{account}/activate")
+
+    def unlock_account(self, account: int) -> Body:
+        """After too many wrong passwords."""
+        return self.transport.post(f"accounts/{account}/unlock")
+
+    def new_password(self, account: int) -> str:
+        """A random one, told this once; all sessions of the account end."""
+        return self.transport.post(f"accounts/{account}/password")["password"]
+
+    def invitations(self) -> Iterator[Body]:
+        """Those to the site that nobody has accepted yet."""
+        return self.transport.pages("invitations")
+
+    def invite(self, email: str) -> Body:
+        """An invitation to the site, with its link, told this once."""
+        return self.transport.post("invitations", {"email": email})
+
+    def renew_invitation(self, invitation: int) -> Body:
+        """A new link; the old one works no more."""
+        return self.transport.post(f"invitations/{invitation}/renew")
+
+    def withdraw_invitation(self, invitation: int) -> None:
+        self.transport.delete(f"invitations/{invitation}")
+
+    def tokens(self) -> Iterator[Body]:
+        """One's own valid tokens, without their texts."""
+        return self.transport.pages("tokens")
+
+    def revoke_token(self, token: int) -> None:
+        self.transport.delete(f"tokens/{token}")
+
     def make_token(self, name: str, scopes: list[str], days: int = 90) -> str:
         """The text of a new token of one's own; it is told this once."""
         return self.transport.post("tokens", {"name": name, "scopes": scopes, "days": days})[

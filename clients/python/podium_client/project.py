@@ -44,7 +44,8 @@ class ProjectClient(Part):
         self.work, self.writings = Work(*parts), Writings(*parts)
         self.jobs, self.models, self.datasets = Jobs(*parts), Models(*parts), Datasets(*parts)
         self.imports, self.webhooks = Imports(*parts), Webhooks(*parts)
-        self.criteria = Criteria(*parts)
+        self.criteria, self.groups, self.judges = Criteria(*parts), Groups(*parts), Judges(*parts)
+        self.threads, self.rounds = Threads(*parts), Rounds(*parts)
 
     def settings(self) -> Body:
         return self.transport.get(self.at())
@@ -56,8 +57,19 @@ class ProjectClient(Part):
         """What was judged, newest first: everybody's to those who may read it, else one's own."""
         return self.pages("rankings", **filters)
 
+    def ranking(self, ranking: int) -> Body:
+        return self.get(f"rankings/{ranking}")
+
     def demonstrations(self, **filters: Any) -> Iterator[Body]:
         return self.pages("demonstrations", **filters)
+
+    def candidates(self, **filters: Any) -> Iterator[Body]:
+        """Answers of models, newest first."""
+        return self.pages("candidates", **filters)
+
+    def guidelines(self) -> Body:
+        """What labelers are asked to do."""
+        return self.get("guidelines")
 
     def ring(self) -> Body:
         """Where the project stands on its way round the loop, and the next step."""
@@ -65,6 +77,10 @@ class ProjectClient(Part):
 
     def audit(self, **filters: Any) -> Iterator[Body]:
         return self.pages("audit", **filters)
+
+    def leave(self) -> None:
+        """Be a member no more."""
+        self.post("leave")
 
 
 class Members(Part):
@@ -75,9 +91,27 @@ class Members(Part):
         """Somebody with an account; for anybody else there is invite()."""
         return self.post("members", {"email": email, "role": role})
 
+    def read(self, member: int) -> Body:
+        return self.get(f"members/{member}")
+
     def invite(self, email: str, role: str = "labeler") -> Body:
         """The invitation, with its link, told this once."""
         return self.post("invitations", {"email": email, "role": role})
+
+    def invitations(self) -> Iterator[Body]:
+        """Those that nobody has accepted yet; the site renews and withdraws them."""
+        return self.pages("invitations")
+
+    def would_erase(self, member: int) -> Body:
+        """What erase() would delete and withdraw."""
+        return self.get(f"members/{member}/erase")
+
+    def erase(self, member: int, why: str) -> Body:
+        """Delete all that the person judged in this project; what was frozen of it is withdrawn.
+
+        `why` stands where the withdrawn datasets stood: name nobody in it.
+        """
+        return self.post(f"members/{member}/erase", {"why": why})
 
     def change(self, member: int, **fields: Any) -> Body:
         """`role`, `paused`."""
@@ -113,6 +147,22 @@ class Prompts(Part):
             before += len(some)
         return total
 
+    def read(self, prompt: int) -> Body:
+        return self.get(f"prompts/{prompt}")
+
+    def change(self, prompt: int, **fields: Any) -> Body:
+        """`sensitive`."""
+        return self.transport.edit(self.at(f"prompts/{prompt}"), fields)
+
+    def templates(self) -> Iterator[Body]:
+        return self.pages("templates")
+
+    def template(self, template: int) -> Body:
+        return self.get(f"templates/{template}")
+
+    def delete_template(self, template: int) -> None:
+        self.transport.delete(self.at(f"templates/{template}"))
+
     def make_template(self, name: str, text: str) -> Body:
         """A text with slots: "Write a story titled {title}."."""
         return self.post("templates", {"name": name, "text": text})
@@ -128,6 +178,26 @@ class Prompts(Part):
 class Tasks(Part):
     def __call__(self, **filters: Any) -> Iterator[Body]:
         return self.pages("tasks", **filters)
+
+    def read(self, task: int) -> Body:
+        """The task with its answers by letters, and its answer key if it has one."""
+        return self.get(f"tasks/{task}")
+
+    def make_gold(self, task: int, order: str = "", **said: Any) -> Body:
+        """Set or change its answer key, by the letters of read(): it is a gold task from now on."""
+        return self.post(f"tasks/{task}/gold", ({"order": order} if order else {}) | said)
+
+    def make_ordinary(self, task: int) -> Body:
+        """Gold no more: people's rankings of it count like any others."""
+        return self.post(f"tasks/{task}/not-gold")
+
+    def reserve(self, task: int, member: int | None = None, group: int | None = None) -> Body:
+        """For a member or a group; with neither it is offered to everybody again."""
+        return self.post(f"tasks/{task}/reserve", {"member": member, "group": group})
+
+    def reserved(self) -> Body:
+        """How many reserved tasks have a free place, and how many of them nobody can be given."""
+        return self.get("tasks/reserved")
 
     def put_back(self, task: int) -> Body:
         return self.post(f"tasks/{task}/put-back")
@@ -160,6 +230,9 @@ class Criteria(Part):
         """`kind`: scale, yes-no, choice, text; `fields`: scope, labels, required."""
         return self.post("criteria", {"key": key, "kind": kind, "question": question} | fields)
 
+    def read(self, key: str) -> Body:
+        return self.get(f"criteria/{key}")
+
     def change(self, key: str, **fields: Any) -> Body:
         """The next revision of it."""
         return self.transport.edit(self.at(f"criteria/{key}"), fields)
@@ -168,12 +241,108 @@ class Criteria(Part):
         return self.post(f"criteria/{key}/retire")
 
 
+class Groups(Part):
+    """Groups of members, for whom tasks can be reserved."""
+
+    def __call__(self, **filters: Any) -> Iterator[Body]:
+        return self.pages("groups", **filters)
+
+    def make(self, name: str, members: Iterable[int] = ()) -> Body:
+        return self.post("groups", {"name": name, "members": list(members)})
+
+    def read(self, group: int) -> Body:
+        return self.get(f"groups/{group}")
+
+    def change(self, group: int, **fields: Any) -> Body:
+        """`name`, `members`."""
+        return self.transport.edit(self.at(f"groups/{group}"), fields)
+
+    def delete(self, group: int) -> None:
+        self.transport.delete(self.at(f"groups/{group}"))
+
+
+class Judges(Part):
+    """The judges of imported files."""
+
+    def __call__(self, **filters: Any) -> Iterator[Body]:
+        return self.pages("judges", **filters)
+
+    def read(self, judge: str) -> Body:
+        return self.get(f"judges/{judge}")
+
+    def change(self, judge: str, **fields: Any) -> Body:
+        """`name`, `kind`: person, model, script."""
+        return self.transport.edit(self.at(f"judges/{judge}"), fields)
+
+
+class Threads(Part):
+    """Questions of labelers about tasks, leads' answers to them, and leads' reviews of rankings.
+
+    Who reads what others say of a task gets no place on it any more.
+    """
+
+    def __call__(self, **filters: Any) -> Iterator[Body]:
+        return self.pages("threads", **filters)
+
+    def ask(self, assignment: int, text: str) -> Body:
+        """Ask the leads about a task that you hold or have ranked."""
+        return self.post(f"assignments/{assignment}/thread", {"text": text})
+
+    def read(self, thread: int) -> Body:
+        return self.get(f"threads/{thread}")
+
+    def say(self, thread: int, text: str) -> Body:
+        return self.post(f"threads/{thread}/messages", {"text": text})
+
+    def close(self, thread: int) -> Body:
+        return self.post(f"threads/{thread}/close")
+
+    def reviews(self, ranking: int) -> Body:
+        """A ranking with what leads think of it."""
+        return self.get(f"rankings/{ranking}/reviews")
+
+    def review(self, ranking: int, verdict: str, comment: str = "") -> Body:
+        """`verdict`: agree, disagree, comment. It replaces your own earlier one."""
+        body = {"verdict": verdict, "comment": comment}
+        return self.post(f"rankings/{ranking}/reviews", body)
+
+
+class Rounds(Part):
+    """Passes through the loop, by their numbers."""
+
+    def __call__(self, **filters: Any) -> Iterator[Body]:
+        return self.pages("rounds", **filters)
+
+    def start(self, steps: list[Body] | None = None) -> Body:
+        """The next round, with a step of each kind unless some are named."""
+        return self.post("rounds", {} if steps is None else {"steps": steps})
+
+    def read(self, number: int) -> Body:
+        return self.get(f"rounds/{number}")
+
+    def end(self, number: int, state: str = "done") -> Body:
+        """`state`: done, stopped."""
+        return self.post(f"rounds/{number}/end", {"state": state})
+
+
 class Work(Part):
     """A labeler's own work: a task, what is said of it, and the next one."""
 
     def next(self) -> Body | None:
         """The task at hand, or a new one, leased to you; None while there is none."""
         return self.post("assignments")
+
+    def current(self) -> Body | None:
+        """The task at hand; None while there is none. Nothing is leased."""
+        return self.get("assignments/current")
+
+    def pace(self) -> Body:
+        """What you did today, and how much of the project is done."""
+        return self.get("assignments/pace")
+
+    def ahead(self, assignment: int) -> Body | None:
+        """The task after the one at hand, leased already; None where nothing else is open."""
+        return self.post(f"assignments/{assignment}/ahead")
 
     def draft(self, assignment: int, **said: Any) -> Body:
         return self.post(f"assignments/{assignment}/draft", said)
@@ -203,6 +372,10 @@ class Work(Part):
     def revise(self, ranking: int, order: str = "", **said: Any) -> Body:
         return self.post(f"rankings/{ranking}/revise", ({"order": order} if order else {}) | said)
 
+    def draft_revision(self, ranking: int, **said: Any) -> Body:
+        """Keep what is typed of a second thought."""
+        return self.post(f"rankings/{ranking}/draft", said)
+
     def rank_all(self, judge: Callable[[Body], str]) -> int:
         """Rank whatever there is by a function from a task to an order; returns how many."""
         done = 0
@@ -224,6 +397,41 @@ class Writings(Part):
 
     def submit(self, writing: int, text: str, seconds: float = 0) -> Body:
         return self.post(f"writings/{writing}/submit", {"text": text, "seconds": seconds})
+
+    def save(self, writing: int, text: str, seconds: float = 0) -> Body:
+        return self.post(f"writings/{writing}/save", {"text": text, "seconds": seconds})
+
+    def heartbeat(self, writing: int) -> Body:
+        return self.post(f"writings/{writing}/heartbeat")
+
+    def give_back(self, writing: int) -> Body:
+        return self.post(f"writings/{writing}/back")
+
+    def mine(self, **filters: Any) -> Iterator[Body]:
+        """The texts that you have started."""
+        return self.pages("writings/mine", **filters)
+
+    def counts(self) -> Body:
+        """How many texts are asked for, being written, under review and accepted."""
+        return self.get("writings/counts")
+
+    def withdraw(self) -> Body:
+        """Ask no more for what nobody has started."""
+        return self.post("writings/withdraw")
+
+    def to_review(self, **filters: Any) -> Iterator[Body]:
+        """The texts that wait for a review; for leads."""
+        return self.pages("reviews", **filters)
+
+    def accept(self, writing: int, text: str | None = None) -> Body:
+        """As it was written, or as you have edited it."""
+        return self.post(f"writings/{writing}/accept", {} if text is None else {"text": text})
+
+    def return_to_writer(self, writing: int, comment: str) -> Body:
+        return self.post(f"writings/{writing}/return", {"comment": comment})
+
+    def reject(self, writing: int, comment: str = "") -> Body:
+        return self.post(f"writings/{writing}/reject", {"comment": comment})
 
 
 class Jobs(Part):
@@ -304,6 +512,18 @@ class Imports(Part):
         """The job that imports it."""
         return self.post(f"imports/{job}/confirm", settings)
 
+    def bad_rows(self, job: int, to: str | Path, patience: float = 3600) -> Path:
+        """A file of the rows that were left out, each with the reason, as JSON Lines."""
+        return self.transport.download(self.at(f"imports/{job}/bad-rows"), Path(to), patience)
+
+    def would_undo(self, job: int) -> Body:
+        """What undo() would delete; `why_not` where it can't be undone."""
+        return self.get(f"imports/{job}/undo")
+
+    def undo(self, job: int) -> Body:
+        """The job that takes an import back, unless some of it was judged or frozen."""
+        return self.post(f"imports/{job}/undo")
+
 
 class Models(Part):
     def __call__(self, **filters: Any) -> Iterator[Body]:
@@ -322,6 +542,10 @@ class Models(Part):
 
     def promote(self, model: int) -> Body:
         return self.post(f"models/{model}/promote")
+
+    def aliases(self) -> Iterator[Body]:
+        """Which version each alias points at: champion."""
+        return self.pages("aliases")
 
 
 class Datasets(Part):
@@ -369,6 +593,10 @@ class Datasets(Part):
     def weights(self, dataset: int) -> Iterator[Body]:
         """The labeler weights that are stored for it."""
         return self.pages(f"datasets/{dataset}/weights")
+
+    def stored_weights(self, weights: int) -> Body:
+        """Labeler weights by their own number."""
+        return self.get(f"weights/{weights}")
 
     def delete(self, dataset: int) -> None:
         self.transport.delete(self.at(f"datasets/{dataset}"))
