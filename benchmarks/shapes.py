@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import re
 import sys
@@ -124,6 +125,7 @@ def begin(var: Path) -> None:
     settings.STORAGES["staticfiles"] = {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
     }
+    logging.getLogger("modelops.jobs").setLevel(logging.ERROR)  # no broker runs, and none is needed
     call_command("migrate", verbosity=0)
     from people.models import User
 
