@@ -42,9 +42,10 @@ GROUPS: list[tuple[str | Promise, list[Entry]]] = [
             entry(
                 _("Prompts"),
                 "prompts",
-                ADMINS,
+                READERS,
                 "prompt prompts-upload prompts-confirm set-aside task-gold templates template",
             ),
+            entry(_("Judgments"), "judgments", READERS, "judgment"),
             entry(_("Datasets"), "datasets", READERS, "dataset freeze"),
         ],
     ),

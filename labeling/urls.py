@@ -9,6 +9,7 @@ from labeling.views import (
     history,
     imports,
     judging,
+    judgments,
     loop,
     members,
     model_versions,
@@ -93,6 +94,8 @@ urlpatterns = [
     path("tasks/<int:pk>/not-gold", quality.task_not_gold, name="task-not-gold"),
     path("prompts/<int:pk>/", prompts.prompt_page, name="prompt"),
     path("prompts/<int:pk>/sensitive", prompts.prompt_sensitive, name="prompt-sensitive"),
+    path("judgments/", judgments.judgment_list, name="judgments"),
+    path("judgments/<int:pk>/", judgments.judgment_page, name="judgment"),
     # Datasets, models, and what joins them to judgments
     path("datasets/", datasets.dataset_list, name="datasets"),
     path("datasets/<int:pk>/", datasets.dataset, name="dataset"),

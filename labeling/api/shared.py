@@ -6,9 +6,11 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from labeling.text.conversations import ROLES
 from people.api.base import Act, Answer, once
+from people.api.paging import Paging
 
 PART = {
     "type": "object",
@@ -64,6 +66,24 @@ class ShownAnswer(serializers.Serializer):
 def counts_by_kind(help_text: str) -> serializers.DictField:
     """Counts by kind of judge: person, model, script, unknown."""
     return serializers.DictField(child=serializers.IntegerField(), help_text=help_text)
+
+
+class KeyPaging(Paging):
+    """Pages that start at a key. The endpoint's own query says so."""
+
+    def get_schema_operation_parameters(self, view) -> list[dict]:
+        return []
+
+
+def with_query(request: Request, others: tuple[str, ...], **key: int | None) -> str | None:
+    """The address of this request with this key in place of `others`; None without a key."""
+    [(name, value)] = key.items()
+    if value is None:
+        return None
+    address = request.build_absolute_uri()
+    for other in others:
+        address = remove_query_param(address, other)
+    return replace_query_param(address, name, value)
 
 
 class Apart(Act):

@@ -16,6 +16,7 @@ FOR_ANYBODY = Q(free_places__gt=0, reserved_for_user=None, reserved_for_group=No
 FOR_A_PERSON = Q(free_places__gt=0, reserved_for_user__isnull=False)
 FOR_A_GROUP = Q(free_places__gt=0, reserved_for_group__isnull=False)
 RESERVED = Q(reserved_for_user__isnull=False) | Q(reserved_for_group__isnull=False)
+BEGUN = Q(free_places__lt=F("overlap"))  # a place is taken: each task with a judgment is one
 
 
 class RankingTask(models.Model):
@@ -158,6 +159,7 @@ class RankingTask(models.Model):
                 fields=["project", "id"], name="tasks_set_aside", condition=Q(state="set_aside")
             ),
             models.Index(fields=["project", "id"], name="gold_tasks", condition=Q(purpose="gold")),
+            models.Index(fields=["project", "id"], name="begun_tasks", condition=BEGUN),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Prompts: find them, and look at one with its answers."""
+"""Prompts: find them, and look at one with its answers. Researchers read them without names."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from labeling.queue import seen
 from labeling.queue.sensitive import mark_sensitive
 from labeling.text.conversations import as_stored
 from labeling.views.set_aside import with_skips
-from people.access import ADMINS, member
+from people import pseudonyms
+from people.access import ADMINS, READERS, Role, member
+from people.models import Project
 
 PER_PAGE = 50
 
 
-@member(*ADMINS)
+@member(*READERS)
 @require_GET
 def prompt_list(request: HttpRequest) -> HttpResponse:
     published = Prompt.objects.filter(project=request.project, published=True)
@@ -73,16 +75,20 @@ def count_answers(prompts) -> None:
         prompt.answers = answers.get(prompt.pk, 0)
 
 
-@member(*ADMINS)
+@member(*READERS)
 @require_GET
 def prompt_page(request: HttpRequest, pk: int) -> HttpResponse:
-    """A prompt with its answers, who wrote them and how they were ranked: for admins' eyes only."""
+    """A prompt with its answers, which model wrote them and how they were ranked.
+
+    Admins see who judged and who skipped; researchers see pseudonyms.
+    """
+    names = request.membership.role == Role.ADMIN
     prompt = get_object_or_404(Prompt, project=request.project, published=True, pk=pk)
     judged = (
         Ranking.objects.filter(current=True).select_related("labeler").prefetch_related("ranked")
     )
     tasks = prompt.tasks.order_by("-pk").prefetch_related(
-        with_skips(),
+        *([with_skips()] if names else []),
         Prefetch("rankings", judged, to_attr="judged"),
         Prefetch(
             "candidates",
@@ -90,7 +96,7 @@ def prompt_page(request: HttpRequest, pk: int) -> HttpResponse:
             to_attr="shown",
         ),
     )
-    shown = with_names([with_ranks(task) for task in tasks])
+    shown = with_judges([with_ranks(task) for task in tasks], request.project, names)
     seen.note_rankings(request.user, (judged for task in shown for judged in task.judged))
     context = {
         "prompt": prompt,
@@ -123,14 +129,16 @@ def with_ranks(task):
     return task
 
 
-def with_names(tasks: list[RankingTask]) -> list[RankingTask]:
-    """Hang on each imported judgment who judged elsewhere: one query."""
-    imported = [
-        judged for task in tasks for judged in task.judged if judged.kind == Ranking.Kind.IMPORTED
-    ]
-    judges = Judge.objects.in_bulk({judged.judge for judged in imported})
-    for judged in imported:
-        judged.by = judges.get(judged.judge)
+def with_judges(tasks: list[RankingTask], project: Project, names: bool) -> list[RankingTask]:
+    """Hang on each judgment its judge as `by`, a name or a pseudonym: one query."""
+    rankings = [ranking for task in tasks for ranking in task.judged]
+    imported = {one.judge for one in rankings if one.kind == Ranking.Kind.IMPORTED}
+    judges = Judge.objects.in_bulk(imported) if names else {}
+    for ranking in rankings:
+        if names:
+            ranking.by = ranking.labeler or judges.get(ranking.judge)
+        elif ranking.kind not in Ranking.FOR_ALL:  # those are nobody's judgment
+            ranking.by = pseudonyms.of(project, ranking.judge)
     return tasks
 
 

@@ -36,6 +36,7 @@ OF_A_PROJECT = [
     "settings",
     "prompts",
     "prompts-upload",
+    "judgments",
     "jobs",
     "models",
     "model-register",
@@ -70,6 +71,7 @@ def admin(project):
     make_tasks(project, 2)
     make_upload(project)
     make_ranking(make_task(project), person, ranks=[1, 2, 2, 3])
+    freeze.freeze_now(None, project)
     make_dispute(project)
     freeze.freeze_now(None, project)
     prompt_templates.create(person, project, "stories", "A story titled {title}.")
@@ -143,7 +145,11 @@ def addresses():
     yield reverse("model", args=["demo", ModelVersion.objects.first().pk])
     yield reverse("prompts-confirm", args=["demo", Job.objects.get(kind="import").pk])
     yield reverse("prompt", args=["demo", Prompt.objects.first().pk])
-    yield reverse("dataset", args=["demo", Dataset.objects.first().pk])
+    before, after = Dataset.objects.order_by("pk")
+    yield reverse("dataset", args=["demo", after.pk])
+    yield reverse(
+        "judgment", args=["demo", RankingTask.objects.filter(rankings__current=True).first().pk]
+    )
     yield reverse("member-erase", args=["demo", Membership.objects.first().pk])
     yield reverse("task-gold", args=["demo", RankingTask.objects.first().pk])
     yield reverse(

@@ -14,7 +14,7 @@ LABELER = {"Label": ["Rank", "Write"]}
 LEAD = {"Label": ["Rank", "Write", "Review", "Disagreements"], "": ["People"]}
 ADMIN = {
     "Label": ["Rank", "Write", "Review", "Disagreements"],
-    "Data": ["Prompts", "Datasets"],
+    "Data": ["Prompts", "Judgments", "Datasets"],
     "Models": ["Loop", "Jobs", "Versions"],
     "": ["People", "Settings"],
 }
@@ -25,7 +25,7 @@ ADMIN = {
     [
         ("labeler", LABELER),
         ("lead", LEAD),
-        ("researcher", {"Data": ["Datasets"]}),
+        ("researcher", {"Data": ["Prompts", "Judgments", "Datasets"]}),
         ("admin", ADMIN),
     ],
 )
@@ -47,6 +47,7 @@ def test_each_role_is_offered_its_pages(client_for, project, role, offered):
         ("history", "Rank"),
         ("ask-prompts", "Review"),
         ("set-aside", "Prompts"),
+        ("judgments", "Judgments"),
         ("freeze", "Datasets"),
         ("model-serve", "Versions"),
         ("webhooks", "Settings"),

@@ -5,6 +5,7 @@ each step.
 from collections import Counter, defaultdict
 
 from labeling.models import Assignment, GroupMember, QueuePosition, Ranking, RankingTask, Seen
+from labeling.models.tasks import BEGUN
 from labeling.queue import order, reservations
 from people.models import AuditEvent, Membership, Project, User
 
@@ -113,6 +114,7 @@ def check(project: Project) -> None:
         gold_has_a_key(rows, task)
     judgments_fit_assignments(rows)
     judgments_are_marked_as_prompted(rows)
+    judged_tasks_are_begun(rows)
     leases_have_an_owner_at_work(rows)
     cursors_hide_nothing(rows)
     what_nobody_gets_is_listed(rows)
@@ -180,6 +182,13 @@ def judgments_are_marked_as_prompted(rows: Rows) -> None:
         told_at = rows.told.get((ranking.task_id, ranking.labeler_id))
         before = told_at is not None and told_at <= ranking.created_at
         assert ranking.prompted == before, "prompted is what one judges after one was told"
+
+
+def judged_tasks_are_begun(rows: Rows) -> None:
+    """The list of judgments walks the index of begun tasks."""
+    judged = {one.task_id for one in rows.rankings if one.current}
+    begun = RankingTask.objects.filter(BEGUN, project=rows.project).values_list("pk", flat=True)
+    assert judged <= set(begun), "whoever judged a task holds a place on it"
 
 
 def leases_have_an_owner_at_work(rows: Rows) -> None:

@@ -8,7 +8,7 @@ from labeling import imports, project_settings
 from labeling.models import PromptTemplate, Writing
 from modelops.models import Dataset, Job
 from people.webhooks import registry
-from tests.factories import make_job, make_model, make_person, make_task
+from tests.factories import make_job, make_model, make_person, make_ranking, make_task
 
 pytestmark = pytest.mark.django_db
 ROLES = ("admin", "researcher", "lead", "labeler", "stranger")
@@ -20,10 +20,12 @@ GET = {
     "loop": ADMIN,
     "members": (200, 403, 200, 403, 404),
     "settings": ADMIN,
-    "prompts": ADMIN,
+    "prompts": READER,
     "prompts-upload": ADMIN,
     "prompts-confirm": ADMIN,
-    "prompt": ADMIN,
+    "prompt": READER,
+    "judgments": READER,
+    "judgment": READER,
     "set-aside": ADMIN,
     "task-gold": ADMIN,
     "prompts-bad-rows": ADMIN,
@@ -173,6 +175,9 @@ def arguments(project, people, settings):
     about |= dict.fromkeys(["model", "model-promote"], job.model_version_id)
     ranked = make_task(project, overlap=0)
     about |= dict.fromkeys(["task-settle", "task-unsettle"], ranked.pk)
+    judged = make_task(project)
+    make_ranking(judged, people["labeler"])
+    about["judgment"] = judged.pk
     upload = Job.objects.create(
         project=project, kind="import", recipe={"path": "upload", "format": "prompts"}
     )
@@ -244,6 +249,7 @@ def test_another_projects_rows_are_not_found(client_for, people, arguments, proj
     elsewhere = project_settings.create(other, slug="elsewhere", name="Elsewhere")
     for name in (
         "prompt",
+        "judgment",
         "prompts-confirm",
         "prompts-undo",
         "job",

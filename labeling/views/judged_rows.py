@@ -1,0 +1,195 @@
+"""How a judged row is shown: a task of the project, or a row of a dataset.
+
+A row is what a dataset holds (modelops/rows.py). Its texts are untrusted: they are shown as they
+are written, or, in whole, through Podium's own Markdown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from labeling.judging.judgment import letter
+from labeling.models import Judge, Ranking
+from labeling.models.rules import FLAGS
+from labeling.text import conversations, markdown
+from modelops import rows
+
+PROMPT_BEGINNING = 700  # characters that a list shows
+ANSWER_BEGINNING = 260
+
+
+@dataclass(frozen=True)
+class ShownAnswer:
+    """An answer: the beginning of its text, or all of it as HTML; the rank of each judgment,
+    counted as in sport.
+    """
+
+    letter: str
+    model: str
+    beginning: str
+    html: SafeString
+    remarks: list[str]
+    ranks: list[int | None]
+
+
+@dataclass(frozen=True)
+class ShownJudgment:
+    """Who judged, and what: "B > A = C" with letters of answers, and what was said besides."""
+
+    who: str
+    judge: str  # the pseudonym, where a filter can ask for it
+    kind: str  # of judge, where it is no person
+    order: str
+    remarks: list[str]
+    details: list[tuple[str, str]]
+    at: Any = None
+
+
+@dataclass(frozen=True)
+class ShownRow:
+    """A row with what stands above its prompt, in brief or in whole."""
+
+    row: dict[str, Any]
+    whole: bool
+    turns: list[tuple[str, str, str]]
+    earlier: int  # turns that are not shown
+    about: list[str]
+    text: SafeString | str
+    answers: list[ShownAnswer]
+    judgments: list[ShownJudgment]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class By:
+    """Who made a judgment, as this reader may know them."""
+
+    who: str
+    judge: str = ""
+    kind: str = ""
+    at: Any = None
+    note: str = ""
+
+
+def shown(row: dict[str, Any], whole: bool, by: Sequence[By] = (), **extra: Any) -> ShownRow:
+    """The row as a page shows it. `by` says who made each judgment; numbers of labelers without."""
+    judgments = row.get("judgments", [])
+    by = by or [by_number(judgment) for judgment in judgments]
+    turns = conversations.shown(row.get("messages", []))
+    text = row.get("text", "")
+    return ShownRow(
+        row=row,
+        whole=whole,
+        turns=turns if whole else [_beginning_of(turn) for turn in turns[-1:]],
+        earlier=0 if whole else max(len(turns) - 1, 0),
+        about=[row[name] for name in ("use_case", "language", "split") if row.get(name)],
+        text=markdown.render(text) if whole and text else cut(text, PROMPT_BEGINNING),
+        answers=[
+            _answer(position, answer, judgments, whole)
+            for position, answer in enumerate(row.get("answers", []))
+        ],
+        judgments=[
+            _judgment(judgment, who, row["answers"], whole)
+            for judgment, who in zip(judgments, by, strict=True)
+        ],
+        extra=extra,
+    )
+
+
+def cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[:longest].rstrip() + "…"
+
+
+def _beginning_of(turn: tuple[str, str, str]) -> tuple[str, str, str]:
+    role, name, text = turn
+    return role, name, cut(text, PROMPT_BEGINNING)
+
+
+def _answer(
+    position: int, answer: dict[str, Any], judgments: list[dict], whole: bool
+) -> ShownAnswer:
+    remarks = []
+    if not rows.has_ended(answer):
+        remarks.append(_("cut at the length limit"))
+    if answer.get("truncated"):
+        remarks.append(_("prompt cut"))
+    return ShownAnswer(
+        letter=letter(position).upper(),
+        model=answer["model"],
+        beginning=cut(answer["text"], ANSWER_BEGINNING),
+        html=markdown.render(answer["text"]) if whole else SafeString(""),
+        remarks=remarks,
+        ranks=[as_in_sport(judgment["ranks"], position) for judgment in judgments],
+    )
+
+
+def as_in_sport(ranks: list[int], position: int) -> int | None:
+    """The rank of one answer, counted 1, 2, 2, 4; None where nothing was ranked."""
+    return 1 + sum(rank < ranks[position] for rank in ranks) if ranks else None
+
+
+def order(judgment: dict[str, Any]) -> str:
+    """The judgment in letters, best first: "B > A = C"; its outcome where nothing was ranked."""
+    tiers: dict[int, list[str]] = {}
+    for position, rank in enumerate(judgment["ranks"]):
+        tiers.setdefault(rank, []).append(letter(position).upper())
+    if not tiers:
+        return str(Ranking.Outcome(judgment["outcome"]).label).capitalize()
+    return " > ".join(" = ".join(tiers[rank]) for rank in sorted(tiers))
+
+
+def by_number(judgment: dict[str, Any]) -> By:
+    number = judgment["labeler"]
+    return By(_("Labeler %(number)s") % {"number": number}, kind=judgment.get("judge_kind", ""))
+
+
+def _judgment(judgment: dict[str, Any], by: By, answers: list[dict], whole: bool) -> ShownJudgment:
+    remarks = [_("prompted")] if judgment.get("prompted") else []
+    if judgment["kind"] in Ranking.FOR_ALL:
+        remarks.append(str(Ranking.Kind(judgment["kind"]).label))
+    details = _details(judgment, answers) if whole else []
+    if whole and by.note:
+        details.append((_("Note"), by.note))
+    kind = by.kind if by.kind and by.kind != Judge.Kind.PERSON else ""
+    return ShownJudgment(by.who, by.judge, kind, order(judgment), remarks, details, by.at)
+
+
+def _details(judgment: dict[str, Any], answers: list[dict]) -> list[tuple[str, str]]:
+    """(name, values) of all that a judgment says beside its order."""
+    details = []
+    if any(rating is not None for rating in judgment["ratings"]):
+        details.append((_("Ratings"), _by_letter(judgment["ratings"])))
+    flags = [", ".join(str(FLAGS.get(flag, flag)) for flag in names) for names in judgment["flags"]]
+    if any(flags):
+        details.append((_("Flags"), _by_letter([said or None for said in flags])))
+    if judgment["strength"] is not None:
+        details.append((_("Strength"), f"{judgment['strength']:+d}"))
+    for name, value in judgment.get("scores", {}).items():
+        details.append((name, _by_letter(value) if isinstance(value, list) else _said(value)))
+    for span in judgment.get("spans", []):
+        part = answers[span["answer"]]["text"][span["start"] : span["end"]]
+        about = f"{letter(span['answer']).upper()}, {span['label']}"
+        details.append((about, f"“{cut(part, ANSWER_BEGINNING)}”"))
+    if judgment["seconds"]:
+        details.append((_("Time"), _("%(seconds)s s") % {"seconds": judgment["seconds"]}))
+    return details
+
+
+def _by_letter(values: list) -> str:
+    """What was said of each answer, like "A 6, C 2"; those of which nothing was are left out."""
+    return ", ".join(
+        f"{letter(position).upper()} {_said(value)}"
+        for position, value in enumerate(values)
+        if value is not None
+    )
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return str(value)

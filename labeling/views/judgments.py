@@ -1,0 +1,259 @@
+"""Judged tasks: find them, and see their prompt, their answers and who ranked how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from labeling.models import Judge, Prompt, Ranking, judge_kind
+from labeling.quality import judged
+from labeling.queue import seen
+from labeling.views import judged_rows
+from modelops import registry
+from modelops.models import Job
+from people import pseudonyms
+from people.access import READERS, Role, member
+from people.api.filters import MOST_ID
+from people.models import Project
+
+PER_PAGE = 10
+IMPORTS_LISTED = 200
+ALL = [("", gettext_lazy("all"))]
+
+
+class JudgedForm(forms.Form):
+    """What judged tasks are filtered by. An empty field asks for nothing."""
+
+    q = forms.CharField(label=gettext_lazy("Find in prompts"), required=False, max_length=200)
+    judge = forms.ChoiceField(label=gettext_lazy("Judge"), required=False)
+    model = forms.CharField(label=gettext_lazy("Model"), required=False, max_length=100)
+    agreement_from = forms.IntegerField(
+        label=gettext_lazy("Agreement from, %"), required=False, min_value=0, max_value=100
+    )
+    agreement_to = forms.IntegerField(
+        label=gettext_lazy("to, %"), required=False, min_value=0, max_value=100
+    )
+    ties = forms.ChoiceField(
+        label=gettext_lazy("Ties"),
+        required=False,
+        choices=[*ALL, ("yes", gettext_lazy("with ties")), ("no", gettext_lazy("without"))],
+    )
+    since = forms.DateField(
+        label=gettext_lazy("Judged from"),
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    until = forms.DateField(
+        label=gettext_lazy("to"),
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    job = forms.ChoiceField(label=gettext_lazy("Import"), required=False)
+    source = forms.CharField(label=gettext_lazy("Source"), required=False, max_length=100)
+    use_case = forms.CharField(label=gettext_lazy("Use case"), required=False, max_length=40)
+    language = forms.CharField(label=gettext_lazy("Language"), required=False, max_length=10)
+    split = forms.ChoiceField(
+        label=gettext_lazy("Split"),
+        required=False,
+        choices=[*ALL, *((value, value) for value in Prompt.Split.values)],
+    )
+
+    FIRST = ("q", "judge", "model", "agreement_from", "agreement_to", "ties", "since", "until")
+
+    def __init__(self, project: Project, data: dict[str, Any], names: bool):
+        super().__init__(data, auto_id="filter-%s")
+        self.project = project
+        newest = judged.newest(project)
+        self.judges = {pseudonyms.of(project, one.pk): one for one in judged.judges(newest)}
+        self.fields["judge"].choices = ALL + sorted(
+            (
+                (pseudonym, name_of(judge, pseudonym, names))
+                for pseudonym, judge in self.judges.items()
+            ),
+            key=lambda choice: choice[1],
+        )
+        self._add_unlisted(data.get("judge", ""))
+        self.fields["job"].choices = ALL + _imports(project)
+        suggestions = judged.values(newest) | {"model": judged.models(newest)}
+        for name, values in suggestions.items():
+            self.fields[name].suggestions = values
+            self.fields[name].widget.attrs["list"] = f"known-{name}"
+
+    def _add_unlisted(self, pseudonym: str) -> None:
+        """A judge of older judgments is not listed; their rows link to this filter all the same."""
+        if pseudonym and pseudonym not in self.judges:
+            self.unlisted = judged.judge_of(self.project, pseudonym)
+            if self.unlisted:
+                self.fields["judge"].choices += [(pseudonym, pseudonym)]
+
+    def clean_model(self) -> int | None:
+        name = self.cleaned_data["model"]
+        if not name:
+            return None
+        version = registry.visible(self.project).filter(name=name).first()
+        if version is None:
+            raise forms.ValidationError(_("No model version of this project has this name."))
+        return version.pk
+
+    def wanted(self) -> judged.Wanted:
+        """What a valid form asks for."""
+        said = self.cleaned_data
+        return judged.Wanted(
+            search=said["q"],
+            **{name: said[name] for name in ("source", "use_case", "language", "split", "model")},
+            job=int(said["job"]) if said["job"] else None,
+            judge=self._judge(said["judge"]),
+            since=self._start(said["since"]),
+            until=self._start(said["until"] and said["until"] + timedelta(days=1)),
+            ties={"yes": True, "no": False}.get(said["ties"]),
+            least=_share(said["agreement_from"]),
+            most=_share(said["agreement_to"]),
+        )
+
+    def _judge(self, pseudonym: str) -> UUID | None:
+        if not pseudonym:
+            return None
+        return self.judges[pseudonym].pk if pseudonym in self.judges else self.unlisted
+
+    def _start(self, day) -> datetime | None:
+        """The start of a day in the project's zone."""
+        return datetime.combine(day, time.min, ZoneInfo(self.project.zone)) if day else None
+
+    def first(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.FIRST]
+
+    def further(self) -> list[forms.BoundField]:
+        """The fields that are folded until one of them is used."""
+        return [self[name] for name in self.fields if name not in self.FIRST]
+
+    def uses_further(self) -> bool:
+        return any(field.value() or field.errors for field in self.further())
+
+    def asked(self) -> dict[str, str]:
+        """The parameters that ask for something, for links."""
+        return {name: self.data[name] for name in self.fields if self.data.get(name)}
+
+
+def _share(percent: int | None) -> float | None:
+    return None if percent is None else percent / 100
+
+
+def _imports(project: Project) -> list[tuple[str, str]]:
+    """(key, file and day) of the newest imports; a check that wrote nothing is none."""
+    jobs = Job.objects.filter(project=project, kind=Job.Kind.IMPORT, state=Job.State.DONE)
+    return [
+        (str(job.pk), f"{job.recipe.get('filename') or job} · {job.created_at:%Y-%m-%d}")
+        for job in jobs.order_by("-pk")[:IMPORTS_LISTED]
+        if not job.recipe.get("dry_run")
+    ]
+
+
+def name_of(judge: Judge | None, pseudonym: str, names: bool) -> str:
+    """A judge as this reader may know them: admins by name, researchers by pseudonym."""
+    return str(judge) or pseudonym if names and judge is not None else pseudonym
+
+
+@member(*READERS)
+@require_GET
+@never_cache
+def judgment_list(request: HttpRequest) -> HttpResponse:
+    """Judged tasks, the newest first."""
+    form = JudgedForm(request.project, request.GET.dict(), names=sees_names(request))
+    asked = form.asked()
+    context = {"form": form, "asked": asked, "query": urlencode(asked), "page": None, "rows": []}
+    if not form.is_valid():
+        return render(request, "labeling/judgments/judgments.html", context, status=422)
+    page = judged.page(
+        request.project,
+        form.wanted(),
+        PER_PAGE,
+        before=_key(request, "before"),
+        after=_key(request, "after"),
+    )
+    context |= {"page": page, "rows": read(request, page.tasks, whole=False)}
+    context |= {"looked_at": judged.LOOKED_AT, "compared": judged.COMPARED}
+    template = "_judgment_list.html" if request.htmx else "judgments.html"
+    return render(request, f"labeling/judgments/{template}", context)
+
+
+def _key(request: HttpRequest, name: str) -> int | None:
+    """Where a page starts. Raises Http404 for what is no key."""
+    text = request.GET.get(name, "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal()) or int(text[:20]) > MOST_ID:
+        raise Http404
+    return int(text)
+
+
+@member(*READERS)
+@require_GET
+@never_cache
+def judgment_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """One judged task in whole, or, to fold it in a list, in brief."""
+    shown = read(request, [pk], whole="brief" not in request.GET)
+    if not shown:
+        raise Http404
+    query = request.GET.copy()
+    query.pop("brief", None)
+    context = {"row": shown[0], "query": query.urlencode()}
+    template = "_judgment.html" if request.htmx else "judgment.html"
+    return render(request, f"labeling/judgments/{template}", context)
+
+
+def sees_names(request: HttpRequest) -> bool:
+    return request.membership.role == Role.ADMIN
+
+
+def read(request: HttpRequest, tasks: list[int], whole: bool) -> list[judged_rows.ShownRow]:
+    """These tasks as this reader may see them. Who sees what others decided gets no place on them
+    any more.
+    """
+    found = judged.read(request.project, tasks)
+    seen.note_rankings(request.user, (ranking for one in found for ranking in one.rankings))
+    return [
+        judged_rows.shown(
+            one.row,
+            whole,
+            _by(request, one.rankings),
+            task=one.task,
+            agreement=one.agreement,
+            folded=one.task.prompt.sensitive and not request.user.sensitive,
+        )
+        for one in found
+    ]
+
+
+def _by(request: HttpRequest, rankings: Iterable[Ranking]) -> list[judged_rows.By]:
+    return [_who(request, ranking) for ranking in rankings]
+
+
+def _who(request: HttpRequest, ranking: Ranking) -> judged_rows.By:
+    if ranking.kind in Ranking.FOR_ALL:  # nobody's judgment
+        return judged_rows.By(_for_all(ranking), at=ranking.created_at, note=ranking.note)
+    pseudonym = pseudonyms.of(request.project, ranking.judge)
+    names = sees_names(request)
+    who = str(ranking.labeler) if names and ranking.labeler else ""
+    return judged_rows.By(
+        who or name_of(ranking.by, pseudonym, names),
+        pseudonym,
+        judge_kind(ranking.kind, ranking.by),
+        ranking.created_at,
+        ranking.note,
+    )
+
+
+def _for_all(ranking: Ranking) -> str:
+    return _("Answer key") if ranking.kind == Ranking.Kind.GOLD else _("Adjudicated")
