@@ -79,6 +79,8 @@ PROJECT = [
     lambda demo, to: demo.prompts.delete_template(1),
     lambda demo, to: list(demo.tasks()),
     lambda demo, to: demo.tasks.read(1),
+    lambda demo, to: list(demo.tasks.judged()),
+    lambda demo, to: demo.tasks.read_judged(1),
     lambda demo, to: demo.tasks.reserved(),
     lambda demo, to: demo.tasks.reserve(1, member=1),
     lambda demo, to: demo.tasks.put_back(1),

@@ -183,6 +183,16 @@ class Tasks(Part):
         """The task with its answers by letters, and its answer key if it has one."""
         return self.get(f"tasks/{task}")
 
+    def judged(self, **filters: Any) -> Iterator[Body]:
+        """What was judged, newest first: each task with its answers and who ranked how.
+
+        `filters`: search, source, use_case, language, split, job, judge, since, until, ties, …
+        """
+        return self.pages("judged-tasks", **filters)
+
+    def read_judged(self, task: int) -> Body:
+        return self.get(f"judged-tasks/{task}")
+
     def make_gold(self, task: int, order: str = "", **said: Any) -> Body:
         """Set or change its answer key, by the letters of read(): it is a gold task from now on."""
         return self.post(f"tasks/{task}/gold", ({"order": order} if order else {}) | said)
