@@ -26,6 +26,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from html import unescape
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,7 @@ def begin(var: Path) -> None:
     settings.STORAGES["staticfiles"] = {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
     }
-    logging.getLogger("modelops.jobs").setLevel(logging.ERROR)  # no broker runs, and none is needed
+    logging.disable(logging.WARNING)  # no broker runs, and refusals are what is looked for
     call_command("migrate", verbosity=0)
     from people.models import User
 
@@ -210,7 +211,7 @@ def by_api(file: Path, project: Any) -> Outcome:
     with open(file, "rb") as content:
         response = client.post(at, {"file": content})
     if response.status_code != 202:
-        return Outcome(refused=response.content.decode())
+        return Outcome(refused=refusal(response))
     check = work()
     recipe = dict.fromkeys(CLEANING, False) | {"skip_bad": True}
     address = f"{at}/{check.pk}/confirm"
@@ -236,27 +237,28 @@ def by_page(file: Path, project: Any) -> Outcome:
     with open(file, "rb") as content:
         response = client.post(at, upload | {"file": content})
     if response.status_code != 302:
-        return Outcome(refused="the page refuses the file")
+        return Outcome(refused=refusal(response))
     work()
     address = response.url
     values = form_of(client.get(address))
     for name in CLEANING:
         values.pop(name, None)
+    for button in ("look", "check", "save"):
+        values.pop(button, None)
     values |= {"skip_bad": "on"}
-    values.pop("check", None)
     outcome = Outcome()
     response = client.post(address, values)
     if response.status_code == 422:
-        outcome.stays_behind = left_out(values, form_of(response))
-        response = client.post(address, values)
+        outcome.stays_behind = undecided(response)
+        response = client.post(address, values | {"rest": "leave_out"})
     return confirmed(outcome, project, response.status_code == 302, response)
 
 
-def left_out(values: dict, form: dict) -> list[str]:
-    """Mark each field that waits for a choice as left out; their names."""
-    waiting = [name for name, value in form.items() if name.startswith("field-") and not value]
-    values |= form | dict.fromkeys(waiting, "leave_out")
-    return waiting
+def undecided(response: Any) -> list[str]:
+    """The fields of the file that the page marks: somebody has to say what becomes of them."""
+    page = response.content.decode()
+    marked = re.findall(r'class="undecided".*?<code>(.*?)</code>', page, re.DOTALL)
+    return list(map(unescape, marked))
 
 
 def form_of(response: Any) -> dict:
@@ -298,7 +300,7 @@ def confirmed(outcome: Outcome, project: Any, accepted: bool, response: Any) -> 
     from labeling import imports
 
     if not accepted:
-        outcome.refused = response.content.decode()[:500]
+        outcome.refused = refusal(response)
     else:
         job = work()
         outcome.refused = job.error if job.state == job.State.FAILED else ""
@@ -308,6 +310,14 @@ def confirmed(outcome: Outcome, project: Any, accepted: bool, response: Any) -> 
             outcome.bad = {str(row["line"]): row["reason"] for row in rows}
     outcome.came_in = came_in(project)
     return outcome
+
+
+def refusal(response: Any) -> str:
+    """What a page or the API says of a refusal, in one line."""
+    text = response.content.decode()
+    alerts = re.findall(r'role="alert">(.*?)</div>', text, re.DOTALL)
+    plain = re.sub(r"<[^>]*>", " ", " ".join(alerts) if alerts else text)
+    return unescape(" ".join(plain.split()))[:300]
 
 
 WAYS: dict[str, Callable[[Path, Any], Outcome]] = {
