@@ -112,6 +112,43 @@ def test_its_file_is_recognised(tmp_path, name):
     assert imports.recognise(saved(tmp_path / "file.jsonl", FIXTURES[name]["rows"])) == name
 
 
+USER, ANSWER = {"role": "user", "content": "?"}, {"role": "assistant", "content": "Yes."}
+OTHER = {"role": "assistant", "content": "No."}
+PAIR = {"output_1": "Yes.", "output_2": "No.", "preference": 1}
+WHOLE = {"prompt": "?", "chosen": [USER, ANSWER], "rejected": [USER, OTHER]}
+SCORES = {"score_chosen": 2.0, "score_rejected": 1.0}
+ASKED = "\n\nHuman: ?\n\nAssistant:"
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ({"instruction": "?", "output": "Yes."}, "alpaca"),
+        ({"instruction": "?", "output": "Yes.", "generator": "m"}, "alpaca-eval-outputs"),
+        ({"instruction": "?", **PAIR}, "alpaca-farm"),
+        ({"instruction": "?", **PAIR, "raw_preference": 2}, "alpaca-farm-human"),
+        ({"instruction": "?", **PAIR, "annotator": "gpt4"}, "alpaca-eval"),
+        ({"instruction": "?", "response": "Yes."}, "self-instruct-predictions"),
+        ({"messages": [USER]}, "prompts"),
+        ({"messages": [USER, ANSWER]}, "chat"),
+        ({"conversations": [USER, ANSWER]}, "sharegpt"),
+        ({"conversations": ["?", "Yes."]}, "lima"),
+        (WHOLE, "dpo-conversations"),
+        (WHOLE | SCORES, "dpo-conversations"),
+        (WHOLE | SCORES | {"prompt_id": "f0"}, "ultrafeedback-binarized"),
+        (WHOLE | {"chosen_model": "m", "rejected_model": "n"}, "tulu3-preference"),
+        ({"prompt": [USER], "chosen": [ANSWER], "rejected": [OTHER]}, "trl"),
+        ({"prompt": "?", "chosen": "Yes.", "rejected": "No."}, "trl"),
+        ({"prompt": ASKED, "chosen": "Yes.", "rejected": "No."}, "transcript-preference"),
+        ({"prompt": ASKED, "chosen": "Y", "rejected": "N", "response": "Y"}, "rm-static"),
+        ({"chosen": f"{ASKED} Yes.", "rejected": f"{ASKED} No."}, "hh-rlhf"),
+        ({"chosen": f"{ASKED} Yes."}, "hh-chosen-only"),
+    ],
+)
+def test_of_layouts_that_are_alike_the_right_one_is_recognised(tmp_path, row, name):
+    assert imports.recognise(saved(tmp_path / "file.jsonl", [row])) == name
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_field_of_its_file_stays_behind_unnamed(name):
     values = FIXTURES[name]["rows"]
