@@ -49,6 +49,7 @@ class Reading:
     bad: list[tuple[int | str, str]] = field(default_factory=list)
     rows: int = 0
     bad_rows: int = 0
+    names_splits: bool = False  # whether a row names one
 
     def refuse(self, row: Row, reason: str, out: TextIO | None) -> None:
         self.bad_rows += 1
@@ -58,8 +59,12 @@ class Reading:
             out.write(_bad_line({"line": row.place, "reason": reason, "row": row.value}))
 
     def split(self, entry: Entry) -> str:
-        """The split that the file or the project gives the author; otherwise that of the hash."""
+        """The split that the file gives the prompt, in whatever row, or that the file or the
+        project gives the author; otherwise that of the hash.
+        """
         known = entry.split or (entry.author and self.scratch.get("split", entry.author))
+        if not known and self.names_splits:
+            known = self.scratch.get("split of prompt", entry.digest)
         return known or conversations.split_of(entry)
 
 
@@ -91,6 +96,7 @@ def read(
     for parsed in chunks(parse(files.rows(path, filename), format, split), BATCH):
         all_entries = [entry for _row, entries, _error in parsed for entry in entries]
         _look_up_authors(reading.scratch, project, all_entries)
+        _look_up_prompts(reading.scratch, project, all_entries)
         for row, entries, error in parsed:
             reading.rows += 1
             error = (
@@ -180,10 +186,30 @@ def _look_up_authors(scratch: Scratch, project: Project | None, entries: list[En
         scratch.put("looked up", author, 1)
 
 
+def _look_up_prompts(scratch: Scratch, project: Project | None, entries: list[Entry]) -> None:
+    """Look up each prompt with a split once: the one that the project already has for it."""
+    named = {entry.digest for entry in entries if entry.split}
+    if not named:
+        return
+    scratch.fetch("split of prompt", named)
+    new = [digest for digest in named if scratch.get("split of prompt", digest) is None]
+    if project:
+        here = Prompt.objects.filter(project=project, published=True, digest__in=new)
+        for digest, split in here.values_list("digest", "split"):
+            scratch.put("split of prompt", digest, split)
+
+
 def _split_conflict(entries: list[Entry], scratch: Scratch) -> str:
-    """Why the entries' split contradicts the author's earlier one; "" if it does not."""
+    """Why the entries' split contradicts an earlier one of the prompt or the author; "" if it does
+    not.
+    """
     for entry in entries:
-        if not entry.author or not entry.split:
+        if not entry.split:
+            continue
+        earlier = scratch.get("split of prompt", entry.digest)
+        if earlier and earlier != entry.split:
+            return f"this prompt is in split {earlier} already, and can't be in {entry.split} too"
+        if not entry.author:
             continue
         earlier = scratch.get("split", entry.author)
         if earlier and earlier != entry.split:
@@ -206,6 +232,9 @@ def _unfit(entries: list[Entry], known: dict[str, criteria.Asked], cleans_answer
 
 def _keep(reading: Reading, row: Row, entries: list[Entry]) -> None:
     for entry in entries:
+        if entry.split:
+            reading.names_splits = True
+            reading.scratch.put("split of prompt", entry.digest, entry.split)
         if entry.author and entry.split:
             reading.scratch.put("split", entry.author, entry.split)
         reading.entries.add((entry, "" if entry.bare else _row_digest(reading.scratch, entry)))

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from labeling.imports.mapping import Mapping
 
 MOST_ANSWERS = 100
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    **dict.fromkeys(("validation", "valid", "val", "dev", "development"), "validation"),
+    "test": "test",
+    "testing": "test",
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class Format:
     read: Callable[[Any, str], Iterator[Entry]]
     reads: Callable[[str], bool]
     field: Callable[[str], str] = str
+    leaves: Callable[[str], bool] = lambda path: False  # a tool's own notes, which stay behind
     mapping: Mapping | None = None  # of a preset, which is nothing but a stored mapping
 
 
@@ -70,6 +78,14 @@ def text(value: dict, name: str, longest: int = 100) -> str:
     if not isinstance(content, str) or len(content) > longest:
         raise BadPrompt(f"{name} must be a text of at most {longest} characters")
     return conversations.clean(content)
+
+
+def split(value: dict) -> str:
+    """The split that a row names, in the usual spellings; "" if it names none."""
+    given = text(value, "split").casefold()
+    if given and given not in SPLITS:
+        raise BadPrompt(f"split must be train, validation or test, and is {given!r}")
+    return SPLITS.get(given, "")
 
 
 def long_text(value: object, name: str) -> str:

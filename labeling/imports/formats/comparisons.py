@@ -17,6 +17,7 @@ from labeling.imports.formats.base import (
     long_text,
     only,
     ranking,
+    split,
     text,
     user,
 )
@@ -95,8 +96,8 @@ def read_label_studio(value: object, file: str = "") -> Iterator[Entry]:
         if not annotation.get("was_cancelled") and (tiers := _tiers(annotation))
     ]
     prompt_in = _prompt_in(data)
-    besides = _besides(data, prompt_in, items_in)
-    yield from _by_answers(user(data[prompt_in]), "label-studio", items, judged, besides)
+    about = {"split": split(data), "metadata": _besides(data, prompt_in, items_in, "split")}
+    yield from _by_answers(user(data[prompt_in]), "label-studio", items, judged, about)
 
 
 def _items_in(data: dict) -> str:
@@ -185,7 +186,12 @@ def read_argilla(value: object, file: str = "") -> Iterator[Entry]:
     prompt_in = next(chats, None) or _prompt_in(others)
     prompt = others[prompt_in]
     messages = conversations.turns(prompt) if isinstance(prompt, list) else user(prompt)
-    yield from _by_answers(messages, "argilla", items, judged, _besides(others, prompt_in))
+    known = value.get("metadata")
+    about = {
+        "split": split(known if isinstance(known, dict) else {}),
+        "metadata": _besides(others, prompt_in),
+    }
+    yield from _by_answers(messages, "argilla", items, judged, about)
 
 
 def _field(content: object) -> object:
@@ -237,7 +243,7 @@ def _by_answers(
     source: str,
     items: dict,
     judged: list[tuple[str, dict[str, int]]],
-    besides: dict,
+    about: dict,
 ) -> Iterator[Entry]:
     """Yield the entry of the answers that anybody ranked; a judgment of some of them names those.
 
@@ -260,7 +266,7 @@ def _by_answers(
     yield Entry(
         messages,
         source=source,
-        metadata=besides,
+        **about,
         answers=[items[name] for name in names],
         judgments=judgments,
     )
@@ -271,6 +277,21 @@ def _reads_label_studio(path: str) -> bool:
     inside = re.fullmatch(r"data\.[^.[]+\[\*\]\.(.*)", path, re.DOTALL)
     return _reads_task(path) if inside is None else inside[1] in ITEM
 
+
+_OF_TASK = ("id", "inner_id", "created_at", "updated_at", "project", "updated_by.*", "file_upload")
+_OF_TASK += ("total_annotations", "cancelled_annotations", "total_predictions", "comment_count")
+_OF_TASK += ("comment_authors.*", "unresolved_comment_count", "last_comment_updated_at")
+_OF_ANNOTATION = ("id", "unique_id", "import_id", "task", "project", "updated_by", "created_at")
+_OF_ANNOTATION += ("updated_at", "draft_created_at", "lead_time", "ground_truth", "result_count")
+_OF_ANNOTATION += ("last_action", "bulk_created", "parent_prediction", "parent_annotation")
+_OF_ANNOTATION += ("last_created_by", "completed_by.*")
+_OF_RESULT = ("id", "from_name", "to_name", "type", "origin")
+
+_leaves_label_studio = only(
+    *_OF_TASK,
+    *(f"annotations[*].{name}" for name in _OF_ANNOTATION),
+    *(f"annotations[*].result[*].{name}" for name in _OF_RESULT),
+)
 
 _reads_task = only(
     "data.*",
@@ -303,6 +324,7 @@ FORMATS = [
             "worker",
             "split",
         ),
+        leaves=only("info.id", "info.site", "summaries[*].note", "batch", "extra.*"),
     ),
     Format(
         "label-studio",
@@ -310,6 +332,7 @@ FORMATS = [
         lambda value: has(value, "data", "annotations"),
         read_label_studio,
         reads=_reads_label_studio,
+        leaves=_leaves_label_studio,
     ),
     Format(
         "argilla",
@@ -320,6 +343,8 @@ FORMATS = [
             "fields.*",  # those that are neither the prompt nor an answer become metadata
             *_of_responses("responses.*[*]", "value"),
             *_of_responses("responses[*]", "values.*.value"),
+            "metadata.split",
         ),
+        leaves=only("id", "_server_id", "status", "inserted_at", "updated_at"),
     ),
 ]

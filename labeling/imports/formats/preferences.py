@@ -21,6 +21,7 @@ from labeling.imports.formats.base import (
     of_turns,
     only,
     ranking,
+    split,
     text,
     user,
 )
@@ -49,6 +50,7 @@ def read_transcripts(value: object, file: str = "") -> Iterator[Entry]:
     ]
     yield Entry(
         conversations.turns(_turns(chosen[:cut])),
+        split=split(value),
         source="hh-rlhf",
         answers=better(*answers),
         judgments=[ranking("hh-rlhf", (1, 2), Judge.Kind.PERSON)],
@@ -97,7 +99,7 @@ def read_explicit(value: object, file: str = "") -> Iterator[Entry]:
     """{"prompt", "chosen", "rejected"}: texts, or lists of messages."""
     if not has(value, "prompt", "chosen", "rejected"):
         raise BadPrompt('each row needs "prompt", "chosen" and "rejected"')
-    yield _comparison(_prompt(value["prompt"]), value["chosen"], value["rejected"])
+    yield _comparison(_prompt(value["prompt"]), value["chosen"], value["rejected"], split(value))
 
 
 def read_implicit(value: object, file: str = "") -> Iterator[Entry]:
@@ -110,7 +112,10 @@ def read_implicit(value: object, file: str = "") -> Iterator[Entry]:
         while shared and shared[-1].get("role") != "user":
             shared.pop()
         yield _comparison(
-            conversations.turns(shared), chosen[len(shared) :], rejected[len(shared) :]
+            conversations.turns(shared),
+            chosen[len(shared) :],
+            rejected[len(shared) :],
+            split(value),
         )
     else:
         shared = shared_start(long_text(chosen, "chosen"), long_text(rejected, "rejected"))
@@ -118,7 +123,9 @@ def read_implicit(value: object, file: str = "") -> Iterator[Entry]:
         lead = (
             " " if shared[cut:] == " " and not shared[:cut].endswith("\n") else ""
         )  # else it is indentation
-        yield replace(_comparison(user(shared[:cut]), chosen[cut:], rejected[cut:]), lead=lead)
+        yield replace(
+            _comparison(user(shared[:cut]), chosen[cut:], rejected[cut:], split(value)), lead=lead
+        )
 
 
 def read_unpaired(value: object, file: str = "") -> Iterator[Entry]:
@@ -129,15 +136,21 @@ def read_unpaired(value: object, file: str = "") -> Iterator[Entry]:
     good = _is_good(value["label"])
     yield Entry(
         _prompt(value["prompt"]),
+        split=split(value),
         source="trl",
         answers=[_completion(value["completion"], text(value, "model"))],
         judgments=[ranking(judge, [1]) if good else all_bad(judge)],
     )
 
 
-def _comparison(messages: list[dict], chosen: object, rejected: object) -> Entry:
-    answers = better(_completion(chosen), _completion(rejected))
-    return Entry(messages, source="trl", answers=answers, judgments=[ranking("trl", (1, 2))])
+def _comparison(messages: list[dict], chosen: object, rejected: object, split: str) -> Entry:
+    return Entry(
+        messages,
+        split=split,
+        source="trl",
+        answers=better(_completion(chosen), _completion(rejected)),
+        judgments=[ranking("trl", (1, 2))],
+    )
 
 
 def _prompt(value: object) -> list[dict]:
@@ -167,27 +180,29 @@ FORMATS = [
             has(value, "chosen", "rejected") and str(value["chosen"]).startswith("\n\nHuman:")
         ),
         read_transcripts,
-        reads=only("chosen", "rejected"),
+        reads=only("chosen", "rejected", "split"),
     ),
     Format(
         "trl",
         _("TRL preference, with a prompt"),
         lambda value: has(value, "prompt", "chosen", "rejected"),
         read_explicit,
-        reads=only(*of_turns("prompt"), *of_turns("chosen"), *of_turns("rejected")),
+        reads=only(*of_turns("prompt"), *of_turns("chosen"), *of_turns("rejected"), "split"),
     ),
     Format(
         "trl-implicit",
         _("TRL preference, the prompt in both"),
         lambda value: has(value, "chosen", "rejected"),
         read_implicit,
-        reads=only(*of_turns("chosen"), *of_turns("rejected")),
+        reads=only(*of_turns("chosen"), *of_turns("rejected"), "split"),
     ),
     Format(
         "trl-unpaired",
         _("TRL unpaired: an answer and whether it is good"),
         lambda value: has(value, "prompt", "completion", "label"),
         read_unpaired,
-        reads=only(*of_turns("prompt"), *of_turns("completion"), "label", "labeler", "model"),
+        reads=only(
+            *of_turns("prompt"), *of_turns("completion"), "label", "labeler", "model", "split"
+        ),
     ),
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.utils.translation import gettext_lazy as _
 
-from labeling.imports.formats.base import Format, answer, has, long_text, only, text, user
+from labeling.imports.formats.base import Format, answer, has, long_text, only, split, text, user
 from labeling.text.conversations import BadPrompt, Entry
 
 
@@ -16,6 +16,7 @@ def read_task(value: object, file: str = "") -> Iterator[Entry]:
     for instance in _instruction(value).get("instances") or [{}]:
         yield Entry(
             user(_prompt(value["instruction"], instance.get("input"))),
+            split=split(value),
             source="self-instruct",
             demonstration=long_text(instance.get("output") or "", "output"),
         )
@@ -31,6 +32,7 @@ def read_prediction(value: object, file: str = "") -> Iterator[Entry]:
     )
     yield Entry(
         user(_prompt(value["instruction"].rstrip("\n"), value.get("input"))),
+        split=split(value),
         source="self-instruct",
         answers=[answer(value["response"], model)],
     )
@@ -52,13 +54,15 @@ FORMATS = [
         _("Self-instruct predictions: one model's answers, to be ranked with others'"),
         lambda value: has(value, "instruction", "response"),
         read_prediction,
-        reads=only("instruction", "input", "response", "model"),
+        reads=only("instruction", "input", "response", "model", "split"),
+        leaves=only("id"),
     ),
     Format(
         "self-instruct",
         _("Self-instruct tasks, with their answers as demonstrations"),
         lambda value: has(value, "instruction", "instances"),
         read_task,
-        reads=only("instruction", "instances[*].input", "instances[*].output"),
+        reads=only("instruction", "instances[*].input", "instances[*].output", "split"),
+        leaves=only("id", "name"),
     ),
 ]

@@ -12,6 +12,10 @@ from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
 
 PEOPLE = "open-assistant people"
+# what Open-Assistant notes of its review of a message: it stays behind
+OF_REVIEW = ("message_id", "parent_id", "user_id", "created_date", "message_tree_id", "tree_state")
+OF_REVIEW += ("review_count", "review_result", "deleted", "synthetic", "emojis.*", "detoxify.*")
+OF_REVIEW += ("labels.*", "events.*")
 
 
 def read_tree(value: object, file: str = "") -> Iterator[Entry]:
@@ -70,6 +74,7 @@ FORMATS = [
             "message_tree_id",
             *(f"prompt.{name}" for name in ("role", "text", "lang", "rank", "model_name")),
         ),
+        leaves=only("tree_state", *(f"prompt.{name}" for name in OF_REVIEW)),
         field=lambda path: path.replace("replies[*].", ""),
     )
 ]

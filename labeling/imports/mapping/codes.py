@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from labeling.imports.formats import base
 from labeling.text.conversations import BadPrompt
 
 _NUMBER = re.compile(r"[-+]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})(e[-+]?\d{1,3})?", re.ASCII)
@@ -18,9 +19,8 @@ LABELS = {
     "bad": ["false", "f", "no", "n", 0, "bad", "undesirable", "thumbs_down", "negative"],
 }
 SPLITS = {
-    "train": ["train", "training"],
-    "validation": ["validation", "valid", "val", "dev", "development"],
-    "test": ["test", "testing"],
+    split: [name for name, meaning in base.SPLITS.items() if meaning == split]
+    for split in ("train", "validation", "test")
 }
 KINDS = ("person", "model", "script", "unknown")
 OUTCOMES = ("ranked", "all_bad", "cannot_judge")

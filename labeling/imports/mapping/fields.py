@@ -180,11 +180,12 @@ def _leaves(value: Any, path: Steps) -> Iterable[tuple[Steps, Any]]:
 
 
 class Reads(Protocol):
-    """What reads some fields: a mapping or a format. `field` is the path under which fields are
-    listed that are the same at any depth.
+    """What reads some fields: a mapping or a format. `leaves` is what it knowingly leaves behind,
+    `field` the path under which fields are listed that are the same at any depth.
     """
 
     reads: Callable[[str], bool]
+    leaves: Callable[[str], bool]
     field: Callable[[str], str]
 
 
@@ -216,7 +217,11 @@ def unread(
 
 
 def _is_read(of: Reads, entry: Field) -> bool:
-    if not of.reads(of.field(entry.path)):
+    """Whether it is read, or a tool's own note that stays behind."""
+    path = of.field(entry.path)
+    if of.leaves(path):
+        return True
+    if not of.reads(path):
         return False
     # of fields below that are not listed, only those are surely read whose every name is
-    return not entry.unlisted or of.reads(of.field(f'{entry.path}."…"'))
+    return not entry.unlisted or of.reads(f'{path}."…"')

@@ -179,6 +179,11 @@ class Mapping:
         steps = paths.steps(path)
         return steps in self._above or any(start in self.known for start in paths.prefixes(steps))
 
+    @staticmethod
+    def leaves(path: str) -> bool:
+        """Whether it leaves the field behind unasked: `leave_out` says so itself, see reads()."""
+        return False
+
     field = staticmethod(str)  # of a mapping, every field is listed under its own path
 
     def roles(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ import copy
 import pytest
 
 from labeling.imports.formats import FORMATS
+from labeling.imports.mapping import fields, unread
 from labeling.text.conversations import BadPrompt
 
 TURNS = [{"role": "user", "content": "Why?", "ts": 7}]
@@ -145,3 +146,37 @@ def test_what_tools_keep_beside_prompt_and_answers_becomes_metadata():
         "",
     )
     assert entry.metadata == {"src": "k", "n": 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "asked"),
+    [
+        (
+            "label-studio",
+            {
+                "id": 1,
+                "created_at": "2025",
+                "data": {"prompt": "?", "items": [{"id": "1", "body": "a"}]},
+                "annotations": [{"id": 2, "lead_time": 3.5, "result": [{"from_name": "r"}]}],
+                "meta": {"batch": "nine"},
+            },
+            ["meta"],
+        ),
+        (
+            "open-assistant",
+            {
+                "message_tree_id": "t",
+                "tree_state": "ready_for_export",
+                "prompt": {
+                    "text": "?",
+                    "role": "prompter",
+                    "replies": [{"text": "!", "role": "assistant", "user_id": "u", "note": "n"}],
+                },
+            },
+            ["prompt.replies[*].note"],
+        ),
+        ("argilla", {"id": "1", "fields": {"prompt": "?"}, "suggestions": ["a"]}, ["suggestions"]),
+    ],
+)
+def test_a_tool_s_own_notes_stay_behind_unasked(name, row, asked):
+    assert [field.path for field in unread(FORMATS[name], fields([row]))] == asked
