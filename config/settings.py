@@ -69,6 +69,10 @@ ENGINE_HOSTS = env.list("PODIUM_ENGINE_HOSTS", default=[])
 # API keys of model servers by host (models.example=key,127.0.0.1:8001=key), with commas between
 # them.
 ENGINE_KEYS = env.dict("PODIUM_ENGINE_KEYS", default={})
+# The Hugging Face Hub, or a server that speaks its protocol.
+HUB_ENDPOINT = env.str("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+# Token for private and gated repositories of the Hub, and to push; it is sent to HF_ENDPOINT alone.
+HUB_TOKEN = env.str("HF_TOKEN", "")
 # Number format that models compute in here, where a job's recipe says auto: float32, bfloat16 or
 # float16; auto takes bfloat16 where the machine has instructions for it, and float32 elsewhere.
 DTYPE = env.str("PODIUM_DTYPE", "auto")
@@ -438,8 +442,9 @@ LOGGING = {
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.worker.request": {"level": "WARNING"},
-        # it logs each URL, and some hold a secret
+        # they log each URL, and some hold a secret
         "httpx": {"level": "WARNING"},
+        "httpx2": {"level": "WARNING"},
         # it logs failures without the account; the audit log names it
         "axes": {"level": "ERROR"},
     },

@@ -27,6 +27,9 @@ KINDS = {
         "Take back what an import brought, while nothing of it was judged or frozen. Started from "
         "the import's page, not by a form."
     ),
+    "pull_data": "A file of a dataset of the Hugging Face Hub becomes an upload.",
+    "pull_model": "A model of the Hugging Face Hub becomes a model version.",
+    "push": "A frozen dataset goes to the Hugging Face Hub, with its card.",
     "sample": "A model answers every prompt K times.",
     "freeze": "What has been judged becomes a dataset.",
     "render": (

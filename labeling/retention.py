@@ -1,5 +1,6 @@
 """Files that have done their work are deleted: uploads, and what was made for downloads."""
 
+import shutil
 from pathlib import Path
 
 from django.conf import settings
@@ -10,8 +11,8 @@ from people.retention import long_ago
 
 
 def forget() -> None:
-    """Delete uploads that no waiting or running job reads, and rendered files, once they are old
-    enough.
+    """Delete uploads that no waiting or running job reads, rendered files, and models that were
+    never pulled whole, once they are old enough.
 
     A rendered file is made again, byte for byte, when somebody asks for it.
     """
@@ -21,6 +22,8 @@ def forget() -> None:
             awaited
         ):  # what an import left out lies beside it, under a longer name
             uploads.discard(kept)
+    for unfinished in _old(settings.VAR / "models", ".pull-*"):
+        shutil.rmtree(unfinished)
     for made in _old(settings.VAR / "renders", "*/*"):
         made.unlink(missing_ok=True)
 

@@ -66,6 +66,39 @@ class Undo(JobKind):
     result_template = "modelops/jobs/_result_undo.html"
 
 
+class PullData(JobKind):
+    kind = Job.Kind.PULL_DATA
+    sentence = _(
+        "A file of a dataset of the Hugging Face Hub is downloaded and checked; then you see what "
+        "it would bring, and import it."
+    )
+    about_template = "modelops/jobs/_about_pull.html"
+    result_template = "modelops/jobs/_result_pull_data.html"
+
+
+class PullModel(JobKind):
+    kind = Job.Kind.PULL_MODEL
+    sentence = _(
+        "A model of the Hugging Face Hub is downloaded and registered. Its weights must be "
+        "safetensors; code that comes with it is left out."
+    )
+    about_template = "modelops/jobs/_about_pull.html"
+    result_template = "modelops/jobs/_result_pull_model.html"
+
+
+class Push(JobKind):
+    kind = Job.Kind.PUSH
+    sentence = _(
+        "A frozen dataset goes to the Hugging Face Hub with its card: prompts, answers and "
+        "judgments, labelers as numbers. Podium needs HF_TOKEN in its environment."
+    )
+    links = ("dataset",)
+    datasets = tuple(Dataset.Kind)
+    dataset_label = _("Dataset to push")
+    about_template = "modelops/jobs/_about_push.html"
+    result_template = "modelops/jobs/_result_push.html"
+
+
 class Sample(JobKind):
     kind = Job.Kind.SAMPLE
     queue = "sampling"
@@ -170,6 +203,9 @@ KINDS: dict[str, JobKind] = {
     for description in (
         Import,
         Undo,
+        PullData,
+        PullModel,
+        Push,
         Sample,
         Freeze,
         Render,

@@ -14,6 +14,9 @@ class Job(models.Model):
     class Kind(models.TextChoices):
         IMPORT = "import", _("import")
         UNDO = "undo", _("undo an import")
+        PULL_DATA = "pull_data", _("pull a dataset from the Hub")
+        PULL_MODEL = "pull_model", _("pull a model from the Hub")
+        PUSH = "push", _("push a dataset to the Hub")
         SAMPLE = "sample", _("sample answers")
         FREEZE = "freeze", _("freeze a dataset")
         RENDER = "render", _("make a download")

@@ -193,6 +193,49 @@ class UndoRecipe:
     import_job: int = setting(0, "The job of the import that goes.", low=1, high=2**53)
 
 
+A_REPOSITORY = (
+    r"(\w[\w.-]{0,95}/)?\w[\w.-]{0,95}",
+    "an id at the Hub, like Qwen/Qwen2.5-0.5B-Instruct",
+)
+A_REVISION = (r"[\w./-]{0,200}", "a branch, a tag or a commit")
+
+
+def revision() -> Any:
+    return setting("", "A branch, a tag or a commit; empty: the newest one.", pattern=A_REVISION)
+
+
+@dataclasses.dataclass(frozen=True)
+class PullDataRecipe:
+    repo: str = setting(
+        "", "The dataset's id at the Hub, like Anthropic/hh-rlhf.", pattern=A_REPOSITORY
+    )
+    revision: str = revision()
+    file: str = setting(
+        "", "Path of the file in the dataset; empty: the only one that can be imported."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PullModelRecipe:
+    repo: str = setting(
+        "", "The model's id at the Hub, like Qwen/Qwen2.5-0.5B-Instruct.", pattern=A_REPOSITORY
+    )
+    revision: str = revision()
+    name: str = setting(
+        "",
+        "Its name here; empty: its id at the Hub.",
+        pattern=(r".{0,100}", "at most 100 characters"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PushRecipe:
+    repo: str = setting(
+        "", "Id that the dataset gets at the Hub: owner/name.", pattern=A_REPOSITORY
+    )
+    private: bool = setting(True, "Only the owner and who is let in can read it.")
+
+
 @dataclasses.dataclass(frozen=True)
 class SampleRecipe:
     k: int = setting(4, "Answers sampled for each prompt.", low=1, high=9)
@@ -742,6 +785,9 @@ class PPORecipe(TrainRecipe):
 RECIPES = {
     "import": ImportRecipe,
     "undo": UndoRecipe,
+    "pull_data": PullDataRecipe,
+    "pull_model": PullModelRecipe,
+    "push": PushRecipe,
     "sample": SampleRecipe,
     "freeze": FreezeRecipe,
     "render": RenderRecipe,

@@ -15,6 +15,7 @@ from django.test import Client
 
 from people import mail
 from tests.factories import make_person, make_project
+from tests.modelops.hub_server import hub  # noqa: F401
 from tests.system.fixtures import own_podium, running_podium, tiny_model  # noqa: F401
 
 # The suite computes in float32 on every machine. What starts a whole Podium lets it choose, and

@@ -1,11 +1,13 @@
-"""Jobs on rows: imports, frozen datasets, and the files that people download."""
+"""Jobs of the default queue: imports, datasets, downloads, and what moves from and to the Hub."""
 
 from django.conf import settings
 
 from labeling import imports
-from labeling.exports import downloads, freeze
+from labeling.exports import downloads, freeze, push
+from labeling.imports import pull as pull_data
 from labeling.imports import undo
-from modelops import datasets, jobs, recipes, weights
+from modelops import datasets, jobs, recipes, registry, weights
+from modelops import pull as pull_model
 from modelops.models import Job
 from people.access import Refused
 
@@ -20,6 +22,7 @@ def run(job: Job) -> None:
         datasets.Withheld,
         recipes.InvalidRecipe,
         weights.BadWeights,
+        registry.NotRegistered,
         Refused,
     ) as error:
         raise jobs.JobFailed(str(error)) from error
@@ -48,6 +51,10 @@ def run_undo(job: Job) -> None:
     job.result = vars(undo.run(job, lambda done, total: jobs.beat(job, done=done, total=total)))
 
 
+def run_push(job: Job) -> None:
+    push.run(job, beat=lambda done: jobs.beat(job))
+
+
 def run_freeze(job: Job) -> None:
     freeze.run(job, beat=lambda done: jobs.beat(job, done=done))
 
@@ -59,6 +66,9 @@ def run_render(job: Job) -> None:
 RUN = {
     Job.Kind.IMPORT: run_import,
     Job.Kind.UNDO: run_undo,
+    Job.Kind.PULL_DATA: pull_data.run,
+    Job.Kind.PULL_MODEL: pull_model.run,
+    Job.Kind.PUSH: run_push,
     Job.Kind.FREEZE: run_freeze,
     Job.Kind.RENDER: run_render,
 }

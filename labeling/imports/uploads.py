@@ -15,9 +15,7 @@ def keep(files: list[UploadedFile]) -> Path:
     """The upload below the data folder, under a name that nobody chose; several as a folder, for
     their names matter.
     """
-    folder = settings.VAR / "uploads"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / secrets.token_hex(16)
+    path = place(secrets.token_hex(16))
     if len(files) == 1:
         _write(files[0], path)
         return path
@@ -29,6 +27,13 @@ def keep(files: list[UploadedFile]) -> Path:
         shutil.rmtree(path)
         raise
     return path
+
+
+def place(name: str) -> Path:
+    """Where an upload of this name is kept."""
+    folder = settings.VAR / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name
 
 
 def discard(path: Path) -> None:

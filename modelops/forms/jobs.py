@@ -21,6 +21,7 @@ LABELS = {
     "lora": gettext_lazy("LoRA adapter"),
     "kl_target": gettext_lazy("KL target"),
     "gae_lambda": gettext_lazy("GAE lambda"),
+    "repo": gettext_lazy("Id at the Hub"),
     "stop": gettext_lazy("Stop texts"),
     "weights": gettext_lazy("Labeler weights"),
 }

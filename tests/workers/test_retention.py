@@ -99,3 +99,16 @@ def test_the_newest_copies_before_upgrades_stay_and_all_that_somebody_asked_for(
         "202607",
     ]
     assert asked.exists()
+
+
+def test_a_model_that_was_never_pulled_whole_goes(settings):
+    models = settings.VAR / "models"
+    old = a_file(models / ".pull-7" / "model.safetensors.part", 90)
+    new = a_file(models / ".pull-8" / "model.safetensors.part", 0)
+    made = a_file(models / "job-6" / "model.safetensors", 90)
+    for file in (old, made):
+        os.utime(file.parent, (file.stat().st_mtime, file.stat().st_mtime))
+    tidy()
+
+    assert [file.exists() for file in (old, new, made)] == [False, True, True]
+    assert not old.parent.exists()

@@ -508,6 +508,13 @@ class Imports(Part):
             data = {"format": format} if format else {}
             return self.transport.send("POST", self.at("imports"), files=files, data=data).json()
 
+    def pull(self, repo: str, revision: str = "", file: str = "") -> Body:
+        """The job that downloads a file of a dataset of the Hugging Face Hub; its result names the
+        job that checks it.
+        """
+        recipe = {"repo": repo, "revision": revision, "file": file}
+        return self.post("jobs", {"kind": "pull_data", "recipe": recipe})
+
     def read(self, job: int) -> Body:
         """The check with the file's first rows; once it is done, `result["check"]` says what would
         come in.
@@ -545,6 +552,11 @@ class Models(Part):
     def register(self, name: str, folder: str) -> Body:
         """A model whose files lie on the server's machine."""
         return self.post("models/register", {"name": name, "folder": folder})
+
+    def pull(self, repo: str, revision: str = "", name: str = "") -> Body:
+        """The job that downloads a model of the Hugging Face Hub and registers it."""
+        recipe = {"repo": repo, "revision": revision, "name": name}
+        return self.post("jobs", {"kind": "pull_model", "recipe": recipe})
 
     def serve(self, name: str, address: str, served_as: str) -> Body:
         """A model behind an OpenAI-compatible server."""
@@ -590,6 +602,11 @@ class Datasets(Part):
         return self.transport.download(
             self.at(f"datasets/{dataset}/download"), Path(to), patience, **asked
         )
+
+    def push(self, dataset: int, repo: str, private: bool = True) -> Body:
+        """The job that sends it to the Hugging Face Hub, with its card."""
+        recipe = {"repo": repo, "private": private}
+        return self.post("jobs", {"kind": "push", "recipe": recipe, "dataset": dataset})
 
     def labelers(self, dataset: int) -> list[Body]:
         """Whom the numbers of its labelers stand for; that you took it is recorded."""

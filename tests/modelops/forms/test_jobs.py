@@ -41,6 +41,9 @@ def filled_in(project, kind, **changes):
     return {name: value for name, value in values.items() if value is not None}
 
 
+NO_DEFAULT = dict.fromkeys(["pull_data", "pull_model", "push"], {"repo": "owner/name"})
+
+
 @pytest.mark.parametrize(
     "kind", [kind for kind in kinds.STARTABLE if kind != "freeze"]
 )  # labeling/test_freeze_page
@@ -50,11 +53,12 @@ def test_the_form_as_it_stands_starts_a_job_with_the_recipes_defaults(
     weights(project)
     scorer(project)
     frozen(project)
-    client_for(carol).post(f"/p/demo/jobs/new/{kind}/", filled_in(project, kind))
+    named = NO_DEFAULT.get(kind, {})
+    client_for(carol).post(f"/p/demo/jobs/new/{kind}/", filled_in(project, kind, **named))
 
     job = Job.objects.get()
     assert (job.kind, job.state, job.requested_by) == (kind, "queued", carol)
-    assert job.recipe == vars(recipes.RECIPES[kind]())
+    assert job.recipe == vars(recipes.RECIPES[kind]()) | named
 
 
 def test_each_setting_says_its_sentence(client_for, project, carol):

@@ -1,0 +1,39 @@
+"""A frozen dataset goes to the Hub: the folder with its card that `datasets.load_dataset` opens."""
+
+from __future__ import annotations
+
+import zipfile
+from contextlib import ExitStack
+
+from django.utils.translation import gettext as _
+
+from labeling.exports import downloads
+from modelops import datasets, hub, recipes
+from modelops.jobs import JobFailed
+from modelops.models import Job
+from people import audit
+
+
+def run(job: Job, beat=lambda done: None) -> None:
+    """Run a job that pushes a dataset. Raises JobFailed, datasets.Withheld, and what a beat raises.
+    Done again, it sends no file that has arrived.
+    """
+    datasets.refuse_withdrawn(job.dataset)
+    recipe, dataset = recipes.read(job.kind, job.recipe), job.dataset
+    try:
+        folder = downloads.choose(dataset, "folder")
+    except downloads.NotOffered as error:
+        raise JobFailed(str(error)) from error
+    hub.open_for_upload(recipe.repo, recipe.private)
+    with ExitStack() as opened:
+        archive = opened.enter_context(zipfile.ZipFile(downloads.make(dataset, folder, beat)))
+        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+        total = sum(entry.file_size for entry in entries)
+        files = {entry.filename: opened.enter_context(archive.open(entry)) for entry in entries}
+        transfer = hub.Transfer(job, total)
+        transfer.begin(recipe.repo)
+        message = _("Dataset %(short)s of Podium") % {"short": dataset.short}
+        commit, address = hub.upload(recipe.repo, files, message, transfer)
+    about = {"repo": recipe.repo, "commit": commit, "private": recipe.private}
+    audit.record(job.requested_by, "push dataset", dataset, job.project, **about)
+    job.result = about | {"address": address, "files": len(entries), "bytes": total}
