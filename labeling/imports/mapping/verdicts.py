@@ -11,6 +11,7 @@ from labeling.imports.mapping import codes, paths
 from labeling.imports.mapping.codes import shown
 from labeling.imports.mapping.spec import POSITIONS, Judgment, Source
 from labeling.imports.mapping.values import short, source_text
+from labeling.text import conversations
 from labeling.text.conversations import BadPrompt
 from modelops import rows
 
@@ -351,7 +352,7 @@ def _flags(given: Any) -> list[str]:
         not isinstance(name, str) or not 0 < len(name) <= 100 for name in names
     ):
         raise BadPrompt("flags must be texts of at most 100 characters")
-    return [base.conversations.storable(name) for name in names]
+    return [conversations.storable(name) for name in names]
 
 
 def _strength(given: Any, positions: list[int], known: int | None) -> int | None:

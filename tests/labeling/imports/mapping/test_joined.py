@@ -143,7 +143,7 @@ def test_a_message_whose_parent_is_not_there_is_a_bad_row():
     assert set(bad) == {4, 5, 6, 7}
 
 
-def test_a_group_stays_on_disk_until_the_file_has_ended():
+def test_rows_far_apart_are_joined_and_each_comes_out_once():
     rows = [{"prompt": f"{n % 500}?", "response": f"{n}", "score": n} for n in range(1_000)]
 
     entries, bad = read(GROUP, rows)
