@@ -46,7 +46,12 @@ GROUPS: list[tuple[str | Promise, list[Entry]]] = [
                 "prompt prompts-upload prompts-confirm set-aside task-gold templates template",
             ),
             entry(_("Judgments"), "judgments", READERS, "judgment"),
-            entry(_("Datasets"), "datasets", READERS, "dataset freeze"),
+            entry(
+                _("Datasets"),
+                "datasets",
+                READERS,
+                "dataset dataset-rows dataset-row freeze",
+            ),
         ],
     ),
     (

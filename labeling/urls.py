@@ -3,6 +3,7 @@
 from django.urls import path
 
 from labeling.views import (
+    dataset_rows,
     datasets,
     downloads,
     erasure,
@@ -99,6 +100,8 @@ urlpatterns = [
     # Datasets, models, and what joins them to judgments
     path("datasets/", datasets.dataset_list, name="datasets"),
     path("datasets/<int:pk>/", datasets.dataset, name="dataset"),
+    path("datasets/<int:pk>/rows/", dataset_rows.dataset_rows, name="dataset-rows"),
+    path("datasets/<int:pk>/rows/<int:start>/", dataset_rows.dataset_row, name="dataset-row"),
     path("datasets/freeze/", datasets.freeze, name="freeze"),
     path("datasets/freeze/preview", datasets.freeze_preview, name="freeze-preview"),
     path("datasets/<int:pk>/delete", datasets.dataset_delete, name="dataset-delete"),

@@ -7,8 +7,10 @@ where its labeler had seen something. What a person decided themselves is no rea
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from labeling.models import Ranking, Seen
+from modelops.models import Dataset
 from people.models import User
 
 BATCH = 500
@@ -30,3 +32,17 @@ def note(person: User, tasks: Iterable[int]) -> None:
 def note_rankings(person: User, rankings: Iterable[Ranking]) -> None:
     """Record that this person is shown these rankings; their own tell them nothing new."""
     note(person, (ranking.task_id for ranking in rankings if ranking.labeler_id != person.pk))
+
+
+def note_rows(person: User, dataset: Dataset, rows: Iterable[dict[str, Any]]) -> None:
+    """Record that this person is shown these frozen rows: one query finds the rankings behind
+    them.
+    """
+    prompts = [row["prompt_id"] for row in rows if row.get("judgments")]
+    if prompts:
+        behind = Ranking.objects.filter(
+            task__project=dataset.project_id,
+            task__prompt__digest__in=prompts,
+            datasets__dataset=dataset,
+        )
+        note_rankings(person, behind.only("task", "labeler"))

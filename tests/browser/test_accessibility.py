@@ -147,6 +147,8 @@ def addresses():
     yield reverse("prompt", args=["demo", Prompt.objects.first().pk])
     before, after = Dataset.objects.order_by("pk")
     yield reverse("dataset", args=["demo", after.pk])
+    yield reverse("dataset-rows", args=["demo", after.pk])
+    yield reverse("dataset-row", args=["demo", after.pk, 0])
     yield reverse(
         "judgment", args=["demo", RankingTask.objects.filter(rankings__current=True).first().pk]
     )

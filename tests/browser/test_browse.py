@@ -1,4 +1,4 @@
-"""The list of judgments: at work with keys alone, on a desk
+"""The lists of judgments and of frozen rows: at work with keys alone, on a desk
 and on a phone.
 """
 
@@ -101,6 +101,8 @@ def test_long_texts_stay_in_their_boxes(window, log_in, researcher, judged, pict
     for name, address in (
         ("judgments", "judgments/"),
         ("judgment", f"judgments/{nine.pk}/"),
+        ("rows", f"datasets/{after.pk}/rows/"),
+        ("row", f"datasets/{after.pk}/rows/0/"),
         ("dataset", f"datasets/{after.pk}/"),
         ("prompt", f"prompts/{nine.prompt_id}/"),
     ):

@@ -158,6 +158,8 @@ PROJECT = [
     lambda demo, to: demo.datasets.formats(1),
     lambda demo, to: demo.datasets.download(1, "trl", to / "pairs.jsonl"),
     lambda demo, to: demo.datasets.push(1, "us/preferences"),
+
+    lambda demo, to: list(demo.datasets.rows(1)),
     lambda demo, to: demo.datasets.labelers(1),
     lambda demo, to: demo.datasets.weigh(1, {0: 0.5}),
     lambda demo, to: list(demo.datasets.weights(1)),

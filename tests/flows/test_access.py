@@ -45,6 +45,8 @@ GET = {
     "model-serve": ADMIN,
     "datasets": READER,
     "dataset": READER,
+    "dataset-rows": (410, 410, 403, 403, 404),
+    "dataset-row": (410, 410, 403, 403, 404),
     "freeze": READER,
     "freeze-preview": (204, 204, 403, 403, 404),
     "member-erase": ADMIN,
@@ -168,6 +170,7 @@ def arguments(project, people, settings):
         "dataset-download": dataset.pk,
     }
     about |= dict.fromkeys(["dataset-delete", "dataset-key"], dataset.pk)
+    about |= dict.fromkeys(["dataset-rows", "dataset-row"], dataset.pk)
     about |= dict.fromkeys(["task-put-back", "task-retire", "task-gold", "task-not-gold"], task.pk)
     about |= dict.fromkeys(
         ["job", "job-json", "job-log", "job-answers", "job-cancel", "job-resume"], job.pk
@@ -197,7 +200,9 @@ def arguments(project, people, settings):
     about |= dict.fromkeys(
         ["member-role", "member-pause", "member-unpause", "member-remove", "member-erase"], member
     )
-    return {name: {"pk": pk} for name, pk in about.items()} | {"job-new": {"kind": "sample"}}
+    with_pk = {name: {"pk": pk} for name, pk in about.items()}
+    with_pk["dataset-row"] |= {"start": 0}
+    return with_pk | {"job-new": {"kind": "sample"}}
 
 
 def answer(client_for, person, method, name, arguments) -> int:
@@ -256,6 +261,8 @@ def test_another_projects_rows_are_not_found(client_for, people, arguments, proj
         "job-json",
         "model",
         "dataset",
+        "dataset-rows",
+        "dataset-row",
         "dataset-download",
         "webhook",
     ):

@@ -608,6 +608,10 @@ class Datasets(Part):
         recipe = {"repo": repo, "private": private}
         return self.post("jobs", {"kind": "push", "recipe": recipe, "dataset": dataset})
 
+    def rows(self, dataset: int, **filters: Any) -> Iterator[Body]:
+        """The frozen rows, each with the byte of the file where it starts: {start, row}."""
+        return self.pages(f"datasets/{dataset}/rows", **filters)
+
     def labelers(self, dataset: int) -> list[Body]:
         """Whom the numbers of its labelers stand for; that you took it is recorded."""
         return self.post(f"datasets/{dataset}/labelers")["labelers"]

@@ -1,4 +1,4 @@
-"""Judged tasks through the API."""
+"""Judged tasks, and rows of datasets, through the API."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,8 +16,9 @@ from tests.factories import (
     make_prompt,
     make_ranking,
     make_task,
+    rate,
 )
-from tests.labeling.api.hands import fields_of
+from tests.labeling.api.hands import code_of, fields_of
 
 pytestmark = pytest.mark.django_db
 
@@ -162,3 +163,43 @@ def test_a_task_that_nobody_judged_is_not_there(researcher, project):
     task = make_task(project)
 
     assert researcher.get(f"judged-tasks/{task.pk}").status_code == 404
+
+
+# Rows
+
+
+def test_rows_come_page_by_page_as_they_were_frozen(researcher, project, alice, task):
+    ranking = task.rankings.get()
+    rate(ranking, {})
+    for _ in range(4):
+        make_ranking(make_task(project), alice)
+    dataset = freeze.freeze_now(None, project)
+    first = researcher.get(f"datasets/{dataset.pk}/rows", limit=2).json()
+    second = following(researcher, first)
+    third = following(researcher, second)
+
+    got = [one["row"] for page in (first, second, third) for one in page["results"]]
+    assert got == list(rows.read(datasets.path(dataset)))
+    assert (first["previous"], third["next"]) == (None, None)
+    assert following(researcher, second, "previous")["results"] == first["results"]
+    [found] = researcher.get(f"datasets/{dataset.pk}/rows", search="RIVERS").json()["results"]
+    assert found["row"]["prompt_id"] == task.prompt.digest
+    assert researcher.get(f"datasets/{dataset.pk}/rows", split="test").json()["results"] == []
+    at = researcher.get(f"datasets/{dataset.pk}/rows", start=found["start"], limit=1)
+    assert at.json()["results"] == [found]
+
+
+def test_a_wrong_place_is_said_at_its_parameter(researcher, project, task):
+    dataset = freeze.freeze_now(None, project)
+
+    for asked in ({"start": 1}, {"end": 1}, {"start": "x"}, {"limit": 0}, {"page": 2}):
+        response = researcher.get(f"datasets/{dataset.pk}/rows", **asked)
+        assert (response.status_code, fields_of(response)) == (400, set(asked))
+
+
+def test_rows_of_a_withdrawn_dataset_are_gone(researcher, project, task):
+    dataset = freeze.freeze_now(None, project)
+    datasets.withdraw(None, dataset, "erased")
+    response = researcher.get(f"datasets/{dataset.pk}/rows")
+
+    assert (response.status_code, code_of(response)) == (410, "withheld")
