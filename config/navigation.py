@@ -50,7 +50,7 @@ GROUPS: list[tuple[str | Promise, list[Entry]]] = [
                 _("Datasets"),
                 "datasets",
                 READERS,
-                "dataset dataset-rows dataset-row freeze",
+                "dataset dataset-rows dataset-row dataset-difference freeze",
             ),
         ],
     ),

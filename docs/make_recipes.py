@@ -36,6 +36,10 @@ KINDS = {
         "A file of a dataset is made for those who download it. Started by a download, not by a "
         "form."
     ),
+    "compare": (
+        "What differs between two datasets is found for those who look at it. Started on the page "
+        "of a dataset, not by a form."
+    ),
     "reward": "Train a reward model on rankings.",
     "sft": "Fine-tune on good answers, with TRL's SFTTrainer.",
     "dpo": "Fine-tune on comparisons, with TRL's DPOTrainer.",

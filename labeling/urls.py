@@ -5,6 +5,7 @@ from django.urls import path
 from labeling.views import (
     dataset_rows,
     datasets,
+    difference,
     downloads,
     erasure,
     history,
@@ -102,6 +103,11 @@ urlpatterns = [
     path("datasets/<int:pk>/", datasets.dataset, name="dataset"),
     path("datasets/<int:pk>/rows/", dataset_rows.dataset_rows, name="dataset-rows"),
     path("datasets/<int:pk>/rows/<int:start>/", dataset_rows.dataset_row, name="dataset-row"),
+    path(
+        "datasets/<int:pk>/difference/",
+        difference.dataset_difference,
+        name="dataset-difference",
+    ),
     path("datasets/freeze/", datasets.freeze, name="freeze"),
     path("datasets/freeze/preview", datasets.freeze_preview, name="freeze-preview"),
     path("datasets/<int:pk>/delete", datasets.dataset_delete, name="dataset-delete"),

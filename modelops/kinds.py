@@ -136,6 +136,14 @@ class Render(JobKind):
     result_template = "modelops/jobs/_result_render.html"
 
 
+class Compare(JobKind):
+    kind = Job.Kind.COMPARE
+    startable = False  # it starts on the page of a dataset
+    researchers = True
+    about_template = "modelops/jobs/_about_compare.html"
+    result_template = "modelops/jobs/_result_compare.html"
+
+
 class Training(JobKind):
     """What every trainer has in common: it makes a policy from a model and a dataset."""
 
@@ -209,6 +217,7 @@ KINDS: dict[str, JobKind] = {
         Sample,
         Freeze,
         Render,
+        Compare,
         Reward,
         SFT,
         DPO,

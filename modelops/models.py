@@ -20,6 +20,7 @@ class Job(models.Model):
         SAMPLE = "sample", _("sample answers")
         FREEZE = "freeze", _("freeze a dataset")
         RENDER = "render", _("make a download")
+        COMPARE = "compare", _("compare datasets")
         REWARD = "reward", _("train a reward model")
         SFT = "sft", _("fine-tune on good answers (SFT)")
         DPO = "dpo", _("fine-tune on comparisons (DPO)")

@@ -434,6 +434,13 @@ class RenderRecipe:
 
 
 @dataclasses.dataclass(frozen=True)
+class CompareRecipe:
+    """How a dataset differs from an earlier one. The later one is the job's."""
+
+    before: str = setting("", "The id of the earlier dataset.")
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainRecipe:
     """What every trainer can be told.
 
@@ -791,6 +798,7 @@ RECIPES = {
     "sample": SampleRecipe,
     "freeze": FreezeRecipe,
     "render": RenderRecipe,
+    "compare": CompareRecipe,
     "reward": RewardRecipe,
     "sft": SFTRecipe,
     "dpo": DPORecipe,

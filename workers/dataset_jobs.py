@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from labeling import imports
-from labeling.exports import downloads, freeze, push
+from labeling.exports import difference, downloads, freeze, push
 from labeling.imports import pull as pull_data
 from labeling.imports import undo
 from modelops import datasets, jobs, recipes, registry, weights
@@ -19,6 +19,7 @@ def run(job: Job) -> None:
     except (
         imports.BadFile,
         freeze.NothingToFreeze,
+        difference.NotComparable,
         datasets.Withheld,
         recipes.InvalidRecipe,
         weights.BadWeights,
@@ -63,6 +64,11 @@ def run_render(job: Job) -> None:
     downloads.run(job, beat=lambda done: jobs.beat(job, done=done))
 
 
+def run_compare(job: Job) -> None:
+    recipe = recipes.read(job.kind, job.recipe)
+    difference.run(job, recipe, beat=lambda done: jobs.beat(job, done=done))
+
+
 RUN = {
     Job.Kind.IMPORT: run_import,
     Job.Kind.UNDO: run_undo,
@@ -71,4 +77,5 @@ RUN = {
     Job.Kind.PUSH: run_push,
     Job.Kind.FREEZE: run_freeze,
     Job.Kind.RENDER: run_render,
+    Job.Kind.COMPARE: run_compare,
 }

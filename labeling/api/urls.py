@@ -108,6 +108,8 @@ OPS = [
     path("datasets/<int:pk>/render", datasets.Render.as_view()),
     path("datasets/<int:pk>/download", datasets.Download.as_view()),
     path("datasets/<int:pk>/rows", dataset_rows.Rows.as_view()),
+    path("datasets/<int:pk>/compare", dataset_rows.Compare.as_view()),
+    path("datasets/<int:pk>/difference", dataset_rows.DifferenceView.as_view()),
     path("datasets/<int:pk>/labelers", datasets.LabelersKey.as_view()),
     path("datasets/<int:pk>/weights", weights.Weights.as_view()),
     path("weights/<int:pk>", weights.WeightsView.as_view()),

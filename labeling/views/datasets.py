@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling.exports import dataset_card, downloads, forms, preview
+from labeling.exports import dataset_card, difference, downloads, forms, preview
 from labeling.exports.forms import FreezeForm
 from labeling.models import DatasetRanking
 from modelops import datasets, recipes
@@ -19,6 +19,7 @@ from people import idempotency
 from people.access import ADMINS, READERS, Role, member
 from people.models import Project
 
+COMPARED_WITH = 100  # the newest datasets that its page offers to compare it with
 MADE = Count("models_made", distinct=True) + Count("jobs_reading__model_made", distinct=True)
 
 
@@ -61,6 +62,7 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
             for name in ("agreement", "ties", "longer_wins")
             if name in frozen.counts
         ],
+        "earlier": [] if frozen.withdrawn_at else difference.earlier(frozen)[:COMPARED_WITH],
         "plots": dataset_card.plots(frozen).values(),
         "query": [
             (name, value) for name, value in frozen.query.items() if name not in dataset_card.HIDDEN

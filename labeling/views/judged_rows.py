@@ -1,4 +1,4 @@
-"""How a judged row is shown: a task of the project, or a row of a dataset.
+"""How a judged row is shown: a task of the project, a row of a dataset, or a row of a difference.
 
 A row is what a dataset holds (modelops/rows.py). Its texts are untrusted: they are shown as they
 are written, or, in whole, through Podium's own Markdown.
@@ -48,6 +48,8 @@ class ShownJudgment:
     remarks: list[str]
     details: list[tuple[str, str]]
     at: Any = None
+    mark: str = ""  # of a difference: "added", "gone" or "changed"
+    was: str = ""  # the order that it had before
 
 
 @dataclass(frozen=True)

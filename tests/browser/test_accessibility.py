@@ -149,6 +149,7 @@ def addresses():
     yield reverse("dataset", args=["demo", after.pk])
     yield reverse("dataset-rows", args=["demo", after.pk])
     yield reverse("dataset-row", args=["demo", after.pk, 0])
+    yield reverse("dataset-difference", args=["demo", after.pk]) + f"?before={before.pk}"
     yield reverse(
         "judgment", args=["demo", RankingTask.objects.filter(rankings__current=True).first().pk]
     )

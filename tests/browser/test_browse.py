@@ -1,4 +1,4 @@
-"""The lists of judgments and of frozen rows: at work with keys alone, on a desk
+"""The lists of judgments, of frozen rows and of what differs: at work with keys alone, on a desk
 and on a phone.
 """
 
@@ -103,6 +103,7 @@ def test_long_texts_stay_in_their_boxes(window, log_in, researcher, judged, pict
         ("judgment", f"judgments/{nine.pk}/"),
         ("rows", f"datasets/{after.pk}/rows/"),
         ("row", f"datasets/{after.pk}/rows/0/"),
+        ("difference", f"datasets/{after.pk}/difference/?before={before.pk}"),
         ("dataset", f"datasets/{after.pk}/"),
         ("prompt", f"prompts/{nine.prompt_id}/"),
     ):

@@ -158,8 +158,10 @@ PROJECT = [
     lambda demo, to: demo.datasets.formats(1),
     lambda demo, to: demo.datasets.download(1, "trl", to / "pairs.jsonl"),
     lambda demo, to: demo.datasets.push(1, "us/preferences"),
-
     lambda demo, to: list(demo.datasets.rows(1)),
+    lambda demo, to: demo.datasets.compare(1, 2),
+    lambda demo, to: demo.datasets.difference(1, 2),
+    lambda demo, to: list(demo.datasets.different(1, 2)),
     lambda demo, to: demo.datasets.labelers(1),
     lambda demo, to: demo.datasets.weigh(1, {0: 0.5}),
     lambda demo, to: list(demo.datasets.weights(1)),
@@ -185,6 +187,7 @@ PROJECT = [
 DESCRIPTIONS = {"openapi.json", "docs/"}  # of the API itself
 ANSWER = {"results": [], "next": None, "added": 0, "known": 0, "refused": [], "recipes": []}
 ANSWER |= {"labelers": [], "formats": [], "secret": "s", "token": "t", "password": "p"}
+ANSWER |= {"rows": {}, "judgments": {}}
 
 
 def addresses(patterns=None, before: str = "") -> set[tuple[str, str]]:

@@ -47,6 +47,7 @@ GET = {
     "dataset": READER,
     "dataset-rows": (410, 410, 403, 403, 404),
     "dataset-row": (410, 410, 403, 403, 404),
+    "dataset-difference": (404, 404, 403, 403, 404),  # from nothing
     "freeze": READER,
     "freeze-preview": (204, 204, 403, 403, 404),
     "member-erase": ADMIN,
@@ -170,7 +171,7 @@ def arguments(project, people, settings):
         "dataset-download": dataset.pk,
     }
     about |= dict.fromkeys(["dataset-delete", "dataset-key"], dataset.pk)
-    about |= dict.fromkeys(["dataset-rows", "dataset-row"], dataset.pk)
+    about |= dict.fromkeys(["dataset-rows", "dataset-row", "dataset-difference"], dataset.pk)
     about |= dict.fromkeys(["task-put-back", "task-retire", "task-gold", "task-not-gold"], task.pk)
     about |= dict.fromkeys(
         ["job", "job-json", "job-log", "job-answers", "job-cancel", "job-resume"], job.pk

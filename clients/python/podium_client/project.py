@@ -612,6 +612,19 @@ class Datasets(Part):
         """The frozen rows, each with the byte of the file where it starts: {start, row}."""
         return self.pages(f"datasets/{dataset}/rows", **filters)
 
+    def compare(self, dataset: int, before: int) -> Body:
+        """Find what differs from an earlier dataset: {ready, job}; a job compares large ones."""
+        return self.post(f"datasets/{dataset}/compare", {"before": before})
+
+    def difference(self, dataset: int, before: int) -> Body:
+        """The counts of rows and of judgments that are the same, changed, added and gone."""
+        found = self.get(f"datasets/{dataset}/difference", before=before, limit=1)
+        return {name: found[name] for name in ("rows", "judgments")}
+
+    def different(self, dataset: int, before: int, state: str = "changed") -> Iterator[Body]:
+        """The rows that are changed, added or gone."""
+        return self.pages(f"datasets/{dataset}/difference", before=before, state=state)
+
     def labelers(self, dataset: int) -> list[Body]:
         """Whom the numbers of its labelers stand for; that you took it is recorded."""
         return self.post(f"datasets/{dataset}/labelers")["labelers"]

@@ -1,12 +1,13 @@
-"""Judged tasks, and rows of datasets, through the API."""
+"""Judged tasks, rows of datasets and differences, through the API."""
 
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from labeling.exports import freeze
+from labeling.exports import difference, freeze
 from labeling.models import RankingTask, Seen
-from modelops import datasets, rows
+from modelops import datasets, jobs, rows
+from modelops.models import Job
 from people import pseudonyms
 from tests.factories import (
     make_imported_ranking,
@@ -19,6 +20,7 @@ from tests.factories import (
     rate,
 )
 from tests.labeling.api.hands import code_of, fields_of
+from workers import dataset_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -203,3 +205,97 @@ def test_rows_of_a_withdrawn_dataset_are_gone(researcher, project, task):
     response = researcher.get(f"datasets/{dataset.pk}/rows")
 
     assert (response.status_code, code_of(response)) == (410, "withheld")
+
+
+# What differs
+
+
+@pytest.fixture
+def pair(project, task, bob):
+    before = freeze.freeze_now(None, project)
+    make_ranking(task, bob, (1, 2, 3, 4))
+    make_ranking(make_task(project), bob)
+    return before, freeze.freeze_now(None, project)
+
+
+def test_what_differs_comes_as_counts_and_rows(researcher, task, pair):
+    before, after = pair
+    body = researcher.get(f"datasets/{after.pk}/difference", before=before.pk).json()
+    [changed] = body["results"]
+
+    assert body["rows"] == {"same": 0, "changed": 1, "added": 1, "gone": 0}
+    assert body["judgments"] == {"same": 1, "changed": 0, "added": 2, "gone": 0}
+    assert changed["state"] == "changed"
+    assert changed["before"]["row"]["prompt_id"] == task.prompt.digest
+    assert "judgments" not in changed["after"]["row"]
+    assert [one["state"] for one in changed["judgments"]] == ["same", "added"]
+    assert changed["judgments"][1]["before"] is None
+    assert changed["judgments"][1]["after"]["ranks"] == [4, 2, 1, 3]
+    assert (changed["fields_changed"], body["next"]) == ([], None)
+    at = f"datasets/{after.pk}/rows"
+    [row] = researcher.get(at, start=changed["after"]["start"], limit=1).json()["results"]
+    assert row["row"]["prompt_id"] == task.prompt.digest
+    added = researcher.get(f"datasets/{after.pk}/difference", before=before.pk, state="added")
+    assert [one["before"] for one in added.json()["results"]] == [None]
+
+
+def test_rows_that_differ_come_page_by_page(researcher, project, bob, pair):
+    before, _after = pair
+    for _ in range(4):
+        make_ranking(make_task(project), bob)
+    after = freeze.freeze_now(None, project)
+    asked = {"before": before.pk, "state": "added"}
+    path = f"datasets/{after.pk}/difference"
+    first = researcher.get(path, limit=2, **asked).json()
+    second = following(researcher, first)
+    third = following(researcher, second)
+
+    pages = [first, second, third]
+    assert [len(page["results"]) for page in pages] == [2, 2, 1]
+    assert third["next"] is None
+    whole = researcher.get(path, **asked).json()["results"]
+    assert sum((page["results"] for page in pages), []) == whole
+
+
+def test_large_datasets_are_compared_by_a_job(researcher, pair, monkeypatch):
+    monkeypatch.setattr(difference, "SMALL", 0)
+    before, after = pair
+    path, asked = f"datasets/{after.pk}", {"before": before.pk}
+    assert researcher.get(f"{path}/difference", **asked).status_code == 409
+
+    response = researcher.post(f"{path}/compare", asked)
+    job = Job.objects.get(kind="compare")
+    assert (response.status_code, response.json()["ready"]) == (202, False)
+    assert response.json()["job"]["id"] == job.pk
+    assert response["Location"].endswith(f"/jobs/{job.pk}")
+    assert researcher.get(f"jobs/{job.pk}").status_code == 200
+    assert researcher.post(f"{path}/compare", asked).json()["job"]["id"] == job.pk
+
+    claimed = jobs.claim(job.pk, {job.kind})
+    with jobs.running(claimed):
+        dataset_jobs.run(claimed)
+    assert researcher.post(f"{path}/compare", asked).json() == {"ready": True, "job": None}
+    assert researcher.get(f"{path}/difference", **asked).json()["rows"]["changed"] == 1
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_what_can_t_be_compared_is_said_at_its_field(researcher, pair, method):
+    _before, after = pair
+    path = {"get": "difference", "post": "compare"}[method]
+    for other in (after.pk, 10**6):
+        asked = {"before": other}
+        if method == "get":
+            response = researcher.get(f"datasets/{after.pk}/{path}", **asked)
+        else:
+            response = researcher.post(f"datasets/{after.pk}/{path}", asked)
+        assert (response.status_code, fields_of(response)) == (400, {"before"})
+
+
+def test_labelers_and_leads_compare_nothing(hands_of, project, alice, pair):
+    before, after = pair
+    for person in (alice, make_person(project, "lead")):
+        hands = hands_of(person)
+        for path in ("rows", f"difference?before={before.pk}"):
+            assert hands.get(f"datasets/{after.pk}/{path}").status_code == 403
+        answer = hands.post(f"datasets/{after.pk}/compare", {"before": before.pk})
+        assert answer.status_code == 403
