@@ -149,7 +149,7 @@ class AddedPrompts(serializers.Serializer):
     refused = RefusedPrompt(many=True)
     cleaned = serializers.DictField(
         child=serializers.IntegerField(),
-        help_text="How many each step of the cleaning changed, or left out.",
+        help_text="How many reading or a step of the cleaning converted, changed or left out.",
     )
     answers = serializers.IntegerField()
     rankings = serializers.IntegerField()

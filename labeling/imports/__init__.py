@@ -1,7 +1,7 @@
 """Files, in. The whole file is read and checked before a row is written; then hidden batches, then
 one publishing UPDATE.
 
-files.py     rows of a file of any kind         formats/     rows to entries, one module a family of
+files/       rows of a file of any kind         formats/     rows to entries, one module a family of
 formats reading.py   all of it checked, set down        cleaning.py  what comes in, and how store.py
 into the database                  spool.py     what has to be remembered meanwhile, on disk
 """

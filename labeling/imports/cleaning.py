@@ -15,6 +15,7 @@ from functools import cache
 
 from django.db.models import Count, QuerySet
 
+from labeling.imports.files import EXAMPLE, EXAMPLES
 from labeling.imports.reading import BATCH, Reading, chunks
 from labeling.models import ImportedRow, Judge, Prompt, PromptBand, imported_judge
 from labeling.text import conversations, personal_data, repair
@@ -25,12 +26,10 @@ from modelops.models import Job
 from modelops.recipes import ImportRecipe
 from people.models import Project
 
-EXAMPLES, EXAMPLE = 3, 160  # examples of each step; characters of each
-
 
 @dataclass
 class Tally:
-    """The counts of an import: what the cleaning changed, and what is added."""
+    """The counts of an import: what reading and cleaning changed, and what is added."""
 
     rows: int = 0
     bad: int = 0
@@ -52,6 +51,13 @@ class Tally:
             examples.append(
                 {"line": entry.line, "before": before[:EXAMPLE], "after": after[:EXAMPLE]}
             )
+
+
+def _tally(reading: Reading) -> Tally:
+    """The counts of what reading did, before any cleaning."""
+    changes = reading.changes
+    examples = {name: list(examples) for name, examples in changes.examples.items()}
+    return Tally(reading.rows, reading.bad_rows, cleaned=dict(changes.counts), examples=examples)
 
 
 @dataclass
@@ -87,7 +93,7 @@ class Cleaner:
         self.project, self.reading, self.recipe = project, reading, recipe
         self.scratch = reading.scratch
         self.similar = SimilarityIndex()
-        self.tally = Tally(rows=reading.rows, bad=reading.bad_rows)
+        self.tally = _tally(reading)
         self.steps = _steps(recipe)
         self.compares = PromptBand.objects.filter(project=project).exists()
 

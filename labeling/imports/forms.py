@@ -40,9 +40,21 @@ LABELS = {
     "empty": gettext_lazy("Nothing left"),
     "weights": gettext_lazy("Weights left out"),
     "metadata": gettext_lazy("Metadata left out: the prompt is here with other ones"),
+    "utf_16": gettext_lazy("Converted from UTF-16"),
+    "windows_1252": gettext_lazy("Converted from Windows-1252 (check the letters)"),
+    "characters": gettext_lazy("Characters replaced that cannot be stored"),
+    "not_a_number": gettext_lazy("NaN, read as no value"),
+    "infinity": gettext_lazy("Infinity, read as the largest number"),
+    "bytes": gettext_lazy("Bytes that are no text, ignored"),
+    "empty_rows": gettext_lazy("Empty rows, ignored"),
+    "short_rows": gettext_lazy("Rows with fewer cells than the header"),
+    "other_sheets": gettext_lazy("Other sheets of the workbook, ignored"),
+    "other_files": gettext_lazy("Files beside the data, ignored"),
 }
 ASKED = ["format", "split", "skip_bad"]
-COUNTED = ["empty", "weights", "metadata"]  # no settings
+READ = ["utf_16", "windows_1252", "characters", "not_a_number", "infinity", "bytes"]
+READ += ["empty_rows", "short_rows", "other_sheets", "other_files"]
+COUNTED = ["empty", "weights", "metadata", *READ]  # no settings
 CLEANING = [name for name in LABELS if name not in (*ASKED, *COUNTED)]
 
 

@@ -99,13 +99,16 @@ def delete(actor: User, template: PromptTemplate) -> None:
 # Filling
 
 
-def table(content: bytes) -> list[Any]:
-    """The rows of an uploaded table: CSV with a header, JSON Lines or Parquet. Raises Refused."""
+def table(content: bytes, changes: files.Changes) -> list[Any]:
+    """The rows of an uploaded table: a file of any kind. `changes` counts what reading changes.
+
+    Raises Refused.
+    """
     settings.VAR.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=settings.VAR) as file:
         file.write(content)
         file.flush()
-        rows = list(islice(files.rows(Path(file.name)), MOST + 1))
+        rows = list(islice(files.rows(Path(file.name), changes=changes), MOST + 1))
     if len(rows) > MOST:
         raise Refused(_("At most %(n)s rows at once.") % {"n": f"{MOST:,}"}, "table")
     if not rows:

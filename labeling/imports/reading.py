@@ -18,6 +18,7 @@ from labeling.judging import criteria, scores
 from labeling.models import Prompt
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
+from labeling.text.reasons import kind_of, quoted
 from modelops import rows
 from people.models import Project
 
@@ -42,10 +43,14 @@ class BadFile(ValueError):
 
 @dataclass
 class Reading:
-    """What a file holds: its entries on disk, its bad lines, and the splits of its authors."""
+    """What a file holds: its entries on disk, its bad lines, and the splits of its authors.
+
+    `changes` counts what was converted, replaced or left out before any format was read.
+    """
 
     entries: Spool = field(default_factory=Spool)
     scratch: Scratch = field(default_factory=Scratch)
+    changes: files.Changes = field(default_factory=files.Changes)
     bad: list[tuple[int | str, str]] = field(default_factory=list)
     rows: int = 0
     bad_rows: int = 0
@@ -93,7 +98,7 @@ def read(
     """
     reading = Reading()
     known = criteria.known(project) if project else {}
-    for parsed in chunks(parse(files.rows(path, filename), format, split), BATCH):
+    for parsed in chunks(parse(files.rows(path, filename, reading.changes), format, split), BATCH):
         all_entries = [entry for _row, entries, _error in parsed for entry in entries]
         _look_up_authors(reading.scratch, project, all_entries)
         _look_up_prompts(reading.scratch, project, all_entries)
@@ -156,14 +161,24 @@ def entries_of(row: Row, format: str, split: str = "") -> tuple[list[Entry], str
         return [], str(error)
     except RecursionError:
         return [], "nested too deeply"
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError):
-        return [], f"does not fit the format {format}"
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        return [], f"does not fit the format {format}: {_why(error)}"
+
+
+def _why(error: Exception) -> str:
+    """What a format's reader did not expect, as far as its error says it."""
+    if isinstance(error, KeyError):
+        return f"it has no {quoted(error.args[0])}"
+    if isinstance(error, AttributeError):
+        return f"{kind_of(error.obj)} stands where something else belongs"
+    return str(error)
 
 
 def _placed(row: Row, entries: list[Entry], split: str) -> tuple[list[Entry], str]:
     """The entries with their row's place, and the split for those that name none."""
-    if any(len(entry.answers) > MOST_ANSWERS for entry in entries):
-        return [], f"has more than {MOST_ANSWERS} answers to one prompt"
+    most = max((len(entry.answers) for entry in entries), default=0)
+    if most > MOST_ANSWERS:
+        return [], f"has more than {MOST_ANSWERS} answers to one prompt: {most}"
     return [entry.but(line=row.place, split=entry.split or split) for entry in entries], ""
 
 

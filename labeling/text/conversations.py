@@ -15,6 +15,7 @@ from django.db import connection
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy
 
+from labeling.text.reasons import kind_of, no_text, quoted
 from modelops import rows
 
 ROLES = {
@@ -102,12 +103,15 @@ def turns(messages: object) -> list[dict]:
     Raises BadPrompt unless they are turns of which the last is the user's or a tool's.
     """
     if not isinstance(messages, list) or not messages:
-        raise BadPrompt("messages must be a list of turns, each with a role and a content")
+        given = "an empty list" if messages == [] else kind_of(messages)
+        raise BadPrompt(f"messages must be a list of turns, not {given}")
     checked = [_turn(message) for message in messages]
     if checked[-1]["role"] not in ("user", "tool"):
-        raise BadPrompt("the last turn must be the user's or a tool's")
-    if sum(len(rows.turn_text(turn)) for turn in checked) > LONGEST:
-        raise BadPrompt(f"the conversation is longer than {LONGEST:,} characters")
+        last = checked[-1]["role"]
+        raise BadPrompt(f"the last turn must be the user's or a tool's, not one of {last}")
+    length = sum(len(rows.turn_text(turn)) for turn in checked)
+    if length > LONGEST:
+        raise BadPrompt(f"the conversation is longer than {LONGEST:,} characters: {length:,}")
     return checked
 
 
@@ -116,12 +120,15 @@ def answer(messages: object) -> list[dict]:
     which may be empty. Raises BadPrompt.
     """
     if not isinstance(messages, list) or not messages:
-        raise BadPrompt("an answer must be a text, or a list of turns")
+        given = "an empty list" if messages == [] else kind_of(messages)
+        raise BadPrompt(f"an answer must be a text, or a list of turns, not {given}")
     checked = [_turn(message, may_be_empty=True) for message in messages]
     if checked[0]["role"] != "assistant":
-        raise BadPrompt("an answer must begin with the assistant's turn")
-    if len(rows.answer_text(checked)) > LONGEST:
-        raise BadPrompt(f"an answer must be a text of at most {LONGEST:,} characters")
+        first = checked[0]["role"]
+        raise BadPrompt(f"an answer must begin with the assistant's turn, not with one of {first}")
+    text = rows.answer_text(checked)
+    if len(text) > LONGEST:
+        raise BadPrompt(no_text("an answer", text, LONGEST))
     return checked
 
 
@@ -129,23 +136,39 @@ def metadata(value: object) -> dict:
     """What is known of a prompt besides, as a database holds it. Raises BadPrompt."""
     if value == {}:
         return {}
+    kept = _storable_object(value, "metadata")
+    length = len(rows.canonical(kept).encode())
+    if length > MOST_METADATA:
+        raise BadPrompt(f"metadata must have at most {MOST_METADATA:,} bytes: {length:,}")
+    return kept
+
+
+def _storable_object(value: object, name: str) -> dict:
+    """An object, or one as JSON text, as a database and a download hold it. Raises BadPrompt."""
     try:
         given = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        raise BadPrompt(f"{name} must be an object: this text is not JSON") from None
+    if not isinstance(given, dict):
+        raise BadPrompt(f"{name} must be an object, not {kind_of(given)}")
+    try:
         kept = _mapped(given, storable, storable)
-        orjson.dumps(kept)  # refuses numbers and depths that no download could write
-        too_long = len(rows.canonical(kept).encode()) > MOST_METADATA
+        orjson.dumps(kept)
+        json.dumps(kept, allow_nan=False)
     except (ValueError, TypeError, RecursionError):
-        kept = None
-    if not isinstance(kept, dict):
-        raise BadPrompt("metadata must be an object, or one as JSON text")
-    if too_long:
-        raise BadPrompt(f"metadata must have at most {MOST_METADATA:,} bytes")
+        why = "with finite numbers of at most 64 bits, not nested too deeply"
+        raise BadPrompt(f"{name} must be an object {why}") from None
     return kept
 
 
 def _turn(message: object, may_be_empty: bool = False) -> dict:
-    if not isinstance(message, dict) or message.get("role") not in ROLES:
-        raise BadPrompt("each turn needs a role: system, developer, user, assistant or tool")
+    if not isinstance(message, dict):
+        raise BadPrompt(f"each turn must be an object, not {kind_of(message)}")
+    if not isinstance(message.get("role"), str) or message["role"] not in ROLES:
+        given = f", not {quoted(message['role'])}" if "role" in message else ""
+        raise BadPrompt(
+            f"each turn needs a role: system, developer, user, assistant or tool{given}"
+        )
     role, calls = message["role"], message.get("tool_calls")
     if calls and role != "assistant":
         raise BadPrompt("only a turn of the assistant has tool_calls")
@@ -172,7 +195,8 @@ def _content(content: object) -> str | list[dict]:
     if isinstance(content, str):
         return storable(content)
     if not isinstance(content, list) or not content:
-        raise BadPrompt("the content of a turn must be a text or a list of parts")
+        given = "an empty list" if content == [] else kind_of(content)
+        raise BadPrompt(f"the content of a turn must be a text or a list of parts, not {given}")
     return [_part(part) for part in content]
 
 
@@ -182,7 +206,8 @@ def _part(part: object) -> dict:
     if kind in PICTURES or any(name in given for name in PICTURES):
         raise BadPrompt(PICTURE)
     if kind != "text":
-        raise BadPrompt(f"a turn can't hold a part of the type {kind!r}: only text")
+        name = repr(kind) if isinstance(kind, str | None) else kind_of(kind)
+        raise BadPrompt(f"a turn can't hold a part of the type {name}: only text")
     if given.keys() != {"type", "text"} or not isinstance(given["text"], str):
         raise BadPrompt("a part of a turn has a type and a text, and nothing else")
     return {"type": "text", "text": storable(given["text"])}
@@ -190,7 +215,7 @@ def _part(part: object) -> dict:
 
 def _tool_calls(calls: object) -> list[dict]:
     if not isinstance(calls, list):
-        raise BadPrompt("tool_calls must be a list of calls")
+        raise BadPrompt(f"tool_calls must be a list of calls, not {kind_of(calls)}")
     return [_tool_call(call) for call in calls]
 
 
@@ -216,16 +241,8 @@ def _arguments(arguments: object) -> str:
     """The arguments of a call as JSON text: it keeps their order, and is one and the same on every
     database.
     """
-    try:
-        value = json.loads(arguments) if isinstance(arguments, str) else arguments
-        value = _mapped(value, storable, storable)
-        orjson.dumps(value)  # refuses numbers and depths that no download could write
-        written = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except (ValueError, TypeError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise BadPrompt("the arguments of a tool call must be an object, or one as JSON text")
-    return written
+    value = _storable_object(arguments, "the arguments of a tool call")
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _names(value: dict, *names: str) -> dict[str, str]:
@@ -235,7 +252,9 @@ def _names(value: dict, *names: str) -> dict[str, str]:
         given = value.get(name)
         if given is None:
             continue
-        if not isinstance(given, str) or len(given) > LONGEST_NAME:
+        if not isinstance(given, str):
+            raise BadPrompt(f"{name} must be a text, not {kind_of(given)}")
+        if len(given) > LONGEST_NAME:
             raise BadPrompt(f"{name} must be a text of at most {LONGEST_NAME} characters")
         result |= {name: text} if (text := clean(given)) else {}
     return result

@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
-from labeling.imports import prompt_templates
+from labeling.imports import files, prompt_templates
+from labeling.imports.forms import LABELS
 from labeling.models import Prompt, PromptTemplate
 from people import idempotency
 from people.access import ADMINS, Refused, member
@@ -51,7 +52,7 @@ class FillForm(forms.Form):
     file = forms.FileField(
         label=gettext_lazy("Or a file"),
         required=False,
-        help_text=gettext_lazy("CSV, JSON Lines or Parquet."),
+        help_text=gettext_lazy("CSV, Excel, JSON Lines or Parquet."),
     )
     split = forms.ChoiceField(
         label=gettext_lazy("Split"),
@@ -73,7 +74,7 @@ class FillForm(forms.Form):
         return file
 
     def clean(self) -> dict:
-        """The rows, at `rows`."""
+        """The rows, at `rows`, and what reading them changed, at `changes`."""
         cleaned = super().clean()
         if self.errors:
             return cleaned
@@ -82,8 +83,9 @@ class FillForm(forms.Form):
             if cleaned["file"]
             else cleaned["table"].strip().encode(errors="replace")
         )
+        cleaned["changes"] = files.Changes()
         try:
-            cleaned["rows"] = prompt_templates.table(content)
+            cleaned["rows"] = prompt_templates.table(content, cleaned["changes"])
         except Refused as why:
             self.add_error("file" if cleaned["file"] else "table", str(why))
         return cleaned
@@ -130,6 +132,7 @@ def template_page(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid() and "make" in request.POST:
         # outside a receipt, whose transaction would hold up everybody else: the same rows again add
         # nothing
+        tell_changes(request, form)
         return filled_message(
             request,
             prompt_templates.make(
@@ -138,6 +141,8 @@ def template_page(request: HttpRequest, pk: int) -> HttpResponse:
         )
     rows = form.cleaned_data.get("rows") if form.is_bound and form.is_valid() else None
     filled = prompt_templates.fill(template, rows) if rows else None
+    if rows:
+        tell_changes(request, form)
     slots = prompt_templates.slots(template.text)
     context = {"template": template, "slots": slots, "form": form, "found": filled, "shown": SHOWN}
     context |= {
@@ -150,6 +155,12 @@ def template_page(request: HttpRequest, pk: int) -> HttpResponse:
         context,
         status=422 if form.errors else 200,
     )
+
+
+def tell_changes(request: HttpRequest, form: FillForm) -> None:
+    """Say what was converted, replaced or ignored while the table was read."""
+    for name, count in form.cleaned_data["changes"].counts.items():
+        messages.info(request, f"{LABELS[name]}: {count}")
 
 
 def filled_message(request: HttpRequest, filled: prompt_templates.Filled) -> HttpResponse:

@@ -91,4 +91,4 @@ def look(page):
     page.get_by_role("heading", name="The first rows").wait_for()
     assert work().state == "done"
     page.reload()
-    return page.get_by_role("region", name="Cleaning").locator("tbody tr")
+    return page.get_by_role("region", name="Changed or left out").locator("tbody tr")

@@ -12,6 +12,7 @@ from django.utils.functional import Promise
 from labeling.models import Judge
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
+from labeling.text.reasons import kind_of, no_text, quoted
 from modelops import rows
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
+LARGEST = 2**53  # whole numbers up to it are exact as floats
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def text(value: dict, name: str, longest: int = 100) -> str:
     if not content:
         return ""
     if not isinstance(content, str) or len(content) > longest:
-        raise BadPrompt(f"{name} must be a text of at most {longest} characters")
+        raise BadPrompt(no_text(name, content, longest))
     return conversations.clean(content)
 
 
@@ -91,8 +93,26 @@ def split(value: dict) -> str:
 def long_text(value: object, name: str) -> str:
     """An answer or a prompt, as it is."""
     if not isinstance(value, str) or len(value) > conversations.LONGEST:
-        raise BadPrompt(f"{name} must be a text of at most {conversations.LONGEST:,} characters")
+        raise BadPrompt(no_text(name, value, conversations.LONGEST))
     return conversations.storable(value)
+
+
+def require(value: object, *names: str) -> dict:
+    """The row. Raises BadPrompt unless it is an object that has these names."""
+    if not isinstance(value, dict):
+        raise BadPrompt(f"each row must be an object, not {kind_of(value)}")
+    if missing := [name for name in names if name not in value]:
+        wanted = ", ".join(f'"{name}"' for name in names)
+        raise BadPrompt(f'each row needs {wanted}: this one has no "{missing[0]}"')
+    return value
+
+
+def whole(value: object) -> int | None:
+    """The whole number that it is, also as a float: tables with empty cells have only these."""
+    if type(value) is int:
+        return value
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST
+    return int(value) if is_whole else None
 
 
 def user(content: str) -> list[dict]:
@@ -134,7 +154,8 @@ def judge_kind(value: dict) -> str:
     """What a row says its judge is: one of the kinds, or "" where it says nothing."""
     kind = text(value, "judge_kind")
     if kind and kind not in Judge.Kind.values:
-        raise BadPrompt(f"judge_kind must be one of: {', '.join(Judge.Kind.values)}")
+        known = ", ".join(Judge.Kind.values)
+        raise BadPrompt(f"judge_kind must be one of: {known}; not {quoted(kind)}")
     return kind
 
 

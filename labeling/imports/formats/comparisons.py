@@ -17,13 +17,16 @@ from labeling.imports.formats.base import (
     long_text,
     only,
     ranking,
+    require,
     split,
     text,
     user,
+    whole,
 )
 from labeling.models import Judge
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
+from labeling.text.reasons import kind_of, quoted
 
 ITEM = ("id", "body", "text", "html", "title", "model")  # of an answer of a Label Studio task
 UNPLACED = "_"  # the tool's own name for what was put in no bucket
@@ -34,12 +37,13 @@ UNPLACED = "_"  # the tool's own name for what was put in no bucket
 
 def read_summaries(value: object, file: str = "") -> Iterator[Entry]:
     """A post, two summaries of it by named policies, and which of them a worker chose."""
-    if (
-        not has(value, "info", "summaries", "choice")
-        or value["choice"] not in (0, 1)
-        or len(value["summaries"]) != 2
-    ):
-        raise BadPrompt('each row needs "info", two "summaries" and a "choice" of 0 or 1')
+    value = require(value, "info", "summaries", "choice")
+    summaries, choice = value["summaries"], whole(value["choice"])
+    if choice not in (0, 1):
+        raise BadPrompt(f"choice must be 0 or 1, not {quoted(value['choice'])}")
+    if not isinstance(summaries, list) or len(summaries) != 2:
+        given = len(summaries) if isinstance(summaries, list) else kind_of(summaries)
+        raise BadPrompt(f"summaries must be a list of two, not {given}")
     split = {"train": "train", "test": "test"}.get(
         value.get("split"), "validation" if value.get("split") else ""
     )
@@ -49,13 +53,13 @@ def read_summaries(value: object, file: str = "") -> Iterator[Entry]:
         split=split,
         source="summarize-from-feedback",
         answers=[
-            answer(summary["text"].removeprefix(" "), text(summary, "policy"))
-            for summary in value["summaries"]
+            answer(long_text(summary["text"], "text").removeprefix(" "), text(summary, "policy"))
+            for summary in summaries
         ],
         judgments=[
             ranking(
                 f"summarize-from-feedback {value.get('worker', '')}".strip(),
-                _choice(value["choice"]),
+                _choice(choice),
                 Judge.Kind.PERSON,
             )
         ],
@@ -70,8 +74,9 @@ def _post(info: dict) -> str:
     """The prompt that the models of the paper were given."""
     if info.get("article"):
         return f"Article: {long_text(info['article'], 'article')}\n\nTL;DR:"
-    head = f"SUBREDDIT: r/{info['subreddit']}\n\n" if info.get("subreddit") else ""
-    title = f"TITLE: {info['title']}\n\n" if info.get("title") else ""
+    subreddit, title = (long_text(info.get(name) or "", name) for name in ("subreddit", "title"))
+    head = f"SUBREDDIT: r/{subreddit}\n\n" if subreddit else ""
+    title = f"TITLE: {title}\n\n" if title else ""
     return f"{head}{title}POST: {long_text(info.get('post'), 'post')}\n\nTL;DR:"
 
 
@@ -85,8 +90,7 @@ def read_label_studio(value: object, file: str = "") -> Iterator[Entry]:
     answers. Answers that an annotation did not place are not part of its task. What the task's data
     hold besides prompt and answers is kept as metadata.
     """
-    if not has(value, "data", "annotations"):
-        raise BadPrompt('each row needs "data" and "annotations"')
+    value = require(value, "data", "annotations")
     data = value["data"]
     items_in = _items_in(data)
     items = _items(data.get(items_in, []))
@@ -127,7 +131,7 @@ def _prompt_in(data: dict) -> str:
     for name in ("prompt", "instruction", "question", "text", *texts):
         if name in texts:
             return name
-    raise BadPrompt("the data hold no prompt")
+    raise BadPrompt("no text among its fields could be the prompt")
 
 
 def _besides(data: dict, *names: str) -> dict:
@@ -168,8 +172,7 @@ def read_argilla(value: object, file: str = "") -> Iterator[Entry]:
     """A record with responses to a ranking question: [{"value", "rank"}], each value a field's
     name. Other fields than the prompt and the answers are kept as metadata.
     """
-    if not has(value, "fields", "responses"):
-        raise BadPrompt('each row needs "fields" and "responses"')
+    value = require(value, "fields", "responses")
     judged = [
         (f"argilla {judge}", ranks) for judge, ranks in _responses(value["responses"]) if ranks
     ]
@@ -232,7 +235,10 @@ def _ranks(response: dict) -> dict[str, int]:
         return {item: rank for rank, item in enumerate(placed, start=1)}
     if not all(has(item, "value", "rank") for item in placed):
         return {}
-    return {item["value"]: item["rank"] for item in placed if type(item["rank"]) is int}
+    ranked = {item["value"]: whole(item["rank"]) for item in placed if item["rank"] is not None}
+    if None in ranked.values():
+        raise BadPrompt("a rank must be a whole number")
+    return ranked
 
 
 # Both

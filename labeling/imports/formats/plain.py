@@ -18,11 +18,14 @@ from labeling.imports.formats.base import (
     only,
     ranking,
     text,
+    whole,
 )
 from labeling.models import Prompt
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
+from labeling.text.reasons import kind_of, quoted
 
+WHOLE = re.compile(r"(-?\d{1,6})(?:[.,]0+)?")
 COLUMNS = re.compile(r"(answer|model|rank)_\d{1,3}")
 FIELDS = ("prompt", "messages", "author", "use_case", "language", "split", "source", "sensitive")
 FIELDS += ("demonstration", "answers", "judgments", "labeler", "judge_kind")
@@ -80,7 +83,7 @@ def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
     if isinstance(value, str):
         value = {"prompt": value}
     if not isinstance(value, dict) or ("prompt" in value) == ("messages" in value):
-        raise BadPrompt('each line must be an object with either "prompt" or "messages"')
+        raise BadPrompt(_why_no_prompt(value))
     messages = (
         [{"role": "user", "content": value["prompt"]}] if "prompt" in value else value["messages"]
     )
@@ -103,17 +106,27 @@ def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
     )
 
 
+def _why_no_prompt(value: object) -> str:
+    needed = 'each line must be an object with either "prompt" or "messages"'
+    if not isinstance(value, dict):
+        return f"{needed}, not {kind_of(value)}"
+    if "prompt" in value:
+        return f"{needed}, not both"
+    names = ", ".join(quoted(name) for name in list(value)[:5])
+    return f"{needed}: this one has {names or 'nothing'}"
+
+
 def _is_sensitive(value: dict) -> bool:
     sensitive = value.get("sensitive", False)
     if sensitive not in (True, False, "true", "false", "yes", "no", "1", "0"):
-        raise BadPrompt("sensitive must be true or false")
+        raise BadPrompt(f"sensitive must be true or false, not {quoted(sensitive)}")
     return sensitive in (True, "true", "yes", "1")
 
 
 def _split(value: dict) -> str:
     split = text(value, "split")
     if split and split not in Prompt.Split.values:
-        raise BadPrompt("split must be train, validation or test")
+        raise BadPrompt(f"split must be train, validation or test, not {quoted(split)}")
     return split
 
 
@@ -128,16 +141,22 @@ def _columns(value: dict) -> Iterator[dict]:
             "model": value.get(f"model_{number}", ""),
         }
         rank = value.get(f"rank_{number}")
-        yield item if rank is None else item | {"rank": _whole(rank)}
+        yield item if rank is None else item | {"rank": _rank_in(rank)}
 
 
-def _whole(cell: object) -> object:
-    return int(cell) if isinstance(cell, str) and re.fullmatch(r"-?\d{1,6}", cell.strip()) else cell
+def _rank_in(cell: object) -> object:
+    """The rank in a cell, which may be a text: also "1.0" or, as Germans write it, "1,0"."""
+    number = WHOLE.fullmatch(cell.strip()) if isinstance(cell, str) else None
+    return int(number[1]) if number else cell
 
 
 def _answers(values: object) -> list[dict]:
-    if not isinstance(values, list) or len(values) > MOST_ANSWERS:
-        raise BadPrompt(f"answers must be a list of at most {MOST_ANSWERS} answers")
+    if not isinstance(values, list):
+        raise BadPrompt(f"answers must be a list, not {kind_of(values)}")
+    if len(values) > MOST_ANSWERS:
+        raise BadPrompt(
+            f"answers must be a list of at most {MOST_ANSWERS} answers, not of {len(values):,}"
+        )
     return [_answer(value) for value in values]
 
 
@@ -145,10 +164,16 @@ def _answer(value: object) -> dict:
     if isinstance(value, str):
         return answer(value)
     if not isinstance(value, dict):
-        raise BadPrompt("each answer must be a text, or an object with a text or messages")
+        raise BadPrompt(
+            "each answer must be a text, or an object with a text or messages, "
+            f"not {kind_of(value)}"
+        )
     if value.get("text") is not None and value.get("messages") is not None:
         raise BadPrompt("an answer has a text or messages, not both")
     content = value.get("text") if value.get("messages") is None else value["messages"]
+    if content is None:
+        names = ", ".join(quoted(name) for name in list(value)[:5])
+        raise BadPrompt(f"an answer needs a text or messages: one has {names or 'nothing'}")
     return answer(content, text(value, "model"))
 
 
@@ -159,7 +184,7 @@ def _judgments(value: dict, answers: list, judge: str) -> list[dict]:
     own = [{"labeler": judge, "ranks": ranks, "judge_kind": judge_kind(value)}] if ranks else []
     given = value.get("judgments") or []
     if not isinstance(given, list):
-        raise BadPrompt('judgments must be a list of {"labeler", "ranks"}')
+        raise BadPrompt(f'judgments must be a list of {{"labeler", "ranks"}}, not {kind_of(given)}')
     judged = [_judgment(one, len(answers)) for one in own + given]
     whole = list(range(len(answers)))
     if len({(one["judge"], *one.get("answers", whole)) for one in judged}) < len(judged):
@@ -168,31 +193,41 @@ def _judgments(value: dict, answers: list, judge: str) -> list[dict]:
 
 
 def _judgment(value: object, count: int) -> dict:
-    value = value if isinstance(value, dict) else {}
-    ranks, positions = value.get("ranks"), value.get("answers")
+    if not isinstance(value, dict):
+        raise BadPrompt(f'a judgment must be {{"labeler", "ranks"}}, not {kind_of(value)}')
+    positions = value.get("answers")
     if positions is not None:
         _check_positions(positions, count)
         count = len(positions)
-    if (
-        not isinstance(ranks, list)
-        or len(ranks) != count
-        or any(type(rank) is not int for rank in ranks)
-        or count < 2
-    ):
-        raise BadPrompt(
-            "each of two or more answers needs a whole number as its rank, or none of them"
-        )
+    ranks = _ranks(value.get("ranks"), count)
     judgment = ranking(text(value, "labeler", 200) or "imported", ranks, judge_kind(value))
     return judgment if positions is None else among(judgment, positions)
 
 
+def _ranks(ranks: object, count: int) -> list[int]:
+    """One rank for each of these answers. Raises BadPrompt."""
+    if not isinstance(ranks, list):
+        raise BadPrompt(f"the ranks of a judgment must be a list, not {kind_of(ranks)}")
+    if count < 2:
+        raise BadPrompt(f"ranks need two or more answers to rank, not {count}")
+    if len(ranks) != count:
+        raise BadPrompt(
+            f"each answer needs a rank, or none of them: {count} answers, {len(ranks)} ranks"
+        )
+    if unfit := [rank for rank in ranks if whole(rank) is None]:
+        raise BadPrompt(f"a rank must be a whole number, not {quoted(unfit[0])}")
+    return list(map(whole, ranks))
+
+
 def _check_positions(positions: object, count: int) -> None:
-    if (
-        not isinstance(positions, list)
-        or any(type(place) is not int or not 0 <= place < count for place in positions)
-        or len(set(positions)) < len(positions)
-    ):
-        raise BadPrompt("the answers of a judgment must be positions in answers, from 0, each once")
+    needed = "the answers of a judgment must be positions in answers, from 0, each once"
+    if not isinstance(positions, list):
+        raise BadPrompt(f"{needed}: a list, not {kind_of(positions)}")
+    for place in positions:
+        if type(place) is not int or not 0 <= place < count:
+            raise BadPrompt(f"{needed}: of {count} answers, {quoted(place)} is none")
+    if len(set(positions)) < len(positions):
+        raise BadPrompt(f"{needed}: one is there twice")
 
 
 def _looks_like(value: object) -> bool:

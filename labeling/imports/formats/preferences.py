@@ -21,6 +21,7 @@ from labeling.imports.formats.base import (
     of_turns,
     only,
     ranking,
+    require,
     split,
     text,
     user,
@@ -28,6 +29,7 @@ from labeling.imports.formats.base import (
 from labeling.models import Judge
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
+from labeling.text.reasons import kind_of, quoted
 
 TURN = re.compile(r"\n\n(Human|Assistant):")
 ANSWER = "\n\nAssistant:"
@@ -58,8 +60,10 @@ def read_transcripts(value: object, file: str = "") -> Iterator[Entry]:
 
 
 def _transcript(value: object, name: str) -> str:
-    content = value.get(name) if isinstance(value, dict) else None
-    if not isinstance(content, str) or not content.startswith("\n\nHuman:"):
+    content = require(value, "chosen", "rejected")[name]
+    if not isinstance(content, str):
+        raise BadPrompt(f"{name} must be a transcript, not {kind_of(content)}")
+    if not content.startswith("\n\nHuman:"):
         raise BadPrompt(f'{name} must be a transcript that begins with "\\n\\nHuman:"')
     return content
 
@@ -97,20 +101,20 @@ def _without_leading_space(content: str) -> str:
 
 def read_explicit(value: object, file: str = "") -> Iterator[Entry]:
     """{"prompt", "chosen", "rejected"}: texts, or lists of messages."""
-    if not has(value, "prompt", "chosen", "rejected"):
-        raise BadPrompt('each row needs "prompt", "chosen" and "rejected"')
+    value = require(value, "prompt", "chosen", "rejected")
     yield _comparison(_prompt(value["prompt"]), value["chosen"], value["rejected"], split(value))
 
 
 def read_implicit(value: object, file: str = "") -> Iterator[Entry]:
     """{"chosen", "rejected"} with a common beginning, which is the prompt."""
-    if not has(value, "chosen", "rejected"):
-        raise BadPrompt('each row needs "chosen" and "rejected"')
+    value = require(value, "chosen", "rejected")
     chosen, rejected = value["chosen"], value["rejected"]
     if isinstance(chosen, list) and isinstance(rejected, list):
         shared = [a for a, _b in takewhile(lambda both: both[0] == both[1], zip(chosen, rejected))]
-        while shared and shared[-1].get("role") != "user":
+        while shared and not has(shared[-1], "role") or shared and shared[-1]["role"] != "user":
             shared.pop()
+        if not shared:
+            raise BadPrompt("chosen and rejected begin with no turn of the user that both have")
         yield _comparison(
             conversations.turns(shared),
             chosen[len(shared) :],
@@ -130,8 +134,7 @@ def read_implicit(value: object, file: str = "") -> Iterator[Entry]:
 
 def read_unpaired(value: object, file: str = "") -> Iterator[Entry]:
     """{"prompt", "completion", "label"}: one answer that is good, or bad."""
-    if not has(value, "prompt", "completion", "label"):
-        raise BadPrompt('each row needs "prompt", "completion" and "label"')
+    value = require(value, "prompt", "completion", "label")
     judge = text(value, "labeler", 200) or "trl"
     good = _is_good(value["label"])
     yield Entry(
@@ -167,8 +170,9 @@ def _completion(value: object, model: str = "") -> dict:
 def _is_good(label: object) -> bool:
     known = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
     label = label.lower() if isinstance(label, str) else label
-    if not isinstance(label, bool | int | str) or label not in known:  # 1 and 0 are True and False
-        raise BadPrompt("label must be true or false")
+    # 1 and 0 are True and False, also as floats
+    if not isinstance(label, bool | int | float | str) or label not in known:
+        raise BadPrompt(f"label must be true or false, not {quoted(label)}")
     return known[label]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,12 +19,14 @@ from labeling.imports.formats.base import (
     long_text,
     ranking,
     text,
+    whole,
 )
 from labeling.judging.scores import MOST_SPANS
 from labeling.models import Judge, Prompt, Ranking
 from labeling.models.criteria import LONGEST_SPAN_LABEL, LONGEST_TEXT
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
+from labeling.text.reasons import kind_of, quoted
 from modelops import rows
 
 # The keys that this version reads; a row with another one is refused, so that nothing it says is
@@ -46,6 +47,7 @@ JUDGE_KINDS = {
 }
 DATASET = re.compile(r"-([0-9a-f]{12})[-.]")  # in a download's name: how the dataset's id begins
 CRITERION = re.compile(r"[-\w]{1,40}(@[1-9]\d{0,4})?", re.ASCII)  # its name: key, or key@2
+MOST_SECONDS = 10**9  # that a judgment took: 30 years
 LONGEST_NAME = 100  # characters of a file's name that its judges are named by
 
 
@@ -85,7 +87,7 @@ def read_row(value: object, file: str = "") -> Iterator[Entry]:
 def _known(value: object, names: tuple[str, ...], what: str) -> dict[str, Any]:
     """The object without its nulls. Raises BadPrompt if it is none, or has another key."""
     if not isinstance(value, dict):
-        raise BadPrompt(f"{what} must be an object")
+        raise BadPrompt(f"{what} must be an object, not {kind_of(value)}")
     given = {name: content for name, content in value.items() if content is not None}
     if unknown := sorted(set(given) - set(names)):
         raise BadPrompt(f"{what} has a key that this version does not read: {unknown[0]}")
@@ -94,7 +96,8 @@ def _known(value: object, names: tuple[str, ...], what: str) -> dict[str, Any]:
 
 def _split(row: dict) -> str:
     if row.get("split") not in Prompt.Split.values:
-        raise BadPrompt("split must be train, validation or test")
+        given = quoted(row.get("split"))
+        raise BadPrompt(f"split must be train, validation or test, not {given}")
     return row["split"]
 
 
@@ -105,8 +108,12 @@ def _demonstration(row: dict) -> str:
 
 
 def _answers(values: object) -> list[dict]:
-    if not isinstance(values, list) or len(values) > MOST_ANSWERS:
-        raise BadPrompt(f"answers must be a list of at most {MOST_ANSWERS} answers")
+    if not isinstance(values, list):
+        raise BadPrompt(f"answers must be a list, not {kind_of(values)}")
+    if len(values) > MOST_ANSWERS:
+        raise BadPrompt(
+            f"answers must be a list of at most {MOST_ANSWERS} answers, not of {len(values):,}"
+        )
     return [_answer(position, value) for position, value in enumerate(values)]
 
 
@@ -136,9 +143,10 @@ def _judgment(value: object, judged: list[dict], file: str) -> dict:
     given = _known(value, JUDGMENT, "a judgment")
     outcome = given.get("outcome")
     if outcome not in Ranking.Outcome.values:
-        raise BadPrompt("outcome must be ranked, all_bad or cannot_judge")
+        raise BadPrompt(f"outcome must be ranked, all_bad or cannot_judge, not {quoted(outcome)}")
     if given.get("kind") not in Ranking.Kind.values:
-        raise BadPrompt(f"kind must be one of {', '.join(Ranking.Kind.values)}")
+        known = ", ".join(Ranking.Kind.values)
+        raise BadPrompt(f"kind must be one of {known}; not {quoted(given.get('kind'))}")
     judgment = ranking(_judge(given.get("labeler"), file), _ranks(given, answers))
     if outcome != Ranking.Outcome.RANKED:
         judgment |= {"ranks": None, "outcome": outcome}
@@ -175,8 +183,8 @@ def _judge_kind(judgment: dict) -> str:
 def _judge(number: object, file: str) -> str:
     """A name for the labeler of this number: it means nothing outside of the dataset."""
     if type(number) is not int or number < 0:
-        raise BadPrompt("labeler must be a number, from 0")
-    dataset = DATASET.search(Path(file).name)
+        raise BadPrompt(f"labeler must be a number, from 0, not {quoted(number)}")
+    dataset = DATASET.search(file)
     of = f"dataset {dataset[1]}" if dataset else Path(file).name.split(".")[0][:LONGEST_NAME]
     return f"{of} labeler {number}"
 
@@ -185,11 +193,16 @@ def _ranks(judgment: dict, answers: int) -> list[int]:
     """One rank for each answer; none where nothing was ranked."""
     ranks = judgment.get("ranks", [])
     expected = answers if judgment["outcome"] == Ranking.Outcome.RANKED else 0
-    if not isinstance(ranks, list) or len(ranks) != expected:
-        raise BadPrompt("ranks must hold one rank for each answer; none where nothing was ranked")
-    if any(type(rank) is not int or rank < 1 for rank in ranks):
-        raise BadPrompt("ranks must be whole numbers, from 1")
-    return ranks
+    if not isinstance(ranks, list):
+        raise BadPrompt(f"ranks must be a list, not {kind_of(ranks)}")
+    if len(ranks) != expected:
+        raise BadPrompt(
+            "ranks must hold one rank for each answer; none where nothing was ranked: "
+            f"{len(ranks)} instead of {expected}"
+        )
+    if unfit := [rank for rank in ranks if (whole(rank) or 0) < 1]:
+        raise BadPrompt(f"ranks must be whole numbers, from 1, not {quoted(unfit[0])}")
+    return [int(rank) for rank in ranks]
 
 
 def _ratings(judgment: dict, answers: int) -> list[int | None]:
@@ -207,10 +220,13 @@ def _flags(judgment: dict, answers: int) -> list[list[str]]:
     if not isinstance(flags, list) or len(flags) != answers:
         raise BadPrompt("flags must hold a list of flags for each answer")
     for names in flags:
-        if not isinstance(names, list) or any(
-            not isinstance(name, str) or not 0 < len(name) <= 100 for name in names
-        ):
-            raise BadPrompt("a flag must be a text of at most 100 characters")
+        if not isinstance(names, list):
+            raise BadPrompt(f"the flags of an answer must be a list, not {kind_of(names)}")
+        for name in names:
+            if not isinstance(name, str) or not 0 < len(name) <= 100:
+                raise BadPrompt(
+                    f"a flag must be a text of at most 100 characters, not {quoted(name)}"
+                )
     return [[conversations.storable(name) for name in names] for names in flags]
 
 
@@ -272,15 +288,18 @@ def _span(value: object, answers: list[dict]) -> dict:
 
 def _strength(strength: object, answers: int) -> int:
     if type(strength) is not int or abs(strength) > 3 or answers != 2:
-        raise BadPrompt("strength must be a whole number from -3 to 3, and there of two answers")
+        given = f"{quoted(strength)} of {answers} answers"
+        raise BadPrompt(
+            f"strength must be a whole number from -3 to 3, and there of two answers, not {given}"
+        )
     return strength
 
 
 def _seconds(seconds: object) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise BadPrompt("seconds must be a number")
-    if not math.isfinite(seconds) or seconds < 0:
-        raise BadPrompt("seconds must be a number, from 0")
+        raise BadPrompt(f"seconds must be a number, not {kind_of(seconds)}")
+    if not 0 <= seconds <= MOST_SECONDS:
+        raise BadPrompt(f"seconds must be a number, from 0 to {MOST_SECONDS:,}, not {seconds}")
     return float(seconds)
 
 

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from django.utils.translation import gettext_lazy as _
 
-from labeling.imports.formats.base import Format, answer, has, long_text, only, split, text, user
+from labeling.imports.formats.base import (
+    Format,
+    answer,
+    has,
+    long_text,
+    only,
+    require,
+    split,
+    text,
+    user,
+)
 from labeling.text.conversations import BadPrompt, Entry
+from labeling.text.reasons import kind_of
+
+PACKED = re.compile(r"\.(gz|zst|zip)$")
 
 
 def read_task(value: object, file: str = "") -> Iterator[Entry]:
     """The instruction with each instance's input is a prompt, the output is a demonstration."""
-    for instance in _instruction(value).get("instances") or [{}]:
+    instances = _instruction(value).get("instances") or [{}]
+    if not isinstance(instances, list):
+        raise BadPrompt(f"instances must be a list, not {kind_of(instances)}")
+    for instance in map(require, instances):
         yield Entry(
             user(_prompt(value["instruction"], instance.get("input"))),
             split=split(value),
@@ -28,24 +45,23 @@ def read_prediction(value: object, file: str = "") -> Iterator[Entry]:
     """
     model = (
         text(_instruction(value), "model")
-        or Path(file).name.removesuffix(".gz").rsplit(".", 1)[0][:100]
+        or PACKED.sub("", Path(file).name).rsplit(".", 1)[0][:100]
     )
     yield Entry(
         user(_prompt(value["instruction"].rstrip("\n"), value.get("input"))),
         split=split(value),
         source="self-instruct",
-        answers=[answer(value["response"], model)],
+        answers=[answer(require(value, "response")["response"], model)],
     )
 
 
 def _instruction(value: object) -> dict:
-    if not isinstance(value, dict) or not isinstance(value.get("instruction"), str):
-        raise BadPrompt('each line must be a self-instruct task with an "instruction"')
+    long_text(require(value, "instruction")["instruction"], "instruction")
     return value
 
 
 def _prompt(instruction: str, context: object) -> str:
-    return f"{instruction}\n\n{context}" if context else instruction
+    return f"{instruction}\n\n{long_text(context, 'input')}" if context else instruction
 
 
 FORMATS = [

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext_lazy as _
 
-from labeling.imports.formats.base import Format, answer, has, only, ranking, text
+from labeling.imports.formats.base import Format, answer, has, only, ranking, require, text, whole
 from labeling.models import Judge
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
+from labeling.text.reasons import kind_of, quoted
 
 PEOPLE = "open-assistant people"
 # what Open-Assistant notes of its review of a message: it stays behind
 OF_REVIEW = ("message_id", "parent_id", "user_id", "created_date", "message_tree_id", "tree_state")
 OF_REVIEW += ("review_count", "review_result", "deleted", "synthetic", "emojis.*", "detoxify.*")
 OF_REVIEW += ("labels.*", "events.*")
+ROLES = {"prompter": "user", "assistant": "assistant"}
 
 
 def read_tree(value: object, file: str = "") -> Iterator[Entry]:
@@ -31,16 +33,23 @@ def read_tree(value: object, file: str = "") -> Iterator[Entry]:
 
 
 def _branches(message: dict, before: list[dict], author: str) -> Iterator[Entry]:
-    role = {"prompter": "user", "assistant": "assistant"}.get(message.get("role"))
-    if role is None or not isinstance(message.get("text"), str):
+    role = ROLES.get(str(require(message, "role", "text")["role"]))
+    if role is None:
         raise BadPrompt(
-            'each message of a tree needs a role ("prompter" or "assistant") and a text'
+            'each message of a tree needs a role, "prompter" or "assistant": '
+            f"not {quoted(message['role'])}"
         )
+    if not isinstance(message["text"], str):
+        raise BadPrompt(f"each message of a tree needs a text, not {kind_of(message['text'])}")
     if not conversations.clean(message["text"]):
         return  # an empty message, and what hangs on it, has nothing to rank
     turns = [*before, {"role": role, "content": message["text"]}]
     replies = message.get("replies") or []
-    ranked = [reply for reply in replies if isinstance(reply.get("rank"), int)]
+    if not isinstance(replies, list):
+        raise BadPrompt(f"the replies to a message must be a list, not {kind_of(replies)}")
+    ranked = [reply for reply in replies if require(reply, "role").get("rank") is not None]
+    if unfit := [reply["rank"] for reply in ranked if whole(reply["rank"]) is None]:
+        raise BadPrompt(f"a rank must be a whole number, not {quoted(unfit[0])}")
     if role == "user" and len(ranked) > 1:
         yield _entry(message, turns, ranked, author)
     for reply in replies:
@@ -53,9 +62,12 @@ def _entry(message: dict, turns: list[dict], ranked: list[dict], author: str) ->
         author=author,
         language=text(message, "lang")[:10],
         source="open-assistant",
-        answers=[answer(reply["text"], text(reply, "model_name") or PEOPLE) for reply in ranked],
+        answers=[
+            answer(require(reply, "text")["text"], text(reply, "model_name") or PEOPLE)
+            for reply in ranked
+        ],
         judgments=[
-            ranking("open-assistant", [reply["rank"] for reply in ranked], Judge.Kind.PERSON)
+            ranking("open-assistant", [whole(reply["rank"]) for reply in ranked], Judge.Kind.PERSON)
         ],
     )
 

@@ -56,6 +56,16 @@ def test_a_file_is_checked_looked_at_and_imported(admin):
     assert b"13" in b"".join(bad.streaming_content)
 
 
+def test_what_reading_converts_is_counted(admin):
+    file = SimpleUploadedFile("a.csv", "prompt,language\nGrüße?,de\n,\n".encode("cp1252"))
+    admin.client.post(f"{AT}imports", {"file": file})
+    check = admin.get(f"imports/{work().pk}").json()["result"]["check"]
+
+    assert check["cleaned"] == {"windows_1252": 1, "empty_rows": 1}
+    [example] = check["examples"]["windows_1252"]
+    assert (example["line"], example["after"]) == (2, "Grüße?,de\n")
+
+
 def test_the_same_upload_twice_is_checked_once_and_kept_once(admin, settings):
     first, again = (upload(admin, key="one") for _ in range(2))
 

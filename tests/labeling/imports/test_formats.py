@@ -363,7 +363,7 @@ def test_a_packed_file_is_unpacked_on_the_way(tmp_path):
         (gzip.compress(b" " * 10**7, mtime=0), "times as large"),
         (gzip.compress(b'"x"\n', mtime=0)[:-9], "can't be read"),
         (b"prompt,split\nx,test,more\n", "more cells"),
-        (b"prompt,split\n\xff\xfe,test\n", "can't be read"),
+        (b"prompt,split\n\x81,test\n", "line 2: .* no character of Windows-1252"),
     ],
 )
 def test_a_file_that_breaks_off_says_where(tmp_path, content, reason):
@@ -379,9 +379,9 @@ def test_bad_rows_are_written_to_a_file_where_they_may_be_skipped(tmp_path):
     )
     found = bring(tmp_path / "file.jsonl", skip_bad=tmp_path / "bad.jsonl")
 
-    assert (found.prompts, found.bad) == (2, 2)
+    assert (found.prompts, found.bad, found.cleaned) == (2, 2, {"characters": 1})
     empty, odd = map(json.loads, (tmp_path / "bad.jsonl").read_text().splitlines())
-    assert (empty["line"], empty["row"]) == (2, {"prompt": "", "x": "\ud800"})
+    assert (empty["line"], empty["row"]) == (2, {"prompt": "", "x": "?"})
     assert "content" in empty["reason"]
     assert (odd["line"], odd["row"]) == (4, "odd")
 

@@ -109,6 +109,18 @@ def test_a_table_comes_as_a_file_of_any_kind(admin, template, content):
     assert Prompt.objects.filter(split="test").count() == 2
 
 
+@pytest.mark.parametrize("way", ["look", "make"])
+def test_what_reading_a_table_changes_is_said(admin, template, way):
+    content = "title,audience\nMärchen,Große\n,\n".encode("cp1252")
+    file = SimpleUploadedFile("rows.csv", content)
+    response = page(admin, template, file=file, split="", **{way: "1"})
+    if way == "make":
+        response = admin.get(response.url)
+
+    assert "Converted from Windows-1252 (check the letters): 1" in response.content.decode()
+    assert "Empty rows, ignored: 1" in response.content.decode()
+
+
 @pytest.mark.parametrize(
     ("table", "why"),
     [("", "no row"), ("title,audience\n", "no row"), ("a,b\n1,2,3\n", "more cells")],

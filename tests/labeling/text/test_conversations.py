@@ -62,7 +62,11 @@ def test_an_ordinary_conversation_keeps_its_digest():
 @pytest.mark.parametrize(
     ("turn", "why"),
     [
+        ("Hi", "each turn must be an object, not a text"),
         ({"role": "function", "content": "x"}, "needs a role"),
+        ({"role": ["user"], "content": "x"}, "needs a role: .*, not a list"),
+        ({"content": "x"}, "needs a role"),
+        ({"role": "user", "content": {"a": 1}}, "a text or a list of parts, not an object"),
         ({"role": "user", "content": ""}, "not empty"),
         ({"role": "user", "content": [{"type": "text", "text": " "}]}, "not empty"),
         ({"role": "user", "content": []}, "a text or a list of parts"),
@@ -215,7 +219,11 @@ def test_an_answer_is_its_text_or_turns_with_a_transcript_as_text():
 @pytest.mark.parametrize(
     ("turns", "why"),
     [
-        ([], "a text, or a list of turns"),
+        ([], "a text, or a list of turns, not an empty list"),
+        (12, "an answer must be a text, not a number"),
+        ({"text": "x"}, "an answer must be a text, not an object"),
+        (None, "an answer must be a text, not null"),
+        ("x" * 100_001, "an answer has 100,001 characters: at most 100,000 characters"),
         ([{"role": "user", "content": "Hi"}], "begin with the assistant's"),
         ([{"role": "assistant", "content": "x" * 100_001}], "at most 100,000 characters"),
         ([{"role": "assistant", "content": [{"type": "image"}]}], "holds a picture"),
@@ -240,10 +248,10 @@ def test_metadata_are_an_object_of_a_limited_size_as_a_database_holds_it():
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        ([1], "must be an object"),
-        ("{", "must be an object"),
-        ({"a": float("nan")}, "must be an object"),
-        ({"a": 2**64}, "must be an object"),
+        ([1], "must be an object, not a list"),
+        ("{", "must be an object: this text is not JSON"),
+        ({"a": float("nan")}, "must be an object with finite numbers"),
+        ({"a": 2**64}, "must be an object with finite numbers of at most 64 bits"),
         ({"a": "é" * 8_189}, "at most 16,384 bytes"),
     ],
 )

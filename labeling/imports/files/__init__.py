@@ -1,0 +1,160 @@
+"""Read files row by row, whatever their kind; the whole file is never in memory.
+
+sources.py     the files of a folder or a zip    unpacking.py   gzip and zstd
+encodings.py   UTF-16 and Windows-1252           values.py      JSON values, and what is replaced
+json_lines.py, json_values.py, table.py, workbook.py, parquet.py: the rows of each kind of file
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from labeling.imports.files import json_lines, json_values, parquet, table, workbook
+from labeling.imports.files.encodings import LOOKED_AT, Texts, as_utf8
+from labeling.imports.files.row import (
+    EXAMPLE,
+    EXAMPLES,
+    LONGEST_ROW,
+    Changes,
+    Row,
+    Unreadable,
+    place_within,
+)
+from labeling.imports.files.sources import ZIP, Source, on_disk, sources
+from labeling.imports.files.values import Values
+
+__all__ = ["EXAMPLE", "EXAMPLES", "LONGEST_ROW", "Changes", "Row", "Unreadable", "head", "rows"]
+
+OTHER_KINDS = {  # by how a file begins
+    b"\xd0\xcf\x11\xe0": "it is an old Excel workbook (.xls), or one with a password: "
+    "save it as .xlsx or CSV",
+    b"%PDF": "it is a PDF",
+    b"BZh": "it is packed by bzip2: unpack it first",
+    b"\xfd7zXZ": "it is packed by xz: unpack it first",
+    b"7z\xbc\xaf": "it is packed by 7-Zip: unpack it first",
+    b"Rar!": "it is packed by RAR: unpack it first",
+    b"SQLite format 3": "it is an SQLite database: export its table as CSV",
+    b"ARROW1": "it is an Arrow file: save it as Parquet",
+    b"Obj\x01": "it is an Avro file: save it as Parquet",
+    b"\x89PNG": "it is a picture",
+    b"\xff\xd8\xff": "it is a picture",
+    b"GIF8": "it is a picture",
+    b"\x80\x02": "it is a Python pickle: save it as JSON Lines",
+    b"\x80\x03": "it is a Python pickle: save it as JSON Lines",
+    b"\x80\x04": "it is a Python pickle: save it as JSON Lines",
+    b"\x80\x05": "it is a Python pickle: save it as JSON Lines",
+    b"version https://git-lfs": "it is only a pointer of Git LFS: fetch the file itself",
+    b"<!doctype html": "it is a web page, not the file: download it again",
+    b"<html": "it is a web page, not the file: download it again",
+    b"<?xml": "it is XML",
+}
+TAR = slice(257, 262)
+
+
+def rows(path: Path, name: str = "", changes: Changes | None = None) -> Iterator[Row]:
+    """Yield every row of the file, or of each file of a folder or a zip in the order of their
+    names. `changes` counts what reading changes and leaves out.
+
+    `name` is the file's own, where it is kept under another one.
+    """
+    changes = Changes() if changes is None else changes
+    try:
+        for source in sources(path, name or path.name, changes):
+            changes.within = source.within
+            yield from _rows_of(source, changes)
+    except Unreadable as error:
+        yield Row(1, error=_from_here_on(error))
+
+
+def head(path: Path, count: int, name: str = "") -> list[Row]:
+    return list(islice(rows(path, name), count))
+
+
+def _rows_of(source: Source, changes: Changes) -> Iterator[Row]:
+    place: int | str = 0
+    try:
+        for row in _kind(source, changes):
+            place = row.place
+            yield Row(place_within(place, source.within), row.value, row.error, source.name)
+    except Unreadable as error:
+        place = place_within(int(place) + 1, source.within)
+        yield Row(place, error=_from_here_on(error), file=source.name)
+
+
+def _from_here_on(error: Unreadable) -> str:
+    return f"can't be read from here on ({error})"
+
+
+def _kind(source: Source, changes: Changes) -> Iterator[Row]:
+    """The rows of a file, by how it begins."""
+    values = Values(changes)
+    with source.open() as packed:
+        begin = packed.peek(LOOKED_AT)[:LOOKED_AT]
+        if begin.startswith((b"PAR1", *ZIP)):
+            yield from _read_back_and_forth(source, begin, values, changes)
+            return
+        _refuse_other_kinds(begin)
+        stream, encoding = as_utf8(packed)
+        with stream:
+            texts = Texts(source.open, changes, encoding)
+            begin = stream.peek(LOOKED_AT)[:LOOKED_AT].lstrip()
+            if _is_json_over_lines(begin):
+                yield from json_values.rows(stream, texts, values)
+            elif _is_a_table(begin):
+                yield from table.rows(stream, texts, values, changes)
+            else:
+                yield from json_lines.rows(stream, texts, values, changes)
+
+
+def _read_back_and_forth(
+    source: Source, begin: bytes, values: Values, changes: Changes
+) -> Iterator[Row]:
+    with on_disk(source) as path:
+        if begin.startswith(b"PAR1"):
+            yield from parquet.rows(path, values)
+        else:
+            yield from workbook.rows(path, values, changes)
+
+
+def _refuse_other_kinds(begin: bytes) -> None:
+    start = begin[:40].lstrip().lower()
+    for mark, kind in OTHER_KINDS.items():
+        if begin.startswith(mark) or start.startswith(mark) and mark.startswith(b"<"):
+            raise Unreadable(kind)
+    if begin[TAR] == b"ustar":
+        raise Unreadable("it is a tar archive: unpack it first")
+
+
+def _is_json_over_lines(begin: bytes) -> bool:
+    """Whether values stand in a list, or one after the other over many lines each."""
+    first, newline, rest = begin.partition(b"\n")
+    if first.strip() in (b"{", b"["):
+        return True
+    if not begin.startswith(b"["):
+        return False
+    # A list that is a line by itself, with others after it, is one row of many.
+    return not (_is_a_list(first) and rest.strip())
+
+
+def _is_a_list(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_a_table(begin: bytes) -> bool:
+    """Whether the first line is a header: not JSON, with separators or just a column "prompt"."""
+    first = begin.partition(b"\n")[0].strip()
+    if first.startswith((b"{", b"[")):
+        return False
+    if first.strip(b'"') == b"prompt" or first.lower().startswith((b"sep=", b'"sep=')):
+        return True
+    try:
+        json.loads(first)
+        return False
+    except (ValueError, RecursionError):
+        return any(separator.encode() in first for separator in table.SEPARATORS)
