@@ -7,13 +7,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import accumulate
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Count, Q
+from django.utils import timezone
 
 from labeling.imports import undo
 from labeling.imports.cleaning import Clean, Cleaner, Tally, answer_keys
+from labeling.imports.reading import BATCH as READ_TOGETHER
 from labeling.imports.reading import Beat
 from labeling.judging import criteria, scores
 from labeling.judging.judgment import MOST, Verdict
@@ -38,7 +41,16 @@ from modelops.models import Job, ModelVersion
 from people import audit
 from people.db import bulk
 
-BATCH = 500  # rows written in one transaction
+INSERTED = 2_500  # rows of one transaction, which takes about a tenth of a second
+BATCH = 500  # rows that are built or deleted in one transaction
+
+
+class StoredPrompt(NamedTuple):
+    """What writing needs to know of a prompt in the database."""
+
+    pk: int
+    published: bool
+    job_id: int | None
 
 
 class Writer:
@@ -60,6 +72,7 @@ class Writer:
     @transaction.atomic
     def add(self, batch: list[Clean]) -> int:
         """Write what is new; returns how many bare prompts another import has added meanwhile."""
+        self.added_at = timezone.now()
         prompts = self._prompts(item.digest for item in batch)
         meanwhile = sum(
             item.entry.bare and prompts[item.digest].job_id != self.job.pk
@@ -72,15 +85,19 @@ class Writer:
         self._add_answers(fresh, prompts)
         return meanwhile
 
-    def _prompts(self, digests: Iterable[str]) -> dict[str, Prompt]:
+    def _prompts(self, digests: Iterable[str]) -> dict[str, StoredPrompt]:
         known = Prompt.objects.filter(project=self.project, digest__in=list(digests))
-        return {prompt.digest: prompt for prompt in known.defer("messages")}
+        rows = known.values_list("digest", "pk", "published", "job_id")
+        return {digest: StoredPrompt(*rest) for digest, *rest in rows}
 
-    def _add_prompts(self, batch: list[Clean], prompts: dict[str, Prompt]) -> None:
+    def _add_prompts(self, batch: list[Clean], prompts: dict[str, StoredPrompt]) -> None:
         first = {item.digest: item for item in reversed(batch)}  # two rows may share one prompt
         wanted = [first[digest] for digest in dict.fromkeys(item.digest for item in batch)]
-        added = bulk.insert(self._prompt(item) for item in wanted)
-        prompts |= {prompt.digest: prompt for prompt in added}
+        if not wanted:
+            return
+        keys = bulk.insert_columns(Prompt, self._columns(wanted))
+        for item, key in zip(wanted, keys, strict=True):
+            prompts[item.digest] = StoredPrompt(key, False, self.job.pk)
         self._add_bands([(prompts[item.digest].pk, band) for item in wanted for band in item.bands])
 
     def _add_bands(self, bands: list[tuple[int, int]]) -> None:
@@ -91,22 +108,28 @@ class Writer:
             ((self.project.pk, prompt, band) for prompt, band in bands),
         )
 
-    def _prompt(self, item: Clean) -> Prompt:
-        entry = item.entry
-        return Prompt(
-            project=self.project,
-            job=self.job,
-            messages=entry.messages,
-            digest=item.digest,
-            source=entry.source or self.job.recipe.get("filename", "")[:100],
-            author=conversations.author_key(entry.author),
-            licence=entry.licence,
-            metadata=entry.metadata or None,
-            use_case=entry.use_case,
-            language=entry.language,
-            split=entry.split,
-            sensitive=entry.sensitive,
-        )
+    def _columns(self, items: list[Clean]) -> dict[str, list]:
+        """The prompts' columns: objects would take as long to make as rows to insert."""
+        entries = [item.entry for item in items]
+        named_source = self.job.recipe.get("filename", "")[:100]
+        alike = {
+            "project_id": self.project.pk,
+            "job_id": self.job.pk,
+            "published": False,
+            "created_at": self.added_at,
+        }
+        return {
+            "messages": [entry.messages for entry in entries],
+            "digest": [item.digest for item in items],
+            "source": [entry.source or named_source for entry in entries],
+            "author": [conversations.author_key(entry.author) for entry in entries],
+            "licence": [entry.licence for entry in entries],
+            "metadata": [entry.metadata or None for entry in entries],
+            "use_case": [entry.use_case for entry in entries],
+            "language": [entry.language for entry in entries],
+            "split": [entry.split for entry in entries],
+            "sensitive": [entry.sensitive for entry in entries],
+        } | {name: [value] * len(items) for name, value in alike.items()}
 
     def _fresh_rows(self, batch: list[Clean]) -> list[tuple[Clean, ImportedRow]]:
         """The rows that the project does not have yet, each with its ImportedRow."""
@@ -119,23 +142,28 @@ class Writer:
         fresh = [item for item in batch if item.row not in known]
         stored = bulk.insert(
             ImportedRow(
-                project=self.project, job=self.job, digest=item.row, place=str(item.entry.line)
+                project_id=self.project.pk,
+                job_id=self.job.pk,
+                digest=item.row,
+                place=str(item.entry.line),
             )
             for item in fresh
         )
         return list(zip(fresh, stored, strict=True))
 
     def _add_demonstrations(
-        self, fresh: list[tuple[Clean, ImportedRow]], prompts: dict[str, Prompt]
+        self, fresh: list[tuple[Clean, ImportedRow]], prompts: dict[str, StoredPrompt]
     ) -> None:
         bulk.insert(
-            Demonstration(prompt=prompts[item.digest], text=item.entry.demonstration, job=self.job)
+            Demonstration(
+                prompt_id=prompts[item.digest].pk, text=item.entry.demonstration, job=self.job
+            )
             for item, _row in fresh
             if item.entry.demonstration
         )
 
     def _add_answers(
-        self, fresh: list[tuple[Clean, ImportedRow]], prompts: dict[str, Prompt]
+        self, fresh: list[tuple[Clean, ImportedRow]], prompts: dict[str, StoredPrompt]
     ) -> None:
         answered = [(item, row) for item, row in fresh if item.entry.answers]
         self._find_slots({prompts[item.digest].pk for item, _row in answered})
@@ -159,19 +187,21 @@ class Writer:
             counted.annotate(n=Count("pk")).values_list("prompt", "n")
         )
 
-    def _find_shared(self, prompts: list[Prompt]) -> None:
+    def _find_shared(self, prompts: list[StoredPrompt]) -> None:
         """Look up the answers that rows before have given to these prompts."""
         self.shared: dict[tuple[int, str], Candidate] = {}
         given: dict[int, list[Candidate]] = {}
         if prompts:
-            for candidate in Candidate.objects.filter(job=self.job, prompt__in=prompts):
+            for candidate in Candidate.objects.filter(
+                job=self.job, prompt__in={prompt.pk for prompt in prompts}
+            ):
                 given.setdefault(candidate.prompt_id, []).append(candidate)
         for prompt, answers in given.items():
             answers.sort(key=lambda answer: answer.slot)
             keys = answer_keys([_said_of(answer) for answer in answers])
             self.shared |= {(prompt, key): answer for key, answer in zip(keys, answers)}
 
-    def _candidates(self, item: Clean, prompt: Prompt) -> list[Candidate]:
+    def _candidates(self, item: Clean, prompt: StoredPrompt) -> list[Candidate]:
         """The answers of a row: new ones, or where rows share them those of rows before."""
         answers = [self._candidate(answer, prompt) for answer in item.entry.answers]
         if not item.entry.shares:
@@ -191,13 +221,14 @@ class Writer:
             self.slots[answer.prompt_id] += 1
         return list(answers)
 
-    def _candidate(self, answer: dict, prompt: Prompt) -> Candidate:
+    def _candidate(self, answer: dict, prompt: StoredPrompt) -> Candidate:
         return Candidate(
-            prompt=prompt,
-            job=self.job,
+            prompt_id=prompt.pk,
+            job_id=self.job.pk,
+            created_at=self.added_at,
             text=answer["text"],
             messages=answer.get("messages"),
-            model_version=self._version(answer["model"]),
+            model_version_id=self._version(answer["model"]).pk,
             finish_reason=answer.get("finish_reason", ""),
             tokens=answer.get("tokens"),
             truncated=answer.get("truncated", False),
@@ -208,7 +239,7 @@ class Writer:
             self.versions[name] = registry.external(self.project, name)
         return self.versions[name]
 
-    def _add_tasks(self, judged: list[tuple], prompts: dict[str, Prompt]) -> None:
+    def _add_tasks(self, judged: list[tuple], prompts: dict[str, StoredPrompt]) -> None:
         """For each judged row, add a task without free places of each set of answers that was
         judged, and the rankings that came with it.
         """
@@ -219,10 +250,11 @@ class Writer:
         ]
         tasks = bulk.insert(
             RankingTask(
-                project=self.project,
-                prompt=prompt,
-                job=self.job,
-                row=row,
+                project_id=self.project.pk,
+                prompt_id=prompt.pk,
+                job_id=self.job.pk,
+                row_id=row.pk,
+                created_at=self.added_at,
                 row_position=position,
                 overlap=1,
                 free_places=0,
@@ -240,12 +272,13 @@ class Writer:
         bulk.insert(score for item in made for score in self._scores(*item))
         bulk.insert(span for item in made for span in scores.spans_of_import(*item))
 
-    def _ranking(self, task: RankingTask, judgment: dict, prompt: Prompt) -> Ranking:
+    def _ranking(self, task: RankingTask, judgment: dict, prompt: StoredPrompt) -> Ranking:
         """A ranking. It is not current before the import is published, if its prompt is visible
         already.
         """
         return Ranking(
-            task=task,
+            task_id=task.pk,
+            created_at=self.added_at,
             judge=self._judge(judgment["judge"], judgment.get("judge_kind", "")),
             kind=Ranking.Kind.IMPORTED,
             outcome=_outcome(judgment),
@@ -386,7 +419,9 @@ def _link_candidates(tasks_with_answers: Iterable[tuple[RankingTask, list[Candid
 def _places(ranking: Ranking, judgment: dict, group: list[Candidate]) -> Iterator[RankedCandidate]:
     ranks = [None] * len(group) if judgment["ranks"] is None else rows.dense(judgment["ranks"])
     for shown, (candidate, rank) in enumerate(zip(group, ranks, strict=True)):
-        yield RankedCandidate(ranking=ranking, candidate=candidate, shown=shown, rank=rank)
+        yield RankedCandidate(
+            ranking_id=ranking.pk, candidate_id=candidate.pk, shown=shown, rank=rank
+        )
 
 
 def _outcome(judgment: dict) -> str:
@@ -404,7 +439,7 @@ def write(job: Job, cleaner: Cleaner, beat: Beat = lambda done, total: None) -> 
             cleaner.tally.prompts -= meanwhile
             cleaner.tally.duplicates += meanwhile
             beat(done, total)
-        done = min(total, done + BATCH)
+        done = min(total, done + READ_TOGETHER)
     writer.build_tasks(beat, total)
     writer.publish(cleaner.tally)
     beat(total, total)
@@ -412,7 +447,7 @@ def write(job: Job, cleaner: Cleaner, beat: Beat = lambda done, total: None) -> 
 
 
 def _small_batches(items: list[Clean]) -> Iterator[list[Clean]]:
-    """Yield batches of about BATCH database rows, so that each transaction is short."""
+    """Yield batches of about INSERTED database rows, so that each transaction is short."""
     batch: list[Clean] = []
     weight = 0
     for item in items:
@@ -422,7 +457,7 @@ def _small_batches(items: list[Clean]) -> Iterator[list[Clean]]:
             1 + len(item.bands) // 2 + len(item.entry.answers) * (2 + len(item.entry.judgments))
         )
         weight += sum(map(_said_besides, item.entry.judgments))
-        if weight >= BATCH:
+        if weight >= INSERTED:
             yield batch
             batch, weight = [], 0
     if batch:

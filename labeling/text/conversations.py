@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -351,9 +352,12 @@ def split_of(entry: Entry) -> str:
 
 def author_key(author: str) -> str:
     """What is stored of an author: a hash salted with the installation's secret; "" for none."""
-    if not author:
-        return ""
-    return salted_hmac("author", author, secret=settings.SECRET_KEY, algorithm="sha256").hexdigest()
+    return _author_key(author, settings.SECRET_KEY) if author else ""
+
+
+@lru_cache(10_000)
+def _author_key(author: str, secret: str) -> str:
+    return salted_hmac("author", author, secret=secret, algorithm="sha256").hexdigest()
 
 
 def as_stored(text: str) -> str:

@@ -6,7 +6,7 @@ value, which takes far longer than the database needs to store it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -39,16 +39,32 @@ def insert(objects: Iterable[Row]) -> list[Row]:
     database.
     """
     objects = list(objects)
-    if not objects:
-        return objects
-    meta = type(objects[0])._meta
-    for item, key in zip(objects, _new_keys(meta, len(objects)), strict=True):
-        item.pk = key
-        item._state.adding, item._state.db = False, connection.alias
-    fields = [field for field in meta.concrete_fields if not field.generated]
-    columns = [_column(field, objects) for field in fields]
-    copy(meta.db_table, [field.column for field in fields], zip(*columns, strict=True))
+    if objects:
+        fields = [field for field in _fields(type(objects[0])) if not field.primary_key]
+        columns = {
+            field.attname: [item.__dict__[field.attname] for item in objects] for field in fields
+        }
+        keys = insert_columns(type(objects[0]), columns)
+        for item, key in zip(objects, keys, strict=True):
+            item.pk = key
+            item._state.adding, item._state.db = False, connection.alias
     return objects
+
+
+def insert_columns(model: type[models.Model], columns: Mapping[str, Sequence]) -> Sequence[int]:
+    """Insert rows without making objects of them; returns their keys. `columns` has the values of
+    every field but the key, by its attname ("project_id").
+    """
+    meta, fields = model._meta, {field.attname: field for field in _fields(model)}
+    keys = _new_keys(meta, len(next(iter(columns.values()))))
+    prepared = [keys, *(_column(fields[name], values) for name, values in columns.items())]
+    names = [meta.pk.column, *(fields[name].column for name in columns)]
+    copy(meta.db_table, names, zip(*prepared, strict=True))
+    return keys
+
+
+def _fields(model: type[models.Model]) -> list[Any]:
+    return [field for field in model._meta.concrete_fields if not field.generated]
 
 
 def copy(table: str, columns: Sequence[str], rows: Iterable[tuple]) -> None:
@@ -57,7 +73,9 @@ def copy(table: str, columns: Sequence[str], rows: Iterable[tuple]) -> None:
     into = f"{quote(table)} ({', '.join(map(quote, columns))})"
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY {into} FROM STDIN") as stream:
+            # Django wraps the errors of execute(), but not those of copy()
+            statement = f"COPY {into} FROM STDIN"
+            with connection.wrap_database_errors, cursor.copy(statement) as stream:
                 for row in rows:
                     stream.write_row(row)
         else:
@@ -65,7 +83,7 @@ def copy(table: str, columns: Sequence[str], rows: Iterable[tuple]) -> None:
             cursor.executemany(f"INSERT INTO {into} VALUES ({placeholders})", rows)
 
 
-def _new_keys(meta: Any, count: int) -> Iterable[int]:
+def _new_keys(meta: Any, count: int) -> Sequence[int]:
     """Keys that no row has or had. On SQLite nobody else can take them: a transaction is a write
     transaction.
     """
@@ -83,16 +101,12 @@ def _new_keys(meta: Any, count: int) -> Iterable[int]:
         return range(first, first + count)
 
 
-def _column(field: models.Field, objects: Sequence[models.Model]) -> list:
+def _column(field: models.Field, values: Sequence) -> Sequence:
     """The values of a field as the database takes them."""
-    values = [item.__dict__[field.attname] for item in objects]
-    prepared = _prepared(field)
-    if values and isinstance(values[0], datetime):
-        known = {value: prepared(value) for value in set(values)}
-        return [known[value] for value in values]
     plain = PLAIN.get(type(field))
-    return [value if value is None or type(value) is plain else prepared(value) for value in values]
-
-
-def _prepared(field: models.Field) -> Callable[[Any], Any]:
-    return lambda value: field.get_db_prep_save(value, connection)
+    if all(value is None or type(value) is plain for value in values):
+        return values
+    if isinstance(values[0], datetime):
+        prepared = {value: field.get_db_prep_save(value, connection) for value in set(values)}
+        return [prepared[value] for value in values]
+    return [field.get_db_prep_save(value, connection) for value in values]

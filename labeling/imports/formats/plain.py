@@ -133,7 +133,9 @@ def _split(value: dict) -> str:
 def _columns(value: dict) -> Iterator[dict]:
     """The answers of a table's row."""
     numbers = sorted(
-        int(match[1]) for name in value if (match := re.fullmatch(r"answer_(\d{1,3})", name))
+        int(match[1])
+        for name in value
+        if name.startswith("answer_") and (match := re.fullmatch(r"answer_(\d{1,3})", name))
     )
     for number in numbers:
         item = {

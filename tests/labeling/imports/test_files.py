@@ -160,7 +160,7 @@ def test_half_a_surrogate_pair_is_replaced(tmp_path):
 
 
 def test_what_a_cancelled_import_left_hidden_is_no_duplicate(tmp_path, monkeypatch):
-    monkeypatch.setattr(imports.store, "BATCH", 2)
+    monkeypatch.setattr(imports.store, "INSERTED", 2)
     project = make_project()
     file = tmp_path / "file.jsonl"
     file.write_text("\n".join(json.dumps({"prompt": f"p{n}"}) for n in range(6)))
@@ -184,7 +184,7 @@ def test_an_empty_file_is_an_error(tmp_path):
 
 
 def test_an_import_that_was_killed_half_way_is_finished(tmp_path, monkeypatch):
-    monkeypatch.setattr(imports.store, "BATCH", 2)
+    monkeypatch.setattr(imports.store, "INSERTED", 2)
     file = tmp_path / "file.jsonl"
     file.write_text("\n".join(json.dumps({"prompt": f"p{n}"}) for n in range(5)))
     job = jobs.request(None, make_project(), "import", {})

@@ -387,7 +387,7 @@ def test_bad_rows_are_written_to_a_file_where_they_may_be_skipped(tmp_path):
 
 
 def test_a_killed_import_of_judgments_is_finished_without_repeats(tmp_path, monkeypatch):
-    monkeypatch.setattr(imports.store, "BATCH", 2)
+    monkeypatch.setattr(imports.store, "INSERTED", 2)
     file = lines(tmp_path / "hh.jsonl", TRAPS)
     job = jobs.request(None, make_project(), "import", {"format": "hh-rlhf"})
     beats = iter(range(3))
@@ -410,7 +410,7 @@ def test_a_killed_import_of_judgments_is_finished_without_repeats(tmp_path, monk
 def test_judgments_on_a_prompt_in_sight_count_only_once_all_of_the_file_is_in(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(imports.store, "BATCH", 2)
+    monkeypatch.setattr(imports.store, "INSERTED", 2)
     project = make_project()
     bring(lines(tmp_path / "one.jsonl", [{"prompt": "Hi"}]), project=project)
     job = jobs.request(None, project, "import", {"format": "hh-rlhf"})

@@ -179,7 +179,7 @@ def frozen_row(prompt: str, texts: list[str], **answer) -> dict:
 def test_frozen_rows_of_one_prompt_share_the_answers_that_say_the_same(
     tmp_path, monkeypatch, batch
 ):
-    monkeypatch.setattr(store, "BATCH", batch)
+    monkeypatch.setattr(store, "INSERTED", batch)
     file = [
         frozen_row("Sky?", ["a", "b"]),
         frozen_row("Sky?", ["b", "c"]),
