@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -34,9 +34,8 @@ PLAIN: dict[type[models.Field], type] = {
 def insert(objects: Iterable[Row]) -> list[Row]:
     """Insert new objects of one model and give them their keys; returns them.
 
-    To be called in a transaction, for a model whose keys the database counts. Like bulk_create(),
-    it sends no signals; unlike it, it needs a value of every field that has its default in the
-    database.
+    For a model whose keys the database counts, in a transaction. Like bulk_create(), it sends no
+    signals; unlike it, it needs a value of every field that has its default in the database.
     """
     objects = list(objects)
     if objects:
@@ -53,8 +52,11 @@ def insert(objects: Iterable[Row]) -> list[Row]:
 
 def insert_columns(model: type[models.Model], columns: Mapping[str, Sequence]) -> Sequence[int]:
     """Insert rows without making objects of them; returns their keys. `columns` has the values of
-    every field but the key, by its attname ("project_id").
+    every field but the key, by its attname ("project_id"). Raises TransactionManagementError
+    outside of a transaction, where another process could take the keys.
     """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("rows in bulk need a transaction")
     meta, fields = model._meta, {field.attname: field for field in _fields(model)}
     keys = _new_keys(meta, len(next(iter(columns.values()))))
     prepared = [keys, *(_column(fields[name], values) for name, values in columns.items())]

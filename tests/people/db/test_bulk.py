@@ -138,3 +138,11 @@ def test_nothing_is_inserted_of_rows_that_break_a_constraint(project):
 
     assert bulk.insert([]) == []
     assert not Prompt.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_in_bulk_need_a_transaction(project):
+    with pytest.raises(transaction.TransactionManagementError):
+        bulk.insert(prompts(project, make_job(project)))
+
+    assert not Prompt.objects.exists()
