@@ -1,9 +1,9 @@
-"""100,000 prompts in, with all of the cleaning: rows a second and peak memory; and ten times fewer,
-to see it grow.
+"""Prompts in, with all of the cleaning and without any; ten times fewer, to see memory grow; and
+prompts with four ranked answers each.
 
-Each size is imported by `manage.py import` into a new SQLite database, in a process of its own
-whose peak is read as it ends. Where asked, Label Studio takes the same prompts through its own
-import, without any cleaning, in the same run.
+Each import is one `manage.py import` into a new SQLite database, in a process of its own whose peak
+is read as it ends. Where asked, Label Studio takes the same prompts through its own import, without
+any cleaning, in the same run.
 
     python benchmarks/import.py --json figures.json
     python benchmarks/import.py --peer http://127.0.0.1:8082 --peer-tokens FILE
@@ -29,6 +29,8 @@ from benchmarks.annotators import Wire  # noqa: E402
 from benchmarks.podium import OURS  # noqa: E402
 
 SIZE, SMALL = 100_000, 10_000
+K = 4  # answers of a ranked prompt
+MODES = {"cleaned": (), "plain": ("--no-cleaning",)}
 PEER_CHUNK = 1_000
 PEER_PAGE = (
     '<View><Text name="prompt" value="$prompt"/><TextArea name="answer" toName="prompt"/></View>'
@@ -42,26 +44,34 @@ WORDS = (
 def main() -> None:
     options = arguments()
     size = options.rows or (SIZE // 4 if options.quick else SIZE)
-    figures = {}
+    figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "prompts.jsonl"
-        for count in (min(SMALL, size // 2), size):
+        small = min(SMALL, size // 2)
+        for count in (small, size):
             write(file, count)
-            figures |= {
-                f"{name}_{count}": value
-                for name, value in podium(Path(folder) / str(count), file, count).items()
-            }
-        figures |= {
-            "rows_per_second": figures[f"rows_per_second_{size}"],
-            "peak_rss_mb": figures[f"peak_rss_mb_{size}"],
-        }
+            for mode, switches in MODES.items():
+                var = Path(folder) / f"{mode}-{count}"
+                measured = podium(var, file, count, switches)
+                figures |= {f"{name}_{mode}_{count}": value for name, value in measured.items()}
+        ranked = Path(folder) / "ranked.jsonl"
+        write(ranked, small, answers=K)
+        measured = podium(Path(folder) / "ranked", ranked, small, ())
+        figures |= {f"{name}_ranked_k{K}": value for name, value in measured.items()}
+        for mode in MODES:
+            figures[f"rows_per_second_{mode}"] = figures[f"rows_per_second_{mode}_{size}"]
+        figures["rows_per_second"] = figures["rows_per_second_cleaned"]  # its name before
+        peaks = {name: value for name, value in figures.items() if name.startswith("peak_rss_mb_")}
+        figures["peak_rss_mb"] = max(peaks.values())
+        figures["idle_rss_mb"] = idle(Path(folder) / "ranked")
         if options.peer:
-            figures["peer_rows_per_second"] = peer(options, file, min(size, SMALL))
-            figures["peer_import_ratio"] = (
-                figures["rows_per_second"] / figures["peer_rows_per_second"]
-            )
+            figures["peer_rows_per_second"] = peer(options, file, small)
+            for mode in (*MODES, f"ranked_k{K}"):
+                figures[f"peer_import_ratio_{mode}"] = (
+                    figures[f"rows_per_second_{mode}"] / figures["peer_rows_per_second"]
+                )
     for name, value in figures.items():
-        print(f"{name:28}{value:12.1f}")
+        print(f"{name:34}{value:12.1f}")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))
 
@@ -82,9 +92,9 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def write(file: Path, count: int) -> None:
+def write(file: Path, count: int, answers: int = 0) -> None:
     """Prompts of 15 to 80 words; of a hundred, three are near duplicates, two repeats, one holds an
-    address.
+    address. With `answers`, each has so many that one person ranked.
     """
     draw = random.Random(1)
     earlier = "What is asked here?"
@@ -98,12 +108,33 @@ def write(file: Path, count: int) -> None:
                 text += f" Write to person{number}@example.org."
             earlier = text
             row = {"prompt": text, "author": f"author {draw.randrange(count // 20)}"}
+            if answers:
+                texts = [
+                    " ".join(draw.choices(WORDS, k=draw.randint(15, 80))) for _ in range(answers)
+                ]
+                ranks = draw.sample(range(1, answers + 1), answers)
+                row["answers"] = [
+                    {"text": answer, "model": f"model {place}", "rank": rank}
+                    for place, (answer, rank) in enumerate(zip(texts, ranks, strict=True))
+                ]
+                row["labeler"] = f"labeler {draw.randrange(50)}"
             out.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def podium(var: Path, file: Path, count: int) -> dict[str, float]:
+def environment_of(var: Path) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    environment |= {"PODIUM_VAR": str(var), "PODIUM_DEMO": "0"}
+    return environment | {"PODIUM_VAR": str(var), "PODIUM_DEMO": "0"}
+
+
+def idle(var: Path) -> float:
+    """The peak of a command that reads one row: what any process of Podium takes, in MB."""
+    return manage(
+        environment_of(var), "shell", "-c", "from people.models import *; Project.objects.get()"
+    )[1]
+
+
+def podium(var: Path, file: Path, count: int, switches: tuple[str, ...]) -> dict[str, float]:
+    environment = environment_of(var)
     var.mkdir()
     manage(environment, "migrate", "--verbosity", "0")
     manage(
@@ -114,7 +145,7 @@ def podium(var: Path, file: Path, count: int) -> dict[str, float]:
     )
     begun = time.perf_counter()
     said, peak, own = manage(
-        environment, "import", str(file), "--project", "bench", "--format", "prompts"
+        environment, "import", str(file), "--project", "bench", "--format", "prompts", *switches
     )
     seconds = time.perf_counter() - begun
     print(f"{count:,} rows in {seconds:.1f} s: " + ", ".join(said.split("\n")), flush=True)
