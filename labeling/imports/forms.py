@@ -39,6 +39,7 @@ LABELS = {
     "most_tokens": gettext_lazy("Most tokens"),
     "empty": gettext_lazy("Nothing left"),
     "weights": gettext_lazy("Weights left out"),
+    "prompt_id": gettext_lazy("Ids that are not those of their prompts"),
     "metadata": gettext_lazy("Metadata left out: the prompt is here with other ones"),
     "utf_16": gettext_lazy("Converted from UTF-16"),
     "windows_1252": gettext_lazy("Converted from Windows-1252 (check the letters)"),
@@ -54,7 +55,7 @@ LABELS = {
 ASKED = ["format", "split", "skip_bad"]
 READ = ["utf_16", "windows_1252", "characters", "not_a_number", "infinity", "bytes"]
 READ += ["empty_rows", "short_rows", "other_sheets", "other_files"]
-COUNTED = ["empty", "weights", "metadata", *READ]  # no settings
+COUNTED = ["empty", "weights", "prompt_id", "metadata", *READ]  # no settings
 CLEANING = [name for name in LABELS if name not in (*ASKED, *COUNTED)]
 
 

@@ -258,12 +258,14 @@ def _keep(reading: Reading, row: Row, entries: list[Entry]) -> None:
 def _row_digest(scratch: Scratch, entry: Entry) -> str:
     """A hash of the row before any cleaning, and of how often the file held the same row before.
 
-    Equal rows of one file count as different rows. What kind of judge it was is no part of it: rows
-    that were imported before that was read are known again.
+    Equal rows of one file count as different rows. What kind of judge it was is no part of it, nor
+    the seconds of a judgment in Label Studio: rows that were imported before these were read are
+    known again.
     """
     content = {name: getattr(entry, name) for name in CONTENT}
+    unread_before = {"judge_kind", "seconds"} if entry.source == "label-studio" else {"judge_kind"}
     content["judgments"] = [
-        {name: value for name, value in judgment.items() if name != "judge_kind"}
+        {name: value for name, value in judgment.items() if name not in unread_before}
         for judgment in entry.judgments
     ]
     # An answer's text says what its turns say, and is all that earlier versions kept of them.

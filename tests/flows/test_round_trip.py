@@ -594,7 +594,6 @@ BAD = {
         "what its messages say",
     ),
     "metadata that are none": (changed(metadata=[1]), "metadata must be"),
-    "another prompt": (changed(messages=[{"role": "user", "content": "?"}]), "prompt_id"),
     "no split": (changed(split=""), "split must be"),
     "answers without judgments": (changed(judgments=[]), "belong together"),
     "answers in another order": (changed(answers=ANSWERS[::-1]), "its position"),
@@ -657,6 +656,15 @@ def test_a_row_that_says_what_can_not_be_kept_is_bad(name):
     _entries, error = entries_of(Row(1, row, file="rows.jsonl"), "rows")
 
     assert reason in error
+
+
+def test_an_id_that_is_not_the_prompts_is_counted():
+    """The prompt gets its own id: a row that was changed by hand is a row of another prompt."""
+    [entry] = read_row(changed(messages=[{"role": "user", "content": "?"}]))
+    [unchanged] = read_row(row_of("Why?"))
+
+    assert entry.ignored == {"prompt_id": row_of("Why?")["prompt_id"]}
+    assert unchanged.ignored == {}
 
 
 UNFIT = {

@@ -7,6 +7,7 @@ from pathlib import Path
 from labeling.imports import files
 from labeling.imports.formats import (
     comparisons,
+    exported,
     plain,
     preferences,
     rows,
@@ -35,6 +36,7 @@ FORMATS: dict[str, Format] = {
     for format in (
         *trees.FORMATS,
         *comparisons.FORMATS,
+        *exported.FORMATS,
         *self_instruct.FORMATS,
         *map(_of_preset, PRESETS.values()),
         *preferences.FORMATS,

@@ -4,17 +4,21 @@ name.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from django.utils.translation import gettext_lazy as _
 
+from labeling.imports.formats import exported
 from labeling.imports.formats.base import (
     Format,
     among,
     answer,
     has,
     long_text,
+    of_turns,
     only,
     ranking,
     require,
@@ -87,21 +91,37 @@ def read_label_studio(value: object, file: str = "") -> Iterator[Entry]:
     """A task with its annotations by a Ranker. Buckets are tiers, in the order of the file.
 
     Annotations of the same answers make one task, those of others another one over the same
-    answers. Answers that an annotation did not place are not part of its task. What the task's data
-    hold besides prompt and answers is kept as metadata.
+    answers. Answers that an annotation did not place are not part of its task. Answers that nobody
+    has ranked become a task to rank. What the task's data hold besides prompt and answers is kept
+    as metadata.
     """
     value = require(value, "data", "annotations")
     data = value["data"]
     items_in = _items_in(data)
     items = _items(data.get(items_in, []))
     judged = [
-        (f"label-studio {_annotator(annotation)}", tiers)
-        for annotation in value["annotations"]
+        Judged(*_annotator(annotation, place), tiers, _lead_time(annotation))
+        for place, annotation in enumerate(value["annotations"], start=1)
         if not annotation.get("was_cancelled") and (tiers := _tiers(annotation))
     ]
+    messages, prompt_in = _conversation(data)
+    ours = exported.PROMPT if exported.is_ours(data) else ()
+    besides = _besides(data, "split", items_in, *prompt_in, *ours)
+    about = {"split": split(data), "metadata": besides} | exported.about(data)
+    if items and not judged:
+        yield Entry(messages, source="label-studio", answers=list(items.values()), **about)
+    else:
+        yield from _by_answers(messages, "label-studio", items, judged, about)
+
+
+def _conversation(data: dict) -> tuple[list[dict], tuple[str, ...]]:
+    """The prompt, and the names under which it stands: Podium's own download has its turns too."""
+    turns = data.get("messages")
+    are_turns = isinstance(turns, list) and all(has(turn, "role", "content") for turn in turns)
+    if turns and are_turns and turns[-1]["role"] in ("user", "tool"):
+        return conversations.turns(turns), ("prompt", "messages")
     prompt_in = _prompt_in(data)
-    about = {"split": split(data), "metadata": _besides(data, prompt_in, items_in, "split")}
-    yield from _by_answers(user(data[prompt_in]), "label-studio", items, judged, about)
+    return user(data[prompt_in]), (prompt_in,)
 
 
 def _items_in(data: dict) -> str:
@@ -140,13 +160,26 @@ def _besides(data: dict, *names: str) -> dict:
     return conversations.metadata(kept)
 
 
-def _annotator(annotation: dict) -> str:
+def _annotator(annotation: dict, place: int) -> tuple[str, str]:
+    """(name, kind) of who made the annotation, the `place`-th of its task. The tool names them all.
+    Where nobody is named, as in Podium's own download, all that is known is that they differ.
+    """
     person = annotation.get("completed_by", "")
-    return (
-        str(person.get("email") or person.get("id", ""))
-        if isinstance(person, dict)
-        else str(person)
-    )
+    if isinstance(person, dict):
+        person = person.get("email") or person.get("id", "")
+    if person in ("", None):
+        return f"label-studio annotation {place}", ""
+    return f"label-studio {person}", Judge.Kind.PERSON
+
+
+def _lead_time(annotation: dict) -> float:
+    """The seconds that the annotation took; 0 where the tool does not say."""
+    seconds = annotation.get("lead_time") or 0
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise BadPrompt("lead_time must be a number")
+    if not 0 <= seconds < math.inf:
+        raise BadPrompt("lead_time must be a number, from 0")
+    return round(float(seconds), 1)
 
 
 def _tiers(annotation: dict) -> dict[str, int]:
@@ -174,9 +207,11 @@ def read_argilla(value: object, file: str = "") -> Iterator[Entry]:
     """
     value = require(value, "fields", "responses")
     judged = [
-        (f"argilla {judge}", ranks) for judge, ranks in _responses(value["responses"]) if ranks
+        Judged(f"argilla {judge}", Judge.Kind.PERSON, ranks)
+        for judge, ranks in _responses(value["responses"])
+        if ranks
     ]
-    named = {name for _judge, ranks in judged for name in ranks}
+    named = {name for judgment in judged for name in judgment.ranks}
     items = {
         name: answer(_field(content)) for name, content in value["fields"].items() if name in named
     }
@@ -244,11 +279,21 @@ def _ranks(response: dict) -> dict[str, int]:
 # Both
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What one judge said: the rank of each answer that they placed, by the answer's name."""
+
+    judge: str
+    kind: str
+    ranks: dict[str, int]
+    seconds: float = 0.0
+
+
 def _by_answers(
     messages: list,
     source: str,
     items: dict,
-    judged: list[tuple[str, dict[str, int]]],
+    judged: list[Judged],
     about: dict,
 ) -> Iterator[Entry]:
     """Yield the entry of the answers that anybody ranked; a judgment of some of them names those.
@@ -256,17 +301,18 @@ def _by_answers(
     Annotators may have ranked different ones: each set of answers becomes a task. Both tools keep
     what models say apart, as predictions or suggestions: who answered is a person.
     """
-    named = {name for _judge, tiers in judged for name in tiers}
+    named = {name for judgment in judged for name in judgment.ranks}
     if not named:
         raise BadPrompt("nobody has ranked it")
     if unknown := named - set(items):
         raise BadPrompt(f"the answer {sorted(unknown)[0]} is ranked, but not there")
     names = [name for name in items if name in named]
     judgments = []
-    for judge, tiers in judged:
-        positions = [position for position, name in enumerate(names) if name in tiers]
-        ranks = [tiers[names[position]] for position in positions]
-        judgment = ranking(judge, ranks, Judge.Kind.PERSON)
+    for said in judged:
+        positions = [position for position, name in enumerate(names) if name in said.ranks]
+        ranks = [said.ranks[names[position]] for position in positions]
+        judgment = ranking(said.judge, ranks, said.kind)
+        judgment |= {"seconds": said.seconds} if said.seconds else {}
         whole = len(positions) == len(names)
         judgments.append(judgment if whole else among(judgment, positions))
     yield Entry(
@@ -279,7 +325,11 @@ def _by_answers(
 
 
 def _reads_label_studio(path: str) -> bool:
-    """Of a list of objects in `data`, which are the answers, only what an answer is made of."""
+    """Of a list of objects in `data`, which are the answers, only what an answer is made of, and of
+    `messages` what a turn is made of.
+    """
+    if path.startswith("data.messages[*]."):
+        return _reads_turns(path)
     inside = re.fullmatch(r"data\.[^.[]+\[\*\]\.(.*)", path, re.DOTALL)
     return _reads_task(path) if inside is None else inside[1] in ITEM
 
@@ -288,7 +338,7 @@ _OF_TASK = ("id", "inner_id", "created_at", "updated_at", "project", "updated_by
 _OF_TASK += ("total_annotations", "cancelled_annotations", "total_predictions", "comment_count")
 _OF_TASK += ("comment_authors.*", "unresolved_comment_count", "last_comment_updated_at")
 _OF_ANNOTATION = ("id", "unique_id", "import_id", "task", "project", "updated_by", "created_at")
-_OF_ANNOTATION += ("updated_at", "draft_created_at", "lead_time", "ground_truth", "result_count")
+_OF_ANNOTATION += ("updated_at", "draft_created_at", "ground_truth", "result_count")
 _OF_ANNOTATION += ("last_action", "bulk_created", "parent_prediction", "parent_annotation")
 _OF_ANNOTATION += ("last_created_by", "completed_by.*")
 _OF_RESULT = ("id", "from_name", "to_name", "type", "origin")
@@ -299,12 +349,14 @@ _leaves_label_studio = only(
     *(f"annotations[*].result[*].{name}" for name in _OF_RESULT),
 )
 
+_reads_turns = only(*of_turns("data.messages"))
 _reads_task = only(
     "data.*",
     "annotations[*].completed_by",
     "annotations[*].completed_by.id",
     "annotations[*].completed_by.email",
     "annotations[*].was_cancelled",
+    "annotations[*].lead_time",
     "annotations[*].result[*].value.ranker.*",
 )
 

@@ -31,9 +31,23 @@ from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
 from labeling.text.reasons import kind_of, quoted
 
-TURN = re.compile(r"\n\n(Human|Assistant):")
+# Where a turn begins. Podium's own transcripts may begin with instructions, and a tool speaks after
+# a call, which ends with a bracket.
+TURN = re.compile(
+    r"(?:\n\n(?=Human:|Assistant:)|\A\n\n(?=System:|Developer:)|(?<=\))\n\n(?=Tool:))(\w+):"
+)
+STARTS = ("\n\nHuman:", "\n\nSystem:", "\n\nDeveloper:")
 ANSWER = "\n\nAssistant:"
-ROLES = {"Human": "user", "Assistant": "assistant"}
+ROLES = {
+    "Human": "user",
+    "Assistant": "assistant",
+    "System": "system",
+    "Developer": "developer",
+    "Tool": "tool",
+}
+
+
+ENDS = ("user", "tool")  # who speaks last in a prompt
 
 
 # hh-rlhf
@@ -63,7 +77,7 @@ def _transcript(value: object, name: str) -> str:
     content = require(value, "chosen", "rejected")[name]
     if not isinstance(content, str):
         raise BadPrompt(f"{name} must be a transcript, not {kind_of(content)}")
-    if not content.startswith("\n\nHuman:"):
+    if not content.startswith(STARTS):
         raise BadPrompt(f'{name} must be a transcript that begins with "\\n\\nHuman:"')
     return content
 
@@ -71,7 +85,7 @@ def _transcript(value: object, name: str) -> str:
 def _prompt_end(chosen: str, rejected: str) -> int:
     shared = shared_start(chosen, rejected)
     cut = shared.rfind(ANSWER)
-    while cut > 0 and TURN.findall(shared[:cut])[-1:] != ["Human"]:
+    while cut > 0 and TURN.findall(shared[:cut])[-1:] not in (["Human"], ["Tool"]):
         cut = shared.rfind(ANSWER, 0, cut)
     if cut <= 0:
         raise BadPrompt("the two transcripts share no prompt")
@@ -111,7 +125,7 @@ def read_implicit(value: object, file: str = "") -> Iterator[Entry]:
     chosen, rejected = value["chosen"], value["rejected"]
     if isinstance(chosen, list) and isinstance(rejected, list):
         shared = [a for a, _b in takewhile(lambda both: both[0] == both[1], zip(chosen, rejected))]
-        while shared and not has(shared[-1], "role") or shared and shared[-1]["role"] != "user":
+        while shared and not (has(shared[-1], "role") and shared[-1]["role"] in ENDS):
             shared.pop()
         if not shared:
             raise BadPrompt("chosen and rejected begin with no turn of the user that both have")
@@ -180,9 +194,7 @@ FORMATS = [
     Format(
         "hh-rlhf",
         _("hh-rlhf: chosen and rejected transcripts"),
-        lambda value: (
-            has(value, "chosen", "rejected") and str(value["chosen"]).startswith("\n\nHuman:")
-        ),
+        lambda value: has(value, "chosen", "rejected") and str(value["chosen"]).startswith(STARTS),
         read_transcripts,
         reads=only("chosen", "rejected", "split"),
     ),

@@ -54,12 +54,11 @@ LONGEST_NAME = 100  # characters of a file's name that its judges are named by
 def read_row(value: object, file: str = "") -> Iterator[Entry]:
     """A frozen row. Its judges are named by their number, and by the dataset in the file's name.
 
-    A weight other than 1 is left out, and counted: it belongs to the copy, not to the judgment.
+    A weight other than 1 is left out, and counted: it belongs to the copy, not to the judgment. So
+    is a prompt_id that is not the sha256 of the messages.
     """
     row = _known(value, (*ROW, *ABOUT), "a row")
     messages = conversations.turns(row.get("messages", []))
-    if row.get("prompt_id") != rows.digest(messages):
-        raise BadPrompt("prompt_id is not the sha256 of the messages: the row was changed")
     answers = _answers(row.get("answers") or [])
     judgments = [_judgment(judgment, answers, file) for judgment in row.get("judgments") or []]
     if bool(answers) != bool(judgments):
@@ -68,6 +67,9 @@ def read_row(value: object, file: str = "") -> Iterator[Entry]:
         raise BadPrompt("one labeler judges a row once")
     weights = [judgment.get("weight") for judgment in row.get("judgments") or []]
     changed = [str(weight) for weight in weights if weight not in (None, 1)]
+    ignored = {"weights": ", ".join(changed)} if changed else {}
+    if row.get("prompt_id") != rows.digest(messages):  # it was changed, or made elsewhere
+        ignored["prompt_id"] = str(row.get("prompt_id"))
     yield Entry(
         messages,
         use_case=text(row, "use_case", 40),
@@ -79,7 +81,7 @@ def read_row(value: object, file: str = "") -> Iterator[Entry]:
         demonstration=_demonstration(row),
         answers=answers,
         judgments=judgments,
-        ignored={"weights": ", ".join(changed)} if changed else {},
+        ignored=ignored,
         shares=True,
     )
 

@@ -33,7 +33,34 @@ OLDER = [{"user_id": "u", "values": {"rank": {"value": ["one", "two"]}, "note": 
 POST = {"post": "A post.", "subreddit": "s", "title": "t", "id": "t3"}
 SUMMARIES = [{"text": "a", "policy": "p", "note": "n"}, {"text": "b", "policy": "q"}]
 
+# The metadata of a download: of its row, of a judgment, and of each answer of a pair.
+OF_ROW = {"dataset": "d" * 64, "prompt_id": "p", "split": "test", "use_case": "u", "language": "en"}
+OF_ROW |= {"agreement": 0.5}
+OF_JUDGMENT = {"labeler": 1, "kind": "labeler", "seconds": 2.5, "strength": -2, "weight": 1.0}
+CHOSEN = {"chosen_model": "m", "chosen_rank": 1, "chosen_rating": 3, "chosen_flags": ["f"]}
+REJECTED = {"rejected_model": "n", "rejected_rank": 2, "rejected_rating": 1, "rejected_flags": "f"}
+ALL = OF_ROW | OF_JUDGMENT
+OF_BOTH = {"models": ["m", "n"], "ratings": [3, 1], "flags": [["f"], ["g"]]}
+
 ROWS = [
+    (
+        "listwise",
+        {"prompt": TURNS, "completions": ["a", "b"], "ranks": [1, 2], "outcome": "ranked"}
+        | ALL
+        | OF_BOTH,
+    ),
+    ("pairs", {"prompt": TURNS, "chosen": SAID, "rejected": CALLED} | ALL | CHOSEN | REJECTED),
+    ("pairs", {"chosen": TURNS + SAID, "rejected": TURNS + CALLED} | ALL | CHOSEN | REJECTED),
+    (
+        "labelled",
+        {"prompt": TURNS, "completion": CALLED, "label": True, "answer_model": "m"}
+        | {"answer_rank": 1, "answer_rating": 3, "answer_flags": ["f"]}
+        | OF_ROW
+        | {name: value for name, value in OF_JUDGMENT.items() if name != "strength"},
+    ),
+    ("prompt-completion", {"prompt": TURNS, "completion": SAID} | ALL),
+    ("prompt-completion", {"prompt": "Why?", "text": "So."} | OF_ROW),
+    ("prompt-only", {"prompt": TURNS} | OF_ROW),
     ("open-assistant", {"message_tree_id": "1", "prompt": ROOT, "tree_state": "ready"}),
     (
         "summarize-from-feedback",
@@ -43,6 +70,10 @@ ROWS = [
     (
         "label-studio",
         {"data": {"text": "Why?", "list": ITEMS, "src": "k"}, "annotations": [ANNOTATION], "id": 5},
+    ),
+    (
+        "label-studio",
+        {"data": {"messages": TURNS, "answers": ITEMS}, "id": 5} | {"annotations": [ANNOTATION]},
     ),
     ("argilla", {"id": "r", "fields": FIELDS, "responses": RESPONSES, "metadata": {"a": 1}}),
     ("argilla", {"id": "r", "fields": FIELDS, "responses": OLDER}),

@@ -232,6 +232,48 @@ def test_a_label_studio_export_is_one_list_and_its_buckets_are_tiers(tmp_path):
     assert RankingTask.objects.count() == 2, "one for each set of answers that was ranked"
 
 
+def ranker_task(*annotations, **data):
+    items = [{"id": name, "body": f"answer {name}"} for name in "ab"]
+    return {"data": {"prompt": "Sky?", "items": items} | data, "annotations": list(annotations)}
+
+
+def imported(tmp_path, project, *tasks):
+    file = tmp_path / "tasks.json"
+    file.write_text(json.dumps(tasks))
+    bring(file, project=project)
+
+
+def test_the_seconds_of_label_studio_are_kept_and_make_no_other_row(tmp_path, project):
+    """Earlier versions did not read them: the same export is known again."""
+    placed = annotation(4, {"1": ["a"], "2": ["b"]})
+    imported(tmp_path, project, ranker_task(placed | {"lead_time": 12.34}))
+    imported(tmp_path, project, ranker_task(placed))
+    imported(tmp_path, project, ranker_task(placed | {"lead_time": 99}))
+
+    assert list(Ranking.objects.values_list("seconds", flat=True)) == [12.3]
+
+
+def test_annotators_whom_label_studio_does_not_name_are_different_ones(tmp_path, project):
+    nobody = [annotation(None, {"1": [first], "2": [second]}) for first, second in ("ab", "ba")]
+    imported(tmp_path, project, ranker_task(*nobody))
+
+    assert [judge for _asked, judge, _ranks in judged()] == [
+        "label-studio annotation 1",
+        "label-studio annotation 2",
+    ]
+    assert RankingTask.objects.count() == 1
+    assert set(Judge.objects.filter(account=None).values_list("kind", flat=True)) == {"unknown"}
+
+
+def test_answers_that_nobody_ranked_in_label_studio_wait_for_a_ranking(tmp_path, project):
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    asked = [*turns, {"role": "user", "content": "Sky?"}]
+    imported(tmp_path, project, ranker_task(messages=asked))
+
+    assert RankingTask.objects.get().free_places > 0
+    assert Prompt.objects.get().messages == asked
+
+
 RANKED = [
     {"value": "response-1", "rank": 2},
     {"value": "response-2", "rank": 1},
