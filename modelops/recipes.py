@@ -436,6 +436,16 @@ class RenderRecipe:
         False, "Add who judged, which model wrote, ranks, ratings, flags, time and agreement."
     )
     weights: str = labeler_weights()
+    bom: bool = setting(
+        False, "Begin a table with a byte order mark, without which Excel misreads accents."
+    )
+    formulas: bool = setting(
+        False,
+        (
+            "Leave cells of a table that begin with = + - @ as they are: a spreadsheet may run "
+            "them. Otherwise an apostrophe stands before them."
+        ),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

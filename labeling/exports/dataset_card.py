@@ -49,8 +49,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def write_folder(dataset: Dataset, out: BinaryIO) -> None:
     """Write README.md and Parquet files by split: examples ready for TRL, and the frozen rows."""
-    rare = {name for name, count in RARE.items() if count in dataset.counts}
-    folder, schema = datasets.path(dataset), parquet.schema_of_rows(dataset.kind, rare)
+    folder = datasets.path(dataset)
     configs: dict[str, list[str]] = {}
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # Parquet is compressed already
         for split in splits(dataset):
@@ -60,8 +59,7 @@ def write_folder(dataset: Dataset, out: BinaryIO) -> None:
                 configs.setdefault("examples", []).append(split)
         for split in splits(dataset):
             with _entry(archive, f"rows/{split}.parquet") as file:
-                rows_of_split = (row for _line, row in formats.read(folder, split))
-                parquet.write((parquet.with_rare(row, rare) for row in rows_of_split), schema, file)
+                write_rows(dataset, split, file)
             configs.setdefault("rows", []).append(split)
         for name, bars in plots(dataset).items():
             with _entry(archive, f"plots/{name}.svg") as file:
@@ -71,6 +69,14 @@ def write_folder(dataset: Dataset, out: BinaryIO) -> None:
                 file.write((folder / rows.SCHEMA).read_bytes())
         with _entry(archive, "README.md") as file:
             file.write(card(dataset, configs).encode())
+
+
+def write_rows(dataset: Dataset, split: str, out: BinaryIO) -> None:
+    """Write the frozen rows of a split (or all) as Parquet, with the same columns in each file."""
+    rare = {name for name, count in RARE.items() if count in dataset.counts}
+    of_split = formats.read(datasets.path(dataset), split)
+    items = (parquet.with_rare(row, rare) for _line, row in of_split)
+    parquet.write(items, parquet.schema_of_rows(dataset.kind, rare), out)
 
 
 def _entry(archive: zipfile.ZipFile, name: str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -12,13 +12,14 @@ from urllib.parse import urlencode
 
 from labeling.exports import dataset_card, formats, prompt_metadata
 from labeling.exports.examples import View
+from labeling.exports.type_inference import types_first
 from modelops import datasets, jobs, recipes, rows, weights
 from modelops.models import Dataset, Job
 from modelops.recipes import RenderRecipe
 from people.models import User
 
 SMALL = 20_000  # rows and pairs that a request writes itself: about a second
-EDITION = 3  # raised when a format changes, so that older files are made again
+EDITION = 4  # raised when a format changes, so that older files are made again
 
 
 class NotOffered(ValueError):
@@ -74,8 +75,7 @@ def name_of(dataset: Dataset, recipe: RenderRecipe) -> str:
     """The file name, like demo-1b75d6783198-conversational-train.jsonl."""
     defaults = (RenderRecipe.pairs, RenderRecipe.judged)
     changed = [value for value in (recipe.pairs, recipe.judged) if value not in defaults]
-    if recipe.metadata:
-        changed.append("metadata")
+    changed += [name for name in ("metadata", "bom", "formulas") if getattr(recipe, name)]
     if recipe.weights:
         changed.append(f"weights-{recipe.weights[:12]}")
     parts = (dataset.project.slug, dataset.short, recipe.format, recipe.split, *changed)
@@ -121,19 +121,40 @@ def write(dataset: Dataset, recipe: RenderRecipe, out: BinaryIO, beat=lambda don
     if recipe.format == "folder":
         dataset_card.write_folder(dataset, out)
         return
-    if recipe.format == "metadata":
-        about = prompt_metadata.of(dataset, recipe.split)
-        formats.FILES[recipe.file](_with_beats(about, beat), out)
+    if recipe.format == "rows" and recipe.file == "parquet":
+        dataset_card.write_rows(dataset, recipe.split, out)
         return
-    given = weights.find(dataset, recipe.weights).by_labeler if recipe.weights else None
-    view = View(recipe.pairs, recipe.judged, recipe.metadata, given)
-    contents = formats.contents(
-        datasets.path(dataset), recipe.format, recipe.split, view, dataset.digest
-    )
     write_file = formats.FILES[recipe.file]
     if recipe.file == "parquet" and formats.structured(dataset.counts):
         write_file = partial(formats.apache_parquet, structured=True)
-    write_file(_with_beats(contents, beat), out)
+    if recipe.file == "csv":
+        write_file = partial(formats.comma_separated, bom=recipe.bom, formulas=recipe.formulas)
+    contents = _contents(dataset, recipe)
+    if recipe.file in formats.LINES and _has_nulls(dataset, recipe):
+        items = types_first(lambda: _with_beats(contents(), beat))
+    else:
+        items = _with_beats(contents(), beat)
+    write_file(items, out)
+
+
+def _contents(dataset: Dataset, recipe: RenderRecipe) -> Callable[[], Iterator[dict]]:
+    """What gives the examples of the file; each call gives them all."""
+    if recipe.format == "metadata":
+        return lambda: prompt_metadata.of(dataset, recipe.split)
+    given = weights.find(dataset, recipe.weights).by_labeler if recipe.weights else None
+    view = View(recipe.pairs, recipe.judged, recipe.metadata, given)
+    folder = datasets.path(dataset)
+    return lambda: formats.contents(folder, recipe.format, recipe.split, view, dataset.digest)
+
+
+def _has_nulls(dataset: Dataset, recipe: RenderRecipe) -> bool:
+    """Whether the types of some examples may differ from those of others: by nulls, empty lists or
+    turns with other keys. The frozen rows keep their order, which their id is made of.
+    """
+    if recipe.format == "rows":
+        return False
+    varied = recipe.metadata or recipe.format in ("listwise", "metadata")
+    return varied or formats.structured(dataset.counts)
 
 
 def _with_beats(items: Iterable[dict], beat) -> Iterator[dict]:
@@ -158,7 +179,7 @@ def live_job(dataset: Dataset, recipe: RenderRecipe) -> Job | None:
     live = Job.objects.filter(
         dataset=dataset, kind=Job.Kind.RENDER, state__in=[Job.State.QUEUED, Job.State.RUNNING]
     )
-    return next((job for job in live if job.recipe == vars(recipe)), None)
+    return next((job for job in live if recipes.read(job.kind, job.recipe) == recipe), None)
 
 
 def run(job: Job, beat=lambda done: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -126,17 +127,23 @@ def unpaired(row: dict, view: View, dataset: str) -> Examples:
 
 
 def prompt_completion(row: dict, view: View, dataset: str) -> Examples:
-    """A demonstration, or the answer with the best mean rank (the first of equals)."""
+    """A demonstration, or the answer with the best mean rank (the first of equals). Answers that
+    are all tied have no best one.
+    """
     judgment = None
     if "text" in row:
         answer = {"text": row["text"]}
     else:
         judgment = next(iter(examples.consensus(row)), None)
-        if judgment is None:
+        if judgment is None or all_tied(judgment["ranks"]):
             return
         answer = row["answers"][judgment["ranks"].index(1)]
     example = {"prompt": turns(row), "completion": completion(answer)}
     yield _with_metadata(example, row, judgment, view, dataset)
+
+
+def all_tied(ranks: list[int]) -> bool:
+    return len(ranks) > 1 and max(ranks) == 1
 
 
 def prompt_only(row: dict, view: View, dataset: str) -> Examples:
@@ -307,23 +314,32 @@ def _typed(kind: Any, name: str) -> Any:
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def cell(value: Any) -> Any:
+def cell(value: Any, formulas: bool = False) -> Any:
     """A value for a spreadsheet cell. Text that looks like a formula gets an apostrophe in front,
-    so that no spreadsheet runs it.
+    so that no spreadsheet runs it; not with `formulas`.
     """
     if isinstance(value, list):
         value = "; ".join(map(str, value))
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    if formulas or not isinstance(value, str) or not value.startswith(FORMULA):
+        return value
+    return f"'{value}"
 
 
-def comma_separated(items: Iterable[dict], out: BinaryIO) -> None:
+def comma_separated(
+    items: Iterable[dict], out: BinaryIO, bom: bool = False, formulas: bool = False
+) -> None:
+    """A table with a header. `bom`: it begins with a byte order mark, by which Excel knows UTF-8;
+    `formulas`: cells that look like formulas stay as they are.
+    """
+    if bom:
+        out.write(codecs.BOM_UTF8)
     text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
     writer = None
     for item in items:
         if writer is None:
             writer = csv.DictWriter(text, list(item))
             writer.writeheader()
-        writer.writerow({name: cell(value) for name, value in item.items()})
+        writer.writerow({name: cell(value, formulas) for name, value in item.items()})
     text.detach()
 
 
@@ -359,10 +375,12 @@ class Format:
     kinds: tuple[str, ...] = JUDGED
     files: tuple[str, ...] = COLUMNAR
     ties: bool = False  # whether the file keeps ties
-    options: tuple[str, ...] = ()  # the fields of View that change it
+    options: tuple[str, ...] = ()  # the fields of RenderRecipe that change it
+    once: bool = False  # whether each prompt is written once, however many rows it has
 
 
 PAIRS = ("pairs", "judged", "metadata", "weights")
+TABLE = (*PAIRS, "bom", "formulas")
 FORMATS = {
     "conversational": Format(
         _("pairs: TRL, conversational"), _pair_examples(conversational), options=PAIRS
@@ -381,7 +399,7 @@ FORMATS = {
         options=("metadata", "weights"),
     ),
     "prompt-only": Format(
-        _("prompts alone: TRL"), prompt_only, WITH_PROMPTS, options=("metadata",)
+        _("prompts alone: TRL"), prompt_only, WITH_PROMPTS, options=("metadata",), once=True
     ),
     "hh-rlhf": Format(_("pairs: hh-rlhf transcripts"), _pair_examples(hh_rlhf), options=PAIRS),
     "listwise": Format(
@@ -394,7 +412,7 @@ FORMATS = {
         ties=True,
         options=("judged", "metadata"),
     ),
-    "csv": Format(_("a table for spreadsheets"), flat, EVERYTHING, ("csv",), options=PAIRS),
+    "csv": Format(_("a table for spreadsheets"), flat, EVERYTHING, ("csv",), options=TABLE),
     # labeling/exports/prompt_metadata.py reads it from the prompts.
     "metadata": Format(
         _("what is known of the prompts: source, licence, metadata"),
@@ -404,7 +422,7 @@ FORMATS = {
         ties=True,
     ),
     # `contents` below copies the frozen rows; dataset_card.py writes the folder.
-    "rows": Format(_("the frozen rows"), None, EVERYTHING, LINES, ties=True),
+    "rows": Format(_("the frozen rows"), None, EVERYTHING, COLUMNAR, ties=True),
     "folder": Format(_("a folder that load_dataset opens"), None, EVERYTHING, ("zip",), ties=True),
 }
 
@@ -417,8 +435,13 @@ def contents(folder: Path, format: str, split: str, view: View, dataset: str) ->
         for line, _row in read(folder, split):
             yield orjson.Fragment(line.rstrip(b"\n"))
         return
-    make = FORMATS[format].examples
+    make, once, written = FORMATS[format].examples, FORMATS[format].once, set[bytes]()
     for _line, row in read(folder, split):
+        if once:
+            prompt = bytes.fromhex(row["prompt_id"])
+            if prompt in written:
+                continue
+            written.add(prompt)
         if view.weights:
             row = rows.weighted(row, view.weights)
         yield from make(row, view, dataset)

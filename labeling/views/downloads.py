@@ -62,7 +62,8 @@ def recipe_or_404(dataset: Dataset, request: HttpRequest) -> RenderRecipe:
         for name in ("split", "pairs", "judged", "weights")
         if request.GET.get(name)
     }
-    options |= {"metadata": True} if request.GET.get("metadata") else {}
+    switches = ("metadata", "bom", "formulas")
+    options |= {name: True for name in switches if request.GET.get(name)}
     try:
         return downloads.choose(dataset, format, file, **options)
     except NotOffered as error:

@@ -75,7 +75,7 @@ def alike(first: Any, second: Any) -> Any:
 
 
 # What a version offers: a later one may offer more, in any place between.
-OFFERED = ("recipes", "settings", "choices", "formats", "options")
+OFFERED = ("recipes", "settings", "choices", "formats", "options", "files")
 
 
 def lost(before: Any, now: Any, place: str = "") -> list[str]:

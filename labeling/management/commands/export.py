@@ -12,9 +12,11 @@ from modelops import datasets
 from modelops.models import Dataset
 from modelops.recipes import RenderRecipe
 
-PAIRS, JUDGED, WEIGHTS = (
-    RenderRecipe.__dataclass_fields__[name].metadata for name in ("pairs", "judged", "weights")
+PAIRS, JUDGED, WEIGHTS, BOM, FORMULAS = (
+    RenderRecipe.__dataclass_fields__[name].metadata
+    for name in ("pairs", "judged", "weights", "bom", "formulas")
 )
+OPTIONS = ("split", "pairs", "judged", "metadata", "weights", "bom", "formulas")
 
 
 class Command(BaseCommand):
@@ -42,6 +44,8 @@ class Command(BaseCommand):
             help="who judged, which model wrote, ranks, ratings, …",
         )
         parser.add_argument("--weights", default="", metavar="ID", help=WEIGHTS["help"])
+        parser.add_argument("--bom", action="store_true", help=BOM["help"])
+        parser.add_argument("--formulas", action="store_true", help=FORMULAS["help"])
         parser.add_argument(
             "--output",
             type=Path,
@@ -51,11 +55,7 @@ class Command(BaseCommand):
 
     def handle(self, *, dataset: str, project: str, format: str, output: Path | None, **options):
         found = one(dataset, project)
-        chosen = {
-            name: options[name]
-            for name in ("split", "pairs", "judged", "metadata", "weights")
-            if options[name]
-        }
+        chosen = {name: options[name] for name in OPTIONS if options.get(name)}
         try:
             recipe = downloads.choose(found, format, ending(output), **chosen)
             datasets.verify(found)

@@ -107,6 +107,8 @@ def test_the_frozen_rows_are_what_the_id_is_made_of(researcher, dataset):
             "format=listwise.parquet&judged=consensus&metadata=1",
             "listwise-consensus-metadata.parquet",
         ),
+        ("format=csv&bom=1&formulas=1", "csv-bom-formulas.csv"),
+        ("format=trl&bom=1", "trl.jsonl"),
         ("format=rows&pairs=best", "rows.jsonl"),
     ],
 )

@@ -1,5 +1,6 @@
 """What each download format makes of a frozen row."""
 
+import codecs
 import csv
 import io
 import json
@@ -35,7 +36,7 @@ def row(*judgments, texts=("good", "=fair", "bad"), messages=None, **fields):
         for n, text in enumerate(texts)
     ]
     asked = {
-        "prompt_id": "p",
+        "prompt_id": "00",
         "messages": messages or [{"role": "user", "content": "Say 你"}],
         "split": "train",
     }
@@ -184,6 +185,39 @@ def test_prompt_and_best_answer(made):
     ]
 
 
+@pytest.mark.parametrize(
+    ("judgments", "best"),
+    [
+        ([[1, 1, 1]], None),
+        ([[1, 2, 3], [3, 2, 1]], None),  # opposite judgments: all mean ranks are equal
+        ([[1, 1, 2]], "good"),
+        ([[1, 1, 1], [2, 2, 1]], "bad"),
+    ],
+)
+def test_answers_that_are_all_tied_have_no_best_one(made, judgments, best):
+    frozen = row(*(judgment(number, ranks) for number, ranks in enumerate(judgments)))
+    written = made("prompt-completion", frozen)
+
+    assert [one["completion"][0]["content"] for one in written] == ([best] if best else [])
+
+
+def test_the_only_answer_is_the_best_one(made):
+    frozen = row(judgment(0, [1], ratings=[None], flags=[[]]), texts=("alone",))
+
+    assert made("prompt-completion", frozen)[0]["completion"][0]["content"] == "alone"
+
+
+@pytest.mark.parametrize("metadata", [False, True])
+def test_each_prompt_is_written_once(made, metadata):
+    """A prompt has a row for each of its tasks."""
+    other = [{"role": "user", "content": "Say what?"}]
+    first, second = TWO | {"prompt_id": "aa"}, row(judgment(0, [1, 2, 3]), prompt_id="aa")
+    third = row(judgment(0, [1, 2, 3]), prompt_id="bb", messages=other)
+    written = made("prompt-only", first, third, second, metadata=metadata)
+
+    assert [one["prompt"] for one in written] == [TWO["messages"], other]
+
+
 def test_a_demonstration_is_a_completion(made):
     written = {
         "prompt_id": "p",
@@ -208,6 +242,16 @@ def test_cells_that_look_like_formulas_are_escaped(made):
     ]
 
 
+def test_a_table_may_keep_its_formulas_and_begin_with_a_byte_order_mark(made):
+    plain = made("csv", row(judgment(0, [2, 1, 2])), file="csv")
+    out = io.BytesIO()
+    items = [{"chosen": "=fair", "rejected": "good"}, {"chosen": "=fair", "rejected": "bad"}]
+    formats.comma_separated(items, out, bom=True, formulas=True)
+
+    assert not plain.startswith(codecs.BOM_UTF8)
+    assert out.getvalue() == codecs.BOM_UTF8 + b"chosen,rejected\r\n=fair,good\r\n=fair,bad\r\n"
+
+
 def test_metadata_says_who_what_and_how_sure(made):
     one = made("trl", TWO, metadata=True)[0]
 
@@ -221,14 +265,15 @@ def test_metadata_says_who_what_and_how_sure(made):
     )
     assert (one["dataset"], one["prompt_id"], one["split"], one["seconds"]) == (
         "d" * 64,
-        "p",
+        "00",
         "train",
         2.5,
     )
 
 
 @pytest.mark.parametrize(
-    "format", [name for name, one in formats.FORMATS.items() if "parquet" in one.files]
+    "format",
+    [name for name, one in formats.FORMATS.items() if "parquet" in one.files and one.examples],
 )
 def test_parquet_holds_what_the_lines_hold(made, format):
     """Also where the first rows leave empty what a later one has: the columns are typed by their
