@@ -110,6 +110,7 @@ urlpatterns = [
     ),
     path("datasets/freeze/", datasets.freeze, name="freeze"),
     path("datasets/freeze/preview", datasets.freeze_preview, name="freeze-preview"),
+    path("datasets/<int:pk>/about", datasets.dataset_about, name="dataset-about"),
     path("datasets/<int:pk>/delete", datasets.dataset_delete, name="dataset-delete"),
     path("datasets/<int:pk>/download", downloads.dataset_download, name="dataset-download"),
     path("datasets/<int:pk>/labelers", downloads.dataset_key, name="dataset-key"),

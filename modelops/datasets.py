@@ -24,7 +24,14 @@ from people.webhooks import registry
 
 
 class Withheld(Exception):
-    """The dataset's files are gone, were changed or were withdrawn; its rows can't be read."""
+    """The dataset's files are gone, were changed or were withdrawn; its rows can't be read.
+
+    `members` are for the API's problem details: the dataset that replaces it, if one does.
+    """
+
+    def __init__(self, message: str, successor: Dataset | None = None):
+        super().__init__(message)
+        self.members = {"successor": successor.pk} if successor else {}
 
 
 class InUse(Exception):
@@ -118,20 +125,28 @@ def register(project, kind: str, digest: str, folder: Path, counted: dict | None
     return dataset, new
 
 
-@transaction.atomic
 def relabel(actor: User | None, dataset: Dataset, **told: str) -> list[str]:
     """Give a dataset that exists another note or licence; returns the names of what changed.
 
-    What is left empty stays as it is. Rows and id never change.
+    What is left empty stays as it is.
     """
-    stands = {name: getattr(dataset, name) for name in told}
-    changed = {name: text for name, text in told.items() if text and text != stands[name]}
+    return edit(actor, dataset, **{name: text for name, text in told.items() if text})
+
+
+@transaction.atomic
+def edit(actor: User | None, dataset: Dataset, **changes: str) -> list[str]:
+    """Give a dataset another note or licence, or none; returns the names of what changed.
+
+    Rows and id never change. The audit trail holds both texts.
+    """
+    before = {name: getattr(dataset, name) for name in changes}
+    changed = {name: text for name, text in changes.items() if text != before[name]}
     if not changed:
         return []
     for name, text in changed.items():
         setattr(dataset, name, text)
     dataset.save(update_fields=list(changed))
-    change = {name: {"from": stands[name], "to": text} for name, text in changed.items()}
+    change = {name: {"from": before[name], "to": text} for name, text in changed.items()}
     audit.record(
         actor, "relabel dataset", dataset, dataset.project, digest=dataset.digest, **change
     )
@@ -161,10 +176,14 @@ def refuse_withdrawn(dataset: Dataset | None) -> None:
     if dataset is None:
         raise Withheld(_("The dataset was deleted: start again with another one."))
     if dataset.withdrawn_at:
-        raise Withheld(
-            _("Dataset %(short)s was withdrawn: %(why)s")
-            % {"short": dataset.short, "why": dataset.withdrawn_why}
-        )
+        message = _("Dataset %(short)s was withdrawn: %(why)s") % {
+            "short": dataset.short,
+            "why": dataset.withdrawn_why,
+        }
+        if dataset.successor:
+            instead = _("Dataset %(digest)s replaces it.") % {"digest": dataset.successor.digest}
+            message = f"{message.rstrip('.')}. {instead}"
+        raise Withheld(message, dataset.successor)
 
 
 def verify(dataset: Dataset | None) -> None:

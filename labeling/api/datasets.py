@@ -15,7 +15,7 @@ from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
 from labeling.api.shared import counts_by_kind
-from labeling.exports import dataset_card, downloads, forms, labeler_key, preview, serving
+from labeling.exports import dataset_card, downloads, forms, labeler_key, losses, preview, serving
 from labeling.exports.formats import CONTENT_TYPES, Format
 from labeling.models import Judge
 from modelops import datasets, recipes
@@ -24,7 +24,7 @@ from modelops.api.shared import filled, recipe_field, started, under_way
 from modelops.models import Dataset
 from people.access import ADMINS, READERS, Refused, Role
 from people.api import strict
-from people.api.base import Act, Answer, DetailEndpoint, Endpoint, Listing, Verb
+from people.api.base import Act, Answer, EditEndpoint, Endpoint, Listing, Verb
 from people.models import Project
 
 WAIT = {"Retry-After": "5"}
@@ -53,6 +53,21 @@ class DatasetBody(serializers.ModelSerializer):
         }
 
 
+class AboutInput(serializers.Serializer):
+    """What may change of a dataset; an empty text removes it."""
+
+    note = serializers.CharField(required=False, allow_blank=True, max_length=200)
+    licence = serializers.CharField(required=False, allow_blank=True, max_length=60)
+
+
+class LossBody(serializers.Serializer):
+    """Something that a format can't hold."""
+
+    name = serializers.CharField(help_text="A stable name for scripts.")
+    what = serializers.CharField()
+    in_metadata = serializers.BooleanField(help_text="A download with metadata does hold it.")
+
+
 class FormatBody(serializers.Serializer):
     """A download format of a dataset."""
 
@@ -63,6 +78,9 @@ class FormatBody(serializers.Serializer):
     )
     loses_ties = serializers.BooleanField(
         help_text="This dataset has ties, and the format can't say so."
+    )
+    loses = LossBody(
+        many=True, help_text="What does not come back when the file is imported again."
     )
 
 
@@ -121,6 +139,7 @@ def format_body(dataset: Dataset, name: str, format: Format) -> dict[str, Any]:
             "files": format.files,
             "options": options,
             "loses_ties": loses_ties,
+            "loses": losses.listed(name, dataset.kind),
         }
     ).data
 
@@ -219,7 +238,7 @@ class KeyBody(serializers.Serializer):
 
 
 def visible(project: Project) -> QuerySet[Dataset]:
-    return Dataset.objects.filter(project=project).select_related("project")
+    return Dataset.objects.filter(project=project).select_related("project", "successor")
 
 
 def freeze_form_of(endpoint: Endpoint, data: dict[str, Any]) -> forms.FreezeForm:
@@ -281,14 +300,29 @@ class OfDataset(Endpoint):
         return get_object_or_404(visible(self.project), pk=self.kwargs["pk"])
 
 
-class DatasetView(DetailEndpoint):
-    """One dataset. It can't be deleted once a model learned from it."""
+class DatasetView(EditEndpoint):
+    """One dataset. Its note and licence can be changed; its rows and id never change. It can't be
+    deleted once a model learned from it.
+    """
 
-    roles, serializer_class = {"GET": READERS}, DatasetDetail
+    roles, scopes = {"GET": READERS, "PATCH": READERS}, {"PATCH": "launch"}
+    serializer_class = DatasetDetail
     refuses = {"DELETE": (409,)}
 
     def get_queryset(self):
         return visible(self.project)
+
+    def get_serializer(self, *args, **kwargs):
+        if "data" in kwargs:
+            return AboutInput(*args, **kwargs)
+        return super().get_serializer(*args, **kwargs)
+
+    @extend_schema(request=AboutInput)
+    def patch(self, request, *args, **kwargs) -> Response:
+        return super().patch(request, *args, **kwargs)
+
+    def edit(self, row: Dataset, changes: dict[str, Any]) -> None:
+        datasets.edit(self.actor, row, **changes)
 
     def delete(self, request, *args, **kwargs) -> Response:
         """Remove it with its files. Refused (409) where a model learned from it, or a job reads

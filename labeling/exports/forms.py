@@ -1,4 +1,4 @@
-"""The form on which somebody chooses what to freeze."""
+"""The form on which somebody chooses what to freeze, and that of a dataset's note and licence."""
 
 from __future__ import annotations
 
@@ -28,6 +28,20 @@ LABELS = {
     "ties": gettext_lazy("With ties"),
     "apart": gettext_lazy("Keep splits apart"),
 }
+
+
+class AboutForm(forms.ModelForm):
+    """What may change of a dataset; its rows and its id never do."""
+
+    class Meta:
+        model = Dataset
+        fields = ("note", "licence")
+        labels = {"note": gettext_lazy("Note"), "licence": gettext_lazy("Licence")}
+        help_texts = {
+            "licence": gettext_lazy(
+                "As the Hugging Face Hub names it if it does, like cc-by-4.0 or apache-2.0."
+            )
+        }
 
 
 LISTS = ("models", "without", "judges")  # several, one a line in the recipe

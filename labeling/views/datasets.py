@@ -9,8 +9,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling.exports import dataset_card, difference, downloads, forms, preview
-from labeling.exports.forms import FreezeForm
+from labeling.exports import dataset_card, difference, downloads, forms, losses, preview
+from labeling.exports.forms import AboutForm, FreezeForm
 from labeling.models import DatasetRanking
 from modelops import datasets, recipes
 from modelops.models import Dataset, Job
@@ -49,11 +49,21 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 def dataset(request: HttpRequest, pk: int) -> HttpResponse:
     frozen = get_object_or_404(of_project(request.project), pk=pk)
+    return _page(request, frozen, AboutForm(instance=frozen))
+
+
+def _page(
+    request: HttpRequest, frozen: Dataset, form: AboutForm, status: int = 200
+) -> HttpResponse:
     context = {
         "dataset": frozen,
+        "form": form,
         "rankings": DatasetRanking.objects.filter(dataset=frozen).count(),
         "models": datasets.learned_from(frozen).select_related("job"),
-        "formats": downloads.offered(frozen),
+        "formats": [
+            (name, format, losses.listed(name, frozen.kind))
+            for name, format in downloads.offered(frozen).items()
+        ],
         "splits": [
             (split, frozen.counts["splits"][split]) for split in dataset_card.splits(frozen)
         ],
@@ -71,7 +81,20 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
             dataset_card.snippet(frozen, f"{request.project.slug}-{frozen.short}-folder")
         ),
     }
-    return render(request, "labeling/exports/dataset.html", context)
+    return render(request, "labeling/exports/dataset.html", context, status=status)
+
+
+@member(*READERS)
+@require_POST
+def dataset_about(request: HttpRequest, pk: int) -> HttpResponse:
+    """Change the note and the licence."""
+    frozen = get_object_or_404(of_project(request.project), pk=pk)
+    form = AboutForm(request.POST, instance=get_object_or_404(Dataset, pk=pk))
+    if not form.is_valid():
+        return _page(request, frozen, form, status=422)
+    if datasets.edit(request.user, frozen, **form.cleaned_data):
+        messages.success(request, _("Note and licence are changed."))
+    return redirect("dataset", request.project.slug, pk)
 
 
 @member(*ADMINS)

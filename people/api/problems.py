@@ -36,6 +36,10 @@ class Problem(serializers.Serializer):
     status = serializers.IntegerField()
     detail = serializers.CharField()
     errors = FieldProblem(many=True, required=False)
+    successor = serializers.IntegerField(
+        required=False,
+        help_text="Of a dataset that was withdrawn (410): the id of the one that replaces it.",
+    )
 
 
 class Unprocessable(exceptions.ValidationError):
@@ -75,7 +79,9 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
         return None
     status, code, detail, errors = problem
     set_rollback()
-    return respond(status, detail, code, errors, headers=_headers(error))
+    response = respond(status, detail, code, errors, headers=_headers(error))
+    response.data |= getattr(error, "members", {})
+    return response
 
 
 def respond(

@@ -80,6 +80,7 @@ POST = {
     "member-role": POST_ADMIN,
     "member-pause": POST_ADMIN,
     "member-unpause": POST_ADMIN,
+    "dataset-about": (302, 302, 403, 403, 404),
     "dataset-delete": POST_ADMIN,
     "dataset-key": (200, 403, 403, 403, 404),
     "member-remove": POST_ADMIN,
@@ -170,7 +171,7 @@ def arguments(project, people, settings):
         "dataset": dataset.pk,
         "dataset-download": dataset.pk,
     }
-    about |= dict.fromkeys(["dataset-delete", "dataset-key"], dataset.pk)
+    about |= dict.fromkeys(["dataset-about", "dataset-delete", "dataset-key"], dataset.pk)
     about |= dict.fromkeys(["dataset-rows", "dataset-row", "dataset-difference"], dataset.pk)
     about |= dict.fromkeys(["task-put-back", "task-retire", "task-gold", "task-not-gold"], task.pk)
     about |= dict.fromkeys(

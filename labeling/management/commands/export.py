@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
-from labeling.exports import downloads, formats
+from labeling.exports import downloads, formats, losses
 from labeling.management.project import project_or_error
 from labeling.models import Prompt
 from modelops import datasets
@@ -65,6 +65,9 @@ class Command(BaseCommand):
             self.stderr.write(
                 "Rankings tie answers of which this format says nothing; listwise keeps them."
             )
+        if lost := losses.of(recipe.format, found.kind, recipe.metadata):
+            named = "; ".join(str(losses.WHAT[name]) for name in lost)
+            self.stderr.write(f"Lost when imported again: {named}.")
         if output is None:
             downloads.write(found, recipe, sys.stdout.buffer)
         else:

@@ -7,6 +7,7 @@ import hashlib
 import pytest
 
 from labeling.exports import downloads, freeze, serving
+from labeling.models import Judge, Ranking, imported_judge
 from modelops import datasets, jobs
 from modelops.models import Dataset, Job
 from people.models import AuditEvent
@@ -153,6 +154,69 @@ def test_what_was_withdrawn_is_gone_with_its_reason(researcher, dataset):
     assert "were erased" in response.json()["detail"]
 
 
+def test_what_was_withdrawn_names_what_replaces_it(researcher, dataset, project, alice):
+    make_ranking(make_task(project), alice)
+    successor = freeze.freeze_now(None, project)
+    datasets.withdraw(None, dataset, "Somebody's judgments were erased.")
+    Dataset.objects.filter(pk=dataset.pk).update(successor=successor)
+
+    for method, path in ((researcher.get, "download"), (researcher.post, "render")):
+        problem = method(f"datasets/{dataset.pk}/{path}").json()
+        assert (problem["status"], problem["successor"]) == (410, successor.pk)
+        assert problem["detail"].endswith(f"erased. Dataset {successor.digest} replaces it.")
+
+
+def changed(hands, dataset, body: dict, tag: str = "*"):
+    return hands.client.patch(
+        f"/api/v1/projects/demo/datasets/{dataset.pk}",
+        body,
+        content_type="application/json",
+        headers={"If-Match": tag},
+    )
+
+
+def test_note_and_licence_change_and_nothing_else(researcher, dataset):
+    before = researcher.get(f"datasets/{dataset.pk}")
+    response = changed(researcher, dataset, {"licence": "mit"}, before["ETag"])
+
+    assert response.status_code == 200, response.content
+    assert response.json() == before.json() | {"licence": "mit"}
+    assert changed(researcher, dataset, {"note": ""}).json()["note"] == ""
+    event = AuditEvent.objects.filter(verb="relabel dataset").earliest("pk")
+    assert event.data["licence"] == {"from": "", "to": "mit"}
+    assert event.actor.name == "Rita"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [({"digest": "0" * 64}, 400), ({"note": "a" * 201}, 400), ({"counts": {}}, 400)],
+)
+def test_what_does_not_change_is_refused(researcher, dataset, body, status):
+    assert changed(researcher, dataset, body).status_code == status
+
+
+def test_a_change_over_another_one_is_refused(researcher, dataset):
+    tag = researcher.get(f"datasets/{dataset.pk}")["ETag"]
+
+    assert changed(researcher, dataset, {"note": "a"}, tag).status_code == 200
+    assert changed(researcher, dataset, {"note": "b"}, tag).status_code == 412
+
+
+def test_a_labeler_changes_no_dataset(labeler, dataset):
+    assert changed(labeler, dataset, {"note": "mine"}).status_code == 403
+
+
+def test_a_format_says_what_it_loses(researcher, dataset):
+    formats = {
+        one["name"]: {loss["name"]: loss["in_metadata"] for loss in one["loses"]}
+        for one in researcher.get(f"datasets/{dataset.pk}").json()["formats"]
+    }
+
+    assert formats["rows"] == {"source": False}
+    assert formats["trl"]["models"]
+    assert not formats["trl"]["ties"]
+
+
 def test_a_dataset_that_taught_stays(admin, dataset, project):
     make_model(project, dataset=dataset, job=make_job(project, "reward"))
     at = f"/api/v1/projects/demo/datasets/{dataset.pk}"
@@ -172,6 +236,19 @@ def test_the_key_is_for_admins_and_its_taking_is_recorded(admin, researcher, dat
     assert again.json() == {}
     assert researcher.post(f"datasets/{dataset.pk}/labelers").status_code == 403
     assert AuditEvent.objects.filter(verb="export labeler key").count() == 1
+
+
+def test_the_key_names_imported_judges_as_their_file_did(admin, project, alice):
+    judge = imported_judge("gpt-4")
+    Judge.objects.create(uuid=judge, name="gpt-4", kind="model", stated=True)
+    ranking = make_ranking(make_task(project), alice)
+    Ranking.objects.filter(pk=ranking.pk).update(
+        kind="imported", labeler=None, assignment=None, judge=judge
+    )
+    frozen = freeze.freeze_now(None, project)
+    key = admin.post(f"datasets/{frozen.pk}/labelers").json()["labelers"]
+
+    assert key == [{"number": 0, "name": "gpt-4", "email": ""}]
 
 
 def test_labelers_see_no_datasets(labeler, dataset):

@@ -386,6 +386,21 @@ def test_the_files_ending_says_what_is_written(dataset, tmp_path, capsys):
     assert "says nothing" in capsys.readouterr().err
 
 
+def test_the_command_says_what_is_lost_and_writes_the_table_that_is_asked_for(
+    dataset, tmp_path, capsys
+):
+    table = tmp_path / "a.csv"
+    call_command("export", dataset.short, format="csv", bom=True, formulas=True, output=table)
+
+    assert table.read_bytes().startswith(b"\xef\xbb\xbfprompt,chosen,rejected\r\n")
+    lost = capsys.readouterr().err.partition("Lost when imported again: ")[2]
+    assert "; ties; " in lost
+    assert "which model wrote an answer" in lost
+
+    call_command("export", dataset.short, format="csv", metadata=True, output=table)
+    assert "which model wrote" not in capsys.readouterr().err
+
+
 def test_an_ending_that_the_format_has_not_is_refused(dataset, tmp_path):
     with pytest.raises(CommandError, match=r"comes as jsonl or jsonl\.gz"):
         call_command("export", dataset.short, format="trl", output=tmp_path / "a.csv")
