@@ -5,7 +5,6 @@ Both use only what was stored when the dataset was frozen, so that each copy has
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterator
 from itertools import chain
@@ -14,7 +13,7 @@ from typing import BinaryIO
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
-from labeling.exports import formats
+from labeling.exports import formats, hub_vocabulary
 from labeling.exports.examples import View
 from labeling.models import Prompt
 from modelops import charts, datasets, parquet, rows
@@ -149,13 +148,8 @@ def card(dataset: Dataset, configs: dict[str, list[str]]) -> str:
 
 
 def _metadata(dataset: Dataset, configs: dict[str, list[str]]) -> list[str]:
-    """The YAML header. All names are Podium's own, but the licence: a person typed it, so it is
-    quoted.
-    """
-    lines = ["---"]
-    if dataset.licence:
-        lines.append(f"license: {json.dumps(dataset.licence)}")
-    lines.append("configs:")
+    """The YAML header, in the words of the Hub."""
+    lines = ["---", *hub_vocabulary.metadata(dataset), "configs:"]
     for number, (name, splits_of_config) in enumerate(configs.items()):
         lines.append(f"- config_name: {name}")
         if number == 0:

@@ -3,6 +3,7 @@
 import fcntl
 import gzip
 import hashlib
+import html
 import io
 import json
 import re
@@ -10,8 +11,10 @@ import zipfile
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from datasets import load_dataset
 from django.core.management import CommandError, call_command
+from huggingface_hub import DatasetCardData
 from pyarrow import parquet
 
 from labeling.exports import dataset_card, downloads, freeze, serving
@@ -45,8 +48,13 @@ def dataset(project, alice) -> Dataset:
 
 
 @pytest.fixture
-def researcher(client_for, project):
-    return client_for(make_person(project, "researcher"))
+def rita(project):
+    return make_person(project, "researcher")
+
+
+@pytest.fixture
+def researcher(client_for, rita):
+    return client_for(rita)
 
 
 @pytest.fixture
@@ -214,13 +222,81 @@ def test_the_card_tells_where_the_rows_come_from(researcher, dataset):
     packed = zipfile.ZipFile(io.BytesIO(content(download(researcher, dataset, "format=folder"))))
     card = packed.read("README.md").decode()
 
-    assert card.startswith(
-        '---\nlicense: "cc-by-4.0"\nconfigs:\n- config_name: examples\n  default: true\n'
-    )
+    assert card.startswith('---\nlicense: "cc-by-4.0"\n')
+    assert "\nconfigs:\n- config_name: examples\n  default: true\n" in card
     assert "round 1" in card
     assert dataset.digest in card
     assert "| pairs | 11 |" in card
     assert "| pairs that are tied | 8.3 % |" in card
+
+
+def test_the_card_says_what_it_is_in_the_hubs_words(project, alice, dataset):
+    prompt = make_prompt(project, "Was?", language="de-AT")
+    make_ranking(make_task(project, prompt=prompt), alice)
+    german = freeze.freeze_now(None, project, licence="Our own terms")
+    card = DatasetCardData(**header(dataset_card.card(german, {})))
+
+    assert (card.license, card.license_name) == ("other", "Our own terms")
+    assert (card.language, card.size_categories) == (["de"], ["n<1K"])
+    assert card.task_categories == ["text-generation"]
+    assert card.tags == ["preference", "rlhf", "trl", "human-feedback"]
+    assert header(dataset_card.card(dataset, {}))["license"] == "cc-by-4.0"
+
+
+def header(card: str) -> dict:
+    return yaml.safe_load(card.split("---")[1])
+
+
+def test_a_note_and_a_licence_can_be_changed_and_removed(researcher, dataset, rita):
+    at = f"/p/demo/datasets/{dataset.pk}"
+    researcher.post(f"{at}/about", {"note": " final ", "licence": "mit"})
+    dataset.refresh_from_db()
+
+    assert (dataset.note, dataset.licence) == ("final", "mit")
+    event = AuditEvent.objects.get(verb="relabel dataset")
+    assert event.actor == rita
+    assert event.data["licence"] == {"from": "cc-by-4.0", "to": "mit"}
+    packed = zipfile.ZipFile(io.BytesIO(content(download(researcher, dataset, "format=folder"))))
+    assert "Licence: mit." in packed.read("README.md").decode()
+
+    researcher.post(f"{at}/about", {"note": "", "licence": ""})
+    dataset.refresh_from_db()
+    assert (dataset.note, dataset.licence) == ("", "")
+    assert (
+        dataset.digest
+        == hashlib.sha256(content(download(researcher, dataset, "format=rows"))).hexdigest()
+    )
+
+
+def test_a_licence_that_is_too_long_is_said_at_its_field(researcher, dataset):
+    response = researcher.post(
+        f"/p/demo/datasets/{dataset.pk}/about", {"note": "x", "licence": "a" * 61}
+    )
+
+    assert (response.status_code, set(response.context["form"].errors)) == (422, {"licence"})
+    assert Dataset.objects.get().note == "round 1"
+
+
+def test_what_was_withdrawn_names_what_replaces_it(researcher, dataset, project, alice):
+    make_ranking(make_task(project), alice)
+    successor = freeze.freeze_now(None, project)
+    datasets.withdraw(None, dataset, "Somebody's judgments were erased")
+    Dataset.objects.filter(pk=dataset.pk).update(successor=successor)
+    response = download(researcher, dataset, "format=rows")
+
+    assert response.status_code == 410
+    text = response.content.decode()
+    assert f"judgments were erased. Dataset {successor.digest} replaces it." in html.unescape(text)
+    assert f'href="/p/demo/datasets/{successor.pk}/"' in text
+
+
+def test_frozen_rows_in_parquet_have_the_types_of_their_columns(researcher, dataset, tmp_path):
+    file = tmp_path / "rows.parquet"
+    file.write_bytes(content(download(researcher, dataset, "format=rows.parquet&split=test")))
+    rows = load_dataset("parquet", data_files=str(file), cache_dir=str(tmp_path / "cache"))
+
+    assert sorted(rows["train"][0]["judgments"][0]["ranks"]) == [1, 2, 2, 3]
+    assert str(rows["train"].features["answers"].feature["tokens"].dtype) == "int64"
 
 
 def test_the_cards_plots_lie_beside_it(researcher, dataset):
