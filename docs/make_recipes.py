@@ -50,6 +50,8 @@ KINDS = {
     ),
 }
 
+OTHERS = {"bool": "yes or no", "list": "a list of texts", "dict": "an object"}
+
 
 def text() -> str:
     sys.path.insert(0, str(HERE.parent))
@@ -70,15 +72,16 @@ def section(kind: str, recipe: type) -> str:
 
 
 def row(field: dataclasses.Field) -> str:
-    return (
-        f"| `{field.name}` | {value(field.default)} | {allowed(field)} | {field.metadata['help']} |"
-    )
+    return f"| `{field.name}` | {default(field)} | {allowed(field)} | {field.metadata['help']} |"
 
 
-def value(default: object) -> str:
-    if isinstance(default, bool):
-        return "yes" if default else "no"
-    return f"`{default}`" if default != "" else ""
+def default(field: dataclasses.Field) -> str:
+    from modelops import recipes
+
+    value = recipes.default_of(field)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"`{value}`" if value not in ("", [], {}) else ""
 
 
 def allowed(field: dataclasses.Field) -> str:
@@ -87,13 +90,9 @@ def allowed(field: dataclasses.Field) -> str:
         return ", ".join(f"`{choice}`" for choice in choices)
     if pattern := field.metadata["pattern"]:
         return pattern[1]
-    return (
-        f"{number(low)} to {number(high)}"
-        if low is not None
-        else "yes or no"
-        if field.type == "bool"
-        else "text"
-    )
+    if low is not None:
+        return f"{number(low)} to {number(high)}"
+    return OTHERS.get(str(field.type).partition("[")[0], "text")
 
 
 def number(bound: float) -> str:

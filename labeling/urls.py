@@ -77,6 +77,7 @@ urlpatterns = [
     path("prompts/upload/<int:pk>/", imports.confirm, name="prompts-confirm"),
     path("prompts/upload/<int:pk>/bad-rows.jsonl", imports.bad_rows, name="prompts-bad-rows"),
     path("prompts/upload/<int:pk>/undo", imports.undo_import, name="prompts-undo"),
+    path("prompts/mappings/<int:pk>/delete", imports.mapping_delete, name="mapping-delete"),
     path("prompts/templates/", prompt_templates.templates, name="templates"),
     path("prompts/templates/<int:pk>/", prompt_templates.template_page, name="template"),
     path(

@@ -26,7 +26,7 @@ def setting(
 
     Bounds are inclusive. `pattern` is a regular expression for the whole of a text, and what it
     allows in words. `usual` is what the default of a training recipe stands for: with an adapter,
-    and where all weights are trained.
+    and where all weights are trained. A setting whose default is an empty list holds texts.
     """
     about = {
         "help": help,
@@ -36,7 +36,16 @@ def setting(
         "pattern": pattern,
         "usual": usual,
     }
+    if isinstance(default, list | dict):
+        return dataclasses.field(default_factory=type(default), metadata=about)
     return dataclasses.field(default=default, metadata=about)
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """What a setting is where nothing is said of it."""
+    if field.default_factory is dataclasses.MISSING:
+        return field.default
+    return field.default_factory()
 
 
 def rate(adapter: float, whole: float, help: str = "") -> Any:
@@ -72,6 +81,7 @@ def labeler_weights() -> Any:
 
 A_SPLIT = ("", "train", "validation", "test")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+BY_MAPPING = "mapping"  # the format of a file that is read by the setting `mapping`
 FORMATS_IN = (
     "open-assistant",
     "summarize-from-feedback",
@@ -139,6 +149,7 @@ FORMATS_IN = (
     "trl-unpaired",
     "rows",
     "prompts",
+    BY_MAPPING,
 )
 FORMATS_OUT = (
     "conversational",
@@ -164,6 +175,13 @@ class ImportRecipe:
         "prompts",
         "What a line of the file holds.",
         choices=FORMATS_IN,
+    )
+    mapping: dict[str, Any] = setting(
+        {}, "Which field of a row is what, where the format is `mapping`."
+    )
+    leave_out: list[str] = setting([], "Fields that stay behind, each with all that lies below it.")
+    keep: list[str] = setting(
+        [], "Fields that are kept in the prompt's metadata, each with all that lies below it."
     )
     filename: str = setting("", "The file's own name, as it was uploaded.")
     split: str = setting("", "Split of the rows that name none.", choices=A_SPLIT)
@@ -835,12 +853,14 @@ def read(kind: str, values: dict[str, Any]) -> Any:
 
 
 def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
-    kind: type[Any] = type(field.default)
+    kind: type[Any] = type(default_of(field))
     pattern = field.metadata["pattern"]
     if type(value) is int and (kind is float or pattern):
         value = kind(value)
     if type(value) is not kind:
         raise InvalidRecipe(field.name, f"must be a {kind.__name__}")
+    if kind is list and not all(isinstance(item, str) for item in value):
+        raise InvalidRecipe(field.name, "must be a list of texts")
     low, high, choices = (field.metadata[name] for name in ("low", "high", "choices"))
     if low is not None and not low <= value <= high:  # a NaN fails this too
         raise InvalidRecipe(field.name, f"must lie between {low:g} and {high:g}")

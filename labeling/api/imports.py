@@ -17,16 +17,20 @@ from rest_framework.response import Response
 from labeling import imports
 from labeling.api.shared import Turn
 from labeling.imports import undo
-from labeling.imports.forms import ASKED, CLEANING, ConfirmForm, UploadForm
+from labeling.imports.forms import ASKED, CLEANING, SOURCE, ConfirmForm, UploadForm
+from labeling.imports.sources import Source, source_of, verdicts
 from labeling.imports.uploads import discard
 from modelops import recipes
 from modelops.api.jobs import JobBody
 from modelops.api.shared import filled, recipe_field, started, under_way
 from modelops.models import Job
 from people.access import ADMINS, Refused
+from people.api import problems
 from people.api.base import Act, Detail, Endpoint, Verb, once
 from people.models import Project
 from people.request_limits import takes_upload
+
+UNREAD = "Nothing reads this field: put it into leave_out or keep."
 
 
 class UploadInput(serializers.Serializer):
@@ -39,11 +43,14 @@ class UploadInput(serializers.Serializer):
 
 
 class ImportSettings(serializers.Serializer):
-    """How a file is read and cleaned. Settings that are left out are as in its last check."""
+    """How a file is read and cleaned. Settings that are left out are as in its last check.
+
+    Each field of the file that nothing reads has to be in `leave_out` or `keep`.
+    """
 
     def get_fields(self) -> dict[str, serializers.Field]:
         known = {one.name: one for one in dataclasses.fields(recipes.ImportRecipe)}
-        return {name: recipe_field(known[name]) for name in (*ASKED, *CLEANING)}
+        return {name: recipe_field(known[name]) for name in (*ASKED, *SOURCE, *CLEANING)}
 
 
 class EntryBody(serializers.Serializer):
@@ -53,6 +60,7 @@ class EntryBody(serializers.Serializer):
     answers, judgments = serializers.ListField(), serializers.ListField()
     demonstration, split, use_case = (serializers.CharField(allow_blank=True) for _ in range(3))
     language, source = (serializers.CharField(allow_blank=True) for _ in range(2))
+    metadata = serializers.DictField(help_text="With the fields that are kept.")
 
 
 class RowBody(serializers.Serializer):
@@ -63,27 +71,54 @@ class RowBody(serializers.Serializer):
     error = serializers.CharField(allow_blank=True, help_text="Why it can't come in.")
 
 
+class CodesBody(serializers.Serializer):
+    """What a mapping takes the codes of a verdict for."""
+
+    path = serializers.CharField(allow_blank=True, help_text="Of the field that has the codes.")
+    meanings = serializers.DictField(
+        child=serializers.CharField(), help_text="By code: a, b, tie, both_bad, good, bad, better."
+    )
+
+
 class ImportBody(JobBody):
     """A check or an import of a file; `result.check` shows what would be imported, once the job is
-    done.
+    done: also its `fields`, which of them are `unread`, and the `fault` of a mapping that is not
+    complete.
     """
+
+    codes = CodesBody(
+        many=True, source="verdicts", help_text="To be confirmed before the file is imported."
+    )
 
     rows = RowBody(
         many=True, source="shown", help_text="The first ten; none once the file is gone."
     )
 
     class Meta(JobBody.Meta):
-        fields = [*JobBody.Meta.fields, "rows"]
+        fields = [*JobBody.Meta.fields, "rows", "codes"]
         read_only_fields = fields
 
     def to_representation(self, job: Job) -> dict[str, Any]:
         path = settings.VAR / job.recipe["path"]
         name = job.recipe.get("filename", "")
-        rows = imports.preview(path, job.recipe["format"], name) if path.exists() else []
+        source = source_or_none(job)
+        rows = imports.preview(path, source, name) if source and path.exists() else []
+        job.verdicts = [
+            {"path": verdict.path, "meanings": dict(verdict.meanings)}
+            for verdict in (verdicts(source.mapping) if source else [])
+        ]
         job.shown = [
             {"place": row.place, "entries": entries, "error": error} for row, entries, error in rows
         ]
         return super().to_representation(job)
+
+
+def source_or_none(job: Job) -> Source | None:
+    """What reads the job's file; None where its mapping is not complete."""
+    try:
+        return source_of(recipes.read(Job.Kind.IMPORT, job.recipe))
+    except recipes.InvalidRecipe:
+        return None
 
 
 def uploads(project: Project) -> QuerySet[Job]:
@@ -119,7 +154,7 @@ class Imports(Act, Endpoint):
         files = MultiValueDict({"file": request.FILES.getlist("file")})
         query = QueryDict(mutable=True)
         query["format"] = data.get("format", "")
-        form = UploadForm(query, files)
+        form = UploadForm(query, files, project=self.project)
         if not form.is_valid():
             raise serializers.ValidationError(form.errors)
         return form
@@ -143,6 +178,8 @@ class Confirm(Verb):
     def act(self, data):
         job = get_object_or_404(uploads(self.project), pk=self.kwargs["pk"])
         form = filled(lambda given: ConfirmForm(job, given), data)
+        if not self.dry_run and (unread := form.unread()):
+            raise problems.Unprocessable({"unread": {one.path: [UNREAD] for one in unread}})
         return started(self.actor, form, dry_run=self.dry_run)
 
 

@@ -14,6 +14,7 @@ from labeling.api import (
     judged_tasks,
     judges,
     loop,
+    mappings,
     model_versions,
     peers,
     projects,
@@ -96,6 +97,8 @@ WORK = [
     path("demonstrations", writings.Demonstrations.as_view()),
 ]
 OPS = [
+    path("mappings", mappings.Mappings.as_view()),
+    path("mappings/<int:pk>", mappings.MappingView.as_view()),
     path("imports", imports.Imports.as_view()),
     path("imports/<int:pk>", imports.ImportView.as_view()),
     path("imports/<int:pk>/check", imports.Check.as_view()),

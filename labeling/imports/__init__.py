@@ -17,11 +17,14 @@ from pathlib import Path
 from django.conf import settings
 
 from labeling.imports import files, reading, store
+from labeling.imports.choice import Choice, of_table
 from labeling.imports.cleaning import Cleaner, Tally
-from labeling.imports.files import Row
 from labeling.imports.formats import FORMATS, recognise
-from labeling.imports.reading import BadFile, Beat
-from labeling.text.conversations import Entry
+from labeling.imports.found_codes import Found, FoundCodes, code_paths
+from labeling.imports.mapping import Field, FieldTable, fields, propose
+from labeling.imports.reading import BadFile, Beat, UnreadFields, has_fields
+from labeling.imports.sources import Read, Source, source_of
+from labeling.text.conversations import storable
 from modelops import jobs, recipes
 from modelops.models import Job
 from people.models import Project, User
@@ -30,6 +33,7 @@ __all__ = [
     "FORMATS",
     "BadFile",
     "Tally",
+    "UnreadFields",
     "add",
     "bad_rows_of",
     "check",
@@ -39,14 +43,18 @@ __all__ = [
     "run",
 ]
 SHOWN = 200  # bad lines that a check lists
+LOOKED_AT = 200  # rows whose fields are shown before a check has read all of them
 
 
 def run(job: Job, path: Path, beat: Beat = lambda done, total: None) -> Tally:
-    """Run an import job: read, check and write its file. Raises BadFile with nothing imported."""
+    """Run an import job: read, check and write its file.
+
+    Raises BadFile with nothing imported, also UnreadFields; InvalidRecipe for a mapping that is
+    none.
+    """
     recipe = recipes.read(Job.Kind.IMPORT, job.recipe)
-    cleaner = _read(
-        job.project, path, recipe, beat, bad_rows_of(path, job.pk) if recipe.skip_bad else None
-    )
+    skip = bad_rows_of(path, job.pk) if recipe.skip_bad else None
+    cleaner = _all_read(job.project, path, recipe, beat, skip)
     cleaner.job = job
     return store.write(job, cleaner, beat)
 
@@ -58,14 +66,37 @@ def check(
     beat: Beat = lambda done, total: None,
     bad_rows: Path | None = None,
 ) -> dict:
-    """What an import would do, and the bad lines. Nothing is written, but bad rows to `bad_rows` if
-    given.
+    """What an import would do, the bad lines, the file's fields and those of them that nothing
+    reads. Nothing is written, but bad rows to `bad_rows` if given.
+
+    A mapping that lacks something yet has its `fault` said: then there are only the fields.
     """
-    cleaner = _read(project, path, recipe, beat, bad_rows or Path("/dev/null"))
+    try:
+        source = source_of(recipe)
+    except recipes.InvalidRecipe as error:
+        return _only_fields(path, recipe, error.message)
+    cleaner = _read(project, path, recipe, source, beat, bad_rows or Path("/dev/null"))
     total = cleaner.reading.entries.count
     for done, _batch in enumerate(cleaner.batches(), start=1):
         beat(min(done * reading.BATCH, total), total)
-    return vars(cleaner.tally) | {"bad_lines": cleaner.reading.bad[:SHOWN]}
+    return vars(cleaner.tally) | {
+        "bad_lines": cleaner.reading.bad[:SHOWN],
+        "fields": stored_fields(cleaner.reading.fields),
+        "unread": [one.path for one in cleaner.reading.unread(source)],
+        "codes": cleaner.reading.codes,
+    }
+
+
+def _only_fields(path: Path, recipe: recipes.ImportRecipe, fault: str) -> dict:
+    table, codes = FieldTable(), FoundCodes(recipe.mapping)
+    count = sum(1 for _row in reading.noted(files.rows(path, recipe.filename), table, codes))
+    return vars(Tally(rows=count)) | {
+        "bad_lines": [],
+        "fields": stored_fields(table.fields()),
+        "unread": [],
+        "codes": codes.as_dict(),
+        "fault": fault,
+    }
 
 
 def bad_rows_of(path: Path, job: int) -> Path:
@@ -73,8 +104,25 @@ def bad_rows_of(path: Path, job: int) -> Path:
     return path.with_name(f"{path.name}.{job}.bad.jsonl")
 
 
-def _read(
+def _all_read(
     project: Project, path: Path, recipe: recipes.ImportRecipe, beat: Beat, skip: Path | None
+) -> Cleaner:
+    """The file's entries, if every field of it is read, kept or left out. Raises UnreadFields."""
+    source = source_of(recipe)
+    cleaner = _read(project, path, recipe, source, beat, skip)
+    if unread := cleaner.reading.unread(source):
+        near = {one.path: source.near_miss(one.path, cleaner.reading.fields) for one in unread}
+        raise UnreadFields(unread, near)
+    return cleaner
+
+
+def _read(
+    project: Project,
+    path: Path,
+    recipe: recipes.ImportRecipe,
+    source: Source,
+    beat: Beat,
+    skip: Path | None,
 ) -> Cleaner:
     with (
         open(skip, "w", encoding="utf-8", errors="backslashreplace")
@@ -83,7 +131,7 @@ def _read(
     ):
         checked = reading.read(
             path,
-            recipe.format,
+            source,
             project,
             recipe.split,
             skip=out,
@@ -91,14 +139,73 @@ def _read(
             filename=recipe.filename,
             cleans_answers=recipe.answers,
         )
-        return Cleaner(project, checked, recipe)
+        cleaner = Cleaner(project, checked, recipe)
+    for reason, count in source.left_out.items():
+        cleaner.tally.leave_out(reason, count)
+    return cleaner
 
 
-def preview(
-    path: Path, format: str, filename: str = "", count: int = 10
-) -> list[tuple[Row, list[Entry], str]]:
+def preview(path: Path, source: Source, filename: str = "", count: int = 10) -> list[Read]:
     """The first rows as they would be read: (row, its entries, why it is bad)."""
-    return list(reading.parse(files.head(path, count, filename), format))
+    return list(source.read(files.head(path, count, filename)))
+
+
+def proposed(path: Path) -> dict:
+    """The settings that read a file as it looks: a format; or, where that leaves more of its fields
+    unread, a mapping by names and types, which people complete.
+    """
+    format = recognise(path)
+    by_format = {"format": format or "prompts"}
+    source = source_of(recipes.read(Job.Kind.IMPORT, by_format))
+    first = [read for read in preview(path, source, count=LOOKED_AT) if has_fields(read[0])]
+    all_fields = fields(row.value for row, _entries, _error in first)
+    good = fields(row.value for row, _entries, error in first if not error)
+    unread = len(source.unread(good or all_fields))
+    if not first or (format and not unread):
+        return by_format
+    rows = [row.value for row, _entries, _error in first]
+    proposal = propose(all_fields, rows)
+    by_mapping = of_table(proposal.mapping)
+    if format and unread <= len(Choice(by_mapping, all_fields, {}).unread()):
+        return by_format
+    return {"format": proposal.preset} if proposal.preset else by_mapping
+
+
+def fields_of(job: Job, recipe: dict) -> tuple[list[Field], Found]:
+    """The fields of a job's file, and the codes that a recipe's mapping takes for something.
+
+    Those that the job has found in the whole file, as far as it has; else those of the first rows.
+    """
+    check = job.result.get("check", {})
+    format = FORMATS.get(recipe.get("format", ""))
+    preset = format.mapping if format and not recipe.get("mapping") else None
+    table = preset.as_dict() if preset else recipe.get("mapping") or {}
+    if "fields" in check and set(code_paths(table)) <= check["codes"].keys():
+        return [_field(one) for one in check["fields"]], check["codes"]
+    path = settings.VAR / job.recipe["path"]
+    if not path.exists():
+        return [], {}
+    first, codes = first_fields(path, table, job.recipe.get("filename", ""))
+    return [_field(one) for one in check.get("fields", [])] or first, codes
+
+
+def stored_fields(of_file: list[Field]) -> list[dict]:
+    """The fields as a job's result holds them: no database stores NUL or half surrogates."""
+    return [vars(one) | {"examples": list(map(storable, one.examples))} for one in of_file]
+
+
+def _field(stored: dict) -> Field:
+    return Field(**{n: tuple(v) if isinstance(v, list) else v for n, v in stored.items()})
+
+
+def first_fields(
+    path: Path, table: dict, filename: str = "", count: int = LOOKED_AT
+) -> tuple[list[Field], Found]:
+    """The fields of the file's first rows, and their codes where a mapping's table has some."""
+    first, codes = FieldTable(), FoundCodes(table)
+    for _row in reading.noted(files.head(path, count, filename), first, codes):
+        pass
+    return first.fields(), codes.as_dict()
 
 
 def import_file(
@@ -111,7 +218,7 @@ def import_file(
 ) -> Tally:
     """Import a file in this process; bad rows go to the file `skip_bad`.
 
-    Raises BadFile before a job exists, or jobs.JobFailed.
+    Raises BadFile (also UnreadFields) before a job exists, or jobs.JobFailed.
     """
     from_file = {
         "path": str(path.resolve()),
@@ -120,7 +227,7 @@ def import_file(
         "skip_bad": skip_bad is not None,
     }
     recipe = recipes.read(Job.Kind.IMPORT, from_file | settings_)
-    cleaner = _read(project, path, recipe, lambda done, total: None, skip_bad)
+    cleaner = _all_read(project, path, recipe, lambda done, total: None, skip_bad)
     with jobs.inline(actor, project, Job.Kind.IMPORT, vars(recipe)) as job:
         cleaner.job = job
         tally = store.write(
@@ -135,7 +242,7 @@ def add(
 ) -> tuple[Tally, list[dict]]:
     """Import rows without a file, in this process: (what was added, the refused rows with reasons).
 
-    A row is named by its position, from 0. Raises jobs.JobFailed.
+    A row is named by its position, from 0. Raises UnreadFields, or jobs.JobFailed.
     """
     settings.VAR.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.VAR, prefix=".rows-") as folder:

@@ -52,6 +52,13 @@ class Tally:
                 {"line": entry.line, "before": before[:EXAMPLE], "after": after[:EXAMPLE]}
             )
 
+    def leave_out(self, reason: str, count: int) -> None:
+        """Count rows that a mapping takes for none of its own."""
+        self.cleaned["only"] = self.cleaned.get("only", 0) + count
+        examples = self.examples.setdefault("only", [])
+        if len(examples) < EXAMPLES:
+            examples.append({"line": "", "before": reason[:EXAMPLE], "after": ""})
+
 
 def _tally(reading: Reading) -> Tally:
     """The counts of what reading did, before any cleaning."""

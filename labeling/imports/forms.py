@@ -5,6 +5,7 @@ that is confirmed.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from django import forms
 from django.conf import settings
@@ -14,6 +15,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from labeling import imports
+from labeling.imports import saved_mappings
+from labeling.imports.mapping import Field
+from labeling.imports.sources import source_of
 from labeling.imports.uploads import keep
 from modelops import jobs, recipes
 from modelops.forms.jobs import recipe_field
@@ -21,7 +25,18 @@ from modelops.models import Job
 from people.forms import Keyed
 from people.models import Project, User
 
-FORMATS = [(one.name, one.label) for one in imports.FORMATS.values()]
+FORMATS = [
+    (
+        gettext_lazy("Formats"),
+        [(f.name, f.label) for f in imports.FORMATS.values() if not f.mapping],
+    ),
+    (
+        gettext_lazy("Public sets"),
+        [(f.name, f.label) for f in imports.FORMATS.values() if f.mapping],
+    ),
+    (recipes.BY_MAPPING, gettext_lazy("Say for each field what it is")),
+]
+SOURCE = ("mapping", "keep", "leave_out")
 LABELS = {
     "format": gettext_lazy("What a line holds"),
     "split": gettext_lazy("Split"),
@@ -51,11 +66,12 @@ LABELS = {
     "short_rows": gettext_lazy("Rows with fewer cells than the header"),
     "other_sheets": gettext_lazy("Other sheets of the workbook, ignored"),
     "other_files": gettext_lazy("Files beside the data, ignored"),
+    "only": gettext_lazy("Rows that the mapping does not take"),
 }
 ASKED = ["format", "split", "skip_bad"]
 READ = ["utf_16", "windows_1252", "characters", "not_a_number", "infinity", "bytes"]
 READ += ["empty_rows", "short_rows", "other_sheets", "other_files"]
-COUNTED = ["empty", "weights", "prompt_id", "metadata", *READ]  # no settings
+COUNTED = ["empty", "weights", "prompt_id", "metadata", "only", *READ]  # no settings
 CLEANING = [name for name in LABELS if name not in (*ASKED, *COUNTED)]
 
 
@@ -83,6 +99,13 @@ class UploadForm(Keyed):
         required=False,
     )
 
+    def __init__(self, *args, project: Project | None = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.project = project
+        if project and (saved := saved_mappings.choices(project)):
+            choices = self.fields["format"].choices
+            self.fields["format"].choices = [*choices, (_("Mappings of this project"), saved)]
+
     def clean_file(self) -> list[UploadedFile]:
         files = self.cleaned_data["file"]
         if sum(file.size for file in files) > settings.UPLOAD_LIMIT:
@@ -99,8 +122,14 @@ class UploadForm(Keyed):
         cleaned = super().clean()
         if not self.errors:
             self.path = keep(cleaned["file"])
-            cleaned["format"] = cleaned["format"] or imports.recognise(self.path) or "prompts"
+            self.reading = self._reading(cleaned["format"])
         return cleaned
+
+    def _reading(self, format: str) -> dict[str, Any]:
+        """The settings that say what reads the file: what was chosen, else what it looks like."""
+        if format and self.project:
+            return saved_mappings.settings_of(self.project, format)
+        return {"format": format} if format else imports.proposed(self.path)
 
     def request_check(self, actor: User, project: Project) -> Job:
         files = self.cleaned_data["file"]
@@ -108,9 +137,9 @@ class UploadForm(Keyed):
         place = str(self.path.relative_to(settings.VAR))
         recipe = {
             "path": place,
-            "format": self.cleaned_data["format"],
             "filename": name,
             "dry_run": True,
+            **self.reading,
         }
         return jobs.request(actor, project, Job.Kind.IMPORT, recipe)
 
@@ -118,17 +147,46 @@ class UploadForm(Keyed):
 class ConfirmForm(Keyed):
     """How a file that was looked at is to be imported."""
 
+    recipe: dict[str, Any] | None = None  # the settings that it starts from; None: of the job
+
     def __init__(self, job: Job, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.job = job
         for field in dataclasses.fields(recipes.ImportRecipe):
             if field.name in LABELS:
                 self.fields[field.name] = self._field(field)
+        self.make_source_fields()
+
+    def make_source_fields(self) -> None:
+        """Fields for what the format leaves open: a mapping, and fields to keep or leave out."""
+        known = {field.name: field for field in dataclasses.fields(recipes.ImportRecipe)}
+        for name in SOURCE:
+            initial = self.job.recipe.get(name, recipes.default_of(known[name]))
+            self.fields[name] = forms.JSONField(required=False, initial=initial)
+
+    def clean(self) -> dict:
+        """What reads the file, at `source`. Adds an error at the setting that is wrong."""
+        cleaned = super().clean()
+        try:
+            self.source = source_of(recipes.read(Job.Kind.IMPORT, self._reading()))
+        except recipes.InvalidRecipe as error:
+            self.add_error(error.field if error.field in self.fields else None, error.message)
+        return cleaned
+
+    def _reading(self) -> dict[str, Any]:
+        given = {name: self.cleaned_data.get(name) for name in ("format", *SOURCE)}
+        return {name: value for name, value in given.items() if value}
+
+    def unread(self) -> list[Field]:
+        """The fields of the file that are not read, kept or left out. Of a valid form."""
+        fields, _found = imports.fields_of(self.job, self._reading())
+        return self.source.unread(fields)
 
     def _field(self, field: dataclasses.Field) -> forms.Field:
         made = recipe_field(field)
         made.label = LABELS[field.name]
-        made.initial = self.job.recipe.get(field.name, field.default)
+        recipe = self.job.recipe if self.recipe is None else self.recipe
+        made.initial = recipe.get(field.name, field.default)
         if field.name == "format":
             made.choices, made.help_text = FORMATS, ""  # its label says as much
         if field.name == "split":
@@ -149,6 +207,7 @@ class ConfirmForm(Keyed):
         recipe = (
             kept
             | {name: self.cleaned_data[name] for name in (*ASKED, *CLEANING)}
+            | self._reading()
             | {"dry_run": dry_run}
         )
         return jobs.request(actor, self.job.project, Job.Kind.IMPORT, recipe)

@@ -10,15 +10,15 @@ from typing import TextIO
 
 from labeling.imports import files
 from labeling.imports.files import Row
-from labeling.imports.formats import FORMATS
 from labeling.imports.formats.base import MOST_ANSWERS
-from labeling.imports.mapping import Reader
+from labeling.imports.found_codes import Found, FoundCodes
+from labeling.imports.mapping import Field, FieldTable
+from labeling.imports.sources import Source
 from labeling.imports.spool import Scratch, Spool
 from labeling.judging import criteria, scores
 from labeling.models import Prompt
 from labeling.text import conversations
-from labeling.text.conversations import BadPrompt, Entry
-from labeling.text.reasons import kind_of, quoted
+from labeling.text.conversations import Entry
 from modelops import rows
 from people.models import Project
 
@@ -41,6 +41,24 @@ class BadFile(ValueError):
         super().__init__(f"{named}{remaining}\nNothing was imported.")
 
 
+class UnreadFields(BadFile):
+    """Nothing was imported: these fields of the file hold something, and nothing reads them."""
+
+    def __init__(self, fields: list[Field], near: dict[str, str]):
+        self.lines, self.count, self.fields = [], 0, fields
+        named = ", ".join(_with_near_miss(one.path, near) for one in fields[:SHOWN])
+        remaining = f" and {len(fields) - SHOWN} more" if len(fields) > SHOWN else ""
+        ValueError.__init__(
+            self,
+            f"Nothing reads these fields of the file: {named}{remaining}. Leave each out, or keep "
+            "it as metadata. Nothing was imported.",
+        )
+
+
+def _with_near_miss(path: str, near: dict[str, str]) -> str:
+    return f"{path} (is it {near[path]}?)" if near.get(path) else path
+
+
 @dataclass
 class Reading:
     """What a file holds: its entries on disk, its bad lines, and the splits of its authors.
@@ -55,6 +73,8 @@ class Reading:
     rows: int = 0
     bad_rows: int = 0
     names_splits: bool = False  # whether a row names one
+    fields: list[Field] = field(default_factory=list)  # of the good rows, if there are any
+    codes: Found = field(default_factory=dict)
 
     def refuse(self, row: Row, reason: str, out: TextIO | None) -> None:
         self.bad_rows += 1
@@ -62,6 +82,10 @@ class Reading:
             self.bad.append((row.place, reason))
         if out:
             out.write(_bad_line({"line": row.place, "reason": reason, "row": row.value}))
+
+    def unread(self, source: Source) -> list[Field]:
+        """The fields of rows that come in of which nobody has said what becomes of them."""
+        return source.unread(self.fields) if self.entries.count else []
 
     def split(self, entry: Entry) -> str:
         """The split that the file gives the prompt, in whatever row, or that the file or the
@@ -82,7 +106,7 @@ def _bad_line(bad: dict) -> str:
 
 def read(
     path: Path,
-    format: str,
+    source: Source,
     project: Project | None = None,
     split: str = "",
     skip: TextIO | None = None,
@@ -96,9 +120,13 @@ def read(
     `split` is the split of rows that name none, `filename` the file's own name. Where answers will
     be cleaned, a row that marks parts of them is bad.
     """
-    reading = Reading()
+    reading, codes = Reading(), FoundCodes(source.table)
+    good, bad = FieldTable(), FieldTable()
     known = criteria.known(project) if project else {}
-    for parsed in chunks(parse(files.rows(path, filename, reading.changes), format, split), BATCH):
+    for batch in chunks(
+        source.read(noted(files.rows(path, filename, reading.changes), codes)), BATCH
+    ):
+        parsed = [(row, *_placed(row, entries, error, split)) for row, entries, error in batch]
         all_entries = [entry for _row, entries, _error in parsed for entry in entries]
         _look_up_authors(reading.scratch, project, all_entries)
         _look_up_prompts(reading.scratch, project, all_entries)
@@ -109,12 +137,16 @@ def read(
                 or _split_conflict(entries, reading.scratch)
                 or _unfit(entries, known, cleans_answers)
             )
+            if has_fields(row):
+                (bad if error else good).add(row.value)
             if error:
                 reading.refuse(row, error, skip)
             else:
                 _keep(reading, row, entries)
             if reading.rows % BEAT_EVERY == 0:
                 beat(0, 0)
+    reading.fields = (good if good.rows else bad).fields()
+    reading.codes = codes.as_dict()
     if not reading.entries.count and not reading.bad_rows:
         reading.refuse(Row(1), "the file holds nothing to import", None)
         raise BadFile(reading.bad)
@@ -135,51 +167,26 @@ def chunks(items: Iterable, size: int) -> Iterator[list]:
         yield batch
 
 
-def parse(
-    all_rows: Iterable[Row], format: str, split: str = ""
-) -> Iterator[tuple[Row, list[Entry], str]]:
-    """Yield each row, its entries, and why it is bad ("" if it is not).
-
-    Where a mapping joins rows, the good ones come last.
-    """
-    mapping = FORMATS[format].mapping
-    if mapping is None:
-        yield from ((row, *entries_of(row, format, split)) for row in all_rows)
-        return
-    for row, entries, error in Reader(mapping).read(all_rows):
-        yield row, *((entries, error) if error else _placed(row, entries, split))
+def has_fields(row: Row) -> bool:
+    return isinstance(row.value, dict) and not row.error
 
 
-def entries_of(row: Row, format: str, split: str = "") -> tuple[list[Entry], str]:
-    """The entries of a row, and why it is bad ("" if it is not)."""
-    if row.error:
-        return [], row.error
-    try:
-        entries = list(FORMATS[format].read(row.value, row.file))
-        return _placed(row, entries, split)
-    except BadPrompt as error:
-        return [], str(error)
-    except RecursionError:
-        return [], "nested too deeply"
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-        return [], f"does not fit the format {format}: {_why(error)}"
+def noted(rows: Iterable[Row], *tables: FieldTable | FoundCodes) -> Iterator[Row]:
+    """Yield the rows; those with fields are counted in the tables."""
+    for row in rows:
+        if has_fields(row):
+            for table in tables:
+                table.add(row.value)
+        yield row
 
 
-def _why(error: Exception) -> str:
-    """What a format's reader did not expect, as far as its error says it."""
-    if isinstance(error, KeyError):
-        return f"it has no {quoted(error.args[0])}"
-    if isinstance(error, AttributeError):
-        return f"{kind_of(error.obj)} stands where something else belongs"
-    return str(error)
-
-
-def _placed(row: Row, entries: list[Entry], split: str) -> tuple[list[Entry], str]:
-    """The entries with their row's place, and the split for those that name none."""
+def _placed(row: Row, entries: list[Entry], error: str, split: str) -> tuple[list[Entry], str]:
+    """The entries with their line, and the split of rows that name none; and why they are bad."""
     most = max((len(entry.answers) for entry in entries), default=0)
     if most > MOST_ANSWERS:
         return [], f"has more than {MOST_ANSWERS} answers to one prompt: {most}"
-    return [entry.but(line=row.place, split=entry.split or split) for entry in entries], ""
+    placed = [entry.but(line=row.place, split=entry.split or split) for entry in entries]
+    return placed, error
 
 
 def _look_up_authors(scratch: Scratch, project: Project | None, entries: list[Entry]) -> None:

@@ -3,6 +3,7 @@
 from labeling.models.criteria import Criterion, Score, Span
 from labeling.models.groups import Group, GroupMember
 from labeling.models.judges import IMPORTED_JUDGES, Judge, imported_judge, kind_of_account
+from labeling.models.mappings import ImportMapping
 from labeling.models.prompts import (
     Candidate,
     Demonstration,
@@ -40,6 +41,7 @@ __all__ = [
     "Group",
     "GroupMember",
     "IMPORTED_JUDGES",
+    "ImportMapping",
     "ImportedRow",
     "Judge",
     "Message",

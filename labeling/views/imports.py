@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from django.conf import settings
+from django.contrib import messages
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_GET
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
 
 from labeling import imports
-from labeling.imports import undo
-from labeling.imports.forms import LABELS, ConfirmForm, UploadForm
+from labeling.imports import saved_mappings, undo
+from labeling.imports.forms import LABELS, UploadForm
+from labeling.imports.mapping import paths
+from labeling.imports.mapping_form import ConfirmPage
+from labeling.imports.sources import MEANINGS, Source, verdicts
 from labeling.imports.uploads import discard
+from labeling.models import ImportMapping
 from modelops.models import Job
 from people import idempotency
 from people.access import ADMINS, Refused, member
@@ -22,7 +31,7 @@ from people.request_limits import takes_upload
 @member(*ADMINS)
 def upload(request: HttpRequest) -> HttpResponse:
     """Keep a file and have it checked; nothing is imported before somebody has seen the result."""
-    form = UploadForm(request.POST or None, request.FILES or None)
+    form = UploadForm(request.POST or None, request.FILES or None, project=request.project)
     if request.method == "POST" and form.is_valid():
         key = form.cleaned_data["key"]
         result, new = idempotency.once(
@@ -31,41 +40,102 @@ def upload(request: HttpRequest) -> HttpResponse:
         if not new:
             discard(form.path)
         return redirect("prompts-confirm", request.project.slug, result["job"])
+    context = {"form": form, "mappings": ImportMapping.objects.filter(project=request.project)}
     return render(
-        request, "labeling/imports/upload.html", {"form": form}, status=422 if form.errors else 200
+        request, "labeling/imports/upload.html", context, status=422 if form.errors else 200
     )
 
 
 @member(*ADMINS)
 def confirm(request: HttpRequest, pk: int) -> HttpResponse:
-    """What a file would bring: its first rows, and a dry run's counts. Then check it otherwise, or
-    import it.
+    """What a file would bring: its fields, its first rows, and a dry run's counts. Then look at it
+    or check it otherwise, keep its mapping under a name, or import it.
     """
     job = import_or_404(request, pk)
-    form = ConfirmForm(job, request.POST or None)
+    form = ConfirmPage(job, request.POST or None)
     if request.method == "POST" and form.is_valid():
-        again = "check" in request.POST
-        key = form.cleaned_data["key"]
-        result, _new = idempotency.once(
-            request.user, key, lambda: {"job": form.request(request.user, dry_run=again).pk}
-        )
-        return redirect("prompts-confirm" if again else "job", request.project.slug, result["job"])
-    context = check_context(job) | {"form": form}
+        if form.only_looks or "save" in request.POST:
+            if "save" in request.POST:
+                save(request, form)
+            form = ConfirmPage(job, recipe=job.recipe | form.chosen())
+        else:
+            if "check" not in request.POST:
+                form.refuse_unread()
+            if form.is_valid():
+                return requested(request, form)
+    context = check_context(job, form.choice.source) | {"form": form}
     return render(
         request, "labeling/imports/confirm.html", context, status=422 if form.errors else 200
     )
 
 
-def check_context(job: Job) -> dict:
+def requested(request: HttpRequest, form: ConfirmPage) -> HttpResponse:
+    """The page of the check or the import that the form asks for."""
+    again = "check" in request.POST
+    key = form.cleaned_data["key"]
+    result, _new = idempotency.once(
+        request.user, key, lambda: {"job": form.request(request.user, dry_run=again).pk}
+    )
+    return redirect("prompts-confirm" if again else "job", request.project.slug, result["job"])
+
+
+def save(request: HttpRequest, form: ConfirmPage) -> None:
+    name = form.cleaned_data["save_as"]
+    saved_mappings.save(request.user, request.project, name, form.new_table)
+    messages.success(request, _("The mapping is kept as “%(name)s”.") % {"name": name})
+
+
+@member(*ADMINS)
+@require_POST
+def mapping_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    saved = get_object_or_404(ImportMapping, project=request.project, pk=pk)
+    saved_mappings.delete(request.user, saved)
+    messages.success(request, _("Mapping %(name)s is deleted.") % {"name": saved.name})
+    return redirect("prompts-upload", request.project.slug)
+
+
+def check_context(job: Job, source: Source | None) -> dict:
     path, name = settings.VAR / job.recipe["path"], job.recipe.get("filename", "")
     check = job.result.get("check")
     return {
         "job": job,
-        "rows": imports.preview(path, job.recipe["format"], name) if path.exists() else [],
+        "rows": first_rows(path, source, name) if source and path.exists() else [],
         "gone": not path.exists(),
         "found": check,
         "steps": steps(check or {}),
+        "verdicts": meanings(source) if source else [],
     }
+
+
+def first_rows(path: Path, source: Source, name: str) -> list[dict]:
+    """The first rows as they would come in, each with what stays behind of it."""
+    return [
+        {"row": row, "entries": entries, "error": error, "behind": behind(source, row.value)}
+        for row, entries, error in imports.preview(path, source, name)
+    ]
+
+
+def behind(source: Source, value: object) -> list[tuple[str, str]]:
+    """The fields of a row that do not come in, with what stands there."""
+    return [
+        (field.path, " · ".join(map(as_text, paths.values(value, paths.steps(field.path)))))
+        for field in source.behind([value])
+    ]
+
+
+def as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def meanings(source: Source) -> list[dict]:
+    """What each code of a winner is taken for."""
+    return [
+        {
+            "path": verdict.path,
+            "codes": [(code, MEANINGS[meaning]) for code, meaning in verdict.meanings],
+        }
+        for verdict in verdicts(source.mapping)
+    ]
 
 
 def steps(check: dict) -> list[dict]:

@@ -131,7 +131,7 @@ class SettingBody(serializers.Serializer):
     """One setting."""
 
     name, help = serializers.CharField(), serializers.CharField()
-    default = Setting()
+    default = Setting(help_text="Empty for a list and an object.")
     low, high = serializers.FloatField(allow_null=True), serializers.FloatField(allow_null=True)
     choices = serializers.ListField(child=serializers.CharField())
 
@@ -152,7 +152,12 @@ class RecipesBody(serializers.Serializer):
 def settings_of(kind: str) -> list[dict[str, Any]]:
     """Each setting with its sentence and the values that it may take."""
     found = dataclasses.fields(recipes.RECIPES[kind])
-    return [{"name": one.name, "default": one.default, **one.metadata} for one in found]
+    return [{"name": one.name, "default": _default(one), **one.metadata} for one in found]
+
+
+def _default(field: dataclasses.Field) -> Any:
+    value = recipes.default_of(field)
+    return "" if isinstance(value, list | dict) else value
 
 
 def visible(eyes: Membership) -> QuerySet[Job]:

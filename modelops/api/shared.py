@@ -36,13 +36,16 @@ class Setting(serializers.Field):
 def recipe_field(field: dataclasses.Field) -> serializers.Field:
     """A setting as a field of its own type, with its bounds and its sentence."""
     about = {"required": False, "help_text": field.metadata["help"]}
+    default = recipes.default_of(field)
+    if isinstance(default, dict):
+        return serializers.DictField(**about)
+    if isinstance(default, list):
+        return serializers.ListField(child=serializers.CharField(max_length=1000), **about)
     low, high, choices = (field.metadata[name] for name in ("low", "high", "choices"))
-    if isinstance(field.default, bool):
+    if isinstance(default, bool):
         return serializers.BooleanField(**about)
-    if isinstance(field.default, int | float):
-        kind = (
-            serializers.IntegerField if isinstance(field.default, int) else serializers.FloatField
-        )
+    if isinstance(default, int | float):
+        kind = serializers.IntegerField if isinstance(default, int) else serializers.FloatField
         return kind(min_value=low, max_value=high, **about)
     if choices:
         return serializers.ChoiceField(choices, **about)

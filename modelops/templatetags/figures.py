@@ -1,5 +1,7 @@
 """Filters that say figures: `{% load figures %}`."""
 
+import json
+
 from django import template
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
@@ -24,6 +26,10 @@ def setting(value) -> str:
     """A recipe's value as a person writes it."""
     if isinstance(value, bool):
         return _("yes") if value else _("no")
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "–"
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, indent=1) if value else "–"
     return str(value) or "–"
 
 

@@ -30,7 +30,7 @@ def test_a_file_is_dropped_on_the_form_and_looked_at(window, log_in, carol, pict
     assert page.evaluate("document.querySelector('input[type=file]').files[0].name") == "sky.jsonl"
 
     page.get_by_role("button", name="Look at it").click()
-    page.get_by_text("Why is the sky blue?").wait_for()
+    page.locator(".answers-table").get_by_text("Why is the sky blue?").wait_for()
     picture(page, "upload-looked-at", full_page=True)
     assert Job.objects.get().recipe["filename"] == "sky.jsonl"
 

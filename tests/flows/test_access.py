@@ -5,7 +5,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from labeling import imports, project_settings
-from labeling.models import PromptTemplate, Writing
+from labeling.models import ImportMapping, PromptTemplate, Writing
 from modelops.models import Dataset, Job
 from people.webhooks import registry
 from tests.factories import make_job, make_model, make_person, make_ranking, make_task
@@ -86,6 +86,7 @@ POST = {
     "member-remove": POST_ADMIN,
     "wishes-withdraw": POST_ADMIN,
     "template-delete": POST_ADMIN,
+    "mapping-delete": POST_ADMIN,
     "prompt-sensitive": POST_ADMIN,
     "webhook-switch": POST_ADMIN,
     "webhook-ping": POST_ADMIN,
@@ -193,6 +194,8 @@ def arguments(project, people, settings):
         project=project, name="stories", text="A story for {audience}."
     )
     about |= dict.fromkeys(["template", "template-delete"], template.pk)
+    saved = ImportMapping.objects.create(project=project, name="ours", mapping={"prompt": "q"})
+    about["mapping-delete"] = saved.pk
     hook, _secret = registry.make(people["admin"], project, "https://example.org", ["job.finished"])
     about |= dict.fromkeys(
         ["webhook", "webhook-switch", "webhook-ping", "webhook-remove", "webhook-renew"], hook.pk

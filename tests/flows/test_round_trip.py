@@ -21,7 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from labeling import imports
 from labeling.imports.files import Row
 from labeling.imports.formats.rows import read_row
-from labeling.imports.reading import entries_of
+from labeling.imports.sources import Source
 from labeling.judging.criteria import keep_preset
 from labeling.models import Candidate, Judge, Prompt, Ranking, RankingTask, Score, Span
 from modelops import datasets, jobs, rows
@@ -653,7 +653,8 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_row_that_says_what_can_not_be_kept_is_bad(name):
     row, reason = BAD[name]
-    _entries, error = entries_of(Row(1, row, file="rows.jsonl"), "rows")
+    source = Source(imports.FORMATS["rows"])
+    [(_row, _entries, error)] = source.read([Row(1, row, file="rows.jsonl")])
 
     assert reason in error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from labeling.imports import files
@@ -15,7 +17,7 @@ from labeling.imports.formats import (
     trees,
 )
 from labeling.imports.formats.base import Format
-from labeling.imports.mapping import PRESETS, Preset, Reader, fields, unread
+from labeling.imports.mapping import PRESETS, Field, Preset, Reader, fields, unread
 
 
 def _of_preset(preset: Preset) -> Format:
@@ -54,10 +56,23 @@ def recognise(path: Path) -> str:
     formats it is the one that leaves the fewest fields unread, then the more specific one.
     """
     values = [row.value for row in files.head(path, LOOKED_AT) if not row.error]
-    listed = fields(values)
+    all_fields = fields(values)
     fitting = []
     for place, format in enumerate(FORMATS.values()):
         share = sum(map(format.looks_like, values)) / max(len(values), 1)
         if share >= 0.5:
-            fitting.append((len(unread(format, listed)), -share, place, format.name))
+            left = unread(format, listed(format.field, all_fields))
+            fitting.append((len(left), -share, place, format.name))
     return min(fitting)[-1] if fitting else ""
+
+
+def listed(name: Callable[[str], str], of_file: Iterable[Field]) -> list[Field]:
+    """The fields under the paths that this function of a format or mapping gives them."""
+    merged: dict[str, Field] = {}
+    for one in of_file:
+        path = name(one.path)
+        known = merged.setdefault(path, replace(one, path=path))
+        if known.path != one.path:
+            types = tuple(sorted({*known.types, *one.types}))
+            merged[path] = replace(known, types=types, share=max(known.share, one.share))
+    return list(merged.values())

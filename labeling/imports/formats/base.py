@@ -48,12 +48,24 @@ class Format:
     mapping: Mapping | None = None  # of a preset, which is nothing but a stored mapping
 
 
-def only(*paths: str) -> Callable[[str], bool]:
+class Reads:
+    """A format's `reads`. `names` are those of a row that it knows; `others` are further paths."""
+
+    def __init__(self, paths: tuple[str, ...], others: re.Pattern | None):
+        self.fullmatch = re.compile("|".join(map(_pattern, paths)), re.DOTALL).fullmatch
+        self.others = others
+        self.names = tuple(dict.fromkeys(re.split(r"[.[]", path)[0] for path in paths))
+
+    def __call__(self, path: str) -> bool:
+        is_other = self.others is not None and self.others.fullmatch(path)
+        return bool(is_other or self.fullmatch(path))
+
+
+def only(*paths: str, others: re.Pattern | None = None) -> Reads:
     """A format's `reads`: these paths, and all that lies below one that ends with `.*`. Elsewhere
     `.*` stands for any one name.
     """
-    fullmatch = re.compile("|".join(map(_pattern, paths)), re.DOTALL).fullmatch
-    return lambda path: fullmatch(path) is not None
+    return Reads(paths, others)
 
 
 def _pattern(path: str) -> str:

@@ -55,18 +55,14 @@ def unread(value: dict) -> Iterator[tuple[str, tuple[str, ...]]]:
                 yield from ((f"{name}.{place}.{key}", known) for key in sorted(strange))
 
 
-def reads(path: str) -> bool:
-    """Whether read_prompt reads the field at this path: as `unread` has it, without a row."""
-    return _reads(path) or COLUMNS.fullmatch(path) is not None
-
-
-_reads = only(
+reads = only(
     *(name for name in FIELDS if name not in INSIDE),
     "metadata.*",
     *of_turns("messages"),
     "answers[*]",
     *(f"answers[*].{path}" for path in ("text", "model", "rank", *of_turns("messages"))),
     *(f"judgments[*].{name}" for name in ("labeler", "judge_kind", "ranks[*]", "answers[*]")),
+    others=COLUMNS,
 )
 
 

@@ -1,10 +1,12 @@
 """`manage.py import FILE --project SLUG …`: prompts, answers and judgments from a file."""
 
+import shlex
 from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
 from labeling import imports
+from labeling.imports import mapping, sources
 from labeling.management.project import project_or_error
 from labeling.models import Prompt
 from modelops import recipes
@@ -35,6 +37,21 @@ class Command(BaseCommand):
             choices=imports.FORMATS,
             help="what a line of the file holds; without it, what it looks like",
         )
+        parser.add_argument(
+            "--mapping",
+            type=Path,
+            metavar="FILE",
+            help="a TOML file that says which field of a row is what, in place of a format",
+        )
+        for name in ("leave_out", "keep"):
+            parser.add_argument(
+                f"--{name.replace('_', '-')}",
+                nargs="+",
+                action="extend",
+                default=[],
+                metavar="FIELD",
+                help=helps[name],
+            )
         parser.add_argument("--split", choices=Prompt.Split.values, default="", help=helps["split"])
         parser.add_argument("--dry-run", action="store_true", help=helps["dry_run"])
         parser.add_argument(
@@ -54,30 +71,48 @@ class Command(BaseCommand):
         for name in LIMITS:
             parser.add_argument(f"--{name.replace('_', '-')}", type=int, help=helps[name])
 
-    def handle(self, *, file: Path, project: str, format: str | None = None, **options):
+    def handle(self, *, file: Path, project: str, **options):
         if not file.exists():
             raise CommandError(f"There is no file {file}.")
         found = project_or_error(project)
-        format = format or imports.recognise(file) or "prompts"
         try:
+            settings = chosen(options) | how(file, options)
+            self.say_codes(recipes.read("import", settings))
             verb = self.look if options.get("dry_run") else self.take
-            verb(found, file, format, options.get("skip_bad"), chosen(options))
-        except (imports.BadFile, JobFailed, recipes.InvalidRecipe) as error:
+            verb(found, file, options.get("skip_bad"), settings)
+        except imports.UnreadFields as error:
+            raise CommandError(f"{error}\nUse --leave-out FIELD … and --keep FIELD …") from None
+        except (
+            imports.BadFile,
+            JobFailed,
+            mapping.BadMapping,
+            recipes.InvalidRecipe,
+        ) as error:
             raise CommandError(str(error)) from None
 
-    def take(self, project, file: Path, format: str, skip_bad: Path | None, settings: dict) -> None:
-        self.tell(
-            vars(imports.import_file(None, project, file, format, skip_bad, **settings)),
-            "added",
-            "skipped",
-        )
+    def take(self, project, file: Path, skip_bad: Path | None, settings: dict) -> None:
+        tally = imports.import_file(None, project, file, skip_bad=skip_bad, **settings)
+        self.tell(vars(tally), "added", "skipped")
 
-    def look(self, project, file: Path, format: str, skip_bad: Path | None, settings: dict) -> None:
-        recipe = recipes.read("import", settings | {"format": format})
+    def look(self, project, file: Path, skip_bad: Path | None, settings: dict) -> None:
+        recipe = recipes.read("import", settings | {"filename": file.name})
         found = imports.check(project, file, recipe, bad_rows=skip_bad)
         self.tell(found, "would be added", "skipped")
         for line, reason in found["bad_lines"]:
             self.stdout.write(f"line {line}: {reason}")
+        if found["unread"]:
+            self.stdout.write(
+                "Nothing reads these fields; use --leave-out or --keep: "
+                + " ".join(map(shlex.quote, found["unread"]))
+            )
+
+    def say_codes(self, recipe: ImportRecipe) -> None:
+        """What each code of a winner is taken for, before it is used."""
+        for verdict in sources.verdicts(sources.source_of(recipe).mapping):
+            meanings = ", ".join(
+                f"{code} = {sources.MEANINGS[meaning]}" for code, meaning in verdict.meanings
+            )
+            self.stdout.write(f"{verdict.path}: {meanings}" if verdict.path else meanings)
 
     def tell(self, found: dict, added: str, skipped: str) -> None:
         self.stdout.write(
@@ -97,6 +132,17 @@ class Command(BaseCommand):
             self.stdout.write(f"{found['bad']} bad rows.")
         for step, count in found["cleaned"].items():
             self.stdout.write(f"{step}: {count}")
+
+
+def how(file: Path, options: dict) -> dict:
+    """What reads the file: a mapping, or the format that was named or that it looks like."""
+    fields = {name: options.get(name) or [] for name in ("leave_out", "keep")}
+    if options.get("mapping"):
+        if options.get("format"):
+            raise CommandError("Name a format or a mapping, not both.")
+        loaded = mapping.load(options["mapping"])
+        return fields | {"format": recipes.BY_MAPPING, "mapping": loaded.as_dict()}
+    return fields | {"format": options.get("format") or imports.recognise(file) or "prompts"}
 
 
 def chosen(options: dict) -> dict:

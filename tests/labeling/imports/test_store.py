@@ -80,7 +80,8 @@ def test_annotators_of_label_studio_who_ranked_different_answers_share_them(tmp_
         annotation(1, {"rank": ["a", "b"]}),  # once more, the other way round
     ]
     row = {"data": {"prompt": "Sky?", "items": items}, "annotations": annotations}
-    counted = bring(lines(tmp_path / "export.jsonl", [row]))
+    file = lines(tmp_path / "export.jsonl", [row])
+    counted = bring(file, leave_out=["annotations[*].result[*].type"])
 
     assert [answers_of(task) for task in RankingTask.objects.order_by("row_position")] == [
         ["answer a", "answer b"],

@@ -45,9 +45,6 @@ ROWS = [
             {
                 "labeler": "ann",
                 "ranks": [1, 2],
-                "ratings": [7, 1],
-                "scores": {"why": "It is right."},
-                "spans": [{"answer": 0, "label": "good", "start": 0, "end": 1}],
             }
         ],
     },

@@ -7,8 +7,9 @@ import pytest
 from labeling import imports
 from labeling.imports.formats import FORMATS
 from labeling.imports.mapping import PRESETS
+from labeling.imports.sources import source_of
 from labeling.models import RankedCandidate
-from modelops.recipes import FORMATS_IN
+from modelops.recipes import FORMATS_IN, ImportRecipe
 from tests.factories import make_project
 
 ORCA = {"system": "Be brief.", "question": "Why?", "chosen": "So.", "rejected": "No."}
@@ -43,9 +44,10 @@ def test_a_row_without_a_rejected_answer_is_bad_among_its_neighbours(tmp_path, f
     file = as_file(tmp_path, whole, lacking, whole)
 
     recognised = imports.recognise(file)
+    source = source_of(ImportRecipe(format=recognised))
 
     assert recognised == format
-    assert [(len(e), bool(reason)) for _row, e, reason in imports.preview(file, recognised)] == [
+    assert [(len(e), bool(reason)) for _row, e, reason in imports.preview(file, source)] == [
         (1, False),
         (0, True),
         (1, False),
