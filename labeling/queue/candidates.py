@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from labeling.models import Candidate, Prompt
 from labeling.queue.tasks import build_tasks
@@ -38,7 +40,7 @@ class Answer:
     truncated: bool = False
 
 
-def prompts_of(job: Job):
+def prompts_of(job: Job) -> QuerySet[Prompt]:
     """The published prompts that a sampling job answers, in a fixed order; later arrivals are not
     its business.
     """
@@ -54,7 +56,7 @@ def prompts_of(job: Job):
 
 
 def wanted(job: Job) -> int:
-    return prompts_of(job).count() * job.recipe["k"]
+    return prompts_of(job).count() * int(job.recipe["k"])
 
 
 def filled(job: Job) -> int:
@@ -140,21 +142,19 @@ def add(job: Job, slots: list[Slot], answers: list[Answer]) -> None:
     """Keep a batch of answers, and publish the tasks of the prompts that it completes. Twice is
     harmless.
     """
-    filled = zip(slots, answers, strict=True)
     writer = {
-        version: _writer(job, version)
-        for version in {slot.version or job.model_version for slot in slots}
+        version: _writer(job, version) for version in {_answering(job, slot) for slot in slots}
     }
     Candidate.objects.bulk_create(
         (
             Candidate(
                 job=job,
-                model_version=writer[slot.version or job.model_version],
+                model_version=writer[_answering(job, slot)],
                 prompt=slot.prompt,
                 slot=slot.number,
                 **_storable(answer),
             )
-            for slot, answer in filled
+            for slot, answer in zip(slots, answers, strict=True)
         ),
         ignore_conflicts=True,
     )
@@ -162,14 +162,23 @@ def add(job: Job, slots: list[Slot], answers: list[Answer]) -> None:
         build_tasks(job, {slot.prompt.pk for slot in slots})
 
 
+def _answering(job: Job, slot: Slot) -> ModelVersion:
+    version = slot.version or job.model_version
+    assert version is not None  # every sampling job has one
+    return version
+
+
 def _writer(job: Job, version: ModelVersion) -> ModelVersion:
     """Who is said to have answered: of several draws the version and its judge together, which are
     a policy of their own.
     """
     n = job.recipe.get("best_of", 1)
-    return version if n == 1 else registry.best_of(job.project, version, n, job.reward_model)
+    if n == 1:
+        return version
+    assert job.reward_model is not None  # the job was refused without one
+    return registry.best_of(job.project, version, n, job.reward_model)
 
 
-def _storable(answer: Answer) -> dict:
+def _storable(answer: Answer) -> dict[str, Any]:
     """The answer's fields; PostgreSQL keeps no NUL in a text."""
     return vars(answer) | {"text": answer.text.replace("\0", "")}

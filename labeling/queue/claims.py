@@ -9,14 +9,17 @@ task that would be next.
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import wraps
 from itertools import count
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from django.db import connection, transaction
 from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
+from django.db.models.sql import Query
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
@@ -37,12 +40,14 @@ from people.db.compiled import composed, insert, update
 from people.models import Membership, Project, User
 
 State, Purpose = Assignment.State, RankingTask.Purpose
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 
 class LeaseLost(Exception):
     """The lease ran out and the place went to someone else; the draft is kept."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(
             _("Your reservation ended, and someone else took the place: take the next task.")
         )
@@ -71,7 +76,7 @@ def current(project: Project, labeler: User) -> Assignment | None:
     return held_by(project.pk, labeler.pk, now()).first()
 
 
-def held_by(project, labeler, at) -> QuerySet[Assignment]:
+def held_by(project: int, labeler: int, at: datetime) -> QuerySet[Assignment]:
     """The unexpired leases of this labeler: the one at hand first, one leased ahead last."""
     held = Assignment.objects.filter(
         labeler=labeler, project=project, state=State.LEASED, leased_until__gte=at
@@ -80,7 +85,7 @@ def held_by(project, labeler, at) -> QuerySet[Assignment]:
 
 
 @composed
-def _held_ids(project, labeler, at):
+def _held_ids(project: int, labeler: int, at: datetime) -> QuerySet[Assignment, tuple[int]]:
     return held_by(project, labeler, at).values_list("pk")
 
 
@@ -96,18 +101,20 @@ def claim(membership: Membership) -> Assignment | None:
     return assignment
 
 
-def from_a_position(verb):
+def from_a_position(
+    verb: Callable[Concatenate[Membership, P], Result],
+) -> Callable[Concatenate[Membership, P], Result]:
     """Decorator: a labeler's first claim. Their position is there for all to see before it looks
     for a task: who frees a place meanwhile must find it, to send it back.
     """
 
     @wraps(verb)
-    def placed(membership: Membership, *args):
+    def placed(membership: Membership, /, *args: P.args, **kwargs: P.kwargs) -> Result:
         try:
-            return verb(membership, *args)
+            return verb(membership, *args, **kwargs)
         except QueuePosition.DoesNotExist:
             QueuePosition.objects.get_or_create(project=membership.project, labeler=membership.user)
-            return verb(membership, *args)
+            return verb(membership, *args, **kwargs)
 
     return placed
 
@@ -150,7 +157,7 @@ def _open(assignment: Assignment) -> bool:
 
 
 @composed
-def _look_at(assignment, labeler, project, at):
+def _look_at(assignment: int, labeler: int, project: int, at: datetime) -> Query:
     return update(held_by(project, labeler, at).order_by().filter(pk=assignment), ahead=False)
 
 
@@ -187,13 +194,13 @@ def _position(project: int, labeler: int) -> tuple[int, int]:
 
 
 @composed
-def _locked_position(project, labeler):
+def _locked_position(project: int, labeler: int) -> QuerySet[QueuePosition, tuple[int, int]]:
     positions = QueuePosition.objects.select_for_update()
     return positions.filter(project=project, labeler=labeler).values_list("pk", "sort_key")
 
 
 @composed
-def _move(position, place):
+def _move(position: int, place: int) -> Query:
     return update(QueuePosition.objects.filter(pk=position), sort_key=place)
 
 
@@ -227,7 +234,7 @@ def _gold_for(labeler: User, project: Project) -> QuerySet[RankingTask]:
     return tasks.filter(offered_to(labeler), state=RankingTask.State.OPEN).order_by("pk")
 
 
-def _unseen(labeler) -> Q:
+def _unseen(labeler: User | int) -> Q:
     """Tasks that the labeler has not been at, and of which they know nothing that others say."""
     been_at = Assignment.objects.filter(
         task=OuterRef("pk"), labeler=labeler, state__in=Assignment.OVER
@@ -235,14 +242,16 @@ def _unseen(labeler) -> Q:
     return ~Exists(been_at) & ~Exists(Seen.objects.filter(task=OuterRef("pk"), person=labeler))
 
 
-def _harmless() -> Exact:
+def _harmless() -> Exact[Any]:
     """Asked of one prompt after the other, by its key: PostgreSQL makes a join of NOT EXISTS, and
     reads all prompts.
     """
     return Exact(Subquery(Prompt.objects.filter(pk=OuterRef("prompt")).values("sensitive")), False)
 
 
-def _open_to(labeler, project, beyond, order: str, willing: bool) -> QuerySet[RankingTask]:
+def _open_to(
+    labeler: User | int, project: Project | int, beyond: int, order: str, willing: bool
+) -> QuerySet[RankingTask]:
     """The tasks with a free place that this labeler has not seen, beyond a place in the order,
     whoever they are reserved for: `_firsts` chooses among them.
 
@@ -253,7 +262,7 @@ def _open_to(labeler, project, beyond, order: str, willing: bool) -> QuerySet[Ra
     return tasks.filter(**{f"{order}__gt": beyond}).order_by(order)
 
 
-def _firsts(tasks: QuerySet[RankingTask], labeler, order: str) -> list[Subquery]:
+def _firsts(tasks: QuerySet[RankingTask], labeler: User | int, order: str) -> list[Subquery]:
     """Of these tasks in their order the first that is reserved for nobody, the first that is
     reserved for this labeler, and the first that is reserved for one of their groups.
 
@@ -272,16 +281,21 @@ def _firsts(tasks: QuerySet[RankingTask], labeler, order: str) -> list[Subquery]
     ]
 
 
-def _in_order(tasks: QuerySet[RankingTask], labeler, order: str) -> QuerySet[RankingTask]:
-    return RankingTask.objects.filter(pk__in=_firsts(tasks, labeler, order)).order_by(order)
+def _in_order(
+    tasks: QuerySet[RankingTask], labeler: User | int, order: str
+) -> QuerySet[RankingTask]:
+    firsts: list[Any] = list(_firsts(tasks, labeler, order))
+    return RankingTask.objects.filter(pk__in=firsts).order_by(order)
 
 
-def _first(order: str, willing: bool) -> composed:
+def _first(order: str, willing: bool) -> composed[[int, int, int], list[tuple[int, int, int]]]:
     """The query for the first of them that nobody else has locked, as (task, place in the order,
     place of the first).
     """
 
-    def first(labeler, project, beyond):
+    def first(
+        labeler: int, project: int, beyond: int
+    ) -> QuerySet[RankingTask, tuple[int, int, int]]:
         tasks = _open_to(labeler, project, beyond, order, willing)
         locks = connection.features.has_select_for_update_skip_locked
         first_of_all = _in_order(tasks, labeler, order)
@@ -340,7 +354,7 @@ def _lease(task: int, project: Project, labeler: User, ahead: bool = False) -> A
     return Assignment.objects.get(pk=earlier[0])
 
 
-def _new(task: int, project: Project, labeler: User, lease: dict) -> Assignment:
+def _new(task: int, project: Project, labeler: User, lease: dict[str, Any]) -> Assignment:
     """A first lease: the answers come in an order of this labeler's own."""
     answers = _answers(task)
     order = random.SystemRandom().sample([pk for pk, *_rest in answers], len(answers))
@@ -353,7 +367,7 @@ def _new(task: int, project: Project, labeler: User, lease: dict) -> Assignment:
 
 
 @composed
-def _answers(task):
+def _answers(task: int) -> QuerySet[Candidate, tuple[int, str, list[dict[str, Any]]]]:
     """With the prompt beside each: it is short, and a query of its own takes longer."""
     return (
         Candidate.objects.filter(tasks=task)
@@ -363,18 +377,18 @@ def _answers(task):
 
 
 @composed
-def _places(task):
+def _places(task: int) -> QuerySet[Assignment, tuple[int, int, str, int | None]]:
     return Assignment.objects.filter(task=task).values_list("pk", "labeler", "state", "place")
 
 
 @composed
-def _take_one(task):
+def _take_one(task: int) -> Query:
     return update(
         RankingTask.objects.filter(pk=task, free_places__gt=0), free_places=F("free_places") - 1
     )
 
 
-def _take_place(task: int, rows: list[tuple]) -> int | None:
+def _take_place(task: int, rows: list[tuple[int, int, str, int | None]]) -> int | None:
     """The smallest place that nobody holds, taken off the task's free ones; None when there is none
     left.
 
@@ -405,7 +419,7 @@ def reclaim(assignment: Assignment) -> None:
     assignment.save(update_fields=["state", "place", "leased_until"])
 
 
-def what_else(membership: Membership) -> dict:
+def what_else(membership: Membership) -> dict[str, Any]:
     """How many tasks others hold just now, when the first of them may come back, and whether
     sensitive ones are open to this labeler but for their not being willing. A gold one brings
     nothing back, nor does one that is reserved for others.
@@ -422,7 +436,7 @@ def _sensitive_are_open(membership: Membership) -> bool:
     return _in_order(tasks.filter(prompt__sensitive=True), labeler, order).exists()
 
 
-def held_by_others(membership: Membership) -> dict:
+def held_by_others(membership: Membership) -> dict[str, Any]:
     """How many tasks others hold just now, and when the first of them may come back. A gold one
     brings nothing back, nor does one that is reserved for others.
     """

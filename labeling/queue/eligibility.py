@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
@@ -66,7 +66,7 @@ def lock_if_working(membership: Membership) -> None:
 
 
 @composed
-def _lock_member(membership):
+def _lock_member(membership: int) -> QuerySet[Membership, tuple[bool, str, str]]:
     account = User.objects.filter(pk=OuterRef("user")).values("state")
     project = Project.objects.filter(pk=OuterRef("project")).values("state")
     members = Membership.objects.select_for_update().filter(pk=membership)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -41,7 +42,7 @@ def change(
     """
     if not Group.objects.select_for_update().filter(pk=group.pk).exists():
         raise Refused(_("There is no such group."))
-    said: dict = {}
+    said: dict[str, Any] = {}
     if name not in (None, group.name):
         _take_turns(group.project)
         group.name = said["name"] = name

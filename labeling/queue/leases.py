@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils.timezone import now
@@ -43,7 +44,7 @@ def renew(assignment: Assignment) -> None:
     theirs.update(leased_until=lease_end(assignment.project))
 
 
-def save_draft(assignment: Assignment, draft: dict) -> bool:
+def save_draft(assignment: Assignment, draft: dict[str, Any]) -> bool:
     """Keep what is typed so far and run the lease from now; also after the lease ran out. False
     once it was submitted.
     """
@@ -76,7 +77,7 @@ def give_back(assignment: Assignment, actor: User | None = None) -> None:
         audit.record(actor, "give back", assignment, assignment.project)
 
 
-def _give_up(assignment: Assignment, state: State, **fields) -> bool:
+def _give_up(assignment: Assignment, state: State, **fields: Any) -> bool:
     task = locked(assignment.task_id)
     held = Assignment.objects.filter(pk=assignment.pk, state=State.LEASED)
     if not held.update(state=state, leased_until=None, ended_at=now(), **fields):

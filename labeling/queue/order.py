@@ -18,13 +18,13 @@ def key(project: Project) -> str:
 
 
 @transaction.atomic
-def publish(tasks) -> None:
+def publish(tasks: QuerySet[RankingTask]) -> None:
     """Open tasks that nobody has been given yet."""
     tasks.update(free_places=F("overlap"))
     line_up(tasks)
 
 
-def line_up(tasks) -> None:
+def line_up(tasks: QuerySet[RankingTask]) -> None:
     """Give tasks their places in the order: by priority, then by arrival. Runs in the transaction
     of a verb.
 

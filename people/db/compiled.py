@@ -32,7 +32,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache, update_wrapper
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 from django.db import connection, models
@@ -40,6 +40,10 @@ from django.db.models import Expression, QuerySet
 from django.db.models.constants import OnConflict
 from django.db.models.query import get_related_populators
 from django.db.models.sql import InsertQuery, Query, UpdateQuery
+
+P = ParamSpec("P")  # the arguments of a composed query
+Row = TypeVar("Row")  # of its result
+Result = TypeVar("Result")
 
 
 class Slot(Expression):
@@ -60,18 +64,24 @@ def update(rows: QuerySet, **values: Any) -> Query:
     return query
 
 
-class composed:
+class composed(Generic[P, Result]):
     """Decorator for a function that returns a queryset or an `update`.
 
     The function runs once, with placeholders. Its arguments are passed by position.
     """
 
-    def __init__(self, build: Callable[..., QuerySet | Query]):
+    @overload
+    def __init__(self: composed[P, list[Row]], build: Callable[P, QuerySet[Any, Row]]): ...
+
+    @overload
+    def __init__(self: composed[P, int], build: Callable[P, Query]): ...
+
+    def __init__(self, build: Callable[P, QuerySet | Query]):
         self.build, self.names = build, list(inspect.signature(build).parameters)
         self.composed: tuple | None = None
         update_wrapper(self, build)
 
-    def __call__(self, *values: Any) -> list[Any] | int:
+    def __call__(self, *values: P.args, **_none: P.kwargs) -> Result:
         sql, slots, read = self.composed = self.composed or self._compose()
         arguments = {name: adapted(value) for name, value in zip(self.names, values, strict=True)}
         parameters = [arguments[slot.name] if isinstance(slot, Slot) else slot for slot in slots]
