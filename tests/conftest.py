@@ -12,6 +12,7 @@ import pytest
 from django.core import mail as outgoing
 from django.core.cache import cache
 from django.test import Client
+from hypothesis import HealthCheck, settings
 
 from people import mail
 from tests.factories import make_person, make_project
@@ -21,6 +22,12 @@ from tests.system.fixtures import own_podium, running_podium, tiny_model  # noqa
 # The suite computes in float32 on every machine. What starts a whole Podium lets it choose, and
 # tests marked `bf16` choose bfloat16 by themselves.
 os.environ["PODIUM_DTYPE"] = "float32"
+
+# No example is timed: the machine may be busy.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 def pytest_configure(config):
