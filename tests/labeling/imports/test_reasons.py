@@ -3,10 +3,17 @@
 import pytest
 
 from labeling.imports.files import Row
-from labeling.imports.reading import entries_of
+from labeling.imports.sources import source_of
+from modelops.recipes import ImportRecipe
 
 TWO = [{"text": "a"}, {"text": "b"}]
 TREE = {"role": "prompter", "text": "Why?"}
+
+
+def entries_of(row, format):
+    """The entries of a row in this format, and why it is bad."""
+    [(_row, entries, error)] = source_of(ImportRecipe(format=format)).read([row])
+    return entries, error
 
 
 def ranked(*ranks, **others):
