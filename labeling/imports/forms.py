@@ -67,11 +67,12 @@ LABELS = {
     "other_sheets": gettext_lazy("Other sheets of the workbook, ignored"),
     "other_files": gettext_lazy("Files beside the data, ignored"),
     "only": gettext_lazy("Rows that the mapping does not take"),
+    "unranked": gettext_lazy("Messages that are in no list of ranked replies"),
 }
 ASKED = ["format", "split", "skip_bad"]
 READ = ["utf_16", "windows_1252", "characters", "not_a_number", "infinity", "bytes"]
 READ += ["empty_rows", "short_rows", "other_sheets", "other_files"]
-COUNTED = ["empty", "weights", "prompt_id", "metadata", "only", *READ]  # no settings
+COUNTED = ["empty", "weights", "prompt_id", "metadata", "only", "unranked", *READ]  # no settings
 CLEANING = [name for name in LABELS if name not in (*ASKED, *COUNTED)]
 
 
