@@ -44,7 +44,7 @@ def run(job: Job) -> None:
     transfer.finish()
     check = {
         "path": str(path.relative_to(settings.VAR)),
-        "format": imports.recognise(path) or "prompts",
+        **imports.proposed(path),
         "filename": file.name,
         "dry_run": True,
     }

@@ -522,12 +522,30 @@ class Imports(Part):
         return self.get(f"imports/{job}")
 
     def check(self, job: int, **settings: Any) -> Body:
-        """Check the file again, read or cleaned otherwise."""
+        """Check the file again, read or cleaned otherwise. `settings`: also format, mapping,
+        leave_out and keep.
+        """
         return self.post(f"imports/{job}/check", settings)
 
     def confirm(self, job: int, **settings: Any) -> Body:
-        """The job that imports it."""
+        """The job that imports it. Fields that nothing reads must be in leave_out or keep: the
+        error names them as `unread.FIELD`.
+        """
         return self.post(f"imports/{job}/confirm", settings)
+
+    def mappings(self) -> Iterator[Body]:
+        """The mappings that the project keeps: which field of a file's rows is what."""
+        return self.pages("mappings")
+
+    def mapping(self, mapping: int) -> Body:
+        return self.get(f"mappings/{mapping}")
+
+    def keep_mapping(self, name: str, mapping: Body) -> Body:
+        """Keep a mapping under a name; it takes the place of an earlier one of that name."""
+        return self.post("mappings", {"name": name, "mapping": mapping})
+
+    def delete_mapping(self, mapping: int) -> None:
+        self.transport.delete(self.at(f"mappings/{mapping}"))
 
     def bad_rows(self, job: int, to: str | Path, patience: float = 3600) -> Path:
         """A file of the rows that were left out, each with the reason, as JSON Lines."""
@@ -584,6 +602,10 @@ class Datasets(Part):
     def freeze(self, **choices: Any) -> Body:
         """The job that freezes; its result names the dataset."""
         return self.post("datasets", choices)
+
+    def change(self, dataset: int, **fields: Any) -> Body:
+        """Set its note or its licence."""
+        return self.transport.edit(self.at(f"datasets/{dataset}"), fields)
 
     def formats(self, dataset: int) -> list[Body]:
         return self.read(dataset)["formats"]
