@@ -11,7 +11,8 @@ const AWAY = 600_000; // ms without a sign of life: the lease may run out, other
 // An inert one is submitted (send.js).
 const task = () => document.querySelector("#task:not([inert])");
 let timer,
-  dirty = false;
+  dirty = false,
+  underWay = 0; // drafts that were sent, and that the server has not answered yet
 
 function changed() {
   dirty = true;
@@ -36,6 +37,7 @@ async function save() {
   if (!form) return;
   clearTimeout(timer);
   dirty = false;
+  underWay += 1;
   const result = await fetch(form.dataset.draft, {
     method: "POST",
     body: new FormData(form),
@@ -51,6 +53,7 @@ async function save() {
             : "offline",
     )
     .catch(() => "offline");
+  underWay -= 1;
   if (form !== task()) return;
   if (result === "offline" || result === "out") failed(result);
   else if (!dirty) say(result);
@@ -97,10 +100,10 @@ document.addEventListener("submit", async (event) => {
 });
 
 // On leaving, the last changes are sent, and kept in this tab too: a reload may overtake what was
-// sent.
+// sent, or end a request that is under way.
 function leave() {
   const form = task();
-  if (!form || !dirty) return;
+  if (!form || !(dirty || underWay)) return;
   navigator.sendBeacon(form.dataset.draft, new FormData(form));
   const kept = [...new FormData(form)].filter(
     ([name]) => !["key", "csrfmiddlewaretoken"].includes(name),
@@ -159,7 +162,7 @@ setInterval(() => {
 // Skip and undo don't send the form along. They wait until its draft is saved: the card that comes
 // later must have what was typed.
 document.addEventListener("htmx:confirm", async (event) => {
-  if (event.target === task() || !dirty) return;
+  if (event.target === task() || !(dirty || underWay)) return;
   event.preventDefault();
   await save();
   event.detail.issueRequest();

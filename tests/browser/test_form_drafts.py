@@ -91,6 +91,19 @@ def test_no_key_is_taken_before_it_can_be_kept(form):
     expect(page.locator(".scale :checked")).to_have_count(taken)
 
 
+def test_a_reload_keeps_a_draft_that_is_under_way(form):
+    page = form("gold")
+    held = []
+    page.route("**/draft", lambda route: held.append(route))  # no answer comes
+    with page.expect_request("**/draft"):
+        page.keyboard.type("bd")
+    page.reload()
+    for route in held:
+        route.abort()
+    page.unroute("**/draft")
+    expect(page.locator(".status")).to_have_text("B > D. 2 to go.")
+
+
 def test_without_a_connection_the_form_stays_until_it_can_be_sent(form):
     page = form("gold")
     page.context.set_offline(True)

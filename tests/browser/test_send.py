@@ -64,12 +64,33 @@ def test_an_undo_waits_until_what_was_typed_is_saved(at_work):
     page.wait_for_timeout(600)
     assert not undone
 
-    held[0].continue_()
+    for route in held:  # a draft may have been under way when the key was pressed
+        route.continue_()
     page.unroute("**/draft")
     expect(prompt(page)).to_contain_text("(1)")
     submit(page)
     expect(prompt(page)).to_contain_text("(2)")
     expect(page.locator(".status")).to_have_text("A > B. 2 to go.")
+
+
+def test_an_undo_waits_for_a_draft_that_is_under_way(at_work):
+    page = at_work()
+    page.keyboard.type("dcba")
+    submit(page)
+    expect(prompt(page)).to_contain_text("(2)")
+    held, undone = [], []
+    page.route("**/draft", lambda route: held.append(route))
+    page.on("request", lambda request: undone.append(request) if "/undo" in request.url else None)
+    with page.expect_request("**/draft"):
+        page.keyboard.type("ab")
+    page.keyboard.press("u")
+    page.wait_for_timeout(600)
+    assert not undone
+
+    for route in held:
+        route.continue_()
+    page.unroute("**/draft")
+    expect(prompt(page)).to_contain_text("(1)")
 
 
 def test_the_next_card_is_there_before_the_server_has_answered(at_work):
