@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import pickle
-import sqlite3
 from collections.abc import Iterator
 from itertools import groupby
 
 from labeling.imports.files import Row
+from people.db.private import private_database
 
 
 class Groups:
-    """Rows by key: groups in the order of their first rows, rows in the order of the file.
-
-    SQLite deletes the file of a database without a name when it is closed.
-    """
+    """Rows by key: groups in the order of their first rows, rows in the order of the file."""
 
     def __init__(self):
-        self.database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self.database = private_database()
         self.database.execute("CREATE TABLE key (number INTEGER PRIMARY KEY, key TEXT UNIQUE)")
         self.database.execute(
             "CREATE TABLE item (number INTEGER, place INTEGER, row BLOB, "
