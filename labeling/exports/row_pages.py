@@ -43,11 +43,20 @@ class Filter:
     split: str = ""
     search: str = ""
 
-    def fits(self, line: bytes, row: dict[str, Any]) -> bool:
+    def fits(self, row: dict[str, Any]) -> bool:
         if self.split and row["split"] != self.split:
             return False
-        words = json.dumps(self.search, ensure_ascii=False)[1:-1].casefold()
-        return not words or words in line.decode().casefold()
+        words = self.search.casefold()
+        return not words or any(words in text.casefold() for text in _texts(row))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a row; the names of its fields are none."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def page(
@@ -72,7 +81,7 @@ def page(
         for offset, line in islice(lines, LOOKED_AT):
             looked_at, end = looked_at + 1, offset if backward else offset + len(line)
             row = json.loads(line)
-            if wanted.fits(line, row):
+            if wanted.fits(row):
                 rows.append((offset, row))
             if len(rows) == size:
                 break
