@@ -1,9 +1,14 @@
 """Files, in. The whole file is read and checked before a row is written; then hidden batches, then
 one publishing UPDATE.
 
-files/       rows of a file of any kind         formats/     rows to entries, one module a family of
-formats reading.py   all of it checked, set down        cleaning.py  what comes in, and how store.py
-into the database                  spool.py     what has to be remembered meanwhile, on disk
+- files/: the rows of a file of any kind
+- formats/: rows to entries, one module a family of formats
+- mapping/: rows to entries, by a table that says which field is what
+- sources.py: which of the two reads a file, and which of its fields nothing reads
+- reading.py: all of the file checked, and set down
+- cleaning.py and store.py: what comes in, and how into the database
+- spool.py: what has to be remembered meanwhile, on disk
+- undo.py: an import taken back
 """
 
 from __future__ import annotations
