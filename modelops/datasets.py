@@ -7,8 +7,9 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 from django.conf import settings
 from django.db import transaction
@@ -48,6 +49,19 @@ def renders(dataset: Dataset) -> Path:
 
 
 # Writing
+
+
+def render(file: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Make a file below renders() by `write`. It is never seen half written."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".new-", delete=False) as out:
+        try:
+            write(out)
+            out.flush()
+            os.fsync(out.fileno())
+            os.replace(out.name, file)
+        finally:
+            Path(out.name).unlink(missing_ok=True)
 
 
 def write(

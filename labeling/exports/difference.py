@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
 import struct
 import tempfile
@@ -159,15 +158,7 @@ def make(before: Dataset, after: Dataset, beat=lambda done: None) -> Difference:
     if not file.exists():
         for dataset in (before, after):
             datasets.verify(dataset)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".new-", delete=False) as out:
-            try:
-                _write(before, after, out, beat)
-                out.flush()
-                os.fsync(out.fileno())
-                os.replace(out.name, file)
-            finally:
-                Path(out.name).unlink(missing_ok=True)
+        datasets.render(file, lambda out: _write(before, after, out, beat))
     return read(file)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -104,15 +102,7 @@ def make(dataset: Dataset, recipe: RenderRecipe, beat=lambda done: None) -> Path
     if file.exists():
         return file
     datasets.verify(dataset)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".new-", delete=False) as out:
-        try:
-            write(dataset, recipe, out, beat)
-            out.flush()
-            os.fsync(out.fileno())
-            os.replace(out.name, file)
-        finally:
-            Path(out.name).unlink(missing_ok=True)
+    datasets.render(file, lambda out: write(dataset, recipe, out, beat))
     return file
 
 
