@@ -19,6 +19,7 @@ READ = (
     ".csv",
     ".tsv",
     ".parquet",
+    ".xlsx",
 )  # also with these endings after it
 PACKED = (".gz", ".zst", ".zip")
 SHOWN = 20

@@ -52,10 +52,12 @@ def test_the_only_file_is_pulled_checked_and_imported(project, client_for, carol
 
 
 def test_a_file_is_named_where_there_are_several(project, questions):
-    questions.repos["dataset", REPO]["files"] |= {"data/test.jsonl": LINES, "more.csv.gz": b"x"}
+    more = {"data/test.jsonl": LINES, "more.csv.gz": b"x", "people.xlsx": b"x"}
+    questions.repos["dataset", REPO]["files"] |= more
 
     assert pull_it(project).error == (
-        f"{REPO} has several files; name one: data/train.jsonl, data/test.jsonl, more.csv.gz."
+        f"{REPO} has several files; name one: data/train.jsonl, data/test.jsonl, more.csv.gz, "
+        "people.xlsx."
     )
     assert pull_it(project, file="data/test.jsonl").result["file"] == "data/test.jsonl"
     assert pull_it(project, file="data/dev.jsonl").error.startswith(
