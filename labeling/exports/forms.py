@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -54,7 +55,7 @@ class FreezeForm(JobForm):
         super().__init__(project, Job.Kind.FREEZE, *args, **kwargs)
         del self.fields["replaces"]  # asked for by an erasure only
         for name in ("since", "until"):
-            self._change(name, _day())
+            self._change(name, day_field())
         self._change("kind", forms.ChoiceField(choices=Dataset.Kind.choices))
         for name in ("use_case", "language"):
             known = Prompt.objects.filter(project=project, published=True).exclude(**{name: ""})
@@ -84,10 +85,12 @@ class FreezeForm(JobForm):
         return said | {name: "\n".join(said[name]) for name in LISTS}
 
 
-def _day() -> forms.DateField:
+def day_field(label: Promise | str = "") -> forms.DateField:
+    """A day that every time zone has."""
     return forms.DateField(
+        label=label,
         required=False,
-        widget=forms.DateInput(attrs={"type": "date"}),
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
         validators=[
             MinValueValidator(selection.FIRST_DAY),
             MaxValueValidator(selection.LAST_DAY),

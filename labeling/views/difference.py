@@ -20,10 +20,10 @@ from labeling.queue import seen
 from labeling.views import judged_rows
 from labeling.views.dataset_rows import withheld
 from labeling.views.datasets import of_project
+from labeling.views.keys import key_in
 from modelops import datasets
 from modelops.models import Dataset
 from people.access import READERS, member
-from people.api.filters import MOST_ID
 
 PER_PAGE = 10
 
@@ -34,7 +34,7 @@ PER_PAGE = 10
 def dataset_difference(request: HttpRequest, pk: int) -> HttpResponse:
     """What differs in the dataset from another one. A job compares large ones, after a POST."""
     after = get_object_or_404(of_project(request.project), pk=pk)
-    before = get_object_or_404(of_project(request.project), pk=_key(request))
+    before = get_object_or_404(of_project(request.project), pk=key_in(request, "before"))
     try:
         difference.refuse(before, after)
         if difference.path(before, after).exists() or difference.is_small(before, after):
@@ -52,14 +52,6 @@ def dataset_difference(request: HttpRequest, pk: int) -> HttpResponse:
         return HttpResponse(status=204)
     template = "labeling/exports/difference_wait.html"
     return render(request, template, context, status=202 if job else 409)
-
-
-def _key(request: HttpRequest) -> int:
-    """The key of the earlier dataset. Raises Http404 for what is no key."""
-    text = request.GET.get("before", "")
-    if not (text.isascii() and text.isdecimal()) or int(text[:20]) > MOST_ID:
-        raise Http404
-    return int(text)
 
 
 def _shown(

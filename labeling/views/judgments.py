@@ -17,15 +17,16 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from labeling.exports.forms import day_field
 from labeling.models import Judge, Prompt, Ranking, judge_kind
 from labeling.quality import judged
 from labeling.queue import seen
 from labeling.views import judged_rows
+from labeling.views.keys import key_in
 from modelops import registry
 from modelops.models import Job
 from people import pseudonyms
 from people.access import READERS, Role, member
-from people.api.filters import MOST_ID
 from people.models import Project
 
 PER_PAGE = 10
@@ -50,16 +51,8 @@ class JudgedForm(forms.Form):
         required=False,
         choices=[*ALL, ("yes", gettext_lazy("with ties")), ("no", gettext_lazy("without"))],
     )
-    since = forms.DateField(
-        label=gettext_lazy("Judged from"),
-        required=False,
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-    )
-    until = forms.DateField(
-        label=gettext_lazy("to"),
-        required=False,
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-    )
+    since = day_field(gettext_lazy("Judged from"))
+    until = day_field(gettext_lazy("to"))
     job = forms.ChoiceField(label=gettext_lazy("Import"), required=False)
     source = forms.CharField(label=gettext_lazy("Source"), required=False, max_length=100)
     use_case = forms.CharField(label=gettext_lazy("Use case"), required=False, max_length=40)
@@ -179,23 +172,13 @@ def judgment_list(request: HttpRequest) -> HttpResponse:
         request.project,
         form.wanted(),
         PER_PAGE,
-        before=_key(request, "before"),
-        after=_key(request, "after"),
+        before=key_in(request, "before"),
+        after=key_in(request, "after"),
     )
     context |= {"page": page, "rows": read(request, page.tasks, whole=False)}
     context |= {"looked_at": judged.LOOKED_AT, "compared": judged.COMPARED}
     template = "_judgment_list.html" if request.htmx else "judgments.html"
     return render(request, f"labeling/judgments/{template}", context)
-
-
-def _key(request: HttpRequest, name: str) -> int | None:
-    """Where a page starts. Raises Http404 for what is no key."""
-    text = request.GET.get(name, "")
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal()) or int(text[:20]) > MOST_ID:
-        raise Http404
-    return int(text)
 
 
 @member(*READERS)

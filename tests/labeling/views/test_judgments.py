@@ -281,6 +281,8 @@ def test_an_empty_list_says_what_to_do(browser, researcher, project):
         {"model": "no such model"},
         {"agreement_from": "101"},
         {"since": "yesterday"},
+        {"since": "0001-01-01"},
+        {"until": "9999-12-31"},
         {"ties": "maybe"},
         {"job": "7"},
         {"split": "tests"},
@@ -295,7 +297,7 @@ def test_a_wrong_value_is_said_at_its_field_and_finds_nothing(browser, task, ask
 
 
 @pytest.mark.parametrize("name", ["before", "after"])
-@pytest.mark.parametrize("value", ["x", "-1", "9" * 30, "١"])
+@pytest.mark.parametrize("value", ["x", "-1", "9" * 30, "١", pytest.param("0" * 5_000, id="long")])
 def test_what_is_no_key_leads_nowhere(browser, task, name, value):
     assert browser.get(AT, {name: value}).status_code == 404
 
