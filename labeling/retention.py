@@ -25,7 +25,7 @@ def forget() -> None:
     for unfinished in _old(settings.VAR / "models", ".pull-*"):
         shutil.rmtree(unfinished)
     for made in _old(settings.VAR / "renders", "*/*"):
-        made.unlink(missing_ok=True)
+        uploads.discard(made)  # a folder is what a killed comparison has left
 
 
 def _awaited() -> tuple[str, ...]:

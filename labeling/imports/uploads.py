@@ -40,7 +40,7 @@ def discard(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def _own_name(folder: Path, number: int, name: str) -> str:

@@ -85,6 +85,15 @@ def test_files_made_for_downloads_go_when_they_are_old(settings, db):
     assert [old.exists(), new.exists()] == [False, True]
 
 
+def test_what_a_killed_comparison_left_goes_with_them(settings, db):
+    left = a_file(settings.VAR / "renders" / "3" / ".compare-x" / "rows", 31).parent
+    at = (now() - timedelta(days=31)).timestamp()
+    os.utime(left, (at, at))
+    file = a_file(settings.VAR / "renders" / "4" / "a.csv", 31)
+    tidy()
+    assert [left.exists(), file.exists()] == [False, False]
+
+
 def test_the_newest_copies_before_upgrades_stay_and_all_that_somebody_asked_for(settings, db):
     folder = settings.VAR / "backups"
     for month in range(1, 8):
