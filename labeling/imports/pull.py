@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from labeling import imports
@@ -27,6 +28,8 @@ SHOWN = 20
 
 def run(job: Job) -> None:
     """Run a job that pulls a file of a dataset. Raises JobFailed, and what a beat raises."""
+    if "import_job" in job.result:  # an earlier attempt asked for the check, and was then killed
+        return
     recipe = recipes.read(job.kind, job.recipe)
     repository = hub.look_up("dataset", recipe.repo, job.result.get("commit") or recipe.revision)
     file = chosen(repository, recipe.file)
@@ -49,8 +52,10 @@ def run(job: Job) -> None:
         "filename": file.name,
         "dry_run": True,
     }
-    checking = jobs.request(job.requested_by, job.project, Job.Kind.IMPORT, check)
-    job.result = job.result | {"import_job": checking.pk}
+    with transaction.atomic():
+        checking = jobs.request(job.requested_by, job.project, Job.Kind.IMPORT, check)
+        job.result = job.result | {"import_job": checking.pk}
+        keep(job)
 
 
 def chosen(repository: hub.Repository, path: str) -> hub.File:

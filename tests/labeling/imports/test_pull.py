@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from labeling.imports import pull
 from labeling.models import Prompt
 from modelops import hub as hub_client
 from modelops import jobs
@@ -63,6 +64,13 @@ def test_a_file_is_named_where_there_are_several(project, questions):
     assert pull_it(project, file="data/dev.jsonl").error.startswith(
         f"{REPO} has no file data/dev.jsonl. It has: "
     )
+
+
+def test_a_pull_that_is_done_again_asks_for_one_check(project, questions):
+    job = pull_it(project)
+    pull.run(Job.objects.get(pk=job.pk))
+
+    assert Job.objects.filter(kind="import").count() == 1
 
 
 def test_a_dataset_without_a_file_that_can_be_read_says_so(project, questions):
