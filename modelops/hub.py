@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,13 @@ from typing import BinaryIO
 import httpx2
 from django.conf import settings
 from django.utils.translation import gettext as _
-from huggingface_hub import CommitOperationAdd, HfApi, get_session, hf_hub_url
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    get_session,
+    hf_hub_url,
+)
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -303,29 +309,37 @@ class Watched(io.BufferedIOBase):
         return self.file.tell()
 
 
-def open_for_upload(repo: str, private: bool) -> None:
-    """Make sure that there is such a dataset. Raises JobFailed, also for a public one where a
-    private one is wanted.
+def open_for_upload(repo: str, private: bool) -> Repository:
+    """The dataset of this id, made if there is none. Raises JobFailed, also for a public one where
+    a private one is wanted.
     """
     if not settings.HUB_TOKEN:
         raise JobFailed(_("Set HF_TOKEN in the environment of Podium: the Hub wants it to push."))
     with _in_sentences("dataset", repo):
         _api().create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
-    if private and not look_up("dataset", repo).private:
+    repository = look_up("dataset", repo)
+    if private and not repository.private:
         raise JobFailed(
             _("%(repo)s is public already: choose another name, or push it as public.")
             % {"repo": repo}
         )
+    return repository
 
 
 def upload(
-    repo: str, files: dict[str, BinaryIO], message: str, transfer: Transfer
+    repo: str,
+    files: dict[str, BinaryIO],
+    gone: Iterable[str],
+    message: str,
+    transfer: Transfer,
 ) -> tuple[str, str]:
-    """One commit of these files, by their paths; returns its id and its address.
+    """One commit of these files, by their paths, and without those that are `gone`; returns its id
+    and its address.
 
     Raises JobFailed, and what a beat raises; after the commit nothing is raised.
     """
-    api, operations = _api(), []
+    api = _api()
+    operations: list[CommitOperationAdd | CommitOperationDelete] = []
     with _in_sentences("dataset", repo), _stops_pass():
         for path, file in files.items():
             watched = Watched(file, lambda count: None)  # it is read once to be hashed
@@ -334,6 +348,7 @@ def upload(
             api.preupload_lfs_files(repo, [operation], repo_type="dataset", free_memory=False)
             watched._passed(operation.upload_info.size)  # also where it was there already
             operations.append(operation)
+        operations += map(CommitOperationDelete, gone)
         transfer.finish()
         commit = api.create_commit(repo, operations, commit_message=message, repo_type="dataset")
     return commit.oid, commit.commit_url

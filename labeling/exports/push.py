@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
 from contextlib import ExitStack
 
 from django.utils.translation import gettext as _
@@ -12,6 +13,8 @@ from modelops import datasets, hub, recipes
 from modelops.jobs import JobFailed
 from modelops.models import Job
 from people import audit
+
+FOLDERS = ("examples/", "rows/", "plots/")  # of a dataset, which nobody else writes to
 
 
 def run(job: Job, beat=lambda done: None) -> None:
@@ -24,7 +27,7 @@ def run(job: Job, beat=lambda done: None) -> None:
         folder = downloads.choose(dataset, "folder")
     except downloads.NotOffered as error:
         raise JobFailed(str(error)) from error
-    hub.open_for_upload(recipe.repo, recipe.private)
+    repository = hub.open_for_upload(recipe.repo, recipe.private)
     with ExitStack() as opened:
         archive = opened.enter_context(zipfile.ZipFile(downloads.make(dataset, folder, beat)))
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -33,7 +36,15 @@ def run(job: Job, beat=lambda done: None) -> None:
         transfer = hub.Transfer(job, total)
         transfer.begin(recipe.repo)
         message = _("Dataset %(short)s of Podium") % {"short": dataset.short}
-        commit, address = hub.upload(recipe.repo, files, message, transfer)
-    about = {"repo": recipe.repo, "commit": commit, "private": recipe.private}
+        commit, address = hub.upload(
+            recipe.repo, files, _left(repository, files), message, transfer
+        )
+    about = {"repo": recipe.repo, "commit": commit, "private": repository.private}
     audit.record(job.requested_by, "push dataset", dataset, job.project, **about)
     job.result = about | {"address": address, "files": len(entries), "bytes": total}
+
+
+def _left(repository: hub.Repository, files: Iterable[str]) -> list[str]:
+    """Files of an earlier push that this one lacks: they may hold rows that were withdrawn."""
+    there = [file.path for file in repository.files if file.path.startswith(FOLDERS)]
+    return sorted(set(there) - set(files))

@@ -229,6 +229,8 @@ class Handler(BaseHTTPRequestHandler):
                 known["files"][value["path"]] = base64.b64decode(value["content"])
             elif item["key"] == "lfsFile":
                 known["files"][value["path"]] = self.server.hub.objects[value["oid"]]
+            elif item["key"] == "deletedFile":
+                del known["files"][value["path"]]
         self.server.hub.commits.append(items[0]["value"])
         address = f"{self.server.hub.address}/datasets/{repo}/commit/{COMMIT}"
         self.say({"commitUrl": address, "commitOid": COMMIT})

@@ -65,7 +65,8 @@ class Command(BaseCommand):
             self.stderr.write(
                 "Rankings tie answers of which this format says nothing; listwise keeps them."
             )
-        if lost := losses.of(recipe.format, found.kind, recipe.metadata):
+        lost = losses.of(recipe.format, found.kind, recipe.metadata)
+        if lost := [name for name in lost if name != "formulas" or not recipe.formulas]:
             named = "; ".join(str(losses.WHAT[name]) for name in lost)
             self.stderr.write(f"Lost when imported again: {named}.")
         if output is None:

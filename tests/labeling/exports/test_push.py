@@ -58,6 +58,38 @@ def test_it_is_public_only_where_that_was_said(project, frozen, hub):
     assert not hub.repos["dataset", REPO]["private"]
 
 
+def test_what_an_earlier_push_left_goes_and_other_files_stay(project, frozen, hub):
+    there = {"rows/test.parquet": b"PAR1 withdrawn", "LICENSE": b"Mine", "plots/old.svg": b"<svg/>"}
+    hub.add("dataset", REPO, dict(there), private=True)
+    push_it(project, frozen)
+
+    files = hub.repos["dataset", REPO]["files"]
+    assert files["LICENSE"] == b"Mine"
+    assert files.get("rows/test.parquet") != b"PAR1 withdrawn"
+    assert "plots/old.svg" not in files
+
+
+def test_the_job_says_whether_the_repository_is_private(project, frozen, hub):
+    hub.add("dataset", REPO, {}, private=True)
+
+    assert push_it(project, frozen, private=False).result["private"] is True
+
+
+def test_a_dataset_that_is_withdrawn_meanwhile_is_not_committed(
+    project, carol, frozen, hub, monkeypatch
+):
+    finish = hub_client.Transfer.finish
+
+    def withdraw_first(transfer):
+        datasets.withdraw(carol, frozen, "erased")
+        finish(transfer)
+
+    monkeypatch.setattr(hub_client.Transfer, "finish", withdraw_first)
+    job = push_it(project, frozen)
+
+    assert (job.state, hub.commits) == ("cancelled", [])
+
+
 def test_a_public_repository_is_not_written_where_a_private_one_is_meant(project, frozen, hub):
     hub.add("dataset", REPO, {})
     job = push_it(project, frozen)
