@@ -121,7 +121,7 @@ def read(
     be cleaned, a row that marks parts of them is bad.
     """
     reading, codes = Reading(), FoundCodes(source.table)
-    good, bad = FieldTable(), FieldTable()
+    good, bad = FieldTable(source.opened), FieldTable(source.opened)
     known = criteria.known(project) if project else {}
     for batch in chunks(
         source.read(noted(files.rows(path, filename, reading.changes), codes)), BATCH

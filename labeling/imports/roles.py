@@ -228,6 +228,11 @@ def _put_each(table: dict[str, Any], part: str, written: list[str]) -> None:
     if written and part and part != "models":
         base, star, inner = written[0].partition("[*].")
         if star:
+            if answers.get("each", base) != base:
+                raise Clash(
+                    _("%(first)s and %(second)s are two lists: the answers are one of them.")
+                    % {"first": answers["each"], "second": base}
+                )
             answers["each"] = base
             written = [inner]
     _set(answers, {"": "each"}.get(part, part), written)

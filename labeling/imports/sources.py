@@ -53,6 +53,11 @@ class Source:
         return self.of if isinstance(self.of, Mapping) else None
 
     @property
+    def opened(self) -> frozenset[paths.Steps]:
+        """The paths at which JSON text is opened."""
+        return self.of.opened if isinstance(self.of, Mapping) else frozenset()
+
+    @property
     def table(self) -> dict[str, Any]:
         """The mapping's table; {} of a format."""
         return self.of.as_dict() if isinstance(self.of, Mapping) else {}
@@ -95,7 +100,7 @@ class Source:
             of = Mapping.parse({**self.of.as_dict(), "leave_out": []})
         else:
             of = replace(self.of, leaves=lambda path: False)
-        return unread(of, self.listed(fields(rows)), (), self.keep)
+        return unread(of, self.listed(fields(rows, self.opened)), (), self.keep)
 
     def near_miss(self, path: str, of_file: Iterable[Field]) -> str:
         """The name that a format reads, where a field is called nearly so; "" if there is none."""
@@ -167,7 +172,8 @@ def _verdict(judgment: Judgment) -> Verdict | None:
         codes = judgment.codes
         beginnings = [(f"{start}*", meaning) for start, meaning in codes.begins]
         ends = [(f"*{end}", meaning) for end, meaning in codes.ends]
-        return Verdict(path, (*codes.exact.items(), *beginnings, *ends))
+        others = [("*", codes.others)] if codes.others else []
+        return Verdict(path, (*codes.exact.items(), *beginnings, *ends, *others))
     if judgment.one_hot:
         columns = [(paths.text(column), meaning) for meaning, column in judgment.one_hot]
         return Verdict("", tuple(columns))

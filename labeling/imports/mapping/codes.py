@@ -22,6 +22,7 @@ SPLITS = {
     split: [name for name, meaning in base.SPLITS.items() if meaning == split]
     for split in ("train", "validation", "test")
 }
+FIRST_SECOND = 1e8  # from 1970: March 1973; what is smaller is a year or a day in digits
 KINDS = ("person", "model", "script", "unknown")
 OUTCOMES = ("ranked", "all_bad", "cannot_judge")
 
@@ -38,6 +39,19 @@ def spelled(value: Any) -> str | None:
             return value.casefold()
     read = number(value)
     return None if read is None else f"{read:.15g}"
+
+
+def key(value: Any) -> str:
+    """A value as keys of rows and messages are compared: exactly, but for the kind of number that a
+    table makes of a whole one. "" for what is no key.
+    """
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if absent(value) else str(value)
 
 
 def number(value: Any) -> float | None:
@@ -129,9 +143,8 @@ def kind_of(value: Any) -> str:
 
 
 def time(value: Any) -> str:
-    """A time in ISO 8601: of a text as it is, of a number of seconds or milliseconds in UTC.
-
-    Raises BadPrompt.
+    """A time in ISO 8601: of a text as it is, of a number of seconds or milliseconds in UTC. A
+    smaller number than FIRST_SECOND is kept as it is. Raises BadPrompt.
     """
     if isinstance(value, date):  # a datetime is one too
         return value.isoformat()
@@ -140,8 +153,10 @@ def time(value: Any) -> str:
         if isinstance(value, str):
             return value.strip()
         raise BadPrompt(f"a time must be a text or a number, and is {kind_of(value)}")
+    if read < FIRST_SECOND:  # a year, or a day such as 20230115
+        return str(value).strip()
     try:
-        return datetime.fromtimestamp(read / 1000 if abs(read) > 1e11 else read, UTC).isoformat()
+        return datetime.fromtimestamp(read / 1000 if read > 1e11 else read, UTC).isoformat()
     except (OverflowError, OSError, ValueError):
         raise BadPrompt(f"{shown(value)} is no time") from None
 
@@ -253,4 +268,6 @@ def language(value: str) -> str | None:
     if known is not None:
         return known
     match = LANGUAGE.fullmatch(name)
-    return name if match and match[1].lower() in ISO_639 else None
+    if not match or match[1].lower() not in ISO_639:
+        return None
+    return match[1].lower() + (match[2] or "")

@@ -49,17 +49,25 @@ Shape = Any  # a name of a type, or (list or dict, shapes)
 class FieldTable:
     """The fields of rows that are added one by one, in bounded memory.
 
-    Rows of the same shape are counted together; examples come from the first of each shape.
+    Rows of the same shape are counted together; examples come from the first of each shape. JSON
+    that stands as text at one of the paths `opened` is read into.
     """
 
-    def __init__(self):
+    def __init__(self, opened: Iterable[Steps] = ()):
         self.rows = 0
+        self._opened: dict[Any, dict] = {}
+        for path in opened:
+            place = self._opened
+            for step in path:
+                place = place.setdefault(step, {})
         self._shapes: Counter[Shape] = Counter()
         self._counted: dict[Steps, _Counted] = {}
 
     def add(self, value: Any) -> None:
         """Count the fields of one row."""
         self.rows += 1
+        if self._opened:
+            value = _opened_along(value, self._opened)
         shape = _shape(value)
         count = self._shapes[shape]
         self._shapes[shape] = count + 1
@@ -126,12 +134,31 @@ class FieldTable:
                 counted.examples.append(example)
 
 
-def fields(rows: Iterable[Any]) -> list[Field]:
-    """The fields of these values of rows."""
-    table = FieldTable()
+def fields(rows: Iterable[Any], opened: Iterable[Steps] = ()) -> list[Field]:
+    """The fields of these values of rows, see FieldTable."""
+    table = FieldTable(opened)
     for value in rows:
         table.add(value)
     return table.fields()
+
+
+def _opened_along(value: Any, along: dict[Any, dict]) -> Any:
+    """The value with the JSON texts at these places read."""
+    if isinstance(value, str):
+        inner = paths.opened(value)
+        return value if inner is None else _opened_along(inner, along)
+    if isinstance(value, dict):
+        return {
+            name: _opened_along(inner, along[name]) if name in along else inner
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        every = along.get(EVERY, {})
+        return [
+            _opened_along(item, below) if (below := {**every, **along.get(place, {})}) else item
+            for place, item in enumerate(value)
+        ]
+    return value
 
 
 _NAMES = {bool: "boolean", int: "number", float: "number", type(None): None}

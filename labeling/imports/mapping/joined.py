@@ -34,10 +34,10 @@ def key(reader: Reader, row: Any) -> str:
             return rows.digest(conversations.turns(parts.prompt))
         path = mapping.group_by
     given = paths.get(row, path)
-    spelled = None if codes.absent(given) else codes.spelled(given)
-    if not spelled:
+    written = codes.key(given)
+    if not written:
         raise BadPrompt(f"{paths.text(path)} is missing or no key: {codes.shown(given)}")
-    return spelled
+    return written
 
 
 def read(reader: Reader, group: Iterator[Row]) -> Iterator[Read]:
@@ -102,9 +102,10 @@ def _judgments(
     answers: list[dict],
 ) -> list[dict]:
     name = reader.mapping.name or "imported"
-    by_judge: dict[str, list[int]] = {}
+    by_judge: dict[tuple[str, str], list[int]] = {}
     for number, row in enumerate(members):
-        by_judge.setdefault(verdicts.judge_name(spec, row.value, name), []).append(number)
+        judge = verdicts.judge_name(spec, row.value, name), verdicts.judge_kind(spec, row.value)
+        by_judge.setdefault(judge, []).append(number)
     judgments = []
     for numbers in by_judge.values():
         positions = [places[number] for number in numbers]
@@ -159,9 +160,8 @@ def _message(reader: Reader, row: Any) -> tuple[str, str, dict]:
     assert answer.text is not None
     ids = []
     for path in (mapping.tree.id, mapping.tree.parent):
-        given = paths.get(row, path)
-        ids.append("" if codes.absent(given) else codes.spelled(given))
-    if not ids[0] or ids[1] is None:
+        ids.append(codes.key(paths.get(row, path)))
+    if not ids[0]:
         raise BadPrompt(f"{paths.text(mapping.tree.id)} must be the id of a message")
     message = {
         "role": paths.get(row, mapping.tree.role),

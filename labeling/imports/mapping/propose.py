@@ -261,10 +261,11 @@ class _Proposing:
         if hot:
             self.judgment["one_hot"] = hot
             return
-        if column := self._take("scale", "number", "text"):
+        column = self._take("winner")
+        if not column and (column := self._take("scale", "number", "text")):
             ends = [number for v in self._values(column) if (number := codes.number(v)) is not None]
             end = max(map(abs, ends), default=0)
-            if end:
+            if end and min(ends) < 0 < max(ends):  # else it may say only how much better
                 choice = self._ask(BETTER, _path(column), ("below 0",), ("a", "b"), ("a",))[
                     "below 0"
                 ]
@@ -272,7 +273,8 @@ class _Proposing:
                 self.judgment["scale"] = {"field": _path(column), "a": first, "b": -first}
                 return
             self.taken.discard(column)
-        column = self._take("winner") or self._take("label")
+            column = ""
+        column = column or self._take("label")
         if not column:
             return
         values = list(dict.fromkeys(filter(None, map(codes.spelled, self._values(column)))))

@@ -171,6 +171,11 @@ class Mapping:
     def _above(self) -> frozenset[Steps]:
         return frozenset(start for path in self.known for start in paths.prefixes(path))
 
+    @cached_property
+    def opened(self) -> frozenset[Steps]:
+        """The paths at which JSON text is opened: something below is read."""
+        return frozenset(path[:-1] for path in self.paths if len(path) > 1)
+
     def reads(self, path: str) -> bool:
         """Whether the field at this path is read, kept or left out.
 
@@ -263,8 +268,9 @@ class _Table:
         return value
 
     def number(self, name: str, default: float | None = None) -> float | None:
+        is_given = name in self.rest
         value = codes.number(self.take(name, (int, float), default))
-        if value is None and name in self.rest:
+        if value is None and is_given:
             raise BadMapping("must be a number", self.at(name))
         return value
 
@@ -638,11 +644,11 @@ def _judgment(
     given: Any, key: str, reader: _Reads, made: dict[str, Any], answers_rule: str
 ) -> Judgment:
     table = _Table(given, key, reader)
-    kind = _kind(table)
     each = table.path("each")
     if each is not None:
         reader.base = (*each, paths.EVERY)
     try:
+        kind = _kind(table)
         rules = [name for name in RULES if name in table.rest]
         if len(rules) > 1:
             raise BadMapping(f"has two rules: {rules[0]} and {rules[1]}", key)

@@ -7,6 +7,7 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Any
 
+from labeling.imports.files.values import LONGEST_NUMBER
 from labeling.imports.mapping import paths
 from labeling.imports.mapping.codes import absent, kind_of, shown
 from labeling.imports.mapping.paths import Steps
@@ -29,9 +30,11 @@ def short(value: Any, what: str, between: str = ", ") -> str:
 
 def _number(value: float | Decimal) -> str:
     """A number without the .0 that a table gives whole ones."""
-    if isinstance(value, int):
-        return str(value) if abs(value) < 10**30 else "a number that is too long"
-    return f"{value:.15g}"
+    if isinstance(value, float):
+        return f"{value:.15g}" if not value.is_integer() else str(int(value))
+    if abs(value) >= 10**LONGEST_NUMBER:
+        raise BadPrompt("holds a number that is too long")
+    return str(value)
 
 
 def source_text(

@@ -92,8 +92,7 @@ def _judgment(
     outcome = _outcome(spec, value)
     if outcome is not None and outcome != "ranked":
         ranks = None
-        given = None if spec.path is None else paths.get(value, spec.path)
-        if not codes.absent(given) and given not in ([], "[]"):
+        if _says_more(spec, value, [marks[place] for place in positions]):
             raise BadPrompt(f"the outcome is {outcome}, and there is a verdict too")
     else:
         ranks, positions, strength = _verdict(spec, value, judged, marks, positions)
@@ -106,6 +105,17 @@ def _judgment(
     if positions == list(range(len(answers))):
         return judgment
     return _among(judgment, positions)
+
+
+def _says_more(spec: Judgment, value: Any, marks: Iterable[dict]) -> bool:
+    """Whether there is a verdict beside the outcome."""
+    if spec.rule == "chosen":
+        return True
+    if any(_YES_NO.meaning(paths.get(value, path)) == "good" for _name, path in spec.one_hot):
+        return True
+    given = [mark.get(spec.rule) for mark in marks]
+    given += [paths.get(value, spec.path)] if spec.path else []
+    return any(not codes.absent(one) and one not in ([], "[]") for one in given)
 
 
 def _among(judgment: dict, positions: list[int]) -> dict:
