@@ -61,6 +61,7 @@ LABELS = {
     "characters": gettext_lazy("Characters replaced that cannot be stored"),
     "not_a_number": gettext_lazy("NaN, read as no value"),
     "infinity": gettext_lazy("Infinity, read as the largest number"),
+    "rounded": gettext_lazy("Numbers rounded: more digits than a float has"),
     "bytes": gettext_lazy("Bytes that are no text, ignored"),
     "empty_rows": gettext_lazy("Empty rows, ignored"),
     "short_rows": gettext_lazy("Rows with fewer cells than the header"),
@@ -70,7 +71,7 @@ LABELS = {
     "unranked": gettext_lazy("Messages that are in no list of ranked replies"),
 }
 ASKED = ["format", "split", "skip_bad"]
-READ = ["utf_16", "windows_1252", "characters", "not_a_number", "infinity", "bytes"]
+READ = ["utf_16", "windows_1252", "characters", "not_a_number", "infinity", "rounded", "bytes"]
 READ += ["empty_rows", "short_rows", "other_sheets", "other_files"]
 COUNTED = ["empty", "weights", "prompt_id", "metadata", "only", "unranked", *READ]  # no settings
 CLEANING = [name for name in LABELS if name not in (*ASKED, *COUNTED)]

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from labeling.imports.files import json_lines, json_values, parquet, table, workbook
 from labeling.imports.files.encodings import LOOKED_AT, Texts, as_utf8
@@ -101,7 +103,7 @@ def _kind(source: Source, changes: Changes) -> Iterator[Row]:
         with stream:
             texts = Texts(source.open, changes, encoding)
             begin = stream.peek(LOOKED_AT)[:LOOKED_AT].lstrip()
-            if _is_json_over_lines(begin):
+            if _is_json_over_lines(begin, source):
                 yield from json_values.rows(stream, texts, values)
             elif _is_a_table(begin):
                 yield from table.rows(stream, texts, values, changes)
@@ -128,20 +130,44 @@ def _refuse_other_kinds(begin: bytes) -> None:
         raise Unreadable("it is a tar archive: unpack it first")
 
 
-def _is_json_over_lines(begin: bytes) -> bool:
+def _is_json_over_lines(begin: bytes, source: Source) -> bool:
     """Whether values stand in a list, or one after the other over many lines each."""
-    first, newline, rest = begin.partition(b"\n")
-    if first.strip() in (b"{", b"["):
+    if begin.partition(b"\n")[0].strip() in (b"{", b"["):
         return True
-    if not begin.startswith(b"["):
-        return False
-    # A list that is a line by itself, with others after it, is one row of many.
-    return not (_is_a_list(first) and rest.strip())
+    return begin.startswith(b"[") and not _first_line_is_a_row(source)
+
+
+def _first_line_is_a_row(source: Source) -> bool:
+    """Whether the first line is a list by itself, with others after it: one row of many."""
+    stream, _encoding = as_utf8(source.open())
+    with stream:
+        size = _size_of_first_line(stream)
+        if size > LONGEST_ROW or not any(
+            line.strip() for line in iter(partial(stream.readline, LOOKED_AT), b"")
+        ):
+            return False
+    stream, _encoding = as_utf8(source.open())
+    with stream:
+        return _is_a_list(stream.read(size))
+
+
+def _size_of_first_line(stream: BinaryIO) -> int:
+    """The bytes to the end of the first line with anything in it. A longer one than a row may be is
+    not read to its end.
+    """
+    size, filled = 0, False
+    while size <= LONGEST_ROW and (part := stream.readline(LOOKED_AT)):
+        size += len(part)
+        filled = filled or bool(part.strip())
+        if filled and part.endswith(b"\n"):
+            break
+    return size
 
 
 def _is_a_list(line: bytes) -> bool:
+    """Whatever its encoding, and however long its numbers."""
     try:
-        return isinstance(json.loads(line), list)
+        return isinstance(json.loads(line.decode(errors="replace"), parse_int=str), list)
     except (ValueError, RecursionError):
         return False
 

@@ -94,9 +94,11 @@ class Texts:
 
     def __init__(self, again: Callable[[], BinaryIO], changes: Changes, encoding: str = ""):
         self.again, self.changes, self.encoding = again, changes, encoding
+        self.converted = False  # whether the text decoded last was none of UTF-8
 
     def decode(self, raw: bytes, place: int | str) -> str:
         """Raises BadRow."""
+        self.converted = self.encoding == "utf_16"
         if raw.isascii():
             return raw.decode("ascii")
         try:
@@ -105,11 +107,9 @@ class Texts:
             return self._other(raw, place)
 
     def count(self, place: int | str, text: str) -> None:
-        """Count a row that was converted."""
-        if self.encoding == "utf_16":
-            self.changes.count("utf_16", place, after=text)
-        elif self.encoding == "windows_1252" and not text.isascii():
-            self.changes.count("windows_1252", place, after=_around_first(text))
+        """Count a row of which a text was converted."""
+        after = text if self.encoding == "utf_16" else _around_first(text)
+        self.changes.count(self.encoding, place, after=after)
 
     def _other(self, raw: bytes, place: int | str) -> str:
         try:
@@ -124,6 +124,7 @@ class Texts:
         self.encoding = self.encoding or self._looked_through()
         if self.encoding != "windows_1252":
             raise BadRow(f"not UTF-8 text ({_first_fault(raw)})")
+        self.converted = True
         try:
             return raw.decode("cp1252")
         except UnicodeDecodeError as error:

@@ -37,7 +37,8 @@ def row(place: int, raw: bytes, texts: Texts, values: Values) -> Row:
         value = values.parse(text, place)
     except BadRow as error:
         return Row(place, text, str(error))
-    texts.count(place, text)
+    if texts.converted:
+        texts.count(place, text)
     return Row(place, value)
 
 

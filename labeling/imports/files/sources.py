@@ -27,10 +27,11 @@ OTHER_ZIPS = {  # by a file that each of them holds
     "xl/workbook.bin": "it is a binary Excel workbook: save it as .xlsx or CSV",
     "content.xml": "it is an OpenDocument file: save it as .xlsx or CSV",
 }
-# What lies beside data and is none: hidden files, cards, licences, schemas
+# What lies beside data and is none: hidden files, cards, licences, schemas. A second file of the
+# same name has a number after it.
 ASIDE = re.compile(
     r"(?:.*/)?(?:\..*|__MACOSX/.*|(?:README|LICEN[CS]E)(?:\.\w+)?|.*\.md|.*schema\.json"
-    r"|dataset_infos?\.json|Thumbs\.db|desktop\.ini|.*\.svg)",
+    r"|dataset_infos?\.json|Thumbs\.db|desktop\.ini|.*\.svg)(?: \(\d+\))?",
     re.IGNORECASE | re.DOTALL,
 )
 ROWS, EXAMPLES = "rows/", "examples/"  # Podium's own folder: the examples were made of the rows
@@ -53,13 +54,27 @@ def sources(path: Path, name: str, changes: Changes) -> Iterator[Source]:
     if not path.is_dir():
         yield from _of_file(path, name, "", changes)
         return
-    files = {str(file.relative_to(path)): file for file in path.rglob("*") if file.is_file()}
+    files = {str(file.relative_to(path)): file for file in path.rglob("*") if _is_file(file)}
     for inner in _data_files(sorted(files), changes):
         shown = replaced(inner)  # a name may hold bytes that are no text
-        yield from _of_file(files[inner], shown, shown, changes)
+        try:
+            yield from _of_file(files[inner], shown, shown, changes)
+        except (Unreadable, OSError) as error:  # the files after it are read all the same
+            reason = str(error) if isinstance(error, Unreadable) else error.strerror
+            yield Source(shown, partial(_refused, reason), within=shown)
+
+
+def _is_file(path: Path) -> bool:
+    """Also a link that leads nowhere: it is named, and not passed over."""
+    return path.is_file() or path.is_symlink() and not path.is_dir()
+
+
+def _refused(reason: str) -> io.BufferedReader:
+    raise Unreadable(reason)
 
 
 def _of_file(path: Path, name: str, within: str, changes: Changes) -> Iterator[Source]:
+    changes.within = within
     with open(path, "rb") as file:
         begin = file.read(4)
     if begin in ZIP:
@@ -76,7 +91,8 @@ def _opened(path: Path) -> io.BufferedReader:
 
 def _of_zip(path: Path, name: str, within: str, changes: Changes) -> Iterator[Source]:
     with _zip(path) as archive:
-        names = sorted({info.filename for info in archive.infolist() if not info.is_dir()})
+        members = _members(archive)
+        names = sorted(members)
         if WORKBOOK in names:
             yield Source(name, partial(_opened, path), path, within)
             return
@@ -87,8 +103,22 @@ def _of_zip(path: Path, name: str, within: str, changes: Changes) -> Iterator[So
             raise Unreadable("the zip holds no data file")
         for inner in data_files:
             among = "/".join(filter(None, (within, inner if len(data_files) > 1 else "")))
-            open_ = partial(unpacking.member, archive, inner)
+            open_ = partial(unpacking.member, archive, members[inner])
             yield Source(f"{name}/{inner}", open_, None, among)
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The files in a zip by their names. Of several of one name each later one has its number."""
+    members: dict[str, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        if info.is_dir():
+            continue
+        name, number = info.filename, 1
+        while name in members:
+            number += 1
+            name = f"{info.filename} ({number})"
+        members[name] = info
+    return members
 
 
 @contextmanager

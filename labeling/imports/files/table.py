@@ -41,7 +41,8 @@ def rows(stream: BinaryIO, texts: Texts, values: Values, changes: Changes) -> It
         if record.error:
             yield Row(record.place, record.text, record.error)
         elif row := cells.row(record.place, names, record.cells, values, changes):
-            texts.count(record.place, record.text)
+            if record.converted:
+                texts.count(record.place, record.text)
             yield row
 
 
@@ -51,12 +52,14 @@ class _Record:
     text: str
     cells: list[str]
     error: str = ""
+    converted: bool = False  # whether a line of it was in another encoding
 
 
 @dataclass
 class _Line:
     text: str
     error: str = ""
+    converted: bool = False
 
 
 def _next_record(records: Iterator[list[str]], lines: _Lines) -> _Record | None:
@@ -72,6 +75,7 @@ def _next_record(records: Iterator[list[str]], lines: _Lines) -> _Record | None:
     record.place = lines.number - len(lines.of_record) + 1
     record.text = "".join(line.text for line in lines.of_record)
     record.error = record.error or next((line.error for line in lines.of_record if line.error), "")
+    record.converted = any(line.converted for line in lines.of_record)
     return record
 
 
@@ -137,6 +141,7 @@ class _Lines:
             json_lines.skip_line(self.stream)
             return _Line("…\n", json_lines.TOO_LONG)
         try:
-            return _Line(self.texts.decode(raw, self.number + 1))
+            text = self.texts.decode(raw, self.number + 1)
+            return _Line(text, converted=self.texts.converted)
         except BadRow as error:
             return _Line(raw.decode(errors="replace"), str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
 from typing import Any, BinaryIO
@@ -14,7 +15,16 @@ PACKED = 100  # times that a file may grow when it is unpacked
 SMALL = 2**20  # bytes that any file may have when it is unpacked
 BUFFER = 2**18
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-FAULTS = (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)
+FAULTS = (  # what readers of packed files raise: MemoryError where a file wants too large a window
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    MemoryError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+)
 
 
 class _Unpacked(io.RawIOBase):
@@ -36,7 +46,7 @@ class _Unpacked(io.RawIOBase):
         except EOFError:
             raise Unreadable("the packed file is cut off") from None
         except FAULTS as error:
-            raise Unreadable(f"it cannot be unpacked: {error}") from error
+            raise Unreadable(_why_not(error)) from error
         self.left -= len(data)
         if self.left < 0:
             raise Unreadable(f"unpacked it is more than {PACKED} times as large")
@@ -70,9 +80,8 @@ def _zstd(file: BinaryIO) -> Any:
     return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
 
 
-def member(archive: zipfile.ZipFile, name: str) -> io.BufferedReader:
+def member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> io.BufferedReader:
     """A file in a zip, unpacked; also if gzip or zstd packed it before. Raises Unreadable."""
-    info = archive.getinfo(name)
     try:
         stream = archive.open(info)
     except FAULTS as error:
@@ -84,4 +93,4 @@ def member(archive: zipfile.ZipFile, name: str) -> io.BufferedReader:
 def _why_not(error: Exception) -> str:
     if "password" in str(error):
         return "the zip has a password"
-    return f"it cannot be unpacked: {error}"
+    return f"it cannot be unpacked: {str(error) or type(error).__name__}"

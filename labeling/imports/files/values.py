@@ -15,6 +15,7 @@ from labeling.imports.files.row import MOST_COLUMNS, BadRow, Changes
 from people.json_depth import DEEPEST, too_deep
 
 LONGEST_NUMBER = 300  # digits: a longer one is beyond every float
+EXACT = 15  # characters of a number that a float holds as it is written
 TOO_DEEP = "nested too deeply"
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 
@@ -23,12 +24,13 @@ class Values:
     """Makes values, and counts the rows in which something was replaced.
 
     NaN becomes null, and Infinity the largest number, which keeps the order of scores: no database
-    holds either in JSON. Bytes that are no text become null. Of texts, see storable().
+    holds either in JSON. A number with more digits than a float has is rounded. Bytes that are no
+    text become null. Of texts, see storable().
     """
 
     def __init__(self, changes: Changes):
         self.changes = changes
-        self.replaced: dict[str, str] = {}  # in the row at hand
+        self.replaced: dict[str, tuple[str, str]] = {}  # in the row at hand: (before, after)
         self.decoder = json.JSONDecoder(
             object_pairs_hook=_object,
             parse_int=_whole,
@@ -91,7 +93,9 @@ class Values:
             return value.total_seconds()
         if isinstance(value, Decimal) and value == value.to_integral_value():
             return _whole(str(int(value)))
-        if isinstance(value, Decimal | Real):
+        if isinstance(value, Decimal):
+            return self._real(str(value))
+        if isinstance(value, Real):
             return self._finite(float(value))
         return str(value)
 
@@ -101,11 +105,16 @@ class Values:
         except UnicodeDecodeError:
             if content.startswith(PICTURES):
                 raise BadRow("holds a picture") from None
-            self.replaced["bytes"] = f"{len(content):,} bytes"
+            self.replaced["bytes"] = f"{len(content):,} bytes", "null"
             return None
 
     def _real(self, text: str) -> float | None:
-        return self._finite(float(text), text)
+        number = float(text)
+        if (len(text) > EXACT or not number) and math.isfinite(number):
+            exact = Decimal(text)
+            if exact not in (Decimal(repr(number)), Decimal(number)):
+                self.replaced["rounded"] = text, repr(number)
+        return self._finite(number, text)
 
     def _constant(self, name: str) -> float | None:
         return self._finite(float(name), name)
@@ -114,14 +123,14 @@ class Values:
         if math.isfinite(number):
             return number
         if math.isnan(number):
-            self.replaced["not_a_number"] = "NaN"
+            self.replaced["not_a_number"] = "NaN", "null"
             return None
-        self.replaced["infinity"] = text or str(number)
+        self.replaced["infinity"] = text or str(number), ""
         return math.copysign(sys.float_info.max, number)
 
     def _count(self, place: int | str) -> None:
-        for name, text in self.replaced.items():
-            self.changes.count(name, place, text, "" if name == "infinity" else "null")
+        for name, (before, after) in self.replaced.items():
+            self.changes.count(name, place, before, after)
         self.replaced.clear()
 
 

@@ -45,12 +45,14 @@ def _rows(path: Path, sheet: Any, values: Values, changes: Changes) -> Iterator[
             raise Unreadable(f"a sheet has at most {MOST_ROWS:,} rows")
         try:
             texts = [_text(cell) for cell in row]
-            if not names:
-                names = _names(texts)
-                continue
             _check_formulas(row, formulas)
         except BadRow as error:
+            if not names:
+                raise Unreadable(f"the header: {error}") from error
             yield Row(place, None, str(error))
+            continue
+        if not names:
+            names = _names(texts)
             continue
         texts += [""] * (len(names) - len(texts))  # a sheet keeps no empty cells at the end
         if made := cells.row(place, names, texts, values, changes):

@@ -49,9 +49,9 @@ def examples(path, content, name):
     return changes.examples[name]
 
 
-def zipped(**contents):
+def zipped(method=zipfile.ZIP_DEFLATED, /, **contents):
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(out, "w", method) as archive:
         for name, content in contents.items():
             archive.writestr(name, content)
     return out.getvalue()
@@ -212,6 +212,17 @@ def test_texts_of_another_script_are_not_taken_for_windows_1252(tmp_path, text, 
     assert values(tmp_path, content) == [{"prompt": "plain", "n": "2"}]
 
 
+def test_only_the_converted_rows_of_a_file_in_two_encodings_are_counted(tmp_path):
+    """UTF-8 was pasted into a Windows-1252 file: those rows were not converted."""
+    western = [text.encode("cp1252") for text in ("Größe?", "Märchen?", "Süß?")]
+    for begin, end in ((b'{"prompt": "', b'"}'), (b"", b",1")):
+        lines = [begin + text + end for text in [*western, "Grüße?".encode()]]
+        content = b"\n".join(([] if begin else [b"prompt,n"]) + lines)
+
+        assert [row["prompt"] for row in values(tmp_path, content)][-1] == "Grüße?"
+        assert counts(tmp_path, content) == {"windows_1252": 3}
+
+
 # JSON, row by row
 
 
@@ -352,6 +363,58 @@ def test_what_no_database_holds_is_replaced_and_counted(tmp_path):
         "before": "half \\ud83d!",
         "after": "half ?!",
     }
+
+
+LISTS = [[{"prompt": "Größe?"}, {"prompt": "x" * 2**16}], [{"prompt": "Next?"}]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16"])
+def test_lists_in_lines_are_a_row_each_however_long_the_first_is(tmp_path, encoding):
+    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in LISTS)
+    for content in (lines, "\n\n" + lines, lines.replace("Größe?", "Größe?" + "9" * 5000)):
+        assert [len(row) for row in values(tmp_path, content.encode(encoding))] == [2, 1]
+
+
+def test_a_list_whose_first_line_is_long_is_one_list(tmp_path):
+    rows = [{"prompt": "x" * 2**16}, {"prompt": "Next?"}]
+    for content in (json.dumps(rows), json.dumps(rows) + "\n\n", json.dumps(rows, indent=0)):
+        assert values(tmp_path, content) == rows
+    broken = json.dumps(rows[0]).join(("[", ",\n")) + json.dumps(rows[1]) + "]"
+    assert values(tmp_path, broken) == rows
+
+
+def test_fractions_with_more_digits_than_a_float_has_are_rounded_and_counted(tmp_path):
+    lines = (
+        "0.1",
+        "0.30000000000000004",
+        "0.12345678901234567891",
+        "1e-400",
+        "12345678901234567891",
+    )
+    content = "\n".join(f'{{"score": {number}}}' for number in lines)
+
+    read_numbers = [row["score"] for row in values(tmp_path, content)]
+    assert read_numbers == [
+        0.1,
+        0.30000000000000004,
+        0.12345678901234568,
+        0.0,
+        12345678901234567891,
+    ]
+    assert counts(tmp_path, content) == {"rounded": 2}
+    assert examples(tmp_path, content, "rounded") == [
+        {"line": 3, "before": "0.12345678901234567891", "after": "0.12345678901234568"},
+        {"line": 4, "before": "1e-400", "after": "0.0"},
+    ]
+
+
+def test_decimals_of_parquet_that_are_rounded_are_counted(tmp_path):
+    numbers = ["0.10000000000000000000", "0.12345678901234567891", "7.00000000000000000000"]
+    column = pa.array(list(map(decimal.Decimal, numbers)), pa.decimal128(38, 20))
+    content = as_parquet(pa.table({"score": column}))
+
+    assert [row["score"] for row in values(tmp_path, content)] == [0.1, 0.12345678901234568, 7]
+    assert counts(tmp_path, content) == {"rounded": 1}
 
 
 def test_halves_of_a_character_that_stand_one_by_one_are_joined(tmp_path):
@@ -503,6 +566,21 @@ def test_formulas_without_a_value_and_errors_are_bad_rows(tmp_path):
     assert values(tmp_path, content) == [{"prompt": "c", "answer": "fine"}]
 
 
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        (["prompt", "#REF!"], "the cell B1 holds the error #REF!"),
+        (["prompt", "=A1"], "the cell B1 holds a formula without its value: open the file in "),
+    ],
+)
+def test_a_header_with_an_error_is_named_and_no_row_takes_its_place(tmp_path, header, why):
+    content = workbook(header, ["Why?", "Because."], ["How?", "Thus."])
+
+    assert values(tmp_path, content) == []
+    [(place, error)] = errors(tmp_path, content)
+    assert (place, error.startswith(f"can't be read from here on (the header: {why}")) == (1, True)
+
+
 def test_what_a_workbook_says_of_its_size_is_not_believed(tmp_path):
     content = workbook(["prompt", "answer"], ["a", "b"], ["c", "d"])
     out = io.BytesIO()
@@ -628,6 +706,73 @@ def test_a_zip_of_several_files_is_read_as_a_folder_is(tmp_path):
     assert in_folder == rows
     names = [row.file for row in files.rows(tmp_path / "upload.zip")]
     assert names[::2] == ["upload.zip/data/a.jsonl", "upload.zip/data/b.jsonl"]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_every_file_of_a_zip_is_read_also_those_of_one_name(tmp_path):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for number in (1, 2, 3):
+            archive.writestr("a.jsonl", f'{{"n": {number}}}')
+            archive.writestr("README.md", "# Card")
+
+    assert read(tmp_path, out.getvalue()) == [
+        ("1 of a.jsonl", {"n": 1}, ""),
+        ("1 of a.jsonl (2)", {"n": 2}, ""),
+        ("1 of a.jsonl (3)", {"n": 3}, ""),
+    ]
+    assert counts(tmp_path, out.getvalue()) == {"other_files": 3}
+    names = {row.file for row in files.rows(tmp_path / "upload")}
+    assert names == {"upload/a.jsonl", "upload/a.jsonl (2)", "upload/a.jsonl (3)"}
+
+
+def test_a_broken_file_of_a_folder_is_named_and_those_after_it_are_read(tmp_path):
+    good = zipped(**{"README.md": "# Card", "c.jsonl": '{"n": 3}'})
+    contents = {
+        "a.jsonl": b'{"n": 1}',
+        "b.zip": zipped(**{"b.jsonl": LINES})[:-10],
+        "c.zip": good,
+        "d.zip": zipped(**{"README.md": "x"}),
+        "f.jsonl": b'{"n": 6}',
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "e.jsonl").symlink_to(tmp_path / "nowhere")
+    changes = files.Changes()
+
+    rows = list(files.rows(tmp_path, changes=changes))
+    assert [(row.place, row.value) for row in rows if not row.error] == [
+        ("1 of a.jsonl", {"n": 1}),
+        ("1 of c.zip", {"n": 3}),
+        ("1 of f.jsonl", {"n": 6}),
+    ]
+    broken = "can't be read from here on (%s)"
+    assert [(row.place, row.file, row.error) for row in rows if row.error] == [
+        ("1 of b.zip", "b.zip", broken % "the zip is broken: File is not a zip file"),
+        ("1 of d.zip", "d.zip", broken % "the zip holds no data file"),
+        ("1 of e.jsonl", "e.jsonl", broken % "No such file or directory"),
+    ]
+    assert [one["line"] for one in changes.examples["other_files"]] == [
+        "README.md of c.zip",
+        "README.md of d.zip",
+    ]
+
+
+def packed_and_broken(method):
+    """A zip whose file is packed so, with bytes in the middle of it changed."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        archive.writestr("a.jsonl", "".join(f'{{"n": {n * n}}}\n' for n in range(500)))
+    content = bytearray(out.getvalue())
+    content[60:90] = bytes(30)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("method", ["ZIP_DEFLATED", "ZIP_BZIP2", "ZIP_LZMA"])
+def test_a_zip_that_is_broken_inside_is_named_however_it_is_packed(tmp_path, method):
+    *_good, (_place, error) = errors(tmp_path, packed_and_broken(getattr(zipfile, method)))
+
+    assert error.startswith("can't be read from here on (it cannot be unpacked: ")
 
 
 OTHERS = [

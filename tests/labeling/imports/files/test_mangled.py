@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zipfile
 
 import pyarrow as pa
 import pytest
@@ -24,6 +25,8 @@ KINDS = {
     "gzip": gzip.compress(LINES, mtime=0),
     "zstd": zstd(LINES),
     "zip": zipped(**{"a.jsonl": LINES, "b.csv": TABLE}),
+    "zip of bzip2": zipped(zipfile.ZIP_BZIP2, **{"a.jsonl": LINES}),
+    "zip of lzma": zipped(zipfile.ZIP_LZMA, **{"a.jsonl": LINES}),
     "workbook": workbook(*CELLS, sheets=("A", "B")),
     "parquet": as_parquet(pa.Table.from_pylist(ROWS)),
 }
