@@ -24,19 +24,56 @@ ncsa unlicense zlib pddl lgpl-lr deepfloyd-if-license llama2 llama3 llama3.1 lla
 llama4 gemma unknown other
 """
 LICENCES = frozenset(IDENTIFIERS.split())
-NOISE = re.compile(r"\b(the|licen[cs]e|version|international)\b")
-OTHER_SPELLINGS = {"cc0": "cc0-1.0", "cc-0": "cc0-1.0", "odbl-1.0": "odbl", "odc-by-1.0": "odc-by"}
+CC_ADDRESS = re.compile(r"\S*creativecommons\.org/licenses/([a-z-]+)/([\d.]+)\S*")
+ASIDE = re.compile(  # what may stand in a name and says nothing to the Hub
+    r"\(.*?\)|\b(the|gnu|licen[cs]e|version|software|new|revised|simplified|or|any|later|only"
+    r"|international|universal|unported|generic|public domain dedication)\b|(?<=\d)\+"
+)
+SHORT = {  # words, in this order
+    "lesser general public": "lgpl",
+    "affero general public": "agpl",
+    "general public": "gpl",
+    "mozilla public": "mpl",
+    "eclipse public": "epl",
+    "creative commons": "cc",
+    "cc zero": "cc0",
+    "cc 0": "cc0",
+    "attribution": "by",
+    "sharealike": "sa",
+    "share alike": "sa",
+    "noncommercial": "nc",
+    "non commercial": "nc",
+    "noderivatives": "nd",
+    "noderivs": "nd",
+}
+OTHER_SPELLINGS = {
+    "cc0": "cc0-1.0",
+    "odbl-1.0": "odbl",
+    "odc-by-1.0": "odc-by",
+    "expat": "mit",
+    "apache2": "apache-2.0",
+    "apache2.0": "apache-2.0",
+    "bsd-2": "bsd-2-clause",
+    "bsd-3": "bsd-3-clause",
+    "2-clause-bsd": "bsd-2-clause",
+    "3-clause-bsd": "bsd-3-clause",
+}
 LANGUAGE = re.compile(r"[a-z]{2,3}")  # ISO 639-1 or 639-3
 SIZES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 
 
 def licence(text: str) -> str:
     """The Hub's identifier of a licence that somebody typed; "other" if it has none for it."""
-    words = NOISE.sub(" ", text.lower())
-    name = re.sub(r"[\s,_-]+", "-", words).strip("-")
-    name = re.sub(r"-v(?=\d)", "-", name)
-    name = OTHER_SPELLINGS.get(name, name)
-    return name if name in LICENCES else "other"
+    text = CC_ADDRESS.sub(r"cc \1 \2", text.strip().lower())
+    if text in LICENCES:
+        return text
+    words = ASIDE.sub(" ", re.sub(r"[\s,_\"-]+", " ", text))
+    words = f" {' '.join(words.split())} "
+    for spelling, short in SHORT.items():
+        words = words.replace(f" {spelling} ", f" {short} ")
+    name = re.sub(r"(?<=[a-z])v(?=\d)| v(?=\d)", " ", words).strip().replace(" ", "-")
+    spellings = (name, f"{name}.0", OTHER_SPELLINGS.get(name))
+    return next((spelling for spelling in spellings if spelling in LICENCES), "other")
 
 
 def languages(names: Iterable[str]) -> list[str]:
