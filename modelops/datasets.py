@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from modelops import jobs, parquet, rows
+from modelops.hashing import Watch, add_file, unwatched
 from modelops.models import Dataset, Job, ModelVersion
 from people import audit
 from people.models import Project, User, Webhook
@@ -65,10 +66,14 @@ def render(file: Path, write: Callable[[BinaryIO], None]) -> None:
 
 
 def write(
-    lines: Iterable[str], kind: str = Dataset.Kind.JUDGMENTS, schema: dict | None = None
+    lines: Iterable[str],
+    kind: str = Dataset.Kind.JUDGMENTS,
+    schema: dict | None = None,
+    watch: Watch = unwatched,
 ) -> tuple[str, Path]:
     """Write canonical lines below the data folder; returns their sha256 and the folder, named by
-    it. A `schema` says what the lines name; it is hashed ahead of them, as one line more.
+    it. A `schema` says what the lines name; it is hashed ahead of them, as one line more. `watch`
+    is called for each line, as it is written and again as Parquet takes it.
 
     The folder appears whole or not at all; writing the same rows again finds it there.
     """
@@ -86,12 +91,19 @@ def write(
                 rare |= parquet.rare_in(line)
                 out.write(line + "\n")
                 sha.update(line.encode() + b"\n")
+                watch(len(line))
             out.flush()
             os.fsync(out.fileno())
-        parquet.by_split(rows.read(scratch), kind, scratch, rare)
+        parquet.by_split(_watched(rows.read(scratch), watch), kind, scratch, rare)
         return sha.hexdigest(), _in_place(scratch, base / sha.hexdigest())
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _watched(items: Iterable[dict], watch: Watch) -> Iterator[dict]:
+    for item in items:
+        yield item
+        watch(0)
 
 
 def _in_place(scratch: Path, folder: Path) -> Path:
@@ -200,18 +212,33 @@ def refuse_withdrawn(dataset: Dataset | None) -> None:
         raise Withheld(message, dataset.successor)
 
 
-def verify(dataset: Dataset | None) -> None:
-    """Raises Withheld unless the rows on disk are the ones that gave the dataset its id."""
+def size(dataset: Dataset) -> int:
+    """The bytes of its rows. Raises Withheld."""
+    refuse_withdrawn(dataset)
+    try:
+        return (path(dataset) / "rows.jsonl").stat().st_size
+    except FileNotFoundError:
+        raise no_file(dataset) from None
+
+
+def no_file(dataset: Dataset) -> Withheld:
+    return Withheld(
+        _("Dataset %(short)s has no file any more: restore it from a backup.")
+        % {"short": dataset.short}
+    )
+
+
+def verify(dataset: Dataset | None, watch: Watch = unwatched) -> None:
+    """Raises Withheld unless the rows on disk are the ones that gave the dataset its id, and what
+    `watch` raises.
+    """
     refuse_withdrawn(dataset)
     file, schema = path(dataset) / "rows.jsonl", path(dataset) / rows.SCHEMA
     if not file.exists():
-        raise Withheld(f"Dataset {dataset.short} has no file any more: restore it from a backup.")
+        raise no_file(dataset)
     sha = hashlib.sha256(schema.read_bytes() if schema.exists() else b"")
-    with open(file, "rb") as stream:
-        if hashlib.file_digest(stream, lambda: sha).hexdigest() != dataset.digest:
-            raise Withheld(
-                f"Dataset {dataset.short} was changed on disk: restore it from a backup."
-            )
+    if add_file(sha, file, watch).hexdigest() != dataset.digest:
+        raise Withheld(f"Dataset {dataset.short} was changed on disk: restore it from a backup.")
 
 
 # Taking back

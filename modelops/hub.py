@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,15 +39,13 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers
 
-from modelops import jobs
+from modelops.hashing import Watch, add_file
 from modelops.jobs import Cancelled, Interrupted, JobFailed, LostClaim
-from modelops.models import Job
+from modelops.progress import Transfer
 
 TIMEOUT = 60  # seconds without a byte
-STEP = 4 * 2**20  # bytes between two beats
-MEGABYTE = 10**6
+SPARE = 10**9  # bytes of a disk that stay free
 STOPS = (Cancelled, Interrupted, LostClaim)  # what a beat raises
-Watch = Callable[[int], None]  # told how many more bytes have passed
 
 
 @dataclass(frozen=True)
@@ -73,33 +71,6 @@ class Repository:
     commit: str
     private: bool
     files: tuple[File, ...]
-
-
-class Transfer:
-    """The progress of a job that moves files, in megabytes."""
-
-    def __init__(self, job: Job, total: int):
-        self.job, self.total, self.done, self.told = job, total, 0, 0
-
-    def begin(self, file: str) -> None:
-        """Say on the job's page which file is next."""
-        self._beat(f"MB; {file}"[:200])
-
-    def watch(self, count: int) -> None:
-        """So many more bytes have passed. Raises what a beat raises."""
-        self.done += count
-        if self.done - self.told >= STEP:
-            self._beat(None)
-
-    def finish(self) -> None:
-        """All is here, or there, also what was moved by an earlier attempt."""
-        self.done = self.total
-        self._beat(None)
-
-    def _beat(self, note: str | None) -> None:
-        self.told = self.done
-        done, total = (-(-count // MEGABYTE) for count in (self.done, self.total))
-        jobs.beat(self.job, done=done, total=total, note=note)
 
 
 def _api() -> HfApi:
@@ -150,6 +121,20 @@ def _in_sentences(type: str, repo: str, revision: str = "") -> Iterator[None]:
             )
             % (about | reason)
         ) from error
+    except (OSError, ValueError) as error:  # of the disk, or of huggingface_hub itself
+        reason = {"error": _without_token(_first_sentence(error))}
+        raise JobFailed(
+            _("%(repo)s could not be transferred whole (%(error)s): resume the job.")
+            % (about | reason)
+        ) from error
+
+
+def _first_sentence(error: Exception) -> str:
+    """What went wrong, without what a caller of huggingface_hub could do about it."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    first_line = str(error).strip().partition("\n")[0]
+    return first_line.rstrip(".") or error.__class__.__name__
 
 
 def _not_found(about: dict) -> str:
@@ -192,31 +177,53 @@ def _files(siblings) -> Iterator[File]:
         yield File(sibling.rfilename, sibling.size or 0, sha256, sibling.blob_id or "")
 
 
-def refuse_too_large(files: list[File], folder: Path) -> None:
-    """Raises JobFailed unless the disk has room for the files, and a gigabyte besides."""
-    wanted, free = sum(file.size for file in files), shutil.disk_usage(folder).free
-    if wanted + 10**9 > free:
+def refuse_too_large(files: Iterable[tuple[File, Path]]) -> None:
+    """Raises JobFailed unless the disk has room for what has not arrived yet of these files, each
+    with the path where it goes, and SPARE besides.
+    """
+    files = list(files)
+    wanted = sum(file.size - _arrived(file, to) for file, to in files)
+    free = min(shutil.disk_usage(to.parent).free for _file, to in files)
+    if wanted + SPARE > free:
         figures = {"wanted": f"{wanted / 1e9:.1f}", "free": f"{free / 1e9:.1f}"}
         raise JobFailed(
-            _("It has %(wanted)s GB, and the disk has %(free)s GB left: make room first.") % figures
+            _(
+                "%(wanted)s GB are still to be downloaded, and the disk has %(free)s GB left: make "
+                "room first."
+            )
+            % figures
         )
 
 
-def download(repository: Repository, file: File, to: Path, watch: Watch) -> None:
+def _arrived(file: File, to: Path) -> int:
+    """Bytes of the file that are here already, whole or in part."""
+    if to.exists():
+        return file.size
+    part = _part(to)
+    size = part.stat().st_size if part.exists() else 0
+    return size if size <= file.size else 0
+
+
+def _part(to: Path) -> Path:
+    """Where a file is kept until it is whole."""
+    return to.with_name(f"{to.name}.part")
+
+
+def download(repository: Repository, file: File, to: Path, transfer: Transfer) -> None:
     """The file at `to`, whole or not at all. What an earlier call left half done is gone on with.
 
-    Raises JobFailed, and what `watch` raises.
+    Raises JobFailed, and what a beat raises.
     """
+    transfer.begin(file.name)
+    here = _arrived(file, to)
+    transfer.watch(here)
     if to.exists():
-        watch(file.size)
         return
-    part = to.with_name(f"{to.name}.part")
-    part.touch()
-    if part.stat().st_size > file.size:
+    part = _part(to)
+    if not here:
         part.write_bytes(b"")
     with _in_sentences(repository.type, repository.id), open(part, "r+b") as out:
-        here = out.seek(0, io.SEEK_END)
-        watch(here)
+        out.seek(here)
         http_get(
             hf_hub_url(
                 repository.id,
@@ -230,9 +237,9 @@ def download(repository: Repository, file: File, to: Path, watch: Watch) -> None
             headers=_headers(),
             expected_size=file.size,
             displayed_filename=file.name,
-            tqdm_class=_progress(watch),
+            tqdm_class=_progress(transfer.watch),
         )
-    if not _is_whole(part, file):
+    if not _is_whole(part, file, transfer.alive):
         part.unlink()
         raise JobFailed(
             _("%(file)s arrived with another content than the Hub states: resume the job.")
@@ -265,14 +272,12 @@ def _progress(watch: Watch) -> type:
     return Progress
 
 
-def _is_whole(part: Path, file: File) -> bool:
+def _is_whole(part: Path, file: File, watch: Watch) -> bool:
     if file.sha256:
-        with open(part, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
+        return add_file(hashlib.sha256(), part, watch).hexdigest() == file.sha256
     if file.git:
         blob = hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
-        with open(part, "rb") as stream:
-            return hashlib.file_digest(stream, lambda: blob).hexdigest() == file.git
+        return add_file(blob, part, watch).hexdigest() == file.git
     return part.stat().st_size == file.size
 
 
@@ -342,7 +347,7 @@ def upload(
     operations: list[CommitOperationAdd | CommitOperationDelete] = []
     with _in_sentences("dataset", repo), _stops_pass():
         for path, file in files.items():
-            watched = Watched(file, lambda count: None)  # it is read once to be hashed
+            watched = Watched(file, transfer.alive)  # it is read once to be hashed
             operation = CommitOperationAdd(path, watched)
             watched.furthest, watched.watch = 0, transfer.watch
             api.preupload_lfs_files(repo, [operation], repo_type="dataset", free_memory=False)

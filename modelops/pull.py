@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.utils.translation import gettext as _
 from modelops import hub, jobs, recipes, registry
 from modelops.jobs import JobFailed
 from modelops.models import Job, ModelVersion
+from modelops.progress import Transfer
 
 LOADED = (".safetensors", ".json", ".txt", ".model", ".jinja")  # weights, configuration, tokenizer
 READ = ("readme", "license", "licence", "notice")  # what people may have to know of it
@@ -23,15 +25,36 @@ def run(job: Job) -> None:
         return
     recipe = recipes.read(job.kind, job.recipe)
     name = recipe.name or recipe.repo
-    if registry.visible(job.project).filter(name=name).exists():  # before gigabytes arrive
-        raise registry.NameTaken(_("There is a version named %(name)s already.") % {"name": name})
     folder = settings.VAR / "models" / f"job-{job.pk}"
-    if not folder.exists():
-        _download(job, recipe, folder)
-    made = registry.register(
-        job.project, ModelVersion.Kind.POLICY, name, folder, actor=job.requested_by, job=job
-    )
+    try:
+        _refuse_taken(job, name)  # before gigabytes arrive
+        if not folder.exists():
+            _download(job, recipe, folder)
+        made = _register(job, name, folder)
+    except registry.NotRegistered:  # nor would it be after a resume
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     job.result = job.result | {"model": made.pk}
+
+
+def _refuse_taken(job: Job, name: str) -> None:
+    if registry.visible(job.project).filter(name=name).exists():
+        raise registry.NameTaken(_("There is a version named %(name)s already.") % {"name": name})
+
+
+def _register(job: Job, name: str, folder: Path) -> ModelVersion:
+    transfer = Transfer(job, job.result["bytes"])
+    transfer.finish()
+    transfer.begin(_("checked"))
+    return registry.register(
+        job.project,
+        ModelVersion.Kind.POLICY,
+        name,
+        folder,
+        actor=job.requested_by,
+        watch=transfer.alive,
+        job=job,
+    )
 
 
 def _download(job: Job, recipe: recipes.PullModelRecipe, folder: Path) -> None:
@@ -47,11 +70,10 @@ def _download(job: Job, recipe: recipes.PullModelRecipe, folder: Path) -> None:
     keep(job)
     arriving = folder.with_name(f".pull-{job.pk}")
     arriving.mkdir(parents=True, exist_ok=True)
-    hub.refuse_too_large(chosen, arriving)
-    transfer = hub.Transfer(job, job.result["bytes"])
+    hub.refuse_too_large((file, arriving / file.name) for file in chosen)
+    transfer = Transfer(job, job.result["bytes"])
     for file in chosen:
-        transfer.begin(file.name)
-        hub.download(repository, file, arriving / file.name, transfer.watch)
+        hub.download(repository, file, arriving / file.name, transfer)
     transfer.finish()
     arriving.rename(folder)
 

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from modelops.hashing import Watch, add_file, unwatched
 from modelops.models import Alias, Job, Metric, ModelVersion
 from people import audit
 from people.models import Project, User, Webhook
@@ -25,14 +26,13 @@ class NameTaken(NotRegistered):
     """There is a version of this name already."""
 
 
-def artifact_digest(folder: Path) -> str:
+def artifact_digest(folder: Path, watch: Watch = unwatched) -> str:
     """sha256 over the names and the sha256 of every file that makes the model: weights,
-    configuration, tokenizer.
+    configuration, tokenizer. Raises what `watch` raises.
     """
     whole = hashlib.sha256()
     for file in sorted(path for path in folder.iterdir() if path.is_file()):
-        with open(file, "rb") as stream:
-            part = hashlib.file_digest(stream, "sha256").hexdigest()
+        part = add_file(hashlib.sha256(), file, watch).hexdigest()
         whole.update(f"{file.name}\0{part}\n".encode())
     return whole.hexdigest()
 
@@ -48,10 +48,11 @@ def register(
     folder: Path,
     *,
     actor: User | None = None,
+    watch: Watch = unwatched,
     **links,
 ) -> ModelVersion:
     """A new version from a folder of safetensors. Raises NotRegistered for a folder without weights
-    or a taken name.
+    or a taken name, and what `watch` raises while the files are hashed.
     """
     if not any(folder.glob("*.safetensors")):
         raise NotRegistered(_("%(folder)s holds no .safetensors file.") % {"folder": folder})
@@ -59,7 +60,7 @@ def register(
     place = str(folder.relative_to(settings.VAR) if inside else folder)
     fields = {
         "folder": place,
-        "sha256": artifact_digest(folder),
+        "sha256": artifact_digest(folder, watch),
     }  # gigabytes are read: before the transaction
     try:
         with transaction.atomic():

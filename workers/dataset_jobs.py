@@ -52,21 +52,8 @@ def run_undo(job: Job) -> None:
     job.result = vars(undo.run(job, lambda done, total: jobs.beat(job, done=done, total=total)))
 
 
-def run_push(job: Job) -> None:
-    push.run(job, beat=lambda done: jobs.beat(job))
-
-
 def run_freeze(job: Job) -> None:
     freeze.run(job, beat=lambda done: jobs.beat(job, done=done))
-
-
-def run_render(job: Job) -> None:
-    downloads.run(job, beat=lambda done: jobs.beat(job, done=done))
-
-
-def run_compare(job: Job) -> None:
-    recipe = recipes.read(job.kind, job.recipe)
-    difference.run(job, recipe, beat=lambda done: jobs.beat(job, done=done))
 
 
 RUN = {
@@ -74,8 +61,8 @@ RUN = {
     Job.Kind.UNDO: run_undo,
     Job.Kind.PULL_DATA: pull_data.run,
     Job.Kind.PULL_MODEL: pull_model.run,
-    Job.Kind.PUSH: run_push,
+    Job.Kind.PUSH: push.run,
     Job.Kind.FREEZE: run_freeze,
-    Job.Kind.RENDER: run_render,
-    Job.Kind.COMPARE: run_compare,
+    Job.Kind.RENDER: downloads.run,
+    Job.Kind.COMPARE: difference.run,
 }

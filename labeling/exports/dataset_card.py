@@ -17,6 +17,7 @@ from labeling.exports import formats, hub_vocabulary
 from labeling.exports.examples import View
 from labeling.models import Prompt
 from modelops import charts, datasets, parquet, rows
+from modelops.hashing import Watch, unwatched
 from modelops.models import Dataset
 
 EXAMPLES = {
@@ -46,19 +47,19 @@ RARE = {
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write_folder(dataset: Dataset, out: BinaryIO) -> None:
+def write_folder(dataset: Dataset, out: BinaryIO, watch: Watch = unwatched) -> None:
     """Write README.md and Parquet files by split: examples ready for TRL, and the frozen rows."""
     folder = datasets.path(dataset)
     configs: dict[str, list[str]] = {}
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # Parquet is compressed already
         for split in splits(dataset):
-            if examples := _unless_empty(_examples(dataset, split)):
+            if examples := _unless_empty(_examples(dataset, split, watch)):
                 with _entry(archive, f"examples/{split}.parquet") as file:
                     formats.apache_parquet(examples, file, formats.structured(dataset.counts))
                 configs.setdefault("examples", []).append(split)
         for split in splits(dataset):
             with _entry(archive, f"rows/{split}.parquet") as file:
-                write_rows(dataset, split, file)
+                write_rows(dataset, split, file, watch)
             configs.setdefault("rows", []).append(split)
         for name, bars in plots(dataset).items():
             with _entry(archive, f"plots/{name}.svg") as file:
@@ -70,10 +71,10 @@ def write_folder(dataset: Dataset, out: BinaryIO) -> None:
             file.write(card(dataset, configs).encode())
 
 
-def write_rows(dataset: Dataset, split: str, out: BinaryIO) -> None:
+def write_rows(dataset: Dataset, split: str, out: BinaryIO, watch: Watch = unwatched) -> None:
     """Write the frozen rows of a split (or all) as Parquet, with the same columns in each file."""
     rare = {name for name, count in RARE.items() if count in dataset.counts}
-    of_split = formats.read(datasets.path(dataset), split)
+    of_split = formats.read(datasets.path(dataset), split, watch)
     items = (parquet.with_rare(row, rare) for _line, row in of_split)
     parquet.write(items, parquet.schema_of_rows(dataset.kind, rare), out)
 
@@ -82,12 +83,17 @@ def _entry(archive: zipfile.ZipFile, name: str):
     return archive.open(zipfile.ZipInfo(name, EPOCH), "w", force_zip64=True)
 
 
-def _examples(dataset: Dataset, split: str) -> Iterator[dict]:
+def _examples(dataset: Dataset, split: str, watch: Watch) -> Iterator[dict]:
     if dataset.kind not in EXAMPLES:
         return iter(())
     return formats.contents(
-        datasets.path(dataset), EXAMPLES[dataset.kind], split, View(), dataset.digest
+        datasets.path(dataset), EXAMPLES[dataset.kind], split, View(), dataset.digest, watch
     )
+
+
+def passes(dataset: Dataset) -> int:
+    """How often write_folder() reads the rows."""
+    return len(splits(dataset)) * (1 + (dataset.kind in EXAMPLES))
 
 
 def _unless_empty(items: Iterator[dict]) -> Iterator[dict] | None:

@@ -29,14 +29,15 @@ from django.utils.translation import gettext as _
 
 from labeling.exports import row_pages
 from labeling.models import DatasetLabeler
-from modelops import datasets, jobs
+from modelops import datasets, jobs, recipes
+from modelops.hashing import Watch, unwatched
 from modelops.models import Dataset, Job
+from modelops.progress import Transfer
 from modelops.recipes import CompareRecipe
 from people.models import User
 
 EDITION = 1  # raised when what is counted or kept changes, so that older files are made again
 SMALL = 20_000  # rows of both datasets together that a request compares itself: about a second
-BEAT = 5_000
 CHANGED, ADDED, GONE = STATES = ("changed", "added", "gone")
 NOWHERE = -1  # where a row starts that is in one of the datasets only
 PLACES = struct.Struct("<qq")
@@ -133,13 +134,18 @@ def live_job(before: Dataset, after: Dataset) -> Job | None:
     return live.first()
 
 
-def run(job: Job, recipe: CompareRecipe, beat=lambda done: None) -> None:
-    """Run a job that compares. Raises datasets.Withheld or NotComparable."""
-    after = job.dataset
+def run(job: Job) -> None:
+    """Run a job that compares. Raises datasets.Withheld or NotComparable, and what a beat
+    raises.
+    """
+    recipe, after = recipes.read(job.kind, job.recipe), job.dataset
     before = Dataset.objects.filter(project=job.project, digest=recipe.before).first()
     datasets.refuse_withdrawn(before)
     datasets.refuse_withdrawn(after)
-    difference = make(before, after, beat)
+    transfer = Transfer(job, 2 * (datasets.size(before) + datasets.size(after)))
+    transfer.begin(_("read"))
+    difference = make(before, after, transfer.watch)
+    transfer.finish()
     job.result = {
         "before": before.pk,
         "after": after.pk,
@@ -148,17 +154,18 @@ def run(job: Job, recipe: CompareRecipe, beat=lambda done: None) -> None:
     }
 
 
-def make(before: Dataset, after: Dataset, beat=lambda done: None) -> Difference:
+def make(before: Dataset, after: Dataset, watch: Watch = unwatched) -> Difference:
     """The difference, which is made now unless it is kept. It is never seen half written.
 
-    Raises datasets.Withheld or NotComparable.
+    `watch` is told of the bytes of both datasets twice: they are checked, then read. Raises what it
+    raises, datasets.Withheld or NotComparable.
     """
     refuse(before, after)
     file = path(before, after)
     if not file.exists():
         for dataset in (before, after):
-            datasets.verify(dataset)
-        datasets.render(file, lambda out: _write(before, after, out, beat))
+            datasets.verify(dataset, watch)
+        datasets.render(file, lambda out: _write(before, after, out, watch))
     return read(file)
 
 
@@ -172,17 +179,13 @@ def read(file: Path) -> Difference:
 # Compare
 
 
-def _write(before: Dataset, after: Dataset, out: BinaryIO, beat) -> None:
+def _write(before: Dataset, after: Dataset, out: BinaryIO, watch: Watch) -> None:
     rows, judgments = Counter[str](), Counter[str]()
     with _scratch(datasets.renders(after)) as table:
         known = _labelers(before, after)
-        done = 0
         for side, dataset in enumerate((before, after)):
-            for entry in _entries(dataset, known[side]):
+            for entry in _entries(dataset, known[side], watch):
                 table.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?)", (side, *entry))
-                done += 1
-                if done % BEAT == 0:
-                    beat(done)
         table.execute("CREATE INDEX by_key ON entry (key, content, side, start)")
         with row_pages.opened(before) as old, row_pages.opened(after) as new:
             for state, start, other, judged in _joined(table):
@@ -195,8 +198,7 @@ def _write(before: Dataset, after: Dataset, out: BinaryIO, beat) -> None:
                 if state in STATES:
                     place = (STATES.index(state), start, other)
                     table.execute("INSERT INTO place VALUES (?, ?, ?)", place)
-                if rows.total() % BEAT == 0:
-                    beat(done)
+                watch(0)
         counts = {
             "rows": {state: rows[state] for state in ("same", *STATES)},
             "judgments": {state: judgments[state] for state in ("same", *STATES)},
@@ -237,7 +239,9 @@ def _labelers(before: Dataset, after: Dataset) -> tuple[dict[int, str], dict[int
     return (known[0], known[1]) if all(known) else ({}, {})
 
 
-def _entries(dataset: Dataset, labelers: dict[int, str]) -> Iterator[tuple[bytes, bytes, int, int]]:
+def _entries(
+    dataset: Dataset, labelers: dict[int, str], watch: Watch
+) -> Iterator[tuple[bytes, bytes, int, int]]:
     """(what the row is known by, its content, where it starts, how many judgments it has)."""
     start = 0
     with row_pages.opened(dataset) as file:
@@ -248,6 +252,7 @@ def _entries(dataset: Dataset, labelers: dict[int, str]) -> Iterator[tuple[bytes
             content["judgments"] = sorted((judge, _packed(said)) for judge, said in judged)
             yield _hash(_identity(row)), _hash(content), start, len(judged)
             start += len(line)
+            watch(len(line))
 
 
 def _identity(row: dict[str, Any]) -> list:

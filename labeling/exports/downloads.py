@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlencode
 
+from django.utils.translation import gettext as _
+
 from labeling.exports import dataset_card, formats, prompt_metadata
 from labeling.exports.examples import View
 from labeling.exports.type_inference import types_first
 from modelops import datasets, jobs, recipes, rows, weights
+from modelops.hashing import Watch, unwatched
 from modelops.models import Dataset, Job
+from modelops.progress import Transfer
 from modelops.recipes import RenderRecipe
 from people.models import User
 
@@ -92,66 +96,70 @@ def is_small(dataset: Dataset) -> bool:
     return max(dataset.counts["rows"], dataset.counts["pairs"]) <= SMALL
 
 
-def make(dataset: Dataset, recipe: RenderRecipe, beat=lambda done: None) -> Path:
+def make(dataset: Dataset, recipe: RenderRecipe, watch: Watch = unwatched) -> Path:
     """The path of the file, which is made now unless it exists. A file is never seen half written.
 
-    Raises datasets.Withheld, or weights.BadWeights where they are gone.
+    `watch` is told of bytes_read(). Raises what it raises, datasets.Withheld, or weights.BadWeights
+    where they are gone.
     """
     datasets.refuse_withdrawn(dataset)
     file = path(dataset, recipe)
     if file.exists():
         return file
-    datasets.verify(dataset)
-    datasets.render(file, lambda out: write(dataset, recipe, out, beat))
+    datasets.verify(dataset, watch)
+    datasets.render(file, lambda out: write(dataset, recipe, out, watch))
     return file
 
 
-def write(dataset: Dataset, recipe: RenderRecipe, out: BinaryIO, beat=lambda done: None) -> None:
+def bytes_read(dataset: Dataset, recipe: RenderRecipe) -> int:
+    """How many bytes make() reads: the rows are checked first, then read once or more. Raises
+    datasets.Withheld.
+    """
+    if recipe.format == "folder":
+        passes = dataset_card.passes(dataset)
+    else:
+        passes = 2 if _has_types_first(dataset, recipe) else 1
+    return datasets.size(dataset) * (1 + passes)
+
+
+def write(dataset: Dataset, recipe: RenderRecipe, out: BinaryIO, watch: Watch = unwatched) -> None:
     """Write the file. The same dataset and recipe give the same bytes."""
     if recipe.format == "folder":
-        dataset_card.write_folder(dataset, out)
+        dataset_card.write_folder(dataset, out, watch)
         return
     if recipe.format == "rows" and recipe.file == "parquet":
-        dataset_card.write_rows(dataset, recipe.split, out)
+        dataset_card.write_rows(dataset, recipe.split, out, watch)
         return
     write_file = formats.FILES[recipe.file]
     if recipe.file == "parquet" and formats.structured(dataset.counts):
         write_file = partial(formats.apache_parquet, structured=True)
     if recipe.file == "csv":
         write_file = partial(formats.comma_separated, bom=recipe.bom, formulas=recipe.formulas)
-    contents = _contents(dataset, recipe)
-    if recipe.file in formats.LINES and _has_nulls(dataset, recipe):
-        items = types_first(lambda: _with_beats(contents(), beat))
-    else:
-        items = _with_beats(contents(), beat)
+    contents = _contents(dataset, recipe, watch)
+    items = types_first(contents) if _has_types_first(dataset, recipe) else contents()
     write_file(items, out)
 
 
-def _contents(dataset: Dataset, recipe: RenderRecipe) -> Callable[[], Iterator[dict]]:
+def _contents(dataset: Dataset, recipe: RenderRecipe, watch: Watch) -> Callable[[], Iterator[dict]]:
     """What gives the examples of the file; each call gives them all."""
     if recipe.format == "metadata":
-        return lambda: prompt_metadata.of(dataset, recipe.split)
+        return lambda: prompt_metadata.of(dataset, recipe.split, watch)
     given = weights.find(dataset, recipe.weights).by_labeler if recipe.weights else None
     view = View(recipe.pairs, recipe.judged, recipe.metadata, given)
     folder = datasets.path(dataset)
-    return lambda: formats.contents(folder, recipe.format, recipe.split, view, dataset.digest)
+    return lambda: formats.contents(
+        folder, recipe.format, recipe.split, view, dataset.digest, watch
+    )
 
 
-def _has_nulls(dataset: Dataset, recipe: RenderRecipe) -> bool:
+def _has_types_first(dataset: Dataset, recipe: RenderRecipe) -> bool:
     """Whether the types of some examples may differ from those of others: by nulls, empty lists or
     turns with other keys. The frozen rows keep their order, which their id is made of.
     """
-    if recipe.format == "rows":
+    if recipe.format == "rows" or recipe.file not in formats.LINES:
         return False
     varied = recipe.metadata or recipe.format in ("listwise", "metadata")
     return varied or formats.structured(dataset.counts)
-
-
-def _with_beats(items: Iterable[dict], beat) -> Iterator[dict]:
-    for done, item in enumerate(items):
-        if done % 10_000 == 0:
-            beat(done)
-        yield item
 
 
 # Files that a job makes
@@ -172,15 +180,25 @@ def live_job(dataset: Dataset, recipe: RenderRecipe) -> Job | None:
     return next((job for job in live if recipes.read(job.kind, job.recipe) == recipe), None)
 
 
-def run(job: Job, beat=lambda done: None) -> None:
-    """Run a render job. Raises datasets.Withheld."""
+def run(job: Job) -> None:
+    """Run a render job. Raises datasets.Withheld, and what a beat raises."""
+    datasets.refuse_withdrawn(job.dataset)
     recipe = recipes.read(job.kind, job.recipe)
-    file = make(job.dataset, recipe, beat)
+    transfer = progress_of(job, job.dataset, recipe)
+    file = make(job.dataset, recipe, transfer.watch)
+    transfer.finish()
     job.result = {
         "download": job.dataset.pk,
         "bytes": file.stat().st_size,
         "query": urlencode(query(recipe)),
     }
+
+
+def progress_of(job: Job, dataset: Dataset, recipe: RenderRecipe) -> Transfer:
+    """The progress of a job that makes the file. Raises datasets.Withheld."""
+    transfer = Transfer(job, bytes_read(dataset, recipe))
+    transfer.begin(_("read"))
+    return transfer
 
 
 def query(recipe: RenderRecipe) -> dict:

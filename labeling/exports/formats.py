@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from labeling.exports import examples
 from labeling.exports.examples import View
 from modelops import parquet, rows
+from modelops.hashing import Watch, unwatched
 from modelops.rows import answer_turns, called, transcript, turn_text
 
 Examples = Iterator[dict]
@@ -26,10 +27,14 @@ WITH_PROMPTS = ("judgments", "demonstrations", "prompts")
 EVERYTHING = ("judgments", "demonstrations", "prompts", "text")
 
 
-def read(folder: Path, split: str = "") -> Iterator[tuple[bytes, dict]]:
-    """Yield the frozen rows of a split (or all), one at a time: (the line as stored, the row)."""
+def read(folder: Path, split: str = "", watch: Watch = unwatched) -> Iterator[tuple[bytes, dict]]:
+    """Yield the frozen rows of a split (or all), one at a time: (the line as stored, the row).
+
+    `watch` is told of every line of the file. Raises what it raises.
+    """
     with open(folder / "rows.jsonl", "rb") as lines:
         for line in lines:
+            watch(len(line))
             row = orjson.loads(line)
             if split in ("", row["split"]):
                 yield line, row
@@ -427,16 +432,18 @@ FORMATS = {
 }
 
 
-def contents(folder: Path, format: str, split: str, view: View, dataset: str) -> Iterator[dict]:
+def contents(
+    folder: Path, format: str, split: str, view: View, dataset: str, watch: Watch = unwatched
+) -> Iterator[dict]:
     """Yield the examples of a file. Frozen rows are copied byte for byte: their hash is the
     dataset's id.
     """
     if format == "rows":
-        for line, _row in read(folder, split):
+        for line, _row in read(folder, split, watch):
             yield orjson.Fragment(line.rstrip(b"\n"))
         return
     make, once, written = FORMATS[format].examples, FORMATS[format].once, set[bytes]()
-    for _line, row in read(folder, split):
+    for _line, row in read(folder, split, watch):
         if once:
             prompt = bytes.fromhex(row["prompt_id"])
             if prompt in written:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -29,6 +30,7 @@ from labeling.models import (
     judge_kind,
 )
 from modelops import datasets, jobs, recipes, rows
+from modelops.hashing import Watch
 from modelops.models import Dataset, Job
 from modelops.recipes import FreezeRecipe
 from people.models import Project, User
@@ -105,6 +107,7 @@ def _register(
     recipe: FreezeRecipe,
     frozen: Iterable[tuple[dict, list[str]]],
     near: int,
+    beat,
     schema: dict | None = None,
 ) -> Dataset:
     """The dataset of these rows, which are read once, each with the kinds of its judges; `schema`
@@ -113,7 +116,8 @@ def _register(
     `near` counts the training rows that were left out because they are close to a held-out row.
     """
     statistics = RowStatistics()
-    digest, folder = datasets.write(_counted(frozen, statistics), recipe.kind, schema)
+    lines = _counted(frozen, statistics)
+    digest, folder = datasets.write(lines, recipe.kind, schema, _each_batch(beat))
     figures = statistics.counts()
     if near:
         figures["near_held_out"] = near
@@ -125,6 +129,17 @@ def _register(
     if dataset.job_id != job.pk:
         job.result = {"same": True, "changed": _relabel(job, recipe, dataset)}
     return dataset
+
+
+def _each_batch(beat) -> Watch:
+    """Beats while rows are written, once in BATCH of them; how many judgments were read stays."""
+    written = count(1)
+
+    def watch(size: int) -> None:
+        if next(written) % BATCH == 0:
+            beat(None)
+
+    return watch
 
 
 def _counted(frozen: Iterable[tuple[dict, list[str]]], statistics: RowStatistics) -> Iterator[str]:
@@ -158,7 +173,7 @@ def _freeze_judgments(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
             raise nothing_to_freeze(recipe)
         near = contamination.drop(frozen) if recipe.apart else 0
         schema = _schema(job.project, frozen)
-        dataset = _register(job, recipe, _number_labelers(frozen, origin), near, schema)
+        dataset = _register(job, recipe, _number_labelers(frozen, origin), near, beat, schema)
     _save_origin(dataset, origin)
     return dataset
 
@@ -413,7 +428,7 @@ def _freeze_texts(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
         if next(iter(frozen), None) is None:
             raise nothing_to_freeze(recipe)
         near = contamination.drop(frozen) if recipe.apart else 0
-        return _register(job, recipe, ((row, []) for row in frozen), near)
+        return _register(job, recipe, ((row, []) for row in frozen), near, beat)
 
 
 def demonstrations(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:

@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from labeling.exports import formats
 from labeling.models import Prompt
 from modelops import datasets, parquet
+from modelops.hashing import Watch, unwatched
 from modelops.models import Dataset
 
 BATCH = 500  # prompts read together
 NOTHING = ("", "", None)  # is known of a prompt that the project has no more
 
 
-def of(dataset: Dataset, split: str = "") -> Iterator[dict]:
+def of(dataset: Dataset, split: str = "", watch: Watch = unwatched) -> Iterator[dict]:
     """{prompt_id, source, licence, metadata} of each prompt of the dataset's rows, once."""
-    for group in parquet.groups(_prompt_ids(dataset, split), BATCH):
+    for group in parquet.groups(_prompt_ids(dataset, split, watch), BATCH):
         known = Prompt.objects.filter(
             project=dataset.project_id, digest__in=[row["prompt_id"] for row in group]
         )
@@ -29,9 +30,9 @@ def of(dataset: Dataset, split: str = "") -> Iterator[dict]:
             yield row | {"source": source, "licence": licence, "metadata": metadata or {}}
 
 
-def _prompt_ids(dataset: Dataset, split: str) -> Iterator[dict]:
+def _prompt_ids(dataset: Dataset, split: str, watch: Watch) -> Iterator[dict]:
     seen = set()
-    for _line, row in formats.read(datasets.path(dataset), split):
+    for _line, row in formats.read(datasets.path(dataset), split, watch):
         key = bytes.fromhex(row["prompt_id"])
         if key not in seen:
             seen.add(key)

@@ -12,12 +12,13 @@ from labeling.exports import downloads
 from modelops import datasets, hub, recipes
 from modelops.jobs import JobFailed
 from modelops.models import Job
+from modelops.progress import Transfer
 from people import audit
 
 FOLDERS = ("examples/", "rows/", "plots/")  # of a dataset, which nobody else writes to
 
 
-def run(job: Job, beat=lambda done: None) -> None:
+def run(job: Job) -> None:
     """Run a job that pushes a dataset. Raises JobFailed, datasets.Withheld, and what a beat raises.
     Done again, it sends no file that has arrived.
     """
@@ -28,12 +29,13 @@ def run(job: Job, beat=lambda done: None) -> None:
     except downloads.NotOffered as error:
         raise JobFailed(str(error)) from error
     repository = hub.open_for_upload(recipe.repo, recipe.private)
+    made = downloads.make(dataset, folder, downloads.progress_of(job, dataset, folder).watch)
     with ExitStack() as opened:
-        archive = opened.enter_context(zipfile.ZipFile(downloads.make(dataset, folder, beat)))
+        archive = opened.enter_context(zipfile.ZipFile(made))
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
         total = sum(entry.file_size for entry in entries)
         files = {entry.filename: opened.enter_context(archive.open(entry)) for entry in entries}
-        transfer = hub.Transfer(job, total)
+        transfer = Transfer(job, total)
         transfer.begin(recipe.repo)
         message = _("Dataset %(short)s of Podium") % {"short": dataset.short}
         commit, address = hub.upload(

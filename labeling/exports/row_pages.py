@@ -113,10 +113,7 @@ def opened(dataset: Dataset) -> BinaryIO:
     try:
         return open(datasets.path(dataset) / "rows.jsonl", "rb")
     except FileNotFoundError:
-        raise datasets.Withheld(
-            _("Dataset %(short)s has no file any more: restore it from a backup.")
-            % {"short": dataset.short}
-        ) from None
+        raise datasets.no_file(dataset) from None
 
 
 def read_at(file: BinaryIO, start: int) -> dict[str, Any]:

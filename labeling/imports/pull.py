@@ -11,6 +11,7 @@ from labeling.imports import uploads
 from modelops import hub, jobs, recipes
 from modelops.jobs import JobFailed
 from modelops.models import Job
+from modelops.progress import Transfer
 from modelops.pull import keep
 
 READ = (
@@ -41,10 +42,9 @@ def run(job: Job) -> None:
     }
     keep(job)
     path = uploads.place(f"hub-{job.pk}")
-    hub.refuse_too_large([file], path.parent)
-    transfer = hub.Transfer(job, file.size)
-    transfer.begin(file.name)
-    hub.download(repository, file, path, transfer.watch)
+    hub.refuse_too_large([(file, path)])
+    transfer = Transfer(job, file.size)
+    hub.download(repository, file, path, transfer)
     transfer.finish()
     check = {
         "path": str(path.relative_to(settings.VAR)),

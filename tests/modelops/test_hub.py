@@ -1,15 +1,17 @@
 """Models come from the Hub, through huggingface_hub and over real HTTP."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from modelops import hashing, jobs, progress, pull, registry
 from modelops import hub as hub_client
-from modelops import jobs, pull, registry
 from modelops.models import Job, LogLine, ModelVersion
 from people.models import AuditEvent
 from tests.factories import make_model
+from tests.modelops import hub_server
 from tests.modelops.hub_server import COMMIT, TOKEN
 from tests.worker import work
 
@@ -123,11 +125,36 @@ def test_what_does_not_fit_the_disk_is_refused(project, qwen, monkeypatch):
     assert "make room first" in pull_it(project).error
 
 
-# Breaks
-
-
 def part_of(job: Job, settings) -> Path:
     return settings.VAR / "models" / f".pull-{job.pk}" / "model.safetensors.part"
+
+
+def test_what_has_arrived_already_needs_no_room(project, qwen, settings, monkeypatch):
+    """There is room for the last 1,200 bytes of the weights and the 31 of the other files."""
+    almost_full = type("Usage", (), {"free": hub_client.SPARE + 1_231})
+    monkeypatch.setattr(hub_client.shutil, "disk_usage", lambda folder: almost_full)
+    assert "make room first" in pull_it(project).error
+
+    job = start(project)
+    part = part_of(job, settings)
+    part.parent.mkdir(parents=True)
+    part.write_bytes(WEIGHTS[:50_000])
+    (part.parent / "config.json").write_bytes(FILES["config.json"])
+    assert work(job).state == "done"
+    assert ranges(qwen) == ["bytes=50000-"]
+
+
+def test_more_than_a_file_has_is_no_part_of_it(project, qwen, settings):
+    job = start(project)
+    part = part_of(job, settings)
+    part.parent.mkdir(parents=True)
+    part.write_bytes(WEIGHTS + b"x")
+
+    assert work(job).state == "done"
+    assert ranges(qwen) == [None]
+
+
+# Breaks
 
 
 def ranges(hub) -> list[str | None]:
@@ -149,8 +176,8 @@ def test_a_connection_that_ends_early_goes_on_where_it_ended(project, qwen):
 
 
 def test_a_cancelled_pull_goes_on_where_it_was(project, qwen, settings, monkeypatch):
-    monkeypatch.setattr(hub_client, "STEP", 1000)
-    job, watch = start(project), hub_client.Transfer.watch
+    monkeypatch.setattr(progress, "EVERY", 0)
+    job, watch = start(project), progress.Transfer.watch
 
     def cancel_half_way(transfer, count):
         if transfer.done > 25_000:
@@ -158,7 +185,7 @@ def test_a_cancelled_pull_goes_on_where_it_was(project, qwen, settings, monkeypa
         watch(transfer, count)
 
     with monkeypatch.context() as patch:
-        patch.setattr(hub_client.Transfer, "watch", cancel_half_way)
+        patch.setattr(progress.Transfer, "watch", cancel_half_way)
         assert work(job).state == "cancelled"
     here = part_of(job, settings).stat().st_size
     assert 20_000 < here < len(WEIGHTS)
@@ -174,8 +201,8 @@ def test_a_cancelled_pull_goes_on_where_it_was(project, qwen, settings, monkeypa
 
 
 def test_a_job_shows_how_many_megabytes_are_here(project, qwen, monkeypatch):
-    monkeypatch.setattr(hub_client, "STEP", 1000)
-    monkeypatch.setattr(hub_client, "MEGABYTE", 1000)
+    monkeypatch.setattr(progress, "EVERY", 0)
+    monkeypatch.setattr(progress, "MEGABYTE", 1000)
     seen, beat = [], jobs.beat
 
     def record(job, done, total, note):
@@ -224,6 +251,57 @@ def work_again(job: Job) -> int:
     """How many versions there are after the finished job was run once more."""
     pull.run(Job.objects.select_related("project").get(pk=job.pk))
     return ModelVersion.objects.count()
+
+
+NAME_TAKEN = f"There is a version named {QWEN} already."
+
+
+def test_files_that_can_not_be_registered_do_not_stay(project, qwen, settings, monkeypatch):
+    register = registry.register
+
+    def another_was_first(*about, **links):
+        make_model(project, QWEN)
+        return register(*about, **links)
+
+    monkeypatch.setattr(registry, "register", another_was_first)
+    assert pull_it(project).error == NAME_TAKEN
+    assert list((settings.VAR / "models").iterdir()) == []
+
+
+def test_nor_do_those_of_a_worker_that_died_before(project, qwen, settings, monkeypatch):
+    def died(*about, **links):
+        raise jobs.Crashed("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "register", died)
+        job = pull_it(project)
+    make_model(project, QWEN)
+
+    assert work(job).error == NAME_TAKEN
+    assert list((settings.VAR / "models").iterdir()) == []
+
+
+HASHED = {"what arrived": (hub_client, "_is_whole"), "the model": (registry, "artifact_digest")}
+
+
+@pytest.mark.parametrize("name", HASHED)
+def test_a_job_is_cancelled_also_while_files_are_hashed(project, qwen, monkeypatch, name):
+    monkeypatch.setattr(progress, "EVERY", 0)
+    monkeypatch.setattr(hashing, "BLOCK", 1000)
+    module, function = HASHED[name]
+    job, hash_it = start(project), getattr(module, function)
+
+    def cancel_first(*about):
+        Job.objects.filter(pk=job.pk).update(cancel_requested=True)
+        return hash_it(*about)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, function, cancel_first)
+        assert work(job).state == "cancelled"
+    assert not ModelVersion.objects.exists()
+
+    jobs.resume(None, job)
+    assert work(job).state == "done"
 
 
 # The token, and what the Hub refuses
@@ -286,6 +364,36 @@ def test_a_hub_that_fails_is_one_sentence(project, qwen):
     job = pull_it(project)
 
     assert (job.state, job.error) == ("failed", f"{qwen.address} answered 503. Not today.")
+
+
+BREAKS = {
+    "a file of another size": "Consistency check failed: file should be of size 28 but has size 23",
+    "a file too large for it": "The file is too large to be downloaded using the regular download",
+    "a full disk": "No space left on device",
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_what_huggingface_hub_and_the_disk_refuse_is_one_sentence(project, qwen, monkeypatch, name):
+    plain = hub_server.sibling
+    if name == "a file of another size":
+        monkeypatch.setattr(
+            hub_server, "sibling", lambda path, content: plain(path, content) | {"size": 28}
+        )
+    elif name == "a file too large for it":
+        monkeypatch.setattr("huggingface_hub.constants.MAX_HTTP_DOWNLOAD_SIZE", 10)
+    else:
+        monkeypatch.setattr(hub_client, "http_get", full)
+    job = pull_it(project)
+
+    assert job.state == "failed"
+    assert job.error.startswith(f"{QWEN} could not be transferred whole ({BREAKS[name]}")
+    assert job.error.endswith("): resume the job.")
+    assert "\n" not in job.error
+
+
+def full(*about, **options):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_without_a_network_the_sentence_says_what_to_do(project, settings):

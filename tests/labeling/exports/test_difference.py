@@ -20,6 +20,7 @@ from tests.factories import (
     make_task,
 )
 from tests.pages import one_line
+from tests.worker import work as worked
 from workers import dataset_jobs
 
 pytestmark = pytest.mark.django_db
@@ -336,6 +337,18 @@ def test_a_large_one_is_made_by_a_job_that_is_asked_for(
     job.refresh_from_db()
     assert job.result["rows"] == {"same": 1, "changed": 2, "added": 1, "gone": 1}
     assert at in one_line(client_for(carol).get(f"/p/demo/jobs/{job.pk}/"))
+
+
+def test_a_job_shows_how_far_it_is_and_can_be_cancelled_to_the_end(pair, passing):
+    done = worked(difference.request(None, *pair))
+    beats, read = len(passing.counts), sum(passing.counts)
+    assert (done.state, done.done, done.total) == ("done", read, read)
+
+    difference.path(*pair).unlink()
+    for passing.cancel_at in (1, beats):
+        passing.counts.clear()
+        assert worked(difference.request(None, *pair)).state == "cancelled"
+        assert not difference.path(*pair).exists()
 
 
 def test_a_dataset_offers_the_others_of_its_kind(researcher, project, pair):

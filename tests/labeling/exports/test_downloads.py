@@ -32,6 +32,7 @@ from tests.factories import (
     make_task,
 )
 from tests.pages import one_line
+from tests.worker import work as worked
 from workers import dataset_jobs
 
 pytestmark = pytest.mark.django_db
@@ -361,6 +362,34 @@ def test_two_large_downloads_go_on_at_once(large, researcher, dataset, settings)
 
         assert content(second)  # to its end, where its place is free again
         assert download(researcher, dataset, "format=trl").status_code == 200
+
+
+MADE = [
+    ("folder", "zip"),
+    ("rows", "parquet"),
+    ("rows", "jsonl"),
+    ("conversational", "parquet"),
+    ("listwise", "jsonl.gz"),
+    ("metadata", "jsonl"),
+    ("csv", "csv"),
+]
+
+
+@pytest.mark.parametrize(("format", "file"), MADE)
+def test_a_job_shows_how_far_a_file_is_and_can_be_cancelled_to_the_end(
+    dataset, passing, format, file
+):
+    recipe = downloads.choose(dataset, format, file)
+    done = worked(downloads.request(None, dataset, recipe))
+    beats, read = len(passing.counts), sum(passing.counts)
+    assert (done.state, done.done, done.total) == ("done", read, read)
+    assert beats > 2
+
+    downloads.path(dataset, recipe).unlink()
+    for passing.cancel_at in (1, beats):
+        passing.counts.clear()
+        assert worked(downloads.request(None, dataset, recipe)).state == "cancelled"
+        assert list(datasets.renders(dataset).iterdir()) == []
 
 
 def test_a_file_appears_whole_or_not_at_all(dataset, monkeypatch):

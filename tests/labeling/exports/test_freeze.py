@@ -24,7 +24,7 @@ from labeling.models import (
     RankingTask,
 )
 from modelops import datasets, jobs, recipes, rows
-from modelops.models import Dataset, ModelVersion
+from modelops.models import Dataset, Job, ModelVersion
 from people.models import User
 from tests.factories import make_project, rate
 
@@ -299,3 +299,32 @@ def test_rows_are_decoded_once_to_be_written_and_counted(kind, monkeypatch):
     assert {name: dataset.counts[name] for name in counts} == counts
     assert counts["rows"] > 1
     assert decoded.count("value") == 1 + counts["rows"]  # one to see whether there are any
+
+
+def test_a_freeze_beats_also_while_rows_are_written(project, judged, monkeypatch):
+    """Three rows: one beat each as a line, and one each as Parquet."""
+    monkeypatch.setattr(freeze, "BATCH", 1)
+    job = jobs.claim(jobs.request(None, project, Job.Kind.FREEZE).pk, {Job.Kind.FREEZE})
+    beats = []
+    freeze.run(job, beats.append)
+
+    assert beats[-6:] == [None] * 6
+    assert None not in beats[:-6]
+
+
+def test_a_freeze_is_cancelled_also_while_parquet_is_written(
+    project, judged, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(freeze, "BATCH", 1)
+    job = jobs.claim(jobs.request(None, project, Job.Kind.FREEZE).pk, {Job.Kind.FREEZE})
+    beats = []
+
+    def cancel_at_the_last(done):
+        beats.append(done)
+        if beats.count(None) == 6:
+            raise jobs.Cancelled
+
+    with pytest.raises(jobs.Cancelled):
+        freeze.run(job, cancel_at_the_last)
+    assert not Dataset.objects.exists()
+    assert list((tmp_path / "datasets").iterdir()) == []

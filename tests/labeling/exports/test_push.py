@@ -2,9 +2,8 @@
 
 import pytest
 
-from labeling.exports import freeze
-from modelops import datasets, jobs
-from modelops import hub as hub_client
+from labeling.exports import downloads, freeze
+from modelops import datasets, jobs, progress
 from modelops.models import Job
 from people.models import AuditEvent
 from tests.factories import make_ranking, make_task
@@ -78,13 +77,13 @@ def test_the_job_says_whether_the_repository_is_private(project, frozen, hub):
 def test_a_dataset_that_is_withdrawn_meanwhile_is_not_committed(
     project, carol, frozen, hub, monkeypatch
 ):
-    finish = hub_client.Transfer.finish
+    finish = progress.Transfer.finish
 
     def withdraw_first(transfer):
         datasets.withdraw(carol, frozen, "erased")
         finish(transfer)
 
-    monkeypatch.setattr(hub_client.Transfer, "finish", withdraw_first)
+    monkeypatch.setattr(progress.Transfer, "finish", withdraw_first)
     job = push_it(project, frozen)
 
     assert (job.state, hub.commits) == ("cancelled", [])
@@ -141,15 +140,20 @@ def test_the_same_dataset_again_makes_no_second_commit(project, frozen, hub):
     assert again.result["commit"] == COMMIT
 
 
-def test_a_cancel_stops_between_two_blocks_and_commits_nothing(project, frozen, hub, monkeypatch):
-    monkeypatch.setattr(hub_client, "STEP", 1)
-    job, watch = start(project, frozen), hub_client.Transfer.watch
+@pytest.mark.parametrize("method", ["watch", "alive"])
+def test_a_cancel_stops_between_two_blocks_and_commits_nothing(
+    project, frozen, hub, monkeypatch, method
+):
+    """While files are sent, and (alive) while they are hashed before."""
+    downloads.make(frozen, downloads.choose(frozen, "folder"))
+    monkeypatch.setattr(progress, "EVERY", 0)
+    job, original = start(project, frozen), getattr(progress.Transfer, method)
 
-    def cancelled(transfer, count):
+    def cancelled(transfer, count=0):
         Job.objects.filter(pk=job.pk).update(cancel_requested=True)
-        watch(transfer, count)
+        original(transfer, count)
 
-    monkeypatch.setattr(hub_client.Transfer, "watch", cancelled)
+    monkeypatch.setattr(progress.Transfer, method, cancelled)
     done = work(job)
     assert (done.state, done.error) == ("cancelled", "")
     assert not hub.commits

@@ -6,8 +6,7 @@ import pytest
 
 from labeling.imports import pull
 from labeling.models import Prompt
-from modelops import hub as hub_client
-from modelops import jobs
+from modelops import jobs, progress
 from modelops.models import Job
 from tests.modelops.hub_server import COMMIT
 from tests.worker import work
@@ -81,7 +80,7 @@ def test_a_dataset_without_a_file_that_can_be_read_says_so(project, questions):
 
 def test_a_pull_that_failed_goes_on_where_it_was(project, questions, settings, monkeypatch):
     job = jobs.request(None, project, Job.Kind.PULL_DATA, {"repo": REPO})
-    watch = hub_client.Transfer.watch
+    watch = progress.Transfer.watch
 
     def full(transfer, count):
         if transfer.done > 500:
@@ -89,7 +88,7 @@ def test_a_pull_that_failed_goes_on_where_it_was(project, questions, settings, m
         watch(transfer, count)
 
     with monkeypatch.context() as patch:
-        patch.setattr(hub_client.Transfer, "watch", full)
+        patch.setattr(progress.Transfer, "watch", full)
         assert "No space left" in work(job).error
     assert not Job.objects.filter(kind="import").exists()
 
