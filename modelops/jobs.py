@@ -75,6 +75,17 @@ def request(actor: User | None, project, kind: str, settings_: dict | None = Non
     return job
 
 
+def latest(kind: str, recipe, **links) -> Job | None:
+    """The job of this kind, recipe and `links` that waits or runs; else the last that did."""
+    defaults = vars(type(recipe)())  # an older job may lack a setting
+    same = [
+        job
+        for job in Job.objects.filter(kind=kind, **links).order_by("-pk")
+        if defaults | job.recipe == vars(recipe)
+    ]
+    return next((job for job in same if job.live), next(iter(same), None))
+
+
 def wake(queue: str) -> None:
     """After commit, tell the workers of `queue` to look at the table. A lost message is made up for
     by the sweep.

@@ -28,6 +28,7 @@ class JobKind:
     startable = True  # there is a form to start it
     start_page = ""  # the name of the URL of that form, where it has a page of its own
     researchers = False  # a researcher may ask for it, and watch it
+    shared = False  # whoever may read its dataset may watch it: what it makes is for all of them
     sentence: str | Promise = ""  # what it does, above its form
 
     links: tuple[str, ...] = ()  # of LINKS: what it works on, asked for before the settings
@@ -131,7 +132,7 @@ class Freeze(JobKind):
 class Render(JobKind):
     kind = Job.Kind.RENDER
     startable = False  # it starts with a download
-    researchers = True
+    researchers = shared = True
     about_template = "modelops/jobs/_about_render.html"
     result_template = "modelops/jobs/_result_render.html"
 
@@ -139,7 +140,7 @@ class Render(JobKind):
 class Compare(JobKind):
     kind = Job.Kind.COMPARE
     startable = False  # it starts on the page of a dataset
-    researchers = True
+    researchers = shared = True
     about_template = "modelops/jobs/_about_compare.html"
     result_template = "modelops/jobs/_result_compare.html"
 

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from labeling.api.datasets import OfDataset, visible
+from labeling.api.datasets import OfDataset, awaited, visible
 from labeling.api.judged_tasks import RowAnswer, RowJudgment
 from labeling.api.shared import KeyPaging, Turn, with_query
 from labeling.exports import difference, row_pages
@@ -19,7 +19,7 @@ from labeling.queue import seen
 from modelops.api.jobs import JobBody
 from modelops.api.shared import under_way
 from modelops.models import Dataset
-from people.access import READERS, Refused
+from people.access import READERS
 from people.api import strict
 from people.api.base import Act, Answer, Listing
 from people.api.filters import MOST_ID
@@ -209,11 +209,12 @@ class DifferenceView(Comparing):
     """What differs from an earlier dataset: counts, then rows, by state.
 
     A row is known again by its prompt and the texts of its answers, a judgment by its row and its
-    judge. Large datasets are compared by a job that `compare` starts: 409 before.
+    judge. Large datasets are compared by a job that `compare` starts: 202 while the job runs, 409
+    before it was requested.
     """
 
     roles, serializer_class = {"GET": READERS}, DifferenceBody
-    refuses = {"GET": (409, 410)}
+    also, refuses = {"GET": {202: JobBody}}, {"GET": (409, 410)}
 
     def parameters(self) -> set[str]:
         return set(DifferenceQuery().fields)
@@ -223,8 +224,9 @@ class DifferenceView(Comparing):
         asked = strict.read(DifferenceQuery(data=request.query_params.dict()))
         before = self.earlier(asked["before"])
         if not self.is_ready(before):
-            raise Refused(
-                _("These datasets are large: have them compared first, by a POST to compare.")
+            return awaited(
+                difference.latest_job(before, self.dataset),
+                _("These datasets are large: have them compared first, by a POST to compare."),
             )
         found = difference.make(before, self.dataset)
         places, first = found.places(asked["state"]), asked["first"]

@@ -20,14 +20,12 @@ from labeling.exports.formats import CONTENT_TYPES, Format
 from labeling.models import Judge
 from modelops import datasets, recipes
 from modelops.api.jobs import JobBody
-from modelops.api.shared import filled, recipe_field, started, under_way
-from modelops.models import Dataset
+from modelops.api.shared import RETRY_AFTER, filled, recipe_field, started, under_way
+from modelops.models import Dataset, Job
 from people.access import ADMINS, READERS, Refused, Role
 from people.api import strict
 from people.api.base import Act, Answer, EditEndpoint, Endpoint, Listing, Verb
 from people.models import Project
-
-WAIT = {"Retry-After": "5"}
 
 
 class DatasetBody(serializers.ModelSerializer):
@@ -332,6 +330,18 @@ class DatasetView(EditEndpoint):
         return Response(status=204)
 
 
+def awaited(job: Job | None, request_it: str) -> Response:
+    """202 with the job that makes what is asked for. Raises Refused where none does: the last may
+    have failed.
+    """
+    if job and job.live:
+        return Response(JobBody(job).data, status=202, headers=RETRY_AFTER)
+    if job and job.error:
+        failed = _("The last attempt failed: %(error)s") % {"error": job.error}
+        request_it = f"{request_it} {failed}"
+    raise Refused(request_it)
+
+
 class Render(Act, OfDataset):
     """Make a file of it, unless it exists: a small file when it is downloaded, a large one by a
     job.
@@ -381,10 +391,9 @@ class Download(OfDataset):
         if downloads.path(self.dataset, recipe).exists() or downloads.is_small(self.dataset):
             return self.file(recipe)
         datasets.refuse_withdrawn(self.dataset)
-        if job := downloads.live_job(self.dataset, recipe):
-            return Response(JobBody(job).data, status=202, headers=WAIT)
-        raise Refused(
-            _("This file is large: have it made first, by a POST to its dataset's render.")
+        return awaited(
+            downloads.latest_job(self.dataset, recipe),
+            _("This file is large: have it made first, by a POST to its dataset's render."),
         )
 
     def file(self, recipe: recipes.RenderRecipe) -> HttpResponse:

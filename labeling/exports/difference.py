@@ -118,20 +118,16 @@ def path(before: Dataset, after: Dataset) -> Path:
 
 def request(actor: User, before: Dataset, after: Dataset) -> Job:
     """The job that compares them: the one that is waiting or running, or a new one."""
-    return live_job(before, after) or jobs.request(
-        actor, after.project, Job.Kind.COMPARE, {"before": before.digest}, dataset=after
-    )
+    latest = latest_job(before, after)
+    if latest and latest.live:
+        return latest
+    recipe = {"before": before.digest}
+    return jobs.request(actor, after.project, Job.Kind.COMPARE, recipe, dataset=after)
 
 
-def live_job(before: Dataset, after: Dataset) -> Job | None:
-    """The job that waits or runs to compare them."""
-    live = Job.objects.filter(
-        dataset=after,
-        kind=Job.Kind.COMPARE,
-        recipe=vars(CompareRecipe(before=before.digest)),
-        state__in=[Job.State.QUEUED, Job.State.RUNNING],
-    )
-    return live.first()
+def latest_job(before: Dataset, after: Dataset) -> Job | None:
+    """The job that waits or runs to compare them; else the last that did."""
+    return jobs.latest(Job.Kind.COMPARE, CompareRecipe(before=before.digest), dataset=after)
 
 
 def run(job: Job) -> None:

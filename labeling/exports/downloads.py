@@ -167,17 +167,15 @@ def _has_types_first(dataset: Dataset, recipe: RenderRecipe) -> bool:
 
 def request(actor: User, dataset: Dataset, recipe: RenderRecipe) -> Job:
     """The job that makes the file: the one that is waiting or running, or a new one."""
-    return live_job(dataset, recipe) or jobs.request(
-        actor, dataset.project, Job.Kind.RENDER, vars(recipe), dataset=dataset
-    )
+    latest = latest_job(dataset, recipe)
+    if latest and latest.live:
+        return latest
+    return jobs.request(actor, dataset.project, Job.Kind.RENDER, vars(recipe), dataset=dataset)
 
 
-def live_job(dataset: Dataset, recipe: RenderRecipe) -> Job | None:
-    """The job that waits or runs to make this file."""
-    live = Job.objects.filter(
-        dataset=dataset, kind=Job.Kind.RENDER, state__in=[Job.State.QUEUED, Job.State.RUNNING]
-    )
-    return next((job for job in live if recipes.read(job.kind, job.recipe) == recipe), None)
+def latest_job(dataset: Dataset, recipe: RenderRecipe) -> Job | None:
+    """The job that waits or runs to make this file; else the last that did."""
+    return jobs.latest(Job.Kind.RENDER, recipe, dataset=dataset)
 
 
 def run(job: Job) -> None:

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
@@ -27,6 +28,12 @@ def of_project(project: Project):
     return Dataset.objects.filter(project=project).select_related(
         "job__requested_by", "project", "successor"
     )
+
+
+def back_to(dataset: Dataset) -> tuple[str, str]:
+    """(address, name) of the dataset's page, for the pages that belong to it."""
+    address = reverse("dataset", args=[dataset.project.slug, dataset.pk])
+    return address, _("Dataset %(short)s") % {"short": dataset.short}
 
 
 @member(*READERS)

@@ -19,10 +19,11 @@ from labeling.exports.difference import ADDED, CHANGED, GONE, STATES, ComparedJu
 from labeling.queue import seen
 from labeling.views import judged_rows
 from labeling.views.dataset_rows import withheld
-from labeling.views.datasets import of_project
+from labeling.views.datasets import back_to, of_project
 from labeling.views.keys import key_in
 from modelops import datasets
 from modelops.models import Dataset
+from modelops.views.waiting import Wait, refreshed, wait_for
 from people.access import READERS, member
 
 PER_PAGE = 10
@@ -46,12 +47,20 @@ def dataset_difference(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":  # a second one finds the job of the first
         difference.request(request.user, before, after)
         return redirect(request.get_full_path())
-    job = difference.live_job(before, after)
-    context = {"before": before, "after": after, "job": job}
-    if job and request.htmx:
-        return HttpResponse(status=204)
-    template = "labeling/exports/difference_wait.html"
-    return render(request, template, context, status=202 if job else 409)
+    return wait_for(request, difference.latest_job(before, after), _wait(before, after))
+
+
+def _wait(before: Dataset, after: Dataset) -> Wait:
+    return Wait(
+        title=_("What differs"),
+        what=f"{before.short} → {after.short}",
+        under_way=_("The datasets are being compared"),
+        not_yet=_("The datasets have to be compared first"),
+        failed=_("The datasets could not be compared"),
+        why=_("They are large: a worker compares them once, then everybody can see what differs."),
+        button=_("Compare"),
+        back=back_to(after),
+    )
 
 
 def _shown(
@@ -59,8 +68,8 @@ def _shown(
 ) -> HttpResponse:
     if request.method == "POST":
         return redirect(request.get_full_path())
-    if request.htmx:  # it waited for the job: the whole page follows
-        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+    if request.htmx:  # it waited for the job
+        return refreshed()
     first = next((state for state in STATES if found.rows[state]), CHANGED)
     state = request.GET.get("show", first)
     if state not in STATES:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from labeling.exports import downloads, labeler_key
@@ -15,11 +16,13 @@ from labeling.exports.downloads import NotOffered
 from labeling.exports.formats import CONTENT_TYPES, cell, json_lines
 from labeling.exports.serving import is_large, served, slot
 from labeling.models import Candidate
-from labeling.views.datasets import of_project
+from labeling.views.dataset_rows import withheld
+from labeling.views.datasets import back_to, of_project
 from modelops import datasets
 from modelops.models import Dataset, Job
 from modelops.recipes import RenderRecipe
 from modelops.views.jobs import STOP_POLLING
+from modelops.views.waiting import Wait, wait_for
 from people.access import ADMINS, READERS, member
 
 
@@ -34,24 +37,24 @@ def dataset_download(request: HttpRequest, pk: int) -> HttpResponse:
             return send_file(request, dataset, recipe)
         datasets.refuse_withdrawn(dataset)
     except datasets.Withheld as error:
-        return render(
-            request,
-            "labeling/exports/withheld.html",
-            {"dataset": dataset, "reason": str(error)},
-            status=410,
-        )
+        return withheld(request, dataset, error)
     if request.method == "POST":  # a second one finds the job of the first
         downloads.request(request.user, dataset, recipe)
         return redirect(request.get_full_path())
-    job = downloads.live_job(dataset, recipe)
-    if job and request.htmx:
-        return HttpResponse(status=204)
-    context = {"dataset": dataset, "job": job, "name": downloads.name_of(dataset, recipe)}
-    response = render(
-        request, "labeling/exports/download_wait.html", context, status=202 if job else 409
+    return wait_for(request, downloads.latest_job(dataset, recipe), _wait(dataset, recipe))
+
+
+def _wait(dataset: Dataset, recipe: RenderRecipe) -> Wait:
+    return Wait(
+        title=_("Download"),
+        what=downloads.name_of(dataset, recipe),
+        under_way=_("The file is being made"),
+        not_yet=_("The file has to be made first"),
+        failed=_("The file could not be made"),
+        why=_("The file is large: a worker writes it once, then everybody can download it."),
+        button=_("Make the file"),
+        back=back_to(dataset),
     )
-    response["Retry-After"] = "5"
-    return response
 
 
 def recipe_or_404(dataset: Dataset, request: HttpRequest) -> RenderRecipe:

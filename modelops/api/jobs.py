@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import django_filters as filters
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
 from rest_framework.response import Response
@@ -25,6 +25,7 @@ from people.models import Membership
 # What has a page to start it has an endpoint of its own as well.
 HERE = [kind for kind in STARTABLE if not KINDS[kind].start_page]
 RESEARCHERS = [kind for kind, description in KINDS.items() if description.researchers]
+SHARED = [kind for kind, description in KINDS.items() if description.shared]
 
 
 class JobBody(serializers.ModelSerializer):
@@ -161,15 +162,16 @@ def _default(field: dataclasses.Field) -> Any:
 
 
 def visible(eyes: Membership) -> QuerySet[Job]:
-    """The project's jobs; to a researcher, those that they asked for."""
-    found = Job.objects.filter(project=eyes.project).select_related(
+    """The project's jobs; to a researcher, those that they asked for, and those that make files of
+    datasets or compare them.
+    """
+    of_project = Job.objects.filter(project=eyes.project).select_related(
         "project", "requested_by", "model_made"
     )
-    return (
-        found
-        if eyes.role == Role.ADMIN
-        else found.filter(kind__in=RESEARCHERS, requested_by=eyes.user)
-    )
+    if eyes.role == Role.ADMIN:
+        return of_project
+    own = Q(kind__in=RESEARCHERS, requested_by=eyes.user)
+    return of_project.filter(own | Q(kind__in=SHARED))
 
 
 class JobFilter(filters.FilterSet):

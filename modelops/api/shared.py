@@ -15,6 +15,7 @@ from modelops.models import Job
 from people.api.base import Answer
 from people.models import User
 
+RETRY_AFTER = {"Retry-After": "5"}  # seconds, of whoever waits for a job
 SETTING = {"oneOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}
 
 

@@ -328,7 +328,7 @@ def test_a_large_one_is_made_by_a_job_that_is_asked_for(
         assert researcher.post(at).url == at
     job = Job.objects.get(kind="compare")
     assert researcher.get(at).status_code == 202
-    assert researcher.get(at, headers={"HX-Request": "true"}).status_code == 204
+    assert researcher.get(at, headers={"HX-Request": "true"}).status_code == 202
 
     work(job)
     waited = researcher.get(at, headers={"HX-Request": "true"})
