@@ -91,6 +91,11 @@ def invitation_or_404(user: User, pk: int) -> Invitation:
     return invitation
 
 
+def sees_names(membership: Membership) -> bool:
+    """Whether this member may know who judged. Researchers know judges by pseudonyms."""
+    return membership.role == Role.ADMIN
+
+
 def refuse_archived(project: Project) -> None:
     """Raises PermissionDenied where the project is archived."""
     if project.state == Project.State.ARCHIVED:

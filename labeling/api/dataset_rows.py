@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from labeling.api.datasets import OfDataset, awaited, visible
 from labeling.api.judged_tasks import RowAnswer, RowJudgment
-from labeling.api.shared import KeyPaging, Turn, with_query
+from labeling.api.shared import KeyPaging, Turn, key_field, limit_field, with_query
 from labeling.exports import difference, row_pages
 from labeling.exports.difference import CHANGED, NOWHERE, STATES, ComparedRow
 from labeling.models import Judge, Prompt
@@ -23,9 +23,6 @@ from people.access import READERS
 from people.api import strict
 from people.api.base import Act, Answer, Listing
 from people.api.filters import MOST_ID
-
-MOST = 100  # rows in a page
-LARGEST_FILE = 2**62
 
 
 class FrozenJudgment(RowJudgment):
@@ -65,16 +62,8 @@ class RowsQuery(serializers.Serializer):
         required=False, default="", max_length=200, help_text="Words in any of its texts."
     )
     split = serializers.ChoiceField(Prompt.Split.choices, required=False, default="")
-    start, end = (
-        serializers.IntegerField(
-            required=False,
-            min_value=0,
-            max_value=LARGEST_FILE,
-            help_text="Take them from `next` and `previous`: a row starts there.",
-        )
-        for _ in range(2)
-    )
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=MOST, default=20)
+    start, end = key_field(row_pages.LARGEST_FILE), key_field(row_pages.LARGEST_FILE)
+    limit = limit_field()
 
 
 class Rows(Listing, OfDataset):
@@ -167,7 +156,7 @@ class DifferenceQuery(CompareInput):
     first = serializers.IntegerField(
         required=False, default=0, min_value=0, max_value=MOST_ID, help_text="From 0."
     )
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=MOST, default=20)
+    limit = limit_field()
 
 
 class Comparing(OfDataset):

@@ -22,7 +22,7 @@ from modelops import datasets, recipes
 from modelops.api.jobs import JobBody
 from modelops.api.shared import RETRY_AFTER, filled, recipe_field, started, under_way
 from modelops.models import Dataset, Job
-from people.access import ADMINS, READERS, Refused, Role
+from people.access import ADMINS, READERS, Refused, sees_names
 from people.api import strict
 from people.api.base import Act, Answer, EditEndpoint, Endpoint, Listing, Verb
 from people.models import Project
@@ -241,7 +241,7 @@ def visible(project: Project) -> QuerySet[Dataset]:
 
 def freeze_form_of(endpoint: Endpoint, data: dict[str, Any]) -> forms.FreezeForm:
     """The page's form, with the fields that this member may fill. Raises ValidationError."""
-    shown = endpoint.membership.role == Role.ADMIN
+    shown = sees_names(endpoint.membership)
     return filled(lambda given: forms.FreezeForm(endpoint.project, given, names=shown), data)
 
 

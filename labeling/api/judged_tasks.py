@@ -12,7 +12,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from labeling.api.shared import KeyPaging, Turn, with_query
+from labeling.api.shared import KeyPaging, Turn, key_field, limit_field, with_query
 from labeling.models import Judge, Prompt, Ranking, judge_kind
 from labeling.quality import judged
 from labeling.queue import seen
@@ -22,8 +22,6 @@ from people.api import strict
 from people.api.base import DetailEndpoint, ListEndpoint
 from people.api.filters import MOST_ID
 from people.models import Project
-
-MOST = 100  # tasks in a page
 
 
 class RowAnswer(serializers.Serializer):
@@ -129,16 +127,8 @@ class JudgedQuery(serializers.Serializer):
     agreement_min, agreement_max = (
         serializers.FloatField(required=False, min_value=0, max_value=1) for _ in range(2)
     )
-    before, after = (
-        serializers.IntegerField(
-            required=False,
-            min_value=0,
-            max_value=MOST_ID,
-            help_text="Take it from `next` or `previous`.",
-        )
-        for _ in range(2)
-    )
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=MOST, default=20)
+    before, after = key_field(), key_field()
+    limit = limit_field()
 
 
 class JudgedTasks(ListEndpoint):

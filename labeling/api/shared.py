@@ -10,6 +10,7 @@ from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from labeling.text.conversations import ROLES
 from people.api.base import Act, Answer, once
+from people.api.filters import MOST_ID
 from people.api.paging import Paging
 
 PART = {
@@ -66,6 +67,26 @@ class ShownAnswer(serializers.Serializer):
 def counts_by_kind(help_text: str) -> serializers.DictField:
     """Counts by kind of judge: person, model, script, unknown."""
     return serializers.DictField(child=serializers.IntegerField(), help_text=help_text)
+
+
+MOST_PER_PAGE = 100
+
+
+def limit_field() -> serializers.IntegerField:
+    """How much a page holds."""
+    return serializers.IntegerField(
+        required=False, min_value=1, max_value=MOST_PER_PAGE, default=20
+    )
+
+
+def key_field(largest: int = MOST_ID) -> serializers.IntegerField:
+    """Where a page starts."""
+    return serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=largest,
+        help_text="Take it from `next` or `previous`.",
+    )
 
 
 class KeyPaging(Paging):

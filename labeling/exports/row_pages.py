@@ -16,6 +16,7 @@ from modelops import datasets
 from modelops.models import Dataset
 
 LOOKED_AT = 5_000  # rows that a page looks through at most
+LARGEST_FILE = 2**62  # bytes: no row starts beyond
 BLOCK = 2**14  # bytes that are read at once on the way back
 
 

@@ -139,10 +139,10 @@ def in_order(values: dict[int, Any], letter_of: dict[int, str]) -> dict[str, Any
     return {letter: values[pk] for pk, letter in letter_of.items() if pk in values}
 
 
-def sport(ranks: dict[str, int]) -> dict[str, int]:
+def sport(ranks: dict[Any, int]) -> dict[Any, int]:
     """Dense ranks (1, 2, 2, 3) as they are shown: 1, 2, 2, 4."""
     return {
-        letter: 1 + sum(other < rank for other in ranks.values()) for letter, rank in ranks.items()
+        answer: 1 + sum(other < rank for other in ranks.values()) for answer, rank in ranks.items()
     }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from labeling.stats import agreement
 from labeling.text.conversations import as_stored
 from modelops import rows
 from people import pseudonyms
-from people.models import Project
+from people.models import Membership, Project
 
 LOOKED_AT = 50_000  # tasks that a page looks through at most
 COMPARED = 1_000  # of these, at most so many whose agreement is computed
@@ -280,5 +281,20 @@ def models(tasks: list[int]) -> list[str]:
 
 def judge_of(project: Project, pseudonym: str) -> UUID | None:
     """The judge with this pseudonym in the project, or None."""
-    uuids = Judge.objects.values_list("uuid", flat=True).iterator(chunk_size=10_000)
-    return next((uuid for uuid in uuids if pseudonyms.of(project, uuid) == pseudonym), None)
+    try:
+        return _found_judge(project.pk, pseudonym)
+    except Judge.DoesNotExist:
+        return None
+
+
+@lru_cache(maxsize=1_000)
+def _found_judge(project: int, pseudonym: str) -> UUID:
+    """A hash of each judge of the site, the project's members first: done once, and not for each
+    page that a filter has. Raises Judge.DoesNotExist, which is not kept.
+    """
+    members = Exists(Membership.objects.filter(project=project, user=OuterRef("account")))
+    judges = Judge.objects.annotate(member=members).order_by("-member")
+    for uuid in judges.values_list("uuid", flat=True).iterator(chunk_size=10_000):
+        if pseudonyms.of(Project(pk=project), uuid) == pseudonym:
+            return uuid
+    raise Judge.DoesNotExist

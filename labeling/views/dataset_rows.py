@@ -7,7 +7,10 @@ from typing import Any
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
@@ -21,7 +24,6 @@ from modelops.models import Dataset
 from people.access import READERS, member
 
 PER_PAGE = 10
-LARGEST_FILE = 2**62
 
 
 class RowsForm(forms.Form):
@@ -29,8 +31,8 @@ class RowsForm(forms.Form):
 
     q = forms.CharField(label=gettext_lazy("Find in the rows"), required=False, max_length=200)
     split = forms.ChoiceField(label=gettext_lazy("Split"), required=False)
-    start = forms.IntegerField(required=False, min_value=0, max_value=LARGEST_FILE)
-    end = forms.IntegerField(required=False, min_value=0, max_value=LARGEST_FILE)
+    start = forms.IntegerField(required=False, min_value=0, max_value=row_pages.LARGEST_FILE)
+    end = forms.IntegerField(required=False, min_value=0, max_value=row_pages.LARGEST_FILE)
 
     def __init__(self, dataset: Dataset, data: dict[str, Any]):
         super().__init__(data, auto_id="filter-%s")
@@ -70,7 +72,10 @@ def dataset_rows(request: HttpRequest, pk: int) -> HttpResponse:
         "dataset": dataset,
         "form": form,
         "page": page,
-        "rows": [judged_rows.shown(row, whole=False, start=start) for start, row in page.rows],
+        "rows": [
+            judged_rows.shown(row, whole=False, place=_place(dataset, start, row))
+            for start, row in page.rows
+        ],
         "asked": form.asked(),
         "query": urlencode(form.asked()),
         "looked_at": row_pages.LOOKED_AT,
@@ -91,9 +96,16 @@ def dataset_row(request: HttpRequest, pk: int, start: int) -> HttpResponse:
     except datasets.Withheld as error:
         return withheld(request, dataset, error)
     seen.note_rows(request.user, dataset, [row])
-    shown = judged_rows.shown(row, whole="brief" not in request.GET, start=start)
-    template = "_dataset_row.html" if request.htmx else "row.html"
-    return render(request, f"labeling/exports/{template}", {"dataset": dataset, "row": shown})
+    whole = "brief" not in request.GET
+    shown = judged_rows.shown(row, whole, place=_place(dataset, start, row))
+    template = "judgments/_judged.html" if request.htmx else "exports/row.html"
+    return render(request, f"labeling/{template}", {"dataset": dataset, "row": shown})
+
+
+def _place(dataset: Dataset, start: int, row: dict[str, Any]) -> judged_rows.Place:
+    address = reverse("dataset-row", args=[dataset.project.slug, dataset.pk, start])
+    title = format_html("<code>{}</code>", row["prompt_id"][:12]) if row.get("prompt_id") else ""
+    return judged_rows.place(f"row-{start}", title or _("Row"), address)
 
 
 def withheld(request: HttpRequest, dataset: Dataset, error: datasets.Withheld) -> HttpResponse:

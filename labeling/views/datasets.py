@@ -17,7 +17,7 @@ from modelops import datasets, recipes
 from modelops.models import Dataset, Job
 from modelops.views.jobs import after_start
 from people import idempotency
-from people.access import ADMINS, READERS, Role, member
+from people.access import ADMINS, READERS, member, sees_names
 from people.models import Project
 
 COMPARED_WITH = 100  # the newest datasets that its page offers to compare it with
@@ -123,7 +123,7 @@ def dataset_delete(request: HttpRequest, pk: int) -> HttpResponse:
 @member(*READERS)
 def freeze(request: HttpRequest) -> HttpResponse:
     """Choose what to freeze, see what would come of it, and have a job do it."""
-    names = request.membership.role == Role.ADMIN
+    names = sees_names(request.membership)
     form = FreezeForm(request.project, request.POST or None, names=names)
     if request.method == "POST" and form.is_valid() and "look" not in request.POST:
         key = form.cleaned_data["key"]
@@ -142,7 +142,7 @@ def freeze(request: HttpRequest) -> HttpResponse:
 @require_GET
 def freeze_preview(request: HttpRequest) -> HttpResponse:
     """What would come of the form as it stands; with a mistake in it, nothing yet."""
-    names = request.membership.role == Role.ADMIN
+    names = sees_names(request.membership)
     form = FreezeForm(request.project, request.GET, names=names)
     if not form.is_valid():
         return HttpResponse(status=204)

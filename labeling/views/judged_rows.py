@@ -13,6 +13,7 @@ from typing import Any
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from labeling.judging.form import sport
 from labeling.judging.judgment import letter
 from labeling.models import Judge, Ranking
 from labeling.models.rules import FLAGS
@@ -53,6 +54,23 @@ class ShownJudgment:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a row of a list is by itself: its id on the page, its title, and the addresses of it in
+    whole and in brief.
+    """
+
+    id: str
+    title: str
+    address: str
+    brief: str
+
+
+def place(id: str, title: str, address: str, query: str = "") -> Place:
+    whole = f"{address}?{query}" if query else address
+    return Place(id, title, whole, f"{whole}{'&' if query else '?'}brief=1")
+
+
+@dataclass(frozen=True)
 class ShownRow:
     """A row with what stands above its prompt, in brief or in whole."""
 
@@ -64,6 +82,7 @@ class ShownRow:
     text: SafeString | str
     answers: list[ShownAnswer]
     judgments: list[ShownJudgment]
+    place: Place | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -78,9 +97,16 @@ class By:
     note: str = ""
 
 
-def shown(row: dict[str, Any], whole: bool, by: Sequence[By] = (), **extra: Any) -> ShownRow:
+def shown(
+    row: dict[str, Any],
+    whole: bool,
+    by: Sequence[By] = (),
+    place: Place | None = None,
+    **extra: Any,
+) -> ShownRow:
     """The row as a page shows it. `by` says who made each judgment; numbers of labelers without."""
     judgments = row.get("judgments", [])
+    ranks = [sport(dict(enumerate(judgment["ranks"]))) for judgment in judgments]
     by = by or [by_number(judgment) for judgment in judgments]
     turns = conversations.shown(row.get("messages", []))
     text = row.get("text", "")
@@ -92,13 +118,14 @@ def shown(row: dict[str, Any], whole: bool, by: Sequence[By] = (), **extra: Any)
         about=[row[name] for name in ("use_case", "language", "split") if row.get(name)],
         text=markdown.render(text) if whole and text else cut(text, PROMPT_BEGINNING),
         answers=[
-            _answer(position, answer, judgments, whole)
+            _answer(position, answer, [of_all.get(position) for of_all in ranks], whole)
             for position, answer in enumerate(row.get("answers", []))
         ],
         judgments=[
             _judgment(judgment, who, row["answers"], whole)
             for judgment, who in zip(judgments, by, strict=True)
         ],
+        place=place,
         extra=extra,
     )
 
@@ -113,7 +140,7 @@ def _beginning_of(turn: tuple[str, str, str]) -> tuple[str, str, str]:
 
 
 def _answer(
-    position: int, answer: dict[str, Any], judgments: list[dict], whole: bool
+    position: int, answer: dict[str, Any], ranks: list[int | None], whole: bool
 ) -> ShownAnswer:
     remarks = []
     if not rows.has_ended(answer):
@@ -126,13 +153,8 @@ def _answer(
         beginning=cut(answer["text"], ANSWER_BEGINNING),
         html=markdown.render(answer["text"]) if whole else SafeString(""),
         remarks=remarks,
-        ranks=[as_in_sport(judgment["ranks"], position) for judgment in judgments],
+        ranks=ranks,
     )
-
-
-def as_in_sport(ranks: list[int], position: int) -> int | None:
-    """The rank of one answer, counted 1, 2, 2, 4; None where nothing was ranked."""
-    return 1 + sum(rank < ranks[position] for rank in ranks) if ranks else None
 
 
 def order(judgment: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -18,15 +19,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from labeling.exports.forms import day_field
-from labeling.models import Judge, Prompt, Ranking, judge_kind
+from labeling.models import Prompt, Ranking, RankingTask, judge_kind
 from labeling.quality import judged
 from labeling.queue import seen
-from labeling.views import judged_rows
+from labeling.views import judge_names, judged_rows
 from labeling.views.keys import key_in
 from modelops import registry
 from modelops.models import Job
 from people import pseudonyms
-from people.access import READERS, Role, member
+from people.access import READERS, member, sees_names
 from people.models import Project
 
 PER_PAGE = 10
@@ -72,7 +73,7 @@ class JudgedForm(forms.Form):
         self.judges = {pseudonyms.of(project, one.pk): one for one in judged.judges(newest)}
         self.fields["judge"].choices = ALL + sorted(
             (
-                (pseudonym, name_of(judge, pseudonym, names))
+                (pseudonym, judge_names.name_or(judge, pseudonym, names))
                 for pseudonym, judge in self.judges.items()
             ),
             key=lambda choice: choice[1],
@@ -153,17 +154,12 @@ def _imports(project: Project) -> list[tuple[str, str]]:
     ]
 
 
-def name_of(judge: Judge | None, pseudonym: str, names: bool) -> str:
-    """A judge as this reader may know them: admins by name, researchers by pseudonym."""
-    return str(judge) or pseudonym if names and judge is not None else pseudonym
-
-
 @member(*READERS)
 @require_GET
 @never_cache
 def judgment_list(request: HttpRequest) -> HttpResponse:
     """Judged tasks, the newest first."""
-    form = JudgedForm(request.project, request.GET.dict(), names=sees_names(request))
+    form = JudgedForm(request.project, request.GET.dict(), names=sees_names(request.membership))
     asked = form.asked()
     context = {"form": form, "asked": asked, "query": urlencode(asked), "page": None, "rows": []}
     if not form.is_valid():
@@ -175,7 +171,8 @@ def judgment_list(request: HttpRequest) -> HttpResponse:
         before=key_in(request, "before"),
         after=key_in(request, "after"),
     )
-    context |= {"page": page, "rows": read(request, page.tasks, whole=False)}
+    rows = read(request, page.tasks, whole=False, query=urlencode(asked))
+    context |= {"page": page, "rows": rows}
     context |= {"looked_at": judged.LOOKED_AT, "compared": judged.COMPARED}
     template = "_judgment_list.html" if request.htmx else "judgments.html"
     return render(request, f"labeling/judgments/{template}", context)
@@ -186,21 +183,19 @@ def judgment_list(request: HttpRequest) -> HttpResponse:
 @never_cache
 def judgment_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One judged task in whole, or, to fold it in a list, in brief."""
-    shown = read(request, [pk], whole="brief" not in request.GET)
-    if not shown:
-        raise Http404
     query = request.GET.copy()
     query.pop("brief", None)
+    shown = read(request, [pk], whole="brief" not in request.GET, query=query.urlencode())
+    if not shown:
+        raise Http404
     context = {"row": shown[0], "query": query.urlencode()}
-    template = "_judgment.html" if request.htmx else "judgment.html"
+    template = "_judged.html" if request.htmx else "judgment.html"
     return render(request, f"labeling/judgments/{template}", context)
 
 
-def sees_names(request: HttpRequest) -> bool:
-    return request.membership.role == Role.ADMIN
-
-
-def read(request: HttpRequest, tasks: list[int], whole: bool) -> list[judged_rows.ShownRow]:
+def read(
+    request: HttpRequest, tasks: list[int], whole: bool, query: str
+) -> list[judged_rows.ShownRow]:
     """These tasks as this reader may see them. Who sees what others decided gets no place on them
     any more.
     """
@@ -211,12 +206,18 @@ def read(request: HttpRequest, tasks: list[int], whole: bool) -> list[judged_row
             one.row,
             whole,
             _by(request, one.rankings),
+            _place(request.project, one.task, query),
             task=one.task,
             agreement=one.agreement,
             folded=one.task.prompt.sensitive and not request.user.sensitive,
         )
         for one in found
     ]
+
+
+def _place(project: Project, task: RankingTask, query: str) -> judged_rows.Place:
+    address = reverse("judgment", args=[project.slug, task.pk])
+    return judged_rows.place(f"task-{task.pk}", _("Task %(n)s") % {"n": task.pk}, address, query)
 
 
 def _by(request: HttpRequest, rankings: Iterable[Ranking]) -> list[judged_rows.By]:
@@ -226,12 +227,10 @@ def _by(request: HttpRequest, rankings: Iterable[Ranking]) -> list[judged_rows.B
 def _who(request: HttpRequest, ranking: Ranking) -> judged_rows.By:
     if ranking.kind in Ranking.FOR_ALL:  # nobody's judgment
         return judged_rows.By(_for_all(ranking), at=ranking.created_at, note=ranking.note)
-    pseudonym = pseudonyms.of(request.project, ranking.judge)
-    names = sees_names(request)
-    who = str(ranking.labeler) if names and ranking.labeler else ""
+    names = sees_names(request.membership)
     return judged_rows.By(
-        who or name_of(ranking.by, pseudonym, names),
-        pseudonym,
+        judge_names.of(request.project, ranking, ranking.by, names),
+        pseudonyms.of(request.project, ranking.judge),
         judge_kind(ranking.kind, ranking.by),
         ranking.created_at,
         ranking.note,

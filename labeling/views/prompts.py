@@ -9,14 +9,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
+from labeling.judging.form import sport
 from labeling.judging.judgment import MOST
 from labeling.models import Candidate, Judge, Prompt, Ranking, RankingTask, TemplateRow
 from labeling.queue import seen
 from labeling.queue.sensitive import mark_sensitive
 from labeling.text.conversations import as_stored
+from labeling.views import judge_names
 from labeling.views.set_aside import with_skips
-from people import pseudonyms
-from people.access import ADMINS, READERS, Role, member
+from people.access import ADMINS, READERS, member, sees_names
 from people.models import Project
 
 PER_PAGE = 50
@@ -82,7 +83,7 @@ def prompt_page(request: HttpRequest, pk: int) -> HttpResponse:
 
     Admins see who judged and who skipped; researchers see pseudonyms.
     """
-    names = request.membership.role == Role.ADMIN
+    names = sees_names(request.membership)
     prompt = get_object_or_404(Prompt, project=request.project, published=True, pk=pk)
     judged = (
         Ranking.objects.filter(current=True).select_related("labeler").prefetch_related("ranked")
@@ -124,33 +125,30 @@ def with_ranks(task):
     """
     task.by_people = sum(judged.kind not in Ranking.FOR_ALL for judged in task.judged)
     task.can_be_ranked = len(task.shown) <= MOST
+    ranks = [ranks_of(judged) for judged in task.judged]
     for answer in task.shown:
-        answer.ranks = [rank for judged in task.judged for rank in ranks_of(judged, answer.pk)]
+        answer.ranks = [of_judge[answer.pk] for of_judge in ranks if answer.pk in of_judge]
     return task
 
 
 def with_judges(tasks: list[RankingTask], project: Project, names: bool) -> list[RankingTask]:
-    """Hang on each judgment its judge as `by`, a name or a pseudonym: one query."""
+    """Hang on each judgment the name or the pseudonym of its judge as `who`: one query."""
     rankings = [ranking for task in tasks for ranking in task.judged]
     imported = {one.judge for one in rankings if one.kind == Ranking.Kind.IMPORTED}
     judges = Judge.objects.in_bulk(imported) if names else {}
     for ranking in rankings:
-        if names:
-            ranking.by = ranking.labeler or judges.get(ranking.judge)
-        elif ranking.kind not in Ranking.FOR_ALL:  # those are nobody's judgment
-            ranking.by = pseudonyms.of(project, ranking.judge)
+        ranking.who = judge_names.of(project, ranking, judges.get(ranking.judge), names)
     return tasks
 
 
-def ranks_of(ranking: Ranking, candidate: int) -> list[int]:
-    """The rank of one answer, counted as in sport: 1, 2, 2, 4."""
-    ranks = {
-        ranked.candidate_id: ranked.rank
-        for ranked in ranking.ranked.all()
-        if ranked.rank is not None
-    }
-    return (
-        [1 + sum(rank < ranks[candidate] for rank in ranks.values())] if candidate in ranks else []
+def ranks_of(ranking: Ranking) -> dict[int, int]:
+    """The ranks of the answers that have one, by their keys."""
+    return sport(
+        {
+            ranked.candidate_id: ranked.rank
+            for ranked in ranking.ranked.all()
+            if ranked.rank is not None
+        }
     )
 
 

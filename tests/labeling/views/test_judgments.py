@@ -145,6 +145,49 @@ def test_a_judge_of_older_tasks_is_found_though_not_listed(
     assert found(browser, judge=pseudonym) == [task.pk]
 
 
+def test_the_next_page_of_a_filter_hashes_no_judge_of_the_site_again(
+    browser, project, bob, task, monkeypatch
+):
+    for number in range(30):
+        make_judge("person", f"Judge {number} of another project")
+    pseudonym = pseudonyms.of(project, task.rankings.get().judge)
+    make_ranking(make_task(project), bob)
+    monkeypatch.setattr(judged, "LISTED", 1)
+    found(browser, judge=pseudonym)
+    hashed, of = [], pseudonyms.of
+    monkeypatch.setattr(pseudonyms, "of", lambda *about: hashed.append(about) or of(*about))
+
+    assert found(browser, judge=pseudonym) == [task.pk]
+    assert {judge for _project, judge in hashed} == {bob.uuid, task.rankings.get().judge}
+
+
+def test_a_member_is_found_before_judges_of_other_projects_are_hashed(project, alice, monkeypatch):
+    for number in range(30):
+        make_judge("person", f"Judge {number} of another project")
+    pseudonym, hashed, of = pseudonyms.of(project, alice.uuid), [], pseudonyms.of
+    monkeypatch.setattr(pseudonyms, "of", lambda *about: hashed.append(about) or of(*about))
+    judged._found_judge.cache_clear()
+
+    assert judged.judge_of(project, pseudonym) == alice.uuid
+    assert len(hashed) <= project.memberships.count()
+    assert judged.judge_of(project, "0" * 12) is None
+
+
+def test_every_page_names_a_judge_alike(browser, researcher, project, task):
+    """By name to admins, by pseudonym to researchers; one without a name by pseudonym to all."""
+    nameless = make_judge("model")
+    nameless.name = ""
+    nameless.save()
+    make_imported_ranking(task, make_judge("person", "Dr. Telltale"))
+    make_imported_ranking(task, nameless)
+
+    for client, known in ((browser, "Dr. Telltale"), (researcher, None)):
+        for address in (f"{AT}{task.pk}/", f"/p/demo/prompts/{task.prompt_id}/"):
+            page = text_of(client, address)
+            assert pseudonyms.of(project, nameless.pk) in page, address
+            assert ("Dr. Telltale" in page) == bool(known), address
+
+
 def test_no_page_tells_a_researcher_who_judged(researcher, project, alice, bob, task):
     """Neither a member's name or address nor an imported judge's, whatever page it is."""
     make_imported_ranking(task, make_judge("person", "Dr. Telltale"))
