@@ -45,7 +45,7 @@ def _refuse_taken(job: Job, name: str) -> None:
 def _register(job: Job, name: str, folder: Path) -> ModelVersion:
     transfer = Transfer(job, job.result["bytes"])
     transfer.finish()
-    transfer.begin(_("checked"))
+    transfer.begin(_("checking"))
     return registry.register(
         job.project,
         ModelVersion.Kind.POLICY,

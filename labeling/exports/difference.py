@@ -139,7 +139,7 @@ def run(job: Job) -> None:
     datasets.refuse_withdrawn(before)
     datasets.refuse_withdrawn(after)
     transfer = Transfer(job, 2 * (datasets.size(before) + datasets.size(after)))
-    transfer.begin(_("read"))
+    transfer.begin(_("reading"))
     difference = make(before, after, transfer.watch)
     transfer.finish()
     job.result = {

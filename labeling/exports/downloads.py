@@ -195,7 +195,7 @@ def run(job: Job) -> None:
 def progress_of(job: Job, dataset: Dataset, recipe: RenderRecipe) -> Transfer:
     """The progress of a job that makes the file. Raises datasets.Withheld."""
     transfer = Transfer(job, bytes_read(dataset, recipe))
-    transfer.begin(_("read"))
+    transfer.begin(_("reading"))
     return transfer
 
 
