@@ -23,7 +23,7 @@ from django.conf import settings
 
 from labeling.imports import files, reading, store
 from labeling.imports.choice import Choice, of_table
-from labeling.imports.cleaning import Cleaner, Tally
+from labeling.imports.cleaning import Cleaner, Tally, prompt_digests
 from labeling.imports.formats import FORMATS, recognise
 from labeling.imports.found_codes import Found, FoundCodes, code_paths
 from labeling.imports.mapping import Field, FieldTable, fields, propose
@@ -143,6 +143,7 @@ def _read(
             beat=beat,
             filename=recipe.filename,
             cleans_answers=recipe.answers,
+            digests=prompt_digests(recipe),
         )
         cleaner = Cleaner(project, checked, recipe)
     for reason, count in source.left_out.items():

@@ -16,7 +16,7 @@ from functools import cache
 from django.db.models import Count, QuerySet
 
 from labeling.imports.files import EXAMPLE, EXAMPLES
-from labeling.imports.reading import BATCH, Reading, chunks
+from labeling.imports.reading import BATCH, Digests, Reading, chunks
 from labeling.models import ImportedRow, Judge, Prompt, PromptBand, imported_judge
 from labeling.text import conversations, personal_data, repair
 from labeling.text.conversations import Entry
@@ -108,7 +108,9 @@ class Cleaner:
         """Yield what is to be written, about BATCH entries at a time."""
         for batch in chunks(self.reading.entries, BATCH):
             self.scratch.fetch("split", {entry.author for entry, _row in batch if entry.author})
-            cleaned = [self._cleaned(entry, row) for entry, row in batch]
+            stepped = [(self._stepped(entry), row) for entry, row in batch]
+            self._look_up_splits([entry for entry, _row in stepped])
+            cleaned = [self._cleaned(entry, row) for entry, row in stepped]
             items = [item for item in cleaned if item is not None]
             self._look_up(items)
             marks = self._marks(items)
@@ -123,10 +125,26 @@ class Cleaner:
 
     # Cleaning one entry
 
-    def _cleaned(self, entry: Entry, row: str) -> Clean | None:
+    def _stepped(self, entry: Entry) -> Entry:
+        """The entry after the steps that are alike for all splits."""
         entry = _without_lead(entry)
         for name, step in self.steps:
             entry = self._step(name, step, entry)
+        return entry
+
+    def _look_up_splits(self, entries: list[Entry]) -> None:
+        """Look up the splits of prompts with personal data: which form of it the project may have
+        depends on the split. Any other prompt is found by its digest.
+        """
+        if not self.recipe.personal:
+            return
+        forms = []
+        for entry in entries:
+            if not entry.split and len(digests := _forms(entry.messages)) > 1:
+                forms.append(digests)
+        self.reading.look_up_prompts(self.project, forms)
+
+    def _cleaned(self, entry: Entry, row: str) -> Clean | None:
         if any(map(conversations.is_empty, entry.messages)):
             self.tally.count("empty", entry, "")
             return None
@@ -397,6 +415,31 @@ def answer_keys(answers: list[dict]) -> list[str]:
 def _steps(recipe: ImportRecipe) -> list[tuple[str, Callable[[str], str]]]:
     known = {"repair": repair.repair, "controls": repair.without_controls, "spaces": repair.tidy}
     return [(name, step) for name, step in known.items() if getattr(recipe, name)]
+
+
+def prompt_digests(recipe: ImportRecipe) -> Digests:
+    """What gives the digests that an entry's prompt may have once it is cleaned by this recipe: as
+    held-out splits have it, then as the training split has it, if that differs.
+    """
+    steps = [step for _name, step in _steps(recipe)]
+
+    def digests(entry: Entry) -> list[str]:
+        messages = entry.messages
+        for step in steps:
+            messages = conversations.changed(messages, step)
+        return _forms(messages) if recipe.personal else [rows.digest(messages)]
+
+    return digests
+
+
+def _forms(messages: list[dict]) -> list[str]:
+    """The digest of a conversation, and that of the same with its personal data masked, if it has
+    any.
+    """
+    masked = conversations.changed(messages, personal_data.mask)
+    return [
+        rows.digest(form) for form in ([messages] if masked == messages else [messages, masked])
+    ]
 
 
 def _changed_answer(answer: dict, step: Callable[[str], str]) -> dict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -27,6 +27,7 @@ SHOWN = 20  # bad lines named in one message
 NAMED = 1000  # bad lines kept in memory
 Beat = Callable[[int, int], None]  # called with the number of entries written, and their total
 BEAT_EVERY = 5_000  # rows read
+Digests = Callable[[Entry], list[str]]
 
 
 class BadFile(ValueError):
@@ -72,7 +73,7 @@ class Reading:
     bad: list[tuple[int | str, str]] = field(default_factory=list)
     rows: int = 0
     bad_rows: int = 0
-    names_splits: bool = False  # whether a row names one
+    knows_splits: bool = False  # of prompts: some row names one, or the project has it
     fields: list[Field] = field(default_factory=list)  # of the good rows, if there are any
     codes: Found = field(default_factory=dict)
 
@@ -87,12 +88,33 @@ class Reading:
         """The fields of rows that come in of which nobody has said what becomes of them."""
         return source.unread(self.fields) if self.entries.count else []
 
+    def look_up_prompts(self, project: Project | None, forms: Iterable[list[str]]) -> None:
+        """Look up the split that the project already has for each of these prompts: for the prompt
+        as it is, or else with its personal data masked.
+        """
+        by_digest = {digests[0]: digests for digests in forms}
+        if project is None or not by_digest:
+            return
+        self.scratch.fetch("split of prompt", by_digest)
+        new = [
+            digests
+            for digest, digests in by_digest.items()
+            if self.scratch.get("split of prompt", digest) is None
+        ]
+        wanted = {digest for digests in new for digest in digests}
+        prompts = Prompt.objects.filter(project=project, published=True, digest__in=wanted)
+        here = dict(prompts.values_list("digest", "split"))
+        for digests in new:
+            if split := next((here[digest] for digest in digests if digest in here), ""):
+                self.scratch.put("split of prompt", digests[0], split)
+                self.knows_splits = True
+
     def split(self, entry: Entry) -> str:
-        """The split that the file gives the prompt, in whatever row, or that the file or the
-        project gives the author; otherwise that of the hash.
+        """The split that is known of the prompt as it is cleaned, from whatever row or from the
+        project, or of the author; otherwise that of the hash.
         """
         known = entry.split or (entry.author and self.scratch.get("split", entry.author))
-        if not known and self.names_splits:
+        if not known and self.knows_splits:
             known = self.scratch.get("split of prompt", entry.digest)
         return known or conversations.split_of(entry)
 
@@ -113,12 +135,15 @@ def read(
     beat: Beat = lambda done, total: None,
     filename: str = "",
     cleans_answers: bool = False,
+    digests: Digests = lambda entry: [entry.digest],
 ) -> Reading:
     """Everything that the file holds. Bad lines go to the file `skip`, if there is one.
 
     Raises BadFile with the bad lines if there is no `skip`, and for a file without any entry.
     `split` is the split of rows that name none, `filename` the file's own name. Where answers will
-    be cleaned, a row that marks parts of them is bad.
+    be cleaned, a row that marks parts of them is bad. `digests` gives those that a prompt may have
+    once it is cleaned: as held-out splits have it, then as the training split has it, if that
+    differs.
     """
     reading, codes = Reading(), FoundCodes(source.table)
     good, bad = FieldTable(source.opened), FieldTable(source.opened)
@@ -128,13 +153,14 @@ def read(
     ):
         parsed = [(row, *_placed(row, entries, error, split)) for row, entries, error in batch]
         all_entries = [entry for _row, entries, _error in parsed for entry in entries]
+        named = {id(entry): digests(entry) for entry in all_entries if entry.split}
         _look_up_authors(reading.scratch, project, all_entries)
-        _look_up_prompts(reading.scratch, project, all_entries)
+        reading.look_up_prompts(project, named.values())
         for row, entries, error in parsed:
             reading.rows += 1
             error = (
                 error
-                or _split_conflict(entries, reading.scratch)
+                or _split_conflict(entries, named, reading.scratch)
                 or _unfit(entries, known, cleans_answers)
             )
             if has_fields(row):
@@ -142,7 +168,7 @@ def read(
             if error:
                 reading.refuse(row, error, skip)
             else:
-                _keep(reading, row, entries)
+                _keep(reading, entries, named)
             if reading.rows % BEAT_EVERY == 0:
                 beat(0, 0)
     reading.fields = (good if good.rows else bad).fields()
@@ -208,29 +234,24 @@ def _look_up_authors(scratch: Scratch, project: Project | None, entries: list[En
         scratch.put("looked up", author, 1)
 
 
-def _look_up_prompts(scratch: Scratch, project: Project | None, entries: list[Entry]) -> None:
-    """Look up each prompt with a split once: the one that the project already has for it."""
-    named = {entry.digest for entry in entries if entry.split}
-    if not named:
-        return
-    scratch.fetch("split of prompt", named)
-    new = [digest for digest in named if scratch.get("split of prompt", digest) is None]
-    if project:
-        here = Prompt.objects.filter(project=project, published=True, digest__in=new)
-        for digest, split in here.values_list("digest", "split"):
-            scratch.put("split of prompt", digest, split)
+def _stored(entry: Entry, digests: list[str]) -> list[str]:
+    """The digests that belong to an entry's split: what is masked is in the training split."""
+    return digests if entry.split == Prompt.Split.TRAIN else digests[:1]
 
 
-def _split_conflict(entries: list[Entry], scratch: Scratch) -> str:
+def _split_conflict(entries: list[Entry], named: Mapping[int, list[str]], scratch: Scratch) -> str:
     """Why the entries' split contradicts an earlier one of the prompt or the author; "" if it does
     not.
     """
     for entry in entries:
         if not entry.split:
             continue
-        earlier = scratch.get("split of prompt", entry.digest)
-        if earlier and earlier != entry.split:
-            return f"this prompt is in split {earlier} already, and can't be in {entry.split} too"
+        for digest in _stored(entry, named[id(entry)]):
+            earlier = scratch.get("split of prompt", digest)
+            if earlier and earlier != entry.split:
+                return (
+                    f"this prompt is in split {earlier} already, and can't be in {entry.split} too"
+                )
         if not entry.author:
             continue
         earlier = scratch.get("split", entry.author)
@@ -252,11 +273,12 @@ def _unfit(entries: list[Entry], known: dict[str, criteria.Asked], cleans_answer
     return next(filter(None, (scores.import_fault(judgment, known) for judgment in judgments)), "")
 
 
-def _keep(reading: Reading, row: Row, entries: list[Entry]) -> None:
+def _keep(reading: Reading, entries: list[Entry], named: Mapping[int, list[str]]) -> None:
     for entry in entries:
         if entry.split:
-            reading.names_splits = True
-            reading.scratch.put("split of prompt", entry.digest, entry.split)
+            reading.knows_splits = True
+            for digest in _stored(entry, named[id(entry)]):
+                reading.scratch.put("split of prompt", digest, entry.split)
         if entry.author and entry.split:
             reading.scratch.put("split", entry.author, entry.split)
         reading.entries.add((entry, "" if entry.bare else _row_digest(reading.scratch, entry)))

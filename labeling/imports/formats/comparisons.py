@@ -48,13 +48,10 @@ def read_summaries(value: object, file: str = "") -> Iterator[Entry]:
     if not isinstance(summaries, list) or len(summaries) != 2:
         given = len(summaries) if isinstance(summaries, list) else kind_of(summaries)
         raise BadPrompt(f"summaries must be a list of two, not {given}")
-    split = {"train": "train", "test": "test"}.get(
-        value.get("split"), "validation" if value.get("split") else ""
-    )
     yield Entry(
         user(_post(value["info"])),
         use_case="summarization",
-        split=split,
+        split=_split_of_summaries(value),
         source="summarize-from-feedback",
         answers=[
             answer(long_text(summary["text"], "text").removeprefix(" "), text(summary, "policy"))
@@ -68,6 +65,11 @@ def read_summaries(value: object, file: str = "") -> Iterator[Entry]:
             )
         ],
     )
+
+
+def _split_of_summaries(value: dict) -> str:
+    """The set has two validation splits."""
+    return "validation" if value.get("split") in ("valid1", "valid2") else split(value)
 
 
 def _choice(choice: int) -> tuple[int, int]:
