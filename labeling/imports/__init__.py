@@ -7,6 +7,7 @@ one publishing UPDATE.
 - sources.py: which of the two reads a file, and which of its fields nothing reads
 - reading.py: all of the file checked, and set down
 - cleaning.py and store.py: what comes in, and how into the database
+- turns.py: one import into a project at a time
 - spool.py: what has to be remembered meanwhile, on disk
 - undo.py: an import taken back
 """
@@ -15,13 +16,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
 from django.conf import settings
 
-from labeling.imports import files, reading, store
+from labeling.imports import files, reading, store, turns
 from labeling.imports.choice import Choice, of_table
 from labeling.imports.cleaning import Cleaner, Tally, prompt_digests
 from labeling.imports.formats import FORMATS, recognise
@@ -55,13 +56,14 @@ def run(job: Job, path: Path, beat: Beat = lambda done, total: None) -> Tally:
     """Run an import job: read, check and write its file.
 
     Raises BadFile with nothing imported, also UnreadFields; InvalidRecipe for a mapping that is
-    none.
+    none. While it waits for another import into the project, the job says so.
     """
     recipe = recipes.read(Job.Kind.IMPORT, job.recipe)
     skip = bad_rows_of(path, job.pk) if recipe.skip_bad else None
-    cleaner = _all_read(job.project, path, recipe, beat, skip)
-    cleaner.job = job
-    return store.write(job, cleaner, beat)
+    with turns.turn(job.project, turns.of_job(job), job):
+        cleaner = _all_read(job.project, path, recipe, beat, skip)
+        cleaner.job = job
+        return store.write(job, cleaner, beat)
 
 
 def check(
@@ -220,11 +222,14 @@ def import_file(
     path: Path,
     format: str = "prompts",
     skip_bad: Path | None = None,
+    wait: Callable[[str], None] = lambda why: None,
     **settings_,
 ) -> Tally:
-    """Import a file in this process; bad rows go to the file `skip_bad`.
+    """Import a file in this process; bad rows go to the file `skip_bad`. `wait` is called with what
+    it waits for, while another import into the project runs.
 
-    Raises BadFile (also UnreadFields) before a job exists, or jobs.JobFailed.
+    Raises BadFile (also UnreadFields) before a job exists, or jobs.JobFailed; and what `wait`
+    raises, and Refused in a transaction that would have to wait.
     """
     from_file = {
         "path": str(path.resolve()),
@@ -233,13 +238,14 @@ def import_file(
         "skip_bad": skip_bad is not None,
     }
     recipe = recipes.read(Job.Kind.IMPORT, from_file | settings_)
-    cleaner = _all_read(project, path, recipe, lambda done, total: None, skip_bad)
-    with jobs.inline(actor, project, Job.Kind.IMPORT, vars(recipe)) as job:
-        cleaner.job = job
-        tally = store.write(
-            job, cleaner, beat=lambda done, total: jobs.beat(job, done=done, total=total)
-        )
-        job.result = vars(tally)
+    with turns.turn(project, wait):
+        cleaner = _all_read(project, path, recipe, lambda done, total: None, skip_bad)
+        with jobs.inline(actor, project, Job.Kind.IMPORT, vars(recipe)) as job:
+            cleaner.job = job
+            tally = store.write(
+                job, cleaner, beat=lambda done, total: jobs.beat(job, done=done, total=total)
+            )
+            job.result = vars(tally)
     return tally
 
 
@@ -248,14 +254,17 @@ def add(
 ) -> tuple[Tally, list[dict]]:
     """Import rows without a file, in this process: (what was added, the refused rows with reasons).
 
-    A row is named by its position, from 0. Raises UnreadFields, or jobs.JobFailed.
+    A row is named by its position, from 0. Raises UnreadFields, jobs.JobFailed, or Refused while
+    another import into the project runs.
     """
     settings.VAR.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.VAR, prefix=".rows-") as folder:
         path, bad = Path(folder, "rows.jsonl"), Path(folder, "bad.jsonl")
         with open(path, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
-        tally = import_file(actor, project, path, skip_bad=bad, **{"filename": "API"} | settings_)
+        wait = turns.of_request(project)
+        named = {"filename": "API"} | settings_
+        tally = import_file(actor, project, path, skip_bad=bad, wait=wait, **named)
         with open(bad, encoding="utf-8") as file:
             refused = [json.loads(line) for line in file]
     return tally, [{"row": row["line"] - 1, "detail": row["reason"]} for row in refused]

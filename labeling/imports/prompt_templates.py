@@ -155,7 +155,7 @@ def make(
     nothing.
 
     `split` is for rows that name none; without it, the author or the content decides. Raises
-    jobs.JobFailed.
+    jobs.JobFailed, and Refused while another import into the project runs.
     """
     filled, wanted = fill(template, rows), slots(template.text)
     known = [name for name in KNOWN if name not in wanted]

@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
@@ -66,6 +66,11 @@ class Writer:
     def criteria(self) -> dict[str, criteria.Asked]:
         """The criteria that the file's scores may name."""
         return criteria.known(self.project)
+
+    def forget(self) -> None:
+        """Forget what a transaction that failed may have added."""
+        self.versions.clear()
+        self.judges.clear()
 
     # One batch
 
@@ -435,7 +440,7 @@ def write(job: Job, cleaner: Cleaner, beat: Beat = lambda done, total: None) -> 
     writer, done, total = Writer(job), 0, cleaner.reading.entries.count
     for cleaned in cleaner.batches():
         for batch in _small_batches(cleaned):
-            meanwhile = writer.add(batch)
+            meanwhile = _add(writer, batch)
             cleaner.tally.prompts -= meanwhile
             cleaner.tally.duplicates += meanwhile
             beat(done, total)
@@ -444,6 +449,15 @@ def write(job: Job, cleaner: Cleaner, beat: Beat = lambda done, total: None) -> 
     writer.publish(cleaner.tally)
     beat(total, total)
     return cleaner.tally
+
+
+def _add(writer: Writer, batch: list[Clean]) -> int:
+    """Write a batch, and once more if a prompt of it was accepted from its writer meanwhile."""
+    try:
+        return writer.add(batch)
+    except IntegrityError:
+        writer.forget()
+        return writer.add(batch)
 
 
 def _small_batches(items: list[Clean]) -> Iterator[list[Clean]]:

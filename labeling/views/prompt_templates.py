@@ -133,12 +133,13 @@ def template_page(request: HttpRequest, pk: int) -> HttpResponse:
         # outside a receipt, whose transaction would hold up everybody else: the same rows again add
         # nothing
         tell_changes(request, form)
-        return filled_message(
-            request,
-            prompt_templates.make(
-                request.user, template, form.cleaned_data["rows"], form.cleaned_data["split"]
-            ),
-        )
+        rows, split = form.cleaned_data["rows"], form.cleaned_data["split"]
+        try:
+            return filled_message(
+                request, prompt_templates.make(request.user, template, rows, split)
+            )
+        except Refused as why:
+            form.add_error("table", str(why))
     rows = form.cleaned_data.get("rows") if form.is_bound and form.is_valid() else None
     filled = prompt_templates.fill(template, rows) if rows else None
     if rows:

@@ -22,6 +22,7 @@ class Command(BaseCommand):
         "Import prompts, with the answers and rankings that the file holds. With one bad line, "
         "nothing is imported."
     )
+    said = ""
 
     def add_arguments(self, parser):
         helps = {
@@ -91,8 +92,16 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
     def take(self, project, file: Path, skip_bad: Path | None, settings: dict) -> None:
-        tally = imports.import_file(None, project, file, skip_bad=skip_bad, **settings)
+        tally = imports.import_file(
+            None, project, file, skip_bad=skip_bad, wait=self.say_once, **settings
+        )
         self.tell(vars(tally), "added", "skipped")
+
+    def say_once(self, why: str) -> None:
+        """What the import waits for, where that has changed."""
+        if why and why != self.said:
+            self.stdout.write(f"{why} …")
+        self.said = why
 
     def look(self, project, file: Path, skip_bad: Path | None, settings: dict) -> None:
         recipe = recipes.read("import", settings | {"filename": file.name})
