@@ -8,19 +8,22 @@ judgments or a demonstration is people's work.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from labeling.imports.files import EXAMPLE, EXAMPLES
 from labeling.imports.reading import BATCH, Digests, Reading, chunks
+from labeling.imports.spool import Spool
 from labeling.models import ImportedRow, Judge, Prompt, PromptBand, imported_judge
 from labeling.text import conversations, personal_data, repair
 from labeling.text.conversations import Entry
-from labeling.text.similarity_index import SimilarityIndex
+from labeling.text.similarity_index import MOST, SimilarityIndex
 from modelops import rows
 from modelops.models import Job
 from modelops.recipes import ImportRecipe
@@ -43,6 +46,7 @@ class Tally:
     demonstrations: int = 0
     cleaned: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[dict]] = field(default_factory=dict)
+    pictures: int = 0  # bad rows that hold a picture
 
     def count(self, step: str, entry: Entry, before: str, after: str = "") -> None:
         self.cleaned[step] = self.cleaned.get(step, 0) + 1
@@ -64,18 +68,25 @@ def _tally(reading: Reading) -> Tally:
     """The counts of what reading did, before any cleaning."""
     changes = reading.changes
     examples = {name: list(examples) for name, examples in changes.examples.items()}
-    return Tally(reading.rows, reading.bad_rows, cleaned=dict(changes.counts), examples=examples)
+    return Tally(
+        reading.rows,
+        reading.bad_rows,
+        cleaned=dict(changes.counts),
+        examples=examples,
+        pictures=reading.pictures,
+    )
 
 
 @dataclass
 class Clean:
-    """A cleaned entry with its split, the digest of its row, the digest of its prompt, the language
-    that was detected, and the prompt's bands.
+    """A cleaned entry with its split, the digest of its row, the digest of its prompt, whether the
+    file names its split, the language that was detected, and the prompt's bands.
     """
 
     entry: Entry
     row: str
     digest: str
+    names_split: bool = False
     detected: str = ""
     bands: list[int] = field(default_factory=list)
 
@@ -93,6 +104,21 @@ class Marks:
         return self.bands + ([self.prefix] if self.prefix is not None else [])
 
 
+@dataclass
+class Similar:
+    """The project's prompts that share a band, at most MOST of each, and the prefixes it has."""
+
+    prefixes: set[int] = field(default_factory=set)
+    prompts: dict[int, list[int]] = field(default_factory=dict)  # keys by band, the oldest first
+    sketches: dict[int, object] = field(default_factory=dict)  # by the prompt's key
+    cut: set[int] = field(default_factory=set)  # bands that more prompts share
+
+    def sharing(self, bands: list[int]) -> list:
+        """The sketches that share one of these bands, each once."""
+        prompts = dict.fromkeys(prompt for band in bands for prompt in self.prompts.get(band, ()))
+        return [sketch for prompt in prompts if (sketch := self.sketches.get(prompt)) is not None]
+
+
 class Cleaner:
     job: Job | None = None  # the importing job: what it published before a kill is not a duplicate
 
@@ -100,6 +126,7 @@ class Cleaner:
         self.project, self.reading, self.recipe = project, reading, recipe
         self.scratch = reading.scratch
         self.similar = SimilarityIndex()
+        self.sensitive = Spool()  # the digests of prompts that are said to be sensitive later on
         self.tally = _tally(reading)
         self.steps = _steps(recipe)
         self.compares = PromptBand.objects.filter(project=project).exists()
@@ -116,7 +143,7 @@ class Cleaner:
             marks = self._marks(items)
             self._read_notes(items, marks)
             self._detect_languages(items)
-            similar = self._similar_prompts(marks)
+            similar = self._similar_prompts(items, marks)
             yield [
                 item
                 for item, mark in zip(items, marks, strict=True)
@@ -148,6 +175,7 @@ class Cleaner:
         if any(map(conversations.is_empty, entry.messages)):
             self.tally.count("empty", entry, "")
             return None
+        names_split = bool(entry.split)
         entry = entry.but(split=self.reading.split(entry))
         masks = self.recipe.personal and entry.split == Prompt.Split.TRAIN
         if masks:
@@ -155,7 +183,7 @@ class Cleaner:
         if self.recipe.answers:
             answers = [self._clean_answer(answer, masks, entry) for answer in entry.answers]
             entry = entry.but(answers=answers)
-        return Clean(entry, row, entry.digest)
+        return Clean(entry, row, entry.digest, names_split)
 
     def _clean_answer(self, answer: dict, masks: bool, entry: Entry) -> dict:
         """The answer after the steps that are on, counted once if they change it."""
@@ -189,10 +217,7 @@ class Cleaner:
         """
         prompts = self._of_others(Prompt.objects.filter(project=self.project, published=True))
         same_prompts = prompts.filter(digest__in=[item.digest for item in items])
-        about = same_prompts.values_list("digest", "metadata", "licence")
-        self.prompts_here = {
-            digest: _about(metadata, licence) for digest, metadata, licence in about
-        }
+        self.prompts_here = {about.pop("digest"): about for about in same_prompts.values(*STORED)}
         rows = self._of_others(ImportedRow.objects.filter(project=self.project, published=True))
         same_rows = rows.filter(digest__in=[item.row for item in items if item.row])
         self.rows_here = set(same_rows.values_list("digest", flat=True))
@@ -254,7 +279,6 @@ class Cleaner:
     def _read_notes(self, items: list[Clean], marks: list[Marks]) -> None:
         """Read what the scratch table holds of these items: a query for each kind."""
         self.scratch.fetch("prompt", [item.digest for item in items])
-        self.scratch.fetch("about", [item.digest for item in items])
         prefixes = [str(mark.prefix) for mark in marks if mark.prefix is not None]
         self.scratch.fetch("prefix", prefixes)
 
@@ -272,27 +296,40 @@ class Cleaner:
     def _is_here(self, item: Clean) -> bool:
         return item.row in self.rows_here or (item.entry.bare and item.digest in self.prompts_here)
 
-    def _similar_prompts(self, marks: list[Marks]) -> dict[int, list]:
-        """The sketches of the project's prompts that share a band or prefix, by that number."""
-        wanted = [band for mark in marks for band in mark.all] if self.compares else []
-        sketches: dict[int, list] = {}
-        sketch_of = cache(_sketch_of)
-        for numbers in chunks(wanted, BATCH):
-            shared = PromptBand.objects.filter(
-                project=self.project, band__in=numbers, prompt__published=True
-            )
-            for band in shared.select_related("prompt"):
-                if self.job is None or band.prompt.job_id != self.job.pk:
-                    sketches.setdefault(band.band, []).append(sketch_of(band.prompt))
-        return sketches
+    def _similar_prompts(self, items: list[Clean], marks: list[Marks]) -> Similar:
+        """The project's prompts that a bare prompt of these may be like."""
+        bare = [mark for item, mark in zip(items, marks, strict=True) if item.entry.bare]
+        similar = Similar()
+        if not self.compares:
+            return similar
+        shown = PromptBand.objects.filter(project=self.project, prompt__published=True)
+        if self.job is not None:
+            shown = shown.exclude(prompt__job=self.job)
+        prefixes = {mark.prefix for mark in bare if mark.prefix is not None}
+        begin_alike = shown.filter(band__in=prefixes).values_list("band", flat=True)
+        similar.prefixes = set(begin_alike.distinct())
+        for bands in chunks({band for mark in bare for band in mark.bands}, BATCH):
+            oldest_first = Window(RowNumber(), partition_by="band", order_by="prompt_id")
+            numbered = shown.filter(band__in=bands).annotate(number=oldest_first)
+            first = numbered.filter(number__lte=MOST + 1)
+            for band, prompt, number in first.values_list("band", "prompt_id", "number"):
+                if number > MOST:
+                    similar.cut.add(band)
+                else:
+                    similar.prompts.setdefault(band, []).append(prompt)
+        wanted = {prompt for prompts in similar.prompts.values() for prompt in prompts}
+        for pks in chunks(wanted, BATCH):
+            similar.sketches |= _sketches_of(Prompt.objects.filter(pk__in=pks))
+        return similar
 
     # What is accepted
 
-    def _accepts(self, item: Clean, marks: Marks, similar: dict[int, list]) -> bool:
+    def _accepts(self, item: Clean, marks: Marks, similar: Similar) -> bool:
         """Whether the entry is written; counts it and completes it if so."""
         entry = item.entry
         if item.row in self.rows_here:
             self.tally.known += 1
+            self._count_lost(item)
             return False
         if entry.bare and not self._is_wanted(item, marks, similar):
             return False
@@ -303,14 +340,14 @@ class Cleaner:
         self._count(item, marks)
         return True
 
-    def _is_wanted(self, item: Clean, marks: Marks, similar: dict[int, list]) -> bool:
+    def _is_wanted(self, item: Clean, marks: Marks, similar: Similar) -> bool:
         if item.digest in self.prompts_here or self.scratch.get("prompt", item.digest):
             self.tally.duplicates += 1
-            self._count_lost_metadata(item)
+            self._count_lost(item)
             return False
         reason = (
             self._wrong_length(item.entry)
-            or self._near_duplicate(marks, similar)
+            or self._near_duplicate(item, marks, similar)
             or self._too_many(item.entry.author)
         )
         if reason:
@@ -325,10 +362,10 @@ class Cleaner:
             return "fewest_tokens"
         return "most_tokens" if self.recipe.most_tokens and count > self.recipe.most_tokens else ""
 
-    def _near_duplicate(self, marks: Marks, similar: dict[int, list]) -> str:
+    def _near_duplicate(self, item: Clean, marks: Marks, similar: Similar) -> str:
         """The setting that leaves out a prompt with these marks; "" if none does."""
         if marks.prefix is not None:
-            prefix_here = marks.prefix in similar
+            prefix_here = marks.prefix in similar.prefixes
             if prefix_here or self.scratch.get("prefix", str(marks.prefix)):
                 return "prefixes"
         if marks.sketch is None:
@@ -337,12 +374,14 @@ class Cleaner:
 
         from labeling.text import similarity
 
-        in_project = [
-            sketch for band in marks.bands for sketch in similar.get(band, []) if sketch is not None
-        ]
-        in_file = [np.frombuffer(sketch, np.uint32) for sketch in self.similar.sharing(marks.bands)]
-        near = any(similarity.alike(marks.sketch, sketch) for sketch in in_project + in_file)
-        return "near" if near else ""
+        in_project = similar.sharing(marks.bands)
+        shared = self.similar.sharing(marks.bands, MOST + 1)
+        in_file = [np.frombuffer(sketch, np.uint32) for sketch in shared[:MOST]]
+        if any(similarity.alike(marks.sketch, sketch) for sketch in in_project + in_file):
+            return "near"
+        if len(shared) > MOST or not similar.cut.isdisjoint(marks.bands):
+            self.tally.count("near_limit", item.entry, conversations.asked(item.entry.messages))
+        return ""
 
     def _too_many(self, author: str) -> str:
         most = self.recipe.per_author
@@ -359,7 +398,7 @@ class Cleaner:
             tally.prompts += 1
             item.bands = marks.all
         else:
-            self._count_lost_metadata(item)
+            self._count_lost(item)
         tally.answers += self._new_answers(item) if entry.shares else len(entry.answers)
         tally.rankings += len(entry.judgments)
         for judgment in entry.judgments:
@@ -381,18 +420,45 @@ class Cleaner:
         keys = [rows.digest([item.digest, key]) for key in answer_keys(item.entry.answers)]
         return sum(self.scratch.count("answer", key) == 0 for key in keys)
 
-    def _count_lost_metadata(self, item: Clean) -> None:
-        """Count what the file says of a prompt that is here already, with other metadata."""
-        about = _about(item.entry.metadata, item.entry.licence)
-        kept = self.prompts_here.get(item.digest) or self.scratch.get("about", item.digest)
-        if about and about != kept:
-            self.tally.count("metadata", item.entry, about)
+    def _count_lost(self, item: Clean) -> None:
+        """Count what a row says of a prompt that is here already and is said otherwise, or not at
+        all: what was said first stays. But a prompt that anybody calls sensitive is sensitive.
+        """
+        said = _said_of(item)
+        if not said:
+            return
+        kept = self.prompts_here.get(item.digest)
+        if kept is None and (note := self.scratch.get("prompt", item.digest)):
+            kept = _noted(note)
+        if "sensitive" in said:
+            self._make_sensitive(item, kept)
+        if kept is None:  # a row that came in with other cleaning: its prompt has another digest
+            return
+        lost = {name for name, value in said.items() if _differs(kept.get(name), value)}
+        if lost & {"metadata", "licence"}:
+            self.tally.count("metadata", item.entry, _metadata_text(item.entry))
+        for name in LOST:
+            if name in lost:
+                # nobody is to see who the author is
+                self.tally.count(LOST[name], item.entry, "" if name == "author" else said[name])
+
+    def _make_sensitive(self, item: Clean, kept: dict[str, Any] | None) -> None:
+        asked = conversations.asked(item.entry.messages)
+        if kept is None:
+            self.tally.count("other_sensitive", item.entry, asked)
+        elif not kept.get("sensitive") and not self.scratch.get("sensitive", item.digest):
+            self.scratch.put("sensitive", item.digest, 1)
+            self.sensitive.add(item.digest)
+            self.tally.count("sensitive", item.entry, asked)
 
     def _remember(self, item: Clean, marks: Marks) -> None:
         """Note a new prompt, for the rest of the file."""
-        self.scratch.put("prompt", item.digest, 1)
-        if about := _about(item.entry.metadata, item.entry.licence):
-            self.scratch.put("about", item.digest, about)
+        kept = _said_of(item)
+        if item.detected:
+            kept["language"] = item.detected
+        if self.reading.knows_splits:
+            kept["split"] = item.entry.split
+        self.scratch.put("prompt", item.digest, rows.canonical(kept) if kept else 1)
         if item.entry.author and self.recipe.per_author:
             self.scratch.count("authored", item.entry.author)
         if marks.prefix is not None:
@@ -477,13 +543,45 @@ def _around(text: str, other: str) -> str:
     return text[max(0, differs - 40) :]
 
 
-def _about(metadata: dict | None, licence: str) -> str:
-    """What is known of a prompt besides, as one text; "" for nothing."""
-    about = (metadata or {}) | ({"licence": licence} if licence else {})
-    return rows.canonical(about) if about else ""
+# What a row may say of its prompt, and as what it is counted where the prompt has it otherwise
+LOST = {name: f"other_{name}" for name in ("source", "author", "use_case", "language", "split")}
+STORED = ("digest", "metadata", "licence", "sensitive", *LOST)
 
 
-def _sketch_of(prompt: Prompt) -> object:
+def _said_of(item: Clean) -> dict[str, Any]:
+    """What the file says of the prompt, as a prompt stores it."""
+    entry = item.entry
+    said: dict[str, Any] = {name: value for name in SAID if (value := getattr(entry, name))}
+    if entry.language and not item.detected:
+        said["language"] = entry.language
+    if entry.author:
+        said["author"] = conversations.author_key(entry.author)
+    if item.names_split:
+        said["split"] = entry.split
+    return said
+
+
+SAID = ("metadata", "licence", "source", "use_case", "sensitive")
+
+
+def _differs(kept: object, said: object) -> bool:
+    return kept != said or (isinstance(said, dict) and rows.canonical(kept) != rows.canonical(said))
+
+
+def _metadata_text(entry: Entry) -> str:
+    licence = {"licence": entry.licence} if entry.licence else {}
+    return rows.canonical(entry.metadata | licence)
+
+
+def _noted(note: str | int) -> dict[str, Any]:
+    """What is noted of a prompt of the file."""
+    return json.loads(note) if isinstance(note, str) else {}
+
+
+def _sketches_of(prompts: QuerySet[Prompt]) -> dict[int, object]:
+    """The sketch of each prompt, by its key; None for a short one."""
     from labeling.text import similarity
 
-    return similarity.sketch("\n".join(rows.spoken(prompt.messages)))
+    messages = dict(prompts.values_list("pk", "messages"))
+    texts = ("\n".join(rows.spoken(turns)) for turns in messages.values())
+    return dict(zip(messages, similarity.sketches(texts), strict=True))

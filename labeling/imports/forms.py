@@ -55,7 +55,15 @@ LABELS = {
     "empty": gettext_lazy("Nothing left"),
     "weights": gettext_lazy("Weights left out"),
     "prompt_id": gettext_lazy("Ids that are not those of their prompts"),
+    "near_limit": gettext_lazy("Not compared with every prompt that it may be like"),
+    "sensitive": gettext_lazy("Prompts that are sensitive now: they were here, and not called so"),
+    "other_sensitive": gettext_lazy("Sensitive, left out: the row came in with other cleaning"),
     "metadata": gettext_lazy("Metadata left out: the prompt is here with other ones"),
+    "other_source": gettext_lazy("Source left out: the prompt is here with another one"),
+    "other_author": gettext_lazy("Author left out: the prompt is here with another one, or none"),
+    "other_use_case": gettext_lazy("Use case left out: the prompt is here with another, or none"),
+    "other_language": gettext_lazy("Language left out: the prompt is here with another, or none"),
+    "other_split": gettext_lazy("Split left out: the prompt is here in another one"),
     "utf_16": gettext_lazy("Converted from UTF-16"),
     "windows_1252": gettext_lazy("Converted from Windows-1252 (check the letters)"),
     "characters": gettext_lazy("Characters replaced that cannot be stored"),
@@ -73,7 +81,9 @@ LABELS = {
 ASKED = ["format", "split", "skip_bad"]
 READ = ["utf_16", "windows_1252", "characters", "not_a_number", "infinity", "rounded", "bytes"]
 READ += ["empty_rows", "short_rows", "other_sheets", "other_files"]
-COUNTED = ["empty", "weights", "prompt_id", "metadata", "only", "unranked", *READ]  # no settings
+LOST = ["sensitive", "other_sensitive", "metadata", "other_source", "other_author"]
+LOST += ["other_use_case", "other_language", "other_split"]
+COUNTED = ["empty", "weights", "prompt_id", "only", "unranked", "near_limit", *LOST, *READ]
 CLEANING = [name for name in LABELS if name not in (*ASKED, *COUNTED)]
 
 

@@ -73,12 +73,14 @@ class Reading:
     bad: list[tuple[int | str, str]] = field(default_factory=list)
     rows: int = 0
     bad_rows: int = 0
+    pictures: int = 0  # bad rows that hold one
     knows_splits: bool = False  # of prompts: some row names one, or the project has it
     fields: list[Field] = field(default_factory=list)  # of the good rows, if there are any
     codes: Found = field(default_factory=dict)
 
     def refuse(self, row: Row, reason: str, out: TextIO | None) -> None:
         self.bad_rows += 1
+        self.pictures += reason == conversations.PICTURE
         if len(self.bad) < NAMED:
             self.bad.append((row.place, reason))
         if out:

@@ -17,7 +17,7 @@ from django.utils import timezone
 from labeling.imports import undo
 from labeling.imports.cleaning import Clean, Cleaner, Tally, answer_keys
 from labeling.imports.reading import BATCH as READ_TOGETHER
-from labeling.imports.reading import Beat
+from labeling.imports.reading import Beat, chunks
 from labeling.judging import criteria, scores
 from labeling.judging.judgment import MOST, Verdict
 from labeling.models import (
@@ -356,7 +356,11 @@ class Writer:
         _link_candidates(zip(tasks, (part for *_, part in parts), strict=True))
 
     @transaction.atomic
-    def publish(self, tally: Tally) -> None:
+    def publish(self, tally: Tally, sensitive: Iterable[str] = ()) -> None:
+        """Show all that was written. `sensitive` are the digests of prompts that become so."""
+        for digests in chunks(sensitive, BATCH):
+            prompts = Prompt.objects.filter(project=self.project, digest__in=digests)
+            prompts.filter(sensitive=False).update(sensitive=True)
         imported_rows = ImportedRow.objects.filter(job=self.job)
         # if it was published before a kill, people may be ranking its tasks already
         if not imported_rows.filter(published=True).exists():
@@ -446,7 +450,7 @@ def write(job: Job, cleaner: Cleaner, beat: Beat = lambda done, total: None) -> 
             beat(done, total)
         done = min(total, done + READ_TOGETHER)
     writer.build_tasks(beat, total)
-    writer.publish(cleaner.tally)
+    writer.publish(cleaner.tally, cleaner.sensitive)
     beat(total, total)
     return cleaner.tally
 

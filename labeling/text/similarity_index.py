@@ -41,8 +41,8 @@ class SimilarityIndex:
         if len(self.bands) >= self.most_waiting:
             self._write()
 
-    def sharing(self, bands: Iterable[int]) -> list[bytes]:
-        """At most MOST sketches that share one of the bands, by band and age."""
+    def sharing(self, bands: Iterable[int], most: int = MOST) -> list[bytes]:
+        """At most so many sketches that share one of the bands, by band and age."""
         known = [int(band) for band in bands if self._may_hold(band)]
         if not known:
             return []
@@ -50,7 +50,7 @@ class SimilarityIndex:
         listed = ",".join(map(str, known))
         query = (
             f"SELECT DISTINCT value FROM band JOIN sketch ON sketch = id WHERE band IN ({listed}) "
-            f"LIMIT {MOST}"
+            f"LIMIT {most}"
         )
         return [value for (value,) in self.database.execute(query)]
 

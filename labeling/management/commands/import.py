@@ -138,7 +138,8 @@ class Command(BaseCommand):
         if found["known"]:
             self.stdout.write(f"{found['known']} rows were here already.")
         if found["bad"]:
-            self.stdout.write(f"{found['bad']} bad rows.")
+            pictures = f" {found['pictures']} of them hold a picture." if found["pictures"] else ""
+            self.stdout.write(f"{found['bad']} bad rows.{pictures}")
         for step, count in found["cleaned"].items():
             self.stdout.write(f"{step}: {count}")
 

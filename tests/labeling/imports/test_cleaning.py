@@ -7,8 +7,11 @@ import json
 import pytest
 
 from labeling import imports
+from labeling.imports import cleaning, store
 from labeling.models import Candidate, Demonstration, Prompt, PromptBand
-from labeling.text import personal_data, repair
+from labeling.text import personal_data, repair, similarity
+from modelops import jobs
+from people.models import AuditEvent
 from tests.factories import make_project
 
 pytestmark = pytest.mark.django_db
@@ -279,3 +282,215 @@ def test_the_marks_of_a_prompt_lie_in_a_table_and_go_with_it(tmp_path):
 
     Prompt.objects.all().delete()
     assert not PromptBand.objects.exists()
+
+
+# What a row says of a prompt that is here already
+
+SAID = {
+    "author": "ann",
+    "use_case": "chat",
+    "language": "en",
+    "source": "a book",
+    "licence": "mit",
+    "metadata": {"topic": "sea"},
+}
+OTHERWISE = {
+    "author": "ben",
+    "use_case": "brainstorming",
+    "language": "de",
+    "source": "a film",
+    "licence": "cc0",
+    "metadata": {"topic": "sky"},
+}
+COUNTED = {"licence": "metadata", "metadata": "metadata"}
+ROWS = {
+    "a prompt": {"prompt": "Who?"},
+    "an answer": {"prompt": "Who?", "answers": ["I."]},
+    "a demonstration": {"prompt": " Who? ", "demonstration": "I."},
+}
+
+
+@pytest.mark.parametrize("second", ROWS)
+@pytest.mark.parametrize("name", SAID)
+@pytest.mark.parametrize("first", ["said otherwise", "not said"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_is_said_of_a_prompt_later_is_left_out_and_counted(
+    tmp_path, second, name, first, at_once
+):
+    if (name, first) == ("source", "not said") and not at_once:
+        pytest.skip("the file's name is then the source")
+    project = make_project()
+    rows = [
+        {"prompt": "Who?"} | ({name: OTHERWISE[name]} if first == "said otherwise" else {}),
+        ROWS[second] | {name: SAID[name]},
+        ROWS[second] | {"prompt": "Another?", name: SAID[name]},
+    ]
+    if not at_once:
+        bring(tmp_path, rows[:1], project)
+        rows = rows[1:]
+    before = Prompt.objects.values_list(name, flat=True).first() if not at_once else None
+    found = bring(tmp_path, rows, project)
+    kept = Prompt.objects.order_by("pk").first()
+    counted = COUNTED.get(name, f"other_{name}")
+
+    assert {counted: 1}.items() <= found.cleaned.items()
+    assert found.examples[counted][0]["line"] == (2 if at_once else 1)
+    assert "ann" not in json.dumps(found.examples), "authors are known by a hash only"
+    assert at_once or getattr(kept, name) == before
+    assert Prompt.objects.count() == 2
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_row_that_says_the_same_of_its_prompt_loses_nothing(tmp_path, at_once):
+    project, row = make_project(), {"prompt": "Who?", "split": "test"} | SAID
+    rows = [[row], [row, {"prompt": "Who?"}, row | {"answers": ["I."]}]]
+    if at_once:
+        rows = [sum(rows, [])]
+
+    assert [bring(tmp_path, some, project).cleaned for some in rows] == [{}] * len(rows)
+
+
+def test_a_language_that_was_detected_is_no_other_one(tmp_path):
+    german = "Schreibe mir bitte einen kurzen Brief an das Finanzamt."
+    rows = [german, {"prompt": german, "language": "de"}, {"prompt": german, "language": "fr"}]
+    found = bring(tmp_path, rows)
+
+    assert found.cleaned == {"languages": 1, "other_language": 1}
+    assert found.examples["other_language"] == [{"line": 3, "before": "fr", "after": ""}]
+
+
+def test_a_row_that_came_in_before_says_nothing_new_in_silence(tmp_path):
+    project, row = make_project(), {"prompt": "Who?", "answers": ["I."], "language": "en"}
+    bring(tmp_path, [row], project)
+    found = bring(tmp_path, [row | {"language": "de", "sensitive": True}], project)
+
+    assert (found.known, found.cleaned) == (1, {"sensitive": 1, "other_language": 1})
+    assert Prompt.objects.get().sensitive
+
+
+def test_a_split_that_an_author_has_otherwise_is_counted(tmp_path):
+    """The prompt is in its author's split; another row of it names one, and no author."""
+    rows = [
+        {"prompt": "Who?", "author": "ann"},
+        {"prompt": "Who?", "split": "train"},
+        {"prompt": "Why?", "author": "ann", "split": "test"},
+    ]
+    found = bring(tmp_path, rows)
+
+    assert Prompt.objects.get(messages__0__content="Who?").split == "test"
+    assert found.cleaned["other_split"] == 1
+
+
+@pytest.mark.parametrize("second", ROWS)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_prompt_that_anybody_calls_sensitive_is_sensitive(tmp_path, second, at_once):
+    project = make_project()
+    rows = [{"prompt": "Who?"}, {"prompt": "Harmless?"}]
+    said = [ROWS[second] | {"sensitive": True}] * 2
+    files = [rows + said] if at_once else [rows, said]
+    found = [bring(tmp_path, some, project) for some in files][-1]
+    sensitive = dict(Prompt.objects.values_list("messages__0__content", "sensitive"))
+
+    assert sensitive == {"Who?": True, "Harmless?": False}
+    assert found.cleaned["sensitive"] == 1
+    assert found.examples["sensitive"][0]["before"] == "Who?"
+    assert AuditEvent.objects.filter(verb="import").last().data["cleaned"]["sensitive"] == 1
+
+
+def test_sensitive_prompts_that_are_called_so_again_are_not_counted(tmp_path):
+    project, row = make_project(), {"prompt": "Who?", "sensitive": True}
+    bring(tmp_path, [row, row], project)
+
+    assert bring(tmp_path, [row, {"prompt": "Who?"}], project).cleaned == {}
+    assert Prompt.objects.get().sensitive
+
+
+def test_an_import_that_fails_makes_nothing_sensitive(tmp_path, monkeypatch):
+    project = make_project()
+    bring(tmp_path, ["Who?"], project)
+
+    def fail(*about):
+        raise jobs.JobFailed("The disk is full.")
+
+    monkeypatch.setattr(store.Writer, "build_tasks", fail)
+    with pytest.raises(jobs.JobFailed):
+        bring(tmp_path, [{"prompt": "Who?", "sensitive": True}], project)
+    assert not Prompt.objects.get().sensitive
+
+
+# What a prompt is compared with
+
+
+def cousins(count: int) -> list[str]:
+    """Texts that share a band with LONG, as near duplicates do, and are not like it."""
+    words, first = LONG.split(), similarity.sketch(LONG)
+    found: list[str] = []
+    for number in range(10_000):
+        places = [(number * 7 + step * 5) % len(words) for step in range(4)]
+        text = " ".join(f"{w}{number}" if n in places else w for n, w in enumerate(words))
+        sketch = similarity.sketch(text)
+        shares = set(similarity.bands(sketch)) & set(similarity.bands(first))
+        if shares and not similarity.alike(sketch, first):
+            found.append(text)
+        if len(found) == count:
+            return found
+    raise AssertionError("too few")
+
+
+def with_answers(texts: list[str]) -> list[dict]:
+    return [{"prompt": text, "answers": ["Yes."]} for text in texts]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_prompt_is_compared_with_some_of_those_it_may_be_like_and_that_is_counted(
+    tmp_path, monkeypatch, at_once
+):
+    monkeypatch.setattr(cleaning, "MOST", 2)
+    project, others = make_project(), with_answers(cousins(20))
+    if not at_once:
+        bring(tmp_path, others, project, prefixes=False)
+    found = bring(tmp_path, [*(others if at_once else []), LONG], project, prefixes=False)
+
+    assert found.prompts == (21 if at_once else 1)
+    assert found.cleaned["near_limit"] == 1
+    assert found.examples["near_limit"][0]["before"] == LONG[:160]
+
+
+def test_a_prompt_that_is_compared_with_all_is_not_counted(tmp_path):
+    project = make_project()
+    bring(tmp_path, with_answers(cousins(20)), project, prefixes=False)
+
+    assert "near_limit" not in bring(tmp_path, [LONG], project, prefixes=False).cleaned
+
+
+def test_only_bare_prompts_are_compared_each_band_once(tmp_path, monkeypatch):
+    project, asked = make_project(), []
+    shown = with_answers([f"{LONG} {n}" for n in range(30)])
+    bring(tmp_path, shown, project)
+    sketches_of = cleaning._sketches_of
+    monkeypatch.setattr(
+        cleaning,
+        "_sketches_of",
+        lambda prompts: (asked.extend(prompts.values_list("pk", flat=True)), sketches_of(prompts))[
+            1
+        ],
+    )
+    bring(tmp_path, with_answers([f"{LONG} {n}" for n in range(30, 60)]), project)
+    assert asked == []
+
+    bring(tmp_path, [f"{LONG} {n}" for n in range(60, 90)], project, prefixes=False)
+    assert len(asked) == len(set(asked)) > 0
+
+
+@pytest.mark.parametrize("off", ["near", "prefixes"])
+def test_a_comparison_that_is_off_reads_no_prompts(tmp_path, monkeypatch, off):
+    project, compared = make_project(), []
+    bring(tmp_path, [LONG], project)
+    sketches_of = cleaning._sketches_of
+    monkeypatch.setattr(
+        cleaning, "_sketches_of", lambda prompts: (compared.append(1), sketches_of(prompts))[1]
+    )
+    found = bring(tmp_path, [f"{LONG} Again."], project, **{off: False})
+
+    assert found.cleaned == {"prefixes" if off == "near" else "near": 1}
+    assert compared == ([] if off == "near" else [1])

@@ -1,6 +1,7 @@
 """Prompts enter by a form, or by a command; with one bad line, nothing does."""
 
 import json
+from io import StringIO
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,7 @@ from labeling import imports
 from labeling.models import Candidate, Prompt, RankingTask
 from modelops import jobs
 from modelops.models import Job
+from tests.pages import one_line
 from workers import dataset_jobs
 
 pytestmark = pytest.mark.django_db
@@ -229,3 +231,28 @@ def test_an_import_that_fails_on_the_way_says_so(project, tmp_path, monkeypatch)
     with pytest.raises(CommandError, match="JSONDecodeError"):
         run(tmp_path, GOOD)
     assert Job.objects.get().state == "failed"
+
+
+PICTURE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x.png"}}]}
+PICTURES = "\n".join(
+    json.dumps(row)
+    for row in ({"messages": [PICTURE]}, {"prompt": "One?"}, {"messages": [PICTURE]}, {"prompt": 3})
+)
+
+
+def test_rows_with_pictures_have_a_count_of_their_own(client_for, carol, tmp_path, project):
+    browser = client_for(carol)
+    address, page = looked_at(browser, PICTURES)
+    check = Job.objects.get().result["check"]
+    response = confirm(browser, address, page, skip_bad="on", **{"import": "1"})
+    result = work().result
+    file = tmp_path / "file.jsonl"
+    file.write_text(PICTURES)
+    said = StringIO()
+    call_command("import", str(file), project="demo", dry_run=True, stdout=said)
+
+    assert (check["bad"], check["pictures"]) == (result["bad"], result["pictures"]) == (3, 2)
+    assert "2 of them hold pictures, which can't come in yet." in one_line(page)
+    assert "2 of them hold pictures." in one_line(browser.get(response.url))
+    assert "3 bad rows. 2 of them hold a picture." in said.getvalue()
+    assert "line 1: holds a picture" in said.getvalue()
