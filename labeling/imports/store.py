@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, count
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
 from labeling.imports import undo
@@ -182,6 +182,11 @@ class Writer:
             if item.entry.judgments
         ]
         self._add_tasks(judged, prompts)
+        unjudged = [
+            (prompts[item.digest].pk, _unjudged(item.entry, group))
+            for (item, _row), group in zip(answered, groups, strict=True)
+        ]
+        self._add_unjudged([(pk, answers) for pk, answers in unjudged if len(answers) > 1])
 
     def _find_slots(self, pks: set[int]) -> None:
         """Count the answers that this import has already given to each of these prompts."""
@@ -313,47 +318,70 @@ class Writer:
             self.judges.add((name, kind))
         return uuid
 
-    # Publishing
+    # Tasks to rank
+
+    def _add_unjudged(self, parts: list[tuple[int, list[Candidate]]]) -> None:
+        """Add tasks of the answers to a prompt (its key) that nobody has judged, for each of these
+        parts; several tasks where there are more than MOST. They are offered once the import is
+        published.
+        """
+        positions = self._positions({prompt for prompt, _answers in parts})
+        made = [(prompt, some) for prompt, answers in parts for some in evenly(answers, MOST)]
+        tasks = bulk.insert(
+            RankingTask(
+                project_id=self.project.pk,
+                prompt_id=prompt,
+                job_id=self.job.pk,
+                row_position=next(positions[prompt]),
+                overlap=self.project.rules.overlap,
+            )
+            for prompt, _answers in made
+        )
+        _link_candidates(zip(tasks, (answers for _prompt, answers in made), strict=True))
+
+    def _positions(self, prompts: set[int]) -> dict[int, Iterator[int]]:
+        """The positions that are free for tasks to rank of each of these prompts."""
+        tasks = RankingTask.objects.filter(job=self.job, row=None, prompt__in=prompts)
+        counted = tasks.order_by().values_list("prompt").annotate(n=Count("pk"))
+        return {prompt: count() for prompt in prompts} | {
+            prompt: count(taken) for prompt, taken in counted
+        }
 
     def build_tasks(self, beat: Beat, done: int) -> None:
-        """Build tasks of the answers that nobody has judged yet, for each prompt with two or
-        more.
-        """
-        loose = Count("candidates", filter=Q(candidates__job=self.job, candidates__tasks=None))
-        while counted := list(
+        """Build tasks of the answers that came one a row: those to a prompt come together."""
+        in_no_task = Q(candidates__job=self.job, candidates__tasks=None)
+        others = RankingTask.objects.filter(job=self.job, row=None, prompt=OuterRef("pk"))
+        prompts = (
             Prompt.objects.filter(candidates__job=self.job)
-            .exclude(tasks__in=RankingTask.objects.filter(job=self.job, row=None))
-            .annotate(loose=loose)
-            .filter(loose__gt=1)
-            .values_list("pk", "loose")[: BATCH // MOST]
-        ):
-            self._build(_about(BATCH, counted))
+            .annotate(single=Count("candidates", filter=in_no_task))
+            .filter(Q(single__gt=1) | Q(Exists(others), single=1))
+            .order_by("pk")
+            .values_list("pk", "single")
+        )
+        last = 0
+        while counted := list(prompts.filter(pk__gt=last)[: BATCH // MOST]):
+            pks = _about(BATCH, counted)
+            self._build(pks)
+            last = pks[-1]
             beat(done, done)
 
     @transaction.atomic
     def _build(self, pks: list[int]) -> None:
-        """Build these tasks. They are offered once the import is published."""
-        answers: dict[int, list[Candidate]] = {}
-        for candidate in Candidate.objects.filter(
-            job=self.job, prompt__in=pks, tasks=None
-        ).order_by("slot"):
-            answers.setdefault(candidate.prompt_id, []).append(candidate)
-        parts = [
-            (pk, position, part)
-            for pk in pks
-            for position, part in enumerate(evenly(answers[pk], MOST))
-        ]
-        tasks = bulk.insert(
-            RankingTask(
-                project=self.project,
-                prompt_id=pk,
-                job=self.job,
-                row_position=position,
-                overlap=self.project.rules.overlap,
-            )
-            for pk, position, _part in parts
-        )
-        _link_candidates(zip(tasks, (part for *_, part in parts), strict=True))
+        """Build the tasks of these prompts' single answers. One that is alone comes together with
+        the prompt's first answer: nobody could rank it otherwise.
+        """
+        answers: dict[int, list[Candidate]] = {pk: [] for pk in pks}
+        of_job = Candidate.objects.filter(job=self.job).order_by("slot")
+        for candidate in of_job.filter(prompt__in=pks, tasks=None):
+            answers[candidate.prompt_id].append(candidate)
+        alone = {pk for pk, single in answers.items() if len(single) == 1}
+        for candidate in of_job.filter(prompt__in=alone, tasks__job=self.job, tasks__row=None):
+            if candidate.prompt_id in alone:
+                alone.remove(candidate.prompt_id)
+                answers[candidate.prompt_id].insert(0, candidate)
+        self._add_unjudged(list(answers.items()))
+
+    # Publishing
 
     @transaction.atomic
     def publish(self, tally: Tally, sensitive: Iterable[str] = ()) -> None:
@@ -373,6 +401,13 @@ class Writer:
         imported.filter(current=False).update(current=True)
         counts = {name: value for name, value in vars(tally).items() if name != "examples"}
         audit.record(self.job.requested_by, "import", self.job, self.project, **counts)
+
+
+def _unjudged(entry: Entry, answers: list[Candidate]) -> list[Candidate]:
+    """The answers of a row that no judgment of it is about."""
+    every = range(len(answers))
+    judged = {place for judgment in entry.judgments for place in judgment.get("answers", every)}
+    return [answer for place, answer in enumerate(answers) if place not in judged]
 
 
 def judged_together(entry: Entry) -> list[tuple[list[int], list[dict]]]:

@@ -13,7 +13,7 @@ from labeling.imports.formats import FORMATS
 from labeling.models import Candidate, ImportedRow, Ranking, RankingTask
 from labeling.quality import adjudication
 from labeling.queue import claims
-from modelops import datasets, rows
+from modelops import datasets, jobs, rows
 from tests.factories import make_job, make_project, make_prompt
 from tests.labeling.imports.test_formats import annotation, bring, judged, lines
 from tests.migrations import migrated_back
@@ -319,13 +319,116 @@ def test_tasks_of_long_lists_are_built_once_and_a_few_prompts_at_a_time(
     monkeypatch.setattr(
         store.Writer, "_build", lambda self, pks: (built.append(len(pks)), build(self, pks))
     )
-    texts = [f"answer {n}" for n in range(90)]
-    file = [{"prompt": f"What is {n}?", "answers": texts} for n in range(12)]
+    file = [{"prompt": f"What is {n % 12}?", "answers": [f"{n}"]} for n in range(12 * 90)]
     bring(lines(tmp_path / "long.jsonl", file), project=project, near=False, prefixes=False)
     store.Writer(RankingTask.objects.first().job).build_tasks(lambda done, total: None, 0)
 
     assert built == [5, 5, 2], "at most 500 answers"
     assert RankingTask.objects.count() == 12 * 10
+
+
+# Rows without judgments stay the tasks that the file has
+
+
+def tasks_of(texts: str = "") -> list[list[str]]:
+    tasks = RankingTask.objects.filter(prompt__messages__0__content__startswith=texts)
+    return [answers_of(task) for task in tasks.order_by("pk")]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("batch", [40, 2500])
+def test_unjudged_pairs_of_one_prompt_stay_the_pairs_of_the_file(tmp_path, monkeypatch, batch):
+    """999 pairs of 170 prompts are 999 tasks to rank."""
+    monkeypatch.setattr(store, "INSERTED", batch)
+    pairs = [{"prompt": f"{n % 170}?", "answers": [f"{n} a", f"{n} b"]} for n in range(999)]
+    project = make_project(overlap=2)
+    bring(lines(tmp_path / "pairs.jsonl", pairs), project=project, near=False, prefixes=False)
+    tasks = RankingTask.objects.prefetch_related("candidates")
+
+    assert sorted(answers_of_fetched(task) for task in tasks) == sorted(
+        row["answers"] for row in pairs
+    )
+    assert all(task.row_id is None and task.free_places == 2 for task in tasks)
+    assert all(task.sort_key is not None for task in tasks)
+    assert Candidate.objects.count() == 1998
+
+
+def answers_of_fetched(task: RankingTask) -> list[str]:
+    return sorted(answer.text for answer in task.candidates.all())
+
+
+@pytest.mark.django_db
+def test_rows_of_one_prompt_with_lists_of_any_length_cover_all_answers(tmp_path):
+    rows_of_file = [
+        {"prompt": "?", "answers": ["a", "b"]},
+        {"prompt": "?", "answers": [f"c{n:02}" for n in range(10)]},
+        {"prompt": "?", "answers": ["d"]},
+        {"prompt": "?", "answers": ["e"]},
+        {"prompt": "?", "answers": ABC, "judgments": [JUDGED_ALL]},
+        {"prompt": "?", "answers": [f"f{n}" for n in range(3)]},
+    ]
+    bring(lines(tmp_path / "lists.jsonl", rows_of_file))
+
+    assert sorted(tasks_of()) == [
+        ["a", "b"],
+        ["a", "b", "c"],
+        [f"c{n:02}" for n in range(5)],
+        [f"c{n:02}" for n in range(5, 10)],
+        ["d", "e"],
+        ["f0", "f1", "f2"],
+    ]
+    positions = RankingTask.objects.filter(row=None).values_list("row_position", flat=True)
+    assert sorted(positions) == [0, 1, 2, 3, 4]
+    assert not Candidate.objects.filter(tasks=None).exists()
+
+
+@pytest.mark.django_db
+def test_what_nobody_judged_of_a_row_is_a_task_to_rank(tmp_path):
+    judgment = {"labeler": "ann", "answers": [0, 3], "ranks": [1, 2]}
+    four = [*ABC, {"text": "d", "model": "m"}]
+    bring(lines(tmp_path / "r.jsonl", [{"prompt": "?", "answers": four, "judgments": [judgment]}]))
+
+    assert sorted(tasks_of()) == [["a", "d"], ["b", "c"]]
+    assert RankingTask.objects.get(row=None).free_places == 1
+
+
+@pytest.mark.django_db
+def test_an_answer_that_is_alone_is_ranked_with_the_first_one_of_its_prompt(tmp_path):
+    rows_of_file = [
+        {"prompt": "pair?", "answers": ["a", "b"]},
+        {"prompt": "pair?", "answers": ["c"]},
+        {"prompt": "single?", "answers": ["d"]},
+    ]
+    bring(lines(tmp_path / "r.jsonl", rows_of_file))
+
+    assert tasks_of() == [["a", "b"], ["a", "c"]]
+
+
+@pytest.mark.django_db
+def test_an_import_that_was_killed_makes_each_task_of_its_rows_once(tmp_path, project, monkeypatch):
+    monkeypatch.setattr(store, "INSERTED", 1)
+    pairs = [{"prompt": f"{n % 2}?", "answers": [f"{n} a", f"{n} b"]} for n in range(6)]
+    file = lines(tmp_path / "pairs.jsonl", [*pairs, {"prompt": "0?", "answers": ["alone"]}])
+    job = jobs.request(None, project, "import", {"near": False, "prefixes": False})
+    publish = store.Writer.publish
+
+    def die(done, total):
+        if done == 0 and Candidate.objects.count() > 4:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        imports.run(job, file, beat=die)
+    monkeypatch.setattr(store.Writer, "publish", die_at_publishing)
+    with pytest.raises(MemoryError):
+        imports.run(job, file)
+    monkeypatch.setattr(store.Writer, "publish", publish)
+    imports.run(job, file)
+
+    assert sorted(tasks_of()) == sorted([["0 a", "alone"], *(row["answers"] for row in pairs)])
+
+
+def die_at_publishing(*about):
+    raise MemoryError
 
 
 @given(st.lists(st.integers(), min_size=1), st.integers(2, 12))
