@@ -5,23 +5,24 @@ from pathlib import Path
 
 from django.conf import settings
 
-from labeling.imports import uploads
+from labeling.imports import kept, uploads
 from modelops.models import Job
 from people.retention import long_ago
 
 
 def forget() -> None:
-    """Delete uploads that no waiting or running job reads, rendered files, and models that were
-    never pulled whole, once they are old enough.
+    """Delete uploads that no waiting or running job reads, what checks have kept of them, rendered
+    files, and models that were never pulled whole, once they are old enough.
 
     A rendered file is made again, byte for byte, when somebody asks for it.
     """
     awaited = _awaited()
-    for kept in _old(settings.VAR / "uploads", "*"):
-        if not kept.name.startswith(
-            awaited
-        ):  # what an import left out lies beside it, under a longer name
-            uploads.discard(kept)
+    for upload in _old(settings.VAR / "uploads", "*"):
+        # what an import left out lies beside it, under a longer name
+        if not upload.name.startswith(awaited):
+            uploads.discard(upload)
+    for checked in _old(settings.VAR / kept.FOLDER, "*"):
+        checked.unlink()
     for unfinished in _old(settings.VAR / "models", ".pull-*"):
         shutil.rmtree(unfinished)
     for made in _old(settings.VAR / "renders", "*/*"):

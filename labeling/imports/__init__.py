@@ -6,6 +6,7 @@ one publishing UPDATE.
 - mapping/: rows to entries, by a table that says which field is what
 - sources.py: which of the two reads a file, and which of its fields nothing reads
 - reading.py: all of the file checked, and set down
+- kept.py: what a check has read, for the import that follows
 - cleaning.py and store.py: what comes in, and how into the database
 - turns.py: one import into a project at a time
 - spool.py: what has to be remembered meanwhile, on disk
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from labeling.imports import files, reading, store, turns
+from labeling.imports import files, kept, reading, store, turns
 from labeling.imports.choice import Choice, of_table
 from labeling.imports.cleaning import Cleaner, Tally, prompt_digests
 from labeling.imports.formats import FORMATS, recognise
@@ -63,7 +64,9 @@ def run(job: Job, path: Path, beat: Beat = lambda done, total: None) -> Tally:
     with turns.turn(job.project, turns.of_job(job), job):
         cleaner = _all_read(job.project, path, recipe, beat, skip)
         cleaner.job = job
-        return store.write(job, cleaner, beat)
+        tally = store.write(job, cleaner, beat)
+    kept.discard(kept.place(path))
+    return tally
 
 
 def check(
@@ -82,7 +85,8 @@ def check(
         source = source_of(recipe)
     except recipes.InvalidRecipe as error:
         return _only_fields(path, recipe, error.message)
-    cleaner = _read(project, path, recipe, source, beat, bad_rows or Path("/dev/null"))
+    skip = bad_rows or Path("/dev/null")
+    cleaner = _read(project, path, recipe, source, beat, skip, keeps=bad_rows is not None)
     total = cleaner.reading.entries.count
     for done, _batch in enumerate(cleaner.batches(), start=1):
         beat(min(done * reading.BATCH, total), total)
@@ -130,13 +134,40 @@ def _read(
     source: Source,
     beat: Beat,
     skip: Path | None,
+    keeps: bool = False,
 ) -> Cleaner:
+    """The file's entries, as a check of it has read them or, else, from the file. `keeps` what was
+    read for the import that follows.
+    """
+    place = kept.place(path)
+    stamp = kept.stamp(project, path, recipe) if place else ""
+    checked = kept.load(place, stamp, source, skip) if place else None
+    if checked is None:
+        checked = _read_file(project, path, recipe, source, beat, skip)
+        if place and keeps:
+            kept.keep(place, stamp, checked, source, skip)
+    elif skip is None:
+        checked.refuse_bad_rows()
+    cleaner = Cleaner(project, checked, recipe)
+    for reason, count in source.left_out.items():
+        cleaner.tally.leave_out(reason, count)
+    return cleaner
+
+
+def _read_file(
+    project: Project,
+    path: Path,
+    recipe: recipes.ImportRecipe,
+    source: Source,
+    beat: Beat,
+    skip: Path | None,
+) -> reading.Reading:
     with (
         open(skip, "w", encoding="utf-8", errors="backslashreplace")
         if skip
         else nullcontext() as out
     ):
-        checked = reading.read(
+        return reading.read(
             path,
             source,
             project,
@@ -147,10 +178,6 @@ def _read(
             cleans_answers=recipe.answers,
             digests=prompt_digests(recipe),
         )
-        cleaner = Cleaner(project, checked, recipe)
-    for reason, count in source.left_out.items():
-        cleaner.tally.leave_out(reason, count)
-    return cleaner
 
 
 def preview(path: Path, source: Source, filename: str = "", count: int = 10) -> list[Read]:

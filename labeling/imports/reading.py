@@ -86,6 +86,11 @@ class Reading:
         if out:
             out.write(_bad_line({"line": row.place, "reason": reason, "row": row.value}))
 
+    def refuse_bad_rows(self) -> None:
+        """Raises BadFile if there is one."""
+        if self.bad_rows:
+            raise BadFile(self.bad, self.bad_rows)
+
     def unread(self, source: Source) -> list[Field]:
         """The fields of rows that come in of which nobody has said what becomes of them."""
         return source.unread(self.fields) if self.entries.count else []
@@ -178,8 +183,8 @@ def read(
     if not reading.entries.count and not reading.bad_rows:
         reading.refuse(Row(1), "the file holds nothing to import", None)
         raise BadFile(reading.bad)
-    if reading.bad_rows and skip is None:
-        raise BadFile(reading.bad, reading.bad_rows)
+    if skip is None:
+        reading.refuse_bad_rows()
     return reading
 
 

@@ -5,9 +5,10 @@ takes stays the same.
 from __future__ import annotations
 
 import pickle
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import IO, Any
 
 from django.conf import settings
 
@@ -63,6 +64,14 @@ class Scratch:
         self.put(kind, key, before + 1)
         return before
 
+    def words(self, kinds: Iterable[str]) -> Iterator[list[tuple[str, str, Any]]]:
+        """Yield lists of the (kind, key, value) of these kinds."""
+        self._forget()
+        for kind in kinds:
+            stored = self.database.execute("SELECT * FROM word WHERE kind = ?", (kind,))
+            while some := stored.fetchmany(ASKED):
+                yield some
+
     def _forget(self) -> None:
         """Write the changed words and empty the memory."""
         words = [(*name, self.latest[name]) for name in sorted(self.unwritten)]
@@ -72,15 +81,16 @@ class Scratch:
 
 
 class Spool:
-    """Things set down one after the other and read again in that order; the file has no name, and
-    ends with this.
+    """Things set down one after the other and read again in that order. The file has no name, and
+    ends with this; or it is a given one, which holds `count` things from here on.
     """
 
-    def __init__(self):
+    def __init__(self, file: IO[bytes] | None = None, count: int = 0):
         settings.VAR.mkdir(parents=True, exist_ok=True)
         # it lives as long as this does
-        self.file = tempfile.TemporaryFile(dir=settings.VAR)  # noqa: SIM115
-        self.count = 0
+        self.file = file or tempfile.TemporaryFile(dir=settings.VAR)  # noqa: SIM115
+        self.start = self.file.tell()
+        self.count = count
         self.latest: list[Any] = []
 
     def add(self, thing: Any) -> None:
@@ -91,9 +101,15 @@ class Spool:
 
     def __iter__(self) -> Iterator[Any]:
         self._write()
-        self.file.seek(0)
+        self.file.seek(self.start)
         for _ in range(-(-self.count // TOGETHER)):
             yield from pickle.load(self.file)
+
+    def copy_to(self, file: IO[bytes]) -> None:
+        """Write all things into a file, where a spool can read them again."""
+        self._write()
+        self.file.seek(self.start)
+        shutil.copyfileobj(self.file, file)
 
     def _write(self) -> None:
         if self.latest:

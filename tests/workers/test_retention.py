@@ -8,6 +8,7 @@ import pytest
 from django.contrib.sessions.models import Session
 from django.utils.timezone import now
 
+from labeling.imports import kept
 from modelops import jobs
 from modelops.models import Job
 from people.models import Receipt
@@ -80,6 +81,14 @@ def test_files_made_for_downloads_go_when_they_are_old(settings, db):
     old, new = (
         a_file(settings.VAR / "renders" / "3" / name, days)
         for name, days in (("a.csv", 31), ("b.csv", 1))
+    )
+    tidy()
+    assert [old.exists(), new.exists()] == [False, True]
+
+
+def test_what_checks_have_kept_goes_when_it_is_old(settings, db):
+    old, new = (
+        a_file(settings.VAR / kept.FOLDER / name, days) for name, days in (("a", 31), ("b", 1))
     )
     tidy()
     assert [old.exists(), new.exists()] == [False, True]
