@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from labeling.exports.external_sort import Sorter
-from labeling.text.similarity_index import SimilarityIndex
+from labeling.text.similarity_index import SimilarityIndex, alike
 from modelops.rows import HELD_OUT, spoken
 
 
@@ -49,20 +49,15 @@ def near_held_out(rows: Callable[[], Iterable[dict]]) -> set[int]:
 
 def _is_near(index: SimilarityIndex, row: dict) -> bool:
     """Whether the row's prompt is similar to one of the index."""
-    import numpy as np
-
-    from labeling.text import similarity
-
     sketch = _sketch(_text(row))
     if sketch is None:
         return False
-    candidates = (np.frombuffer(other, np.uint32) for other in index.sharing(_bands(sketch)))
-    return any(similarity.alike(np.frombuffer(sketch, np.uint32), other) for other in candidates)
+    return any(alike(sketch, other) for other in index.sharing(_bands(sketch)))
 
 
 @lru_cache(1000)  # tasks of one prompt follow each other
 def _sketch(text: str) -> bytes | None:
-    from labeling.text import similarity  # its imports take 70 MB, which few web processes need
+    from labeling.text import similarity  # its imports take memory, which few web processes need
 
     sketch = similarity.sketch(text)
     return None if sketch is None else sketch.tobytes()

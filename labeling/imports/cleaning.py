@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import tee
 from typing import Any
 
 from django.db.models import Count, QuerySet, Window
@@ -21,13 +23,18 @@ from labeling.imports.files import EXAMPLE, EXAMPLES
 from labeling.imports.reading import BATCH, Digests, Reading, chunks
 from labeling.imports.spool import Spool
 from labeling.models import ImportedRow, Judge, Prompt, PromptBand, imported_judge
-from labeling.text import conversations, personal_data, repair
+from labeling.text import conversations, personal_data, repair, steps
 from labeling.text.conversations import Entry
-from labeling.text.similarity_index import MOST, SimilarityIndex
+from labeling.text.similarity_index import MOST, SimilarityIndex, alike
+from labeling.text.steps import Given, Version, Versions, Wanted
 from modelops import rows
 from modelops.models import Job
 from modelops.recipes import ImportRecipe
+from people import processes
+from people.db.among import among
 from people.models import Project
+
+FEWEST = 5_000  # entries for which other processes are worth their start
 
 
 @dataclass
@@ -79,29 +86,22 @@ def _tally(reading: Reading) -> Tally:
 
 @dataclass
 class Clean:
-    """A cleaned entry with its split, the digest of its row, the digest of its prompt, whether the
-    file names its split, the language that was detected, and the prompt's bands.
+    """A cleaned entry with its split, the digest of its row, what is known of its prompt by itself,
+    and whether the file names its split.
+
+    `bands` are those of a prompt that is new, `detected` the language if it was detected.
     """
 
     entry: Entry
     row: str
-    digest: str
+    version: Version
     names_split: bool = False
+    bands: list[int] = field(default_factory=list)
     detected: str = ""
-    bands: list[int] = field(default_factory=list)
-
-
-@dataclass
-class Marks:
-    """What a prompt is compared by."""
-
-    prefix: int | None = None
-    sketch: object = None
-    bands: list[int] = field(default_factory=list)
 
     @property
-    def all(self) -> list[int]:
-        return self.bands + ([self.prefix] if self.prefix is not None else [])
+    def digest(self) -> str:
+        return self.version.digest
 
 
 @dataclass
@@ -110,13 +110,13 @@ class Similar:
 
     prefixes: set[int] = field(default_factory=set)
     prompts: dict[int, list[int]] = field(default_factory=dict)  # keys by band, the oldest first
-    sketches: dict[int, object] = field(default_factory=dict)  # by the prompt's key
+    sketches: dict[int, bytes | None] = field(default_factory=dict)  # by the prompt's key
     cut: set[int] = field(default_factory=set)  # bands that more prompts share
 
-    def sharing(self, bands: list[int]) -> list:
+    def sharing(self, bands: list[int]) -> list[bytes]:
         """The sketches that share one of these bands, each once."""
         prompts = dict.fromkeys(prompt for band in bands for prompt in self.prompts.get(band, ()))
-        return [sketch for prompt in prompts if (sketch := self.sketches.get(prompt)) is not None]
+        return [sketch for prompt in prompts if (sketch := self.sketches.get(prompt))]
 
 
 class Cleaner:
@@ -128,86 +128,83 @@ class Cleaner:
         self.similar = SimilarityIndex()
         self.sensitive = Spool()  # the digests of prompts that are said to be sensitive later on
         self.tally = _tally(reading)
-        self.steps = _steps(recipe)
+        self.done = 0  # entries that were cleaned
         self.compares = PromptBand.objects.filter(project=project).exists()
 
     def batches(self) -> Iterator[list[Clean]]:
         """Yield what is to be written, about BATCH entries at a time."""
-        for batch in chunks(self.reading.entries, BATCH):
-            self.scratch.fetch("split", {entry.author for entry, _row in batch if entry.author})
-            stepped = [(self._stepped(entry), row) for entry, row in batch]
-            self._look_up_splits([entry for entry, _row in stepped])
-            cleaned = [self._cleaned(entry, row) for entry, row in stepped]
-            items = [item for item in cleaned if item is not None]
-            self._look_up(items)
-            marks = self._marks(items)
-            self._read_notes(items, marks)
-            self._detect_languages(items)
-            similar = self._similar_prompts(items, marks)
-            yield [
+        batches, to_clean = tee(chunks(self._entries(), BATCH))
+        given = (self._given(batch) for batch in to_clean)
+        many = self.reading.entries.count >= FEWEST
+        clean = partial(steps.versions, wanted=Wanted.by(self.recipe))
+        cleaned = processes.mapped(clean, given, processes.spare() if many else 0)
+        for batch, versions in zip(batches, cleaned):
+            self._look_up_splits(batch, versions)
+            items = [
                 item
-                for item, mark in zip(items, marks, strict=True)
-                if self._accepts(item, mark, similar)
+                for (entry, row), both in zip(batch, versions, strict=True)
+                if (item := self._cleaned(entry, row, both))
             ]
+            self._look_up(items)
+            self._read_notes(items)
+            similar = self._similar_prompts(items)
+            self.done += len(batch)
+            yield [item for item in items if self._accepts(item, similar)]
 
     # Cleaning one entry
 
-    def _stepped(self, entry: Entry) -> Entry:
-        """The entry after the steps that are alike for all splits."""
-        entry = _without_lead(entry)
-        for name, step in self.steps:
-            entry = self._step(name, step, entry)
-        return entry
+    def _entries(self) -> Iterator[tuple[Entry, str]]:
+        return ((_without_lead(entry), row) for entry, row in self.reading.entries)
 
-    def _look_up_splits(self, entries: list[Entry]) -> None:
-        """Look up the splits of prompts with personal data: which form of it the project may have
-        depends on the split. Any other prompt is found by its digest.
+    def _given(self, batch: list[tuple[Entry, str]]) -> list[Given]:
+        return [
+            Given(
+                entry.messages,
+                entry.demonstration,
+                entry.answers if self.recipe.answers else [],
+                bool(entry.language),
+                entry.split in rows.HELD_OUT,
+            )
+            for entry, _row in batch
+        ]
+
+    def _look_up_splits(self, batch: list[tuple[Entry, str]], versions: list[Versions]) -> None:
+        """Look up the splits of authors; and of prompts with personal data: which form of it the
+        project may have depends on the split. Any other prompt is found by its digest.
         """
-        if not self.recipe.personal:
-            return
-        forms = []
-        for entry in entries:
-            if not entry.split and len(digests := _forms(entry.messages)) > 1:
-                forms.append(digests)
+        self.scratch.fetch("split", {entry.author for entry, _row in batch if entry.author})
+        forms = [
+            [both.plain.digest, both.masked.digest]
+            for (entry, _row), both in zip(batch, versions, strict=True)
+            if both.masked and not entry.split and both.masked.digest != both.plain.digest
+        ]
         self.reading.look_up_prompts(self.project, forms)
 
-    def _cleaned(self, entry: Entry, row: str) -> Clean | None:
-        if any(map(conversations.is_empty, entry.messages)):
+    def _cleaned(self, entry: Entry, row: str, versions: Versions) -> Clean | None:
+        version, names_split = versions.plain, bool(entry.split)
+        if version.is_empty:
+            self._count_changes(entry, version)
             self.tally.count("empty", entry, "")
             return None
-        names_split = bool(entry.split)
-        entry = entry.but(split=self.reading.split(entry))
-        masks = self.recipe.personal and entry.split == Prompt.Split.TRAIN
-        if masks:
-            entry = self._step("personal", personal_data.mask, entry)
+        split = self.reading.split(entry, version.digest)
+        if versions.masked and split == Prompt.Split.TRAIN:
+            version = versions.masked
+        self._count_changes(entry, version)
+        changes = {
+            "split": split,
+            "messages": version.messages,
+            "demonstration": version.demonstration,
+        }
         if self.recipe.answers:
-            answers = [self._clean_answer(answer, masks, entry) for answer in entry.answers]
-            entry = entry.but(answers=answers)
-        return Clean(entry, row, entry.digest, names_split)
+            changes["answers"] = [answer for answer, _example in version.answers]
+        return Clean(entry.but(**changes), row, version, names_split, detected=version.language)
 
-    def _clean_answer(self, answer: dict, masks: bool, entry: Entry) -> dict:
-        """The answer after the steps that are on, counted once if they change it."""
-        cleaned = answer
-        for _name, step in self.steps:
-            cleaned = _changed_answer(cleaned, step)
-        masked = _changed_answer(cleaned, personal_data.mask) if masks else cleaned
-        if masked != answer:
-            before, after = answer["text"], masked["text"]
-            # the example must not show what a mask hides
-            shown = _around(before, after) if masked == cleaned else ""
-            self.tally.count("answers", entry, shown, _around(after, before))
-        return masked
-
-    def _step(self, name: str, step: Callable[[str], str], entry: Entry) -> Entry:
-        before = _texts(entry)
-        after = [step(text) for text in before]
-        if before == after:
-            return entry
-        old, new = next((a, b) for a, b in zip(before, after, strict=True) if a != b)
-        # the example must not show personal data
-        shown = "" if name == "personal" else _around(old, new)
-        self.tally.count(name, entry, shown, _around(new, old))
-        return _with_texts(entry, after)
+    def _count_changes(self, entry: Entry, version: Version) -> None:
+        for step, before, after in version.changes:
+            self.tally.count(step, entry, before, after)
+        for _answer, example in version.answers:
+            if example:
+                self.tally.count("answers", entry, *example)
 
     # What the project already has
 
@@ -216,10 +213,10 @@ class Cleaner:
         count the project's authors: a query each.
         """
         prompts = self._of_others(Prompt.objects.filter(project=self.project, published=True))
-        same_prompts = prompts.filter(digest__in=[item.digest for item in items])
+        same_prompts = prompts.filter(among("digest", [item.digest for item in items]))
         self.prompts_here = {about.pop("digest"): about for about in same_prompts.values(*STORED)}
         rows = self._of_others(ImportedRow.objects.filter(project=self.project, published=True))
-        same_rows = rows.filter(digest__in=[item.row for item in items if item.row])
+        same_rows = rows.filter(among("digest", [item.row for item in items if item.row]))
         self.rows_here = set(same_rows.values_list("digest", flat=True))
         self._look_up_judges({j["judge"] for item in items for j in item.entry.judgments})
         if self.recipe.per_author:
@@ -249,66 +246,34 @@ class Cleaner:
             for author in authors
             if self.scratch.get("authored", author) is None
         }
-        by_author = prompts.filter(author__in=new).order_by().values_list("author")
+        by_author = prompts.filter(among("author", new)).order_by().values_list("author")
         counts = dict(by_author.annotate(n=Count("pk")).values_list("author", "n"))
         for key, author in new.items():
             self.scratch.put("authored", author, counts.get(key, 0))
 
-    def _marks(self, items: list[Clean]) -> list[Marks]:
-        """What each prompt is compared by: nothing where the project has it already."""
-        marks = [Marks() for _item in items]
-        if not (self.recipe.near or self.recipe.prefixes):
-            return marks
-        from labeling.text import similarity  # its imports take 70 MB, which no web process needs
-
-        new = [
-            (mark, rows.spoken(item.entry.messages))
-            for item, mark in zip(items, marks, strict=True)
-            if item.digest not in self.prompts_here
-        ]
-        if self.recipe.prefixes:
-            for mark, turns in new:
-                mark.prefix = similarity.beginning(turns[0]) if len(turns) == 1 else None
-        if self.recipe.near:
-            sketches = similarity.sketches("\n".join(turns) for _mark, turns in new)
-            for (mark, _turns), sketch in zip(new, sketches, strict=True):
-                mark.sketch = sketch
-                mark.bands = [] if sketch is None else similarity.bands(sketch)
-        return marks
-
-    def _read_notes(self, items: list[Clean], marks: list[Marks]) -> None:
+    def _read_notes(self, items: list[Clean]) -> None:
         """Read what the scratch table holds of these items: a query for each kind."""
         self.scratch.fetch("prompt", [item.digest for item in items])
-        prefixes = [str(mark.prefix) for mark in marks if mark.prefix is not None]
-        self.scratch.fetch("prefix", prefixes)
+        prefixes = [item.version.prefix for item in items if item.version.prefix is not None]
+        self.scratch.fetch("prefix", map(str, prefixes))
 
-    def _detect_languages(self, items: list[Clean]) -> None:
-        """Detect the languages of prompts that name none, and that may be written."""
-        if not self.recipe.languages:
-            return
-        from labeling.text import languages  # its imports take memory, see above
-
-        unnamed = [item for item in items if not item.entry.language and not self._is_here(item)]
-        asked = [conversations.asked(item.entry.messages) for item in unnamed]
-        for item, code in zip(unnamed, languages.detect(asked), strict=True):
-            item.detected = code
-
-    def _is_here(self, item: Clean) -> bool:
-        return item.row in self.rows_here or (item.entry.bare and item.digest in self.prompts_here)
-
-    def _similar_prompts(self, items: list[Clean], marks: list[Marks]) -> Similar:
+    def _similar_prompts(self, items: list[Clean]) -> Similar:
         """The project's prompts that a bare prompt of these may be like."""
-        bare = [mark for item, mark in zip(items, marks, strict=True) if item.entry.bare]
+        bare = [
+            item.version
+            for item in items
+            if item.entry.bare and item.digest not in self.prompts_here
+        ]
         similar = Similar()
         if not self.compares:
             return similar
         shown = PromptBand.objects.filter(project=self.project, prompt__published=True)
         if self.job is not None:
             shown = shown.exclude(prompt__job=self.job)
-        prefixes = {mark.prefix for mark in bare if mark.prefix is not None}
+        prefixes = {prompt.prefix for prompt in bare if prompt.prefix is not None}
         begin_alike = shown.filter(band__in=prefixes).values_list("band", flat=True)
         similar.prefixes = set(begin_alike.distinct())
-        for bands in chunks({band for mark in bare for band in mark.bands}, BATCH):
+        for bands in chunks({band for prompt in bare for band in prompt.bands}, BATCH):
             oldest_first = Window(RowNumber(), partition_by="band", order_by="prompt_id")
             numbered = shown.filter(band__in=bands).annotate(number=oldest_first)
             first = numbered.filter(number__lte=MOST + 1)
@@ -324,30 +289,30 @@ class Cleaner:
 
     # What is accepted
 
-    def _accepts(self, item: Clean, marks: Marks, similar: Similar) -> bool:
+    def _accepts(self, item: Clean, similar: Similar) -> bool:
         """Whether the entry is written; counts it and completes it if so."""
         entry = item.entry
         if item.row in self.rows_here:
             self.tally.known += 1
             self._count_lost(item)
             return False
-        if entry.bare and not self._is_wanted(item, marks, similar):
+        if entry.bare and not self._is_wanted(item, similar):
             return False
         if item.detected:
             text = conversations.asked(entry.messages)
             self.tally.count("languages", entry, text, item.detected)
             item.entry = entry.but(language=item.detected)
-        self._count(item, marks)
+        self._count(item)
         return True
 
-    def _is_wanted(self, item: Clean, marks: Marks, similar: Similar) -> bool:
+    def _is_wanted(self, item: Clean, similar: Similar) -> bool:
         if item.digest in self.prompts_here or self.scratch.get("prompt", item.digest):
             self.tally.duplicates += 1
             self._count_lost(item)
             return False
         reason = (
             self._wrong_length(item.entry)
-            or self._near_duplicate(item, marks, similar)
+            or self._near_duplicate(item, similar)
             or self._too_many(item.entry.author)
         )
         if reason:
@@ -362,24 +327,20 @@ class Cleaner:
             return "fewest_tokens"
         return "most_tokens" if self.recipe.most_tokens and count > self.recipe.most_tokens else ""
 
-    def _near_duplicate(self, item: Clean, marks: Marks, similar: Similar) -> str:
-        """The setting that leaves out a prompt with these marks; "" if none does."""
-        if marks.prefix is not None:
-            prefix_here = marks.prefix in similar.prefixes
-            if prefix_here or self.scratch.get("prefix", str(marks.prefix)):
+    def _near_duplicate(self, item: Clean, similar: Similar) -> str:
+        """The setting that leaves out a prompt like earlier ones; "" if none does."""
+        prompt = item.version
+        if prompt.prefix is not None:
+            prefix_here = prompt.prefix in similar.prefixes
+            if prefix_here or self.scratch.get("prefix", str(prompt.prefix)):
                 return "prefixes"
-        if marks.sketch is None:
+        if not prompt.sketch:
             return ""
-        import numpy as np
-
-        from labeling.text import similarity
-
-        in_project = similar.sharing(marks.bands)
-        shared = self.similar.sharing(marks.bands, MOST + 1)
-        in_file = [np.frombuffer(sketch, np.uint32) for sketch in shared[:MOST]]
-        if any(similarity.alike(marks.sketch, sketch) for sketch in in_project + in_file):
+        in_project = similar.sharing(prompt.bands)
+        in_file = self.similar.sharing(prompt.bands, MOST + 1)
+        if any(alike(prompt.sketch, other) for other in in_project + in_file[:MOST]):
             return "near"
-        if len(shared) > MOST or not similar.cut.isdisjoint(marks.bands):
+        if len(in_file) > MOST or not similar.cut.isdisjoint(prompt.bands):
             self.tally.count("near_limit", item.entry, conversations.asked(item.entry.messages))
         return ""
 
@@ -389,14 +350,14 @@ class Cleaner:
             return "per_author"
         return ""
 
-    def _count(self, item: Clean, marks: Marks) -> None:
+    def _count(self, item: Clean) -> None:
         entry, tally = item.entry, self.tally
         for name, ignored in entry.ignored.items():
             tally.count(name, entry, ignored)
         if item.digest not in self.prompts_here and not self.scratch.get("prompt", item.digest):
-            self._remember(item, marks)
+            self._remember(item)
             tally.prompts += 1
-            item.bands = marks.all
+            item.bands = item.version.marks
         else:
             self._count_lost(item)
         tally.answers += self._new_answers(item) if entry.shares else len(entry.answers)
@@ -451,7 +412,7 @@ class Cleaner:
             self.sensitive.add(item.digest)
             self.tally.count("sensitive", item.entry, asked)
 
-    def _remember(self, item: Clean, marks: Marks) -> None:
+    def _remember(self, item: Clean) -> None:
         """Note a new prompt, for the rest of the file."""
         kept = _said_of(item)
         if item.detected:
@@ -461,10 +422,10 @@ class Cleaner:
         self.scratch.put("prompt", item.digest, rows.canonical(kept) if kept else 1)
         if item.entry.author and self.recipe.per_author:
             self.scratch.count("authored", item.entry.author)
-        if marks.prefix is not None:
-            self.scratch.put("prefix", str(marks.prefix), 1)
-        if marks.sketch is not None:
-            self.similar.add(marks.bands, marks.sketch.tobytes())
+        if item.version.prefix is not None:
+            self.scratch.put("prefix", str(item.version.prefix), 1)
+        if item.version.sketch:
+            self.similar.add(item.version.bands, item.version.sketch)
 
 
 def answer_keys(answers: list[dict]) -> list[str]:
@@ -478,41 +439,23 @@ def answer_keys(answers: list[dict]) -> list[str]:
     return keys
 
 
-def _steps(recipe: ImportRecipe) -> list[tuple[str, Callable[[str], str]]]:
-    known = {"repair": repair.repair, "controls": repair.without_controls, "spaces": repair.tidy}
-    return [(name, step) for name, step in known.items() if getattr(recipe, name)]
-
-
 def prompt_digests(recipe: ImportRecipe) -> Digests:
     """What gives the digests that an entry's prompt may have once it is cleaned by this recipe: as
     held-out splits have it, then as the training split has it, if that differs.
     """
-    steps = [step for _name, step in _steps(recipe)]
+    wanted = Wanted.by(recipe)
 
     def digests(entry: Entry) -> list[str]:
         messages = entry.messages
-        for step in steps:
+        for _name, step in wanted.steps:
             messages = conversations.changed(messages, step)
-        return _forms(messages) if recipe.personal else [rows.digest(messages)]
+        masked = messages
+        if recipe.personal:
+            masked = conversations.changed(messages, personal_data.mask)
+        forms = [messages] if masked == messages else [messages, masked]
+        return list(map(conversations.digest, forms))
 
     return digests
-
-
-def _forms(messages: list[dict]) -> list[str]:
-    """The digest of a conversation, and that of the same with its personal data masked, if it has
-    any.
-    """
-    masked = conversations.changed(messages, personal_data.mask)
-    return [
-        rows.digest(form) for form in ([messages] if masked == messages else [messages, masked])
-    ]
-
-
-def _changed_answer(answer: dict, step: Callable[[str], str]) -> dict:
-    if "messages" not in answer:
-        return answer | {"text": step(answer["text"])}
-    turns = conversations.changed(answer["messages"], step)
-    return answer | {"messages": turns, "text": rows.answer_text(turns)}
 
 
 def _without_lead(entry: Entry) -> Entry:
@@ -523,24 +466,6 @@ def _without_lead(entry: Entry) -> Entry:
         return entry
     bare = [answer | {"text": answer["text"].removeprefix(entry.lead)} for answer in entry.answers]
     return entry.but(answers=bare)
-
-
-def _texts(entry: Entry) -> list[str]:
-    return [*conversations.texts(entry.messages), entry.demonstration]
-
-
-def _with_texts(entry: Entry, texts: list[str]) -> Entry:
-    *turns, demonstration = texts
-    messages = conversations.with_texts(entry.messages, turns)
-    return entry.but(messages=messages, demonstration=demonstration)
-
-
-def _around(text: str, other: str) -> str:
-    """The text from 40 characters before its first difference."""
-    differs = next(
-        (n for n, (a, b) in enumerate(zip(text, other)) if a != b), min(len(text), len(other))
-    )
-    return text[max(0, differs - 40) :]
 
 
 # What a row may say of its prompt, and as what it is counted where the prompt has it otherwise
@@ -578,10 +503,14 @@ def _noted(note: str | int) -> dict[str, Any]:
     return json.loads(note) if isinstance(note, str) else {}
 
 
-def _sketches_of(prompts: QuerySet[Prompt]) -> dict[int, object]:
+def _sketches_of(prompts: QuerySet[Prompt]) -> dict[int, bytes | None]:
     """The sketch of each prompt, by its key; None for a short one."""
     from labeling.text import similarity
 
     messages = dict(prompts.values_list("pk", "messages"))
     texts = ("\n".join(rows.spoken(turns)) for turns in messages.values())
-    return dict(zip(messages, similarity.sketches(texts), strict=True))
+    sketches = similarity.sketches(texts)
+    return {
+        key: None if sketch is None else sketch.tobytes()
+        for key, sketch in zip(messages, sketches, strict=True)
+    }

@@ -20,6 +20,7 @@ from labeling.models import Prompt
 from labeling.text import conversations
 from labeling.text.conversations import Entry
 from modelops import rows
+from people.db.among import among
 from people.models import Project
 
 BATCH = 500
@@ -109,21 +110,21 @@ class Reading:
             if self.scratch.get("split of prompt", digest) is None
         ]
         wanted = {digest for digests in new for digest in digests}
-        prompts = Prompt.objects.filter(project=project, published=True, digest__in=wanted)
+        prompts = Prompt.objects.filter(among("digest", wanted), project=project, published=True)
         here = dict(prompts.values_list("digest", "split"))
         for digests in new:
             if split := next((here[digest] for digest in digests if digest in here), ""):
                 self.scratch.put("split of prompt", digests[0], split)
                 self.knows_splits = True
 
-    def split(self, entry: Entry) -> str:
-        """The split that is known of the prompt as it is cleaned, from whatever row or from the
-        project, or of the author; otherwise that of the hash.
+    def split(self, entry: Entry, digest: str) -> str:
+        """The split that is known of the prompt, from whatever row or from the project, or of the
+        author; otherwise that of the hash. `digest` is that of the prompt as it is cleaned.
         """
         known = entry.split or (entry.author and self.scratch.get("split", entry.author))
         if not known and self.knows_splits:
-            known = self.scratch.get("split of prompt", entry.digest)
-        return known or conversations.split_of(entry)
+            known = self.scratch.get("split of prompt", digest)
+        return known or rows.split_of(entry.author or digest)
 
 
 def _bad_line(bad: dict) -> str:
@@ -230,7 +231,7 @@ def _look_up_authors(scratch: Scratch, project: Project | None, entries: list[En
     new = {author for author in authors if scratch.get("looked up", author) is None}
     keys = {conversations.author_key(author): author for author in new}
     prompts = (
-        Prompt.objects.filter(project=project, published=True, author__in=keys)
+        Prompt.objects.filter(among("author", keys), project=project, published=True)
         if project
         else Prompt.objects.none()
     )

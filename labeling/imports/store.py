@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from itertools import accumulate, count
+from itertools import accumulate, chain, count
+from operator import itemgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -16,7 +17,6 @@ from django.utils import timezone
 
 from labeling.imports import undo
 from labeling.imports.cleaning import Clean, Cleaner, Tally, answer_keys
-from labeling.imports.reading import BATCH as READ_TOGETHER
 from labeling.imports.reading import Beat, chunks
 from labeling.judging import criteria, scores
 from labeling.judging.judgment import MOST, Verdict
@@ -40,7 +40,9 @@ from modelops import registry, rows
 from modelops.models import Job, ModelVersion
 from people import audit
 from people.db import bulk
+from people.db.among import among
 
+PLACE = ["ranking_id", "candidate_id", "shown", "rank"]
 INSERTED = 2_500  # rows of one transaction, which takes about a tenth of a second
 BATCH = 500  # rows that are built or deleted in one transaction
 
@@ -91,7 +93,7 @@ class Writer:
         return meanwhile
 
     def _prompts(self, digests: Iterable[str]) -> dict[str, StoredPrompt]:
-        known = Prompt.objects.filter(project=self.project, digest__in=list(digests))
+        known = Prompt.objects.filter(among("digest", digests), project=self.project)
         rows = known.values_list("digest", "pk", "published", "job_id")
         return {digest: StoredPrompt(*rest) for digest, *rest in rows}
 
@@ -106,11 +108,13 @@ class Writer:
         self._add_bands([(prompts[item.digest].pk, band) for item in wanted for band in item.bands])
 
     def _add_bands(self, bands: list[tuple[int, int]]) -> None:
-        """Insert nine rows a prompt without creating objects, which would take longer."""
+        """Insert nine rows a prompt without creating objects, which would take longer; in the order
+        of their index, of which they lie all over.
+        """
         bulk.copy(
             PromptBand._meta.db_table,
             ["project_id", "prompt_id", "band"],
-            ((self.project.pk, prompt, band) for prompt, band in bands),
+            ((self.project.pk, prompt, band) for prompt, band in sorted(bands, key=itemgetter(1))),
         )
 
     def _columns(self, items: list[Clean]) -> dict[str, list]:
@@ -140,7 +144,7 @@ class Writer:
         """The rows that the project does not have yet, each with its ImportedRow."""
         digests = [item.row for item in batch]
         known = set(
-            ImportedRow.objects.filter(project=self.project, digest__in=digests).values_list(
+            ImportedRow.objects.filter(among("digest", digests), project=self.project).values_list(
                 "digest", flat=True
             )
         )
@@ -191,7 +195,9 @@ class Writer:
     def _find_slots(self, pks: set[int]) -> None:
         """Count the answers that this import has already given to each of these prompts."""
         counted = (
-            Candidate.objects.filter(job=self.job, prompt__in=pks).order_by().values_list("prompt")
+            Candidate.objects.filter(among("prompt", pks), job=self.job)
+            .order_by()
+            .values_list("prompt")
         )
         self.slots = dict.fromkeys(pks, 0) | dict(
             counted.annotate(n=Count("pk")).values_list("prompt", "n")
@@ -278,7 +284,8 @@ class Writer:
             for judgment in judgments
         ]
         bulk.insert(ranking for ranking, _judgment, _group in made)
-        bulk.insert(place for item in made for place in _places(*item))
+        places = (place for item in made for place in _places(*item))
+        bulk.copy(RankedCandidate._meta.db_table, PLACE, places)
         bulk.insert(score for item in made for score in self._scores(*item))
         bulk.insert(span for item in made for span in scores.spans_of_import(*item))
 
@@ -452,20 +459,18 @@ def _said_of(candidate: Candidate) -> dict:
 
 
 def _link_candidates(tasks_with_answers: Iterable[tuple[RankingTask, list[Candidate]]]) -> None:
-    through = RankingTask.candidates.through
-    bulk.insert(
-        through(rankingtask_id=task.pk, candidate_id=candidate.pk)
-        for task, answers in tasks_with_answers
-        for candidate in answers
+    bulk.copy(
+        RankingTask.candidates.through._meta.db_table,
+        ["rankingtask_id", "candidate_id"],
+        ((task.pk, answer.pk) for task, answers in tasks_with_answers for answer in answers),
     )
 
 
-def _places(ranking: Ranking, judgment: dict, group: list[Candidate]) -> Iterator[RankedCandidate]:
+def _places(ranking: Ranking, judgment: dict, group: list[Candidate]) -> Iterator[tuple]:
+    """The values of PLACE for each answer of the ranking."""
     ranks = [None] * len(group) if judgment["ranks"] is None else rows.dense(judgment["ranks"])
     for shown, (candidate, rank) in enumerate(zip(group, ranks, strict=True)):
-        yield RankedCandidate(
-            ranking_id=ranking.pk, candidate_id=candidate.pk, shown=shown, rank=rank
-        )
+        yield ranking.pk, candidate.pk, shown, rank
 
 
 def _outcome(judgment: dict) -> str:
@@ -476,14 +481,12 @@ def _outcome(judgment: dict) -> str:
 def write(job: Job, cleaner: Cleaner, beat: Beat = lambda done, total: None) -> Tally:
     """Write what is new in hidden batches, then publish it."""
     clear_leftovers(job)
-    writer, done, total = Writer(job), 0, cleaner.reading.entries.count
-    for cleaned in cleaner.batches():
-        for batch in _small_batches(cleaned):
-            meanwhile = _add(writer, batch)
-            cleaner.tally.prompts -= meanwhile
-            cleaner.tally.duplicates += meanwhile
-            beat(done, total)
-        done = min(total, done + READ_TOGETHER)
+    writer, total = Writer(job), cleaner.reading.entries.count
+    for batch in _small_batches(chain.from_iterable(cleaner.batches())):
+        meanwhile = _add(writer, batch)
+        cleaner.tally.prompts -= meanwhile
+        cleaner.tally.duplicates += meanwhile
+        beat(cleaner.done, total)
     writer.build_tasks(beat, total)
     writer.publish(cleaner.tally, cleaner.sensitive)
     beat(total, total)
@@ -499,7 +502,7 @@ def _add(writer: Writer, batch: list[Clean]) -> int:
         return writer.add(batch)
 
 
-def _small_batches(items: list[Clean]) -> Iterator[list[Clean]]:
+def _small_batches(items: Iterable[Clean]) -> Iterator[list[Clean]]:
     """Yield batches of about INSERTED database rows, so that each transaction is short."""
     batch: list[Clean] = []
     weight = 0
@@ -507,7 +510,7 @@ def _small_batches(items: list[Clean]) -> Iterator[list[Clean]]:
         batch.append(item)
         # an answer is a candidate, its place in the task, and its rank with each judge
         weight += (
-            1 + len(item.bands) // 2 + len(item.entry.answers) * (2 + len(item.entry.judgments))
+            1 + len(item.bands) // 9 + len(item.entry.answers) * (2 + len(item.entry.judgments))
         )
         weight += sum(map(_said_besides, item.entry.judgments))
         if weight >= INSERTED:

@@ -159,7 +159,7 @@ class PromptBand(models.Model):
     one.
     """
 
-    project = models.ForeignKey(Project, models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+", db_index=False)
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="bands")
     band = models.BigIntegerField()
 

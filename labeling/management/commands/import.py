@@ -3,6 +3,7 @@
 import shlex
 from pathlib import Path
 
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
 from labeling import imports
@@ -18,6 +19,8 @@ LIMITS = ("per_author", "fewest_tokens", "most_tokens")
 
 
 class Command(BaseCommand):
+    # The other checks load every page, which takes half a second.
+    requires_system_checks = (Tags.database,)
     help = (
         "Import prompts, with the answers and rankings that the file holds. With one bad line, "
         "nothing is imported."

@@ -10,7 +10,9 @@ from labeling import imports
 from labeling.imports import cleaning, store
 from labeling.models import Candidate, Demonstration, Prompt, PromptBand
 from labeling.text import personal_data, repair, similarity
+from labeling.text.similarity_index import alike
 from modelops import jobs
+from people import processes
 from people.models import AuditEvent
 from tests.factories import make_project
 
@@ -430,7 +432,7 @@ def cousins(count: int) -> list[str]:
         text = " ".join(f"{w}{number}" if n in places else w for n, w in enumerate(words))
         sketch = similarity.sketch(text)
         shares = set(similarity.bands(sketch)) & set(similarity.bands(first))
-        if shares and not similarity.alike(sketch, first):
+        if shares and not alike(sketch.tobytes(), first.tobytes()):
             found.append(text)
         if len(found) == count:
             return found
@@ -494,3 +496,46 @@ def test_a_comparison_that_is_off_reads_no_prompts(tmp_path, monkeypatch, off):
 
     assert found.cleaned == {"prefixes" if off == "near" else "near": 1}
     assert compared == ([] if off == "near" else [1])
+
+
+# Other processes
+
+
+MIXED = [
+    {"prompt": f"{LONG} A"},
+    {"prompt": f"{LONG} B", "split": "test"},
+    {"prompt": "Write to ann@example.org.", "answers": ["Ask bob@example.org."]},
+    {"prompt": "Schreib an ann@example.org, das ist der einzige Weg.", "split": "test"},
+    {"prompt": "cafÃ©   ", "demonstration": " A\x07ha "},
+    {"prompt": "\u200b"},
+    {"prompt": "cafÃ©"},
+    {"prompt": "Was ist der Unterschied zwischen einem Hund und einer Katze?"},
+    {"prompt": "Who wrote this long novel about a whale and a captain?", "language": "xx"},
+]
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_other_processes_clean_as_this_one_does(tmp_path, monkeypatch, answers):
+    alone, beside = make_project(slug="alone"), make_project(slug="beside")
+    here = bring(tmp_path, MIXED, alone, answers=answers)
+    monkeypatch.setattr(cleaning, "FEWEST", 1)
+    monkeypatch.setattr(processes, "spare", lambda: 2)
+    monkeypatch.setattr(cleaning, "BATCH", 2)
+    there = bring(tmp_path, MIXED, beside, answers=answers)
+
+    assert vars(here) == vars(there)
+    assert {"personal", "repair", "empty", "languages", "prefixes"} <= here.cleaned.keys()
+    assert stored(alone) == stored(beside)
+
+
+def stored(project) -> list:
+    prompts = Prompt.objects.filter(project=project).order_by("digest")
+    return [
+        (
+            *(getattr(prompt, name) for name in ("digest", "messages", "split", "language")),
+            sorted(prompt.bands.values_list("band", flat=True)),
+            [answer.text for answer in prompt.candidates.order_by("slot")],
+            [one.text for one in prompt.demonstrations.all()],
+        )
+        for prompt in prompts
+    ]

@@ -274,3 +274,14 @@ def test_a_changed_copy_of_an_entry_is_that_of_dataclasses_replace():
 
     assert changed == dataclasses.replace(entry, line=3, split="test")
     assert entry.line == 0
+
+
+def test_the_digest_of_turns_is_that_of_their_canonical_line():
+    every_character = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x11000), 0x1F600]))
+    call = {"name": "f", "arguments": '{"b": 1.50, "a": 1e400}'}
+    messages = [
+        {"role": "user", "content": every_character},
+        {"tool_calls": [{"type": "function", "id": "1", "function": call}], "role": "assistant"},
+        {"role": "tool", "content": [{"type": "text", "text": ""}], "tool_call_id": "1"},
+    ]
+    assert conversations.digest(messages) == rows.digest(messages)
