@@ -39,16 +39,17 @@ def back_to(dataset: Dataset) -> tuple[str, str]:
 @member(*READERS)
 @require_GET
 def dataset_list(request: HttpRequest) -> HttpResponse:
-    freezing = Job.objects.filter(
-        project=request.project,
-        kind=Job.Kind.FREEZE,
-        state__in=[Job.State.QUEUED, Job.State.RUNNING],
-    )
+    freezes = Job.objects.filter(project=request.project, kind=Job.Kind.FREEZE)
+    own = freezes.filter(requested_by=request.user).order_by("-pk").first()
     project_datasets = of_project(request.project).annotate(models=MADE).order_by("-pk")
     return render(
         request,
         "labeling/exports/datasets.html",
-        {"datasets": project_datasets, "freezing": freezing},
+        {
+            "datasets": project_datasets,
+            "freezing": freezes.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING]),
+            "failed": own if own and own.state == Job.State.FAILED else None,
+        },
     )
 
 

@@ -153,3 +153,19 @@ def test_jobs_of_other_kinds_stay_with_those_who_asked_for_them(project, client_
 
     assert client_for(first).get(at).status_code == 200
     assert client_for(second).get(at).status_code == 404
+
+
+def test_who_asked_for_a_freeze_is_told_that_it_failed(project, client_for):
+    first, second = (make_person(project, "researcher", name) for name in "ab")
+    job = jobs.request(first, project, Job.Kind.FREEZE)
+    at = "/p/demo/datasets/"
+    assert "Freezing: waiting for a worker." in one_line(client_for(first).get(at))
+
+    fail(job)
+    page = one_line(client_for(first).get(at))
+    assert "No space left on device" in page
+    assert 'href="/p/demo/datasets/freeze/">Try again' in page
+    assert "No space left" not in one_line(client_for(second).get(at))
+
+    jobs.request(first, project, Job.Kind.FREEZE)
+    assert "No space left" not in one_line(client_for(first).get(at))
