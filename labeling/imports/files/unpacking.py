@@ -93,4 +93,6 @@ def member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> io.BufferedReader
 def _why_not(error: Exception) -> str:
     if "password" in str(error):
         return "the zip has a password"
-    return f"it cannot be unpacked: {str(error) or type(error).__name__}"
+    if isinstance(error, MemoryError):
+        return "it cannot be unpacked: that takes too much memory"
+    return f"it cannot be unpacked: {error}"

@@ -803,6 +803,16 @@ def test_a_file_that_is_something_else_or_broken_is_named(tmp_path, number):
     assert why in error
 
 
+def test_a_zip_that_asks_for_too_much_memory_is_named(tmp_path, monkeypatch):
+    def exhausted(*about):
+        raise MemoryError
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", exhausted)
+    assert errors(tmp_path, zipped(zipfile.ZIP_LZMA, **{"a.jsonl": LINES})) == [
+        (1, "can't be read from here on (it cannot be unpacked: that takes too much memory)")
+    ]
+
+
 def test_a_zip_with_a_password_is_named(tmp_path):
     content = bytearray(zipped(**{"a.jsonl": LINES}))
     for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
