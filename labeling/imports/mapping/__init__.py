@@ -74,10 +74,11 @@ but not for an empty one.
 """
 
 from labeling.imports.mapping.fields import Field, FieldTable, fields, unread
+from labeling.imports.mapping.parsing import load, with_fields
 from labeling.imports.mapping.presets import PRESETS, Preset
 from labeling.imports.mapping.propose import Proposal, Question, propose
 from labeling.imports.mapping.reader import LeftOut, Reader
-from labeling.imports.mapping.spec import BadMapping, Mapping, load, with_fields
+from labeling.imports.mapping.spec import BadMapping, Mapping
 
 __all__ = [
     "PRESETS",

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from labeling.imports.mapping import contents, paths
-from labeling.imports.mapping.spec import Content, Judgment, Mapping, load
+from labeling.imports.mapping.parsing import load
+from labeling.imports.mapping.spec import Content, Judgment, Mapping
 from labeling.text.conversations import PICTURE, BadPrompt
 
 FOLDER = Path(__file__).with_name("presets")
