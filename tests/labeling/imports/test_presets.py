@@ -116,6 +116,8 @@ USER, ANSWER = {"role": "user", "content": "?"}, {"role": "assistant", "content"
 OTHER = {"role": "assistant", "content": "No."}
 PAIR = {"output_1": "Yes.", "output_2": "No.", "preference": 1}
 WHOLE = {"prompt": "?", "chosen": [USER, ANSWER], "rejected": [USER, OTHER]}
+MODELS = {"chosen_model": "m", "rejected_model": "n"}
+RATED = {"chosen_rating": 5.0, "rejected_rating": 3.0}
 SCORES = {"score_chosen": 2.0, "score_rejected": 1.0}
 ASKED = "\n\nHuman: ?\n\nAssistant:"
 
@@ -136,7 +138,13 @@ ASKED = "\n\nHuman: ?\n\nAssistant:"
         (WHOLE, "dpo-conversations"),
         (WHOLE | SCORES, "dpo-conversations"),
         (WHOLE | SCORES | {"prompt_id": "f0"}, "ultrafeedback-binarized"),
-        (WHOLE | {"chosen_model": "m", "rejected_model": "n"}, "tulu3-preference"),
+        (WHOLE | {"source": "s", "id": "1"}, "dpo-conversations"),
+        (WHOLE | MODELS, "dpo-conversations"),
+        (WHOLE | MODELS | RATED | {"source": "s", "id": "1"}, "tulu3-preference"),
+        (
+            {"chosen": WHOLE["chosen"], "rejected": WHOLE["rejected"]} | MODELS | RATED,
+            "trl-implicit",
+        ),
         ({"prompt": [USER], "chosen": [ANSWER], "rejected": [OTHER]}, "trl"),
         ({"prompt": "?", "chosen": "Yes.", "rejected": "No."}, "trl"),
         ({"prompt": ASKED, "chosen": "Yes.", "rejected": "No."}, "transcript-preference"),
