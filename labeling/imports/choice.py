@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from functools import cached_property
 from typing import Any
 
 from labeling.imports import roles
 from labeling.imports.formats import FORMATS
 from labeling.imports.found_codes import Found
-from labeling.imports.mapping import Field, Mapping, paths, propose, unread
-from labeling.imports.mapping.propose import NEAR
+from labeling.imports.mapping import Field, Mapping, paths, propose, unread, with_lists
 from labeling.imports.roles import KEEP, LEAVE_OUT
 from labeling.imports.sources import Source, source_of
 from modelops import recipes
@@ -66,11 +64,10 @@ class Choice:
     def table(self) -> dict[str, Any]:
         """The mapping's table with the fields to keep and to leave out; of a format only these."""
         table = self.preset.as_dict() if self.preset else self.recipe.get("mapping") or {}
-        table = copy.deepcopy(table)
-        for name in (KEEP, LEAVE_OUT):
-            if listed := [*table.get(name, []), *self.recipe.get(name, [])]:
-                table[name] = list(dict.fromkeys(listed))
-        return table
+        try:
+            return with_lists(table, self.recipe.get(KEEP, []), self.recipe.get(LEAVE_OUT, []))
+        except paths.BadPath:  # which `fault` says
+            return table
 
     def unread(self) -> list[Field]:
         """The fields of which somebody has to say what becomes of them."""
@@ -87,8 +84,7 @@ class Choice:
 
     @cached_property
     def _near_misses(self) -> dict[str, str]:
-        questions = propose(self.fields, []).questions
-        return {one.path: one.choices[0] for one in questions if one.kind == NEAR}
+        return propose(self.fields, []).near
 
     def read_as(self, path: str) -> str | None:
         """In a few words what a field is that is read; None if it is not."""

@@ -144,11 +144,12 @@ class ConfirmPage(ConfirmForm):
         shown = list(self._shown_fields())
         self.further = max(0, len(shown) - MOST)
         self.rows = [self._row(field) for field in shown[:MOST]]
-        self.fields["rest"] = forms.ChoiceField(
-            label=gettext_lazy("All fields that are not decided"),
-            choices=[("", gettext_lazy("decide for each")), *REST],
-            required=False,
-        )
+        if self._open:
+            self.fields["rest"] = forms.ChoiceField(
+                label=gettext_lazy("All fields that are not decided"),
+                choices=[("", gettext_lazy("decide for each")), *REST],
+                required=False,
+            )
 
     def _shown_fields(self) -> Iterator[Field]:
         """Fields that hold a value, and lists and objects that have a role or may get one."""
@@ -205,7 +206,7 @@ class ConfirmPage(ConfirmForm):
         name = forms.CharField(
             label=gettext_lazy("Name of the judge, where no field has it"), max_length=200
         )
-        self._option("judge_name", name, judgment.get("name", ""))
+        self._option("judge_name", name, _of_all(judgment) or judgment.get("name", ""))
         used = set(self._roles.values())
         if any(role == "scores" or role.endswith(".score") for role in used):
             field = forms.ChoiceField(label=gettext_lazy("Better scores are"), choices=BETTER)
@@ -277,7 +278,8 @@ class ConfirmPage(ConfirmForm):
             if name in self.fields:
                 self.add_error(name, message)
             else:
-                self.add_error("rest", f"{field.path}: {message}")
+                at = "rest" if "rest" in self.fields else None
+                self.add_error(at, f"{field.path}: {message}")
 
     def _settings(self) -> dict[str, Any]:
         """The settings that say how the file is read. Adds errors at the fields."""
@@ -318,7 +320,10 @@ class ConfirmPage(ConfirmForm):
         judgment = table.setdefault("judgment", {})
         if data["kind"] != "field":
             _put(judgment, "kind", data["kind"])
-        _put(judgment, "name", data["judge_name"])
+        if _of_all(judgment):
+            _put(judgment, "judge", data["judge_name"] and {"value": data["judge_name"]})
+        else:
+            _put(judgment, "name", data["judge_name"])
         if "better" in data:
             _put(judgment, "better", "" if data["better"] == "higher" else data["better"])
         if isinstance(judgment.get("scale"), dict):
@@ -349,6 +354,12 @@ def _put(table: dict[str, Any], name: str, value: Any) -> None:
         table.pop(name, None)
     else:
         table[name] = value
+
+
+def _of_all(judgment: dict[str, Any]) -> str:
+    """The judge that a mapping names for all rows."""
+    judge = judgment.get("judge")
+    return judge.get("value", "") if isinstance(judge, dict) else ""
 
 
 def _long(given: Any) -> dict[str, Any]:

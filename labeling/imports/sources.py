@@ -4,7 +4,6 @@ reads.
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -19,8 +18,10 @@ from labeling.imports.mapping import (
     BadMapping,
     Field,
     Mapping,
+    Read,
     Reader,
     fields,
+    near_miss,
     paths,
     unread,
     values,
@@ -31,9 +32,6 @@ from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
 from labeling.text.reasons import kind_of, quoted
 from modelops.recipes import ImportRecipe, InvalidRecipe
-
-NEAR = 0.75  # how alike two names are, of 1, of which one may be a slip of the other
-Read = tuple[Row, list[Entry], str]  # a row, its entries, why it is bad ("" if it is not)
 
 
 @dataclass
@@ -88,6 +86,8 @@ class Source:
 
     def _with_kept(self, entry: Entry, row: Row) -> Entry:
         kept = values.kept(row.value, map(paths.steps, self.keep))
+        if doubled := next((n for n in kept if entry.metadata.get(n, kept[n]) != kept[n]), ""):
+            raise BadPrompt(f"two fields are the metadata {doubled!r}")
         return entry.but(metadata=conversations.metadata(entry.metadata | kept)) if kept else entry
 
     def listed(self, of_file: Iterable[Field]) -> list[Field]:
@@ -106,7 +106,7 @@ class Source:
         """The name that a format reads, where a field is called nearly so; "" if there is none."""
         here = {one.path for one in of_file}
         names = [name for name in getattr(self.of.reads, "names", ()) if name not in here]
-        return next(iter(difflib.get_close_matches(path, names, 1, NEAR)), "")
+        return near_miss(path, names)
 
     def unread(self, of_file: Iterable[Field]) -> list[Field]:
         """The fields with content that are neither read nor kept nor left out."""

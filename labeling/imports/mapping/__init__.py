@@ -30,11 +30,12 @@ prompt are optional, and an unknown key is an error:
                   its items (no `text`: the item is the text) · ANSWER, one a row
     ANSWER        PATH · {text = CONTENT, model = FIELD, rank, score, rating, flags = PATH,
                   optional = true: may be empty}; with each also models = PATH to a list beside it
-    chosen, rejected  ANSWER
+    chosen, rejected  ANSWER without rank and score: the pair decides
                   Answers that are whole conversations: the turns that all share are the prompt.
     group         true: rows of one prompt are one list of answers · PATH: rows with equal values
     tree          {id, parent, of, role = PATH}: rows are messages of trees; `of` names the tree.
-                  The ranked replies to a user's message are its answers.
+                  The ranked replies to a user's message are its answers, and their rows name the
+                  judge. What the rows of its turns and answers say differently is a list.
     shared        true: equal answers of a prompt are one answer, whose pairs are tasks of two
 
     judgment      JUDGMENT · [JUDGMENT, …]
@@ -70,14 +71,17 @@ prompt are optional, and an unknown key is an error:
 
 Codes are compared without regard to case, and numbers by value: 1, 1.0 and "1" are equal, but 1 is
 not true. A code may end or begin with `*`; `*` alone is for every value that no other code is for,
-but not for an empty one.
+but not for an empty one. A value for which two codes with a `*` have two meanings has none.
+
+A mapping that says something which has no effect is refused, and so is one that leaves out what it
+reads or keeps. It reads rows of one layout: a row that lacks a field is bad.
 """
 
 from labeling.imports.mapping.fields import Field, FieldTable, fields, unread
-from labeling.imports.mapping.parsing import load, with_fields
+from labeling.imports.mapping.parsing import load, with_fields, with_lists
 from labeling.imports.mapping.presets import PRESETS, Preset
-from labeling.imports.mapping.propose import Proposal, Question, propose
-from labeling.imports.mapping.reader import LeftOut, Reader
+from labeling.imports.mapping.propose import Proposal, near_miss, propose
+from labeling.imports.mapping.reader import LeftOut, Read, Reader
 from labeling.imports.mapping.spec import BadMapping, Mapping
 
 __all__ = [
@@ -89,11 +93,13 @@ __all__ = [
     "Mapping",
     "Preset",
     "Proposal",
-    "Question",
+    "Read",
     "Reader",
     "fields",
     "load",
+    "near_miss",
     "propose",
     "unread",
     "with_fields",
+    "with_lists",
 ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from labeling.imports.formats import base
 from labeling.text.conversations import BadPrompt
+from labeling.text.reasons import kind_of, quoted
 
 _NUMBER = re.compile(r"[-+]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})(e[-+]?\d{1,3})?", re.ASCII)
 
@@ -47,7 +47,7 @@ def key(value: Any) -> str:
     """
     if isinstance(value, str):
         return value.strip()
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -56,7 +56,7 @@ def key(value: Any) -> str:
 
 def number(value: Any) -> float | None:
     """A finite number, also one as text; None for all else, also for true and false."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, str):
         value = value.strip()
@@ -77,7 +77,11 @@ def absent(value: Any) -> bool:
 
 
 class Codes:
-    """A table {meaning: its codes}. `clash` is a code that has two meanings, or ""."""
+    """A table {meaning: its codes}. `clash` is a code that has two meanings, or "".
+
+    An exact code goes before those with a `*`, and these before `*` alone. Of two codes with a `*`
+    that are both for a value, neither goes first: where they differ, the value has no meaning.
+    """
 
     def __init__(self, table: Mapping[str, Iterable[Any]]):
         self.exact: dict[str, str] = {}
@@ -96,58 +100,66 @@ class Codes:
                 self.clash = self.clash or key
             self.others = meaning
         elif isinstance(code, str) and len(key) > 1 and key.startswith("*"):
+            self._check(code, meaning, self.ends, key[1:], str.endswith)
             self.ends.append((key[1:], meaning))
         elif isinstance(code, str) and len(key) > 1 and key.endswith("*"):
+            self._check(code, meaning, self.begins, key[:-1], str.startswith)
             self.begins.append((key[:-1], meaning))
         elif self.exact.setdefault(key, meaning) != meaning:
             self.clash = self.clash or str(code)
 
+    @property
+    def meanings(self) -> set[str]:
+        """All meanings that the table has."""
+        listed = [*self.exact.values(), *(m for _code, m in (*self.begins, *self.ends))]
+        return {*listed, *([self.others] if self.others else [])}
+
+    def _check(
+        self,
+        code: str,
+        meaning: str,
+        known: list[tuple[str, str]],
+        part: str,
+        fits: Callable[[str, str], bool],
+    ) -> None:
+        """Note a clash with a code that is for all values of this one, or for some of them."""
+        if any(m != meaning and (fits(part, o) or fits(o, part)) for o, m in known):
+            self.clash = self.clash or code
+
     def meaning(self, value: Any) -> str | None:
-        """What the value means; None if the table does not say."""
+        """What the value means; None if the table does not say, or says two things."""
         key = spelled(value)
         if key is None:
             return None
         if key in self.exact:
             return self.exact[key]
-        for end, meaning in self.ends:
-            if key.endswith(end):
-                return meaning
-        for begin, meaning in self.begins:
-            if key.startswith(begin):
-                return meaning
+        meanings = {meaning for _code, meaning in self._fitting(key)}
+        if meanings:
+            return meanings.pop() if len(meanings) == 1 else None
         return self.others if key else None
 
+    def _fitting(self, key: str) -> list[tuple[str, str]]:
+        """The codes with a `*` that are for this value, with their meanings."""
+        ends = [(f"*{end}", meaning) for end, meaning in self.ends if key.endswith(end)]
+        begins = [(f"{begin}*", meaning) for begin, meaning in self.begins if key.startswith(begin)]
+        return [*begins, *ends]
 
-def shown(value: Any) -> str:
-    """A value in a reason, at most 60 characters."""
-    written = repr(value) if isinstance(value, str) else str(value)
-    return written if len(written) <= 60 else f"{written[:59]}…"
+    def fault(self, value: Any) -> str:
+        """Why a value has no meaning."""
+        fitting = dict(reversed([(m, code) for code, m in self._fitting(spelled(value) or "")]))
+        if len(fitting) < 2:
+            return "has no meaning in the mapping"
+        both = " and ".join(f"{meaning} ({code})" for meaning, code in sorted(fitting.items()))
+        return f"has two meanings in the mapping: {both}"
 
 
-def kind_of(value: Any) -> str:
-    """What a value is, in words."""
-    names = {
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-        Decimal: "a number",
-        str: "a text",
-        list: "a list",
-        dict: "an object",
-        datetime: "a time",
-        date: "a date",
-        bytes: "bytes",
-        type(None): "empty",
-    }
-    return names.get(type(value), "of another type")
+YES_NO = Codes(LABELS)
 
 
 def time(value: Any) -> str:
     """A time in ISO 8601: of a text as it is, of a number of seconds or milliseconds in UTC. A
     smaller number than FIRST_SECOND is kept as it is. Raises BadPrompt.
     """
-    if isinstance(value, date):  # a datetime is one too
-        return value.isoformat()
     read = number(value)
     if read is None:
         if isinstance(value, str):
@@ -158,7 +170,7 @@ def time(value: Any) -> str:
     try:
         return datetime.fromtimestamp(read / 1000 if read > 1e11 else read, UTC).isoformat()
     except (OverflowError, OSError, ValueError):
-        raise BadPrompt(f"{shown(value)} is no time") from None
+        raise BadPrompt(f"{quoted(value)} is no time") from None
 
 
 _ISO_639 = """

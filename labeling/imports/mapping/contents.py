@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from labeling.imports.mapping.codes import kind_of, shown
 from labeling.imports.mapping.paths import opened
 from labeling.text.conversations import PICTURE, PICTURES, BadPrompt
+from labeling.text.reasons import kind_of, quoted
 
 ROLES = {
     "system": "system",
@@ -55,11 +55,28 @@ def read(value: Any, form: str, name: str, marks: re.Pattern | None = None) -> A
     if isinstance(value, list):
         if not value:
             raise BadPrompt(f"{name} is an empty list")
-        if form == "parts" or all(isinstance(part, dict) and "type" in part for part in value):
+        if form == "parts" or (form == "auto" and all(map(_is_part, value))):
             return [{"role": "user", "content": content(value, name)}]
+        if form == "auto":
+            _check_types(value, name)
         return [made for message in value for made in turn(message, name)]
     wanted = "messages" if form == "messages" else "a text, or messages"
     raise BadPrompt(f"{name} must be {wanted}, and is {kind_of(value)}")
+
+
+def _is_part(value: Any) -> bool:
+    """Whether it is a part of a text. Turns may have a type, too, but a part has no speaker."""
+    return isinstance(value, dict) and "type" in value and not any(key in value for key in ROLE)
+
+
+def _check_types(turns: list, name: str) -> None:
+    """Raise BadPrompt for a turn's type, which is taken for a part's where nobody says more."""
+    types = [turn["type"] for turn in turns if isinstance(turn, dict) and turn.get("type")]
+    if said := next((kind for kind in types if kind != "message"), None):
+        raise BadPrompt(
+            f'{name}: a turn has the type {quoted(said)}: read it as = "messages", '
+            "and leave the types out or keep them"
+        )
 
 
 def _text(value: Any, name: str) -> str:
@@ -81,7 +98,7 @@ def turn(message: Any, name: str) -> list[dict]:
     said = next((message[key] for key in ROLE if message.get(key) is not None), None)
     role = ROLES.get(said.strip().casefold()) if isinstance(said, str) else None
     if role is None:
-        raise BadPrompt(f"{name}: a turn has the role {shown(said)}, which is none")
+        raise BadPrompt(f"{name}: a turn has the role {quoted(said)}, which is none")
     inner = next((key for key in CONTENT if message.get(key) is not None), "content")
     given = message.get(inner)
     held = {key for key in READ if message.get(key) not in (None, "", [], {})}

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from labeling.imports.mapping import paths
-from labeling.imports.mapping.codes import absent, shown
+from labeling.imports.mapping.codes import absent
 from labeling.imports.mapping.paths import EVERY, Steps
 
 MOST_PATHS = 2_000
 MOST_SHAPES = 5_000  # remembered before they are added up
 EXAMPLES, EXAMPLE = 3, 120  # examples of a field; characters of each
-CONTENT = ("text", "number", "other")  # what must not be lost in silence
+CONTENT = ("text", "number", "boolean", "other")  # what must not be lost in silence
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Field:
 
     @property
     def holds(self) -> bool:
-        """Whether something stands here that must not be lost: a text, a number, or too much."""
+        """Whether something stands here that must not be lost: a value, or too much."""
         return bool(self.unlisted) or any(kind in CONTENT for kind in self.types)
 
 
@@ -129,7 +129,7 @@ class FieldTable:
                 counted = self._at(start)
             if counted is None or len(counted.examples) >= EXAMPLES:
                 continue
-            example = standing[:EXAMPLE] if isinstance(standing, str) else shown(standing)
+            example = str(standing)[:EXAMPLE]
             if example not in counted.examples:
                 counted.examples.append(example)
 
@@ -219,7 +219,7 @@ class Reads(Protocol):
 def unread(
     of: Reads, listed: Iterable[Field], leave_out: Iterable[str] = (), keep: Iterable[str] = ()
 ) -> list[Field]:
-    """The fields with a text or number that nothing reads and that are not left out or kept either.
+    """The fields with a value that nothing reads and that are not left out or kept either.
 
     Of a list or object of which nothing at all is read, its own field stands for all below.
     Raises BadPath for what is no path in `leave_out` or `keep`.

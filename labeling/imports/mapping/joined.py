@@ -11,9 +11,10 @@ from labeling.imports.files import Row
 from labeling.imports.formats import base
 from labeling.imports.mapping import codes, contents, paths, verdicts
 from labeling.imports.mapping.reader import LeftOut, Parts, Read, Reader, marks_of, safely
-from labeling.imports.mapping.spec import Judgment
+from labeling.imports.mapping.spec import Answer, Judgment, Source
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
+from labeling.text.reasons import quoted
 from modelops import rows
 
 MOST_ROWS = 5_000  # of one group
@@ -36,7 +37,7 @@ def key(reader: Reader, row: Any) -> str:
     given = paths.get(row, path)
     written = codes.key(given)
     if not written:
-        raise BadPrompt(f"{paths.text(path)} is missing or no key: {codes.shown(given)}")
+        raise BadPrompt(f"{paths.text(path)} is missing or no key: {quoted(given)}")
     return written
 
 
@@ -49,7 +50,7 @@ def read(reader: Reader, group: Iterator[Row]) -> Iterator[Read]:
     try:
         entries, bad = safely(joining, reader, members)
     except LeftOut as error:
-        reader.left_out[str(error)] += len(members)
+        reader.count_left_out(error, len(members))
         entries, bad = [], {}
     except BadPrompt as error:
         entries, bad = [], dict.fromkeys(range(len(members)), str(error))
@@ -101,6 +102,7 @@ def _judgments(
     places: list[int],
     answers: list[dict],
 ) -> list[dict]:
+    """The judgments of one rule: one of each judge, of the answers in the rows that name them."""
     name = reader.mapping.name or "imported"
     by_judge: dict[tuple[str, str], list[int]] = {}
     for number, row in enumerate(members):
@@ -123,7 +125,8 @@ def _judgments(
 def _merged(entries: list[Entry]) -> Entry:
     """The entry that says what all say of their prompt: what differs becomes a list, in metadata.
 
-    Raises BadPrompt where they name two splits or two authors.
+    Raises BadPrompt where they name two splits or two authors, or where a field that is kept has
+    the name of such a list.
     """
     first = entries[0]
     for name in ("split", "author"):
@@ -139,6 +142,8 @@ def _merged(entries: list[Entry]) -> Entry:
         if len(set(named)) > 1:
             metadata[name] = said_of_each
     for name in dict.fromkeys(name for entry in entries for name in entry.metadata):
+        if name in metadata:
+            raise BadPrompt(f"two fields are the metadata {name!r}")
         said_of_each = [entry.metadata.get(name) for entry in entries]
         same = all(value == said_of_each[0] for value in said_of_each)
         metadata[name] = said_of_each[0] if same else said_of_each
@@ -212,7 +217,10 @@ def _of_message(
     id: str,
     used: set[int],
 ) -> Entry | None:
-    """The entry of a message, if two of its replies have a rank; notes in `used` what is in it."""
+    """The entry of a message, if two of its replies have a rank; notes in `used` what is in it.
+
+    Its metadata is that of all its turns and, after them, its answers; its author is who wrote it.
+    """
     spec = reader.mapping.answers[0]
     assert spec.rank is not None
     of_assistant = [number for number in replies if messages[number][2]["role"] == "assistant"]
@@ -223,35 +231,46 @@ def _of_message(
     ]
     if len(ranked) < 2:
         return None
-    row = members[number_of[id]].value
-    parts = Parts(_chain(messages, number_of, id, used))
-    for number in ranked:
-        mark = marks_of(spec, members[number].value)
-        parts.marks.append(mark)
-        parts.answers.append(base.answer(messages[number][2]["content"], mark["model"]))
-    judgments = verdicts.judgments(
-        reader.mapping.judgments[0],
-        row,
-        parts.answers,
-        parts.marks,
-        reader.mapping.name or "imported",
+    chain = _chain(messages, number_of, id)
+    used.update(chain, ranked)
+    turns = [messages[number][2] for number in chain]
+    parts = [_reply(turns, messages[number][2], spec, members[number].value) for number in ranked]
+    answers = [part.answers[0] for part in parts]
+    replies_rows = [members[number] for number in ranked]
+    judgment = _judged(reader.mapping.judgments[0], members[chain[-1]].value, replies_rows)
+    judgments = _judgments(reader, judgment, replies_rows, parts, list(range(len(parts))), answers)
+    singles = [reader.made(members[number].value, Parts(turns), []) for number in (*chain, *ranked)]
+    return replace(
+        _merged([single.but(author="") for single in singles]),
+        author=singles[len(chain) - 1].author,
+        answers=answers,
+        judgments=judgments,
     )
-    used.update(ranked)
-    return reader.made(row, parts, judgments)
 
 
-def _chain(
-    messages: list[tuple[str, str, dict]], number_of: dict[str, int], id: str, used: set[int]
-) -> list[dict]:
-    """The turns from the root to this message, noted in `used`. Raises BadPrompt if one is
-    missing.
+def _reply(turns: list[dict], turn: dict, spec: Answer, row: Any) -> Parts:
+    mark = marks_of(spec, row)
+    return Parts(turns, [base.answer(turn["content"], mark["model"])], [mark])
+
+
+def _judged(spec: Judgment, asked: Any, replies: list[Row]) -> Judgment:
+    """The judgment of ranked replies. Their rows name the judge; where none does, that of the
+    message may. Raises BadPrompt if the message names a judge who ranks no reply.
     """
-    turns: list[dict] = []
+    if spec.judge.path is None or not (judge := verdicts.judge_name(spec, asked, "")):
+        return spec
+    named = {verdicts.judge_name(replace(spec, name=""), row.value, "") for row in replies} - {""}
+    if named and judge not in {*named, spec.name}:
+        raise BadPrompt(f"the judge {judge} of a message ranks none of its replies")
+    return spec if named else replace(spec, judge=Source(value=judge))
+
+
+def _chain(messages: list[tuple[str, str, dict]], number_of: dict[str, int], id: str) -> list[int]:
+    """The numbers of the messages from the root to this one. Raises BadPrompt if one is missing."""
+    chain: list[int] = []
     while id:
-        if id not in number_of or len(turns) > len(messages):
+        if id not in number_of or len(chain) > len(messages):
             raise BadPrompt("a message that it answers is not there")
-        _id, parent, turn = messages[number_of[id]]
-        used.add(number_of[id])
-        turns.append(turn)
-        id = parent
-    return turns[::-1]
+        chain.append(number_of[id])
+        id = messages[number_of[id]][1]
+    return chain[::-1]

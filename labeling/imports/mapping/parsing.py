@@ -48,11 +48,25 @@ def load(path: FilePath) -> Mapping:
 
 def with_fields(mapping: Mapping, keep: list[str], leave_out: list[str]) -> Mapping:
     """The mapping with more fields kept as metadata or left out. Raises BadMapping."""
-    table = mapping.as_dict()
-    for key, added in (("keep", keep), ("leave_out", leave_out)):
-        if added:
-            table[key] = [*table.get(key, []), *added]
-    return parse(table)
+    return parse(with_lists(mapping.as_dict(), keep, leave_out))
+
+
+def with_lists(table: dict[str, Any], keep: list[str], leave_out: list[str]) -> dict[str, Any]:
+    """The table with more fields kept or left out, whatever it says of them itself.
+
+    What is named twice is there once. Raises BadPath.
+    """
+    table = copy.deepcopy(table)
+    for key, added, other in (("keep", keep, leave_out), ("leave_out", leave_out, keep)):
+        instead = [paths.steps(path) for path in other]
+        own = [
+            path
+            for path in table.pop(key, [])
+            if not any(paths.covers(start, paths.steps(path)) for start in instead)
+        ]
+        if listed := list(dict.fromkeys([*own, *added])):
+            table[key] = listed
+    return table
 
 
 def parse(table: Any) -> Mapping:
@@ -294,7 +308,9 @@ def _judgment(
         rule = rules[0] if rules else answers_rule
         if not rule:
             raise BadMapping(f"says not what was judged: needs one of {', '.join(RULES)}", key)
-        if rules and answers_rule in ("rank", "score"):
+        if rules and answers_rule == "chosen":
+            raise BadMapping("has no effect: chosen and rejected decide already", table.at(rule))
+        if rules and answers_rule:
             raise BadMapping(f"answers have a {answers_rule}, and the judgment a {rule}", key)
         judgment = Judgment(
             rule=rule,

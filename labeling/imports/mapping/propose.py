@@ -1,14 +1,15 @@
 """A first mapping for a file that no preset knows: by the names and types of its fields.
 
-Only what is certain is mapped. What a person has to say is a question: which answer each code of a
-winner means, who judged, whether higher scores are better, whether `anwsers` means `answers`.
+Only what is certain is mapped. What a person has to say is left open: what kind of judge it was,
+and what each code of a winner means that no column's name explains. A field whose name is nearly
+known, such as `anwsers`, is mapped to nothing and named.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +29,7 @@ NAMES = {
     "answer": "answer completion response output generation prediction demonstration target",
     "winner": "winner preference preferred_answer choice better_response_id selection verdict best",
     "label": "label labels kto_tag liked is_good thumbs",
-    "scale": "preference_strength strength overall_preference",
+    "scale": "preference_strength strength overall_preference likert",
     "ranks": "ranks ranking rankings",
     "rank": "rank position",
     "score": "score rating overall_score quality reward helpfulness",
@@ -51,44 +52,34 @@ PAIRED = "answer response completion output conversation candidate reply option 
 PAIRED += " human_ref generation prediction"
 MOST_CODES = 20  # of a winner; more of them are no codes
 ABOUT = ("split", "language", "source", "licence", "author", "use_case", "time")
-KIND, BETTER, WINNER, NEAR = "judge kind", "score direction", "winner", "near miss"
-OUTCOMES = ("a", "b", "tie", "both_bad")
-
-Answers = Mapping[tuple[str, str, str], str]  # (kind, path, value): the choice
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a person has to say of some values of a field: a choice for each.
-
-    The answers are a table {(kind, path, value): choice}, given to propose() again. `proposed` has
-    a choice for each value, "" where none is likelier than the others.
-    """
-
-    kind: str
-    path: str
-    values: tuple[str, ...]
-    choices: tuple[str, ...]
-    proposed: tuple[str, ...]
+NEAR = 0.8  # how alike two names are, of 1, of which one may be a slip of the other
 
 
 @dataclass
 class Proposal:
-    """A mapping as a table, not checked: while questions are open it may lack what they ask."""
+    """A mapping as a table, not checked: it may lack what only a person can say.
+
+    `near` has the name that is known, by the path of a field that is called nearly so.
+    """
 
     mapping: dict = field(default_factory=dict)
     preset: str = ""
-    questions: list[Question] = field(default_factory=list)
+    near: dict[str, str] = field(default_factory=dict)
 
 
-def propose(
-    listed: Sequence[Field], rows: Sequence[Any], answers: Answers | None = None
-) -> Proposal:
+def propose(listed: Sequence[Field], rows: Sequence[Any]) -> Proposal:
     """A mapping for rows with these fields: a preset's, else one by names and types."""
     preset = _preset(listed, rows)
     if preset:
         return Proposal(PRESETS[preset].mapping.as_dict(), preset)
-    return _Proposing(listed, rows, answers or {}).proposal
+    return _Proposing(listed, rows).proposal
+
+
+def near_miss(name: str, known: Iterable[str]) -> str:
+    """The known name that this one is nearly, of more than three letters; "" for none."""
+    if len(plain(name)) <= 3:
+        return ""
+    return next(iter(difflib.get_close_matches(plain(name), known, 1, NEAR)), "")
 
 
 def _preset(listed: Sequence[Field], rows: Sequence[Any]) -> str:
@@ -109,29 +100,28 @@ def plain(name: str) -> str:
 class _Proposing:
     """One proposal in the making. Each step takes fields that no step before has taken."""
 
-    def __init__(self, listed: Sequence[Field], rows: Sequence[Any], answers: Answers):
-        self.rows, self.answers = rows, answers
+    def __init__(self, listed: Sequence[Field], rows: Sequence[Any]):
+        self.rows = rows
         self.fields = {paths.steps(one.path): one for one in listed}
         self.columns = {
             path[0]: path for path in self.fields if len(path) == 1 and isinstance(path[0], str)
         }
         self.taken: set[str] = set()
-        self.questions: list[Question] = []
         self.table: dict[str, Any] = {}
         self.judgment: dict[str, Any] = {}
+        self.is_judged = False  # by what the answers say of themselves
         self.proposal = self._proposed()
 
     def _proposed(self) -> Proposal:
         self._pictures()
         single = self._answers()
         self._prompt(single)
-        if "chosen" in self.table or self.judgment:
+        if "chosen" in self.table or self.judgment or self.is_judged:
             self._judge()
         for name in ABOUT:
             if column := self._take(name, "text", "number", "other"):
                 self.table[name] = _path(column)
-        self._near_misses()
-        return Proposal(self.table, "", self.questions)
+        return Proposal(self.table, "", self._near_misses())
 
     # Columns by name
 
@@ -142,7 +132,7 @@ class _Proposing:
             (order.index(name), column)
             for column in self.columns
             if column not in self.taken
-            and (name := self._meant(column)) in order
+            and (name := plain(column)) in order
             and self._holds(column, *types)
         ]
         if not fitting:
@@ -150,11 +140,6 @@ class _Proposing:
         column = min(fitting)[1]
         self.taken.add(column)
         return column
-
-    def _meant(self, column: str) -> str:
-        """The column's name, or the name that a person says it means."""
-        given = self.answers.get((NEAR, _path(column), column), "")
-        return given or plain(column)
 
     def _holds(self, column: str, *types: str) -> bool:
         return not types or any(kind in types for kind in self.fields[self.columns[column]].types)
@@ -202,9 +187,9 @@ class _Proposing:
                     answer[name] = _path(column)
         self.table["answers"] = answers
         if "score" in answers[0]:
-            self._ask_better(answers[0]["score"])
+            self.judgment["better"] = "higher"
         elif "rank" in answers[0]:
-            self.judgment.setdefault("kind", "")
+            self.is_judged = True
         else:
             self._verdict(columns)
         return True
@@ -213,7 +198,7 @@ class _Proposing:
         self, names: Iterable[str], *types: str
     ) -> list[tuple[str, tuple[str, str], tuple[str, str]]]:
         """(stem, ends, columns) of each pair of free columns whose stem has one of the names."""
-        free = {self._meant(column): column for column in self.columns if column not in self.taken}
+        free = {plain(column): column for column in self.columns if column not in self.taken}
         pairs = []
         for order, name in enumerate(names):
             for ends in PAIRS:
@@ -244,16 +229,12 @@ class _Proposing:
             answers["models"] = _path(models)
         self.table["answers"] = answers
         if "score" in answers:
-            self._ask_better(answers["score"])
+            self.judgment["better"] = "higher"
         elif "rank" in answers:
-            self.judgment.setdefault("kind", "")
+            self.is_judged = True
         elif ranks := self._take("ranks", "list"):
             self.judgment["ranks"] = _path(ranks)
         return True
-
-    def _ask_better(self, path: str) -> None:
-        choice = self._ask(BETTER, path, ("",), ("higher", "lower"), ("higher",))
-        self.judgment["better"] = choice[""] or "higher"
 
     def _verdict(self, columns: tuple[str, str]) -> None:
         """The column that says which of two answers is better."""
@@ -262,18 +243,12 @@ class _Proposing:
             self.judgment["one_hot"] = hot
             return
         column = self._take("winner")
-        if not column and (column := self._take("scale", "number", "text")):
-            ends = [number for v in self._values(column) if (number := codes.number(v)) is not None]
-            end = max(map(abs, ends), default=0)
-            if end and min(ends) < 0 < max(ends):  # else it may say only how much better
-                choice = self._ask(BETTER, _path(column), ("below 0",), ("a", "b"), ("a",))[
-                    "below 0"
-                ]
-                first = -end if choice != "b" else end
-                self.judgment["scale"] = {"field": _path(column), "a": first, "b": -first}
+        if self._put_scale(column):
+            return
+        if not column and (scale := self._take("scale", "number", "text")):
+            if self._put_scale(scale):
                 return
-            self.taken.discard(column)
-            column = ""
+            self.taken.discard(scale)
         column = column or self._take("label")
         if not column:
             return
@@ -281,14 +256,21 @@ class _Proposing:
         if not 0 < len(values) <= MOST_CODES:
             self.taken.discard(column)
             return
-        path = _path(column)
-        guessed = tuple(_guess(value, values, columns) for value in values)
-        choices = self._ask(WINNER, path, tuple(values), OUTCOMES, guessed)
-        winner: dict[str, Any] = {"field": path}
-        for value, outcome in choices.items():
-            if outcome in OUTCOMES:
+        winner: dict[str, Any] = {"field": _path(column)}
+        for value in values:
+            if outcome := _guess(value, columns):
                 winner.setdefault(outcome, []).append(value)
         self.judgment["winner"] = winner
+
+    def _put_scale(self, column: str) -> bool:
+        """Map a column of numbers below and above 0; others may say only how much better."""
+        given = [codes.number(value) for value in self._values(column)] if column else []
+        ends = [number for number in given if number is not None]
+        if len(ends) < len(given) or not ends or not min(ends) < 0 < max(ends):
+            return False
+        end = max(map(abs, ends))
+        self.judgment["scale"] = {"field": _path(column), "a": -end, "b": end}
+        return True
 
     def _one_hot(self) -> dict[str, str]:
         """Columns winner_…: one for each outcome."""
@@ -297,7 +279,7 @@ class _Proposing:
             name = plain(column)
             if column in self.taken or not name.startswith("winner_"):
                 continue
-            outcome = _guess(name.removeprefix("winner_"), [], ("", ""))
+            outcome = _guess(name.removeprefix("winner_"), ("", ""))
             if outcome and outcome not in hot:
                 hot[outcome] = column
         if not {"a", "b"} <= hot.keys():
@@ -339,7 +321,7 @@ class _Proposing:
         if texts and all(text.lstrip()[:2] in ("[{", '{"') for text in texts):
             return {"field": _path(column), "as": "messages"}
         beside = [name for name in self.columns if plain(name) == "input"]
-        if self._meant(column) == "instruction" and beside and self._may_be_text(beside[0]):
+        if plain(column) == "instruction" and beside and self._may_be_text(beside[0]):
             self.taken.add(beside[0])
             return [_path(column), _path(beside[0])]
         return _path(column)
@@ -360,43 +342,20 @@ class _Proposing:
         """Who judged. What kind of judge it was is never guessed."""
         if judge := self._take("judge", "text", "number", "list"):
             self.judgment["judge"] = _path(judge)
-        kind = self._ask(KIND, "", ("",), codes.KINDS, ("",))[""]
-        self.judgment.pop("kind", None)
-        if kind in codes.KINDS:
-            self.judgment["kind"] = kind
         self.table["judgment"] = self.judgment
 
-    def _near_misses(self) -> None:
-        """Ask about columns whose names are nearly known."""
+    def _near_misses(self) -> dict[str, str]:
+        """The known name, by the path of each column that is called nearly so."""
         ends = [end for both in PAIRS for end in both]
         known = [*ROLE, *(f"{name}_{end}" for name in PAIRED.split() for end in ends)]
-        for column in self.columns:
-            if column in self.taken or plain(column) in ROLE:
-                continue
-            if (NEAR, _path(column), column) in self.answers:
-                continue
-            if not self._holds(column, "text", "number", "list", "object"):
-                continue
-            near = difflib.get_close_matches(plain(column), known, n=3, cutoff=0.8)
-            if near and len(plain(column)) > 3:
-                self._ask(NEAR, _path(column), (column,), tuple(near), (near[0],))
-
-    def _ask(
-        self,
-        kind: str,
-        path: str,
-        values: tuple[str, ...],
-        choices: tuple[str, ...],
-        proposed: tuple[str, ...],
-    ) -> dict[str, str]:
-        """The choice for each value: as answered, else as proposed, and then it is a question."""
-        given = {value: self.answers.get((kind, path, value)) for value in values}
-        if None in given.values():
-            self.questions.append(Question(kind, path, values, choices, proposed))
-        return {
-            value: guess if given[value] is None else str(given[value])
-            for value, guess in zip(values, proposed, strict=True)
-        }
+        open_ = [
+            column
+            for column in self.columns
+            if column not in self.taken and plain(column) not in known
+            if self._holds(column, "text", "number", "list", "object")
+        ]
+        near = {_path(column): near_miss(column, known) for column in open_}
+        return {path: name for path, name in near.items() if name}
 
 
 def _path(column: str) -> str:
@@ -412,7 +371,7 @@ _SIDES = {
 _SAID = {name: side for side, names in _SIDES.items() for name in names.split()}
 
 
-def _guess(value: str, values: Sequence[str], columns: tuple[str, str]) -> str:
+def _guess(value: str, columns: tuple[str, str]) -> str:
     """Which outcome a code most likely means; "" where nothing speaks for one."""
     name = re.sub(r"_+", "_", re.sub(r"[^\w]+", "_", plain(value))).strip("_")
     for outcome, column in zip("ab", columns):

@@ -10,15 +10,17 @@ from typing import Any
 from labeling.imports.files import Row
 from labeling.imports.formats import base
 from labeling.imports.formats.base import MOST_ANSWERS
-from labeling.imports.mapping import codes, contents, paths, verdicts
-from labeling.imports.mapping.codes import absent, kind_of, shown
+from labeling.imports.mapping import codes, contents, layout, paths, verdicts
+from labeling.imports.mapping.codes import absent
 from labeling.imports.mapping.groups import Groups
 from labeling.imports.mapping.spec import Answer, Content, Mapping
 from labeling.imports.mapping.values import kept, short, source_text, split
 from labeling.text import conversations
 from labeling.text.conversations import PICTURE, BadPrompt, Entry
+from labeling.text.reasons import kind_of, quoted
 
 Read = tuple[Row, list[Entry], str]  # a row, its entries, why it is bad
+MOST_REASONS = 20  # why rows are left out, each counted
 LONGEST_SHORT = {"author": 200, "use_case": 40, "language": 10, "source": 100, "licence": 100}
 
 
@@ -39,10 +41,9 @@ class Parts:
 class Reader:
     """Reads rows by a mapping. Nothing but BadPrompt ever escapes."""
 
-    def __init__(self, mapping: Mapping, keep: Iterable[str] = ()):
+    def __init__(self, mapping: Mapping):
         self.mapping = mapping
         self.fields = dict(mapping.fields)
-        self.keep = (*mapping.keep, *map(paths.steps, keep))
         self.left_out: Counter[str] = Counter()
         self.strips = mapping.prompt is not None and mapping.prompt.form == "transcript"
 
@@ -67,10 +68,28 @@ class Reader:
         try:
             return row, self.entries(row), ""
         except LeftOut as error:
-            self.left_out[str(error)] += 1
+            self.count_left_out(error)
             return row, [], ""
         except BadPrompt as error:
-            return row, [], str(error)
+            return row, [], self.reason(error, row)
+
+    def count_left_out(self, why: LeftOut, rows: int = 1) -> None:
+        """Count rows that the mapping does not take, by reason as far as there are few."""
+        reason = str(why)
+        is_new = reason not in self.left_out
+        if is_new and len(self.left_out) >= MOST_REASONS:
+            reason = "another value that the mapping does not take"
+        self.left_out[reason] += rows
+
+    def reason(self, fault: BadPrompt, row: Row) -> str:
+        """Why a row is bad; of one of another layout, also how that is seen."""
+        lacking, strange = layout.strangers(self.mapping, row.value)
+        if not lacking:
+            return str(fault)
+        return (
+            f"{fault}: it has no {lacking}, but {strange}. A mapping reads one layout: import rows "
+            "of another one from a file of their own"
+        )
 
     def entries(self, row: Row) -> list[Entry]:
         """The entries of one row. Raises BadPrompt; LeftOut for a row that `only` does not take."""
@@ -90,6 +109,7 @@ class Reader:
                 spec, row, parts.answers, parts.marks, self.mapping.name or "imported"
             )
         ]
+        verdicts.check_all_said(judgments, parts.marks)
         return self.made(row, parts, judgments)
 
     def check(self, row: Any) -> None:
@@ -102,7 +122,7 @@ class Reader:
         for path, table in mapping.only:
             given = paths.get(row, path)
             if table.meaning(given) is None:
-                raise LeftOut(f"{paths.text(path)} is {shown(given)}")
+                raise LeftOut(f"{paths.text(path)} is {quoted(given)}")
         for path in mapping.pictures:
             if any(standing not in ("", [], {}) for standing in paths.values(row, path)):
                 raise BadPrompt(PICTURE)
@@ -114,7 +134,7 @@ class Reader:
         about = {name: self._about(name, row, metadata) for name in LONGEST_SHORT}
         if "time" in self.fields:
             self._time(row, metadata)
-        for name, value in kept(row, self.keep).items():
+        for name, value in kept(row, self.mapping.keep).items():
             if metadata.setdefault(name, value) != value:
                 raise BadPrompt(f"two fields are the metadata {name!r}")
         return Entry(
@@ -161,9 +181,9 @@ class Reader:
         given = paths.get(row, self.mapping.sensitive)
         if absent(given):
             return False
-        meaning = _YES_NO.meaning(given)
+        meaning = codes.YES_NO.meaning(given)
         if meaning is None:
-            raise BadPrompt(f"sensitive must be true or false, and is {shown(given)}")
+            raise BadPrompt(f"sensitive must be true or false, and is {quoted(given)}")
         return meaning == "good"
 
     # Prompt and answers
@@ -186,6 +206,9 @@ class Reader:
         else:
             if prompt is None:
                 raise BadPrompt("the answers are no whole conversations, and there is no prompt")
+            if mapping.turns is not None:
+                where = paths.text(mapping.turns)
+                raise BadPrompt(f"{where} ends whole conversations, and the answers are none")
             turns = _as_turns(prompt)
         answers = [
             _answer(content, mark["model"], self.strips and not any(whole))
@@ -279,7 +302,7 @@ class Reader:
         if mapping.each is not None:
             return self._listed(row)
         given, marks = [], []
-        for answer in mapping.answers:
+        for place, answer in enumerate(mapping.answers):
             assert answer.text is not None
             content = _read(answer.text, row)
             if content is None or content == "":
@@ -288,6 +311,8 @@ class Reader:
                 raise BadPrompt(f"{answer.text.name} is empty")
             given.append(content)
             marks.append(marks_of(answer, row))
+            if len(mapping.answers) > 1:
+                marks[-1]["column"] = place
         return given, marks
 
     def _listed(self, row: Any) -> tuple[list[Any], list[dict]]:
@@ -335,15 +360,12 @@ class Reader:
                     raise BadPrompt(row.error)
                 groups.add(safely(joined.key, self, row.value), row)
             except LeftOut as error:
-                self.left_out[str(error)] += 1
+                self.count_left_out(error)
                 yield row, [], ""
             except BadPrompt as error:
-                yield row, [], str(error)
+                yield row, [], self.reason(error, row)
         for group in groups:
             yield from joined.read(self, group)
-
-
-_YES_NO = codes.Codes(codes.LABELS)
 
 
 def safely(function, *arguments):

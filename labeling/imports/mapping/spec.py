@@ -184,10 +184,6 @@ class Mapping:
 
     field = staticmethod(str)  # of a mapping, every field is listed under its own path
 
-    def roles(self) -> dict[str, str]:
-        """The paths that are read, and what each is, in a few words."""
-        return {paths.text(path): role for path, role in self.named}
-
     def role(self, path: str) -> str:
         """What the field at this path is, in a few words; "" if it is not read."""
         if not self.reads(path):

@@ -115,7 +115,8 @@ class Reads:
             turn = (*base, paths.EVERY)
             for name in contents.READ:
                 self.all |= {(*turn, name): None, (*base, name): None}
-            self.all.setdefault((*turn, "type"))  # of a part
+            if content.form == "auto":
+                self.all.setdefault((*turn, "type"))  # of a part
 
 
 def source_of(table: Table, name: str, role: str, meanings: tuple[str, ...] = ()) -> Source:
@@ -134,6 +135,10 @@ def source_of(table: Table, name: str, role: str, meanings: tuple[str, ...] = ()
         raise BadMapping("needs either a field or a value", key)
     if path is None and (known or prefix):
         raise BadMapping("a value has neither codes nor a prefix", key)
+    if prefix and meanings:
+        raise BadMapping(
+            "has no effect: codes are compared with the field as it is", f"{key}.prefix"
+        )
     return Source(path, value, prefix, codes_of(known, key) if known else None)
 
 

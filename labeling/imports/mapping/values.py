@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, time
-from decimal import Decimal
 from typing import Any
 
 from labeling.imports.files.values import LONGEST_NUMBER
 from labeling.imports.mapping import paths
-from labeling.imports.mapping.codes import absent, kind_of, shown
+from labeling.imports.mapping.codes import absent
 from labeling.imports.mapping.paths import Steps
 from labeling.imports.mapping.spec import Source
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt
+from labeling.text.reasons import kind_of, quoted
 
 
 def short(value: Any, what: str, between: str = ", ") -> str:
@@ -23,12 +22,12 @@ def short(value: Any, what: str, between: str = ", ") -> str:
     if isinstance(value, list):
         items = [short(item, f"an item of {what}", between) for item in value]
         return between.join(filter(None, items))
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise BadPrompt(f"{what} must be a text, and is {kind_of(value)}")
     return conversations.clean(value if isinstance(value, str) else _number(value))
 
 
-def _number(value: float | Decimal) -> str:
+def _number(value: float) -> str:
     """A number without the .0 that a table gives whole ones."""
     if isinstance(value, float):
         return f"{value:.15g}" if not value.is_integer() else str(int(value))
@@ -60,34 +59,19 @@ def split(source: Source, row: Any) -> str:
     assert source.codes is not None
     meaning = source.codes.meaning(given)
     if meaning is None:
-        raise BadPrompt(f"{paths.text(source.path)} is {shown(given)}: no split of that name")
+        raise BadPrompt(
+            f"{paths.text(source.path)} is {quoted(given)}, which {source.codes.fault(given)}"
+        )
     return "" if meaning == "none" else meaning
 
 
 def kept(row: Any, keep: Iterable[Steps]) -> dict[str, Any]:
-    """What stands at these paths, by path, without what is empty. Raises BadPrompt."""
+    """What stands at these paths, by path, without what is empty."""
     metadata = {}
     for path in keep:
         standing = paths.get(row, path)
         if paths.EVERY in path:
             standing = None if all(map(absent, standing or ())) else standing
         if not absent(standing):
-            metadata[paths.text(path)] = plain(standing)
+            metadata[paths.text(path)] = standing
     return metadata
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON has it: times in ISO 8601, decimals as texts. Raises BadPrompt."""
-    if isinstance(value, dict):
-        return {str(name): plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, date | time):  # a datetime is a date
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, float) and absent(value):
-        return None
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise BadPrompt(f"metadata can't hold {kind_of(value)}")

@@ -8,11 +8,11 @@ from typing import Any
 
 from labeling.imports.formats import base
 from labeling.imports.mapping import codes, paths
-from labeling.imports.mapping.codes import shown
 from labeling.imports.mapping.spec import POSITIONS, Judgment, Source
 from labeling.imports.mapping.values import short, source_text
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt
+from labeling.text.reasons import quoted
 from modelops import rows
 
 TIE, ALL_BAD = "tie", "both_bad"
@@ -28,8 +28,9 @@ def judgments(
 ) -> list[dict]:
     """The judgments of a row, each of all its answers or of those in its "answers".
 
-    `marks` is what each answer says of itself: {"rank", "score", "rating", "flags"}. `name` is the
-    judge's where neither the mapping nor the row has one. Raises BadPrompt.
+    `marks` is what each answer says of itself: {"rank", "score", "rating", "flags"}, and "column",
+    its place in the mapping, where some of the answers may be absent. `name` is the judge's where
+    neither the mapping nor the row has one. Raises BadPrompt.
     """
     values = [row]
     if spec.each is not None:
@@ -53,10 +54,22 @@ def judgments(
 
 def _check_nothing_said(spec: Judgment, value: Any, marks: Iterable[dict]) -> None:
     """Raise BadPrompt if ratings or flags are given where there is no verdict to say them with."""
-    said = [mark.get(name) for mark in marks for name in ("rating", "flags")]
-    said += [paths.get(value, path) for path in (spec.ratings, spec.flags, spec.strength) if path]
-    if any(not codes.absent(given) and given != [] for given in said):
+    said = [paths.get(value, path) for path in (spec.ratings, spec.flags, spec.strength) if path]
+    if _is_rated(marks) or any(not codes.absent(given) and given != [] for given in said):
         raise BadPrompt("there are ratings, flags or a strength, but no verdict")
+
+
+def _is_rated(marks: Iterable[dict]) -> bool:
+    given = [mark.get(name) for mark in marks for name in ("rating", "flags")]
+    return any(not codes.absent(value) and value != [] for value in given)
+
+
+def check_all_said(judgments: Iterable[dict], marks: Sequence[dict]) -> None:
+    """Raise BadPrompt if an answer has a rating or flags, and no judgment is of it."""
+    every = range(len(marks))
+    judged = {place for judgment in judgments for place in judgment.get("answers", every)}
+    if _is_rated(mark for place, mark in enumerate(marks) if place not in judged):
+        raise BadPrompt("an answer has a rating or flags, and no judgment is of it")
 
 
 def judge_name(spec: Judgment, value: Any, name: str) -> str:
@@ -77,16 +90,14 @@ def _coded(source: Source, row: Any, what: str) -> str:
         value = short(value, what, " ")
     meaning = source.codes.meaning(value)
     if meaning is None:
-        raise BadPrompt(f"{what} is {shown(value)}, which has no meaning in the mapping")
+        raise BadPrompt(f"{what} is {quoted(value)}, which {source.codes.fault(value)}")
     return meaning
 
 
 def _judgment(
     spec: Judgment, value: Any, answers: Sequence[dict], marks: Sequence[dict], name: str
 ) -> dict:
-    positions = list(range(len(answers))) if spec.answers is None else list(spec.answers)
-    if positions and max(positions) >= len(answers):
-        raise BadPrompt("a judgment is of an answer that is not there")
+    positions = _positions(spec, marks)
     judged = [answers[place] for place in positions]
     strength = None
     outcome = _outcome(spec, value)
@@ -96,6 +107,8 @@ def _judgment(
             raise BadPrompt(f"the outcome is {outcome}, and there is a verdict too")
     else:
         ranks, positions, strength = _verdict(spec, value, judged, marks, positions)
+        if spec.rule != "label" and len(positions) < 2:
+            raise BadPrompt("a verdict compares two answers or more, and the others are not there")
     judgment = base.ranking(judge_name(spec, value, name), ranks or [], judge_kind(spec, value)) | {
         "ranks": ranks
     }
@@ -107,11 +120,23 @@ def _judgment(
     return _among(judgment, positions)
 
 
+def _positions(spec: Judgment, marks: Sequence[dict]) -> list[int]:
+    """The positions of the answers that are judged, in the order in which the mapping names them.
+    Raises BadPrompt if one is not there.
+    """
+    if spec.answers is None:
+        return list(range(len(marks)))
+    places = {mark.get("column", place): place for place, mark in enumerate(marks)}
+    if not places.keys() >= set(spec.answers):
+        raise BadPrompt("a judgment is of an answer that is not there")
+    return [places[column] for column in spec.answers]
+
+
 def _says_more(spec: Judgment, value: Any, marks: Iterable[dict]) -> bool:
     """Whether there is a verdict beside the outcome."""
     if spec.rule == "chosen":
         return True
-    if any(_YES_NO.meaning(paths.get(value, path)) == "good" for _name, path in spec.one_hot):
+    if any(codes.YES_NO.meaning(paths.get(value, path)) == "good" for _name, path in spec.one_hot):
         return True
     given = [mark.get(spec.rule) for mark in marks]
     given += [paths.get(value, spec.path)] if spec.path else []
@@ -152,13 +177,13 @@ def _verdict(
     marks: Sequence[dict],
     positions: list[int],
 ) -> Verdict:
-    count = len(positions)
+    letters = _letters(spec, marks, positions)
     if spec.rule == "chosen":
         return [1, 2], positions, None
     if spec.rule in ("rank", "score"):
         return _of_marks(spec, marks, positions)
     if spec.rule == "one_hot":
-        return _ranks_of(_hot(spec, value), count), positions, None
+        return _ranks_of(_hot(spec, value), letters), positions, None
     assert spec.path is not None
     given = paths.get(value, spec.path)
     where = paths.text(spec.path)
@@ -168,7 +193,17 @@ def _verdict(
         return _label(spec, given, where), positions, None
     if spec.rule == "scale":
         return _of_scale(spec, given, where, positions)
-    return _ranks_of(_winner(spec, given, where, judged), count), positions, None
+    return _ranks_of(_winner(spec, given, where, judged), letters), positions, None
+
+
+def _letters(spec: Judgment, marks: Sequence[dict], positions: list[int]) -> list[str]:
+    """What each of the judged answers is called in codes: by its column, where some may be absent,
+    or by its place among those that the judgment names.
+    """
+    named = spec.answers is not None
+    places = enumerate(positions)
+    columns = [n if named else marks[place].get("column", n) for n, place in places]
+    return [POSITIONS[column] if column < len(POSITIONS) else "" for column in columns]
 
 
 def _of_marks(spec: Judgment, marks: Sequence[dict], positions: list[int]) -> Verdict:
@@ -177,8 +212,8 @@ def _of_marks(spec: Judgment, marks: Sequence[dict], positions: list[int]) -> Ve
     for place, number in zip(positions, read, strict=True):
         given = marks[place].get(spec.rule)
         if number is None and not (spec.optional and codes.absent(given)):
-            shown_value = "missing" if codes.absent(given) else shown(given)
-            raise BadPrompt(f"the {spec.rule} of answer {place + 1} is {shown_value}")
+            what = "missing" if codes.absent(given) else quoted(given)
+            raise BadPrompt(f"the {spec.rule} of answer {place + 1} is {what}")
     having = [place for place, number in zip(positions, read, strict=True) if number is not None]
     numbers = [number for number in read if number is not None]
     if len(having) < 2:
@@ -221,14 +256,15 @@ def _label(spec: Judgment, given: Any, where: str) -> list[int] | None:
     assert spec.codes is not None
     meaning = spec.codes.meaning(given)
     if meaning is None:
-        raise _unknown(given, where)
+        raise _unknown(given, where, spec.codes)
     return [1] if meaning == "good" else None
 
 
-def _unknown(given: Any, where: str) -> BadPrompt:
+def _unknown(given: Any, where: str, table: codes.Codes | None = None) -> BadPrompt:
     if codes.absent(given):
         return Unjudged(f"{where} is missing")
-    return BadPrompt(f"{where} is {shown(given)}, which has no meaning in the mapping")
+    why = table.fault(given) if table else "is no number"
+    return BadPrompt(f"{where} is {quoted(given)}, which {why}")
 
 
 def _of_scale(spec: Judgment, given: Any, where: str, positions: list[int]) -> Verdict:
@@ -239,14 +275,14 @@ def _of_scale(spec: Judgment, given: Any, where: str, positions: list[int]) -> V
         raise BadPrompt(f"{where} compares two answers, and there are {len(positions)}")
     first, tie, second = spec.scale
     if not min(first, second) <= number <= max(first, second):
-        raise BadPrompt(f"{where} is {shown(given)}, beyond the ends of its scale")
+        raise BadPrompt(f"{where} is {quoted(given)}, beyond the ends of its scale")
     strength = None
     if spec.with_strength:
         end = first if (number - tie) * (first - tie) > 0 else second
         exact = STRONGEST * (number - tie) / (end - tie) * (1 if end == first else -1)
         strength = round(exact)
         if abs(strength - exact) > 1e-9:
-            raise BadPrompt(f"{where} is {shown(given)}, between two strengths of −3 to 3")
+            raise BadPrompt(f"{where} is {quoted(given)}, between two strengths of −3 to 3")
         strength += 0
     if abs(number - tie) <= spec.tolerance:
         ranks = [1, 1]
@@ -266,7 +302,7 @@ def _winner(spec: Judgment, given: Any, where: str, judged: list[dict]) -> str |
         named = [place for place, answer in enumerate(judged) if answer[spec.by] == given]
         if len(named) == 1:
             return named[0]
-    raise _unknown(given, where)
+    raise _unknown(given, where, spec.codes)
 
 
 def _hot(spec: Judgment, row: Any) -> str:
@@ -274,9 +310,9 @@ def _hot(spec: Judgment, row: Any) -> str:
     hot = []
     for name, path in spec.one_hot:
         given = paths.get(row, path)
-        meaning = "bad" if codes.absent(given) else _YES_NO.meaning(given)
+        meaning = "bad" if codes.absent(given) else codes.YES_NO.meaning(given)
         if meaning is None:
-            raise BadPrompt(f"{paths.text(path)} must be 0 or 1, and is {shown(given)}")
+            raise BadPrompt(f"{paths.text(path)} must be 0 or 1, and is {quoted(given)}")
         if meaning == "good":
             hot.append(name)
     if len(hot) != 1:
@@ -286,18 +322,16 @@ def _hot(spec: Judgment, row: Any) -> str:
     return hot[0]
 
 
-_YES_NO = codes.Codes(codes.LABELS)
-
-
-def _ranks_of(winner: str | int, count: int) -> list[int] | None:
+def _ranks_of(winner: str | int, letters: list[str]) -> list[int] | None:
+    """Ranks by the winner: one of the letters, or a position."""
     if winner == ALL_BAD:
         return None
     if winner == TIE:
-        return [1] * count
-    place = POSITIONS.index(winner) if isinstance(winner, str) else winner
-    if place >= count:
+        return [1] * len(letters)
+    if isinstance(winner, str) and winner not in letters:
         raise BadPrompt("the winner is an answer that is not there")
-    return [1 if other == place else 2 for other in range(count)]
+    place = letters.index(winner) if isinstance(winner, str) else winner
+    return [1 if other == place else 2 for other in range(len(letters))]
 
 
 # What a judgment says besides
@@ -352,7 +386,7 @@ def _rating(given: Any) -> int | None:
         return None
     number = codes.number(given)
     if number is None or number not in range(1, 8):
-        raise BadPrompt(f"a rating must be a whole number from 1 to 7, and is {shown(given)}")
+        raise BadPrompt(f"a rating must be a whole number from 1 to 7, and is {quoted(given)}")
     return int(number)
 
 
@@ -371,6 +405,6 @@ def _strength(given: Any, positions: list[int], known: int | None) -> int | None
     number = codes.number(given)
     if number is None or number != int(number) or abs(number) > STRONGEST or len(positions) != 2:
         raise BadPrompt(
-            f"strength must be a whole number from -3 to 3, of two answers, and is {shown(given)}"
+            f"strength must be a whole number from -3 to 3, of two answers, and is {quoted(given)}"
         )
     return int(number)

@@ -3,6 +3,7 @@ the page, by the command and through the API alike. No field is dropped in silen
 """
 
 import json
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
@@ -10,6 +11,7 @@ from django.core.management import CommandError, call_command
 
 from benchmarks.person import read_page
 from labeling.imports import roles
+from labeling.imports.formats import FORMATS
 from labeling.imports.mapping import PRESETS
 from labeling.models import ImportMapping, Prompt, RankedCandidate
 from modelops.models import Job
@@ -34,7 +36,7 @@ READS = {
         "winner": {"field": "won", "a": ["left"], "b": ["right"], "tie": ["draw"]},
     },
 }
-REST = ["meta", "score", "tags"]
+REST = ["meta", "score", "seen", "tags"]
 RANKS = {"left": (1, 2), "right": (2, 1), "draw": (1, 1)}
 BUTTONS = ("look", "check", "import", "save", "use_text")
 
@@ -90,7 +92,7 @@ def test_a_file_of_no_known_layout_is_asked_about_field_by_field(browser):
 
     form = page.context["form"]
     open_fields = {row.field.path for row in form.rows if row.is_open}
-    assert open_fields == {"q", "one", "two", "won", "score", "meta", "tags"}
+    assert open_fields == {"q", "one", "two", "won", "score", "meta", "tags", "seen"}
     assert "needs the field of the prompt" in form.choice.fault
     assert page.context["rows"] == []
     assert "Question 2?" in page.content.decode(), "examples"
@@ -107,6 +109,7 @@ def test_the_page_shows_the_rows_as_they_would_come_in_and_what_stays_behind(bro
     assert entry.judgments[0]["ranks"] == [1, 2]
     assert dict(first["behind"]) == {
         "score": "0.0",
+        "seen": "true",
         "meta": '{"lang": "en", "n": 0}',
         "tags": '["x", "y"]',
     }
@@ -118,7 +121,7 @@ def test_nothing_is_imported_before_each_field_is_left_out_or_kept(browser):
     refused = sent(browser, address, page, **{"import": "1"})
 
     assert refused.status_code == 422
-    assert set(refused.context["form"].errors) == {"role_meta", "role_score", "role_tags"}
+    assert set(refused.context["form"].errors) == {f"role_{name}" for name in REST}
     assert Job.objects.filter(state="queued").count() == 0
 
     decided = {"role_score": "leave_out", "role_meta.lang": None, "rest": "keep"}
@@ -129,6 +132,7 @@ def test_nothing_is_imported_before_each_field_is_left_out_or_kept(browser):
     assert ranks() == EXPECTED
     assert Prompt.objects.order_by("pk").first().metadata == {
         "meta": {"lang": "en", "n": 0},
+        "seen": True,
         "tags": ["x", "y"],
     }
 
@@ -139,7 +143,7 @@ def test_a_code_that_is_given_no_meaning_makes_a_bad_row(browser):
     page = sent(browser, address, page, look="1", **{draw: ""})
 
     assert [bool(row["error"]) for row in page.context["rows"]] == [False, False, True]
-    assert "'draw'" in page.context["rows"][2]["error"]
+    assert '"draw"' in page.context["rows"][2]["error"]
 
 
 def test_a_mapping_is_kept_under_a_name_and_offered_again(browser, project):
@@ -288,7 +292,7 @@ def toml(tmp_path, more=""):
 
 
 def test_the_command_reads_by_a_mapping_and_says_what_its_codes_mean(project, tmp_path, capsys):
-    run(tmp_path, mapping=toml(tmp_path), leave_out=["score"], keep=["meta", "tags"])
+    run(tmp_path, mapping=toml(tmp_path), leave_out=["score", "seen"], keep=["meta", "tags"])
 
     assert "won: left = A, right = B, draw = tie\n" in capsys.readouterr().out
     assert ranks() == EXPECTED
@@ -302,7 +306,7 @@ def test_the_command_names_the_fields_that_nothing_reads(project, tmp_path, caps
     assert not Job.objects.exists()
 
     run(tmp_path, mapping=toml(tmp_path), dry_run=True)
-    assert "use --leave-out or --keep: meta score tags\n" in capsys.readouterr().out
+    assert "use --leave-out or --keep: meta score tags seen\n" in capsys.readouterr().out
     assert not Prompt.objects.exists()
 
 
@@ -353,9 +357,9 @@ def test_the_api_answers_with_the_list_of_unread_fields(admin, browser):
     refused = admin.post(f"imports/{job.pk}/confirm", given)
 
     assert refused.status_code == 422
-    assert fields_of(refused) == {"unread.score", "unread.meta", "unread.tags"}
+    assert fields_of(refused) == {f"unread.{name}" for name in REST}
 
-    given |= {"leave_out": ["score"], "keep": ["meta", "tags"]}
+    given |= {"leave_out": ["score", "seen"], "keep": ["meta", "tags"]}
     accepted = admin.post(f"imports/{job.pk}/confirm", given)
     assert accepted.status_code == 202, accepted.content
     assert work().result["rankings"] == 3
@@ -376,7 +380,7 @@ def test_the_api_shows_fields_codes_and_what_a_mapping_lacks(admin, browser):
         {"path": "won", "meanings": {"left": "a", "right": "b", "draw": "tie"}}
     ]
     check = shown["result"]["check"]
-    assert sorted(check["unread"]) == ["meta", "score", "tags"]
+    assert sorted(check["unread"]) == REST
     assert check["codes"] == {"won": {"left": 1, "right": 1, "draw": 1}}
     by_path = {field["path"]: field for field in check["fields"]}
     assert (by_path["q"]["share"], by_path["q"]["types"]) == (1.0, ["text"])
@@ -441,3 +445,37 @@ def test_roles_of_items_are_written_from_their_list():
 
     assert table["answers"] == {"each": "c", "text": "text", "model": "who", "rank": "rank"}
     assert roles.of(table) == {"q": "prompt", "c": "each"} | given
+
+
+# What the page offers
+
+
+def test_fields_that_are_not_decided_can_be_decided_together_as_long_as_there_are_any(browser):
+    address, page = with_roles(browser)
+    assert "rest" in page.context["form"].fields
+
+    decided = {f"role_{name}": "leave_out" for name in REST}
+    page = sent(browser, address, page, look="1", **decided)
+
+    assert "rest" not in page.context["form"].fields
+    assert "All fields that are not decided" not in page.content.decode()
+
+
+def test_the_name_of_a_judge_that_a_mapping_gives_to_all_rows_can_be_changed(browser):
+    rows = [{"system": "", "question": "Why?", "chosen": "a", "rejected": "b"}]
+    address, page = looked_at(browser, "".join(json.dumps(row) for row in rows))
+    form = page.context["form"]
+    assert (form.choice.format, form["judge_name"].initial) == ("orca-dpo", "orca-dpo")
+
+    page = sent(browser, address, page, look="1", judge_name="us")
+
+    table = page.context["form"].choice.table
+    assert table["judgment"] == {"judge": {"value": "us"}, "kind": "script"}
+    assert page.context["form"].choice.fault == ""
+
+
+def test_labels_of_presets_are_translated():
+    label = FORMATS["orca-dpo"].label
+
+    with patch("django.utils.translation._trans.gettext", side_effect=str.upper):
+        assert str(label).startswith("ORCA DPO PAIRS")

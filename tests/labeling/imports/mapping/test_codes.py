@@ -61,3 +61,37 @@ def test_the_kind_of_a_judge_is_told_from_its_name_which_may_be_a_list(judge, na
     (read_judgment,) = read(TABLE | {"judgment": judgment}, judge=judge).judgments
 
     assert (read_judgment["judge"], read_judgment["judge_kind"]) == (name, kind)
+
+
+# Codes with a star
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "clashes"),
+    [
+        ("*_a", "*a", True),
+        ("model*", "model_x*", True),
+        ("*_a", "*_b", False),
+        ("model*", "*_a", False),
+        ("model*", "model_a", False),
+    ],
+)
+def test_a_code_that_is_for_all_values_of_another_one_needs_its_meaning(first, second, clashes):
+    assert bool(Codes({"a": [first], "b": [second]}).clash) == clashes
+    assert bool(Codes({"b": [second], "a": [first]}).clash) == clashes
+    assert not Codes({"a": [first, second]}).clash
+
+
+def test_a_value_of_two_codes_with_different_winners_is_a_bad_row():
+    codes = {"a": ["model*", "exactly b"], "b": ["*b"], "tie": ["*"]}
+    judgment = {"kind": "person", "winner": {"field": "better"} | codes}
+
+    def winner(value):
+        made = read(TABLE | {"judgment": judgment}, better=value)
+        return made if isinstance(made, str) else made.judgments[0]["ranks"]
+
+    assert [winner("model x"), winner("x b"), winner("other")] == [[1, 2], [2, 1], [1, 1]]
+    assert winner("exactly b") == [1, 2]
+    assert winner("Model b") == (
+        'better is "Model b", which has two meanings in the mapping: a (model*) and b (*b)'
+    )

@@ -26,7 +26,7 @@ def test_a_field_has_its_types_its_share_and_three_examples():
     assert table['a."b.c"'].types == ("list",)
     assert table['a."b.c"[*]'].types == ("number",)
     assert table["maybe"].types == ("boolean",)
-    assert not table["maybe"].holds
+    assert table["maybe"].holds
 
 
 def test_the_table_stays_small_whatever_the_rows_hold():
@@ -68,9 +68,9 @@ def test_fields_that_nothing_reads_are_named_by_the_highest_of_them():
 
     named = [field.path for field in unread(mapping, fields(rows))]
 
-    assert named == ["messages[*].weight", "answers[*].scores", "anwsers"]
+    assert named == ["messages[*].weight", "answers[*].scores", "anwsers", "flagged"]
     left = unread(mapping, fields(rows), leave_out=["anwsers"], keep=["answers[*].scores"])
-    assert [field.path for field in left] == ["messages[*].weight"]
+    assert [field.path for field in left] == ["messages[*].weight", "flagged"]
 
 
 def test_one_item_of_a_list_does_not_read_the_others():

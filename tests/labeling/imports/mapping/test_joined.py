@@ -41,7 +41,7 @@ def test_rows_of_one_prompt_are_one_ranking_wherever_they_stand():
 
     assert list(map(said, entries)) == [(["a1", "a2"], [2, 1]), (["b1", "b2"], [1, 1])]
     assert bad == {
-        5: "the score of answer 1 is 'N/A'",
+        5: 'the score of answer 1 is "N/A"',
         6: "fewer than two of the answers have a rank or score",
         7: "response is empty",
     }
@@ -150,3 +150,70 @@ def test_rows_far_apart_are_joined_and_each_comes_out_once():
 
     assert (len(entries), bad) == (500, {})
     assert {len(entry.answers) for entry in entries} == {2}
+
+
+JUDGED = TREE | {"judgment": {"kind": "person", "judge": "who", "name": "team"}}
+
+
+def test_each_judge_of_replies_is_a_judgment():
+    rows = [
+        message("m1", None, "prompter", "Why?"),
+        message("m2", "m1", "assistant", "A", 1) | {"who": "ann"},
+        message("m3", "m1", "assistant", "B", 0) | {"who": "ann"},
+        message("m4", "m1", "assistant", "C", 0) | {"who": "ben"},
+        message("m5", "m1", "assistant", "D", 1) | {"who": "ben"},
+    ]
+
+    ((entry,), bad) = read(JUDGED, rows)
+
+    assert bad == {}
+    assert [(j["judge"], j["ranks"], j["answers"]) for j in entry.judgments] == [
+        ("ann", [2, 1], [0, 1]),
+        ("ben", [1, 2], [2, 3]),
+    ]
+
+
+def test_the_judge_of_replies_may_stand_at_their_message():
+    rows = [
+        message("m1", None, "prompter", "Why?") | {"who": "ann"},
+        message("m2", "m1", "assistant", "A", 1),
+        message("m3", "m1", "assistant", "B", 0),
+    ]
+
+    ((entry,), _bad) = read(JUDGED, rows)
+    _none, bad = read(JUDGED, [rows[0], *(row | {"who": "ben"} for row in rows[1:])])
+
+    assert [judgment["judge"] for judgment in entry.judgments] == ["ann"]
+    fault = "the judge ann of a message ranks none of its replies"
+    assert bad == dict.fromkeys((1, 2, 3), fault)
+
+
+def test_what_is_kept_of_turns_and_replies_comes_in_with_them():
+    table = TREE | {"keep": ["note"], "language": "lang", "author": "by"}
+    rows = [
+        message("m1", None, "prompter", "Why?") | {"note": "asked", "lang": "en", "by": "x"},
+        message("m2", "m1", "assistant", "A", 1) | {"note": "first", "lang": "de", "by": "y"},
+        message("m3", "m1", "assistant", "B", 0) | {"lang": "en", "by": "z"},
+    ]
+
+    ((entry,), bad) = read(table, rows)
+
+    assert bad == {}
+    assert entry.metadata == {"note": ["asked", "first", None], "language": ["en", "de", "en"]}
+    assert (entry.language, entry.author) == ("en", "x")
+
+
+def test_a_list_that_joining_makes_is_not_overwritten_by_a_field_of_its_name():
+    table = GROUP | {"keep": ["language", "licence"], "language": "lang", "licence": "terms"}
+    rows = [
+        {"prompt": "A?", "response": lang, "score": 1, "lang": lang, "terms": "MIT"}
+        for lang in ("en", "de")
+    ]
+    kept = [row | {"licence": "as it is"} for row in rows]
+    doubled = [row | {"language": "English"} for row in rows]
+
+    ((entry,), _bad) = read(table, kept)
+    _none, bad = read(table, doubled)
+
+    assert entry.metadata == {"language": ["en", "de"], "licence": "as it is"}
+    assert bad == dict.fromkeys((1, 2), "two fields are the metadata 'language'")

@@ -155,7 +155,8 @@ def test_fields_are_listed_and_a_mapping_is_proposed_whatever_the_rows_hold(valu
 
     assert all(0 < field.share <= 1 for field in listed)
     assert isinstance(json.dumps(proposal.mapping), str)
-    if not proposal.questions and proposal.mapping.keys() & {"prompt", "conversation"}:
+    is_whole = proposal.mapping.keys() & {"prompt", "conversation"}
+    if is_whole and "judgment" not in proposal.mapping:
         unread(Mapping.parse(proposal.mapping), listed)
 
 

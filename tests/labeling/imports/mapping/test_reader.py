@@ -1,7 +1,6 @@
 """Rows to entries, as a mapping says."""
 
 import json
-from datetime import datetime
 
 import pytest
 
@@ -288,7 +287,7 @@ def test_an_answer_that_may_be_empty_is_left_out():
         ({"prompt": 7}, "prompt must be a text, or messages, and is a number"),
         ({"prompt": []}, "prompt is an empty list"),
         ({"prompt": [["x"]]}, "prompt: a turn must be an object, and is a list"),
-        ({"prompt": [{"role": "king", "content": "x"}]}, "has the role 'king', which is none"),
+        ({"prompt": [{"role": "king", "content": "x"}]}, 'has the role "king", which is none'),
         ({"prompt": None}, "prompt is empty"),
         ("only a text", "a row must be an object, and is a text"),
     ],
@@ -310,11 +309,11 @@ ARENA = {"a": ["model_a"], "b": ["model_b"], "tie": ["tie"], "both_bad": ["tie (
         (ARENA, " Model_B ", [2, 1]),
         (ARENA, "tie", [1, 1]),
         (ARENA, "tie (bothbad)", None),
-        (ARENA, "left", "w is 'left', which has no meaning in the mapping"),
+        (ARENA, "left", 'w is "left", which has no meaning in the mapping'),
         (ARENA, None, "w is missing"),
         ({"a": [1], "b": [0]}, "1.0", [1, 2]),
         ({"a": [1], "b": [0]}, 0, [2, 1]),
-        ({"a": [1], "b": [0]}, True, "w is True, which has no meaning in the mapping"),
+        ({"a": [1], "b": [0]}, True, "w is true, which has no meaning in the mapping"),
         ({"a": [0], "b": [1], "tie": [2]}, 2.0, [1, 1]),
         ({"a": [1], "b": [2], "tie": [0, 1.5]}, "1.50", [1, 1]),
         ({"a": [True], "b": [False]}, "TRUE", [1, 2]),
@@ -343,7 +342,7 @@ def test_a_winner_may_be_named_by_its_model_or_its_text():
         ({"wa": False, "wb": False, "wt": True}, [1, 1]),
         ({"wa": 0, "wb": 0, "wt": 0}, "none of wa, wb, wt is 1"),
         ({"wa": 1, "wb": 1, "wt": 0}, "several of wa, wb, wt is 1"),
-        ({"wa": "?", "wb": 1, "wt": 0}, "wa must be 0 or 1, and is '?'"),
+        ({"wa": "?", "wb": 1, "wt": 0}, 'wa must be 0 or 1, and is "?"'),
     ],
 )
 def test_one_of_several_columns_says_who_won(row, ranks):
@@ -373,7 +372,7 @@ def test_a_signed_strength_is_turned_to_podium_s_sense(value, ranks, strength):
         (2, [2, 1]),
         (2.5, "s is 2.5, beyond the ends of its scale"),
         (None, "s is missing"),
-        ("N/A", "s is 'N/A', which has no meaning in the mapping"),
+        ("N/A", 's is "N/A", which is no number'),
     ],
 )
 def test_a_scale_has_a_side_for_each_answer(value, ranks):
@@ -538,7 +537,7 @@ def test_all_that_is_mapped_about_a_prompt_comes_in():
         "keep": ["id", "deep.down"],
     }
     row = {"p": "?", "lang": "English", "from": ["x", "y"], "fold": "val", "who": 3}
-    row |= {"at": datetime(2025, 7, 20, 8, 26), "nsfw": "yes", "more": {"k": 1}}
+    row |= {"at": "2025-07-20T08:26:00", "nsfw": "yes", "more": {"k": 1}}
     row |= {"id": "r1", "deep": {"down": [1, 2]}}
 
     entry = read(table, row)
@@ -566,7 +565,9 @@ def test_a_split_without_meaning_is_a_bad_row():
     suffix = {"field": "d", "train": ["*_train"], "test": ["*_test"]}
 
     assert read({"prompt": "p", "split": suffix}, {"p": "?", "d": "cooking_test"}).split == "test"
-    assert "no split of that name" in reason({"prompt": "p", "split": "d"}, {"p": "?", "d": "all"})
+    assert reason({"prompt": "p", "split": "d"}, {"p": "?", "d": "all"}) == (
+        'd is "all", which has no meaning in the mapping'
+    )
 
 
 def test_rows_that_only_leaves_behind_are_counted():
@@ -578,7 +579,7 @@ def test_rows_that_only_leaves_behind_are_counted():
         (2, 0),
         (3, 1),
     ]
-    assert reader.left_out == {"deleted is True": 1}
+    assert reader.left_out == {"deleted is true": 1}
 
 
 def test_a_kind_of_file_that_has_no_place_here_says_so():
@@ -631,3 +632,119 @@ def test_an_outcome_beside_another_verdict_is_bad():
         {"judge": "imported", "judge_kind": "person", "ranks": None, "outcome": "cannot_judge"}
     ]
     assert "a verdict too" in reason(table, row | {"r": [1, 2], "o": "all_bad"})
+
+
+# Turns that have a type
+
+
+def test_turns_with_a_type_are_turns_and_parts_have_no_speaker():
+    turns = [
+        {"type": "message", "role": "user", "content": "Hi"},
+        {"type": "message", "role": "assistant", "content": "Hello."},
+    ]
+    typed = [turn | {"type": "draft"} for turn in turns]
+    parts = [{"type": "text", "text": "Hi"}]
+
+    for form in ("messages", "auto"):
+        entry = read({"conversation": {"field": "c", "as": form}}, {"c": turns})
+        assert (said(entry.messages), entry.demonstration) == ([("user", "Hi")], "Hello.")
+    assert said(read({"prompt": "c"}, {"c": parts}).messages) == [("user", parts)]
+    assert "has the role null" in reason({"prompt": {"field": "c", "as": "messages"}}, {"c": parts})
+    assert 'has the type "draft"' in reason({"conversation": "c"}, {"c": typed})
+
+
+def test_the_type_of_a_turn_is_read_as_that_of_a_part_alone():
+    assert not Mapping.parse({"prompt": {"field": "c", "as": "messages"}}).reads("c[*].type")
+    assert Mapping.parse({"prompt": {"field": "c", "as": "messages"}}).reads("c[*].content[*].type")
+    assert Mapping.parse({"prompt": "c"}).reads("c[*].type")
+
+
+# Answers that may be absent
+
+
+MAYBE = {"prompt": "p", "answers": ["x", {"text": "y", "optional": True}, "z"]}
+THREE = {"field": "w", "a": ["x"], "b": ["y"], "c": ["z"], "tie": ["tie"]}
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "ranks"),
+    [
+        ({"winner": THREE}, "z", [2, 1]),
+        ({"winner": THREE}, "x", [1, 2]),
+        ({"winner": THREE}, "y", "the winner is an answer that is not there"),
+        ({"winner": THREE, "answers": [0, 2]}, "y", [2, 1]),
+        ({"winner": THREE, "answers": [0, 1]}, "y", "a judgment is of an answer that is not there"),
+        ({"one_hot": {"a": "x1", "b": "y1", "c": "w"}}, 1, [2, 1]),
+    ],
+)
+def test_codes_name_columns_also_where_one_of_them_is_empty(rule, value, ranks):
+    del_c = {"winner": {k: v for k, v in THREE.items() if k != "c"}} if "answers" in rule else {}
+    table = MAYBE | {"judgment": PERSON | rule | del_c}
+    row = {"p": "?", "x": "1", "y": "", "z": "3", "w": value}
+    if isinstance(ranks, str):
+        assert reason(table, row) == ranks
+    else:
+        assert [judgment["ranks"] for judgment in read(table, row).judgments] == [ranks]
+
+
+def test_a_verdict_of_one_answer_is_a_bad_row():
+    table = {"prompt": "p", "answers": ["x", {"text": "y", "optional": True}]}
+    table["judgment"] = PERSON | {"winner": {"field": "w", "a": ["x"], "b": ["y"], "tie": ["t"]}}
+
+    for value in ("t", "x"):
+        assert "the others are not there" in reason(table, {"p": "?", "x": "1", "w": value})
+
+
+def test_a_rating_of_which_no_judgment_says_anything_is_a_bad_row():
+    table = {"prompt": "p", "answers": {"each": "all", "text": "t", "rating": "r"}}
+    table["judgment"] = PERSON | {"each": "js", "ranks": "ranks"}
+    row = {"p": "?", "all": [{"t": "1", "r": 5}, {"t": "2"}]}
+
+    rated = read(table, row | {"js": [{"ranks": [1, 2]}]}).judgments[0]
+    assert rated["ratings"] == [5, None]
+    assert reason(table, row | {"js": []}) == (
+        "an answer has a rating or flags, and no judgment is of it"
+    )
+
+
+def test_a_number_of_turns_and_answers_that_are_texts_are_a_bad_row():
+    table = {"prompt": "p", "answers": ["x", "y"], "turns": "t"}
+
+    assert reason(table, {"p": "?", "x": "1", "y": "2", "t": 1}) == (
+        "t ends whole conversations, and the answers are none"
+    )
+
+
+def test_few_reasons_of_rows_that_are_not_taken_are_remembered():
+    reader = Reader(Mapping.parse({"prompt": "p", "only": {"kind": ["good"]}}))
+
+    assert len(list(reader.read([Row(n, {"p": "?", "kind": f"{n}"}) for n in range(500)]))) == 500
+    assert sum(reader.left_out.values()) == 500
+    assert len(reader.left_out) <= 21
+
+
+# Rows of another layout
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "lacking", "strange"),
+    [
+        (CHOSEN, {"prompt": "?", "output": "!"}, "chosen", "prompt"),
+        ({"prompt": "p", "demonstration": "d"}, {"p": "?", "a": "1", "b": "2"}, "d", "a"),
+        ({"conversation": "c"}, {"prompt": "?", "answers": ["x"]}, "c", "prompt"),
+        ({"prompt": "p", "answers": {"each": "all"}}, {"p": "?", "x": "1"}, "all", "x"),
+    ],
+)
+def test_a_row_of_another_layout_is_bad_and_says_so(table, row, lacking, strange):
+    ((_row, entries, why),) = Reader(Mapping.parse(table)).read([Row(1, row)])
+
+    assert entries == []
+    assert f"it has no {lacking}, but {strange}. A mapping reads one layout" in why
+
+
+def test_a_row_that_only_lacks_a_field_is_of_no_other_layout():
+    ((_row, _entries, why),) = Reader(Mapping.parse({"prompt": "p", "demonstration": "d"})).read(
+        [Row(1, {"p": "?"})]
+    )
+
+    assert why == "d is empty"

@@ -82,7 +82,6 @@ def test_a_mapping_says_what_each_field_is():
         PAIR | {"judgment": PERSON | {"winner": {"field": "w.is", "a": [1], "b": [2]}}}
     )
 
-    assert mapping.roles() == {"p": "prompt", "a": "answer A", "b": "answer B", "w.is": "winner"}
     fields = ("p", "p[*].content", "p[*].weight", "a", "w.is", "w.was", "w", "none")
     assert [mapping.role(field) for field in fields] == [
         *("prompt", "prompt", "", "answer A", "winner", "", "winner", "")
