@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -129,7 +130,8 @@ class FieldTable:
                 counted = self._at(start)
             if counted is None or len(counted.examples) >= EXAMPLES:
                 continue
-            example = str(standing)[:EXAMPLE]
+            example = standing if isinstance(standing, str) else json.dumps(standing, default=str)
+            example = example[:EXAMPLE]
             if example not in counted.examples:
                 counted.examples.append(example)
 

@@ -479,3 +479,14 @@ def test_labels_of_presets_are_translated():
 
     with patch("django.utils.translation._trans.gettext", side_effect=str.upper):
         assert str(label).startswith("ORCA DPO PAIRS")
+
+
+def test_a_file_that_a_format_reads_in_part_says_how_the_rest_can_be_read(browser):
+    rows = [{"prompt": f"Why {n}?", "anwsers": ["x", "y"]} for n in range(3)]
+    address, page = looked_at(browser, "".join(json.dumps(row) + "\n" for row in rows))
+    assert "choose “Say for each field what it is” below" in one_line(page)
+
+    page = sent(browser, address, page, look="1", format="mapping")
+
+    assert "choose “Say for each field what it is” below" not in one_line(page)
+    assert '<option value="each">list of answers</option>' in one_line(page)
