@@ -47,7 +47,10 @@ class Prompt(models.Model):
                 fields=["project", "digest"], name="a_prompt_is_in_a_project_once"
             )
         ]
-        indexes = [models.Index(fields=["project", "split", "id"], name="prompts_by_split")]
+        indexes = [
+            models.Index(fields=["project", "split", "id"], name="prompts_by_split"),
+            models.Index(fields=["project", "author"], name="prompts_by_author"),
+        ]
 
     def __str__(self) -> str:
         return self.last_turn[:80]
