@@ -91,14 +91,15 @@ class Model:
         logarithms; 0 for a text without features. (texts, classes).
         """
         texts, features = self._visits(encoded, lengths)
-        seen, columns = np.unique(features, return_inverse=True)
-        keys, counts = np.unique(texts * len(seen) + columns, return_counts=True)
-        logarithms = np.log1p(counts.astype(np.float32))
-        rows, columns = np.divmod(keys, max(1, len(seen)))
-        visits = sparse.csr_array(
-            (logarithms, (rows, columns)), shape=(len(encoded), len(seen)), dtype=np.float32
-        )
-        scores = visits @ self.identifier.nb_ptc[seen].astype(np.float32)
+        weights = self.identifier.nb_ptc
+        is_seen = np.zeros(len(weights), dtype=bool)
+        is_seen[features] = True
+        seen, columns = np.flatnonzero(is_seen), np.cumsum(is_seen)[features] - 1
+        ones = np.ones(len(texts), dtype=np.float32)
+        visits = sparse.csr_array((ones, (texts, columns)), shape=(len(encoded), len(seen)))
+        visits.sum_duplicates()
+        visits.data = np.log1p(visits.data)
+        scores = visits @ weights[seen].astype(np.float32)
         scores += self.identifier.nb_pc
         scores[np.bincount(texts, minlength=len(encoded)) == 0] = 0
         return scores
