@@ -1,9 +1,9 @@
 """Prompts in, with all of the cleaning and without any; ten times fewer, to see memory grow; and
 prompts with four ranked answers each.
 
-Each import is one `manage.py import` into a new SQLite database, in a process of its own whose peak
-is read as it ends. Where asked, Label Studio takes the same prompts through its own import, without
-any cleaning, in the same run.
+Each import is one `manage.py import` into a new SQLite database, in a process of its own. Its peak
+is that of this process and of those that clean texts for it, together. Where asked, Label Studio
+takes the same prompts through its own import, without any cleaning, in the same run.
 
     python benchmarks/import.py --json figures.json
     python benchmarks/import.py --peer http://127.0.0.1:8082 --peer-tokens FILE
@@ -65,7 +65,7 @@ def main() -> None:
         figures["peak_rss_mb"] = max(peaks.values())
         figures["idle_rss_mb"] = idle(Path(folder) / "ranked")
         if options.peer:
-            figures["peer_rows_per_second"] = peer(options, file, small)
+            figures["peer_rows_per_second"] = peer(options, file, size)
             for mode in (*MODES, f"ranked_k{K}"):
                 figures[f"peer_import_ratio_{mode}"] = (
                     figures[f"rows_per_second_{mode}"] / figures["peer_rows_per_second"]
@@ -153,29 +153,44 @@ def podium(var: Path, file: Path, count: int, switches: tuple[str, ...]) -> dict
 
 
 def manage(environment: dict, *arguments: str) -> tuple[str, float, float]:
-    """What the command said; the peak of its memory in MB, and of what of it is no file's."""
+    """What the command said; the peak of its memory in MB, with that of the processes that it
+    starts, and of what of it is no file's.
+    """
     command = [sys.executable, "manage.py", *arguments]
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    own, pid = 0.0, 0
+    peak, own, pid = 0.0, 0.0, 0
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, **quiet
     ) as process:  # it says less than a pipe holds
         while not pid:
-            own = max(own, own_mb(process.pid))
+            family = [process.pid, *children(process.pid)]
+            peak = max(peak, sum(memory(member, "VmRSS") for member in family))
+            own = max(own, sum(memory(member, "RssAnon") for member in family))
             time.sleep(0.05)
-            pid, status, used = os.wait4(process.pid, os.WNOHANG)
+            pid, status = os.waitpid(process.pid, os.WNOHANG)
         process.returncode = os.waitstatus_to_exitcode(status)
         said = process.stdout.read()
     if process.returncode:
         raise SystemExit(f"manage.py {arguments[0]} failed: {said}")
-    return said.strip(), used.ru_maxrss / 1024, own  # Linux tells it in KiB
+    return said.strip(), peak, own
 
 
-def own_mb(pid: int) -> float:
-    """Memory without mapped files: SQLite maps up to 256 MB of the database, which the system takes
-    back at will.
+def children(pid: int) -> list[int]:
+    try:
+        tasks = [task.read_text().split() for task in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:  # a thread has ended meanwhile
+        return []
+    return [int(child) for listed in tasks for child in listed]
+
+
+def memory(pid: int, name: str) -> float:
+    """So many MB: VmRSS, or RssAnon, which is without mapped files. SQLite maps up to 256 MB of the
+    database, which the system takes back at will.
     """
-    found = re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    try:
+        found = re.search(rf"{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    except OSError:  # it has ended
+        return 0.0
     return int(found[1]) / 1024 if found else 0.0
 
 
