@@ -18,6 +18,7 @@ from __future__ import annotations
 import gc
 import json
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -58,7 +59,12 @@ LOOKED_AT = 200  # rows whose fields are shown before a check has read all of th
 def _rare_collections() -> Iterator[None]:
     """An import makes millions of objects that are in no cycle. To look for cycles among them at
     the usual intervals takes a quarter of its time.
+
+    Only where it has the process to itself: the threads of a web process share the intervals.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     thresholds = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

@@ -1,5 +1,8 @@
 """Which tasks the rows of a file make: one or several of a row, whole lists, parts of long ones."""
 
+import gc
+from contextlib import nullcontext
+
 import pytest
 from django.db import IntegrityError, transaction
 from django.urls import reverse
@@ -471,3 +474,23 @@ def test_the_way_back_refuses_tasks_that_the_version_before_can_not_hold(tmp_pat
     with pytest.raises(RuntimeError, match="^2 tasks share a row"), migrated_back(BEFORE):
         pass
     assert RankingTask.objects.count() == 3
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_import_leaves_the_collector_of_cycles_as_it_was(tmp_path, project, monkeypatch, fails):
+    before, during = gc.get_threshold(), []
+    add = store.Writer.add
+
+    def noted(*about):
+        during.append(gc.get_threshold())
+        if fails:
+            raise MemoryError
+        return add(*about)
+
+    monkeypatch.setattr(store.Writer, "add", noted)
+    with pytest.raises(jobs.JobFailed) if fails else nullcontext():
+        bring(lines(tmp_path / "r.jsonl", [{"prompt": "?"}]))
+
+    assert during[0] > before
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
