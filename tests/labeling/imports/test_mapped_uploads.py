@@ -490,3 +490,12 @@ def test_a_file_that_a_format_reads_in_part_says_how_the_rest_can_be_read(browse
 
     assert "choose “Say for each field what it is” below" not in one_line(page)
     assert '<option value="each">list of answers</option>' in one_line(page)
+
+
+def test_a_field_that_is_kept_replaces_no_metadata_of_its_name(project, tmp_path):
+    row = {"prompt": "Why?", "metadata": {"topic": "rivers"}, "topic": "lakes"}
+    with pytest.raises(CommandError, match="two fields are the metadata 'topic'"):
+        run(tmp_path, [row], keep=["topic"])
+
+    run(tmp_path, [row | {"topic": "rivers"}], keep=["topic"])
+    assert Prompt.objects.get().metadata == {"topic": "rivers"}

@@ -138,6 +138,7 @@ ASKED = "\n\nHuman: ?\n\nAssistant:"
         (WHOLE, "dpo-conversations"),
         (WHOLE | SCORES, "dpo-conversations"),
         (WHOLE | SCORES | {"prompt_id": "f0"}, "ultrafeedback-binarized"),
+        (WHOLE | SCORES | {"prompt_id": "f0", "source": "s"}, "ultrafeedback-binarized"),
         (WHOLE | {"source": "s", "id": "1"}, "dpo-conversations"),
         (WHOLE | MODELS, "dpo-conversations"),
         (WHOLE | MODELS | RATED | {"source": "s", "id": "1"}, "tulu3-preference"),
