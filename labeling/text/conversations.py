@@ -17,6 +17,7 @@ from django.db import connection
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy
 
+from labeling.text import strict_json
 from labeling.text.reasons import kind_of, no_text, quoted
 from modelops import rows
 
@@ -107,7 +108,8 @@ def storable(text: str) -> str:
 def turns(messages: object) -> list[dict]:
     """The messages, checked and otherwise as they are; names that no turn has are left out.
 
-    Raises BadPrompt unless they are turns of which the last is the user's or a tool's.
+    Raises BadPrompt unless they are turns of which the last is the user's or a tool's, and for
+    what only turns of another role have.
     """
     if not isinstance(messages, list) or not messages:
         given = "an empty list" if messages == [] else kind_of(messages)
@@ -152,10 +154,7 @@ def metadata(value: object) -> dict:
 
 def _storable_object(value: object, name: str) -> dict:
     """An object, or one as JSON text, as a database and a download hold it. Raises BadPrompt."""
-    try:
-        given = json.loads(value) if isinstance(value, str) else value
-    except (ValueError, RecursionError):
-        raise BadPrompt(f"{name} must be an object: this text is not JSON") from None
+    given = from_json(value, f"{name} must be an object")
     if not isinstance(given, dict):
         raise BadPrompt(f"{name} must be an object, not {kind_of(given)}")
     try:
@@ -166,6 +165,14 @@ def _storable_object(value: object, name: str) -> dict:
         why = "with finite numbers of at most 64 bits, not nested too deeply"
         raise BadPrompt(f"{name} must be an object {why}") from None
     return kept
+
+
+def from_json(value: object, needed: str) -> Any:
+    """The value; of a JSON text what it says. Raises BadPrompt, whose reason begins `needed`."""
+    try:
+        return strict_json.read(value) if isinstance(value, str) else value
+    except strict_json.BadJson as error:
+        raise BadPrompt(f"{needed}: {error}") from None
 
 
 def _turn(message: object, may_be_empty: bool = False) -> dict:
@@ -185,8 +192,11 @@ def _turn(message: object, may_be_empty: bool = False) -> dict:
     turn: dict[str, Any] = {"role": role, "content": _content(content)}
     if calls:
         turn["tool_calls"] = _tool_calls(calls)
-    if role == "tool":
-        turn |= _names(message, "tool_call_id", "name")
+    named = _names(message, "tool_call_id", "name")
+    if named and role != "tool":
+        name, said = next(iter(named.items()))
+        raise BadPrompt(f"only a turn of a tool has a {name}, not one of {role}: {quoted(said)}")
+    turn |= named
     if is_empty(turn) and not may_be_empty:
         raise BadPrompt("each turn needs a content that is not empty")
     return turn

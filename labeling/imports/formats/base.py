@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from labeling.imports.mapping import Mapping
 
 MOST_ANSWERS = 100
+LONGEST_JUDGE = 200  # characters of a name
 SPLITS = {
     "train": "train",
     "training": "train",
@@ -84,10 +85,16 @@ def has(value: object, *names: str) -> bool:
     return isinstance(value, dict) and all(name in value for name in names)
 
 
+def held(value: dict, name: str, otherwise: Any = None) -> Any:
+    """What the object holds under this name; `otherwise` for nothing: null, or something empty."""
+    content = value.get(name)
+    return otherwise if content in (None, "", [], {}) else content
+
+
 def text(value: dict, name: str, longest: int = 100) -> str:
     """A short field, cleaned."""
-    content = value.get(name)
-    if not content:
+    content = held(value, name)
+    if content is None:
         return ""
     if not isinstance(content, str) or len(content) > longest:
         raise BadPrompt(no_text(name, content, longest))
@@ -158,7 +165,10 @@ def all_bad(judge: str, kind: str = "") -> dict:
 
 
 def _judgment(judge: str, ranks: list[int] | None, kind: str) -> dict:
-    judgment = {"judge": conversations.clean(judge)[:200], "ranks": ranks}
+    name = conversations.clean(judge)
+    if len(name) > LONGEST_JUDGE:
+        raise BadPrompt(no_text("the name of a judge", name, LONGEST_JUDGE))
+    judgment = {"judge": name, "ranks": ranks}
     return judgment | {"judge_kind": str(kind)} if kind else judgment
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +14,11 @@ from labeling.imports.formats.base import (
     Format,
     answer,
     has,
+    held,
     judge_kind,
     long_text,
+    of_turns,
+    only,
     ranking,
     text,
     whole,
@@ -59,13 +61,13 @@ def read_row(value: object, file: str = "") -> Iterator[Entry]:
     """
     row = _known(value, (*ROW, *ABOUT), "a row")
     messages = conversations.turns(row.get("messages", []))
-    answers = _answers(row.get("answers") or [])
-    judgments = [_judgment(judgment, answers, file) for judgment in row.get("judgments") or []]
+    answers = _answers(held(row, "answers", []))
+    judgments = [_judgment(judgment, answers, file) for judgment in held(row, "judgments", [])]
     if bool(answers) != bool(judgments):
         raise BadPrompt("answers and judgments belong together")
     if len({judgment["judge"] for judgment in judgments}) < len(judgments):
         raise BadPrompt("one labeler judges a row once")
-    weights = [judgment.get("weight") for judgment in row.get("judgments") or []]
+    weights = [judgment.get("weight") for judgment in held(row, "judgments", [])]
     changed = [str(weight) for weight in weights if weight not in (None, 1)]
     ignored = {"weights": ", ".join(changed)} if changed else {}
     if row.get("prompt_id") != rows.digest(messages):  # it was changed, or made elsewhere
@@ -208,7 +210,7 @@ def _ranks(judgment: dict, answers: int) -> list[int]:
 
 
 def _ratings(judgment: dict, answers: int) -> list[int | None]:
-    ratings = judgment.get("ratings") or [None] * answers
+    ratings = held(judgment, "ratings", [None] * answers)
     known = (None, 1, 2, 3, 4, 5, 6, 7)
     if not isinstance(ratings, list) or len(ratings) != answers:
         raise BadPrompt("ratings must hold one rating, or null, for each answer")
@@ -218,7 +220,7 @@ def _ratings(judgment: dict, answers: int) -> list[int | None]:
 
 
 def _flags(judgment: dict, answers: int) -> list[list[str]]:
-    flags = judgment.get("flags") or [[] for _answer in range(answers)]
+    flags = held(judgment, "flags", [[] for _answer in range(answers)])
     if not isinstance(flags, list) or len(flags) != answers:
         raise BadPrompt("flags must hold a list of flags for each answer")
     for names in flags:
@@ -234,10 +236,10 @@ def _flags(judgment: dict, answers: int) -> list[list[str]]:
 
 def _scores(judgment: dict, answers: int) -> dict[str, Any]:
     """By the criterion's name a value, or a list with a value or null for each answer."""
-    given = judgment.get("scores", {})
-    scores = json.loads(given) if isinstance(given, str) else given  # a text in Parquet
+    needed = "scores must be an object with the names of criteria: key, or key@2"
+    scores = conversations.from_json(judgment.get("scores", {}), needed)  # a text in Parquet
     if not isinstance(scores, dict) or not all(map(CRITERION.fullmatch, scores)):
-        raise BadPrompt("scores must be an object with the names of criteria: key, or key@2")
+        raise BadPrompt(needed)
     for name, said in scores.items():
         of_answers = isinstance(said, list)
         if of_answers and len(said) != answers:
@@ -305,12 +307,21 @@ def _seconds(seconds: object) -> float:
     return float(seconds)
 
 
+_reads_turns = only(*of_turns("messages"), *of_turns("answers[*].messages"))
+
+
+def _reads(path: str) -> bool:
+    """All but what no turn has: a row with another key is bad."""
+    is_of_turn = path.startswith(("messages[*].", "answers[*].messages[*]."))
+    return _reads_turns(path) if is_of_turn else True
+
+
 FORMATS = [
     Format(
         "rows",
         _("Podium's frozen rows, with their judgments"),
         lambda value: has(value, *PROMPT) and "prompt" not in value,
         read_row,
-        reads=lambda path: True,  # a row with another key is bad
+        reads=_reads,
     )
 ]

@@ -12,6 +12,7 @@ from labeling.imports.formats.base import (
     Format,
     answer,
     has,
+    held,
     long_text,
     only,
     require,
@@ -27,15 +28,15 @@ PACKED = re.compile(r"\.(gz|zst|zip)$")
 
 def read_task(value: object, file: str = "") -> Iterator[Entry]:
     """The instruction with each instance's input is a prompt, the output is a demonstration."""
-    instances = _instruction(value).get("instances") or [{}]
+    instances = held(_instruction(value), "instances", [{}])
     if not isinstance(instances, list):
         raise BadPrompt(f"instances must be a list, not {kind_of(instances)}")
     for instance in map(require, instances):
         yield Entry(
-            user(_prompt(value["instruction"], instance.get("input"))),
+            user(_prompt(value["instruction"], held(instance, "input"))),
             split=split(value),
             source="self-instruct",
-            demonstration=long_text(instance.get("output") or "", "output"),
+            demonstration=long_text(held(instance, "output", ""), "output"),
         )
 
 
@@ -48,7 +49,7 @@ def read_prediction(value: object, file: str = "") -> Iterator[Entry]:
         or PACKED.sub("", Path(file).name).rsplit(".", 1)[0][:100]
     )
     yield Entry(
-        user(_prompt(value["instruction"].rstrip("\n"), value.get("input"))),
+        user(_prompt(value["instruction"].rstrip("\n"), held(value, "input"))),
         split=split(value),
         source="self-instruct",
         answers=[answer(require(value, "response")["response"], model)],
@@ -61,7 +62,9 @@ def _instruction(value: object) -> dict:
 
 
 def _prompt(instruction: str, context: object) -> str:
-    return f"{instruction}\n\n{long_text(context, 'input')}" if context else instruction
+    if context is None:
+        return instruction
+    return f"{instruction}\n\n{long_text(context, 'input')}"
 
 
 FORMATS = [

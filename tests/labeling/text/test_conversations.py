@@ -50,7 +50,7 @@ def test_an_ordinary_conversation_keeps_its_digest():
     messages = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hi"},
-        {"role": "assistant", "content": "Hello", "tool_calls": None, "name": "x"},
+        {"role": "assistant", "content": "Hello", "tool_calls": None, "name": None},
         {"role": "user", "content": "Bye"},
     ]
 
