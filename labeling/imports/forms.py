@@ -77,13 +77,18 @@ LABELS = {
     "other_files": gettext_lazy("Files beside the data, ignored"),
     "only": gettext_lazy("Rows that the mapping does not take"),
     "unranked": gettext_lazy("Messages that are in no list of ranked replies"),
+    "judges": gettext_lazy("Judges of rows without their judgment"),
+    "skipped": gettext_lazy("Annotations that were skipped, discarded or not sent"),
+    "buckets": gettext_lazy("Names of buckets: their order is kept"),
+    "titles": gettext_lazy("Titles and other texts beside answers"),
 }
 ASKED = ["format", "split", "skip_bad"]
 READ = ["utf_16", "windows_1252", "characters", "not_a_number", "infinity", "rounded", "bytes"]
 READ += ["empty_rows", "short_rows", "other_sheets", "other_files"]
+LEFT = ["judges", "skipped", "buckets", "titles"]  # which no table holds
 LOST = ["sensitive", "other_sensitive", "metadata", "other_source", "other_author"]
 LOST += ["other_use_case", "other_language", "other_split"]
-COUNTED = ["empty", "weights", "prompt_id", "only", "unranked", "near_limit", *LOST, *READ]
+COUNTED = ["empty", "weights", "prompt_id", "only", "unranked", "near_limit", *LEFT, *LOST, *READ]
 CLEANING = [name for name in LABELS if name not in (*ASKED, *COUNTED)]
 
 

@@ -2,7 +2,8 @@
 
 With metadata a download says where its examples come from: `dataset` and `labeler` name the judge
 as the frozen rows do (rows.py), so that a labeler of a dataset is one judge in all of its files.
-What a format can't hold stands in labeling/exports/losses.py.
+What a format can't hold stands in labeling/exports/losses.py. Rows that others wrote may have
+fields of these names too: what is said of the prompt is read, the rest becomes metadata.
 """
 
 from __future__ import annotations
@@ -20,17 +21,21 @@ from labeling.imports.formats.base import (
     Format,
     answer,
     has,
+    held,
     long_text,
     of_turns,
     only,
     ranking,
+    split,
     text,
     user,
+    whole,
 )
 from labeling.imports.formats.rows import DATASET, JUDGE_KINDS, LONGEST_NAME
 from labeling.models import Judge, Prompt, Ranking
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt, Entry
+from labeling.text.reasons import quoted
 from modelops import rows
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -49,35 +54,59 @@ def is_ours(value: object) -> bool:
 
 
 def about(value: dict) -> dict[str, str]:
-    """What the metadata say of the prompt; nothing where there are none."""
-    if not is_ours(value):
-        return {}
-    split = text(value, "split")
-    if split not in Prompt.Split.values:
+    """What the metadata of a download say of the prompt."""
+    own_split = text(value, "split")
+    if own_split not in Prompt.Split.values:
         raise BadPrompt("split must be train, validation or test")
-    return {
-        "split": split,
-        "use_case": text(value, "use_case", 40),
-        "language": text(value, "language", 10),
-    }
+    return {"split": own_split} | _use(value)
+
+
+def _about_any(value: dict, *read: str) -> dict[str, Any]:
+    """What the row says of the prompt. In a row that is no download the other fields of these names
+    mean what their author says: all except those in `read` become metadata.
+    """
+    if is_ours(value):
+        return about(value)
+    others = [name for name in ("dataset", *COUNTED, *JUDGMENT) if name not in read]
+    kept = {name: value[name] for name in others if held(value, name) is not None}
+    metadata = conversations.metadata(kept)
+    return {"split": split(value), "metadata": metadata} | _use(value)
+
+
+def _use(value: dict) -> dict[str, str]:
+    return {"use_case": text(value, "use_case", 40), "language": text(value, "language", 10)}
 
 
 def judge(value: dict, file: str) -> tuple[str, str]:
-    """(name, kind) of the judge: the labeler of this number in this dataset; without metadata the
-    file.
+    """(name, kind) of the judge: the labeler of this number in this dataset, or whom the row names;
+    where it names nobody the file.
     """
     if not is_ours(value):
-        dataset = DATASET.search(file)
-        name = f"dataset {dataset[1]}" if dataset else Path(file).name.split(".")[0][:LONGEST_NAME]
-        return name, ""
+        return _named_judge(value, file), _kind(value)
     dataset = f"dataset {value['dataset'][:12]}"
     labeler = _number(value, "labeler")
     if labeler is None:  # nobody's own judgment
         return f"{dataset} consensus", Judge.Kind.SCRIPT
-    kind = str(value.get("kind") or Ranking.Kind.IMPORTED)
-    if kind not in Ranking.Kind.values:
-        raise BadPrompt(f"kind must be one of {', '.join(Ranking.Kind.values)}")
-    return f"{dataset} labeler {labeler}", JUDGE_KINDS.get(kind, "")
+    return f"{dataset} labeler {labeler}", _kind(value)
+
+
+def _named_judge(value: dict, file: str) -> str:
+    dataset = DATASET.search(file)
+    of = f"dataset {dataset[1]}" if dataset else Path(file).name.split(".")[0][:LONGEST_NAME]
+    labeler = held(value, "labeler")
+    if labeler is None:
+        return of
+    number = whole(labeler)
+    return text(value, "labeler", 200) if number is None else f"{of} labeler {number}"
+
+
+def _kind(value: dict) -> str:
+    """What kind of judge it is, by the kind of the judgment or its own name; "" if nobody says."""
+    kind = text(value, "kind") or Ranking.Kind.IMPORTED
+    known = (*Ranking.Kind.values, *(() if is_ours(value) else Judge.Kind.values))
+    if kind not in known:
+        raise BadPrompt(f"kind must be one of {', '.join(known)}; not {quoted(kind)}")
+    return kind if kind in Judge.Kind.values else JUDGE_KINDS.get(kind, "")
 
 
 def _number(value: dict, name: str) -> int | None:
@@ -93,9 +122,9 @@ def _number(value: dict, name: str) -> int | None:
 
 
 def _seconds(value: dict) -> dict[str, float]:
-    given = value.get("seconds") or 0
+    given = held(value, "seconds", 0)
     try:
-        seconds = float(given)
+        seconds = -1.0 if isinstance(given, bool) else float(given)
     except (TypeError, ValueError):
         seconds = -1.0
     if not 0 <= seconds < 1e9:
@@ -111,7 +140,8 @@ def _ignored(value: dict) -> dict[str, str]:
 
 def _flags(given: object) -> list[str]:
     """Names of flags; in a table they stand in one cell."""
-    names = given.split("; ") if isinstance(given, str) else given or []
+    names = given.split("; ") if given and isinstance(given, str) else given
+    names = [] if names in (None, "") else names
     if not isinstance(names, list) or not all(
         isinstance(name, str) and 0 < len(name) <= 100 for name in names
     ):
@@ -246,7 +276,7 @@ def read_ranking(value: object, file: str = "") -> Iterator[Entry]:
         judgments=[judgment],
         shares=True,
         ignored=_ignored(value),
-        **about(value),
+        **_about_any(value, *JUDGMENT),
     )
 
 
@@ -254,7 +284,7 @@ def _answers(value: dict) -> list[dict]:
     texts = value["completions"]
     if not isinstance(texts, list) or not texts:
         raise BadPrompt("completions must be a list of answers")
-    models = value.get("models") or [""] * len(texts)
+    models = held(value, "models", [""] * len(texts))
     if not isinstance(models, list) or len(models) != len(texts):
         raise BadPrompt("models must name one model for each of the completions")
     named = zip(texts, models, strict=True)
@@ -262,7 +292,7 @@ def _answers(value: dict) -> list[dict]:
 
 
 def _ranks(value: dict, answers: int) -> list[int]:
-    outcome, ranks = value["outcome"], value.get("ranks") or []
+    outcome, ranks = value["outcome"], held(value, "ranks", [])
     if outcome not in Ranking.Outcome.values:
         raise BadPrompt(f"outcome must be one of {', '.join(Ranking.Outcome.values)}")
     expected = answers if outcome == Ranking.Outcome.RANKED else 0
@@ -276,7 +306,7 @@ def _ranks(value: dict, answers: int) -> list[int]:
 
 
 def _of_each(value: dict, name: str, answers: int) -> list:
-    given = value.get(name) or [None] * answers
+    given = held(value, name, [None] * answers)
     if not isinstance(given, list) or len(given) != answers:
         raise BadPrompt(f"{name} must hold one item for each of the completions")
     return given
@@ -299,10 +329,12 @@ def read_completion(value: object, file: str = "") -> Iterator[Entry]:
     name = "completion" if has(value, "completion") else "text"
     if not has(value, "prompt", name):
         raise BadPrompt('each row needs "prompt" and "completion"')
+    if name == "completion" and held(value, "text") is not None:
+        raise BadPrompt("each row has a completion or a text, not both")
     yield Entry(
         _conversation(value["prompt"]),
         demonstration=_demonstration(value[name], name),
-        **about(value),
+        **_about_any(value),
     )
 
 
@@ -314,6 +346,8 @@ def _demonstration(content: Any, name: str) -> str:
                 "a demonstration is a text: this completion has tool calls, parts or several turns"
             )
         content = turns[0]["content"]
+    if content == "":
+        raise BadPrompt(f"{name} is empty: there is nothing to imitate")
     return long_text(content, name)
 
 
@@ -328,7 +362,7 @@ def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
     """{"prompt"}: a list of messages, as TRL has it, or a text."""
     if not has(value, "prompt"):
         raise BadPrompt('each row needs a "prompt"')
-    yield Entry(_conversation(value["prompt"]), **about(value))
+    yield Entry(_conversation(value["prompt"]), **_about_any(value))
 
 
 def is_prompt(value: object) -> bool:

@@ -12,6 +12,7 @@ from labeling.imports.formats.base import (
     Format,
     among,
     answer,
+    held,
     judge_kind,
     long_text,
     of_turns,
@@ -26,7 +27,7 @@ from labeling.text.conversations import BadPrompt, Entry
 from labeling.text.reasons import kind_of, quoted
 
 WHOLE = re.compile(r"(-?\d{1,6})(?:[.,]0+)?")
-COLUMNS = re.compile(r"(answer|model|rank)_\d{1,3}")
+COLUMNS = re.compile(r"(answer|model|rank)_(\d{1,3})")
 FIELDS = ("prompt", "messages", "author", "use_case", "language", "split", "source", "sensitive")
 FIELDS += ("demonstration", "answers", "judgments", "labeler", "judge_kind")
 FIELDS += ("licence", "metadata")
@@ -84,8 +85,11 @@ def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
         [{"role": "user", "content": value["prompt"]}] if "prompt" in value else value["messages"]
     )
     source = text(value, "source")
-    given = value.get("answers") or list(_columns(value))
+    given = _given_answers(value)
     answers = _answers(given)
+    judge = text(value, "labeler", 200)
+    own = _own_judgments(value, given, judge or source or "imported")
+    judges = ", ".join(filter(None, (judge, judge_kind(value))))
     yield Entry(
         messages=conversations.turns(messages),
         author=text(value, "author", 200),
@@ -94,11 +98,12 @@ def read_prompt(value: object, file: str = "") -> Iterator[Entry]:
         split=_split(value),
         source=source,
         licence=text(value, "licence"),
-        metadata=conversations.metadata(value.get("metadata") or {}),
+        metadata=conversations.metadata(held(value, "metadata", {})),
         sensitive=_is_sensitive(value),
-        demonstration=long_text(value.get("demonstration") or "", "demonstration"),
+        demonstration=long_text(held(value, "demonstration", ""), "demonstration"),
         answers=answers,
-        judgments=_judgments(value, given, text(value, "labeler", 200) or source or "imported"),
+        judgments=_judgments(value, own, len(given)),
+        ignored={"judges": judges} if judges and not own else {},
     )
 
 
@@ -126,20 +131,34 @@ def _split(value: dict) -> str:
     return split
 
 
+def _given_answers(value: dict) -> object:
+    """The answers as the row has them: as a list, or in columns."""
+    listed, columns = held(value, "answers"), list(_columns(value))
+    if listed is not None and columns:
+        raise BadPrompt(
+            "the answers of a row stand in answers or in answer_1, answer_2, …: not both"
+        )
+    return columns if listed is None else listed
+
+
 def _columns(value: dict) -> Iterator[dict]:
-    """The answers of a table's row."""
-    numbers = sorted(
-        int(match[1])
-        for name in value
-        if name.startswith("answer_") and (match := re.fullmatch(r"answer_(\d{1,3})", name))
-    )
-    for number in numbers:
-        item = {
-            "text": value[f"answer_{number}"],
-            "model": value.get(f"model_{number}", ""),
-        }
+    """The answers of a table's row. Raises BadPrompt for a model or a rank of none of them."""
+    names = [name for name in value if name.startswith(("answer_", "model_", "rank_"))]
+    numbers = {m[2] for name in names if (m := COLUMNS.fullmatch(name)) and _stands(value, name)}
+    for number in sorted(numbers, key=lambda written: (int(written), written)):
+        content = value.get(f"answer_{number}")
+        if content is None:
+            named = "model" if _stands(value, f"model_{number}") else "rank"
+            raise BadPrompt(f"there is a {named}_{number} without an answer_{number}")
+        item = {"text": content, "model": value.get(f"model_{number}", "")}
         rank = value.get(f"rank_{number}")
         yield item if rank is None else item | {"rank": _rank_in(rank)}
+
+
+def _stands(value: dict, column: str) -> bool:
+    """Whether the row has this column. An answer may be an empty text."""
+    empty = (None,) if column.startswith("answer_") else (None, "")
+    return value.get(column) not in empty
 
 
 def _rank_in(cell: object) -> object:
@@ -175,16 +194,21 @@ def _answer(value: object) -> dict:
     return answer(content, text(value, "model"))
 
 
-def _judgments(value: dict, answers: list, judge: str) -> list[dict]:
+def _own_judgments(value: dict, answers: list, judge: str) -> list[dict]:
+    """The judgment that the ranks beside the answers make, if there are any."""
     ranks = [
         one.get("rank") for one in answers if isinstance(one, dict) and one.get("rank") is not None
     ]
-    own = [{"labeler": judge, "ranks": ranks, "judge_kind": judge_kind(value)}] if ranks else []
-    given = value.get("judgments") or []
+    return [{"labeler": judge, "ranks": ranks, "judge_kind": judge_kind(value)}] if ranks else []
+
+
+def _judgments(value: dict, own: list[dict], count: int) -> list[dict]:
+    """The judgments of these many answers: the row's own, and those that it lists."""
+    given = held(value, "judgments", [])
     if not isinstance(given, list):
         raise BadPrompt(f'judgments must be a list of {{"labeler", "ranks"}}, not {kind_of(given)}')
-    judged = [_judgment(one, len(answers)) for one in own + given]
-    whole = list(range(len(answers)))
+    judged = [_judgment(one, count) for one in own + given]
+    whole = list(range(count))
     if len({(one["judge"], *one.get("answers", whole)) for one in judged}) < len(judged):
         raise BadPrompt("one labeler judges the same answers of a row once")
     return judged
