@@ -250,7 +250,7 @@ def test_the_seconds_of_label_studio_are_kept_and_make_no_other_row(tmp_path, pr
     imported(tmp_path, project, ranker_task(placed))
     imported(tmp_path, project, ranker_task(placed | {"lead_time": 99}))
 
-    assert list(Ranking.objects.values_list("seconds", flat=True)) == [12.3]
+    assert list(Ranking.objects.values_list("seconds", flat=True)) == [12.34]
 
 
 def test_annotators_whom_label_studio_does_not_name_are_different_ones(tmp_path, project):

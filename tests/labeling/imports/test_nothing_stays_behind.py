@@ -5,9 +5,13 @@ import json
 import pytest
 
 from labeling import imports
+from labeling.exports.examples import View
+from labeling.exports.formats import label_studio
 from labeling.imports.formats import FORMATS
+from labeling.models import RankingTask
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt
+from tests.factories import TOOL_TURNS
 
 ASKED = [{"role": "user", "content": "Sky?"}]
 SAID = [{"role": "assistant", "content": "blue"}]
@@ -110,6 +114,245 @@ def test_a_whole_ranking_is_by_the_judge_that_it_names(said, judge, kind):
 )
 def test_what_such_a_row_can_not_mean_makes_it_bad(format, said, reason):
     assert reason in why_bad(format, TRL[format] | said)
+
+
+# Label Studio
+
+
+def item(name, **fields):
+    return {"id": name, "body": f"answer {name}"} | fields
+
+
+def studio_task(*annotations, items="abc", **data):
+    items = [item(name) for name in items] if isinstance(items, str) else items
+    return {"data": {"prompt": "Sky?", "items": items} | data, "annotations": list(annotations)}
+
+
+def annotation(*rankers, who=4, **fields):
+    result = [
+        {"from_name": f"control {n}", "value": {"ranker": ranker}}
+        for n, ranker in enumerate(rankers)
+    ]
+    return {"completed_by": who, "result": result} | fields
+
+
+def texts(entry):
+    return [answer["text"] for answer in entry.answers]
+
+
+def test_answers_that_nobody_placed_are_answers_without_a_judgment():
+    placed, unplaced = entries(
+        "label-studio", studio_task(annotation({"1": ["b"], "2": ["a"], "_": ["c"]}), topic="sky")
+    )
+
+    assert (texts(placed), placed.judgments[0]["ranks"]) == (["answer a", "answer b"], [2, 1])
+    assert (texts(unplaced), unplaced.judgments) == (["answer c"], [])
+    assert placed.messages == unplaced.messages
+    assert placed.metadata == unplaced.metadata == {"topic": "sky"}
+
+
+@pytest.mark.django_db
+def test_unplaced_answers_wait_for_a_ranking_in_the_project(tmp_path, project):
+    task = studio_task(annotation({"1": ["a"], "2": ["b"]}), items="abcd")
+    tally = bring(tmp_path, project, "label-studio", task)
+    again = bring(tmp_path, project, "label-studio", task)
+
+    waiting = RankingTask.objects.get(free_places__gt=0)
+    assert sorted(answer.text for answer in waiting.candidates.all()) == ["answer c", "answer d"]
+    assert (tally.answers, tally.rankings, tally.prompts) == (4, 1, 1)
+    assert (again.answers, again.known) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [
+        (studio_task(items=[item("a"), item("a", body="other")]), 'two answers have the id "a"'),
+        (studio_task(items=[item("1"), item(1, body="other")]), 'two answers have the id "1"'),
+        (
+            studio_task(annotation({"1": ["a"]}, {"1": ["b"]})),
+            "several rankings (control 0, control 1)",
+        ),
+        (studio_task(annotation({"1": ["a"], "2": ["b", "a"]})), 'places the answer "a" twice'),
+        (studio_task(annotation(["a", "b", "a"])), 'places the answer "a" twice'),
+        (studio_task(annotation("a")), "must be a list, or buckets, not a text"),
+        (studio_task(annotation({"1": "ab"})), 'the bucket "1" must be a list, not a text'),
+        (studio_task(annotation(["z"])), "the answer z is ranked, but not there"),
+        (studio_task(annotation(["a"], who="w" * 201)), "at most 200 characters"),
+    ],
+)
+def test_what_would_merge_or_vanish_makes_a_task_bad(task, reason):
+    assert reason in why_bad("label-studio", task)
+
+
+def test_what_stands_beside_an_answer_is_counted():
+    items = [item("a", title="First"), item("b", title="b", html=""), item("c", text="<c>")]
+    [entry] = entries("label-studio", studio_task(annotation(["a", "b", "c"]), items=items))
+
+    assert texts(entry) == ["answer a", "answer b", "answer c"]
+    assert entry.ignored == {"titles": "First\n<c>"}
+
+
+def test_an_empty_answer_of_label_studio_is_an_answer():
+    items = [{"id": "a", "body": ""}, item("b")]
+    [entry] = entries("label-studio", studio_task(annotation(["b", "a"]), items=items))
+    assert texts(entry) == ["", "answer b"]
+
+
+def test_skipped_annotations_and_names_of_buckets_are_counted():
+    [entry] = entries(
+        "label-studio",
+        studio_task(
+            annotation({"good": ["a"], "bad": ["b", "c"]}),
+            annotation(["c", "b", "a"], who=5, was_cancelled=True),
+            annotation(who=6, was_cancelled=True),
+        ),
+    )
+
+    assert [judgment["ranks"] for judgment in entry.judgments] == [[1, 2, 2]]
+    assert entry.ignored == {"skipped": "label-studio 5", "buckets": "good, bad"}
+
+
+@pytest.mark.parametrize("placed", [["a", "b"], {"rank": ["a", "b"]}, {"1": ["a"], "2": ["b"]}])
+def test_nothing_is_counted_where_nothing_stays_behind(placed):
+    [entry] = entries("label-studio", studio_task(annotation(placed), items="ab"))
+    assert entry.ignored == {}
+
+
+def test_the_seconds_of_an_annotation_are_not_rounded():
+    task = studio_task(annotation(["a", "b"], lead_time=12.3456), items="ab")
+    [entry] = entries("label-studio", task)
+    assert entry.judgments[0]["seconds"] == 12.3456
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kept"),
+    [("Rate these.", {"prompt": "Rate these."}), ("Sky?", {}), ("\n\nHuman: Sky?", {})],
+)
+def test_a_prompt_beside_messages_is_kept_unless_they_say_it(prompt, kept):
+    task = studio_task(annotation(["a", "b"]), items="ab", messages=ASKED, prompt=prompt)
+    [entry] = entries("label-studio", task)
+    assert (entry.messages, entry.metadata) == (ASKED, kept)
+
+
+@pytest.mark.parametrize("messages", [ASKED, TOOL_TURNS])
+def test_a_download_for_label_studio_keeps_no_prompt_twice(messages):
+    answers = [{"id": place, "text": text, "model": "m"} for place, text in enumerate("ab")]
+    judgment = {"outcome": "ranked", "ranks": [2, 1], "seconds": 1.5}
+    row = {"messages": messages, "answers": answers, "judgments": [judgment]}
+    [task] = label_studio(row, View(), "d" * 64)
+
+    [entry] = entries("label-studio", task)
+
+    assert (entry.messages, entry.metadata, entry.ignored) == (messages, {}, {})
+
+
+# Argilla
+
+
+def record(*responses, **fields):
+    fields = {"prompt": "Sky?", "a": "blue", "b": "green", "c": "red"} | fields
+    return {"fields": fields, "responses": {"rank": list(responses)}}
+
+
+def response(*names, status="submitted", **ranks):
+    ranks = {name: rank for rank, name in enumerate(names, start=1)} | ranks
+    value = [{"value": name, "rank": rank} for name, rank in ranks.items()]
+    return {"user_id": "u1", "status": status, "value": value}
+
+
+def test_a_value_without_a_rank_is_an_answer_without_a_judgment():
+    placed, unplaced = entries("argilla", record(response("b", "a", c=None)))
+
+    assert (texts(placed), placed.judgments[0]["ranks"]) == (["blue", "green"], [2, 1])
+    assert (texts(unplaced), unplaced.judgments, unplaced.metadata) == (["red"], [], {})
+
+
+def test_responses_that_were_not_sent_are_counted():
+    draft = response("b", "a", status="draft") | {"user_id": "u2"}
+    empty = {"user_id": "u3", "status": "discarded", "value": None}
+
+    [entry] = entries("argilla", record(response("a", "b", "c"), draft, empty))
+
+    assert len(entry.judgments) == 1
+    assert entry.ignored == {"skipped": "argilla u2"}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (
+            record(response("a", "b"))
+            | {"responses": {"help": [response("a", "b")], "harm": [response("b", "a")]}},
+            "several questions have rankings (help, harm)",
+        ),
+        (record(response("a") | {"value": ["a", "b", "a"]}), "ranks an answer twice"),
+        (record(response("a") | {"value": ["a", {"value": "b"}]}), "or of a value and a rank"),
+        (record(response("a") | {"value": [{"value": "b"}]}), "or of a value and a rank"),
+        (record(response("a") | {"value": [1, 2]}), "or of a value and a rank"),
+        (
+            record(response("a", "b"), a=[*ASKED, *SAID], prompt="Sea?"),
+            "begins with other turns than the prompt",
+        ),
+        (record(response("a", "b"), a=ASKED * 2), "must begin with the assistant's turn"),
+    ],
+)
+def test_what_would_merge_or_vanish_makes_a_record_bad(row, reason):
+    assert reason in why_bad("argilla", row)
+
+
+CALL = {"type": "function", "function": {"name": "look", "arguments": "{}"}}
+CALLED = [
+    {"role": "assistant", "content": "", "tool_calls": [CALL]},
+    {"role": "tool", "content": "blue"},
+]
+
+
+@pytest.mark.parametrize("chat", [[*ASKED, *CALLED, *SAID], [*CALLED, *SAID]])
+def test_all_turns_of_an_answer_are_kept(chat):
+    [entry] = entries("argilla", record(response("a", "b"), a=chat, c=""))
+    assert entry.answers[0]["messages"] == [*CALLED, *SAID]
+
+
+def test_the_turn_of_a_chat_may_be_an_answer_whoever_speaks():
+    chats = {"a": [*ASKED, *SAID], "b": [{"role": "user", "content": "green"}]}
+    [entry] = entries("argilla", record(response("a", "b"), c="", **chats))
+    assert texts(entry) == ["blue", "green"]
+
+
+# Summaries
+
+
+SUMMARIES = {"summaries": [{"text": " a", "policy": "p"}, {"text": " b"}], "choice": 0}
+
+
+def test_what_is_known_of_an_article_is_kept_as_metadata():
+    [entry] = entries(
+        "summarize-from-feedback", SUMMARIES | {"info": {"article": "News.", "title": "T"}}
+    )
+    assert entry.messages[0]["content"] == "Article: News.\n\nTL;DR:"
+    assert entry.metadata == {"title": "T"}
+
+
+@pytest.mark.parametrize(
+    ("named", "split"),
+    [("train", "train"), ("valid1", "validation"), ("valid2", "validation"), ("test", "test")],
+)
+def test_the_splits_of_the_summaries(named, split):
+    row = SUMMARIES | {"info": {"post": "A post."}, "split": named}
+    [entry] = entries("summarize-from-feedback", row)
+    assert entry.split == split
+
+
+def test_an_unknown_split_of_summaries_is_not_guessed():
+    row = SUMMARIES | {"info": {"post": "A post."}, "split": "other"}
+    assert "split must be train, validation or test" in why_bad("summarize-from-feedback", row)
+
+
+@pytest.mark.parametrize("path", ["extra.confidence", "summaries[*].note"])
+def test_what_workers_noted_is_asked_about(path):
+    format = FORMATS["summarize-from-feedback"]
+    assert not format.reads(path)
+    assert not format.leaves(path)
 
 
 # Prompts

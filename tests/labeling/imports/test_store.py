@@ -92,7 +92,7 @@ def test_annotators_of_label_studio_who_ranked_different_answers_share_them(tmp_
         ["answer a", "answer c"],
         ["answer a", "answer b"],
     ]
-    assert Candidate.objects.count() == counted.answers == 3, "nobody ranked d"
+    assert Candidate.objects.count() == counted.answers == 4, "also d, which nobody ranked"
     assert Ranking.objects.count() == counted.rankings == 4
 
 
