@@ -17,6 +17,7 @@ from labeling.imports.formats.base import Format
 from labeling.imports.mapping import (
     BadMapping,
     Field,
+    LeftOut,
     Mapping,
     Read,
     Reader,
@@ -38,7 +39,7 @@ from modelops.recipes import ImportRecipe, InvalidRecipe
 class Source:
     """What reads the rows of a file: a coded format, or a mapping (also that of a preset).
 
-    `left_out` counts the rows that a mapping takes for none of its own, by reason.
+    `left_out` counts the rows that it takes for none of its own, by reason.
     """
 
     of: Format | Mapping
@@ -77,6 +78,9 @@ class Source:
         try:
             entries = list(format.read(row.value, row.file))
             return [self._with_kept(entry, row) for entry in entries] if self.keep else entries, ""
+        except LeftOut as error:
+            self.left_out[str(error)] += 1
+            return [], ""
         except BadPrompt as error:
             return [], str(error)
         except RecursionError:

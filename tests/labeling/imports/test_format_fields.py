@@ -24,6 +24,7 @@ REPLY = {"role": "assistant", "text": "a", "rank": 0, "model_name": "m", "review
 OTHER = {"role": "assistant", "text": "b", "rank": 1, "labels": {"spam": {"value": 0.5}}}
 ROOT = {"role": "prompter", "text": "Why?", "lang": "en", "replies": [REPLY, OTHER], "emojis": [1]}
 ITEMS = [{"id": "x", "body": "a", "model": "m", "score": 3}, {"id": "y", "html": "b"}]
+ROW = {"prompt_id": "p", "messages": TURNS, "split": "test", "use_case": "u", "language": "en"}
 RESULT = {"value": {"ranker": {"rank": ["x", "y"]}}, "from_name": "r"}
 ANNOTATION = {"completed_by": 4, "result": [RESULT], "was_cancelled": False, "lead_time": 3.5}
 PLACED = [{"value": "one", "rank": 1}, {"value": "two", "rank": 2}]
@@ -61,7 +62,10 @@ ROWS = [
     ("prompt-completion", {"prompt": TURNS, "completion": SAID} | ALL),
     ("prompt-completion", {"prompt": "Why?", "text": "So."} | OF_ROW),
     ("prompt-only", {"prompt": TURNS} | OF_ROW),
-    ("open-assistant", {"message_tree_id": "1", "prompt": ROOT, "tree_state": "ready"}),
+    (
+        "open-assistant",
+        {"message_tree_id": "1", "prompt": ROOT, "split": "test", "tree_state": "ready"},
+    ),
     (
         "summarize-from-feedback",
         {"info": POST, "summaries": SUMMARIES, "choice": 1, "worker": "w", "split": "test"}
@@ -77,6 +81,11 @@ ROWS = [
     ),
     ("argilla", {"id": "r", "fields": FIELDS, "responses": RESPONSES, "metadata": {"a": 1}}),
     ("argilla", {"id": "r", "fields": FIELDS, "responses": OLDER}),
+    (
+        "argilla",
+        {"fields": {"chat": TURNS, "one": TURNS + CALLED, "two": SAID}, "responses": RESPONSES},
+    ),
+    ("rows", ROW | {"text": "So."}),
     (
         "self-instruct-predictions",
         {"instruction": "Sum up.", "input": "i", "response": "r", "model": "m", "finish": "stop"},
@@ -151,7 +160,7 @@ def changed(row, way):
 def meaning(format, row):
     try:
         return [vars(entry) for entry in FORMATS[format].read(row, "file.jsonl")]
-    except BadPrompt as error:
+    except (BadPrompt, KeyError, TypeError, AttributeError) as error:
         return str(error)
 
 
@@ -167,6 +176,56 @@ def test_a_format_reads_the_fields_that_it_names_and_no_others(place):
     assert {path for path in read if not format.reads(path)} == set()
     assert {path for path in unread - read if format.reads(path)} == set()
     assert unread - read
+
+
+def without(row, way):
+    """The row without what stands at the end of the way: without its name, or null in a list."""
+    row = copy.deepcopy(row)
+    inner = row
+    for step in way[:-1]:
+        inner = inner[step]
+    if isinstance(inner, dict):
+        del inner[way[-1]]
+    else:
+        inner[way[-1]] = None
+    return row
+
+
+def with_zero(row, way):
+    row = copy.deepcopy(row)
+    inner = row
+    for step in way[:-1]:
+        inner = inner[step]
+    inner[way[-1]] = 0
+    return row
+
+
+@pytest.mark.parametrize("place", range(len(ROWS)), ids=lambda place: f"{ROWS[place][0]}-{place}")
+def test_a_zero_in_the_place_of_a_text_is_not_taken_for_nothing(place):
+    name, row = ROWS[place]
+    read = [
+        way
+        for path, way in leaves(row)
+        if FORMATS[name].reads(FORMATS[name].field(path))
+        and meaning(name, changed(row, way)) != meaning(name, row)
+    ]
+    texts = [way for way in read if isinstance(at(row, way), str)]
+    lost = [way for way in texts if meaning(name, with_zero(row, way)) == meaning(name, row)]
+    taken_for_nothing = [
+        way
+        for way in texts
+        if meaning(name, with_zero(row, way)) == meaning(name, without(row, way))
+        and isinstance(meaning(name, with_zero(row, way)), list)
+    ]
+
+    assert texts
+    assert (lost, taken_for_nothing) == ([], [])
+
+
+def at(row, way):
+    for step in way:
+        row = row[step]
+    return row
 
 
 def test_what_tools_keep_beside_prompt_and_answers_becomes_metadata():

@@ -8,6 +8,7 @@ from labeling import imports
 from labeling.exports.examples import View
 from labeling.exports.formats import label_studio
 from labeling.imports.formats import FORMATS
+from labeling.imports.forms import COUNTED, LABELS
 from labeling.models import RankingTask
 from labeling.text import conversations
 from labeling.text.conversations import BadPrompt
@@ -447,3 +448,103 @@ def test_scores_as_json_text_have_no_key_twice():
 def test_decimals_that_a_number_keeps_come_in(number):
     metadata = conversations.metadata(f'{{"a": {number}}}')
     assert metadata == {"a": float(number)}
+
+
+# Trees
+
+
+def message(text, *replies, role="assistant", **fields):
+    return {"role": role, "text": text, "replies": list(replies)} | fields
+
+
+def tree(*replies, **fields):
+    root = message("Sky?", *replies, role="prompter")
+    return {"message_tree_id": "t", "prompt": root} | fields
+
+
+RANKED = (message("blue", rank=0), message("green", rank=1))
+
+
+def test_messages_of_a_tree_that_are_in_no_ranking_are_counted():
+    under_empty = message("", message("Why?", *map(dict, RANKED), role="prompter"), rank=2)
+    alone = message("Sea?", message("deep", rank=0), role="prompter")
+
+    [entry] = entries(
+        "open-assistant",
+        tree(*RANKED, under_empty, message("unranked"), message("red", alone, rank=3)),
+    )
+
+    assert texts(entry) == ["blue", "green", "", "red"]
+    assert entry.ignored == {"unranked": "Why?\nblue\ngreen\nunranked\nSea?\ndeep"}
+
+
+def test_nothing_of_a_tree_is_counted_where_all_of_it_comes_in():
+    deeper = message("Why?", message("so", rank=0), message("no", rank=1), role="prompter")
+    first, second = entries("open-assistant", tree(message("blue", deeper, rank=0), RANKED[1]))
+
+    assert (first.ignored, second.ignored) == ({}, {})
+    assert [turn["content"] for turn in second.messages] == ["Sky?", "blue", "Why?"]
+
+
+def test_a_rank_that_is_in_no_list_is_counted_though_the_message_comes_in():
+    deeper = message("Why?", *RANKED, role="prompter", rank=0)
+    alone = message("red", deeper, rank=0)
+
+    [entry] = entries("open-assistant", tree(alone))
+
+    assert [turn["content"] for turn in entry.messages] == ["Sky?", "red", "Why?"]
+    assert entry.ignored == {"unranked": "red\nWhy?"}
+
+
+def test_languages_of_other_messages_of_a_tree_are_kept():
+    replies = (message("bleu", rank=0, lang="fr"), message("blue", rank=1, lang="en"))
+    root = message("Sky?", *replies, role="prompter", lang="en")
+
+    [entry] = entries("open-assistant", {"prompt": root})
+
+    assert (entry.language, entry.metadata) == ("en", {"other languages": ["fr"]})
+
+
+def test_a_tree_may_name_its_split():
+    [entry] = entries("open-assistant", tree(*RANKED, split="dev"))
+    assert entry.split == "validation"
+
+
+@pytest.mark.django_db
+def test_a_tree_without_a_ranking_is_counted(tmp_path, project):
+    rows = [tree(*RANKED), tree(message("alone", rank=0)), tree()]
+    tally = bring(tmp_path, project, "open-assistant", *rows)
+
+    assert (tally.rows, tally.bad, tally.prompts) == (3, 0, 1)
+    assert tally.cleaned == {"only": 2}
+    [left_out] = tally.examples["only"]
+    assert left_out["before"] == "no message of the tree has two ranked replies"
+
+
+# Whatever is counted is shown
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("format", "row", "counted"),
+    [
+        ("label-studio", studio_task(annotation({"good": ["a"], "bad": ["b", "c"]})), "buckets"),
+        (
+            "label-studio",
+            studio_task(annotation(["a", "b"]), items=[item("a", title="T"), item("b")]),
+            "titles",
+        ),
+        ("argilla", record(response("a", "b", "c"), response("a", status="draft")), "skipped"),
+        ("prompts", {"prompt": "Sky?", "labeler": "ann"}, "judges"),
+        ("open-assistant", tree(*RANKED, message("red")), "unranked"),
+    ],
+)
+def test_what_a_format_leaves_behind_is_counted_with_an_example(
+    tmp_path, project, format, row, counted
+):
+    tally = bring(tmp_path, project, format, row, languages=False)
+
+    assert tally.cleaned == {counted: 1}
+    assert tally.examples[counted][0]["before"]
+    assert counted in LABELS
+    assert counted in COUNTED
