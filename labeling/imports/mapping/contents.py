@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from labeling.imports.mapping.paths import opened
+from labeling.text import strict_json
 from labeling.text.conversations import PICTURE, PICTURES, BadPrompt
 from labeling.text.reasons import kind_of, quoted
 
@@ -147,9 +147,10 @@ def _part(part: Any, name: str) -> Any:
 def _calls(given: Any, name: str) -> list[dict]:
     """The calls of a ShareGPT turn: JSON of a name and arguments, or a list of such."""
     try:
-        value = json.loads(given) if isinstance(given, str) else given
-    except (ValueError, RecursionError):
-        value = None
+        value = strict_json.read(given) if isinstance(given, str) else given
+    except strict_json.BadJson as error:
+        needed = "a call of a function must be JSON with a name and arguments"
+        raise BadPrompt(f"{name}: {needed}: {error}") from None
     calls = value if isinstance(value, list) else [value]
     made = []
     for call in calls:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from labeling.text import strict_json
 from people.json_depth import too_deep
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -118,12 +118,14 @@ def values(value: Any, path: Steps) -> list:
 
 
 def opened(cell: str) -> Any:
-    """The list or object that a text holds as JSON; None if it holds none."""
+    """The list or object that a text holds as JSON; None if it holds none, or one that would not be
+    kept whole.
+    """
     if cell.lstrip()[:1] not in ("[", "{"):
         return None
     try:
-        value = json.loads(cell)
-    except (ValueError, RecursionError):
+        value = strict_json.read(cell)
+    except strict_json.BadJson:
         return None
     return None if too_deep(value) else value
 

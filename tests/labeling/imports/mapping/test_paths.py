@@ -57,3 +57,8 @@ def test_what_is_no_path_is_refused(path):
 @given(st.lists(st.text() | st.integers(-99, 99) | st.just(EVERY), min_size=1).map(tuple))
 def test_any_path_is_read_again_as_it_was_written(path):
     assert paths.steps(paths.text(path)) == path
+
+
+@pytest.mark.parametrize("cell", ['{"a": 1, "a": 2}', "[0.12345678901234567891]", "[1", "text"])
+def test_a_text_whose_json_would_not_be_kept_whole_stays_a_text(cell):
+    assert paths.opened(cell) is None

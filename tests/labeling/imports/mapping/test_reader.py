@@ -220,6 +220,10 @@ def test_tool_calls_are_kept_in_their_turns():
     assert "name and arguments" in reason(
         {"conversation": "c"}, {"c": [turns[0], {"from": "function_call", "value": "?"}, turns[3]]}
     )
+    doubled = {"from": "function_call", "value": '{"name": "f", "arguments": {"a": 1, "a": 2}}'}
+    assert 'the key "a" is there twice' in reason(
+        {"conversation": "c"}, {"c": [turns[0], doubled, turns[3]]}
+    )
 
 
 @pytest.mark.parametrize(
