@@ -431,10 +431,20 @@ def _freeze_texts(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
         return _register(job, recipe, ((row, []) for row in frozen), near, beat)
 
 
+def _in_order(chosen: QuerySet) -> Iterator:
+    """Yield the objects in batches, by their keys. No query stays open over a beat: SQLite lets no
+    connection write while it reads what another one has changed meanwhile.
+    """
+    last = 0
+    while batch := list(chosen.filter(pk__gt=last).order_by("pk")[:BATCH]):
+        yield from batch
+        last = batch[-1].pk
+
+
 def demonstrations(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
     """Rows of demonstrations: the fields of the prompt, and the text that answers it."""
     chosen = selection.demonstrations(project, recipe).select_related("prompt")
-    for answer in chosen.iterator(chunk_size=BATCH):
+    for answer in _in_order(chosen):
         yield _prompt_fields(answer.prompt) | {"text": answer.text} | _cut(answer)
 
 
@@ -448,17 +458,17 @@ def _cut(answer: Demonstration | Candidate) -> dict:
 
 def prompts(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
     """Rows of prompts."""
-    for prompt in selection.prompts(project, recipe).iterator(chunk_size=BATCH):
+    for prompt in _in_order(selection.prompts(project, recipe)):
         yield _prompt_fields(prompt)
 
 
 def texts(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
     """Rows of plain text: each answer after its prompt, then the prompts without an answer."""
     answers = selection.demonstrations(project, recipe)
-    for answer in answers.select_related("prompt").iterator(chunk_size=BATCH):
+    for answer in _in_order(answers.select_related("prompt")):
         yield _text(answer.prompt, answer.text) | _cut(answer)
     unanswered = selection.prompts(project, recipe).exclude(pk__in=answers.values("prompt"))
-    for prompt in unanswered.iterator(BATCH):
+    for prompt in _in_order(unanswered):
         yield _text(prompt)
 
 

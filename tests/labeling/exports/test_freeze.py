@@ -6,8 +6,10 @@ import json
 import random
 import uuid
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection
 from pyarrow import parquet
 
 from labeling.exports import dataset_card, freeze, selection
@@ -25,8 +27,8 @@ from labeling.models import (
 )
 from modelops import datasets, jobs, recipes, rows
 from modelops.models import Dataset, Job, ModelVersion
-from people.models import User
-from tests.factories import make_project, rate
+from people.models import Project, User
+from tests.factories import make_project, make_prompt, rate
 
 pytestmark = pytest.mark.django_db
 # Made once by this very test on SQLite; CI holds PostgreSQL against it too.
@@ -328,3 +330,26 @@ def test_a_freeze_is_cancelled_also_while_parquet_is_written(
         freeze.run(job, cancel_at_the_last)
     assert not Dataset.objects.exists()
     assert list((tmp_path / "datasets").iterdir()) == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", ["prompts", "demonstrations", "text"])
+def test_a_freeze_of_texts_beats_though_others_write_meanwhile(project, alice, monkeypatch, kind):
+    monkeypatch.setattr(freeze, "BATCH", 2)
+    for number in range(7):
+        prompt = make_prompt(project, f"Question {number}?")
+        Demonstration.objects.create(prompt=prompt, labeler=alice, text=f"Answer {number}.")
+    requested = jobs.request(None, project, Job.Kind.FREEZE, {"kind": kind})
+    job = jobs.claim(requested.pk, {Job.Kind.FREEZE})
+
+    def beat(done):
+        with ThreadPoolExecutor(1) as other:
+            other.submit(write_elsewhere, project).result()
+        jobs.beat(job, done=done)
+
+    assert freeze.run(job, beat).counts["rows"] == 7
+
+
+def write_elsewhere(project):
+    Project.objects.filter(pk=project.pk).update(guidelines="Rank.")
+    connection.close()
