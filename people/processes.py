@@ -26,7 +26,8 @@ def mapped(
     """Yield the function's result of each batch, in their order. With no other processes, it is
     called here.
 
-    A process that is killed costs time, and no batch.
+    A process that is killed costs time, and no batch. Each process loads the script that this one
+    was started with: one that works on import needs `if __name__ == "__main__":`.
     """
     if not processes:
         yield from map(function, batches)

@@ -67,7 +67,7 @@ def _rare_collections() -> Iterator[None]:
         return
     thresholds = gc.get_threshold()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(20_000, 10, 10)
     try:
         yield
     finally:

@@ -34,7 +34,7 @@ from people import processes
 from people.db.among import among
 from people.models import Project
 
-FEWEST = 5_000  # entries for which other processes are worth their start
+FEWEST = 5_000  # entries to clean for which other processes are worth their start
 
 
 @dataclass
@@ -135,9 +135,10 @@ class Cleaner:
         """Yield what is to be written, about BATCH entries at a time."""
         batches, to_clean = tee(chunks(self._entries(), BATCH))
         given = (self._given(batch) for batch in to_clean)
-        many = self.reading.entries.count >= FEWEST
-        clean = partial(steps.versions, wanted=Wanted.by(self.recipe))
-        cleaned = processes.mapped(clean, given, processes.spare() if many else 0)
+        wanted = Wanted.by(self.recipe)
+        pays = any(wanted) and self.reading.entries.count >= FEWEST
+        clean = partial(steps.versions, wanted=wanted)
+        cleaned = processes.mapped(clean, given, processes.spare() if pays else 0)
         for batch, versions in zip(batches, cleaned):
             self._look_up_splits(batch, versions)
             items = [
