@@ -49,7 +49,11 @@ def mapped(
 
 def spare() -> int:
     """How many processes may work beside this one."""
-    return min(MOST, len(os.sched_getaffinity(0)) - 1)
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS has no such call
+        cores = os.cpu_count() or 1
+    return min(MOST, cores - 1)
 
 
 def _submitted(

@@ -34,6 +34,18 @@ def test_without_other_processes_this_one_does_the_work():
     assert list(processes.mapped(lambda _batch: os.getpid(), BATCHES[:3], 0)) == here
 
 
+@pytest.mark.parametrize(("cores", "beside"), [(1, 0), (3, 2), (64, processes.MOST)])
+@pytest.mark.parametrize("is_linux", [True, False])
+def test_one_core_is_left_to_this_process(monkeypatch, cores, beside, is_linux):
+    if is_linux:
+        affinity = set(range(cores))
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: affinity, raising=False)
+    else:
+        monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+        monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert processes.spare() == beside
+
+
 def test_other_processes_do_the_work():
     assert os.getpid() not in set(processes.mapped(_whose, iter(BATCHES), 1))
 
