@@ -73,7 +73,7 @@ def test_a_reader_does_not_wait_for_a_writer():
     with transaction.atomic():
         Project.objects.filter(slug="seen").update(name="Changed")
         reader = in_thread(lambda: seen.append(Project.objects.get(slug="seen").name))
-        reader.join(timeout=5)
+        reader.join(timeout=60)
 
     assert seen == ["Seen"]
 

@@ -189,10 +189,9 @@ def test_what_a_tick_raises_ends_the_stream_and_its_retries(server, ask):
         if next(calls) == 1:
             raise InterruptedError
 
-    started = time.monotonic()
     with pytest.raises(InterruptedError):
         ask([WHY], [5], tick=stop)
-    assert time.monotonic() - started < 5
+    assert len(server.asked) == 1  # the minute was not waited for
 
 
 @pytest.mark.parametrize(

@@ -203,4 +203,4 @@ def test_what_compares_log_probabilities_refuses_an_encoder_decoder(place, kind)
         tiny.save_other(model, "bart")
     child = Child(make_run(place, f"refused-{kind}", kind, model=model))
     assert "fine-tune it by sft" in child.until("error")["text"]
-    assert child.process.wait(timeout=30) == 1
+    assert child.process.wait(timeout=120) == 1
