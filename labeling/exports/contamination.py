@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import Any
 
 from labeling.exports.external_sort import Sorter
 from labeling.text.similarity_index import SimilarityIndex, alike
@@ -22,12 +23,12 @@ def drop(frozen: Sorter) -> int:
     return len(near)
 
 
-def brief(row: dict) -> dict:
+def brief(row: dict[str, Any]) -> dict[str, Any]:
     """What of a row near_held_out() reads: the answers are most of it, and are never compared."""
     return {name: row[name] for name in ("split", "messages" if "messages" in row else "text")}
 
 
-def near_held_out(rows: Callable[[], Iterable[dict]]) -> set[int]:
+def near_held_out(rows: Callable[[], Iterable[dict[str, Any]]]) -> set[int]:
     """The positions of training rows whose prompt is nearly a held-out prompt.
 
     `rows` is called several times, and gives all rows each time. Prompts of less than ten words
@@ -47,7 +48,7 @@ def near_held_out(rows: Callable[[], Iterable[dict]]) -> set[int]:
     }
 
 
-def _is_near(index: SimilarityIndex, row: dict) -> bool:
+def _is_near(index: SimilarityIndex, row: dict[str, Any]) -> bool:
     """Whether the row's prompt is similar to one of the index."""
     sketch = _sketch(_text(row))
     if sketch is None:
@@ -71,8 +72,9 @@ def _bands(sketch: bytes) -> list[int]:
     return similarity.bands(np.frombuffer(sketch, np.uint32))
 
 
-def _text(row: dict) -> str:
+def _text(row: dict[str, Any]) -> str:
     """What is compared: the text of the row, or the conversation without its instructions."""
     if "messages" not in row:
-        return row["text"]
+        text: str = row["text"]
+        return text
     return "\n".join(spoken(row["messages"]))

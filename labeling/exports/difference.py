@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, overload
 
 import orjson
 from django.db.models import QuerySet
@@ -64,20 +64,26 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Places(Sequence):
+class Places(Sequence[tuple[int, int]]):
     """(start in the earlier dataset, start in the later one) of rows, read a slice at a time."""
 
     file: Path
     start: int
-    count: int
+    length: int
 
     def __len__(self) -> int:
-        return self.count
+        return self.length
 
-    def __getitem__(self, at):
+    @overload
+    def __getitem__(self, at: int) -> tuple[int, int]: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[tuple[int, int]]: ...
+
+    def __getitem__(self, at: int | slice) -> tuple[int, int] | list[tuple[int, int]]:
         if not isinstance(at, slice):
             return self[at : at + 1][0]
-        first, last, _step = at.indices(self.count)
+        first, last, _step = at.indices(self.length)
         with open(self.file, "rb") as file:
             file.seek(self.start + first * PLACES.size)
             return list(PLACES.iter_unpack(file.read(max(last - first, 0) * PLACES.size)))
@@ -105,7 +111,8 @@ def refuse(before: Dataset, after: Dataset) -> None:
 
 
 def is_small(before: Dataset, after: Dataset) -> bool:
-    return before.counts["rows"] + after.counts["rows"] <= SMALL
+    rows: int = before.counts["rows"] + after.counts["rows"]
+    return rows <= SMALL
 
 
 # Made once
@@ -138,6 +145,8 @@ def run(job: Job) -> None:
     before = Dataset.objects.filter(project=job.project, digest=recipe.before).first()
     datasets.refuse_withdrawn(before)
     datasets.refuse_withdrawn(after)
+    assert before is not None  # or it was refused just now
+    assert after is not None
     transfer = Transfer(job, 2 * (datasets.size(before) + datasets.size(after)))
     transfer.begin(_("reading"))
     difference = make(before, after, transfer.watch)
@@ -251,7 +260,7 @@ def _entries(
             watch(len(line))
 
 
-def _identity(row: dict[str, Any]) -> list:
+def _identity(row: dict[str, Any]) -> list[Any]:
     """A prompt with the texts of its answers, or with the text that follows it."""
     texts = [answer["text"] for answer in row["answers"]] if "answers" in row else row.get("text")
     return [row.get("prompt_id"), texts]
@@ -286,9 +295,9 @@ def _joined(table: sqlite3.Connection) -> Iterator[tuple[str, int, int, int]]:
         "SELECT key, content, side, start, judged FROM entry ORDER BY key, content, side, start"
     )
     for _key, group in groupby(found, itemgetter(0)):
-        rest: tuple[list, list] = ([], [])
+        rest: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
         for _content, same in groupby(group, itemgetter(1)):
-            sides: tuple[list, list] = ([], [])
+            sides: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
             for _key, _content, side, start, judged in same:
                 sides[side].append((start, judged))
             common = min(map(len, sides))
@@ -324,7 +333,7 @@ def judged_in(
     labelers_after: dict[int, str],
 ) -> list[ComparedJudgment]:
     """The judgments of two rows of the same prompt and answers, each judge's beside each other."""
-    judges: dict[str, tuple[list, list]] = {}
+    judges: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {}
     for side, (row, labelers) in enumerate(((before, labelers_before), (after, labelers_after))):
         for judgment in row.get("judgments", ()):
             judge = labelers.get(judgment["labeler"], "")
@@ -332,7 +341,9 @@ def judged_in(
     return [one for sides in judges.values() for one in _paired(*sides)]
 
 
-def _paired(before: list[dict], after: list[dict]) -> Iterator[ComparedJudgment]:
+def _paired(
+    before: list[dict[str, Any]], after: list[dict[str, Any]]
+) -> Iterator[ComparedJudgment]:
     """The same judgments first, then the others in their order."""
     rest_before, rest_after = [], list(after)
     for judgment in before:
@@ -389,7 +400,11 @@ def read_rows(
 
 
 def _compared(
-    state: str, old: dict | None, new: dict | None, places: tuple[int, int], labelers: tuple
+    state: str,
+    old: dict[str, Any] | None,
+    new: dict[str, Any] | None,
+    places: tuple[int, int],
+    labelers: tuple[dict[int, str], dict[int, str]],
 ) -> ComparedRow:
     if old is None or new is None:
         row = old or new or {}

@@ -6,12 +6,13 @@ Rows are streamed and sorted on disk. The same data gives the same rows on any d
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from labeling.exports import contamination, selection
 from labeling.exports.external_sort import Sorter
@@ -24,6 +25,7 @@ from labeling.models import (
     DatasetRanking,
     Demonstration,
     Judge,
+    Prompt,
     RankedCandidate,
     Ranking,
     RankingTask,
@@ -36,6 +38,9 @@ from modelops.recipes import FreezeRecipe
 from people.models import Project, User
 
 BATCH = 500
+Beat = Callable[[int | None], None]  # called with how many were read; None: as many as before
+WithRanks = list[tuple[Ranking, list[int]]]  # rankings of one task, each with its ranks
+Row = TypeVar("Row", bound=Model)
 
 
 class NothingToFreeze(ValueError):
@@ -52,8 +57,8 @@ NOTHING = {
 
 # Settings of the recipe that leave something out.
 NOTHING_MATCHES = "Nothing matches what was chosen: choose less narrowly."
-FILTERS = ("since", "until", "use_case", "language", "models", "without", "agreement", "ties")
-FILTERS += ("adjudicated", "purpose", "judges")
+FILTERS: tuple[str, ...] = ("since", "until", "use_case", "language", "models", "without")
+FILTERS += ("agreement", "ties", "adjudicated", "purpose", "judges")
 
 
 def nothing_to_freeze(recipe: FreezeRecipe) -> NothingToFreeze:
@@ -63,7 +68,7 @@ def nothing_to_freeze(recipe: FreezeRecipe) -> NothingToFreeze:
 
 
 def freeze_now(
-    actor: User | None, project: Project, kind: str = "judgments", note: str = "", **chosen
+    actor: User | None, project: Project, kind: str = "judgments", note: str = "", **chosen: Any
 ) -> Dataset:
     """Freeze in this process, as a job that it runs itself.
 
@@ -76,7 +81,7 @@ def freeze_now(
             raise jobs.JobFailed(str(error)) from error
 
 
-def run(job: Job, beat=lambda done: None) -> Dataset:
+def run(job: Job, beat: Beat = lambda done: None) -> Dataset:
     """Run a freeze job; its result names the dataset."""
     dataset = freeze(job, beat)
     figures = {name: dataset.counts[name] for name in ("rows", "pairs")}
@@ -84,7 +89,7 @@ def run(job: Job, beat=lambda done: None) -> Dataset:
     return dataset
 
 
-def freeze(job: Job, beat=lambda done: None) -> Dataset:
+def freeze(job: Job, beat: Beat = lambda done: None) -> Dataset:
     """Freeze what the job's recipe selects. Raises NothingToFreeze.
 
     The same judgments give the same dataset, on any database.
@@ -105,10 +110,10 @@ def freeze(job: Job, beat=lambda done: None) -> Dataset:
 def _register(
     job: Job,
     recipe: FreezeRecipe,
-    frozen: Iterable[tuple[dict, list[str]]],
+    frozen: Iterable[tuple[dict[str, Any], list[str]]],
     near: int,
-    beat,
-    schema: dict | None = None,
+    beat: Beat,
+    schema: dict[str, Any] | None = None,
 ) -> Dataset:
     """The dataset of these rows, which are read once, each with the kinds of its judges; `schema`
     holds the criteria that they name, if any.
@@ -131,7 +136,7 @@ def _register(
     return dataset
 
 
-def _each_batch(beat) -> Watch:
+def _each_batch(beat: Beat) -> Watch:
     """Beats while rows are written, once in BATCH of them; how many judgments were read stays."""
     written = count(1)
 
@@ -142,7 +147,9 @@ def _each_batch(beat) -> Watch:
     return watch
 
 
-def _counted(frozen: Iterable[tuple[dict, list[str]]], statistics: RowStatistics) -> Iterator[str]:
+def _counted(
+    frozen: Iterable[tuple[dict[str, Any], list[str]]], statistics: RowStatistics
+) -> Iterator[str]:
     for row, kinds in frozen:
         statistics.add(row, kinds)
         yield rows.canonical(row)
@@ -161,7 +168,7 @@ def _relabel(job: Job, recipe: FreezeRecipe, dataset: Dataset) -> list[str]:
 # Judgments
 
 
-def _freeze_judgments(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
+def _freeze_judgments(job: Job, recipe: FreezeRecipe, beat: Beat) -> Dataset:
     with Sorter(settings.VAR / "datasets") as frozen:
         for done, batch in enumerate(in_batches(selection.rankings(job.project, recipe))):
             for task, judged in batch:
@@ -178,7 +185,7 @@ def _freeze_judgments(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
     return dataset
 
 
-def _schema(project: Project, frozen: Iterable) -> dict | None:
+def _schema(project: Project, frozen: Iterable[list[Any]]) -> dict[str, Any] | None:
     """The criteria by which the rows hold scores, sorted; None where they hold none."""
     criteria = Criterion.objects.filter(project=project, preset="").order_by("key", "revision")
     if not criteria.exists():
@@ -198,7 +205,7 @@ def _schema(project: Project, frozen: Iterable) -> dict | None:
     return {"criteria": schema} if schema else None
 
 
-def in_batches(chosen: QuerySet[Ranking]) -> Iterator[list[tuple[RankingTask, list]]]:
+def in_batches(chosen: QuerySet[Ranking]) -> Iterator[list[tuple[RankingTask, WithRanks]]]:
     """Yield the tasks of these rankings in batches, each task with its rankings and their ranks.
 
     A batch takes a constant number of queries.
@@ -213,7 +220,9 @@ def in_batches(chosen: QuerySet[Ranking]) -> Iterator[list[tuple[RankingTask, li
         last = pks[-1]
 
 
-def with_judgments(chosen: QuerySet[Ranking], pks: list[int]) -> Iterator[tuple[RankingTask, list]]:
+def with_judgments(
+    chosen: QuerySet[Ranking], pks: list[int]
+) -> Iterator[tuple[RankingTask, WithRanks]]:
     """Yield these tasks in the order of their keys, with their chosen rankings and ranks.
 
     Each ranking has its judge as `by`; None for an adjudication.
@@ -231,7 +240,7 @@ def with_judgments(chosen: QuerySet[Ranking], pks: list[int]) -> Iterator[tuple[
             yield task, [(ranking, _ranks(ranking, task.answers)) for ranking in by_task[task.pk]]
 
 
-def _sorted_answers(task: RankingTask) -> list:
+def _sorted_answers(task: RankingTask) -> list[Candidate]:
     return sorted(
         task.candidates.all(),
         key=lambda c: (
@@ -244,15 +253,17 @@ def _sorted_answers(task: RankingTask) -> list:
     )
 
 
-def _ranks(ranking: Ranking, answers: list) -> list[int]:
+def _ranks(ranking: Ranking, answers: list[Candidate]) -> list[int]:
     """The rank of each answer; an empty list if nothing was ranked."""
     if ranking.outcome != Ranking.Outcome.RANKED:
         return []
-    ranks = {ranked.candidate_id: ranked.rank for ranked in ranking.ranked.all()}
+    ranks: dict[int, Any] = {  # none is null where something was ranked
+        ranked.candidate_id: ranked.rank for ranked in ranking.ranked.all()
+    }
     return [ranks[answer.pk] for answer in answers]
 
 
-def as_row(task: RankingTask, judged: list[tuple[Ranking, list[int]]]) -> dict:
+def as_row(task: RankingTask, judged: WithRanks) -> dict[str, Any]:
     """One task as a row. It holds no primary key, path or date, so that its digest is the same
     everywhere.
     """
@@ -268,16 +279,16 @@ def as_row(task: RankingTask, judged: list[tuple[Ranking, list[int]]]) -> dict:
 class Origin:
     """Where the rows of a dataset come from: their rankings' keys, and each judge's number."""
 
-    rankings: array = field(default_factory=lambda: array("q"))
+    rankings: array[int] = field(default_factory=lambda: array("q"))
     numbers: dict[str, int] = field(default_factory=dict)
 
 
-def judge_kinds(judged: list[tuple[Ranking, list[int]]]) -> list[str]:
+def judge_kinds(judged: WithRanks) -> list[str]:
     """Of what kind the judge of each ranking is."""
     return [judge_kind(ranking.kind, ranking.by) for ranking, _ranks in judged]
 
 
-def _sort_item(task: RankingTask, judged: list) -> tuple[str, list, dict]:
+def _sort_item(task: RankingTask, judged: WithRanks) -> tuple[str, list[Any], dict[str, Any]]:
     """The sort key of a task, what is sorted: (row, judges, their kinds, keys of its rankings), and
     its brief.
 
@@ -292,7 +303,9 @@ def _sort_item(task: RankingTask, judged: list) -> tuple[str, list, dict]:
     return rows.digest(row) + "".join(judges), item, contamination.brief(row)
 
 
-def _number_labelers(frozen: Iterable, origin: Origin) -> Iterator[tuple[dict, list[str]]]:
+def _number_labelers(
+    frozen: Iterable[list[Any]], origin: Origin
+) -> Iterator[tuple[dict[str, Any], list[str]]]:
     """Yield the rows with the kinds of their judges, labelers numbered in the order of their first
     judgment. It fills `origin`.
     """
@@ -324,7 +337,7 @@ def _save_origin(dataset: Dataset, origin: Origin) -> None:
         )
 
 
-def _prompt_fields(prompt) -> dict:
+def _prompt_fields(prompt: Prompt) -> dict[str, Any]:
     return {
         "prompt_id": prompt.digest,
         "messages": prompt.messages,
@@ -334,7 +347,7 @@ def _prompt_fields(prompt) -> dict:
     }
 
 
-def _answer(position: int, candidate) -> dict:
+def _answer(position: int, candidate: Candidate) -> dict[str, Any]:
     answer = {
         "id": position,
         "text": candidate.text,
@@ -349,7 +362,7 @@ def _answer(position: int, candidate) -> dict:
     return answer
 
 
-def _judgment(ranking: Ranking, ranks: list[int], answers: list) -> dict:
+def _judgment(ranking: Ranking, ranks: list[int], answers: list[Candidate]) -> dict[str, Any]:
     by_candidate: dict[int, RankedCandidate] = {
         ranked.candidate_id: ranked for ranked in ranking.ranked.all()
     }
@@ -375,15 +388,14 @@ def _judgment(ranking: Ranking, ranks: list[int], answers: list) -> dict:
 
 def _no_person(judge: Judge | None) -> str:
     """The kind of a judge who is said to be no person; "" where nobody said so."""
-    stated = judge is not None and judge.stated
-    return judge.kind if stated and judge.kind != Judge.Kind.PERSON else ""
+    return judge.kind if judge and judge.stated and judge.kind != Judge.Kind.PERSON else ""
 
 
-def _scores_and_spans(stored: scores.Stored, answers: list) -> dict:
+def _scores_and_spans(stored: scores.Stored, answers: list[Candidate]) -> dict[str, Any]:
     """The keys that are there only where a ranking says more, so that other rows keep their
     digests. Values of answers are a list in the answers' order, null where none was given.
     """
-    said: dict = {}
+    said: dict[str, Any] = {}
     if stored.scores:
         said["scores"] = {
             name: [value.get(answer.pk) for answer in answers] if isinstance(value, dict) else value
@@ -404,7 +416,7 @@ def _scores_and_spans(stored: scores.Stored, answers: list) -> dict:
     return said
 
 
-def _in_text(span: dict) -> tuple:
+def _in_text(span: dict[str, Any]) -> tuple[Any, ...]:
     return span["answer"], span["start"], span["end"], span["label"]
 
 
@@ -418,7 +430,7 @@ def _strength(ranking: Ranking, ranked: list[RankedCandidate]) -> int | None:
 # Demonstrations, prompts, text
 
 
-def _freeze_texts(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
+def _freeze_texts(job: Job, recipe: FreezeRecipe, beat: Beat) -> Dataset:
     """Freeze demonstrations, prompts or plain text: one row each, in the order of their lines."""
     with Sorter(settings.VAR / "datasets") as frozen:
         for done, row in enumerate(ROWS[recipe.kind](job.project, recipe), start=1):
@@ -431,7 +443,7 @@ def _freeze_texts(job: Job, recipe: FreezeRecipe, beat) -> Dataset:
         return _register(job, recipe, ((row, []) for row in frozen), near, beat)
 
 
-def _in_order(chosen: QuerySet) -> Iterator:
+def _in_order(chosen: QuerySet[Row]) -> Iterator[Row]:
     """Yield the objects in batches, by their keys. No query stays open over a beat: SQLite lets no
     connection write while it reads what another one has changed meanwhile.
     """
@@ -441,14 +453,14 @@ def _in_order(chosen: QuerySet) -> Iterator:
         last = batch[-1].pk
 
 
-def demonstrations(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
+def demonstrations(project: Project, recipe: FreezeRecipe) -> Iterator[dict[str, Any]]:
     """Rows of demonstrations: the fields of the prompt, and the text that answers it."""
     chosen = selection.demonstrations(project, recipe).select_related("prompt")
     for answer in _in_order(chosen):
         yield _prompt_fields(answer.prompt) | {"text": answer.text} | _cut(answer)
 
 
-def _cut(answer: Demonstration | Candidate) -> dict:
+def _cut(answer: Demonstration | Candidate) -> dict[str, Any]:
     """The finish reason of an answer that the sampler cut; other rows lack the key and keep their
     digests.
     """
@@ -456,13 +468,13 @@ def _cut(answer: Demonstration | Candidate) -> dict:
     return {"finish_reason": rows.CUT} if was_cut else {}
 
 
-def prompts(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
+def prompts(project: Project, recipe: FreezeRecipe) -> Iterator[dict[str, Any]]:
     """Rows of prompts."""
     for prompt in _in_order(selection.prompts(project, recipe)):
         yield _prompt_fields(prompt)
 
 
-def texts(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
+def texts(project: Project, recipe: FreezeRecipe) -> Iterator[dict[str, Any]]:
     """Rows of plain text: each answer after its prompt, then the prompts without an answer."""
     answers = selection.demonstrations(project, recipe)
     for answer in _in_order(answers.select_related("prompt")):
@@ -472,7 +484,7 @@ def texts(project: Project, recipe: FreezeRecipe) -> Iterator[dict]:
         yield _text(prompt)
 
 
-def _text(prompt, *answers: str) -> dict:
+def _text(prompt: Prompt, *answers: str) -> dict[str, Any]:
     turns = map(rows.turn_text, prompt.messages)
     return {
         "prompt_id": prompt.digest,

@@ -6,6 +6,7 @@ It is kept with the prompts and never enters rows, so that it changes no dataset
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from labeling.exports import formats
 from labeling.models import Prompt
@@ -17,7 +18,7 @@ BATCH = 500  # prompts read together
 NOTHING = ("", "", None)  # is known of a prompt that the project has no more
 
 
-def of(dataset: Dataset, split: str = "", watch: Watch = unwatched) -> Iterator[dict]:
+def of(dataset: Dataset, split: str = "", watch: Watch = unwatched) -> Iterator[dict[str, Any]]:
     """{prompt_id, source, licence, metadata} of each prompt of the dataset's rows, once."""
     for group in parquet.groups(_prompt_ids(dataset, split, watch), BATCH):
         known = Prompt.objects.filter(
@@ -30,7 +31,7 @@ def of(dataset: Dataset, split: str = "", watch: Watch = unwatched) -> Iterator[
             yield row | {"source": source, "licence": licence, "metadata": metadata or {}}
 
 
-def _prompt_ids(dataset: Dataset, split: str, watch: Watch) -> Iterator[dict]:
+def _prompt_ids(dataset: Dataset, split: str, watch: Watch) -> Iterator[dict[str, Any]]:
     seen = set()
     for _line, row in formats.read(datasets.path(dataset), split, watch):
         key = bytes.fromhex(row["prompt_id"])

@@ -119,7 +119,8 @@ def opened(dataset: Dataset) -> BinaryIO:
 
 def read_at(file: BinaryIO, start: int) -> dict[str, Any]:
     file.seek(start)
-    return json.loads(file.readline())
+    row: dict[str, Any] = json.loads(file.readline())
+    return row
 
 
 def is_start(file: BinaryIO, start: int, length: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -13,6 +14,8 @@ from modelops.models import Dataset
 from modelops.recipes import FreezeRecipe, InvalidRecipe
 from people.models import Project
 
+Work = TypeVar("Work", bound=QuerySet[Any])
+
 # Other days have no time in some time zone, or no day after them.
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(9998, 12, 31)
 
@@ -22,9 +25,7 @@ def prompts(project: Project, recipe: FreezeRecipe) -> QuerySet[Prompt]:
     return Prompt.objects.filter(filters, project=project, published=True)
 
 
-def demonstrations(
-    project: Project, recipe: FreezeRecipe
-) -> QuerySet[Demonstration] | QuerySet[Candidate]:
+def demonstrations(project: Project, recipe: FreezeRecipe) -> QuerySet[Demonstration | Candidate]:
     """The answers to imitate: demonstrations, or answers that a reward model chose."""
     filters = _prompt_filter(recipe, "prompt__") & _date_filter(project, recipe)
     filters &= Q(prompt__project=project, prompt__published=True)
@@ -71,7 +72,7 @@ def rankings(project: Project, recipe: FreezeRecipe) -> QuerySet[Ranking]:
     return _without_labelers(rankings, recipe)
 
 
-def _without_labelers(work: QuerySet, recipe: FreezeRecipe) -> QuerySet:
+def _without_labelers(work: Work, recipe: FreezeRecipe) -> Work:
     """Leave out the work of the labelers that the recipe excludes."""
     return work.exclude(labeler__in=lines(recipe.without)) if recipe.without else work
 

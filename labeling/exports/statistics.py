@@ -18,7 +18,7 @@ from modelops import rows
 class RowStatistics:
     """Counts rows of any kind. `figures` are what a dataset stores and its card shows."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.good = self.bad = self.truncated = self.cut = 0
         self.structured = self.of_turns = self.prompted = 0
         self.kto_labels = {way: Counter() for way in rows.VOTES}

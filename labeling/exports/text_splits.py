@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from labeling.models import Prompt
 from labeling.text.conversations import clean
@@ -35,7 +36,7 @@ class TextSplits:
         return rows.split_of(rows.digest([{"role": "user", "content": text}]))
 
 
-def _as_texts(messages: list[dict]) -> set[str]:
+def _as_texts(messages: list[dict[str, Any]]) -> set[str]:
     """A prompt as text, its turns joined: with and without the instructions."""
     return {
         clean(SEPARATOR.join(map(rows.turn_text, messages))),

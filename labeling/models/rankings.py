@@ -108,6 +108,7 @@ class Ranking(models.Model):
     seconds = models.FloatField(default=0, help_text=_("Time at it, hidden tab not counted."))
     created_at = models.DateTimeField(default=timezone.now)
     undone_at = models.DateTimeField(null=True)
+    by: Judge | None  # set while a batch of tasks is read with its judgments
 
     objects = Rankings.as_manager()
 

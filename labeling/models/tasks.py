@@ -94,6 +94,7 @@ class RankingTask(models.Model):
         help_text=_("Only members of this group are given the task."),
     )
     created_at = models.DateTimeField(default=timezone.now)
+    answers: list[Candidate]  # set while a batch of tasks is read with its judgments
 
     class Meta:
         constraints = [
