@@ -12,11 +12,11 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import httpx2
 from django.conf import settings
@@ -287,7 +287,7 @@ def _is_whole(part: Path, file: File, watch: Watch) -> bool:
 class Watched(io.BufferedIOBase):
     """A file that tells how much of it was read, so that an upload has a progress and can stop."""
 
-    def __init__(self, file: BinaryIO, watch: Watch):
+    def __init__(self, file: IO[bytes], watch: Watch):
         self.file, self.watch, self.furthest = file, watch, 0
 
     def readable(self) -> bool:
@@ -333,7 +333,7 @@ def open_for_upload(repo: str, private: bool) -> Repository:
 
 def upload(
     repo: str,
-    files: dict[str, BinaryIO],
+    files: Mapping[str, IO[bytes]],
     gone: Iterable[str],
     message: str,
     transfer: Transfer,

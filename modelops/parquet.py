@@ -5,7 +5,7 @@ time.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -163,7 +163,7 @@ def _with_json_messages(answer: dict) -> dict:
     return answer | {"messages": as_json(answer["messages"])} if "messages" in answer else answer
 
 
-def groups(items: Iterable[dict], size: int = GROUP) -> Iterable[list[dict]]:
+def groups(items: Iterable[dict], size: int = GROUP) -> Iterator[list[dict]]:
     items = iter(items)
     while group := list(islice(items, size)):
         yield group

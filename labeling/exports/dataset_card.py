@@ -6,9 +6,9 @@ Both use only what was stored when the dataset was frozen, so that each copy has
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
 
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -71,7 +71,7 @@ def write_folder(dataset: Dataset, out: BinaryIO, watch: Watch = unwatched) -> N
             file.write(card(dataset, configs).encode())
 
 
-def write_rows(dataset: Dataset, split: str, out: BinaryIO, watch: Watch = unwatched) -> None:
+def write_rows(dataset: Dataset, split: str, out: IO[bytes], watch: Watch = unwatched) -> None:
     """Write the frozen rows of a split (or all) as Parquet, with the same columns in each file."""
     rare = {name for name, count in RARE.items() if count in dataset.counts}
     of_split = formats.read(datasets.path(dataset), split, watch)
@@ -79,11 +79,11 @@ def write_rows(dataset: Dataset, split: str, out: BinaryIO, watch: Watch = unwat
     parquet.write(items, parquet.schema_of_rows(dataset.kind, rare), out)
 
 
-def _entry(archive: zipfile.ZipFile, name: str):
+def _entry(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
     return archive.open(zipfile.ZipInfo(name, EPOCH), "w", force_zip64=True)
 
 
-def _examples(dataset: Dataset, split: str, watch: Watch) -> Iterator[dict]:
+def _examples(dataset: Dataset, split: str, watch: Watch) -> Iterator[dict[str, Any]]:
     if dataset.kind not in EXAMPLES:
         return iter(())
     return formats.contents(
@@ -96,7 +96,7 @@ def passes(dataset: Dataset) -> int:
     return len(splits(dataset)) * (1 + (dataset.kind in EXAMPLES))
 
 
-def _unless_empty(items: Iterator[dict]) -> Iterator[dict] | None:
+def _unless_empty(items: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]] | None:
     """The items, or None if there are none."""
     first = next(items, None)
     return None if first is None else chain([first], items)
@@ -178,7 +178,7 @@ def _about(dataset: Dataset) -> list[str]:
     return [*lines, f"Licence: {dataset.licence or 'not stated; ask whoever gave you this'}.", ""]
 
 
-def _table(title: str, rows: list[tuple[str, object]]) -> list[str]:
+def _table(title: str, rows: Sequence[tuple[str, object]]) -> list[str]:
     """A table under a heading; nothing if it has no rows."""
     if not rows:
         return []
@@ -186,7 +186,7 @@ def _table(title: str, rows: list[tuple[str, object]]) -> list[str]:
     return [f"## {title}", "", "| | |", "|---|---|", *body, ""]
 
 
-def _counts(dataset: Dataset) -> list[tuple[str, object]]:
+def _counts(dataset: Dataset) -> Sequence[tuple[str, object]]:
     counts = dataset.counts
     shown = [("rows", counts["rows"])]
     shown += [(split, counts["splits"][split]) for split in splits(dataset)]
@@ -204,7 +204,7 @@ def _counts(dataset: Dataset) -> list[tuple[str, object]]:
     return shown
 
 
-def _figures(dataset: Dataset) -> list[tuple[str, object]]:
+def _figures(dataset: Dataset) -> Sequence[tuple[str, object]]:
     counts = dataset.counts
     titles = {
         "agreement": "pairs on which two labelers of one task agree",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
 from django.utils.translation import gettext as _
@@ -35,7 +35,7 @@ def offered(dataset: Dataset) -> dict[str, formats.Format]:
     }
 
 
-def choose(dataset: Dataset, format: str, file: str = "", **options) -> RenderRecipe:
+def choose(dataset: Dataset, format: str, file: str = "", **options: Any) -> RenderRecipe:
     """The recipe of a file. Options that the format does not use are dropped, but for weights: they
     have to be in it. Raises NotOffered.
     """
@@ -52,10 +52,12 @@ def choose(dataset: Dataset, format: str, file: str = "", **options) -> RenderRe
     settings = {name: value for name, value in options.items() if name in used}
     if start := options.get("weights"):
         settings["weights"] = _weights_id(dataset, format, start)
+    values = {"format": format, "file": file or files[0]} | settings
     try:
-        return recipes.read("render", {"format": format, "file": file or files[0]} | settings)
+        recipe: RenderRecipe = recipes.read("render", values)
     except recipes.InvalidRecipe as error:
         raise NotOffered(str(error)) from error
+    return recipe
 
 
 def _weights_id(dataset: Dataset, format: str, start: str) -> str:
@@ -93,7 +95,8 @@ def path(dataset: Dataset, recipe: RenderRecipe) -> Path:
 
 
 def is_small(dataset: Dataset) -> bool:
-    return max(dataset.counts["rows"], dataset.counts["pairs"]) <= SMALL
+    size: int = max(dataset.counts["rows"], dataset.counts["pairs"])
+    return size <= SMALL
 
 
 def make(dataset: Dataset, recipe: RenderRecipe, watch: Watch = unwatched) -> Path:
@@ -140,7 +143,9 @@ def write(dataset: Dataset, recipe: RenderRecipe, out: BinaryIO, watch: Watch = 
     write_file(items, out)
 
 
-def _contents(dataset: Dataset, recipe: RenderRecipe, watch: Watch) -> Callable[[], Iterator[dict]]:
+def _contents(
+    dataset: Dataset, recipe: RenderRecipe, watch: Watch
+) -> Callable[[], Iterator[dict[str, Any]]]:
     """What gives the examples of the file; each call gives them all."""
     if recipe.format == "metadata":
         return lambda: prompt_metadata.of(dataset, recipe.split, watch)
@@ -181,6 +186,7 @@ def latest_job(dataset: Dataset, recipe: RenderRecipe) -> Job | None:
 def run(job: Job) -> None:
     """Run a render job. Raises datasets.Withheld, and what a beat raises."""
     datasets.refuse_withdrawn(job.dataset)
+    assert job.dataset is not None  # it would have been refused
     recipe = recipes.read(job.kind, job.recipe)
     transfer = progress_of(job, job.dataset, recipe)
     file = make(job.dataset, recipe, transfer.watch)
@@ -199,7 +205,7 @@ def progress_of(job: Job, dataset: Dataset, recipe: RenderRecipe) -> Transfer:
     return transfer
 
 
-def query(recipe: RenderRecipe) -> dict:
+def query(recipe: RenderRecipe) -> dict[str, Any]:
     """The query of a link to the file: every setting that differs from its default."""
     defaults = vars(RenderRecipe())
     changed = {name: value for name, value in vars(recipe).items() if value != defaults[name]}

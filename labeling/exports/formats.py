@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import orjson
 from django.utils.translation import gettext_lazy as _
@@ -21,13 +21,15 @@ from modelops import parquet, rows
 from modelops.hashing import Watch, unwatched
 from modelops.rows import answer_turns, called, transcript, turn_text
 
-Examples = Iterator[dict]
+Examples = Iterator[dict[str, Any]]
 JUDGED = ("judgments",)
 WITH_PROMPTS = ("judgments", "demonstrations", "prompts")
 EVERYTHING = ("judgments", "demonstrations", "prompts", "text")
 
 
-def read(folder: Path, split: str = "", watch: Watch = unwatched) -> Iterator[tuple[bytes, dict]]:
+def read(
+    folder: Path, split: str = "", watch: Watch = unwatched
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Yield the frozen rows of a split (or all), one at a time: (the line as stored, the row).
 
     `watch` is told of every line of the file. Raises what it raises.
@@ -43,22 +45,22 @@ def read(folder: Path, split: str = "", watch: Watch = unwatched) -> Iterator[tu
 # How a conversation is written
 
 
-def turns(row: dict) -> list[dict]:
+def turns(row: dict[str, Any]) -> list[dict[str, Any]]:
     """A row's conversation as chat templates and TRL read it."""
     return [called(turn) for turn in row["messages"]]
 
 
-def completion(answer: dict) -> list[dict]:
+def completion(answer: dict[str, Any]) -> list[dict[str, Any]]:
     """An answer's turns as chat templates and TRL read them."""
     return [called(turn) for turn in answer_turns(answer)]
 
 
-def structured(counts: dict) -> bool:
+def structured(counts: dict[str, Any]) -> bool:
     """Whether a dataset with these counts has turns that hold more than a role and a text."""
     return bool(counts.get("structured") or counts.get("answers_of_turns"))
 
 
-def plain(messages: list[dict]) -> str:
+def plain(messages: list[dict[str, Any]]) -> str:
     """A conversation as one text: the user's words if that is all, a transcript otherwise."""
     roles = [turn["role"] for turn in messages]
     return turn_text(messages[0]) if roles == ["user"] else transcript(messages)
@@ -68,11 +70,11 @@ def plain(messages: list[dict]) -> str:
 
 
 def _pair_examples(
-    write: Callable[[dict, dict, dict], dict],
-) -> Callable[[dict, View, str], Examples]:
+    write: Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], dict[str, Any]],
+) -> Callable[[dict[str, Any], View, str], Examples]:
     """The examples of a format of pairs: `write(row, chosen, rejected)` for each pair."""
 
-    def of_row(row: dict, view: View, dataset: str) -> Examples:
+    def of_row(row: dict[str, Any], view: View, dataset: str) -> Examples:
         answers = row["answers"]
         for winner, loser, judgment in examples.pairs(row, view):
             example = write(row, answers[winner], answers[loser])
@@ -87,7 +89,9 @@ def _pair_examples(
     return of_row
 
 
-def conversational(row: dict, chosen: dict, rejected: dict) -> dict:
+def conversational(
+    row: dict[str, Any], chosen: dict[str, Any], rejected: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "prompt": turns(row),
         "chosen": completion(chosen),
@@ -95,7 +99,9 @@ def conversational(row: dict, chosen: dict, rejected: dict) -> dict:
     }
 
 
-def explicit(row: dict, chosen: dict, rejected: dict) -> dict:
+def explicit(
+    row: dict[str, Any], chosen: dict[str, Any], rejected: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "prompt": plain(row["messages"]),
         "chosen": chosen["text"],
@@ -103,19 +109,23 @@ def explicit(row: dict, chosen: dict, rejected: dict) -> dict:
     }
 
 
-def implicit(row: dict, chosen: dict, rejected: dict) -> dict:
+def implicit(
+    row: dict[str, Any], chosen: dict[str, Any], rejected: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "chosen": turns(row) + completion(chosen),
         "rejected": turns(row) + completion(rejected),
     }
 
 
-def hh_rlhf(row: dict, chosen: dict, rejected: dict) -> dict:
+def hh_rlhf(
+    row: dict[str, Any], chosen: dict[str, Any], rejected: dict[str, Any]
+) -> dict[str, Any]:
     start = transcript(row["messages"]) + "\n\nAssistant: "
     return {"chosen": start + chosen["text"], "rejected": start + rejected["text"]}
 
 
-def unpaired(row: dict, view: View, dataset: str) -> Examples:
+def unpaired(row: dict[str, Any], view: View, dataset: str) -> Examples:
     """Single answers, each with a label: whether it is good."""
     for position, good, judgment in examples.labelled(row, view):
         example = {
@@ -131,7 +141,7 @@ def unpaired(row: dict, view: View, dataset: str) -> Examples:
         yield example
 
 
-def prompt_completion(row: dict, view: View, dataset: str) -> Examples:
+def prompt_completion(row: dict[str, Any], view: View, dataset: str) -> Examples:
     """A demonstration, or the answer with the best mean rank (the first of equals). Answers that
     are all tied have no best one.
     """
@@ -151,20 +161,24 @@ def all_tied(ranks: list[int]) -> bool:
     return len(ranks) > 1 and max(ranks) == 1
 
 
-def prompt_only(row: dict, view: View, dataset: str) -> Examples:
+def prompt_only(row: dict[str, Any], view: View, dataset: str) -> Examples:
     yield _with_metadata({"prompt": turns(row)}, row, None, view, dataset)
 
 
 def _with_metadata(
-    example: dict, row: dict, judgment: dict | None, view: View, dataset: str
-) -> dict:
+    example: dict[str, Any],
+    row: dict[str, Any],
+    judgment: dict[str, Any] | None,
+    view: View,
+    dataset: str,
+) -> dict[str, Any]:
     """The example, with the metadata of its row if the view asks for it."""
     if not view.metadata:
         return example
     return example | examples.row_metadata(row, judgment, dataset)
 
 
-def listwise(row: dict, view: View, dataset: str) -> Examples:
+def listwise(row: dict[str, Any], view: View, dataset: str) -> Examples:
     """A judgment of all answers. Equal ranks are ties; no ranks if nothing was ranked."""
     for judgment in examples.judgments(row, view):
         example = {
@@ -179,7 +193,7 @@ def listwise(row: dict, view: View, dataset: str) -> Examples:
         yield example
 
 
-def label_studio(row: dict, view: View, dataset: str) -> Examples:
+def label_studio(row: dict[str, Any], view: View, dataset: str) -> Examples:
     """One Label Studio task. Its answers are the items of a Ranker; its judgments are annotations
     whose buckets "1", "2", … are the ranks.
     """
@@ -195,7 +209,7 @@ def label_studio(row: dict, view: View, dataset: str) -> Examples:
     yield {"data": data, "annotations": annotations}
 
 
-def _ranker(judgment: dict) -> dict:
+def _ranker(judgment: dict[str, Any]) -> dict[str, Any]:
     """An annotation with the result of Label Studio's Ranker."""
     buckets: dict[str, list[str]] = {}
     for position, rank in sorted(enumerate(judgment["ranks"]), key=lambda item: item[1]):
@@ -209,7 +223,7 @@ def _ranker(judgment: dict) -> dict:
     return {"result": [result], "lead_time": judgment["seconds"]}
 
 
-def flat(row: dict, view: View, dataset: str) -> Examples:
+def flat(row: dict[str, Any], view: View, dataset: str) -> Examples:
     """An example that fits a table: a pair, or a prompt and the text that answers it."""
     if "answers" in row:
         yield from _pair_examples(explicit)(row, view, dataset)
@@ -223,12 +237,12 @@ def flat(row: dict, view: View, dataset: str) -> Examples:
 # Files
 
 
-def json_lines(items: Iterable[dict], out: BinaryIO) -> None:
+def json_lines(items: Iterable[dict[str, Any]], out: IO[bytes] | gzip.GzipFile) -> None:
     for group in parquet.groups(items, 1000):
         out.write(b"".join(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in group))
 
 
-def json_array(items: Iterable[dict], out: BinaryIO) -> None:
+def json_array(items: Iterable[dict[str, Any]], out: IO[bytes]) -> None:
     start = b"[\n"
     for item in items:
         out.write(start + orjson.dumps(item))
@@ -236,13 +250,13 @@ def json_array(items: Iterable[dict], out: BinaryIO) -> None:
     out.write(b"\n]\n" if start != b"[\n" else b"[]\n")
 
 
-def gzipped(items: Iterable[dict], out: BinaryIO) -> None:
+def gzipped(items: Iterable[dict[str, Any]], out: IO[bytes]) -> None:
     """Without a file name or a time, so that the same rows give the same bytes."""
     with gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0, compresslevel=6) as packed:
         json_lines(items, packed)
 
 
-def zstandard(items: Iterable[dict], out: BinaryIO) -> None:
+def zstandard(items: Iterable[dict[str, Any]], out: IO[bytes]) -> None:
     import pyarrow as pa
 
     with pa.CompressedOutputStream(pa.PythonFile(_Unclosed(out), mode="w"), "zstd") as packed:
@@ -252,20 +266,22 @@ def zstandard(items: Iterable[dict], out: BinaryIO) -> None:
 class _Unclosed(io.RawIOBase):
     """Hides a file's `close` from pyarrow: the caller still has to sync the file."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: IO[bytes]):
         self.file = file
 
     def writable(self) -> bool:
         return True
 
-    def write(self, data) -> int:
+    def write(self, data: Any) -> int:
         return self.file.write(data)
 
 
 TURNS = ("prompt", "chosen", "rejected", "completion")  # columns that hold turns, or texts
 
 
-def apache_parquet(items: Iterable[dict], out: BinaryIO, structured: bool = False) -> None:
+def apache_parquet(
+    items: Iterable[dict[str, Any]], out: IO[bytes], structured: bool = False
+) -> None:
     """The columns are those of the first rows: every example of a format has the same columns.
 
     With `structured`, where turns hold more than a text, each turn is JSON.
@@ -289,7 +305,7 @@ def apache_parquet(items: Iterable[dict], out: BinaryIO, structured: bool = Fals
     return parquet.write(chain(first, items), schema, out)
 
 
-def _with_json_turns(item: dict) -> dict:
+def _with_json_turns(item: dict[str, Any]) -> dict[str, Any]:
     lists = {name: item[name] for name in TURNS if isinstance(item.get(name), list)}
     return item | {name: parquet.as_json(turns) for name, turns in lists.items()}
 
@@ -331,7 +347,7 @@ def cell(value: Any, formulas: bool = False) -> Any:
 
 
 def comma_separated(
-    items: Iterable[dict], out: BinaryIO, bom: bool = False, formulas: bool = False
+    items: Iterable[dict[str, Any]], out: IO[bytes], bom: bool = False, formulas: bool = False
 ) -> None:
     """A table with a header. `bom`: it begins with a byte order mark, by which Excel knows UTF-8;
     `formulas`: cells that look like formulas stay as they are.
@@ -348,7 +364,7 @@ def comma_separated(
     text.detach()
 
 
-FILES: dict[str, Callable[[Iterable[dict], BinaryIO], None]] = {
+FILES: dict[str, Callable[[Iterable[dict[str, Any]], IO[bytes]], None]] = {
     "jsonl": json_lines,
     "jsonl.gz": gzipped,
     "jsonl.zst": zstandard,
@@ -376,7 +392,7 @@ class Format:
     """
 
     label: Any
-    examples: Callable[[dict, View, str], Examples] | None
+    examples: Callable[[dict[str, Any], View, str], Examples] | None
     kinds: tuple[str, ...] = JUDGED
     files: tuple[str, ...] = COLUMNAR
     ties: bool = False  # whether the file keeps ties
@@ -434,15 +450,16 @@ FORMATS = {
 
 def contents(
     folder: Path, format: str, split: str, view: View, dataset: str, watch: Watch = unwatched
-) -> Iterator[dict]:
-    """Yield the examples of a file. Frozen rows are copied byte for byte: their hash is the
-    dataset's id.
+) -> Iterator[Any]:
+    """Yield the examples of a file, each a dict. Frozen rows are copied byte for byte, each an
+    orjson.Fragment: their hash is the dataset's id.
     """
     if format == "rows":
         for line, _row in read(folder, split, watch):
             yield orjson.Fragment(line.rstrip(b"\n"))
         return
     make, once, written = FORMATS[format].examples, FORMATS[format].once, set[bytes]()
+    assert make is not None  # what has no examples is not made here
     for _line, row in read(folder, split, watch):
         if once:
             prompt = bytes.fromhex(row["prompt_id"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -15,6 +17,9 @@ from modelops.forms.jobs import JobForm
 from modelops.models import Dataset, Job
 from modelops.recipes import FreezeRecipe
 from people.models import Project
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
 
 LABELS = {
     "kind": gettext_lazy("A row is"),
@@ -31,7 +36,7 @@ LABELS = {
 }
 
 
-class AboutForm(forms.ModelForm):
+class AboutForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none at run time
     """What may change of a dataset; its rows and its id never do."""
 
     class Meta:
@@ -51,7 +56,7 @@ LISTS = ("models", "without", "judges")  # several, one a line in the recipe
 class FreezeForm(JobForm):
     """The settings of a freeze, with what there is in the project to choose from."""
 
-    def __init__(self, project: Project, *args, names: bool, **kwargs):
+    def __init__(self, project: Project, *args: Any, names: bool, **kwargs: Any):
         super().__init__(project, Job.Kind.FREEZE, *args, **kwargs)
         del self.fields["replaces"]  # asked for by an erasure only
         for name in ("since", "until"):
@@ -78,14 +83,14 @@ class FreezeForm(JobForm):
         new.label, new.help_text, new.initial = old.label, old.help_text, old.initial
         self.fields[name] = new
 
-    def recipe(self) -> dict:
+    def recipe(self) -> dict[str, Any]:
         said = {name: value for name, value in self.cleaned_data.items() if name in self.settings}
         for name in ("since", "until"):
             said[name] = said[name].isoformat() if said[name] else ""
         return said | {name: "\n".join(said[name]) for name in LISTS}
 
 
-def day_field(label: Promise | str = "") -> forms.DateField:
+def day_field(label: StrPromise | str = "") -> forms.DateField:
     """A day that every time zone has."""
     return forms.DateField(
         label=label,
@@ -98,7 +103,7 @@ def day_field(label: Promise | str = "") -> forms.DateField:
     )
 
 
-def _several(choices) -> forms.MultipleChoiceField:
+def _several(choices: Iterable[tuple[str, Any]]) -> forms.MultipleChoiceField:
     return forms.MultipleChoiceField(
         required=False, choices=list(choices), widget=forms.SelectMultiple(attrs={"size": 5})
     )
@@ -112,4 +117,6 @@ def people(project: Project, names: bool) -> list[tuple[str, str]]:
 
 def recipe_of(form: FreezeForm) -> FreezeRecipe:
     """What the form says so far, or, before anything was said, what it starts from."""
-    return recipes.read(Job.Kind.FREEZE, form.recipe() if form.is_bound and form.is_valid() else {})
+    said = form.recipe() if form.is_bound and form.is_valid() else {}
+    recipe: FreezeRecipe = recipes.read(Job.Kind.FREEZE, said)
+    return recipe

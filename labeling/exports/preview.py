@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db.models import Count, QuerySet
 from django.db.models.functions import TruncDate
@@ -12,8 +13,9 @@ from django.utils.translation import gettext as _
 
 from labeling.exports import contamination, freeze, selection
 from labeling.exports.statistics import RowStatistics, share
-from labeling.models import Prompt, Ranking
+from labeling.models import Candidate, Prompt, Ranking
 from modelops import charts
+from modelops.charts import Bars, Chart
 from modelops.models import Dataset
 from modelops.recipes import FreezeRecipe
 from people.models import Project, User
@@ -21,6 +23,7 @@ from people.models import Project, User
 EXACT = 2_000  # judgments, or texts, that are counted one by one
 SAMPLE = 500  # tasks that are drawn where there are more judgments
 BARS = 8
+Judged = list[tuple[Ranking, list[int]]]  # rankings of one task, with their ranks
 
 
 @dataclass
@@ -43,8 +46,8 @@ class Preview:
     statistics: RowStatistics = field(default_factory=RowStatistics)
     first_wins: float | None = None
     splits: list[tuple[str, int]] = field(default_factory=list)
-    charts: list = field(default_factory=list)
-    bars: list = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    bars: list[Bars | None] = field(default_factory=list)
 
 
 def preview(project: Project, recipe: FreezeRecipe, names: bool) -> Preview:
@@ -93,7 +96,7 @@ def _of_judgments(chosen: QuerySet[Ranking], recipe: FreezeRecipe) -> Preview:
     return found
 
 
-def drawn(tasks: QuerySet, count: int) -> list[int]:
+def drawn(tasks: QuerySet[Ranking, int], count: int) -> list[int]:
     """SAMPLE of the `count` tasks at random, in their order; a million of them are never in memory
     at once.
     """
@@ -101,8 +104,12 @@ def drawn(tasks: QuerySet, count: int) -> list[int]:
     return [task for place, task in enumerate(tasks.iterator()) if place in places]
 
 
-def _kept(found: Preview, chosen, recipe: FreezeRecipe, tasks: list[int]) -> list[tuple]:
-    """(row, task, its rankings) of the tasks of which the recipe keeps something."""
+def _kept(
+    found: Preview, chosen: QuerySet[Ranking], recipe: FreezeRecipe, tasks: list[int]
+) -> list[tuple[dict[str, Any], Any, Judged]]:
+    """(row, task with its `answers`, its rankings) of the tasks of which the recipe keeps
+    something.
+    """
     kept = []
     for start in range(0, len(tasks), freeze.BATCH):
         batch = tasks[start : start + freeze.BATCH]
@@ -119,7 +126,7 @@ def _of_texts(project: Project, recipe: FreezeRecipe) -> Preview:
     """Written answers, prompts, or texts of both, by split."""
     prompts = selection.prompts(project, recipe)
     answers = selection.demonstrations(project, recipe)
-    splits = Counter()
+    splits: Counter[str] = Counter()
     if recipe.kind == Dataset.Kind.TEXT:  # a prompt with each of its answers, or alone
         prompts = prompts.exclude(pk__in=answers.values("prompt"))
     if recipe.kind != Dataset.Kind.DEMONSTRATIONS:
@@ -137,18 +144,20 @@ def _of_texts(project: Project, recipe: FreezeRecipe) -> Preview:
     return found
 
 
-def _by_split(chosen: QuerySet, split: str) -> QuerySet:
-    return chosen.order_by(split).values_list(split).annotate(n=Count("pk"))
+def _by_split(chosen: QuerySet[Any], split: str) -> QuerySet[Any, tuple[str, int]]:
+    counted: QuerySet[Any, tuple[str, int]]
+    counted = chosen.order_by(split).values_list(split).annotate(n=Count("pk"))
+    return counted
 
 
-def first_wins(ranking: Ranking, ranks: list[int], answers: list) -> tuple[int, int]:
+def first_wins(ranking: Ranking, ranks: list[int], answers: list[Candidate]) -> tuple[int, int]:
     """(pairs that the answer shown earlier wins, pairs)."""
     place = {ranked.candidate_id: ranked.shown for ranked in ranking.ranked.all()}
     pairs = [(i, j) for i in range(len(ranks)) for j in range(len(ranks)) if ranks[i] < ranks[j]]
     return sum(place[answers[i].pk] < place[answers[j].pk] for i, j in pairs), len(pairs)
 
 
-def _by_labeler(chosen, total: int, names: bool) -> list[tuple[str, int]]:
+def _by_labeler(chosen: QuerySet[Ranking], total: int, names: bool) -> list[tuple[str, int]]:
     """The busiest labelers: by name for those who may know them, in numbers for others."""
     counted = (
         chosen.order_by().values_list("labeler").annotate(n=Count("pk")).order_by("-n", "labeler")

@@ -23,6 +23,7 @@ def run(job: Job) -> None:
     Done again, it sends no file that has arrived.
     """
     datasets.refuse_withdrawn(job.dataset)
+    assert job.dataset is not None  # it would have been refused
     recipe, dataset = recipes.read(job.kind, job.recipe), job.dataset
     try:
         folder = downloads.choose(dataset, "folder")

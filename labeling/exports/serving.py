@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest
 from whitenoise.middleware import WhiteNoiseMiddleware
 from whitenoise.responders import StaticFile
 
@@ -16,8 +16,8 @@ AT_ONCE = 2
 
 
 def served(
-    request: HttpRequest, file: Path, name: str, content_type: str, slot: IO | None = None
-) -> HttpResponse:
+    request: HttpRequest, file: Path, name: str, content_type: str, slot: IO[str] | None = None
+) -> FileResponse:
     """The file, or the range of it that is asked for. Already as compressed as it is to be, or
     ranges would not fit.
     """
@@ -32,9 +32,12 @@ def served(
     }
     if request.META.get("HTTP_IF_RANGE", etag) != etag:
         request.META.pop("HTTP_RANGE", None)
-    response = WhiteNoiseMiddleware.serve(StaticFile(str(file), list(headers.items())), request)
+    response: FileResponse = WhiteNoiseMiddleware.serve(
+        StaticFile(str(file), list(headers.items())), request
+    )
     if slot:
-        response._resource_closers.append(slot.close)
+        closers = response._resource_closers  # type: ignore[attr-defined]  # not in the stubs
+        closers.append(slot.close)
     return response
 
 
@@ -43,7 +46,7 @@ def is_large(file: Path) -> bool:
     return file.stat().st_size > LARGE
 
 
-def slot() -> IO | None:
+def slot() -> IO[str] | None:
     """A place among the large downloads of this machine, until it is closed; None while all are
     taken.
     """

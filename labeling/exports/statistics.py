@@ -7,8 +7,9 @@ It reads no database.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 from labeling.exports.examples import View, labelled
 from labeling.stats.agreement import task_agreement
@@ -21,16 +22,20 @@ class RowStatistics:
     def __init__(self) -> None:
         self.good = self.bad = self.truncated = self.cut = 0
         self.structured = self.of_turns = self.prompted = 0
-        self.kto_labels = {way: Counter() for way in rows.VOTES}
-        self.rows = self.pairs = self.tied = self.longer = self.agreed = self.compared = 0
-        self.scores, self.spans = Counter(), 0
-        self.labelers, self.models, self.outcomes, self.use_cases, self.languages, self.splits = (
-            Counter() for _ in range(6)
-        )
+        self.kto_labels: dict[str, Counter[bool]] = {way: Counter() for way in rows.VOTES}
+        self.rows = self.pairs = self.tied = self.agreed = self.compared = self.spans = 0
+        self.longer: float = 0
+        self.scores: Counter[str] = Counter()
+        self.labelers: Counter[int] = Counter()
+        self.models: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
+        self.use_cases: Counter[str] = Counter()
+        self.languages: Counter[str] = Counter()
+        self.splits: Counter[str] = Counter()
         self.judge_kinds: Counter[str] = Counter()
         self.other_judges = 0
 
-    def add(self, row: dict, judge_kinds: Sequence[str] = ()) -> None:
+    def add(self, row: dict[str, Any], judge_kinds: Sequence[str] = ()) -> None:
         """Count one row, whatever its kind; a row of judgments with the kind of each judge.
 
         Agreement is that of people.
@@ -67,7 +72,7 @@ class RowStatistics:
         agreed, compared = task_agreement(by_people)
         self.agreed, self.compared = self.agreed + agreed, self.compared + compared
 
-    def _add_labels(self, row: dict) -> None:
+    def _add_labels(self, row: dict[str, Any]) -> None:
         """Count good and bad answers: by each judgment, and by each of KTO's ways for training."""
         for _position, good, _judgment in labelled(row, View()):
             self.good, self.bad = self.good + good, self.bad + (not good)
@@ -100,7 +105,7 @@ class RowStatistics:
     def agreement(self) -> float | None:
         return share(self.agreed, self.compared)
 
-    def counts(self) -> dict:
+    def counts(self) -> dict[str, Any]:
         """What datasets.counts() would count of the rows on disk, then the figures."""
         return {
             "rows": self.rows,
@@ -109,13 +114,15 @@ class RowStatistics:
             "pairs": self.pairs,
         } | self.figures()
 
-    def figures(self) -> dict:
+    def figures(self) -> dict[str, Any]:
         """Shares, counts and the most frequent models, outcomes, languages, use cases and labelers.
 
         Labelers are numbers: who they are is in the dataset's labeler key alone.
         """
         shares = {"ties": self.ties, "longer_wins": self.longer_wins, "agreement": self.agreement}
-        figures = {name: round(value, 4) for name, value in shares.items() if value is not None}
+        figures: dict[str, Any] = {
+            name: round(value, 4) for name, value in shares.items() if value is not None
+        }
         if self.good or self.bad:
             figures |= {"good": self.good, "bad": self.bad}
         if self.truncated:
@@ -140,7 +147,7 @@ class RowStatistics:
             figures["other_judges"] = self.other_judges
         figures["judges"] = len(self.labelers)
         labelers = {str(number): count for number, count in self.labelers.most_common(MOST)}
-        counters = {
+        counters: dict[str, Mapping[str, int]] = {
             "models": self.models,
             "outcomes": self.outcomes,
             "languages": self.languages,
@@ -165,7 +172,7 @@ def share(part: float, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def most(counter: dict) -> dict:
+def most(counter: Mapping[str, int]) -> dict[str, int]:
     """The MOST most frequent names, by falling count, then by name, without the empty name."""
     named = ((name, count) for name, count in counter.items() if name)
     by_count = sorted(named, key=lambda item: (-item[1], item[0]))

@@ -45,7 +45,7 @@ class Shape:
             return any([new, *map(item.learn, value)])
         return new
 
-    def _learn_object(self, value: dict, new: bool, is_example: bool) -> bool:
+    def _learn_object(self, value: dict[str, Any], new: bool, is_example: bool) -> bool:
         if new:
             self.keys = set(value)
         elif self.keys != value.keys() and not is_example:
@@ -55,7 +55,7 @@ class Shape:
         return any([new, *parts])
 
 
-def types_first(examples: Callable[[], Iterator[dict]]) -> Iterator[dict]:
+def types_first(examples: Callable[[], Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
     """The examples in their order, after those that show a type late: usually none.
 
     `examples` is called twice, because the whole file has to be known before its first line.
@@ -67,9 +67,10 @@ def types_first(examples: Callable[[], Iterator[dict]]) -> Iterator[dict]:
             yield example
 
 
-def _late(examples: Iterator[dict]) -> dict[int, dict]:
+def _late(examples: Iterator[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     """The examples that show a type for the first time after FIRST bytes, by their place."""
-    shape, size, late, moved = Shape(), 0, {}, 0
+    late: dict[int, dict[str, Any]] = {}
+    shape, size, moved = Shape(), 0, 0
     for place, example in enumerate(examples):
         new = shape.learn(example, is_example=True)
         if size <= FIRST:
