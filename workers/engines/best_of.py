@@ -118,11 +118,13 @@ class BestOf:
         rewards = self.scorer.rewards(
             [conversations[number] for number, _ in samples], [sample for _, sample in samples]
         )
-        scored = [replace(one, reward=value) for (_, one), value in zip(samples, rewards)]
+        scored = [replace(sample, reward=value) for (_, sample), value in zip(samples, rewards)]
         for place, number in enumerate(drawn):
             yield (
                 number,
-                max(scored[place * self.n : (place + 1) * self.n], key=lambda one: one.reward),
+                max(
+                    scored[place * self.n : (place + 1) * self.n], key=lambda sample: sample.reward
+                ),
             )
 
 

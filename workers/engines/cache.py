@@ -44,9 +44,9 @@ class Strip(CacheLayerMixin):
     keys = property(lambda self: self._seen(self.stored[0]))
     values = property(lambda self: self._seen(self.stored[1]))
 
-    def _seen(self, stored: torch.Tensor, more: int = 0) -> torch.Tensor:
+    def _seen(self, stored: torch.Tensor, extra: int = 0) -> torch.Tensor:
         window = self.window
-        return stored[: window.rows, :, window.first : window.end + more]
+        return stored[: window.rows, :, window.first : window.end + extra]
 
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, *args, **kwargs

@@ -102,21 +102,25 @@ class OpenAIEngine:
         refused by the server (vLLM answers 400), so that no sample is `truncated`. `tick` is called
         twice a second; what it raises ends the stream. Raises Unanswered.
         """
-        told = {
+        settings = {
             "model": self.model,
             "temperature": temperature,
             "top_p": top_p,
             "max_tokens": max_tokens,
         }
         extra = {"top_k": top_k, "min_p": min_p, "repetition_penalty": repetition_penalty}
-        told |= {name: value for name, value in extra.items() if value != NEUTRAL[name]}
-        told |= {"stop": list(stop)} if stop else {}
+        settings |= {name: value for name, value in extra.items() if value != NEUTRAL[name]}
+        settings |= {"stop": list(stop)} if stop else {}
         over = threading.Event()
         pool = ThreadPoolExecutor(self.requests)
         try:
             futures = {
                 pool.submit(
-                    self._ask, told, conversations[numbers[0]], [seeds[n] for n in numbers], over
+                    self._ask,
+                    settings,
+                    conversations[numbers[0]],
+                    [seeds[n] for n in numbers],
+                    over,
                 ): numbers
                 for numbers in alike(conversations)
             }
@@ -127,22 +131,22 @@ class OpenAIEngine:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _ask(
-        self, told: dict, messages: list[dict], seeds: list[int], over: threading.Event
+        self, settings: dict, messages: list[dict], seeds: list[int], over: threading.Event
     ) -> list[Sample]:
         """An answer for each seed. A server may give fewer than n, and none gives several likeliest
         ones: ask on.
         """
-        found: list[Sample] = []
-        while len(found) < len(seeds):
-            n = len(seeds) - len(found) if told["temperature"] else 1
-            body = told | {
+        answers: list[Sample] = []
+        while len(answers) < len(seeds):
+            n = len(seeds) - len(answers) if settings["temperature"] else 1
+            body = settings | {
                 "messages": on_the_wire(messages),
                 "n": n,
-                "seed": seeds[len(found)],
+                "seed": seeds[len(answers)],
                 "logprobs": True,
             }
-            found += self._post(body, over)[:n]
-        return found
+            answers += self._post(body, over)[:n]
+        return answers
 
     def _post(self, body: dict, over: threading.Event) -> list[Sample]:
         again = tenacity.Retrying(
@@ -156,7 +160,8 @@ class OpenAIEngine:
             return again(self._once, body)
         except httpx.HTTPStatusError as error:
             raise Unanswered(
-                f"{self.url.host} answered {error.response.status_code}: {said(error.response)}"
+                f"{self.url.host} answered {error.response.status_code}: "
+                f"{error_message(error.response)}"
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise Unanswered(
@@ -207,16 +212,18 @@ class PublicOnly(httpx.HTTPTransport):
 def public_address(host: str, port: int) -> str:
     """The first address of a host. Raises UnsupportedProtocol where any of them is private."""
     try:
-        found = [info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        addresses = [info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     except OSError as error:
         raise httpx.ConnectError(f"{host} is not known: {error}") from error
     if private := [
-        address for address in found if not ipaddress.ip_address(address.split("%")[0]).is_global
+        address
+        for address in addresses
+        if not ipaddress.ip_address(address.split("%")[0]).is_global
     ]:
         raise httpx.UnsupportedProtocol(
             f"{host} has the private address {private[0]}, which is not allowed"
         )
-    return f"[{found[0]}]" if ":" in found[0] else found[0]
+    return f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
 
 
 def alike(conversations: list[list[dict]]) -> list[list[int]]:
@@ -250,8 +257,8 @@ def for_now(error: BaseException) -> bool:
 def as_told(state: tenacity.RetryCallState) -> float:
     """Seconds until the next attempt: what Retry-After says, or twice as many each time."""
     response = getattr(state.outcome.exception(), "response", None)
-    told = told_to_wait(response) if response is not None else None
-    return BACKOFF(state) if told is None else told
+    seconds = told_to_wait(response) if response is not None else None
+    return BACKOFF(state) if seconds is None else seconds
 
 
 def told_to_wait(response: httpx.Response) -> float | None:
@@ -272,14 +279,14 @@ def samples(answer: dict) -> list[Sample]:
     try:
         choices = answer["choices"]
         used = answer.get("usage", {}).get("completion_tokens") if len(choices) == 1 else None
-        found = [sample(choice, used) for choice in choices]
+        parsed = [sample(choice, used) for choice in choices]
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(
             f"it does not speak the protocol ({error!r} in {str(answer)[:200]})"
         ) from error
-    if not found:
+    if not parsed:
         raise ValueError("it gave no choices")
-    return found
+    return parsed
 
 
 def sample(choice: dict, used: int | None) -> Sample:
@@ -297,8 +304,8 @@ def sample(choice: dict, used: int | None) -> Sample:
     )
 
 
-def said(response: httpx.Response) -> str:
-    """What an error says, in one line."""
+def error_message(response: httpx.Response) -> str:
+    """The message of an error response, in one line."""
     if response.is_redirect:
         return (
             f"it redirects to {response.headers['Location'][:200]}: register that address if you "
