@@ -18,28 +18,28 @@ def buckets(lengths: list[int], budget: int) -> list[Rows]:
     """Row numbers in groups of similar length, shortest first, none of more than `budget` tokens if
     it has two rows.
     """
-    found: list[Rows] = []
+    groups: list[Rows] = []
     for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
-        last = found[-1] if found else []
+        last = groups[-1] if groups else []
         alike = last and lengths[row] <= UNLIKE * lengths[last[0]]
         if alike and lengths[row] * (len(last) + 1) <= budget:
             last.append(row)
         else:
-            found.append([row])
-    return found
+            groups.append([row])
+    return groups
 
 
 def in_order(lengths: list[int], budget: int) -> list[Rows]:
     """Row numbers in groups of at most `budget` tokens if they have two rows, in the order they are
     in.
     """
-    found: list[Rows] = []
+    groups: list[Rows] = []
     for row, length in enumerate(lengths):
-        if found and sum(lengths[other] for other in found[-1]) + length <= budget:
-            found[-1].append(row)
+        if groups and sum(lengths[other] for other in groups[-1]) + length <= budget:
+            groups[-1].append(row)
         else:
-            found.append([row])
-    return found
+            groups.append([row])
+    return groups
 
 
 def parts(lengths: list[int], budget: int) -> list[list[Rows]]:
@@ -48,13 +48,13 @@ def parts(lengths: list[int], budget: int) -> list[list[Rows]]:
     def size(part: list[Rows]) -> int:
         return sum(len(rows) * lengths[rows[-1]] for rows in part)
 
-    found: list[list[Rows]] = []
+    result: list[list[Rows]] = []
     for rows in buckets(lengths, budget):
-        if found and size([*found[-1], rows]) <= budget:
-            found[-1].append(rows)
+        if result and size([*result[-1], rows]) <= budget:
+            result[-1].append(rows)
         else:
-            found.append([rows])
-    return sorted(found, key=size)
+            result.append([rows])
+    return sorted(result, key=size)
 
 
 def learn(

@@ -102,12 +102,12 @@ def length(rows: list[Row]) -> int:
 
 def own_lengths(rows: list[Row], prompts: list[int]) -> list[int]:
     """How many tokens of each row are not shared."""
-    found = {
+    lengths = {
         number: len(rows[number]) - common
         for mine, common in by_prompt(rows, prompts)
         for number in mine
     }
-    return [found[number] for number in range(len(rows))]
+    return [lengths[number] for number in range(len(rows))]
 
 
 def logits(model: PreTrainedModel | PeftModel, rows: list[Row], prompts: list[int]) -> torch.Tensor:
@@ -154,10 +154,12 @@ def attention(
     """
     times = query.shape[1] // key.shape[1]
     key, value = (part.repeat_interleave(times, 1) if times > 1 else part for part in (key, value))
-    found = []
+    outputs = []
     for part in stretches:
         keys, values = (
-            torch.cat([kv[:, :, one] for one in (part.shared, part.own) if one], 2)
+            torch.cat(
+                [kv[:, :, positions] for positions in (part.shared, part.own) if positions], 2
+            )
             for kv in (key, value)
         )
         how: dict[str, Any] = {
@@ -166,8 +168,8 @@ def attention(
             "dropout_p": dropout,
             "scale": scaling,
         }
-        found.append(scaled_dot_product_attention(query[:, :, part.own], keys, values, **how))
-    return torch.cat(found, 2).transpose(1, 2).contiguous(), None
+        outputs.append(scaled_dot_product_attention(query[:, :, part.own], keys, values, **how))
+    return torch.cat(outputs, 2).transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(NAME, attention)

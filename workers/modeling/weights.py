@@ -15,14 +15,14 @@ from transformers import PreTrainedModel
 NEW_HEAD = "score.weight"  # of a scoring model that starts from a policy's body
 
 
-def load(auto: Any, folder: str | Path, dtype: torch.dtype, **more: Any) -> PreTrainedModel:
-    """The safetensors model in `folder`, as class `auto` of transformers; `more` goes to its
+def load(auto: Any, folder: str | Path, dtype: torch.dtype, **options: Any) -> PreTrainedModel:
+    """The safetensors model in `folder`, as class `auto` of transformers; `options` go to its
     config.
 
     Raises OSError where the files are missing, broken, or lack weights: transformers would fill
     those in with random numbers, all but a new scoring head's.
     """
-    more |= {
+    options |= {
         "dtype": dtype,
         "local_files_only": True,
         "use_safetensors": True,
@@ -30,7 +30,7 @@ def load(auto: Any, folder: str | Path, dtype: torch.dtype, **more: Any) -> PreT
     }
     model: PreTrainedModel
     try:
-        model, info = auto.from_pretrained(folder, output_loading_info=True, **more)
+        model, info = auto.from_pretrained(folder, output_loading_info=True, **options)
     except (SafetensorError, ValueError, KeyError) as error:
         raise OSError(f"the model in {folder} is broken: {error}") from error
     if lost := set(info["missing_keys"]) - {NEW_HEAD}:
