@@ -52,12 +52,12 @@ def of_row(row: dict, which: str) -> Labelled:
     )
 
 
-def of_rows(found: list[dict], which: str) -> list[Labelled]:
+def of_rows(dataset_rows: list[dict], which: str) -> list[Labelled]:
     """Every row that has a good or a bad answer. Raises Stop at a broken row, and where the
     training split lacks either.
     """
     labelled = []
-    for number, row in enumerate(found, start=1):
+    for number, row in enumerate(dataset_rows, start=1):
         try:
             labelled.append(of_row(row, which))
         except (KeyError, IndexError, TypeError, AttributeError):
@@ -70,27 +70,27 @@ def of_rows(found: list[dict], which: str) -> list[Labelled]:
     return [of for of in labelled if of.labels]
 
 
-def by_the_model_alone(found: list[Labelled]) -> list[Labelled]:
-    """What was found without the answers in which a tool or a user speaks: the model would learn
-    their words as its own. The log is told how many.
+def by_the_model_alone(labelled: list[Labelled]) -> list[Labelled]:
+    """Each prompt without the answers in which a tool or a user speaks: the model would learn their
+    words as its own. The log is told how many.
     """
     kept = [
         [place for place, content in enumerate(of.contents) if rows.of_one_speaker(content)]
-        for of in found
+        for of in labelled
     ]
-    if left_out := sum(len(of.texts) - len(places) for of, places in zip(found, kept)):
+    if left_out := sum(len(of.texts) - len(places) for of, places in zip(labelled, kept)):
         events.log(
             f"Leaves out {left_out} answers in which a tool or a user speaks, whose words the "
             "model would learn as its own."
         )
-    return [only(of, places) for of, places in zip(found, kept)]
+    return [only(of, places) for of, places in zip(labelled, kept)]
 
 
-def refuse_one_sided(found: list[Labelled]) -> None:
+def refuse_one_sided(labelled: list[Labelled]) -> None:
     """Raises Stop unless the training split has both good and bad answers: of one kind alone there
     is nothing to learn.
     """
-    labels = [label for of in found if of.split == "train" for label in of.labels]
+    labels = [label for of in labelled if of.split == "train" for label in of.labels]
     good, bad = sum(labels), len(labels) - sum(labels)
     if not (good and bad):
         raise Stop(
@@ -119,7 +119,7 @@ def contradicted(labels: list[bool], answers: list[list[int]]) -> set[int]:
 
 
 def fit(
-    run: Run, found: list[Labelled], tokenizer: PreTrainedTokenizerBase
+    run: Run, labelled: list[Labelled], tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[Labelled], list[Fitted], list[dict]]:
     """Each prompt's answers, their token ids in the recipe's longest length, and what was lost to
     it.
@@ -127,24 +127,26 @@ def fit(
     Answers that the cut made both good and bad are left out. Raises Stop where it leaves too little
     of a prompt, or no good or no bad answer to learn from.
     """
-    fitted = truncation.fit(run, tokenizer, ((of.messages, of.contents, of.ended) for of in found))
-    out = [contradicted(of.labels, part.answers) for of, part in zip(found, fitted)]
+    fitted = truncation.fit(
+        run, tokenizer, ((of.messages, of.contents, of.ended) for of in labelled)
+    )
+    out = [contradicted(of.labels, part.answers) for of, part in zip(labelled, fitted)]
     if any(out):
         events.log(
             f"Leaves out {sum(map(len, out))} answers that are the same, good and bad, once they "
             "are cut."
         )
-    splits = [of.split for of in found]
+    splits = [of.split for of in labelled]
     lost = truncation.counts(splits, fitted, [len(places) for places in out])
-    lost += truncation.cut_by_sampler(splits, [of.ended for of in found])
+    lost += truncation.cut_by_sampler(splits, [of.ended for of in labelled])
     kept = [
         [place for place in range(len(of.texts)) if place not in places]
-        for of, places in zip(found, out)
+        for of, places in zip(labelled, out)
     ]
-    found = [only(of, at) for of, at in zip(found, kept)]
+    labelled = [only(of, at) for of, at in zip(labelled, kept)]
     fitted = [
         replace(part, answers=[part.answers[i] for i in at]) for part, at in zip(fitted, kept)
     ]
-    refuse_one_sided(found)
-    whole = [(of, part) for of, part in zip(found, fitted) if of.labels]
+    refuse_one_sided(labelled)
+    whole = [(of, part) for of, part in zip(labelled, fitted) if of.labels]
     return [of for of, _ in whole], [part for _, part in whole], lost

@@ -76,14 +76,16 @@ def of_row(row: dict, which: str = "all", ties: bool = False) -> Group:
     """
     texts = [answer["text"] for answer in row["answers"]]
     pairs, lessons = (_text_pairs(row, texts, kind) for kind in ("all", which))
-    told = [pair for judgment in row["judgments"] for pair in _verdicts(judgment, texts, ties)]
+    text_verdicts = [
+        pair for judgment in row["judgments"] for pair in _verdicts(judgment, texts, ties)
+    ]
     named = {text for pair in pairs for text in pair} | {
-        text for w, l, *_ in told for text in (w, l)
+        text for w, l, *_ in text_verdicts for text in (w, l)
     }
     distinct = [text for text in dict.fromkeys(texts) if text in named]
     place = {text: i for i, text in enumerate(distinct)}
     pairs, lessons = ([(place[w], place[l]) for w, l in kind] for kind in (pairs, lessons))
-    verdicts = [Verdict(place[w], place[l], *how) for w, l, *how in told]
+    verdicts = [Verdict(place[w], place[l], *how) for w, l, *how in text_verdicts]
     of_text = rows.ended(row)
     ended = [of_text[text] for text in distinct]
     of_prompt = row["prompt_id"], row["split"], row["messages"]
@@ -102,22 +104,24 @@ def _verdicts(
         abs(judgment.get("strength") or 0),
     )
     ranks = judgment["ranks"]
-    found = [(w, l, False) for w, l in rows.pairs(ranks)]
+    compared = [(w, l, False) for w, l in rows.pairs(ranks)]
     if ties:
-        found += [(i, j, True) for j in range(len(ranks)) for i in range(j) if ranks[i] == ranks[j]]
-    return [(texts[w], texts[l], tied, *how) for w, l, tied in found if texts[w] != texts[l]]
+        compared += [
+            (i, j, True) for j in range(len(ranks)) for i in range(j) if ranks[i] == ranks[j]
+        ]
+    return [(texts[w], texts[l], tied, *how) for w, l, tied in compared if texts[w] != texts[l]]
 
 
 def _text_pairs(row: dict, texts: list[str], which: str) -> list[tuple[str, str]]:
     return [(texts[w], texts[l]) for w, l in rows.row_pairs(row, which) if texts[w] != texts[l]]
 
 
-def of_rows(found: list[dict], which: str = "all", ties: bool = False) -> list[Group]:
+def of_rows(dataset_rows: list[dict], which: str = "all", ties: bool = False) -> list[Group]:
     """The group of each prompt that has pairs (with `ties`, or ties), of all rows of that prompt.
     Raises Stop at a broken row, and where none is left to train on.
     """
     by_prompt: dict[tuple[str, str], list[Group]] = {}
-    for number, row in enumerate(found, start=1):
+    for number, row in enumerate(dataset_rows, start=1):
         try:
             group = of_row(row, which, ties)
         except (KeyError, IndexError, TypeError, AttributeError, ValueError):
@@ -185,15 +189,15 @@ def only(group: Group, keeps: Callable[[tuple[int, int]], bool]) -> Group:
     )
 
 
-def by_the_model_alone(found: list[Group]) -> list[Group]:
+def by_the_model_alone(groups: list[Group]) -> list[Group]:
     """The groups without the pairs of an answer in which a tool or a user speaks: a policy would
     learn their words as its own. The log is told how many. Raises Stop where none is left.
     """
     result = []
-    for group in found:
+    for group in groups:
         alone = [rows.of_one_speaker(content) for content in group.contents]
         result.append(only(group, lambda pair, alone=alone: alone[pair[0]] and alone[pair[1]]))
-    left_out = sum(len(a.pairs) - len(b.pairs) for a, b in zip(found, result))
+    left_out = sum(len(a.pairs) - len(b.pairs) for a, b in zip(groups, result))
     if left_out:
         events.log(
             f"Leaves out {left_out} pairs: in one of their answers a tool or a user speaks, whose "
@@ -208,17 +212,17 @@ def by_the_model_alone(found: list[Group]) -> list[Group]:
 
 
 def fit(
-    run: Run, found: list[Group], tokenizer: PreTrainedTokenizerBase
+    run: Run, groups: list[Group], tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[Group], list[Fitted], list[dict]]:
     """The groups whose answers still differ once they fit the recipe's longest length, their token
     ids, and what was lost.
 
     Raises Stop where the cut leaves too little of a prompt, or nothing to learn from.
     """
-    asked = ((group.messages, group.contents, group.ended) for group in found)
+    asked = ((group.messages, group.contents, group.ended) for group in groups)
     fitted = truncation.fit(run, tokenizer, asked)
-    differing = [apart(group, part.answers) for group, part in zip(found, fitted)]
-    equal = [len(before.pairs) - len(after.pairs) for before, after in zip(found, differing)]
+    differing = [apart(group, part.answers) for group, part in zip(groups, fitted)]
+    equal = [len(before.pairs) - len(after.pairs) for before, after in zip(groups, differing)]
     if sum(equal):
         events.log(f"Leaves out {sum(equal)} pairs whose answers are the same once they are cut.")
     if not any(group.split == "train" and group.lessons for group in differing):
@@ -228,8 +232,8 @@ def fit(
     kept = [
         (group, part) for group, part in zip(differing, fitted) if group.pairs or group.verdicts
     ]
-    lost = truncation.counts(splits(found), fitted, equal)
-    lost += truncation.cut_by_sampler(splits(found), [group.ended for group in found])
+    lost = truncation.counts(splits(groups), fitted, equal)
+    lost += truncation.cut_by_sampler(splits(groups), [group.ended for group in groups])
     return *map(list, zip(*kept)), lost
 
 
@@ -272,13 +276,13 @@ def by_prompt(
 
 def counts(groups: list[Group]) -> list[dict]:
     """How many prompts and pairs each slice has."""
-    found = []
+    figures = []
     for slice, part in metrics.sliced(splits(groups), [len(group.pairs) for group in groups]):
-        found += [
+        figures += [
             metrics.plain("prompts", slice, len(part)),
             metrics.plain("pairs", slice, sum(part)),
         ]
-    return found
+    return figures
 
 
 def splits(groups: list[Group]) -> list[str]:

@@ -40,14 +40,14 @@ class Example:
         return self.text if self.turn is None else [self.turn]
 
 
-def examples(found: list[dict], source: str) -> list[Example]:
+def examples(dataset_rows: list[dict], source: str) -> list[Example]:
     """What `source` finds to imitate in the rows. Raises Stop at a broken row.
 
     An answer that the sampler cut before its first word has nothing to imitate, neither a word nor
     an end.
     """
     result = []
-    for number, row in enumerate(found, start=1):
+    for number, row in enumerate(dataset_rows, start=1):
         try:
             messages, chosen = row.get("messages", []), SOURCES[source](row)
             for content, ended in chosen:
@@ -73,8 +73,8 @@ def _lessons(messages: list[dict], content: Content, split: str, ended: bool) ->
     last = len(content) - 1
     for place, turn in enumerate(content):
         if turn["role"] == "assistant":
-            before, more = [*messages, *content[:place]], None if rows.is_plain([turn]) else turn
-            yield Example(before, rows.turn_text(turn), split, ended or place < last, more)
+            before, whole = [*messages, *content[:place]], None if rows.is_plain([turn]) else turn
+            yield Example(before, rows.turn_text(turn), split, ended or place < last, whole)
 
 
 # Each source yields answers, and whether they came to their own end.
@@ -137,11 +137,13 @@ def fit(
     examples = [example for part in parts for example in part]
     answers = [example for example in examples if example.messages]
     fitted = truncation.fit(
-        run, tokenizer, ((one.messages, [one.content], [one.ended]) for one in answers)
+        run,
+        tokenizer,
+        ((example.messages, [example.content], [example.ended]) for example in answers),
     )
     lost = truncation.counts([example.split for example in answers], fitted)
     lost += truncation.cut_by_sampler(
-        [one.split for one in examples], [[one.ended] for one in examples]
+        [example.split for example in examples], [[example.ended] for example in examples]
     )
     conversations = iter(fitted)
 
