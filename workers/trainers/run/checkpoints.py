@@ -106,9 +106,9 @@ def is_complete(checkpoint: Path) -> bool:
 
 def newest(folder: Path) -> Path | None:
     """The complete checkpoint with the most steps; the incomplete ones are deleted."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    for checkpoint in found:
+    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    for checkpoint in checkpoints:
         if not is_complete(checkpoint):
             shutil.rmtree(checkpoint)
-    complete = [checkpoint for checkpoint in found if checkpoint.exists()]
+    complete = [checkpoint for checkpoint in checkpoints if checkpoint.exists()]
     return complete[-1] if complete else None

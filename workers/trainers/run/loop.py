@@ -132,7 +132,7 @@ def told(items: list, doing: str) -> Iterator:
         yield item
 
 
-def load(auto: type, run: Run, dtype: torch.dtype | None = None, **more) -> PreTrainedModel:
+def load(auto: type, run: Run, dtype: torch.dtype | None = None, **options) -> PreTrainedModel:
     """The run's model. Raises Stop where its folder does not hold one that can be read, or it
     clearly can't fit.
 
@@ -140,12 +140,12 @@ def load(auto: type, run: Run, dtype: torch.dtype | None = None, **more) -> PreT
     Frozen ones under an adapter may be in bfloat16, unless `dtype` says otherwise.
     """
     dtype = dtype or (best_dtype() if run.recipe.lora else torch.float32)
-    more |= attention(run.recipe)
+    options |= attention(run.recipe)
     memory_check.check(
         run.recipe, [run.model], scores=auto is not AutoModelForSequenceClassification
     )
     try:
-        return weights.load(auto, run.model, dtype, **more)
+        return weights.load(auto, run.model, dtype, **options)
     except ImportError as error:
         raise Stop(f"The recipe's attention can't be computed here, choose auto: {error}") from None
     except OSError as error:
@@ -170,7 +170,7 @@ def attention(recipe: TrainRecipe) -> dict[str, str]:
     return {"attn_implementation": recipe.attention}
 
 
-def adapter(recipe: TrainRecipe, task: str, **more) -> LoraConfig | None:
+def adapter(recipe: TrainRecipe, task: str, **options) -> LoraConfig | None:
     """The adapter a recipe asks for (Hu et al. 2021) on every linear layer but the head; None to
     train all weights.
     """
@@ -181,7 +181,7 @@ def adapter(recipe: TrainRecipe, task: str, **more) -> LoraConfig | None:
         r=recipe.lora_rank,
         lora_alpha=2 * recipe.lora_rank,
         target_modules="all-linear",
-        **more,
+        **options,
     )
 
 
@@ -228,7 +228,7 @@ def rows_at_once(batch: int, tokens: int, at_once: int = 0) -> int:
 
 
 def arguments(
-    kind: type[TrainingArguments], run: Run, rows: int, at_once: int, **more
+    kind: type[TrainingArguments], run: Run, rows: int, at_once: int, **options
 ) -> TrainingArguments:
     """transformers' arguments for a recipe over `rows` rows, `at_once` of them in one forward pass.
 
@@ -261,7 +261,7 @@ def arguments(
         disable_tqdm=True,
         report_to="none",
         remove_unused_columns=False,
-        **more,
+        **options,
     )
 
 
@@ -387,19 +387,19 @@ def publish(
         events.log(f"Stored in float32; bfloat16 would keep {share:.0%} of what training changed.")
         published = in_float32(kind, folder)
         with computing_in("float32"):
-            found = [*measure(published), metrics.plain("bfloat16_share", "weights", share)]
+            figures = [*measure(published), metrics.plain("bfloat16_share", "weights", share)]
         published.config.save_pretrained(folder)
-        return found
+        return figures
 
     run.publish(write)
 
 
-def in_float32(kind: type, folder: Path, **more) -> PreTrainedModel:
+def in_float32(kind: type, folder: Path, **options) -> PreTrainedModel:
     """The model in `folder`, of class `kind` of transformers, as figures are measured of it.
 
     On the processor where the device does not hold it in float32: that is slow, and right.
     """
-    model = weights.load(kind, folder, torch.float32, **more).eval()
+    model = weights.load(kind, folder, torch.float32, **options).eval()
     try:
         return model.to(best_device())
     except torch.OutOfMemoryError:

@@ -78,12 +78,12 @@ class Run:
         """The rows of the dataset of demonstrations that the run was given besides; none without
         one. Raises Stop.
         """
-        found = read_rows(self.beside) if self.beside else []
-        if any(not {"messages", "text", "split"} <= row.keys() for row in found):
+        demonstrations = read_rows(self.beside) if self.beside else []
+        if any(not {"messages", "text", "split"} <= row.keys() for row in demonstrations):
             raise Stop(
                 f"The dataset {self.beside.name} holds no demonstrations: choose one that does."
             )
-        return found
+        return demonstrations
 
     def publish(self, write: Callable[[Path], list[dict]]) -> None:
         """Let `write` fill a folder and measure what it wrote, then add recipe, figures and card,
@@ -124,7 +124,7 @@ class Run:
 def read_rows(dataset: Path) -> list[dict]:
     """A dataset's rows. Raises Stop where it has none or a line of it is not JSON."""
     try:
-        found = list(rows.read(dataset))
+        dataset_rows = list(rows.read(dataset))
     except OSError:
         raise Stop(
             f"The dataset {dataset.name} has no readable rows.jsonl: freeze it again."
@@ -133,9 +133,9 @@ def read_rows(dataset: Path) -> list[dict]:
         raise Stop(
             f"The dataset {dataset.name} has a broken line: verify it, or freeze it again."
         ) from None
-    if not found:
+    if not dataset_rows:
         raise Stop(f"The dataset {dataset.name} has no rows: freeze one that has.")
-    return found
+    return dataset_rows
 
 
 def weigh(frozen: list[dict], dataset: Path, file: Path) -> list[dict]:
@@ -143,13 +143,13 @@ def weigh(frozen: list[dict], dataset: Path, file: Path) -> list[dict]:
 
     Raises Stop where the file is of another dataset, or a row has no judgments.
     """
-    given = json.loads(file.read_text())
-    if given["dataset"] != dataset.name:
+    stored = json.loads(file.read_text())
+    if stored["dataset"] != dataset.name:
         raise Stop(
-            f"The labeler weights are of dataset {given['dataset'][:12]}, not of "
+            f"The labeler weights are of dataset {stored['dataset'][:12]}, not of "
             f"{dataset.name[:12]}: choose others."
         )
-    weights = given["weights"]
+    weights = stored["weights"]
     try:
         labelers = [judgment["labeler"] for row in frozen for judgment in row["judgments"]]
         weighted = [rows.weighted(row, weights) for row in frozen]
