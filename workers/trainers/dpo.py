@@ -39,8 +39,8 @@ def train(run: runs.Run) -> None:
     recipe = run.recipe
     tokenizer = tokens.load_tokenizer(run.model)
     pad = tokenizer.pad_token_id
-    found = comparisons.by_the_model_alone(comparisons.of_rows(run.rows(), recipe.pairs))
-    found, fitted, lost = comparisons.fit(run, found, tokenizer)
+    groups = comparisons.by_the_model_alone(comparisons.of_rows(run.rows(), recipe.pairs))
+    groups, fitted, lost = comparisons.fit(run, groups, tokenizer)
     answers = [part.rows for part in fitted]
 
     # 2. The model, and what it thinks of every answer before it learns: TRL would ask again for
@@ -52,7 +52,7 @@ def train(run: runs.Run) -> None:
         loop.logprobs(model, part, pad, recipe.tokens_at_once)
         for part in loop.told(answers, "Reads the prompts")
     ]
-    pairs = [pair for group in zip(found, answers, reference) for pair in lessons(*group)]
+    pairs = [pair for group in zip(groups, answers, reference) for pair in lessons(*group)]
     events.log(f"Learns from {len(pairs)} pairs.")
 
     # 3. The training.
@@ -84,9 +84,9 @@ def train(run: runs.Run) -> None:
     def measure(published: PreTrainedModel) -> list[dict]:
         rewards = implicit_rewards(run, published, answers, pad)
         return [
-            *comparisons.accuracy(found, rewards),
-            *comparisons.loss(found, rewards),
-            *comparisons.counts(found),
+            *comparisons.accuracy(groups, rewards),
+            *comparisons.loss(groups, rewards),
+            *comparisons.counts(groups),
             *lost,
         ]
 

@@ -41,7 +41,7 @@ def train(run: runs.Run) -> None:
         )
     tokenizer = tokens.load_tokenizer(run.model)
     pad = tokenizer.pad_token_id
-    found, fitted, lost = binary_labels.fit(run, of_rows(run.rows(), recipe.labels), tokenizer)
+    labelled, fitted, lost = binary_labels.fit(run, of_rows(run.rows(), recipe.labels), tokenizer)
     answers = [part.rows for part in fitted]
 
     # 2. The model, and what it thinks of every answer before it learns.
@@ -49,7 +49,7 @@ def train(run: runs.Run) -> None:
     model = loop.load(AutoModelForCausalLM, run).to(loop.best_device())
     lessons = [
         {"prompt_ids": prompt, "completion_ids": answer, "label": label}
-        for of, part in zip(found, answers)
+        for of, part in zip(labelled, answers)
         for (prompt, answer), label in zip(part, of.labels)
         if of.split == "train"
     ]
@@ -100,7 +100,7 @@ def train(run: runs.Run) -> None:
     # 4. The result, and its figures.
     def measure(published: PreTrainedModel) -> list[dict]:
         rewards = implicit_rewards(run, published, answers, pad)
-        return [*accuracy(found, rewards), *counts(found), *lost]
+        return [*accuracy(labelled, rewards), *counts(labelled), *lost]
 
     loop.publish(model, tokenizer, run, measure)
 
@@ -139,23 +139,25 @@ def mismatched(lessons: list[dict], at_once: int, longest: int) -> list[dict]:
     return result
 
 
-def accuracy(found: list[Labelled], rewards: list[list[float]]) -> list[dict]:
+def accuracy(labelled: list[Labelled], rewards: list[list[float]]) -> list[dict]:
     """How often a prompt's good answer has a higher implicit reward than its bad one, for each
     slice.
     """
     hits = [
         (of.split, metrics.picks(values, of.pairs), len(of.pairs))
-        for of, values in zip(found, rewards)
+        for of, values in zip(labelled, rewards)
     ]
     hits = [(split, (hit, count)) for split, hit, count in hits if count]
     slices = metrics.sliced([split for split, _ in hits], [hit for _, hit in hits])
     return [metrics.share("accuracy", slice, *zip(*part), unit="tasks") for slice, part in slices]
 
 
-def counts(found: list[Labelled]) -> list[dict]:
+def counts(labelled: list[Labelled]) -> list[dict]:
     """How many good and bad answers each slice has."""
     numbers = []
-    for slice, part in metrics.sliced([of.split for of in found], [of.labels for of in found]):
+    for slice, part in metrics.sliced(
+        [of.split for of in labelled], [of.labels for of in labelled]
+    ):
         good = sum(map(sum, part))
         numbers += [
             metrics.plain("good", slice, good),

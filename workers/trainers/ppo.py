@@ -109,18 +109,18 @@ def train(run: runs.Run) -> None:
         samples = write(models.policy, models.tokenizer, asked, seeds, recipe)
         if number == 1:
             refuse_all_cut(samples, recipe)
-        found = experience(models, asked, samples, learner.beta, recipe)
-        watch.look(number, found.figures, recipe.penalise_cut)
-        if passes_stop(found.figures["kl"], number, total, recipe):
-            events.emit("step", step=number, total=total, metrics=found.figures)
+        round_experience = experience(models, asked, samples, learner.beta, recipe)
+        watch.look(number, round_experience.figures, recipe.penalise_cut)
+        if passes_stop(round_experience.figures["kl"], number, total, recipe):
+            events.emit("step", step=number, total=total, metrics=round_experience.figures)
             break
-        told = found.figures | learner.learn(found, rehearsed, number)
-        loop.refuse_nan(number, {name: told[name] for name in LEARNED}, run.checkpoints)
+        figures = round_experience.figures | learner.learn(round_experience, rehearsed, number)
+        loop.refuse_nan(number, {name: figures[name] for name in LEARNED}, run.checkpoints)
         last = number
         if choice.due(number, total):
             with learner.as_published():
-                told |= choice.evaluate(number)
-        events.emit("step", step=number, total=total, metrics=told)
+                figures |= choice.evaluate(number)
+        events.emit("step", step=number, total=total, metrics=figures)
         if schedule.is_due(number) or number == total:
             save(run, number, learner, choice, watch)
             schedule.wrote()
@@ -165,17 +165,17 @@ def checked(run: runs.Run) -> PPORecipe:
 
 def prompts_of(rows: list[dict]) -> list[dict]:
     """{prompt_id, split, messages} of each prompt once. Raises Stop at a broken row."""
-    found = {}
+    prompts = {}
     for number, row in enumerate(rows, start=1):
         try:
-            found[row["prompt_id"]] = {
+            prompts[row["prompt_id"]] = {
                 name: row[name] for name in ("prompt_id", "split", "messages")
             }
         except (KeyError, TypeError):
             raise Stop(
                 f"Row {number} of the dataset holds no prompt: choose prompts or judgments."
             ) from None
-    return list(found.values())
+    return list(prompts.values())
 
 
 def rehearsal(run: runs.Run, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Answer], list[dict]]:
@@ -204,8 +204,8 @@ def rehearsal(run: runs.Run, tokenizer: PreTrainedTokenizerBase) -> tuple[list[A
 
 def rounds(recipe: PPORecipe, prompts: int) -> int:
     """How many rounds a recipe takes over so many prompts."""
-    found = math.ceil(recipe.epochs * prompts / recipe.rollouts)
-    return min(found, recipe.max_steps) if recipe.max_steps else found
+    by_epochs = math.ceil(recipe.epochs * prompts / recipe.rollouts)
+    return min(by_epochs, recipe.max_steps) if recipe.max_steps else by_epochs
 
 
 def refuse_all_cut(samples: list[Sample], recipe: PPORecipe) -> None:
@@ -268,17 +268,17 @@ def experience(
 ) -> Experience:
     """Score a round's answers and estimate the advantage of each token."""
     answers = [(list(sample.prompt), list(sample.ids)) for sample in samples]
-    given = torch.tensor(scores(models, prompts, samples, recipe))
+    answer_scores = torch.tensor(scores(models, prompts, samples, recipe))
     mask, logprobs, reference, entropy, values = read(models, answers)
     kl = ppo_math.token_kl(logprobs, reference) * mask
-    rewards = ppo_math.token_rewards(given, kl, beta, mask)
+    rewards = ppo_math.token_rewards(answer_scores, kl, beta, mask)
     if recipe.whiten_rewards:
         rewards = ppo_math.whiten(rewards, mask, shift=False)
     advantages = ppo_math.advantages(rewards, values, mask, recipe.gae_lambda)
     returns = advantages + values
-    told = {
-        "reward": given.mean().item(),
-        "reward_spread": given.std(unbiased=False).item(),
+    figures = {
+        "reward": answer_scores.mean().item(),
+        "reward_spread": answer_scores.std(unbiased=False).item(),
         "kl": kl.sum(1).mean().item(),
         "beta": beta,
         "entropy": ppo_math.mean(entropy, mask).item(),
@@ -288,7 +288,7 @@ def experience(
         **repetition(samples),
     }
     return Experience(
-        answers, mask, logprobs, values, ppo_math.whiten(advantages, mask), returns, told
+        answers, mask, logprobs, values, ppo_math.whiten(advantages, mask), returns, figures
     )
 
 
@@ -313,16 +313,18 @@ class Learner:
             groups, betas=(0.9, 0.95), eps=1e-5
         )  # the paper's; ε: Huang et al. 2022
 
-    def learn(self, found: Experience, rehearsed: list[Answer], number: int) -> dict[str, float]:
+    def learn(
+        self, experience: Experience, rehearsed: list[Answer], number: int
+    ) -> dict[str, float]:
         """A round's optimiser steps; what they cost, averaged over them. Then β follows the
         divergence.
         """
         for group, peak in zip(self.optimizer.param_groups, self.peaks):
             group["lr"] = peak * warmth(number, self.rounds)
         sums: Counter = Counter()
-        batches = list(self.batches(len(found.answers), number))
+        batches = list(self.batches(len(experience.answers), number))
         for place, rows in enumerate(loop.told(batches, "Learns from the answers, step")):
-            sums.update(self.step(found, rows))
+            sums.update(self.step(experience, rows))
             sums.update(self.hold())
             if rehearsed:
                 count = self.recipe.batch
@@ -335,7 +337,7 @@ class Learner:
             self.move()
         self.remember()
         if self.recipe.kl_target:
-            self.steer(found.figures["kl"], number)
+            self.steer(experience.figures["kl"], number)
         return {name: value / len(batches) for name, value in sums.items()}
 
     def steer(self, kl: float, number: int) -> None:
@@ -353,20 +355,20 @@ class Learner:
                 for start in range(0, count, self.recipe.batch)
             )
 
-    def step(self, found: Experience, rows: list[int]) -> dict[str, float]:
+    def step(self, experience: Experience, rows: list[int]) -> dict[str, float]:
         """Add the gradients of one step over these rows of a round; the losses.
 
         The policy's activations are gone before the value model is read: memory holds those of one
         model.
         """
-        told: Counter = Counter()
-        chosen = [found.answers[row] for row in rows]
-        count = found.mask[rows].sum()
+        losses: Counter = Counter()
+        chosen = [experience.answers[row] for row in rows]
+        count = experience.mask[rows].sum()
         for part in parts_of(chosen, self.models.tokens_at_once):
             mine = rows[part.start : part.stop]
-            told.update(self.backward(self.policy_losses(found, mine), "policy_loss", count))
-            told.update(self.backward(self.value_losses(found, mine), "value_loss", count))
-        return told
+            losses.update(self.backward(self.policy_losses(experience, mine), "policy_loss", count))
+            losses.update(self.backward(self.value_losses(experience, mine), "value_loss", count))
+        return losses
 
     def backward(
         self, losses: dict[str, torch.Tensor], learned: str, count: torch.Tensor
@@ -377,31 +379,39 @@ class Learner:
         (losses[learned] / count).backward()
         return {name: (loss.detach() / count).item() for name, loss in losses.items()}
 
-    def policy_losses(self, found: Experience, rows: list[int]) -> dict[str, torch.Tensor]:
+    def policy_losses(self, experience: Experience, rows: list[int]) -> dict[str, torch.Tensor]:
         """The policy's loss on these rows, and where the clip decides it; sums over tokens."""
-        models, pad, steps = self.models, self.models.tokenizer.pad_token_id, found.mask.shape[1]
-        tensors = (found.mask, found.logprobs, found.advantages)
+        models, pad, steps = (
+            self.models,
+            self.models.tokenizer.pad_token_id,
+            experience.mask.shape[1],
+        )
+        tensors = (experience.mask, experience.logprobs, experience.advantages)
         mask, old, advantages = (tensor[rows].to(models.policy.device) for tensor in tensors)
         with recomputing(models.policy, self.recipe):
             logprobs = logprobs_of(
-                *distributions(models.policy, [found.answers[row] for row in rows], steps, pad)
+                *distributions(models.policy, [experience.answers[row] for row in rows], steps, pad)
             )
         losses, held = ppo_math.policy_losses(logprobs, old, advantages, self.recipe.clip)
         return {"policy_loss": (losses * mask).sum(), "clip_fraction": (held * mask).sum()}
 
-    def value_losses(self, found: Experience, rows: list[int]) -> dict[str, torch.Tensor]:
+    def value_losses(self, experience: Experience, rows: list[int]) -> dict[str, torch.Tensor]:
         """The value model's loss on these rows: the sum over their tokens."""
-        models, pad, steps = self.models, self.models.tokenizer.pad_token_id, found.mask.shape[1]
-        tensors = (found.mask, found.values, found.returns)
+        models, pad, steps = (
+            self.models,
+            self.models.tokenizer.pad_token_id,
+            experience.mask.shape[1],
+        )
+        tensors = (experience.mask, experience.values, experience.returns)
         mask, expected, returns = (tensor[rows].to(models.value.device) for tensor in tensors)
         with recomputing(models.value, self.recipe):
-            values = values_of(models.value, [found.answers[row] for row in rows], steps, pad)
+            values = values_of(models.value, [experience.answers[row] for row in rows], steps, pad)
         losses = ppo_math.value_losses(values, expected, returns, self.recipe.value_clip)
         return {"value_loss": (losses * mask).sum()}
 
     def rehearse(self, texts: list[Answer]) -> dict[str, float]:
         """Add γ times the gradients of the mean negative log-likelihood of a token; that mean."""
-        told, pad = 0.0, self.models.tokenizer.pad_token_id
+        mean_loss, pad = 0.0, self.models.tokenizer.pad_token_id
         total = sum(len(ids) for _, ids in texts)
         for part in parts_of(texts, self.models.tokens_at_once):
             some = texts[part.start : part.stop]
@@ -410,8 +420,8 @@ class Learner:
                 logprobs = logprobs_of(*distributions(self.models.policy, some, mask.shape[1], pad))
             loss = -(logprobs * mask).sum() / total
             (self.recipe.gamma * loss).backward()
-            told += loss.item()
-        return {"rehearsal_loss": told}
+            mean_loss += loss.item()
+        return {"rehearsal_loss": mean_loss}
 
     def hold(self) -> dict[str, float]:
         """Hold the gradients of each model to length 1; how long they were."""
@@ -470,12 +480,12 @@ class Learner:
     def state(self) -> dict:
         """What a checkpoint keeps."""
         weights = {name: trained(model) for name, model in self.models.learners()}
-        more = {
+        rest = {
             "optimizer": self.optimizer.state_dict(),
             "beta": self.beta,
             "average": self.average,
         }
-        return weights | more | {"kl_before": self.kl_before}
+        return weights | rest | {"kl_before": self.kl_before}
 
     @torch.no_grad()
     def restore(self, state: dict) -> None:
@@ -553,7 +563,7 @@ def results(models: Models, prompts: list[dict], recipe: PPORecipe) -> list[dict
     now = ppo_choice.examine(models, asked, seeds, recipe)
     with as_it_was(models.policy, models.reference) as model:
         before = write(model, models.tokenizer, asked, seeds, recipe)
-    told = {
+    figures = {
         "reward": now.rewards,
         "start_reward": scores(models, asked, before, recipe),
         "kl": now.kl,
@@ -561,7 +571,7 @@ def results(models: Models, prompts: list[dict], recipe: PPORecipe) -> list[dict
     splits = [prompt["split"] for prompt in asked]
     return [
         metrics.share(name, slice, part, [1] * len(part))
-        for name, values in told.items()
+        for name, values in figures.items()
         for slice, part in metrics.sliced(splits, values)
     ]
 

@@ -88,8 +88,8 @@ class Choice:
         so far.
         """
         seeds = [row_seed(self.recipe.seed, prompt["prompt_id"], SLOT) for prompt in self.prompts]
-        found = examine(self.models, self.prompts, seeds, self.recipe)
-        reward, kl = (sum(values) / len(values) for values in (found.rewards, found.kl))
+        examined = examine(self.models, self.prompts, seeds, self.recipe)
+        reward, kl = (sum(values) / len(values) for values in (examined.rewards, examined.kl))
         evaluation = {"round": number, "reward": reward, "kl": kl}
         self.evaluations.append(evaluation)
         if self.admits(evaluation) and (self.best is None or reward > self.best["reward"]):
@@ -115,8 +115,8 @@ class Choice:
         for name, parameter in trained(self.models.policy).items():
             parameter.copy_(self.weights[name])
         each = ", ".join(
-            f"{one['round']}: {one['reward']:.4g} at {one['kl']:.3g} nats"
-            for one in self.evaluations
+            f"{evaluation['round']}: {evaluation['reward']:.4g} at {evaluation['kl']:.3g} nats"
+            for evaluation in self.evaluations
         )
         events.log(
             f"Publishes round {self.best['round']}: its mean reward on {len(self.prompts)} prompts "

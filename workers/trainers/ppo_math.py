@@ -68,14 +68,14 @@ def advantages(
     Schulman et al. 2016, equation 16 with γ = 1: Σ_l λ^l δ_{t+l}, where δ_t = r_t + V_{t+1} − V_t
     and V is 0 after the end. Ouyang et al. 2022, appendix C.4: no discount.
     """
-    found = torch.zeros_like(rewards)
+    estimates = torch.zeros_like(rewards)
     later = next_value = torch.zeros_like(rewards[:, 0])
     for step in reversed(range(rewards.shape[1])):
         delta = rewards[:, step] + next_value - values[:, step]
         later = (delta + lam * later) * mask[:, step]
         next_value = values[:, step] * mask[:, step]
-        found[:, step] = later
-    return found
+        estimates[:, step] = later
+    return estimates
 
 
 def policy_losses(

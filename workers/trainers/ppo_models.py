@@ -86,9 +86,9 @@ def load(run: Run) -> Models:
     )
 
 
-def load_scorer(run: Run, tokenizer: PreTrainedTokenizerBase, **more) -> PreTrainedModel:
-    """The run's model as one that scores, in float32, told which token is no part of a row."""
-    model = loop.load(AutoModelForSequenceClassification, run, dtype=torch.float32, **more)
+def load_scorer(run: Run, tokenizer: PreTrainedTokenizerBase, **options) -> PreTrainedModel:
+    """The run's model as one that scores, in float32; its config names the padding token."""
+    model = loop.load(AutoModelForSequenceClassification, run, dtype=torch.float32, **options)
     use_float32_head(model)
     model.config.pad_token_id = tokenizer.pad_token_id
     return model
@@ -110,13 +110,13 @@ def tokenizers(run: Run, judge: Run) -> tuple[PreTrainedTokenizerBase, PreTraine
 
 
 def learning(
-    model: PreTrainedModel, recipe: PPORecipe, task: str, **more
+    model: PreTrainedModel, recipe: PPORecipe, task: str, **options
 ) -> PreTrainedModel | PeftModel:
     """The model under a new adapter, or with all its weights to be trained.
 
     In eval mode throughout: dropout would tell the policy that learns from the one that drew.
     """
-    adapter = loop.adapter(recipe, task, **more)
+    adapter = loop.adapter(recipe, task, **options)
     return (get_peft_model(model, adapter) if adapter else model).to(loop.best_device()).eval()
 
 
@@ -189,7 +189,7 @@ def scores(
     ]
     with as_it_was(models.value, models.scorer) as model:
         shift = getattr(model.config, "reward_shift", 0.0)
-        found = [
+        rewards = [
             value - shift
             for part in loop.told(
                 parts([len(row) for row in rows], models.tokens_at_once), "Scores the answers, part"
@@ -201,7 +201,7 @@ def scores(
                 partial(loop.told, doing="Scores the answers"),
             )
         ]
-    return [penalised(value, sample, recipe) for sample, value in zip(samples, found)]
+    return [penalised(value, sample, recipe) for sample, value in zip(samples, rewards)]
 
 
 def penalised(reward: float, sample: Sample, recipe: PPORecipe) -> float:
@@ -310,15 +310,15 @@ def read(models: Models, answers: list[Answer]) -> list[torch.Tensor]:
     and the ratio of a policy to itself is to be 1.
     """
     pad, steps = models.tokenizer.pad_token_id, max(len(ids) for _, ids in answers)
-    found = []
+    results = []
     for part in loop.told(parts_of(answers, models.tokens_at_once), "Reads the answers, part"):
         some = answers[part.start : part.stop]
         logits, drawn = distributions(models.policy, some, steps, pad)
         with as_it_was(models.policy, models.reference) as model:
             before = logprobs_of(*distributions(model, some, steps, pad))
         values = values_of(models.value, some, steps, pad)
-        found.append((logprobs_of(logits, drawn), before, ppo_math.entropy(logits), values))
-    return [mask_of(answers), *(torch.cat(tensors).cpu() for tensors in zip(*found))]
+        results.append((logprobs_of(logits, drawn), before, ppo_math.entropy(logits), values))
+    return [mask_of(answers), *(torch.cat(tensors).cpu() for tensors in zip(*results))]
 
 
 def mask_of(answers: list[Answer]) -> torch.Tensor:

@@ -79,11 +79,11 @@ def train(run: runs.Run) -> None:
     tokenizer = tokens.load_tokenizer(run.model)
     demonstrations = demonstrated_rows(run, tokenizer)
     pad = tokenizer.pad_token_id
-    found, fitted, lost = comparisons.fit(
+    groups, fitted, lost = comparisons.fit(
         run, comparisons.of_rows(run.rows(), ties=run.recipe.ties != "dropped"), tokenizer
     )
-    examples = [example(group, part.rows, pad, run.recipe) for group, part in zip(found, fitted)]
-    to_learn = [e for e, group in zip(examples, found) if group.split == "train" and e["pairs"]]
+    examples = [example(group, part.rows, pad, run.recipe) for group, part in zip(groups, fitted)]
+    to_learn = [e for e, group in zip(examples, groups) if group.split == "train" and e["pairs"]]
     if not to_learn:
         raise Stop(
             "Every judgment of the training split weighs nothing: freeze again, or train without "
@@ -118,8 +118,8 @@ def train(run: runs.Run) -> None:
     loop.train(trainer, run)
 
     # 4. The result, and its figures.
-    shown = to_score(found)
-    found = [found[place] for place in shown]
+    shown = to_score(groups)
+    groups = [groups[place] for place in shown]
 
     def measure(published: PreTrainedModel) -> list[dict]:
         values, spreads = by_prompt(
@@ -127,12 +127,12 @@ def train(run: runs.Run) -> None:
         )
         demonstrated_mean = demonstrated(demonstrations, published, pad)
         source = "train" if demonstrated_mean is None else "demonstrations"
-        shift = train_mean(found, values) if demonstrated_mean is None else demonstrated_mean
+        shift = train_mean(groups, values) if demonstrated_mean is None else demonstrated_mean
         published.config.reward_shift = shift
         return [
-            *results(found, values),
+            *results(groups, values),
             *lost,
-            *spread_of_heads(found, spreads, run.recipe.heads),
+            *spread_of_heads(groups, spreads, run.recipe.heads),
             metrics.plain("reward_shift", source, shift),
         ]
 
@@ -175,15 +175,15 @@ def micro_batches(batch: list[dict], pad: int, budget: int) -> list[dict[str, to
     """A step's prompts as one collate() for each pass: as many whole ones as the budget holds, at
     least one.
     """
-    found: list[list[dict]] = []
+    passes: list[list[dict]] = []
     for prompt in batch:
-        together = [*found[-1], prompt] if found else []
-        lengths = [len(answer) for one in together for answer in one["answers"]]
+        together = [*passes[-1], prompt] if passes else []
+        lengths = [len(answer) for element in together for answer in element["answers"]]
         if together and len(gradient_cache.parts(lengths, budget)) == 1:
-            found[-1].append(prompt)
+            passes[-1].append(prompt)
         else:
-            found.append([prompt])
-    return [collate(prompts, pad, len(batch)) for prompts in found]
+            passes.append([prompt])
+    return [collate(prompts, pad, len(batch)) for prompts in passes]
 
 
 def collate(prompts: list[dict], pad: int, of: int) -> dict[str, torch.Tensor]:
@@ -268,12 +268,12 @@ def reading(
 # --- at the end -----------------------------------------------------------------------------------
 
 
-def to_score(found: list[Group]) -> list[int]:
+def to_score(groups: list[Group]) -> list[int]:
     """Places of the groups that figures are made of: all held-out ones that have pairs, and enough
     of training.
     """
-    places = [place for place, group in enumerate(found) if group.pairs]
-    train = [place for place in places if found[place].split == "train"]
+    places = [place for place, group in enumerate(groups) if group.pairs]
+    train = [place for place in places if groups[place].split == "train"]
     left_out = set(
         train[TRAIN_PROMPTS_SCORED:]
     )  # rows lie in the order of their hashes: the first are as good as drawn
@@ -299,19 +299,19 @@ def by_prompt(
     ]
 
 
-def results(found: list[Group], scores: list[list[float]]) -> list[dict]:
+def results(groups: list[Group], scores: list[list[float]]) -> list[dict]:
     """Accuracy beside that of always preferring the longer answer, loss, and counts."""
     return [
-        *comparisons.accuracy(found, scores),
+        *comparisons.accuracy(groups, scores),
         *comparisons.accuracy(
-            found, [group.lengths() for group in found], "longer_answer_accuracy"
+            groups, [group.lengths() for group in groups], "longer_answer_accuracy"
         ),
-        *comparisons.loss(found, scores),
-        *comparisons.counts(found),
+        *comparisons.loss(groups, scores),
+        *comparisons.counts(groups),
     ]
 
 
-def spread_of_heads(found: list[Group], spreads: list[list[float]], heads: int) -> list[dict]:
+def spread_of_heads(groups: list[Group], spreads: list[list[float]], heads: int) -> list[dict]:
     """The mean over answers of the heads' standard deviation, for each slice; nothing where there
     is but one head.
 
@@ -320,7 +320,7 @@ def spread_of_heads(found: list[Group], spreads: list[list[float]], heads: int) 
     if heads == 1:
         return []
     parts = metrics.sliced(
-        comparisons.splits(found), [(sum(values), len(values)) for values in spreads]
+        comparisons.splits(groups), [(sum(values), len(values)) for values in spreads]
     )
     return [metrics.share("reward_std", slice, *zip(*part), unit="tasks") for slice, part in parts]
 
@@ -347,9 +347,11 @@ def demonstrated(demonstrations: list[list[int]], model, pad: int) -> float | No
     return sum(values) / len(values) if values else None
 
 
-def train_mean(found: list[Group], scores: list[list[float]]) -> float:
+def train_mean(groups: list[Group], scores: list[list[float]]) -> float:
     """Mean score of the training split's distinct answers."""
-    values = [value for group, row in zip(found, scores) if group.split == "train" for value in row]
+    values = [
+        value for group, row in zip(groups, scores) if group.split == "train" for value in row
+    ]
     return sum(values) / len(values)
 
 

@@ -70,12 +70,12 @@ def logprobs(model, answers: list[tuple[list[int], list[int]]], pad: int) -> lis
     ids, mask = (
         tensor.to(model.device) for tensor in tokens.padded([prompt for prompt, _ in answers], pad)
     )
-    said, real = (
+    answer_ids, real = (
         tensor.to(model.device) for tensor in tokens.padded([answer for _, answer in answers], pad)
     )
     # the model shifts its labels right by its own start token, as the sampling engine does
     logits = model(
-        input_ids=ids, attention_mask=mask, labels=said.masked_fill(real == 0, IGNORED)
+        input_ids=ids, attention_mask=mask, labels=answer_ids.masked_fill(real == 0, IGNORED)
     ).logits
-    each = logits.float().log_softmax(-1).gather(2, said[..., None])[..., 0]
+    each = logits.float().log_softmax(-1).gather(2, answer_ids[..., None])[..., 0]
     return (each * real.bool()).sum(1).tolist()

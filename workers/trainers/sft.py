@@ -131,7 +131,7 @@ def labelled(prompt: list[int], answer: list[int]) -> dict:
     return {"input_ids": prompt + answer, "labels": [seq2seq.IGNORED] * len(prompt) + answer}
 
 
-def losses(found: list[Example], logprobs: list[float], lengths: list[int]) -> list[dict]:
+def losses(examples: list[Example], logprobs: list[float], lengths: list[int]) -> list[dict]:
     """The mean negative log-likelihood per token for each slice, with an interval; n is its number
     of tokens.
     """
@@ -143,7 +143,7 @@ def losses(found: list[Example], logprobs: list[float], lengths: list[int]) -> l
             [length for _, length in part],
             unit="texts",
         )
-        for slice, part in metrics.sliced([e.split for e in found], list(zip(logprobs, lengths)))
+        for slice, part in metrics.sliced([e.split for e in examples], list(zip(logprobs, lengths)))
     ]
 
 
