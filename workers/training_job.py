@@ -74,20 +74,20 @@ def prepare(job: Job) -> Path:
         raise JobFailed("A training job needs a dataset and a model with weights.")
     try:
         datasets.verify(job.dataset)
-        more = others(job)
+        other_paths = others(job)
     except datasets.Withheld as error:
         raise JobFailed(str(error)) from error
     folder = run_folder(job)
     folder.mkdir(parents=True, exist_ok=True)
     if job.recipe.get("weights"):
-        more["weights"] = str(labeler_weights(job, folder))
+        other_paths["weights"] = str(labeler_weights(job, folder))
     recipe = {
         "kind": job.kind,
         "settings": job.recipe,
         "model": str(registry.path(job.model_version)),
         "dataset": str(datasets.path(job.dataset)),
         "out": str(folder / "out"),
-        "others": more,
+        "others": other_paths,
     }
     if job.recipe.get("mix"):
         recipe["mix"] = mix(job)
@@ -100,18 +100,18 @@ def others(job: Job) -> dict[str, str]:
     """The folders of what a job uses beside its model and its dataset. Raises JobFailed or
     datasets.Withheld.
     """
-    found = {}
+    folders = {}
     needs_scores = "reward_model" in KINDS[job.kind].links
     if needs_scores and (job.reward_model is None or job.reward_model.external):
         raise JobFailed("This kind of job needs a reward model: train one, then start a new job.")
     if job.reward_model:
-        found["reward_model"] = str(registry.path(job.reward_model))
+        folders["reward_model"] = str(registry.path(job.reward_model))
     if job.rehearsal:
         datasets.verify(job.rehearsal)
-        found["rehearsal"] = str(datasets.path(job.rehearsal))
+        folders["rehearsal"] = str(datasets.path(job.rehearsal))
     if beside := job.recipe.get("demonstrations"):
-        found["demonstrations"] = str(datasets.path(demonstrations(job, beside)))
-    return found
+        folders["demonstrations"] = str(datasets.path(demonstrations(job, beside)))
+    return folders
 
 
 def labeler_weights(job: Job, folder: Path) -> Path:
@@ -129,10 +129,10 @@ def labeler_weights(job: Job, folder: Path) -> Path:
 
 def further(job: Job) -> list[Dataset]:
     """The datasets that it reads beside its own: what it makes has learned from them too."""
-    found = [job.rehearsal] if job.rehearsal else []
+    linked = [job.rehearsal] if job.rehearsal else []
     if beside := job.recipe.get("demonstrations"):
-        found.append(demonstrations(job, beside))
-    return found + [
+        linked.append(demonstrations(job, beside))
+    return linked + [
         dataset for dataset, _weight in mixtures.read(job.project, job.recipe.get("mix", ""))
     ]
 
@@ -142,18 +142,18 @@ def demonstrations(job: Job, digest: str) -> Dataset:
     none.
     """
     kind = Dataset.Kind.DEMONSTRATIONS
-    found = Dataset.objects.filter(
+    dataset = Dataset.objects.filter(
         project=job.project, kind=kind, digest__startswith=digest
     ).first()
-    if found is None:
+    if dataset is None:
         raise JobFailed(
             f"This project has no dataset of demonstrations {digest}: look its id up on its page."
         )
     try:
-        datasets.verify(found)
+        datasets.verify(dataset)
     except datasets.Withheld as error:
         raise JobFailed(str(error)) from error
-    return found
+    return dataset
 
 
 def mix(job: Job) -> list[dict]:
@@ -161,14 +161,14 @@ def mix(job: Job) -> list[dict]:
     gone.
     """
     try:
-        found = mixtures.read(job.project, job.recipe["mix"])
-        for dataset, _weight in found:
+        mixture = mixtures.read(job.project, job.recipe["mix"])
+        for dataset, _weight in mixture:
             datasets.verify(dataset)
     except (mixtures.BadMix, datasets.Withheld) as error:
         raise JobFailed(str(error)) from error
     return [
         {"dataset": str(datasets.path(dataset)), "source": source(job, dataset), "weight": weight}
-        for dataset, weight in found
+        for dataset, weight in mixture
     ]
 
 
