@@ -146,7 +146,7 @@ def register(
             project=project, digest=digest, defaults=fields
         )
         if new:
-            _tell(dataset)
+            _emit_frozen(dataset)
     if dataset.withdrawn_at:
         dataset.withdrawn_at, dataset.withdrawn_why, dataset.successor = None, "", None
         dataset.save(update_fields=["withdrawn_at", "withdrawn_why", "successor"])
@@ -181,10 +181,10 @@ def edit(actor: User | None, dataset: Dataset, **changes: str) -> list[str]:
     return list(changed)
 
 
-def _tell(dataset: Dataset) -> None:
+def _emit_frozen(dataset: Dataset) -> None:
     project = Project.objects.get(pk=dataset.project_id)  # as it is now: freezing takes its time
     about = {"dataset": dataset.pk, "digest": dataset.digest, "kind": dataset.kind}
-    registry.tell(project, Webhook.Event.DATASET_FROZEN, f"datasets/{dataset.pk}", **about)
+    registry.emit(project, Webhook.Event.DATASET_FROZEN, f"datasets/{dataset.pk}", **about)
 
 
 # Reading

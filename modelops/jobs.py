@@ -299,7 +299,7 @@ def end(job: Job, state: State, error: str = "") -> None:
     audit.record(
         None, f"job {state}", job, job.project, **({"error": error[:500]} if error else {})
     )
-    _tell(job, state)
+    _emit_finished(job, state)
     if state == State.DONE:
         for kind in Job.objects.filter(after=job, state=State.QUEUED).values_list(
             "kind", flat=True
@@ -307,9 +307,9 @@ def end(job: Job, state: State, error: str = "") -> None:
             wake(KINDS[kind].queue)
 
 
-def _tell(job: Job, state: State) -> None:
+def _emit_finished(job: Job, state: State) -> None:
     project = Project.objects.get(pk=job.project_id)  # as it is now: the job may have run for hours
-    registry.tell(
+    registry.emit(
         project,
         Webhook.Event.JOB_FINISHED,
         f"jobs/{job.pk}",
@@ -345,7 +345,7 @@ def cancel(actor: User, job: Job) -> None:
     ):
         audit.record(actor, "cancel", job, job.project)
     if stopped:
-        _tell(job, State.CANCELLED)
+        _emit_finished(job, State.CANCELLED)
 
 
 @transaction.atomic

@@ -215,7 +215,7 @@ def promote(actor: User, project: Project, version: ModelVersion, name: str = "c
         actor, "promote", version, project, alias=name, version=version.name, before=before
     )
     about = {"model": version.pk, "name": version.name, "alias": name}
-    registry.tell(project, Webhook.Event.VERSION_PROMOTED, f"models/{version.pk}", **about)
+    registry.emit(project, Webhook.Event.VERSION_PROMOTED, f"models/{version.pk}", **about)
     return alias
 
 

@@ -1,6 +1,4 @@
-"""What webhooks are told of labelers' work. Nothing here costs a query where none of the project's
-waits for it.
-"""
+"""The webhook events of labelers' work. An event without subscribers costs no query."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ Event = Webhook.Event
 
 
 def submitted(project: Project, ranking: Ranking) -> None:
-    """A ranking or a revision of one; whose it is, is told by the pseudonym that the API uses."""
+    """A ranking or a revision of one; its labeler is named by the pseudonym that the API uses."""
     if Event.RANKING_SUBMITTED not in project.awaited:
         return
     about = {
@@ -24,7 +22,7 @@ def submitted(project: Project, ranking: Ranking) -> None:
         "revision": ranking.revision,
     }
     about |= {"judge": pseudonyms.of(project, ranking.judge)}
-    registry.tell(project, Event.RANKING_SUBMITTED, f"rankings/{ranking.pk}", **about)
+    registry.emit(project, Event.RANKING_SUBMITTED, f"rankings/{ranking.pk}", **about)
 
 
 def take_turns(assignment: Assignment) -> None:
@@ -45,4 +43,4 @@ def if_complete(assignment: Assignment) -> None:
     task = RankingTask.objects.get(pk=pk)
     filled = task.assignments.filter(state=Assignment.State.SUBMITTED).count()
     if filled >= task.overlap and task.purpose != RankingTask.Purpose.GOLD:
-        registry.tell(project, Event.TASK_COMPLETE, f"tasks/{pk}", task=pk, rankings=filled)
+        registry.emit(project, Event.TASK_COMPLETE, f"tasks/{pk}", task=pk, rankings=filled)

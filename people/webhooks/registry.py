@@ -34,7 +34,7 @@ BOTH_SIGN = timedelta(days=1)
 # Events
 
 
-def tell(project: Project, event: str, at: str, **about: Any) -> None:
+def emit(project: Project, event: str, at: str, **about: Any) -> None:
     """Create a delivery for each webhook that subscribes to the event.
 
     Call it inside the action's transaction, like audit.record. `at` is the object's API path below

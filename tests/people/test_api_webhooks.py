@@ -80,7 +80,7 @@ def test_a_renewed_secret_is_told_once(script, hook):
 
 
 def test_a_delivery_is_sent_again_unless_its_webhook_is_off(script, hook, carol, project):
-    registry.tell(project, "job.finished", "jobs/1", job=1)
+    registry.emit(project, "job.finished", "jobs/1", job=1)
     path = f"projects/demo/deliveries/{Delivery.objects.get().pk}/redeliver"
     Delivery.objects.update(state="given_up", next_at=None)
 

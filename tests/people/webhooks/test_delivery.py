@@ -47,7 +47,7 @@ def make(project, carol, url="https://example.org/", events=(FROZEN,)) -> Webhoo
 
 
 def happens(project, event=FROZEN) -> None:
-    registry.tell(Project.objects.get(pk=project.pk), event, "datasets/7", dataset=7)
+    registry.emit(Project.objects.get(pk=project.pk), event, "datasets/7", dataset=7)
 
 
 def only(hook) -> Delivery:
@@ -106,7 +106,7 @@ def test_where_nobody_waits_telling_asks_the_database_nothing(
 ):
     fresh = Project.objects.get(pk=project.pk)
     with django_assert_num_queries(0):
-        registry.tell(fresh, "job.finished", "jobs/1", job=1)
+        registry.emit(fresh, "job.finished", "jobs/1", job=1)
 
 
 def test_a_project_knows_what_its_webhooks_wait_for(project, carol):

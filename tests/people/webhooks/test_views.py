@@ -118,7 +118,7 @@ def test_a_delivery_is_sent_again_by_hand(browser, hook, carol, project):
 
 
 def test_of_a_webhook_that_is_off_nothing_is_sent_again(browser, hook, carol, project):
-    registry.tell(project, "job.finished", "jobs/1", job=1)
+    registry.emit(project, "job.finished", "jobs/1", job=1)
     browser.post(f"{LIST}{hook.pk}/switch", {"to": "off"})
     told = browser.post(
         f"{LIST}deliveries/{Delivery.objects.get().pk}/again", follow=True
