@@ -153,12 +153,12 @@ def register(
     return dataset, new
 
 
-def relabel(actor: User | None, dataset: Dataset, **told: str) -> list[str]:
+def relabel(actor: User | None, dataset: Dataset, **texts: str) -> list[str]:
     """Give a dataset that exists another note or licence; returns the names of what changed.
 
     What is left empty stays as it is.
     """
-    return edit(actor, dataset, **{name: text for name, text in told.items() if text})
+    return edit(actor, dataset, **{name: text for name, text in texts.items() if text})
 
 
 @transaction.atomic

@@ -104,10 +104,10 @@ def _in_sentences(type: str, repo: str, revision: str = "") -> Iterator[None]:
         status = error.response.status_code
         if status in (401, 403):
             raise JobFailed(_refused(about)) from error
-        told = {"status": status, "message": error.server_message or ""}
+        answer = {"status": status, "message": error.server_message or ""}
         raise JobFailed(
             _without_token(
-                _("%(hub)s answered %(status)s. %(message)s").strip() % (about | told)
+                _("%(hub)s answered %(status)s. %(message)s").strip() % (about | answer)
             ).strip()
         ) from error
     except HFValidationError as error:

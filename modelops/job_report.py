@@ -16,20 +16,24 @@ FIRST = ("accuracy", "longer_answer_accuracy", "loss")
 
 def recipe_rows(job: Job) -> list[dict]:
     """Every setting with its value and its sentence."""
-    told = recipes.RECIPES[job.kind].__dataclass_fields__
+    fields = recipes.RECIPES[job.kind].__dataclass_fields__
     return [
-        {"name": name, "value": value, "help": told[name].metadata["help"] if name in told else ""}
+        {
+            "name": name,
+            "value": value,
+            "help": fields[name].metadata["help"] if name in fields else "",
+        }
         for name, value in job.recipe.items()
     ]
 
 
 def final_table(job: Job | None) -> list[tuple[str, list[Metric]]]:
     """The result's figures by slice, accuracy first and its yardstick beside it."""
-    found = registry.final_metrics(job)
+    metrics = registry.final_metrics(job)
     slices = sorted(
-        {metric.slice for metric in found}, key=lambda name: (place(SLICES, name), name)
+        {metric.slice for metric in metrics}, key=lambda name: (place(SLICES, name), name)
     )
-    of_slice = {name: [metric for metric in found if metric.slice == name] for name in slices}
+    of_slice = {name: [metric for metric in metrics if metric.slice == name] for name in slices}
     return [
         (name, sorted(group, key=lambda m: (place(FIRST, m.name), m.name)))
         for name, group in of_slice.items()

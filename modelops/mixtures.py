@@ -30,12 +30,12 @@ def read(project, text: str) -> list[tuple[Dataset, float]]:
 
 def _dataset(project, start: str) -> Dataset:
     ours = Dataset.objects.filter(project=project, kind__in=SOURCES)
-    found = list(ours.filter(digest__startswith=start)[:2]) if start else []
-    if len(found) != 1:
+    matching = list(ours.filter(digest__startswith=start)[:2]) if start else []
+    if len(matching) != 1:
         raise BadMix(
             _("This project has no dataset “%(id)s”: look its id up on its page.") % {"id": start}
         )
-    return found[0]
+    return matching[0]
 
 
 def _weight(text: str) -> float:

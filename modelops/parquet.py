@@ -146,7 +146,7 @@ def with_rare(row: dict, rare: Collection[str]) -> dict:
     if "turns" in rare and "messages" in row:
         row = row | {"messages": as_json(row["messages"])}
     if "scores" in rare:
-        row = row | {"judgments": [_with_scores_as_json(one) for one in row["judgments"]]}
+        row = row | {"judgments": [_with_scores_as_json(judgment) for judgment in row["judgments"]]}
     if "answer_turns" in rare and "answers" in row:
         row = row | {"answers": list(map(_with_json_messages, row["answers"]))}
     return row

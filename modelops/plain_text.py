@@ -66,10 +66,10 @@ def _moved(dataset: Dataset, other: Dataset) -> int | None:
 def _texts(file: Path) -> list[str]:
     """All of them, read before the first is written. Raises BadTexts."""
     with open(file, encoding="utf-8") as lines:
-        found = [_text(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    if not found:
+        texts = [_text(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    if not texts:
         raise BadTexts(f"{file.name} has no lines: write one for each text.")
-    return found
+    return texts
 
 
 def _text(number: int, line: str) -> str:

@@ -152,10 +152,10 @@ def best_of(project: Project, version: ModelVersion, n: int, judge: ModelVersion
     name = f"{version.name}, best of {n} by {judge.name}"
     if len(name) > ModelVersion._meta.get_field("name").max_length:
         name = f"version {version.pk}, best of {n} by version {judge.pk}"
-    found, _new = ModelVersion.objects.get_or_create(
+    best, _new = ModelVersion.objects.get_or_create(
         project=project, name=name, defaults={"kind": ModelVersion.Kind.POLICY, "parent": version}
     )
-    return found
+    return best
 
 
 def refuse_taken(project: Project | None, name: str) -> None:

@@ -66,7 +66,12 @@ class Editable(ReadOnly):
     def save_related(self, request, form, formsets, change) -> None:
         super().save_related(request, form, formsets, change)
         forms = [form, *(inline for formset in formsets for inline in formset.forms)]
-        changed = [name for one in forms if one.has_changed() for name in one.changed_data]
+        changed = [
+            name
+            for form_or_inline in forms
+            if form_or_inline.has_changed()
+            for name in form_or_inline.changed_data
+        ]
         audit.record(
             request.user, f"change {form.instance._meta.model_name}", form.instance, fields=changed
         )

@@ -152,8 +152,8 @@ class RecipesBody(serializers.Serializer):
 
 def settings_of(kind: str) -> list[dict[str, Any]]:
     """Each setting with its sentence and the values that it may take."""
-    found = dataclasses.fields(recipes.RECIPES[kind])
-    return [{"name": one.name, "default": _default(one), **one.metadata} for one in found]
+    fields = dataclasses.fields(recipes.RECIPES[kind])
+    return [{"name": field.name, "default": _default(field), **field.metadata} for field in fields]
 
 
 def _default(field: dataclasses.Field) -> Any:
@@ -195,8 +195,8 @@ class Recipes(SiteEndpoint):
         return Response(
             {
                 "recipes": [
-                    {"kind": kind, "label": one.label, "settings": settings_of(kind)}
-                    for one, kind in kinds
+                    {"kind": kind, "label": choice.label, "settings": settings_of(kind)}
+                    for choice, kind in kinds
                 ]
             }
         )
@@ -216,24 +216,24 @@ class Jobs(Listing, Act, Endpoint):
         return visible(self.membership)
 
     def act(self, data):
-        kind, told = data.pop("kind"), data.pop("recipe", {})
-        if kind == Job.Kind.SAMPLE and "others" in told:
-            told["others"] = str(told["others"]).splitlines()
+        kind, recipe = data.pop("kind"), data.pop("recipe", {})
+        if kind == Job.Kind.SAMPLE and "others" in recipe:
+            recipe["others"] = str(recipe["others"]).splitlines()
         try:
-            refuse_unknown(kind, told)
+            refuse_unknown(kind, recipe)
             return started(
                 self.actor,
-                filled(lambda given: JobForm(self.project, kind, given), told | data),
+                filled(lambda given: JobForm(self.project, kind, given), recipe | data),
             )
         except serializers.ValidationError as error:
             raise serializers.ValidationError(at_recipe(error.detail)) from error
 
 
-def refuse_unknown(kind: str, told: dict[str, Any]) -> None:
+def refuse_unknown(kind: str, recipe: dict[str, Any]) -> None:
     known = recipes.RECIPES[kind].__dataclass_fields__
     unknown = {
         name: [f"A job of this kind has no such setting: {', '.join(known)}."]
-        for name in told.keys() - known
+        for name in recipe.keys() - known
     }
     if unknown:
         raise serializers.ValidationError(unknown)
@@ -241,8 +241,8 @@ def refuse_unknown(kind: str, told: dict[str, Any]) -> None:
 
 def at_recipe(errors: dict[str, list]) -> dict[str, Any]:
     """A form is flat; a request has its settings in `recipe`."""
-    links = {name: told for name, told in errors.items() if name in LINKS}
-    rest = {name: told for name, told in errors.items() if name not in links}
+    links = {name: messages for name, messages in errors.items() if name in LINKS}
+    rest = {name: messages for name, messages in errors.items() if name not in links}
     return links | ({"recipe": rest} if rest else {})
 
 
@@ -261,11 +261,11 @@ class JobVerb(Verb):
     scopes, output = {"POST": "launch"}, JobBody
 
     def act(self, data):
-        one = get_object_or_404(visible(self.membership), pk=self.kwargs["pk"])
-        self.do(one)
-        return visible(self.membership).get(pk=one.pk)
+        job = get_object_or_404(visible(self.membership), pk=self.kwargs["pk"])
+        self.do(job)
+        return visible(self.membership).get(pk=job.pk)
 
-    def do(self, one: Job) -> None:
+    def do(self, job: Job) -> None:
         raise NotImplementedError
 
 
@@ -274,15 +274,15 @@ class Cancel(JobVerb):
     nothing.
     """
 
-    def do(self, one):
-        jobs.cancel(self.actor, one)
+    def do(self, job):
+        jobs.cancel(self.actor, job)
 
 
 class Resume(JobVerb):
     """Queue a failed or cancelled job again: it goes on from what it had finished."""
 
-    def do(self, one):
-        jobs.resume(self.actor, one)
+    def do(self, job):
+        jobs.resume(self.actor, job)
 
 
 class OfJob(ListEndpoint):

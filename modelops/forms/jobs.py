@@ -132,19 +132,19 @@ class JobForm(Keyed):
         )
 
     def _reward_model(self, project: Project) -> forms.ModelChoiceField:
-        found, required = registry.reward_models(project), "reward_model" in self.about.links
+        models, required = registry.reward_models(project), "reward_model" in self.about.links
         missing = (
-            "" if found.exists() else _("No reward model has been trained yet: train one first.")
+            "" if models.exists() else _("No reward model has been trained yet: train one first.")
         )
         asked = {"empty_label": None} if required else {"empty_label": _("none"), "required": False}
         missing = missing or (
             "" if required else _("Chooses among the draws, where Best of is above 1.")
         )
         return forms.ModelChoiceField(
-            found,
+            models,
             label=_("Reward model"),
             help_text=missing,
-            initial=found.first() if required else None,
+            initial=models.first() if required else None,
             **asked,
         )
 
@@ -203,10 +203,10 @@ class JobForm(Keyed):
             self.add_error("weights", str(error))
 
     def recipe(self) -> dict:
-        told = {name: self.cleaned_data[name] for name in self.settings}
+        recipe = {name: self.cleaned_data[name] for name in self.settings}
         if self.kind == Kind.SAMPLE:
-            told["others"] = "\n".join(version.name for version in told["others"])
-        return told
+            recipe["others"] = "\n".join(version.name for version in recipe["others"])
+        return recipe
 
     def links(self) -> dict:
         return {name: self.cleaned_data[name] for name in LINKS if name in self.fields}

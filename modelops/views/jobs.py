@@ -44,13 +44,13 @@ def job_or_404(request: HttpRequest, pk: int) -> Job:
 @member(*ADMINS)
 @require_GET
 def job_list(request: HttpRequest) -> HttpResponse:
-    found = of_project(request.project).order_by("-pk")
+    listed = of_project(request.project).order_by("-pk")
     kind, state = request.GET.get("kind", ""), request.GET.get("state", "")
     if kind in Job.Kind.values:
-        found = found.filter(kind=kind)
+        listed = listed.filter(kind=kind)
     if state in Job.State.values:
-        found = found.filter(state=state)
-    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+        listed = listed.filter(state=state)
+    page = Paginator(listed, PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "page": page,
         "kind": kind,
@@ -72,9 +72,9 @@ def jobs_live(request: HttpRequest) -> HttpResponse:
     more.
     """
     pks = [pk for pk in request.GET.getlist("id") if pk.isdecimal()][:PER_PAGE]
-    found = list(of_project(request.project).filter(pk__in=pks))
-    status = 200 if any(job.live for job in found) else STOP_POLLING
-    return render(request, "modelops/jobs/_jobs_live.html", {"jobs": found}, status=status)
+    listed = list(of_project(request.project).filter(pk__in=pks))
+    status = 200 if any(job.live for job in listed) else STOP_POLLING
+    return render(request, "modelops/jobs/_jobs_live.html", {"jobs": listed}, status=status)
 
 
 # One job
@@ -87,19 +87,19 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     """A job's page, or only what changes while it runs when htmx asks. When it has ended, the page
     loads anew.
     """
-    one = job_or_404(request, pk)
+    job = job_or_404(request, pk)
     if not request.htmx:
         return render(
-            request, "modelops/jobs/job.html", live(one) | log(one) | {"recipe": recipe_rows(one)}
+            request, "modelops/jobs/job.html", live(job) | log(job) | {"recipe": recipe_rows(job)}
         )
-    response = render(request, "modelops/jobs/_job_live.html", live(one))
-    if not one.live:
+    response = render(request, "modelops/jobs/_job_live.html", live(job))
+    if not job.live:
         response["HX-Refresh"] = "true"
     return response
 
 
-def live(one: Job) -> dict:
-    return {"job": one, "charts": metric_charts(one), "final": final_table(one)}
+def live(job: Job) -> dict:
+    return {"job": job, "charts": metric_charts(job), "final": final_table(job)}
 
 
 @member(*ADMINS)
@@ -114,20 +114,20 @@ def job_log(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-def log(one: Job, after: int = 0) -> dict:
-    lines = list(one.log.filter(pk__gt=after).order_by("-pk")[:LOG_TAIL])[::-1]
-    return {"job": one, "log": lines, "after": lines[-1].pk if lines else after}
+def log(job: Job, after: int = 0) -> dict:
+    lines = list(job.log.filter(pk__gt=after).order_by("-pk")[:LOG_TAIL])[::-1]
+    return {"job": job, "log": lines, "after": lines[-1].pk if lines else after}
 
 
 @member(*ADMINS)
 @require_GET
 def job_json(request: HttpRequest, pk: int) -> JsonResponse:
     """The same as data, for scripts: as the API shows the job, with the figures of its result."""
-    one = job_or_404(request, pk)
-    model = getattr(one, "model_made", None)
-    figures = MetricBody(registry.final_metrics(one), many=True).data
+    job = job_or_404(request, pk)
+    model = getattr(job, "model_made", None)
+    figures = MetricBody(registry.final_metrics(job), many=True).data
     return JsonResponse(
-        {**JobBody(one).data, "metrics": figures, "model_name": model.name if model else ""}
+        {**JobBody(job).data, "metrics": figures, "model_name": model.name if model else ""}
     )
 
 

@@ -169,8 +169,10 @@ class Editing(Detail):
 
     def locked(self) -> Any:
         """What is changed; two changes at once take turns."""
-        one = self.get_object()
-        type(one)._default_manager.select_for_update(of=("self",)).filter(pk=one.pk).first()
+        instance = self.get_object()
+        type(instance)._default_manager.select_for_update(of=("self",)).filter(
+            pk=instance.pk
+        ).first()
         return self.get_object()
 
     def must_match(self, row: Any) -> None:
