@@ -117,17 +117,17 @@ def judgment(typed: dict[str, Any]) -> Judgment:
 
 def typed_of(ranking: Ranking) -> dict[str, Any]:
     """A stored ranking, as the form that said it."""
-    said = {LETTERS[one.shown]: one for one in ranking.ranked.order_by("shown")}
+    answers = {LETTERS[answer.shown]: answer for answer in ranking.ranked.order_by("shown")}
     stored = stored_scores.stored(ranking)
-    letter_of = {one.candidate_id: letter for letter, one in said.items()}
+    letter_of = {answer.candidate_id: letter for letter, answer in answers.items()}
     return {
-        "rank": sport({letter: one.rank for letter, one in said.items() if one.rank}),
+        "rank": sport({letter: answer.rank for letter, answer in answers.items() if answer.rank}),
         "rating": in_order(stored.ratings, letter_of),
         "flags": in_order(stored.flags, letter_of),
         "labels": ranking.labels,
         "note": ranking.note,
         "outcome": ranking.outcome,
-        "order": "".join(sorted(said, key=lambda letter: (said[letter].rank or 0, letter))),
+        "order": "".join(sorted(answers, key=lambda letter: (answers[letter].rank or 0, letter))),
         "strength": ranking.strength,
         "seconds": 0,
         **stored_scores.by_letter(stored, letter_of),

@@ -133,17 +133,17 @@ def _check_scores(judgment: Judgment, k: int, project: Project) -> None:
     if judgment.outcome == Ranking.Outcome.CANNOT_JUDGE:
         return
     for criterion in criteria.asked(project):
-        said = judgment.scores.get(criterion.name)
-        if criterion.required and not criterion.of_answers and said is None:
+        given = judgment.scores.get(criterion.name)
+        if criterion.required and not criterion.of_answers and given is None:
             message = _("“%(question)s” has no answer yet.") % {"question": criterion.question}
             raise InvalidRanking(message, field=("scores", criterion.name))
         if criterion.required and criterion.of_answers:
-            _refuse_missing(criterion, said or {}, k)
+            _refuse_missing(criterion, given or {}, k)
 
 
-def _refuse_missing(criterion: criteria.Asked, said: dict[str, Any], k: int) -> None:
+def _refuse_missing(criterion: criteria.Asked, given: dict[str, Any], k: int) -> None:
     for letter in LETTERS[:k]:
-        if letter not in said:
+        if letter not in given:
             raise InvalidRanking(
                 _("Answer %(letter)s: “%(question)s” has no answer yet.")
                 % {"letter": letter.upper(), "question": criterion.question},
@@ -156,11 +156,11 @@ def score_faults(
     scores: dict[str, Any], k: int, known: dict[str, criteria.Asked]
 ) -> Iterator[tuple[str, str, str]]:
     """Yield (name of the criterion, letter of the answer or empty, what is wrong)."""
-    for name, said in scores.items():
+    for name, given in scores.items():
         criterion = known.get(name)
         if criterion is None:
             yield name, "", _("This project has no such criterion.")
-        elif criterion.of_answers != isinstance(said, dict):
+        elif criterion.of_answers != isinstance(given, dict):
             yield (
                 name,
                 "",
@@ -169,7 +169,7 @@ def score_faults(
                 else _("Give one value for all answers together."),
             )
         else:
-            for letter, value in (said if criterion.of_answers else {"": said}).items():
+            for letter, value in (given if criterion.of_answers else {"": given}).items():
                 if letter and letter not in tuple(LETTERS[:k]):
                     yield name, letter, _("There is no such answer.")
                 elif message := criterion.fault(value):

@@ -134,12 +134,12 @@ def save_revision_draft(assignment: Assignment, draft: dict) -> bool:
     return bool(submitted.update(draft=draft, draft_at=now()))
 
 
-def in_letters(one: Ranking, letter_of: Callable[[RankedCandidate], str]) -> str:
+def in_letters(ranking: Ranking, letter_of: Callable[[RankedCandidate], str]) -> str:
     """A ranking in letters, best first: "A > B = C"; its outcome where nothing was ranked."""
-    if one.outcome != Ranking.Outcome.RANKED:
-        return one.get_outcome_display().capitalize()
+    if ranking.outcome != Ranking.Outcome.RANKED:
+        return ranking.get_outcome_display().capitalize()
     tiers: dict[int, list[str]] = {}
-    for answer in one.ranked.all():
+    for answer in ranking.ranked.all():
         tiers.setdefault(answer.rank, []).append(letter_of(answer).upper())
     return " > ".join(" = ".join(sorted(tiers[rank])) for rank in sorted(tiers))
 

@@ -31,8 +31,8 @@ def review(reviewer: User, ranking: Ranking, verdict: str, comment: str = "") ->
         raise Refused(_("This ranking was undone or revised: review the one that counts."))
     if verdict == Review.Verdict.COMMENT and not comment:
         raise Refused(_("Write a comment."), "comment")
-    said = {"verdict": verdict, "comment": comment, "at": now()}
-    written, _new = Review.objects.update_or_create(said, ranking=ranking, reviewer=reviewer)
+    fields = {"verdict": verdict, "comment": comment, "at": now()}
+    written, _new = Review.objects.update_or_create(fields, ranking=ranking, reviewer=reviewer)
     seen.note(reviewer, [ranking.task_id])
     if ranking.labeler:
         seen.note(ranking.labeler, [ranking.task_id])

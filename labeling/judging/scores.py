@@ -36,13 +36,13 @@ def scores_of(ranking: Ranking, judgment: Judgment, sheet: Assignment) -> list[S
     pks = {asked.name: asked.pk for asked in criteria.accepted(sheet.project)}
     for name, value in judgment.scores.items():
         by_candidate = (
-            {candidates[letter]: one for letter, one in value.items()}
+            {candidates[letter]: score for letter, score in value.items()}
             if isinstance(value, dict)
             else {None: value}
         )
         rows += [
-            Score(ranking=ranking, criterion_id=pks[name], candidate_id=candidate, value=one)
-            for candidate, one in by_candidate.items()
+            Score(ranking=ranking, criterion_id=pks[name], candidate_id=candidate, value=score)
+            for candidate, score in by_candidate.items()
         ]
     return rows
 
@@ -122,7 +122,7 @@ def import_fault(judgment: dict[str, Any], known: dict[str, criteria.Asked]) -> 
     """Why the scores of a frozen judgment can't be scores of the project with these criteria, and
     what to do about it; empty where they can.
     """
-    for name, said in judgment.get("scores", {}).items():
+    for name, given in judgment.get("scores", {}).items():
         criterion = known.get(name)
         if criterion is None:
             return _missing(name)
@@ -131,13 +131,13 @@ def import_fault(judgment: dict[str, Any], known: dict[str, criteria.Asked]) -> 
                 "In this project %(name)s belongs to the preset %(preset)s, whose values stand in "
                 "ratings and flags. Import into a project that has it as a criterion of its own."
             ) % {"name": name, "preset": INSTRUCT_GPT}
-        if criterion.of_answers != isinstance(said, list):
+        if criterion.of_answers != isinstance(given, list):
             return (
                 _("%(name)s is about each answer: give a list with a value, or null, for each.")
                 if criterion.of_answers
                 else _("%(name)s is about all answers together: give one value, not a list.")
             ) % {"name": name}
-        for value in said if criterion.of_answers else [said]:
+        for value in given if criterion.of_answers else [given]:
             if value is not None and (fault := criterion.fault(value)):
                 shown = {"value": rows.canonical(value)[:SHOWN], "name": name, "fault": fault}
                 return _("%(value)s is no value of %(name)s in this project. %(fault)s") % shown
@@ -163,8 +163,8 @@ def of_import(
     known: dict[str, criteria.Asked],
 ) -> Iterator[Score]:
     """The rows of a frozen judgment's scores, which have no import_fault."""
-    for name, said in judgment.get("scores", {}).items():
-        values = zip(answers, said, strict=True) if isinstance(said, list) else [(None, said)]
+    for name, given in judgment.get("scores", {}).items():
+        values = zip(answers, given, strict=True) if isinstance(given, list) else [(None, given)]
         for candidate, value in values:
             if value is not None:
                 yield Score(
@@ -204,32 +204,32 @@ class Stored:
 
 def stored(ranking: Ranking) -> Stored:
     """Read it; rankings that were queried with WITH_SCORES take no query more."""
-    said = Stored(spans=sorted(ranking.spans.all(), key=_in_text))
+    stored = Stored(spans=sorted(ranking.spans.all(), key=_in_text))
     for score in sorted(ranking.scores.all(), key=lambda score: score.pk):
         criterion, candidate = score.criterion, score.candidate_id
         if criterion.preset and criterion.kind == criteria.Kind.SCALE:
-            said.ratings[candidate] = score.value
+            stored.ratings[candidate] = score.value
         elif criterion.preset:
-            said.flags.setdefault(candidate, []).append(criterion.question)
+            stored.flags.setdefault(candidate, []).append(criterion.question)
         elif candidate is None:
-            said.scores[criterion.name] = score.value
+            stored.scores[criterion.name] = score.value
         else:
-            said.scores.setdefault(criterion.name, {})[candidate] = score.value
-    return said
+            stored.scores.setdefault(criterion.name, {})[candidate] = score.value
+    return stored
 
 
 def _in_text(span: Span) -> tuple:
     return span.candidate_id, span.start, span.end, span.label
 
 
-def by_letter(said: Stored, letter_of: dict[int, str]) -> dict[str, Any]:
+def by_letter(stored: Stored, letter_of: dict[int, str]) -> dict[str, Any]:
     """Scores and spans with letters in place of candidates, as forms and the API name them."""
     return {
         "scores": {
-            name: {letter_of[candidate]: one for candidate, one in value.items()}
+            name: {letter_of[candidate]: score for candidate, score in value.items()}
             if isinstance(value, dict)
             else value
-            for name, value in said.scores.items()
+            for name, value in stored.scores.items()
         },
         "spans": [
             {
@@ -239,7 +239,7 @@ def by_letter(said: Stored, letter_of: dict[int, str]) -> dict[str, Any]:
                 "end": span.end,
             }
             for span in sorted(
-                said.spans,
+                stored.spans,
                 key=lambda span: (letter_of[span.candidate_id], span.start, span.end, span.label),
             )
         ],

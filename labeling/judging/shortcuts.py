@@ -58,12 +58,12 @@ def shown(key: str) -> str:
 
 def problems(chosen: dict[str, str]) -> dict[str, str]:
     """What is wrong with a choice of keys, by verb; empty when nothing is."""
-    found = {}
+    messages = {}
     for name, key in chosen.items():
         if len(key) != 1 and key not in NAMED:
-            found[name] = _("One character, or one of: %(names)s.") % {"names": ", ".join(NAMED)}
+            messages[name] = _("One character, or one of: %(names)s.") % {"names": ", ".join(NAMED)}
         elif key in TAKEN:
-            found[name] = _("Letters a to i, digits 1 to 7 and ? are already in use.")
+            messages[name] = _("Letters a to i, digits 1 to 7 and ? are already in use.")
         elif list(chosen.values()).count(key) > 1:
-            found[name] = _("Two actions can't share a shortcut.")
-    return found
+            messages[name] = _("Two actions can't share a shortcut.")
+    return messages
