@@ -197,7 +197,7 @@ def _write(before: Dataset, after: Dataset, out: BinaryIO, watch: Watch) -> None
                 rows[state] += 1
                 if state == CHANGED:
                     pair = row_pages.read_at(old, start), row_pages.read_at(new, other)
-                    judgments.update(one.state for one in judged_in(*pair, *known))
+                    judgments.update(judgment.state for judgment in judged_in(*pair, *known))
                 else:
                     judgments[state] += judged
                 if state in STATES:
@@ -254,7 +254,7 @@ def _entries(
             row = orjson.loads(line)
             judged = _judged(row, labelers)
             content = {name: value for name, value in row.items() if name != "judgments"}
-            content["judgments"] = sorted((judge, _packed(said)) for judge, said in judged)
+            content["judgments"] = sorted((judge, _packed(judgment)) for judge, judgment in judged)
             yield _hash(_identity(row)), _hash(content), start, len(judged)
             start += len(line)
             watch(len(line))
@@ -291,10 +291,10 @@ def _joined(table: sqlite3.Connection) -> Iterator[tuple[str, int, int, int]]:
     Of several rows that are known by the same, those with the same content are the same; the rest
     are paired in the order of their content.
     """
-    found = table.cursor().execute(
+    entries = table.cursor().execute(
         "SELECT key, content, side, start, judged FROM entry ORDER BY key, content, side, start"
     )
-    for _key, group in groupby(found, itemgetter(0)):
+    for _key, group in groupby(entries, itemgetter(0)):
         rest: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
         for _content, same in groupby(group, itemgetter(1)):
             sides: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
@@ -338,7 +338,7 @@ def judged_in(
         for judgment in row.get("judgments", ()):
             judge = labelers.get(judgment["labeler"], "")
             judges.setdefault(judge, ([], []))[side].append(judgment)
-    return [one for sides in judges.values() for one in _paired(*sides)]
+    return [compared for sides in judges.values() for compared in _paired(*sides)]
 
 
 def _paired(
@@ -347,23 +347,23 @@ def _paired(
     """The same judgments first, then the others in their order."""
     rest_before, rest_after = [], list(after)
     for judgment in before:
-        same = next((one for one in rest_after if _says_the_same(judgment, one)), None)
+        same = next((other for other in rest_after if _says_the_same(judgment, other)), None)
         if same is None:
             rest_before.append(judgment)
         else:
             rest_after.remove(same)
             yield ComparedJudgment("same", judgment, same)
     common = min(len(rest_before), len(rest_after))
-    for one, other in zip(rest_before, rest_after):
-        yield ComparedJudgment(CHANGED, one, other)
-    for one in rest_before[common:]:
-        yield ComparedJudgment(GONE, one, None)
-    for other in rest_after[common:]:
-        yield ComparedJudgment(ADDED, None, other)
+    for earlier, later in zip(rest_before, rest_after):
+        yield ComparedJudgment(CHANGED, earlier, later)
+    for earlier in rest_before[common:]:
+        yield ComparedJudgment(GONE, earlier, None)
+    for later in rest_after[common:]:
+        yield ComparedJudgment(ADDED, None, later)
 
 
-def _says_the_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return one | {"labeler": None} == other | {"labeler": None}
+def _says_the_same(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    return before | {"labeler": None} == after | {"labeler": None}
 
 
 @dataclass(frozen=True)

@@ -84,10 +84,10 @@ class FreezeForm(JobForm):
         self.fields[name] = new
 
     def recipe(self) -> dict[str, Any]:
-        said = {name: value for name, value in self.cleaned_data.items() if name in self.settings}
+        recipe = {name: value for name, value in self.cleaned_data.items() if name in self.settings}
         for name in ("since", "until"):
-            said[name] = said[name].isoformat() if said[name] else ""
-        return said | {name: "\n".join(said[name]) for name in LISTS}
+            recipe[name] = recipe[name].isoformat() if recipe[name] else ""
+        return recipe | {name: "\n".join(recipe[name]) for name in LISTS}
 
 
 def day_field(label: StrPromise | str = "") -> forms.DateField:
@@ -112,11 +112,14 @@ def _several(choices: Iterable[tuple[str, Any]]) -> forms.MultipleChoiceField:
 def people(project: Project, names: bool) -> list[tuple[str, str]]:
     """The project's people; a researcher, who is not to know them, sees numbers."""
     members = project.memberships.select_related("user").order_by("user__email")
-    return [(str(one.user_id), str(one.user) if names else f"#{one.user_id}") for one in members]
+    return [
+        (str(member.user_id), str(member.user) if names else f"#{member.user_id}")
+        for member in members
+    ]
 
 
 def recipe_of(form: FreezeForm) -> FreezeRecipe:
     """What the form says so far, or, before anything was said, what it starts from."""
-    said = form.recipe() if form.is_bound and form.is_valid() else {}
-    recipe: FreezeRecipe = recipes.read(Job.Kind.FREEZE, said)
+    settings = form.recipe() if form.is_bound and form.is_valid() else {}
+    recipe: FreezeRecipe = recipes.read(Job.Kind.FREEZE, settings)
     return recipe

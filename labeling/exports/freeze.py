@@ -395,9 +395,9 @@ def _scores_and_spans(stored: scores.Stored, answers: list[Candidate]) -> dict[s
     """The keys that are there only where a ranking says more, so that other rows keep their
     digests. Values of answers are a list in the answers' order, null where none was given.
     """
-    said: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
     if stored.scores:
-        said["scores"] = {
+        extra["scores"] = {
             name: [value.get(answer.pk) for answer in answers] if isinstance(value, dict) else value
             for name, value in stored.scores.items()
         }
@@ -412,8 +412,8 @@ def _scores_and_spans(stored: scores.Stored, answers: list[Candidate]) -> dict[s
             }
             for span in stored.spans
         ]
-        said["spans"] = sorted(spans, key=_in_text)
-    return said
+        extra["spans"] = sorted(spans, key=_in_text)
+    return extra
 
 
 def _in_text(span: dict[str, Any]) -> tuple[Any, ...]:

@@ -55,45 +55,45 @@ def preview(project: Project, recipe: FreezeRecipe, names: bool) -> Preview:
     if recipe.kind != Dataset.Kind.JUDGMENTS:
         return _of_texts(project, recipe)
     chosen = selection.rankings(project, recipe)
-    found = _of_judgments(chosen, recipe)
+    preview = _of_judgments(chosen, recipe)
     days = chosen.annotate(day=TruncDate("created_at")).values_list("day").annotate(n=Count("pk"))
     by_day = list(enumerate((n for _day, n in days.order_by("day")), start=1))
     chart = charts.chart(_("judgments a day"), by_day)
-    found.charts = [chart] if chart else []
-    total, models = sum(n for _day, n in by_day), found.statistics.models
-    found.bars = [
+    preview.charts = [chart] if chart else []
+    total, models = sum(n for _day, n in by_day), preview.statistics.models
+    preview.bars = [
         charts.bars(_("judgments by labeler"), _by_labeler(chosen, total, names)),
         charts.bars(_("answers by model"), with_others(models.most_common(BARS), models.total())),
     ]
-    return found
+    return preview
 
 
 def _of_judgments(chosen: QuerySet[Ranking], recipe: FreezeRecipe) -> Preview:
     """Up to EXACT judgments, or those of up to SAMPLE tasks, are all read; of more SAMPLE tasks."""
     counted = chosen.aggregate(judgments=Count("pk"), tasks=Count("task", distinct=True))
     sampled = counted["judgments"] > EXACT and counted["tasks"] > SAMPLE
-    found = Preview(apart=recipe.apart, sampled=sampled)
+    preview = Preview(apart=recipe.apart, sampled=sampled)
     every = chosen.order_by("task").values_list("task", flat=True).distinct()
     tasks = drawn(every, counted["tasks"]) if sampled else list(every)
-    kept = _kept(found, chosen, recipe, tasks)
-    if recipe.apart and not found.sampled:
+    kept = _kept(preview, chosen, recipe, tasks)
+    if recipe.apart and not preview.sampled:
         near = contamination.near_held_out(lambda: (row for row, _task, _judged in kept))
-        found.near = len(near)
+        preview.near = len(near)
         kept = [part for place, part in enumerate(kept) if place not in near]
     earlier = shown = 0
     for row, task, judged in kept:
-        found.statistics.add(row, freeze.judge_kinds(judged))
+        preview.statistics.add(row, freeze.judge_kinds(judged))
         for ranking, ranks in judged:
             won, pairs = first_wins(ranking, ranks, task.answers)
             earlier, shown = earlier + won, shown + pairs
-    found.first_wins = share(earlier, shown)
+    preview.first_wins = share(earlier, shown)
     of_tasks = counted["tasks"] / len(tasks) if tasks else 0
-    of_judgments = counted["judgments"] / found.looked_at if found.looked_at else 0
-    found.rows = round(len(kept) * of_tasks)
-    found.judgments = round(sum(len(judged) for _row, _task, judged in kept) * of_judgments)
+    of_judgments = counted["judgments"] / preview.looked_at if preview.looked_at else 0
+    preview.rows = round(len(kept) * of_tasks)
+    preview.judgments = round(sum(len(judged) for _row, _task, judged in kept) * of_judgments)
     for name in ("pairs", "good", "bad"):
-        setattr(found, name, round(getattr(found.statistics, name) * of_judgments))
-    return found
+        setattr(preview, name, round(getattr(preview.statistics, name) * of_judgments))
+    return preview
 
 
 def drawn(tasks: QuerySet[Ranking, int], count: int) -> list[int]:
@@ -105,7 +105,7 @@ def drawn(tasks: QuerySet[Ranking, int], count: int) -> list[int]:
 
 
 def _kept(
-    found: Preview, chosen: QuerySet[Ranking], recipe: FreezeRecipe, tasks: list[int]
+    preview: Preview, chosen: QuerySet[Ranking], recipe: FreezeRecipe, tasks: list[int]
 ) -> list[tuple[dict[str, Any], Any, Judged]]:
     """(row, task with its `answers`, its rankings) of the tasks of which the recipe keeps
     something.
@@ -114,9 +114,9 @@ def _kept(
     for start in range(0, len(tasks), freeze.BATCH):
         batch = tasks[start : start + freeze.BATCH]
         for task, judged in freeze.with_judgments(chosen, batch):
-            found.looked_at += len(judged)
+            preview.looked_at += len(judged)
             judged = selection.keep(judged, recipe)
-            found.kept += len(judged)
+            preview.kept += len(judged)
             if judged:
                 kept.append((freeze.as_row(task, judged), task, judged))
     return kept
@@ -133,15 +133,15 @@ def _of_texts(project: Project, recipe: FreezeRecipe) -> Preview:
         splits.update(dict(_by_split(prompts, "split")))
     if recipe.kind != Dataset.Kind.PROMPTS:
         splits.update(dict(_by_split(answers, "prompt__split")))
-    found = Preview(apart=recipe.apart, rows=splits.total())
-    if recipe.apart and found.rows <= EXACT:
-        found.near = len(
+    preview = Preview(apart=recipe.apart, rows=splits.total())
+    if recipe.apart and preview.rows <= EXACT:
+        preview.near = len(
             contamination.near_held_out(lambda: freeze.ROWS[recipe.kind](project, recipe))
         )
-        splits["train"] -= found.near
-        found.rows -= found.near
-    found.splits = [(split, splits[split]) for split in Prompt.Split.values if splits[split]]
-    return found
+        splits["train"] -= preview.near
+        preview.rows -= preview.near
+    preview.splits = [(split, splits[split]) for split in Prompt.Split.values if splits[split]]
+    return preview
 
 
 def _by_split(chosen: QuerySet[Any], split: str) -> QuerySet[Any, tuple[str, int]]:

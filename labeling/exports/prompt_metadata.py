@@ -25,7 +25,7 @@ def of(dataset: Dataset, split: str = "", watch: Watch = unwatched) -> Iterator[
             project=dataset.project_id, digest__in=[row["prompt_id"] for row in group]
         )
         fields = ("digest", "source", "licence", "metadata")
-        about = {digest: more for digest, *more in known.values_list(*fields)}
+        about = {digest: rest for digest, *rest in known.values_list(*fields)}
         for row in group:
             source, licence, metadata = about.get(row["prompt_id"], NOTHING)
             yield row | {"source": source, "licence": licence, "metadata": metadata or {}}

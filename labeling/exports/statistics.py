@@ -59,7 +59,7 @@ class RowStatistics:
             self.spans += len(judgment.get("spans", ()))
             for name, value in judgment.get("scores", {}).items():
                 values = value if isinstance(value, list) else [value]
-                self.scores[name] += sum(one is not None for one in values)
+                self.scores[name] += sum(score is not None for score in values)
         if "judgments" in row:
             self._add_labels(row)
         self.judge_kinds.update(judge_kinds)
