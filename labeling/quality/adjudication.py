@@ -49,15 +49,15 @@ def open_to(project: Project, person: User) -> QuerySet[RankingTask]:
     that was judged elsewhere may be too long to rank.
     """
     at_work = Assignment.objects.filter(task=OuterRef("pk"), state=Assignment.State.LEASED)
-    found = RankingTask.objects.filter(
+    tasks = RankingTask.objects.filter(
         project=project, purpose=RankingTask.Purpose.TRAINING, free_places=0
     )
-    found = found.filter(~Exists(at_work), prompt__published=True).select_related(
+    tasks = tasks.filter(~Exists(at_work), prompt__published=True).select_related(
         "project", "prompt"
     )
     answers = RankingTask.candidates.through.objects.filter(rankingtask=OuterRef("pk"))
-    found = found.exclude(Exists(answers[MOST : MOST + 1]))
-    return found if person.sensitive else found.exclude(prompt__sensitive=True)
+    tasks = tasks.exclude(Exists(answers[MOST : MOST + 1]))
+    return tasks if person.sensitive else tasks.exclude(prompt__sensitive=True)
 
 
 def disputes(project: Project, person: User) -> list[Dispute]:
@@ -71,11 +71,13 @@ def disputes(project: Project, person: User) -> list[Dispute]:
     }
     apart = {task: counts for task, counts in counted.items() if counts[0] < counts[1]}
     settled = set(_settlements(apart).values_list("task", flat=True))
-    found = [
+    disputed = [
         Dispute(task, len(ranks[task.pk]), *apart[task.pk], task.pk in settled)
         for task in open_to(project, person).filter(pk__in=apart)
     ]
-    return sorted(found, key=lambda one: (one.settled, one.agreement, -one.task.pk))[:SHOWN]
+    return sorted(
+        disputed, key=lambda dispute: (dispute.settled, dispute.agreement, -dispute.task.pk)
+    )[:SHOWN]
 
 
 def _settlements(tasks) -> QuerySet[Ranking]:
@@ -101,20 +103,20 @@ def judged(paper: Assignment) -> list[Said]:
     Whoever reads them has seen the task, and gets no place on it any more.
     """
     letters = dict(zip(paper.order, LETTERS))
-    found = (
+    current_rankings = (
         paper.task.rankings.of_judges()
         .filter(current=True)
         .order_by("pk")
         .prefetch_related("ranked")
     )
-    seen.note_rankings(paper.labeler, found)
-    judges = Judge.objects.in_bulk([ranking.judge for ranking in found])
+    seen.note_rankings(paper.labeler, current_rankings)
+    judges = Judge.objects.in_bulk([ranking.judge for ranking in current_rankings])
     return [
         Said(
             rankings.in_letters(ranking, lambda answer: letters[answer.candidate_id]),
             judge_kind(ranking.kind, judges.get(ranking.judge)),
         )
-        for ranking in found
+        for ranking in current_rankings
     ]
 
 

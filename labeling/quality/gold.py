@@ -52,19 +52,19 @@ def unmake(actor: User, task: RankingTask) -> None:
 
     It takes as many places as people hold, and is offered where that is less than its overlap.
     """
-    task, one = order.locked(task.pk), RankingTask.objects.filter(pk=task.pk)
+    task, queryset = order.locked(task.pk), RankingTask.objects.filter(pk=task.pk)
     if task.purpose != Purpose.GOLD:
         return
     task.rankings.filter(kind=Ranking.Kind.GOLD).update(current=False)
     held = _close_up(task)
     overlap = max(task.overlap, held)
-    one.update(purpose=Purpose.TRAINING, overlap=overlap, free_places=overlap - held)
+    queryset.update(purpose=Purpose.TRAINING, overlap=overlap, free_places=overlap - held)
     if task.rankings.filter(
         kind=Ranking.Kind.IMPORTED
     ).exists():  # was never offered, and is not now
-        one.update(free_places=0, state=RankingTask.State.OPEN)
+        queryset.update(free_places=0, state=RankingTask.State.OPEN)
     elif task.state == RankingTask.State.OPEN:
-        order.line_up(one)
+        order.line_up(queryset)
     audit.record(actor, "unmake gold", task, task.project)
 
 
@@ -87,7 +87,7 @@ def figures(project: Project) -> dict[int, gold_accuracy.Gold]:
     compared = of_gold.independent().exclude(
         kind__in=[Ranking.Kind.IMPORTED, Ranking.Kind.ADJUDICATED]
     )
-    said = RankedCandidate.objects.filter(ranking__in=compared.values("pk"))
+    answers = RankedCandidate.objects.filter(ranking__in=compared.values("pk"))
     return gold_accuracy.by_labeler(
-        said.values_list("ranking__task", "ranking__labeler", "candidate", "rank")
+        answers.values_list("ranking__task", "ranking__labeler", "candidate", "rank")
     )

@@ -95,15 +95,15 @@ def page(
     limit = next(iter(walk.values_list("pk", flat=True)[LOOKED_AT : LOOKED_AT + 1]), None)
     if limit is not None:
         walk = walk.filter(pk__lt=limit) if backward else walk.filter(pk__gt=limit)
-    found, last, exhausted = _first(walk, wanted, size)
+    tasks, last, exhausted = _first(walk, wanted, size)
     if exhausted and limit is not None:  # the next page starts with the first not looked at
         last = limit - 1 if backward else limit + 1
     ahead = last if not exhausted or limit is not None else None
-    cut = ahead is not None and len(found) < size
-    behind = _behind(found, before, after)
+    cut = ahead is not None and len(tasks) < size
+    behind = _behind(tasks, before, after)
     if backward:
-        return Page(found[::-1], older=behind, newer=ahead, cut=cut)
-    return Page(found, older=ahead, newer=behind, cut=cut)
+        return Page(tasks[::-1], older=behind, newer=ahead, cut=cut)
+    return Page(tasks, older=ahead, newer=behind, cut=cut)
 
 
 def _first(
@@ -112,8 +112,8 @@ def _first(
     """The first `size` tasks that match, the last that was looked at, whether no other matches."""
     matching = _matching(walk, wanted).values_list("pk", flat=True)
     if not wanted.compares:
-        found = list(matching[: size + 1])
-        return found[:size], found[size - 1] if len(found) > size else None, len(found) <= size
+        tasks = list(matching[: size + 1])
+        return tasks[:size], tasks[size - 1] if len(tasks) > size else None, len(tasks) <= size
     compared = list(matching[:COMPARED])
     fitting = _fitting(compared, wanted)
     if len(fitting) > size:
@@ -121,12 +121,12 @@ def _first(
     return fitting, compared[-1] if compared else None, len(compared) < COMPARED
 
 
-def _behind(found: list[int], before: int | None, after: int | None) -> int | None:
+def _behind(tasks: list[int], before: int | None, after: int | None) -> int | None:
     """Where the page before this one starts. The first page of all has none."""
     if before is None and after is None:
         return None
-    if found:
-        return found[0]
+    if tasks:
+        return tasks[0]
     return before - 1 if before is not None else (after or 0) + 1
 
 
@@ -269,8 +269,8 @@ def values(tasks: list[int]) -> dict[str, list[str]]:
     """The sources, use cases and languages of the prompts of these tasks: one query."""
     names = ("source", "use_case", "language")
     prompts = Prompt.objects.filter(tasks__in=tasks, published=True).order_by()
-    said = list(prompts.values(*names).distinct())
-    return {name: sorted({values[name] for values in said} - {""}) for name in names}
+    combinations = list(prompts.values(*names).distinct())
+    return {name: sorted({values[name] for values in combinations} - {""}) for name in names}
 
 
 def models(tasks: list[int]) -> list[str]:

@@ -16,16 +16,16 @@ LOOKED_AT = 2000  # rankings, the newest
 
 def ranks_by_task(project: Project) -> dict[int, list[list[int]]]:
     """By task, the ranks that each person gave its answers, of the newest independent rankings."""
-    found = Ranking.objects.of_people().independent()
-    found = found.filter(task__project=project, outcome=Ranking.Outcome.RANKED)
-    task_of = dict(found.order_by("-pk").values_list("pk", "task")[:LOOKED_AT])
+    rankings = Ranking.objects.of_people().independent()
+    rankings = rankings.filter(task__project=project, outcome=Ranking.Outcome.RANKED)
+    task_of = dict(rankings.order_by("-pk").values_list("pk", "task")[:LOOKED_AT])
     ranks = defaultdict(list)
-    said = RankedCandidate.objects.filter(ranking__in=list(task_of)).order_by("candidate")
-    for one, rank in said.values_list("ranking", "rank"):
-        ranks[one].append(rank)
+    answers = RankedCandidate.objects.filter(ranking__in=list(task_of)).order_by("candidate")
+    for ranking, rank in answers.values_list("ranking", "rank"):
+        ranks[ranking].append(rank)
     by_task = defaultdict(list)
-    for one, given in ranks.items():
-        by_task[task_of[one]].append(given)
+    for ranking, given in ranks.items():
+        by_task[task_of[ranking]].append(given)
     return by_task
 
 
@@ -59,10 +59,10 @@ def prompted(project: Project) -> int:
 def newest(project: Project, most: int) -> list[Task]:
     """The newest `most` independent rankings of training tasks by people, by task: one query."""
     ranked = _ranked(project).of_people().independent()
-    said = RankedCandidate.objects.filter(ranking__in=ranked.order_by("-pk").values("pk")[:most])
+    answers = RankedCandidate.objects.filter(ranking__in=ranked.order_by("-pk").values("pk")[:most])
     about = ("ranking__task", "ranking__task__prompt", "ranking__judge", "rank")
     tasks: dict[int, Task] = {}
-    for task, prompt, judge, rank in said.order_by("candidate").values_list(*about):
+    for task, prompt, judge, rank in answers.order_by("candidate").values_list(*about):
         of_task = tasks.setdefault(task, Task(prompt, {}))
         of_task.ranks.setdefault(judge, []).append(rank)
     return list(tasks.values())

@@ -53,13 +53,13 @@ def _order(first: int | None, second: int | None) -> int | None:
     return (first > second) - (first < second)
 
 
-def by_labeler(said: Iterable[tuple[int, int | None, int, int | None]]) -> dict[int, Gold]:
-    """Each labeler's figures from all that is said of gold tasks: (task, labeler, answer, rank); a
+def by_labeler(ranked: Iterable[tuple[int, int | None, int, int | None]]) -> dict[int, Gold]:
+    """Each labeler's figures from all ranks given in gold tasks: (task, labeler, answer, rank); a
     key has no labeler.
     """
     keys: dict[int, Ranks] = defaultdict(dict)
     judged: dict[tuple[int, int], Ranks] = defaultdict(dict)
-    for task, labeler, answer, rank in said:
+    for task, labeler, answer, rank in ranked:
         ranks = keys[task] if labeler is None else judged[task, labeler]
         ranks[answer] = rank
     figures: dict[int, Gold] = defaultdict(Gold)
