@@ -62,8 +62,8 @@ def sheet(paper: Assignment) -> dict[str, Any]:
         "messages": paper.task.prompt.messages,
         "answers": assignments.shown(paper),
         "asks": assignments.asks(paper.project, len(paper.order)),
-        "judged": [said.order for said in judged],
-        "judge_kinds": [said.judge_kind for said in judged],
+        "judged": [ranking.order for ranking in judged],
+        "judge_kinds": [ranking.judge_kind for ranking in judged],
         "settled": judgments.as_body(form.typed_of(existing)) if existing else None,
     }
 

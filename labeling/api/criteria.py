@@ -90,8 +90,8 @@ class CriterionFilter(filters.FilterSet):
     scope = filters.ChoiceFilter(choices=Criterion.Scope.choices)
     kind = filters.ChoiceFilter(choices=Criterion.Kind.choices)
 
-    def of_retired(self, found: QuerySet, name: str, retired: bool) -> QuerySet:
-        return found.filter(retired_at__isnull=not retired)
+    def of_retired(self, queryset: QuerySet, name: str, retired: bool) -> QuerySet:
+        return queryset.filter(retired_at__isnull=not retired)
 
 
 def of_project(project: Project) -> QuerySet[Criterion]:

@@ -217,18 +217,18 @@ class DifferenceView(Comparing):
                 difference.latest_job(before, self.dataset),
                 _("These datasets are large: have them compared first, by a POST to compare."),
             )
-        found = difference.make(before, self.dataset)
-        places, first = found.places(asked["state"]), asked["first"]
+        comparison = difference.make(before, self.dataset)
+        places, first = comparison.places(asked["state"]), asked["first"]
         shown = places[first : first + asked["limit"]]
         rows = difference.read_rows(before, self.dataset, asked["state"], shown)
         for dataset, side in ((before, "before"), (self.dataset, "after")):
             seen.note_rows(
-                self.actor, dataset, [row for one in rows if (row := getattr(one, side))]
+                self.actor, dataset, [row for compared in rows if (row := getattr(compared, side))]
             )
         following = first + len(shown)
         body = {
-            "rows": found.rows,
-            "judgments": found.judgments,
+            "rows": comparison.rows,
+            "judgments": comparison.judgments,
             "next": with_query(
                 request, ("first",), first=following if following < len(places) else None
             ),

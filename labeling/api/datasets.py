@@ -147,11 +147,11 @@ class FreezeInput(serializers.Serializer):
 
     def get_fields(self) -> dict[str, serializers.Field]:
         known = {
-            one.name: one
-            for one in dataclasses.fields(recipes.FreezeRecipe)
-            if one.name != "replaces"
+            field.name: field
+            for field in dataclasses.fields(recipes.FreezeRecipe)
+            if field.name != "replaces"
         }
-        return {name: recipe_field(one) for name, one in known.items()} | {
+        return {name: recipe_field(field) for name, field in known.items()} | {
             "since": serializers.DateField(
                 required=False, help_text=known["since"].metadata["help"]
             ),
@@ -210,7 +210,9 @@ class FileInput(serializers.Serializer):
     """A file of a dataset. Options that the format does not use are ignored."""
 
     def get_fields(self) -> dict[str, serializers.Field]:
-        return {one.name: recipe_field(one) for one in dataclasses.fields(recipes.RenderRecipe)}
+        return {
+            field.name: recipe_field(field) for field in dataclasses.fields(recipes.RenderRecipe)
+        }
 
 
 class RenderedBody(serializers.Serializer):
@@ -273,20 +275,21 @@ class Preview(Verb):
 
     def act(self, data):
         recipe = forms.recipe_of(freeze_form_of(self, data))
-        found = preview.preview(self.project, recipe, names=False)
+        previewed = preview.preview(self.project, recipe, names=False)
         of_each = {
-            name: getattr(found.statistics, name) for name in ("ties", "agreement", "longer_wins")
+            name: getattr(previewed.statistics, name)
+            for name in ("ties", "agreement", "longer_wins")
         }
         plain = {
-            name: getattr(found, name)
+            name: getattr(previewed, name)
             for name in ("rows", "judgments", "pairs", "sampled", "first_wins")
         }
-        plain |= {"judge_kinds": found.statistics.judge_kinds}
-        plain |= {"good": found.good, "bad": found.bad, "near_held_out": found.near}
+        plain |= {"judge_kinds": previewed.statistics.judge_kinds}
+        plain |= {"good": previewed.good, "bad": previewed.bad, "near_held_out": previewed.near}
         return (
             plain
             | of_each
-            | {"splits": [{"split": split, "rows": rows} for split, rows in found.splits]}
+            | {"splits": [{"split": split, "rows": rows} for split, rows in previewed.splits]}
         )
 
 

@@ -49,7 +49,7 @@ class ImportSettings(serializers.Serializer):
     """
 
     def get_fields(self) -> dict[str, serializers.Field]:
-        known = {one.name: one for one in dataclasses.fields(recipes.ImportRecipe)}
+        known = {field.name: field for field in dataclasses.fields(recipes.ImportRecipe)}
         return {name: recipe_field(known[name]) for name in (*ASKED, *SOURCE, *CLEANING)}
 
 
@@ -179,7 +179,7 @@ class Confirm(Verb):
         job = get_object_or_404(uploads(self.project), pk=self.kwargs["pk"])
         form = filled(lambda given: ConfirmForm(job, given), data)
         if not self.dry_run and (unread := form.unread()):
-            raise problems.Unprocessable({"unread": {one.path: [UNREAD] for one in unread}})
+            raise problems.Unprocessable({"unread": {field.path: [UNREAD] for field in unread}})
         return started(self.actor, form, dry_run=self.dry_run)
 
 

@@ -150,7 +150,7 @@ class JudgedTasks(ListEndpoint):
         keys = {name: asked.pop(name) for name in ("before", "after") if name in asked}
         page = judged.page(self.project, self.wanted(asked), asked["limit"], **keys)
         tasks = judged.read(self.project, page.tasks)
-        seen.note_rankings(self.actor, (one for task in tasks for one in task.rankings))
+        seen.note_rankings(self.actor, (ranking for task in tasks for ranking in task.rankings))
         bodies = [JudgedTaskBody(as_body(self.project, task)).data for task in tasks]
         links = {
             "next": with_query(request, ("before", "after"), before=page.older),

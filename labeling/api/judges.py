@@ -39,12 +39,12 @@ class OfProject(Endpoint):
     def get_queryset(self):
         return judges.imported(self.project)
 
-    def counted(self, found: list[Judge]) -> list[Judge]:
+    def counted(self, rows: list[Judge]) -> list[Judge]:
         """The judges, each with the number of its rankings."""
-        counts = judges.rankings_of(self.project, found)
-        for judge in found:
+        counts = judges.rankings_of(self.project, rows)
+        for judge in rows:
             judge.counted = counts.get(judge.pk, 0)
-        return found
+        return rows
 
 
 class Judges(OfProject, ListEndpoint):
@@ -52,8 +52,8 @@ class Judges(OfProject, ListEndpoint):
 
     filterset_fields = ["kind", "stated"]
 
-    def represent(self, found: list[Judge]) -> list[Any]:
-        return super().represent(self.counted(found))
+    def represent(self, rows: list[Judge]) -> list[Any]:
+        return super().represent(self.counted(rows))
 
 
 class JudgeView(OfProject, EditEndpoint):

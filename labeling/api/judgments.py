@@ -141,7 +141,7 @@ def typed(data: dict[str, Any], sheet: Assignment) -> dict[str, Any]:
     letters = judgment.LETTERS[: len(sheet.order)]
     ranks = _ranks(data)
     wrong = dict(_wrong(data | {"ranks": ranks}, sheet.project, letters))
-    said, wrong_scores = _scores(data.get("scores", {}), sheet)
+    scores, wrong_scores = _scores(data.get("scores", {}), sheet)
     spans = [
         span | {"answer": span["answer"].lower(), "label": clean(span["label"])}
         for span in data.get("spans", ())
@@ -160,7 +160,7 @@ def typed(data: dict[str, Any], sheet: Assignment) -> dict[str, Any]:
         "order": "".join(sorted(by_letter, key=lambda letter: (by_letter[letter], letter))),
         "strength": data.get("strength"),
         "seconds": data.get("seconds", 0.0),
-        "scores": said,
+        "scores": scores,
         "spans": spans,
     }
 
@@ -168,14 +168,14 @@ def typed(data: dict[str, Any], sheet: Assignment) -> dict[str, Any]:
 def _scores(given: dict[str, Any], sheet: Assignment) -> tuple[dict[str, Any], dict[str, Any]]:
     """The scores as the form keeps them, and what is wrong with them by field."""
     known = {criterion.name: criterion for criterion in criteria.accepted(sheet.project)}
-    said = {name: _as_typed(value) for name, value in given.items()}
+    scores = {name: _as_typed(value) for name, value in given.items()}
     errors: dict[str, Any] = {}
-    for name, letter, message in judgment.score_faults(said, len(sheet.order), known):
+    for name, letter, message in judgment.score_faults(scores, len(sheet.order), known):
         if letter:
             errors.setdefault(name, {})[letter.upper()] = [message]
         else:
             errors[name] = [message]
-    return said, {"scores": errors} if errors else {}
+    return scores, {"scores": errors} if errors else {}
 
 
 def _as_typed(value: Any) -> Any:
@@ -261,14 +261,14 @@ def as_body(typed: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _in_capitals(said: dict[str, Any], spans: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def _in_capitals(scores: dict[str, Any], spans: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Scores and spans of a form or draft, with the letters as they are shown."""
     return {
         "scores": {
-            name: {letter.upper(): one for letter, one in value.items()}
+            name: {letter.upper(): score for letter, score in value.items()}
             if isinstance(value, dict)
             else value
-            for name, value in said.items()
+            for name, value in scores.items()
         },
         "spans": [span | {"answer": span["answer"].upper()} for span in spans],
     }

@@ -88,7 +88,7 @@ class ModelDetail(ModelBody):
         line = registry.lineage(version)
         behind = with_figures([*line, *registry.judges(line)])
         version.offspring = list(shown(project).filter(parent=version).values_list("pk", flat=True))
-        version.lineage = [one.pk for one in line]
+        version.lineage = [ancestor.pk for ancestor in line]
         version.rankings = rankings_in(behind)
         version.answers = Candidate.objects.filter(
             model_version=version, prompt__project=project

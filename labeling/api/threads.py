@@ -191,9 +191,9 @@ class ThreadFilter(filters.FilterSet):
     open = BooleanFilter(field_name="closed_at", lookup_expr="isnull")
     mine = BooleanFilter(method="of_mine", label="One's own, or the others'.")
 
-    def of_mine(self, found: QuerySet, name: str, mine: bool) -> QuerySet:
+    def of_mine(self, queryset: QuerySet, name: str, mine: bool) -> QuerySet:
         own = Q(labeler=self.request.user)
-        return found.filter(own if mine else ~own)
+        return queryset.filter(own if mine else ~own)
 
 
 class Threads(ListEndpoint):
@@ -204,9 +204,9 @@ class Threads(ListEndpoint):
     def get_queryset(self):
         return visible(self.membership)
 
-    def represent(self, found):
-        places = places_of(self.membership, found)
-        return [as_body(thread, self.membership, places) for thread in found]
+    def represent(self, rows):
+        places = places_of(self.membership, rows)
+        return [as_body(thread, self.membership, places) for thread in rows]
 
 
 class ThreadView(DetailEndpoint):
