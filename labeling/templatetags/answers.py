@@ -57,13 +57,13 @@ def answer_card(context: template.Context, answer) -> SafeString:
     """One answer, with all that can be said of it."""
     if isinstance(answer, SafeString):
         return answer
-    said = answer.letter, answer.rank, answer.rating, tuple(answer.flags), answer.error
-    said += (answer.scores,)
+    shown = answer.letter, answer.rank, answer.rating, tuple(answer.flags), answer.error
+    shown += (answer.scores,)
     asked = None if context["strengths"] else tuple(context["ordinals"])
     ratings = context["project"].rules.rating and tuple(context["ratings"])
     rules = asked, ratings, tuple(context["flags"]), context["criteria"]
     caps = context["keys"]["compare"], context["keys"]["flags"]
-    before, after = _around(said, rules, len(context["answers"]), caps, get_language())
+    before, after = _around(shown, rules, len(context["answers"]), caps, get_language())
     return mark_safe(before + _text(answer) + after)
 
 
@@ -79,12 +79,12 @@ def _text(answer) -> SafeString:
 
 
 @lru_cache(maxsize=2000)
-def _around(said: tuple, rules: tuple, k: int, caps: tuple, _language: str) -> tuple[str, str]:
+def _around(shown: tuple, rules: tuple, k: int, caps: tuple, _language: str) -> tuple[str, str]:
     """The HTML before the text and after it. What the template reads is an argument, or it would be
     kept for others.
     """
     names = ("letter", "rank", "rating", "flags", "error", "scores")
-    context = dict(zip(names, said, strict=True))
+    context = dict(zip(names, shown, strict=True))
     context |= dict(zip(("ordinals", "ratings", "vocabulary", "criteria"), rules, strict=True))
     values = dict(context["scores"])
     context["asked"] = [

@@ -45,10 +45,10 @@ class RowsForm(forms.Form):
 
     def page(self, dataset: Dataset) -> row_pages.RowPage:
         """The page that a valid form asks for. Raises NoSuchRow or datasets.Withheld."""
-        said = self.cleaned_data
-        backward = said["end"] is not None
-        start = said["end"] if backward else said["start"] or 0
-        wanted = row_pages.Filter(split=said["split"], search=said["q"])
+        cleaned = self.cleaned_data
+        backward = cleaned["end"] is not None
+        start = cleaned["end"] if backward else cleaned["start"] or 0
+        wanted = row_pages.Filter(split=cleaned["split"], search=cleaned["q"])
         return row_pages.page(dataset, PER_PAGE, start, wanted, backward)
 
 

@@ -64,33 +64,35 @@ def _wait(before: Dataset, after: Dataset) -> Wait:
 
 
 def _shown(
-    request: HttpRequest, before: Dataset, after: Dataset, found: difference.Difference
+    request: HttpRequest, before: Dataset, after: Dataset, comparison: difference.Difference
 ) -> HttpResponse:
     if request.method == "POST":
         return redirect(request.get_full_path())
     if request.htmx:  # it waited for the job
         return refreshed()
-    first = next((state for state in STATES if found.rows[state]), CHANGED)
+    first = next((state for state in STATES if comparison.rows[state]), CHANGED)
     state = request.GET.get("show", first)
     if state not in STATES:
         raise Http404
-    page = Paginator(found.places(state), PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(comparison.places(state), PER_PAGE).get_page(request.GET.get("page"))
     rows = difference.read_rows(before, after, state, page.object_list)
     for dataset, side in ((before, "before"), (after, "after")):
-        seen.note_rows(request.user, dataset, [row for one in rows if (row := getattr(one, side))])
+        seen.note_rows(
+            request.user, dataset, [row for compared in rows if (row := getattr(compared, side))]
+        )
     context = {
         "before": before,
         "after": after,
         "table": [
-            (_("Rows"), [found.rows[name] for name in ("same", *STATES)]),
-            (_("Judgments"), [found.judgments[name] for name in ("same", *STATES)]),
+            (_("Rows"), [comparison.rows[name] for name in ("same", *STATES)]),
+            (_("Judgments"), [comparison.judgments[name] for name in ("same", *STATES)]),
         ],
-        "tabs": [(name, TITLES[name], found.rows[name]) for name in STATES],
+        "tabs": [(name, TITLES[name], comparison.rows[name]) for name in STATES],
         "show": state,
         "page": page,
         "rows": [shown(row) for row in rows],
         "query": urlencode({"before": before.pk, "show": state}) + "&",
-        "same": not any(found.rows[name] for name in STATES),
+        "same": not any(comparison.rows[name] for name in STATES),
     }
     return render(request, "labeling/exports/difference.html", context)
 
@@ -104,14 +106,14 @@ TITLES = {
 
 def shown(compared: ComparedRow) -> judged_rows.ShownRow:
     """A row that differs: as it is now, its judgments marked, what differs first."""
-    judgments = sorted(compared.judgments, key=lambda one: one.state == "same")
+    judgments = sorted(compared.judgments, key=lambda judgment: judgment.state == "same")
     row: dict[str, Any] = {} | (compared.after or compared.before or {})
     if "judgments" in row:
-        row["judgments"] = [one.after or one.before for one in judgments]
+        row["judgments"] = [judgment.after or judgment.before for judgment in judgments]
     plain = judged_rows.shown(
         row,
         whole=False,
-        by=[_by(one) for one in judgments],
+        by=[_by(judgment) for judgment in judgments],
         starts=(compared.start_before, compared.start_after),
         fields=[_field(compared, name) for name in compared.fields],
         state=compared.state,

@@ -190,11 +190,11 @@ def _details(judgment: dict[str, Any], answers: list[dict]) -> list[tuple[str, s
         details.append((_("Ratings"), _by_letter(judgment["ratings"])))
     flags = [", ".join(str(FLAGS.get(flag, flag)) for flag in names) for names in judgment["flags"]]
     if any(flags):
-        details.append((_("Flags"), _by_letter([said or None for said in flags])))
+        details.append((_("Flags"), _by_letter([text or None for text in flags])))
     if judgment["strength"] is not None:
         details.append((_("Strength"), f"{judgment['strength']:+d}"))
     for name, value in judgment.get("scores", {}).items():
-        details.append((name, _by_letter(value) if isinstance(value, list) else _said(value)))
+        details.append((name, _by_letter(value) if isinstance(value, list) else _as_text(value)))
     for span in judgment.get("spans", []):
         part = answers[span["answer"]]["text"][span["start"] : span["end"]]
         about = f"{letter(span['answer']).upper()}, {span['label']}"
@@ -207,13 +207,13 @@ def _details(judgment: dict[str, Any], answers: list[dict]) -> list[tuple[str, s
 def _by_letter(values: list) -> str:
     """What was said of each answer, like "A 6, C 2"; those of which nothing was are left out."""
     return ", ".join(
-        f"{letter(position).upper()} {_said(value)}"
+        f"{letter(position).upper()} {_as_text(value)}"
         for position, value in enumerate(values)
         if value is not None
     )
 
 
-def _said(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     return str(value)

@@ -156,10 +156,10 @@ def guidelines(request: HttpRequest) -> HttpResponse:
 
 
 def own_or_404(request: HttpRequest, assignment_id: int) -> Assignment:
-    found = _own(request.user.pk, request.project.pk, assignment_id)
-    if not found:
+    rows = _own(request.user.pk, request.project.pk, assignment_id)
+    if not rows:
         raise Http404
-    [assignment] = found
+    [assignment] = rows
     assignment.labeler, assignment.project = request.user, request.project  # read already
     return assignment
 

@@ -70,7 +70,7 @@ class JudgedForm(forms.Form):
         super().__init__(data, auto_id="filter-%s")
         self.project = project
         newest = judged.newest(project)
-        self.judges = {pseudonyms.of(project, one.pk): one for one in judged.judges(newest)}
+        self.judges = {pseudonyms.of(project, judge.pk): judge for judge in judged.judges(newest)}
         self.fields["judge"].choices = ALL + sorted(
             (
                 (pseudonym, judge_names.name_or(judge, pseudonym, names))
@@ -103,17 +103,19 @@ class JudgedForm(forms.Form):
 
     def wanted(self) -> judged.Wanted:
         """What a valid form asks for."""
-        said = self.cleaned_data
+        cleaned = self.cleaned_data
         return judged.Wanted(
-            search=said["q"],
-            **{name: said[name] for name in ("source", "use_case", "language", "split", "model")},
-            job=int(said["job"]) if said["job"] else None,
-            judge=self._judge(said["judge"]),
-            since=self._start(said["since"]),
-            until=self._start(said["until"] and said["until"] + timedelta(days=1)),
-            ties={"yes": True, "no": False}.get(said["ties"]),
-            least=_share(said["agreement_from"]),
-            most=_share(said["agreement_to"]),
+            search=cleaned["q"],
+            **{
+                name: cleaned[name] for name in ("source", "use_case", "language", "split", "model")
+            },
+            job=int(cleaned["job"]) if cleaned["job"] else None,
+            judge=self._judge(cleaned["judge"]),
+            since=self._start(cleaned["since"]),
+            until=self._start(cleaned["until"] and cleaned["until"] + timedelta(days=1)),
+            ties={"yes": True, "no": False}.get(cleaned["ties"]),
+            least=_share(cleaned["agreement_from"]),
+            most=_share(cleaned["agreement_to"]),
         )
 
     def _judge(self, pseudonym: str) -> UUID | None:
@@ -199,19 +201,21 @@ def read(
     """These tasks as this reader may see them. Who sees what others decided gets no place on them
     any more.
     """
-    found = judged.read(request.project, tasks)
-    seen.note_rankings(request.user, (ranking for one in found for ranking in one.rankings))
+    judged_tasks = judged.read(request.project, tasks)
+    seen.note_rankings(
+        request.user, (ranking for judged_task in judged_tasks for ranking in judged_task.rankings)
+    )
     return [
         judged_rows.shown(
-            one.row,
+            judged_task.row,
             whole,
-            _by(request, one.rankings),
-            _place(request.project, one.task, query),
-            task=one.task,
-            agreement=one.agreement,
-            folded=one.task.prompt.sensitive and not request.user.sensitive,
+            _by(request, judged_task.rankings),
+            _place(request.project, judged_task.task, query),
+            task=judged_task.task,
+            agreement=judged_task.agreement,
+            folded=judged_task.task.prompt.sensitive and not request.user.sensitive,
         )
-        for one in found
+        for judged_task in judged_tasks
     ]
 
 

@@ -134,7 +134,7 @@ def with_ranks(task):
 def with_judges(tasks: list[RankingTask], project: Project, names: bool) -> list[RankingTask]:
     """Hang on each judgment the name or the pseudonym of its judge as `who`: one query."""
     rankings = [ranking for task in tasks for ranking in task.judged]
-    imported = {one.judge for one in rankings if one.kind == Ranking.Kind.IMPORTED}
+    imported = {ranking.judge for ranking in rankings if ranking.kind == Ranking.Kind.IMPORTED}
     judges = Judge.objects.in_bulk(imported) if names else {}
     for ranking in rankings:
         ranking.who = judge_names.of(project, ranking, judges.get(ranking.judge), names)

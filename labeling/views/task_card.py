@@ -59,7 +59,7 @@ def card(
     unskipped: str = "",
     status: int = 200,
     ahead: bool = False,
-    **more,
+    **extra,
 ) -> HttpResponse:
     """The task with what was typed so far; `wrong` is shown at the answer that it concerns.
 
@@ -73,7 +73,7 @@ def card(
     if ahead:
         return render(request, "labeling/judging/_task.html", around(request) | context)
     context["undo"] = undoable(request)
-    return page(request, "labeling/judging/_task.html", context | more, status)
+    return page(request, "labeling/judging/_task.html", context | extra, status)
 
 
 def undoable(request: HttpRequest) -> int | None:
@@ -123,9 +123,9 @@ def _of_ranking(
     asked: tuple[criteria.Asked, ...], typed: dict[str, Any]
 ) -> list[tuple[str, criteria.Asked, str]]:
     """(field of the form, criterion, what it holds) of what is asked of the ranking as a whole."""
-    said = typed.get("scores", {})
+    scores = typed.get("scores", {})
     return [
-        (form.field_of(criterion), criterion, criterion.written(said.get(criterion.name)))
+        (form.field_of(criterion), criterion, criterion.written(scores.get(criterion.name)))
         for criterion in asked
         if not criterion.of_answers
     ]
@@ -153,9 +153,9 @@ def shown(letter: str, text: str, typed: dict, wrong: judgment.InvalidRanking | 
         typed.get("flags", {}).get(letter, []),
         str(wrong) if wrong is not None and wrong.letter == letter else "",
         tuple(
-            (name, said[letter])
-            for name, said in typed.get("scores", {}).items()
-            if isinstance(said, dict) and letter in said
+            (name, values[letter])
+            for name, values in typed.get("scores", {}).items()
+            if isinstance(values, dict) and letter in values
         ),
     )
 
