@@ -68,13 +68,13 @@ def versions(job: Job) -> list[ModelVersion]:
     gone.
     """
     names = dict.fromkeys(job.recipe.get("others", "").splitlines())
-    found = {
+    by_name = {
         version.name: version for version in registry.visible(job.project).filter(name__in=names)
     }
     for name in names:
-        if name not in found:
+        if name not in by_name:
             raise ModelVersion.DoesNotExist(f"There is no model version named {name}")
-    others = [found[name] for name in names if found[name] != job.model_version]
+    others = [by_name[name] for name in names if by_name[name] != job.model_version]
     return [job.model_version, *others]
 
 
@@ -131,9 +131,9 @@ def marked(job: Job, drawn: list[tuple[Slot, Answer]]) -> list[tuple[Slot, Answe
     )
     result = []
     for slot, answer in sorted(drawn, key=lambda pair: (pair[0].prompt.pk, pair[0].number)):
-        said = (slot.prompt.pk, _storable(answer)["text"])
-        result.append((slot, replace(answer, duplicate=said in seen)))
-        seen.add(said)
+        key = (slot.prompt.pk, _storable(answer)["text"])
+        result.append((slot, replace(answer, duplicate=key in seen)))
+        seen.add(key)
     return result
 
 

@@ -166,15 +166,13 @@ def _lease_next(membership: Membership, ahead: bool = False) -> Assignment | Non
     refuse_beyond_daily_limit(project, labeler, at_hand=int(ahead))
     position, looked = _position(project.pk, labeler.pk)
     find = _find[key(project), labeler.sensitive]
-    found = find(labeler.pk, project.pk, looked) or find(
-        labeler.pk, project.pk, QueuePosition.FRONT
-    )
-    if not found:
+    rows = find(labeler.pk, project.pk, looked) or find(labeler.pk, project.pk, QueuePosition.FRONT)
+    if not rows:
         return None
     gold = _gold_instead(membership)
     if gold and (assignment := _lease(gold, project, labeler, ahead)):
         return assignment
-    [(task, place, first)] = found
+    [(task, place, first)] = rows
     assignment = _lease(task, project, labeler, ahead)
     if assignment is not None:
         _move(
@@ -187,10 +185,10 @@ def _position(project: int, labeler: int) -> tuple[int, int]:
     """The labeler's position, locked: what reopens meanwhile sends them back afterwards, however
     this claim ends.
     """
-    found = _locked_position(project, labeler)
-    if not found:
+    rows = _locked_position(project, labeler)
+    if not rows:
         raise QueuePosition.DoesNotExist
-    return found[0]
+    return rows[0]
 
 
 @composed

@@ -41,13 +41,13 @@ def refuse_beyond_daily_limit(project: Project, labeler: User, at_hand: int) -> 
         labeler=labeler, project=project, state=Assignment.State.SUBMITTED, ended_at__gte=begun
     )
     if done.count() + at_hand >= limit:
-        said = {"limit": limit, "when": date_format(localtime(ends), "j M, H:i")}
+        values = {"limit": limit, "when": date_format(localtime(ends), "j M, H:i")}
         raise NotWorking(
             _(
                 "You have reached this project's limit of %(limit)d a day. The next task comes on "
                 "%(when)s."
             )
-            % said
+            % values
         )
 
 

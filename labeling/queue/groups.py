@@ -42,17 +42,17 @@ def change(
     """
     if not Group.objects.select_for_update().filter(pk=group.pk).exists():
         raise Refused(_("There is no such group."))
-    said: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     if name not in (None, group.name):
         _take_turns(group.project)
-        group.name = said["name"] = name
+        group.name = changes["name"] = name
         _refuse_taken(group)
         group.save(update_fields=["name"])
     if members is not None:
         added, removed = _set_members(group, members)
-        said |= {"added": added, "removed": removed} if added or removed else {}
-    if said:
-        audit.record(actor, "change group", group, group.project, **said)
+        changes |= {"added": added, "removed": removed} if added or removed else {}
+    if changes:
+        audit.record(actor, "change group", group, group.project, **changes)
 
 
 @transaction.atomic

@@ -42,9 +42,9 @@ def put_back(actor: User, task: RankingTask) -> None:
     """Offer the task again, at its old place in the order, to those who have not skipped it. Twice
     is harmless.
     """
-    one = RankingTask.objects.filter(pk=task.pk)
-    if one.exclude(state=State.OPEN).update(state=State.OPEN, put_back_at=now()):
-        order.line_up(one)
+    queryset = RankingTask.objects.filter(pk=task.pk)
+    if queryset.exclude(state=State.OPEN).update(state=State.OPEN, put_back_at=now()):
+        order.line_up(queryset)
         audit.record(actor, "put back", task, task.project)
 
 

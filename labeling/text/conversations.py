@@ -194,8 +194,8 @@ def _turn(message: object, may_be_empty: bool = False) -> dict:
         turn["tool_calls"] = _tool_calls(calls)
     named = _names(message, "tool_call_id", "name")
     if named and role != "tool":
-        name, said = next(iter(named.items()))
-        raise BadPrompt(f"only a turn of a tool has a {name}, not one of {role}: {quoted(said)}")
+        name, value = next(iter(named.items()))
+        raise BadPrompt(f"only a turn of a tool has a {name}, not one of {role}: {quoted(value)}")
     turn |= named
     if is_empty(turn) and not may_be_empty:
         raise BadPrompt("each turn needs a content that is not empty")

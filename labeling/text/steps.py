@@ -85,10 +85,10 @@ class Versions(NamedTuple):
 def versions(given: list[Given], wanted: Wanted) -> list[Versions]:
     """The cleaned versions of each entry."""
     steps = wanted.steps
-    all_versions = [_versions(one, steps, wanted) for one in given]
+    all_versions = [_versions(entry, steps, wanted) for entry in given]
     listed = [
-        (version, one.names_language)
-        for one, versions in zip(given, all_versions, strict=True)
+        (version, entry.names_language)
+        for entry, versions in zip(given, all_versions, strict=True)
         for version in versions
         if version is not None and not version.is_empty
     ]
@@ -185,10 +185,10 @@ def _compare(prompts: list[Version], wanted: Wanted) -> None:
 
     turns = [rows.spoken(prompt.messages) for prompt in prompts]
     if wanted.prefixes:
-        for prompt, said in zip(prompts, turns, strict=True):
-            prompt.prefix = similarity.beginning(said[0]) if len(said) == 1 else None
+        for prompt, spoken in zip(prompts, turns, strict=True):
+            prompt.prefix = similarity.beginning(spoken[0]) if len(spoken) == 1 else None
     if wanted.near:
-        sketches = similarity.sketches("\n".join(said) for said in turns)
+        sketches = similarity.sketches("\n".join(spoken) for spoken in turns)
         for prompt, sketch in zip(prompts, sketches, strict=True):
             if sketch is not None:
                 prompt.sketch, prompt.bands = sketch.tobytes(), similarity.bands(sketch)

@@ -153,9 +153,9 @@ def expire(project: Project) -> None:
             _abandon(late.filter(pk=pk))
 
 
-def _abandon(one: QuerySet[Writing]) -> bool:
-    writing = one.first()
-    if writing is None or not one.update(state=State.ABANDONED):
+def _abandon(queryset: QuerySet[Writing]) -> bool:
+    writing = queryset.first()
+    if writing is None or not queryset.update(state=State.ABANDONED):
         return False
     same = {
         name: getattr(writing, name)
