@@ -46,11 +46,11 @@ def of(project: Project, user: User) -> QuerySet[Ranking]:
 
 def foresee(project: Project, user: User) -> Erasure:
     held = DatasetRanking.objects.filter(ranking__in=of(project, user)).values("dataset")
-    found = list(Dataset.objects.filter(pk__in=held, withdrawn_at=None).order_by("pk"))
+    affected = list(Dataset.objects.filter(pk__in=held, withdrawn_at=None).order_by("pk"))
     return Erasure(
         of(project, user).count(),
-        found,
-        list(ModelVersion.objects.filter(dataset__in=found).order_by("pk")),
+        affected,
+        list(ModelVersion.objects.filter(dataset__in=affected).order_by("pk")),
         _messages(project, user).count(),
         _reviews(project, user).count(),
     )
@@ -74,20 +74,20 @@ def erase(actor: User, project: Project, user: User, why: str) -> Erasure:
 
     Which tasks they have seen stays known: they get no place there as long as it would count.
     """
-    found = _announce(actor, project, user, why)
+    erasure = _announce(actor, project, user, why)
     while _erase_some(project, user):
         pass
     threads = Thread.objects.filter(task__project=project, labeler=user)
-    for said in (_messages(project, user), _reviews(project, user), threads):
-        while _delete_some(said):
+    for queryset in (_messages(project, user), _reviews(project, user), threads):
+        while _delete_some(queryset):
             pass
-    return found
+    return erasure
 
 
 @transaction.atomic
 def _announce(actor: User, project: Project, user: User, why: str) -> Erasure:
-    found = foresee(project, user)
-    for dataset in found.datasets:
+    erasure = foresee(project, user)
+    for dataset in erasure.datasets:
         datasets.withdraw(actor, dataset, why)
         chosen = {
             "replaces": dataset.digest,
@@ -96,21 +96,21 @@ def _announce(actor: User, project: Project, user: User, why: str) -> Erasure:
             "licence": dataset.licence,
         }
         jobs.request(actor, project, Job.Kind.FREEZE, chosen)
-    digests = [dataset.digest for dataset in found.datasets]
-    names = [version.name for version in found.models]
+    digests = [dataset.digest for dataset in erasure.datasets]
+    names = [version.name for version in erasure.models]
     undone = of(project, user).exclude(undone_at=None).count()
     FormDraft.objects.filter(task__project=project, person=user).delete()
     about = {
-        "rankings": found.rankings,
+        "rankings": erasure.rankings,
         "undone": undone,
-        "messages": found.messages,
-        "reviews": found.reviews,
+        "messages": erasure.messages,
+        "reviews": erasure.reviews,
         "datasets": digests,
         "models": names,
         "why": why,
     }
     audit.record(actor, "erase judgments", user, project, **about)
-    return found
+    return erasure
 
 
 @transaction.atomic

@@ -24,8 +24,8 @@ def return_what_they_hold(sender, user, project=None, **_) -> None:
     held = Assignment.objects.filter(labeler=user, state=Assignment.State.LEASED)
     give_back_all(held.filter(project=project) if project else held)
     texts = Writing.objects.filter(labeler=user, state=Writing.State.WRITING)
-    for one in texts.filter(project=project) if project else texts:
-        drafts.give_back(one)
+    for writing in texts.filter(project=project) if project else texts:
+        drafts.give_back(writing)
 
 
 @receiver(archived)
@@ -39,8 +39,8 @@ def look_at_what_was_kept_from_them(sender, user, **_) -> None:
 
 
 def give_back_all(held) -> None:
-    for one in held.select_related("labeler", "project"):
-        leases.give_back(one)
+    for assignment in held.select_related("labeler", "project"):
+        leases.give_back(assignment)
 
 
 @receiver(post_save, sender=ProjectRules)

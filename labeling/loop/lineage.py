@@ -18,12 +18,12 @@ def shown(project: Project) -> QuerySet[ModelVersion]:
     constant number of queries.
     """
     here = Prefetch("aliases", Alias.objects.filter(project=project))
-    found = (
+    versions = (
         registry.visible(project)
         .select_related("job__reward_model", "parent", "dataset")
         .prefetch_related(here)
     )
-    return found.order_by("-pk")
+    return versions.order_by("-pk")
 
 
 def with_figures(versions: list[ModelVersion]) -> list[ModelVersion]:
@@ -39,9 +39,9 @@ def with_figures(versions: list[ModelVersion]) -> list[ModelVersion]:
         by_job.setdefault(metric.job_id, []).append(metric)
     behind = rankings_behind({v.dataset_id for v in versions if v.dataset_id})
     for version in versions:
-        found = by_job.get(version.job_id, [])
+        metrics = by_job.get(version.job_id, [])
         version.headline = min(
-            found,
+            metrics,
             key=lambda metric: (HEADLINE.index(metric.name), metric.slice == ""),
             default=None,
         )
@@ -60,4 +60,4 @@ def rankings_in(versions: list[ModelVersion]) -> int:
     """How many rankings stand behind versions that have their figures; a dataset of several counts
     once.
     """
-    return sum({one.dataset_id: one.rankings for one in versions}.values())
+    return sum({version.dataset_id: version.rankings for version in versions}.values())

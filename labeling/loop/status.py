@@ -43,7 +43,7 @@ def of_project(project: Project) -> LoopStatus:
             project=project, state__in=[Job.State.QUEUED, Job.State.RUNNING]
         ).values_list("kind", "dataset", "reward_model__dataset")
     )
-    found = LoopStatus(
+    status = LoopStatus(
         count_prompts(project),
         count_candidates(project),
         count_rankings(project),
@@ -53,8 +53,8 @@ def of_project(project: Project) -> LoopStatus:
         busy={kind for kind, *_datasets in live},
         trained_on=trained_on(unfrozen.newest, live),
     )
-    found.next = next_step(found)
-    return found
+    status.next = next_step(status)
+    return status
 
 
 def count_prompts(project: Project) -> Prompts:
@@ -93,23 +93,25 @@ def count_rankings(project: Project) -> Rankings:
     places = open_to_people.aggregate(
         tasks=Count("pk"), places=Sum("overlap"), free=Sum("free_places")
     )
-    found = Rankings(
+    rankings = Rankings(
         total=sum(n for _judge, _kind, n in by_judge),
         people=len({judge for judge, kind, _n in by_judge if kind == Judge.Kind.PERSON}),
         judge_kinds=sum_kinds(by_judge),
         **{name: value or 0 for name, value in places.items()},
     )
-    measure(found, recent.newest(project, NEWEST))
-    return found
+    measure(rankings, recent.newest(project, NEWEST))
+    return rankings
 
 
-def measure(found: Rankings, tasks: list[recent.Task]) -> None:
+def measure(rankings: Rankings, tasks: list[recent.Task]) -> None:
     """Agreement and ties of the newest rankings by people; the interval draws prompts."""
-    found.ties = agreement.share_of_ties(ranks for task in tasks for ranks in task.ranks.values())
+    rankings.ties = agreement.share_of_ties(
+        ranks for task in tasks for ranks in task.ranks.values()
+    )
     compared = ((task.prompt, agreement.task_agreement(task.ranks.values())) for task in tasks)
     if counts := agreement.by_prompt(compared):
         low, high = bootstrap.interval(counts, draws=peers.DRAWS)
-        found.agreement, found.plus_minus = 100 * bootstrap.ratio(counts), 50 * (high - low)
+        rankings.agreement, rankings.plus_minus = 100 * bootstrap.ratio(counts), 50 * (high - low)
 
 
 def count_unfrozen(project: Project) -> Unfrozen:
