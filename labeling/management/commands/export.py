@@ -54,26 +54,26 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, dataset: str, project: str, format: str, output: Path | None, **options):
-        found = one(dataset, project)
+        frozen = dataset_or_error(dataset, project)
         chosen = {name: options[name] for name in OPTIONS if options.get(name)}
         try:
-            recipe = downloads.choose(found, format, ending(output), **chosen)
-            datasets.verify(found)
+            recipe = downloads.choose(frozen, format, ending(output), **chosen)
+            datasets.verify(frozen)
         except (downloads.NotOffered, datasets.Withheld) as error:
             raise CommandError(str(error)) from None
-        if downloads.loses_ties(found, recipe):
+        if downloads.loses_ties(frozen, recipe):
             self.stderr.write(
                 "Rankings tie answers of which this format says nothing; listwise keeps them."
             )
-        lost = losses.of(recipe.format, found.kind, recipe.metadata)
+        lost = losses.of(recipe.format, frozen.kind, recipe.metadata)
         if lost := [name for name in lost if name != "formulas" or not recipe.formulas]:
             named = "; ".join(str(losses.WHAT[name]) for name in lost)
             self.stderr.write(f"Lost when imported again: {named}.")
         if output is None:
-            downloads.write(found, recipe, sys.stdout.buffer)
+            downloads.write(frozen, recipe, sys.stdout.buffer)
         else:
             with open(output, "wb") as out:
-                downloads.write(found, recipe, out)
+                downloads.write(frozen, recipe, out)
 
 
 def ending(output: Path | None) -> str:
@@ -89,17 +89,17 @@ def ending(output: Path | None) -> str:
     )
 
 
-def one(start: str, project: str = "") -> Dataset:
+def dataset_or_error(start: str, project: str = "") -> Dataset:
     """The dataset whose id begins so. Raises CommandError for none, and for several."""
-    found = Dataset.objects.filter(digest__startswith=start).select_related("project")
+    matching = Dataset.objects.filter(digest__startswith=start).select_related("project")
     if project:
-        found = found.filter(project=project_or_error(project))
-    found = list(found.order_by("project__slug"))
-    if not found:
+        matching = matching.filter(project=project_or_error(project))
+    matching = list(matching.order_by("project__slug"))
+    if not matching:
         raise CommandError(f"No dataset begins with {start}.")
-    if len({dataset.digest for dataset in found}) > 1:
+    if len({dataset.digest for dataset in matching}) > 1:
         raise CommandError(f"Several datasets begin with {start}: write more of the id.")
-    if len(found) > 1:
-        slugs = ", ".join(dataset.project.slug for dataset in found)
+    if len(matching) > 1:
+        slugs = ", ".join(dataset.project.slug for dataset in matching)
         raise CommandError(f"Several projects hold this dataset: add --project, one of {slugs}.")
-    return found[0]
+    return matching[0]

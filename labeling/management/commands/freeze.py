@@ -76,7 +76,7 @@ def argument(field: dataclasses.Field) -> dict:
 
 
 def account(email: str) -> User:
-    found = User.objects.filter(email=email.lower()).first()
-    if found is None:
+    user = User.objects.filter(email=email.lower()).first()
+    if user is None:
         raise CommandError(f"There is no account {email}.")
-    return found
+    return user

@@ -26,8 +26,10 @@ class Command(BaseCommand):
         if not file.is_file():
             raise CommandError(f"There is no file {file}.")
         try:
-            found = project_or_error(project)
-            dataset = plain_text.freeze(None, found, file, TextSplits(found).of, note)
+            target_project = project_or_error(project)
+            dataset = plain_text.freeze(
+                None, target_project, file, TextSplits(target_project).of, note
+            )
         except (plain_text.BadTexts, UnicodeDecodeError) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(dataset.digest)

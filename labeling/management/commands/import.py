@@ -25,7 +25,7 @@ class Command(BaseCommand):
         "Import prompts, with the answers and rankings that the file holds. With one bad line, "
         "nothing is imported."
     )
-    said = ""
+    last_reason = ""
 
     def add_arguments(self, parser):
         helps = {
@@ -78,12 +78,12 @@ class Command(BaseCommand):
     def handle(self, *, file: Path, project: str, **options):
         if not file.exists():
             raise CommandError(f"There is no file {file}.")
-        found = project_or_error(project)
+        target_project = project_or_error(project)
         try:
             settings = chosen(options) | how(file, options)
             self.say_codes(recipes.read("import", settings))
             verb = self.look if options.get("dry_run") else self.take
-            verb(found, file, options.get("skip_bad"), settings)
+            verb(target_project, file, options.get("skip_bad"), settings)
         except imports.UnreadFields as error:
             raise CommandError(f"{error}\nUse --leave-out FIELD … and --keep FIELD …") from None
         except (
@@ -98,24 +98,24 @@ class Command(BaseCommand):
         tally = imports.import_file(
             None, project, file, skip_bad=skip_bad, wait=self.say_once, **settings
         )
-        self.tell(vars(tally), "added", "skipped")
+        self.write_report(vars(tally), "added", "skipped")
 
     def say_once(self, why: str) -> None:
         """What the import waits for, where that has changed."""
-        if why and why != self.said:
+        if why and why != self.last_reason:
             self.stdout.write(f"{why} …")
-        self.said = why
+        self.last_reason = why
 
     def look(self, project, file: Path, skip_bad: Path | None, settings: dict) -> None:
         recipe = recipes.read("import", settings | {"filename": file.name})
-        found = imports.check(project, file, recipe, bad_rows=skip_bad)
-        self.tell(found, "would be added", "skipped")
-        for line, reason in found["bad_lines"]:
+        report = imports.check(project, file, recipe, bad_rows=skip_bad)
+        self.write_report(report, "would be added", "skipped")
+        for line, reason in report["bad_lines"]:
             self.stdout.write(f"line {line}: {reason}")
-        if found["unread"]:
+        if report["unread"]:
             self.stdout.write(
                 "Nothing reads these fields; use --leave-out or --keep: "
-                + " ".join(map(shlex.quote, found["unread"]))
+                + " ".join(map(shlex.quote, report["unread"]))
             )
 
     def say_codes(self, recipe: ImportRecipe) -> None:
@@ -126,24 +126,26 @@ class Command(BaseCommand):
             )
             self.stdout.write(f"{verdict.path}: {meanings}" if verdict.path else meanings)
 
-    def tell(self, found: dict, added: str, skipped: str) -> None:
+    def write_report(self, report: dict, added: str, skipped: str) -> None:
         self.stdout.write(
-            f"{found['prompts']} prompts {added}, {found['duplicates']} duplicates {skipped}, "
-            f"{found['answers']} answers, {found['rankings']} rankings."
+            f"{report['prompts']} prompts {added}, {report['duplicates']} duplicates {skipped}, "
+            f"{report['answers']} answers, {report['rankings']} rankings."
         )
-        for kind, count in found["judge_kinds"].items():
+        for kind, count in report["judge_kinds"].items():
             self.stdout.write(f"rankings by judges of kind {kind}: {count}")
-        if found["other_kinds"]:
+        if report["other_kinds"]:
             self.stdout.write(
-                f"{found['other_kinds']} rankings are by judges that were said to be of another "
+                f"{report['other_kinds']} rankings are by judges that were said to be of another "
                 "kind before; that stays."
             )
-        if found["known"]:
-            self.stdout.write(f"{found['known']} rows were here already.")
-        if found["bad"]:
-            pictures = f" {found['pictures']} of them hold a picture." if found["pictures"] else ""
-            self.stdout.write(f"{found['bad']} bad rows.{pictures}")
-        for step, count in found["cleaned"].items():
+        if report["known"]:
+            self.stdout.write(f"{report['known']} rows were here already.")
+        if report["bad"]:
+            pictures = (
+                f" {report['pictures']} of them hold a picture." if report["pictures"] else ""
+            )
+            self.stdout.write(f"{report['bad']} bad rows.{pictures}")
+        for step, count in report["cleaned"].items():
             self.stdout.write(f"{step}: {count}")
 
 
@@ -159,14 +161,14 @@ def how(file: Path, options: dict) -> dict:
 
 
 def chosen(options: dict) -> dict:
-    """The settings of the recipe that were said on the command line."""
+    """The settings of the recipe that were given on the command line."""
     if options.get("no_cleaning"):
-        said = dict.fromkeys(SWITCHES, False) | {"per_author": 0}
+        switches = dict.fromkeys(SWITCHES, False) | {"per_author": 0}
     else:
-        said = {name: options[name] for name in SWITCHES if options.get(name) is False}
+        switches = {name: options[name] for name in SWITCHES if options.get(name) is False}
     limits = {name: options[name] for name in LIMITS if options.get(name) is not None}
     return (
-        said
+        switches
         | limits
         | {"split": options.get("split") or "", "answers": bool(options.get("answers"))}
     )
