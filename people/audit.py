@@ -13,5 +13,12 @@ def record(
     actor: User | None, verb: str, thing: models.Model, project: Project | None = None, **data
 ) -> None:
     """Record that `actor` (None: Podium itself) did `verb` to `thing`. `data` must be JSON."""
+    insert_all([event(actor, verb, thing, project, **data)])
+
+
+def event(
+    actor: User | None, verb: str, thing: models.Model, project: Project | None = None, **data
+) -> AuditEvent:
+    """What `record` saves, for an action that saves it along with its other rows."""
     label = f"{thing._meta.model_name} {thing.pk}"
-    insert_all([AuditEvent(actor=actor, verb=verb, thing=label, project=project, data=data)])
+    return AuditEvent(actor=actor, verb=verb, thing=label, project=project, data=data)

@@ -26,7 +26,7 @@ from labeling.queue import claims, leases
 from labeling.queue.eligibility import NotWorking
 from people import audit
 from people.access import Refused
-from people.db.compiled import composed, insert, insert_all, together, update
+from people.db.compiled import composed, insert, insert_all, update
 from people.db.transactions import within_one
 from people.models import Project, User
 
@@ -68,11 +68,7 @@ def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None
             raise AlreadySubmitted
         claims.reclaim(assignment)
         _hand_in(assignment, draft)
-    with together():
-        ranking = _write(assignment, judgment, ranks)
-        audit.record(
-            assignment.labeler, "rank", ranking, assignment.project, revision=ranking.revision
-        )
+    ranking = _write("rank", assignment, judgment, ranks)
     events.submitted(assignment.project, ranking)
     events.if_complete(assignment)
     return ranking
@@ -120,10 +116,7 @@ def revise(assignment: Assignment, judgment: Judgment) -> Ranking:
     assignment = _locked(assignment)
     if not assignment.rankings.filter(current=True).exists():
         raise NothingToRevise
-    ranking = _write(assignment, judgment, ranks)
-    audit.record(
-        assignment.labeler, "revise", ranking, assignment.project, revision=ranking.revision
-    )
+    ranking = _write("revise", assignment, judgment, ranks)
     events.submitted(assignment.project, ranking)
     return ranking
 
@@ -164,18 +157,35 @@ def _locked(assignment: Assignment) -> Assignment:
     return locked
 
 
-def _write(assignment: Assignment, judgment: Judgment, ranks: list[int | None]) -> Ranking:
+def _write(
+    verb: str, assignment: Assignment, judgment: Judgment, ranks: list[int | None]
+) -> Ranking:
     labeler = assignment.labeler
-    kind = Ranking.Kind.SIMULATED if labeler.simulated else Ranking.Kind.LABELER
     return write(
-        assignment, judgment, ranks, labeler.uuid, kind=kind, labeler=labeler, assignment=assignment
+        labeler,
+        verb,
+        assignment,
+        judgment,
+        ranks,
+        judge=labeler.uuid,
+        kind=Ranking.Kind.SIMULATED if labeler.simulated else Ranking.Kind.LABELER,
+        labeler=labeler,
+        assignment=assignment,
     )
 
 
 def write(
-    sheet: Assignment, judgment: Judgment, ranks: list[int | None], judge: UUID, **who
+    actor: User,
+    verb: str,
+    sheet: Assignment,
+    judgment: Judgment,
+    ranks: list[int | None],
+    judge: UUID,
+    thing: RankingTask | None = None,
+    **who,
 ) -> Ranking:
-    """One more revision of what this judge says of the task, its answers in the sheet's order.
+    """One more revision of what this judge says of the task, its answers in the sheet's order. The
+    audit log says that the actor did `verb` to `thing`, or else to the ranking.
 
     Raises InvalidRanking where a span lies outside of its answer. A person's is prompted where
     they have seen what others say of the task.
@@ -196,20 +206,17 @@ def write(
         seconds=min(judgment.seconds, LONGEST_SITTING),
     )
     insert(ranking)
+    ranked = [
+        RankedCandidate(ranking=ranking, candidate_id=candidate, shown=shown, rank=rank)
+        for shown, (candidate, rank) in enumerate(zip(sheet.order, ranks, strict=True))
+    ]
+    event = audit.event(actor, verb, thing or ranking, sheet.project, revision=ranking.revision)
     insert_all(
-        [
-            RankedCandidate(
-                ranking=ranking,
-                candidate_id=candidate,
-                shown=shown,
-                rank=rank,
-            )
-            for shown, (candidate, rank) in enumerate(zip(sheet.order, ranks, strict=True))
-        ]
+        ranked,
+        scores_of(ranking, judgment, sheet),
+        spans_of(ranking, judgment, sheet),
+        [event],
     )
-    for rows in (scores_of(ranking, judgment, sheet), spans_of(ranking, judgment, sheet)):
-        if rows:
-            insert_all(rows)
     return ranking
 
 

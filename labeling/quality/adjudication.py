@@ -132,9 +132,10 @@ def settle(actor: User, task: RankingTask, judgment: Judgment) -> Ranking:
         raise Refused(_("Only a task that is fully ranked and not gold can be adjudicated."))
     if task.rankings.of_people().filter(current=True).count() < 2:
         raise Refused(_("Fewer than two people ranked this task: there is nothing to adjudicate."))
-    made = rankings.write(paper, judgment, ranks, SETTLEMENT, kind=Ranking.Kind.ADJUDICATED)
-    audit.record(actor, "settle", task, task.project, revision=made.revision)
-    return made
+    kind = Ranking.Kind.ADJUDICATED
+    return rankings.write(
+        actor, "settle", paper, judgment, ranks, judge=SETTLEMENT, thing=task, kind=kind
+    )
 
 
 @transaction.atomic

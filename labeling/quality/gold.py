@@ -37,11 +37,13 @@ def make(actor: User, task: RankingTask, judgment: Judgment) -> Ranking:
     if len(set(ranks)) < 2:
         raise InvalidRanking(_("An answer key must rank at least one answer above another."))
     order.locked(task.pk)
-    key = rankings.write(paper, judgment, ranks, ANSWER_KEY, kind=Ranking.Kind.GOLD)
+    kind = Ranking.Kind.GOLD
+    key = rankings.write(
+        actor, "make gold", paper, judgment, ranks, judge=ANSWER_KEY, thing=task, kind=kind
+    )
     RankingTask.objects.filter(pk=task.pk).update(
         purpose=Purpose.GOLD, sort_key=None, free_places=0
     )
-    audit.record(actor, "make gold", task, task.project, revision=key.revision)
     return key
 
 

@@ -14,7 +14,7 @@ A queryset without `values_list` returns model instances, with the relations of 
 number, a text, a date, a UUID, JSON; not None) wherever Django accepts an expression. The shape of
 the query can't depend on it.
 
-`insert(row)`, `insert_once(row)` and `insert_all(rows)` save new rows. They send no signals, and
+`insert(row)`, `insert_once(row)` and `insert_all(rows, …)` save new rows. They send no signals, and
 `insert_all` does not set primary keys.
 
 On PostgreSQL these statements are prepared. Constants become part of the SQL: the planner uses a
@@ -26,9 +26,7 @@ from __future__ import annotations
 
 import inspect
 import re
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import lru_cache, update_wrapper
 from types import SimpleNamespace
@@ -129,36 +127,17 @@ def insert_once(row: models.Model) -> bool:
     return _insert([row], ignoring=True)
 
 
-def insert_all(rows: list[models.Model]) -> None:
-    """Save a few new rows of one model in one statement. Primary keys are not set.
+def insert_all(*groups: list[models.Model]) -> None:
+    """Save a few new rows, one group for each model; PostgreSQL runs them as one statement. Primary
+    keys are not set, and no group may refer to rows of another one.
 
     The statement of each number of rows is cached, so keep that number small.
     """
-    sql, fields = _insertion(type(rows[0]), len(rows), ignoring=False, returning=False)
-    statement = sql, _values(rows, fields)
-    waiting = getattr(_here, "waiting", None)
-    if waiting is None:
-        _execute([statement])
-    else:
-        waiting.append(statement)
-
-
-@contextmanager
-def together() -> Iterator[None]:
-    """Defer all `insert_all` calls to the end of the block; PostgreSQL runs them as one statement.
-
-    Use it inside a transaction, and don't nest it.
-    """
-    _here.waiting = waiting = []
-    try:
-        yield
-    finally:
-        _here.waiting = None
-    if waiting:
-        _execute(waiting)
-
-
-_here = threading.local()
+    statements = []
+    for rows in filter(None, groups):
+        sql, fields = _insertion(type(rows[0]), len(rows), ignoring=False, returning=False)
+        statements.append((sql, _values(rows, fields)))
+    _execute(statements)
 
 
 def _execute(statements: list[tuple[str, list]]) -> None:
