@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models.rules import FLAGS, ProjectRules
-from people.forms import Keyed, zone_field
+from people.forms import IdempotentForm, zone_field
 from people.models import Project
 
 MOST_FLAGS, LONGEST_FLAG = 30, 100
@@ -93,7 +93,7 @@ class WithRules(forms.ModelForm):
                 self.add_error(name, errors)
 
 
-class ProjectForm(Keyed, WithRules):
+class ProjectForm(IdempotentForm, WithRules):
     """A new project. All other settings are on its settings page."""
 
     rules_form = NewRulesForm

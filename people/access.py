@@ -7,7 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
-from people.db.compiled import composed
+from people.db.compiled import compiled
 from people.models import Invitation, Membership, Project, User
 
 Role = Membership.Role
@@ -47,7 +47,7 @@ def membership_or_404(user: User, slug: str, roles=ANYONE) -> Membership:
     return membership
 
 
-@composed
+@compiled
 def _membership(slug, user):
     return Membership.objects.select_related(*READ_WITH).filter(project__slug=slug, user=user)
 

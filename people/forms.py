@@ -23,7 +23,7 @@ from people import accounts, audit, login_lockout, mail
 from people.models import Membership, Token, User, Webhook
 
 
-class Keyed(forms.Form):
+class IdempotentForm(forms.Form):
     """A form with a hidden idempotency key: sent twice, it takes effect once."""
 
     key = forms.UUIDField(widget=forms.HiddenInput, required=False, initial=uuid4)
@@ -139,13 +139,13 @@ class AccountForm(forms.ModelForm):
         fields = ["name", "zone", "language", "theme", "shortcuts", "sensitive"]
 
 
-class NewAccountForm(Keyed, forms.ModelForm):
+class NewAccountForm(IdempotentForm, forms.ModelForm):
     class Meta:
         model = User
         fields = ["email", "name", "is_staff", "simulated"]
 
 
-class InviteForm(Keyed):
+class InviteForm(IdempotentForm):
     email = forms.EmailField(label=_("E-mail"))
 
 
@@ -157,7 +157,7 @@ class EditAccountForm(forms.ModelForm):
         fields = ["name", "zone", "is_staff", "simulated"]
 
 
-class TokenForm(Keyed):
+class TokenForm(IdempotentForm):
     """A new API token."""
 
     name = forms.CharField(
@@ -181,7 +181,7 @@ class TokenForm(Keyed):
     )
 
 
-class WebhookForm(Keyed, forms.ModelForm):
+class WebhookForm(IdempotentForm, forms.ModelForm):
     """The URL and the events of a webhook."""
 
     events = forms.MultipleChoiceField(
@@ -197,7 +197,7 @@ class WebhookForm(Keyed, forms.ModelForm):
         widgets = {"url": forms.URLInput(attrs={"placeholder": "https://example.org/hooks"})}
 
 
-class MemberForm(Keyed):
+class MemberForm(IdempotentForm):
     email = forms.EmailField(label=_("E-mail"))
     role = forms.ChoiceField(
         label=_("Role"), choices=Membership.Role, initial=Membership.Role.LABELER

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from people.db.compiled import composed, insert_once, update
+from people.db.compiled import compiled, insert_once, update
 from people.models import Receipt, User
 
 
@@ -24,6 +24,6 @@ def once(user: User, key: UUID, action: Callable[[], dict]) -> tuple[dict, bool]
     return result, True
 
 
-@composed
+@compiled
 def _keep(user, key, result):
     return update(Receipt.objects.filter(user=user, key=key), result=result)

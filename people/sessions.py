@@ -5,7 +5,7 @@ from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
 from django.utils.timezone import now
 
-from people.db.compiled import composed
+from people.db.compiled import compiled
 from people.models import User
 
 
@@ -20,7 +20,7 @@ class SessionStore(db.SessionStore):
         return sessions[0]
 
 
-@composed
+@compiled
 def _session(key, at):
     return Session.objects.filter(session_key=key, expire_date__gt=at)
 
@@ -35,6 +35,6 @@ class Accounts(ModelBackend):
         return None
 
 
-@composed
+@compiled
 def _account(pk):
     return User.objects.filter(pk=pk)

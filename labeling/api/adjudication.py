@@ -15,7 +15,7 @@ from labeling.judging import form, rankings
 from labeling.models import Assignment, Judge, RankingTask
 from labeling.quality import adjudication, recent
 from people.access import LEADS
-from people.api.base import Endpoint, Verb
+from people.api.base import Action, Endpoint
 
 
 class DisputeBody(serializers.Serializer):
@@ -79,7 +79,7 @@ class Disputes(Endpoint):
         return Response(DisputesBody({"results": disputes, "left_out": left_out}).data)
 
 
-class Settling(Verb):
+class Settling(Action):
     """A task that may be adjudicated."""
 
     roles, scopes, output = {"POST": LEADS}, {"POST": "label"}, SettlingBody

@@ -19,7 +19,7 @@ from labeling.models import Assignment, Criterion, Ranking
 from labeling.models.rules import FLAGS
 from labeling.queue import claims, leases
 from people.access import RANKERS
-from people.api.base import Detail, Endpoint, Verb
+from people.api.base import Action, Detail, Endpoint
 from people.models import Membership, Project
 
 State = Assignment.State
@@ -227,7 +227,7 @@ class Current(Endpoint):
         return Response(sheet(assignment)) if assignment else nothing(self.membership)
 
 
-class OwnVerb(Verb):
+class OwnAction(Action):
     """An action on one's own assignment; the answer is its state afterwards."""
 
     roles, scopes, output = {"POST": RANKERS}, {"POST": "label"}, AssignmentBody
@@ -248,7 +248,7 @@ class OwnVerb(Verb):
         return self.own
 
 
-class Ahead(OwnVerb):
+class Ahead(OwnAction):
     """Lease the task after this one in advance; 204 if there is none."""
 
     output, may_be_empty = Sheet, ("POST",)
@@ -258,7 +258,7 @@ class Ahead(OwnVerb):
         return assignment and sheet(assignment)
 
 
-class Draft(OwnVerb):
+class Draft(OwnAction):
     """Save the judgment so far, complete or not, and renew the lease."""
 
     input = JudgmentInput
@@ -269,7 +269,7 @@ class Draft(OwnVerb):
         return self.as_it_stands()
 
 
-class Heartbeat(OwnVerb):
+class Heartbeat(OwnAction):
     """Renew the lease, and that of the task after this one."""
 
     def act(self, data):
@@ -277,7 +277,7 @@ class Heartbeat(OwnVerb):
         return self.as_it_stands(State.LEASED)
 
 
-class Skip(OwnVerb):
+class Skip(OwnAction):
     """Give up the task for good, with a reason; somebody else gets it."""
 
     input = SkipInput
@@ -287,7 +287,7 @@ class Skip(OwnVerb):
         return self.as_it_stands(State.SKIPPED)
 
 
-class Return(OwnVerb):
+class Return(OwnAction):
     """Give the task back without a judgment. The draft is kept, and the task may be offered
     again.
     """

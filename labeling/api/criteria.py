@@ -14,7 +14,7 @@ from labeling.models import Criterion
 from labeling.models.criteria import LONGEST_KEY
 from labeling.models.rules import FLAGS
 from people.access import ANYONE
-from people.api.base import Act, Answer, EditEndpoint, Endpoint, Listing, Verb
+from people.api.base import Action, ActionMixin, Answer, EditEndpoint, Endpoint, Listing
 from people.api.filters import BooleanFilter
 from people.models import Project
 
@@ -101,7 +101,7 @@ def of_project(project: Project) -> QuerySet[Criterion]:
 # The endpoints
 
 
-class Criteria(Listing, Act, Endpoint):
+class Criteria(Listing, ActionMixin, Endpoint):
     """The project's criteria in all their revisions; admins add some.
 
     Ratings and flags are criteria of the preset InstructGPT. Judgments hold them in `ratings` and
@@ -144,7 +144,7 @@ class CriterionView(OfKey, EditEndpoint):
         criteria.change(self.actor, row, **changes)
 
 
-class Retire(OfKey, Verb):
+class Retire(OfKey, Action):
     """Ask it no more. Its values stay in the judgments, and its key can be added again."""
 
     output = CriterionBody

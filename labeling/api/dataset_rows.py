@@ -21,7 +21,7 @@ from modelops.api.shared import under_way
 from modelops.models import Dataset
 from people.access import READERS
 from people.api import strict
-from people.api.base import Act, Answer, Listing
+from people.api.base import ActionMixin, Answer, Listing
 from people.api.filters import MOST_ID
 
 
@@ -177,7 +177,7 @@ class Comparing(OfDataset):
         return small or difference.path(before, self.dataset).exists()
 
 
-class Compare(Act, Comparing):
+class Compare(ActionMixin, Comparing):
     """Find what differs from an earlier dataset, unless it is known: large ones by a job."""
 
     roles, scopes = {"POST": READERS}, {"POST": "read"}

@@ -24,7 +24,7 @@ from modelops.api.shared import RETRY_AFTER, filled, recipe_field, started, unde
 from modelops.models import Dataset, Job
 from people.access import ADMINS, READERS, Refused, sees_names
 from people.api import strict
-from people.api.base import Act, Answer, EditEndpoint, Endpoint, Listing, Verb
+from people.api.base import Action, ActionMixin, Answer, EditEndpoint, Endpoint, Listing
 from people.models import Project
 
 
@@ -250,7 +250,7 @@ def freeze_form_of(endpoint: Endpoint, data: dict[str, Any]) -> forms.FreezeForm
 # The endpoints
 
 
-class Datasets(Listing, Act, Endpoint):
+class Datasets(Listing, ActionMixin, Endpoint):
     """The project's datasets. POST starts a job that freezes one; its result names the dataset."""
 
     roles, scopes = {"GET": READERS, "POST": READERS}, {"POST": "launch"}
@@ -267,7 +267,7 @@ class Datasets(Listing, Act, Endpoint):
         return started(self.actor, freeze_form_of(self, data))
 
 
-class Preview(Verb):
+class Preview(Action):
     """What a freeze would make, without freezing."""
 
     roles, scopes = {"POST": READERS}, {"POST": "read"}
@@ -345,7 +345,7 @@ def awaited(job: Job | None, request_it: str) -> Response:
     raise Refused(request_it)
 
 
-class Render(Act, OfDataset):
+class Render(ActionMixin, OfDataset):
     """Make a file of it, unless it exists: a small file when it is downloaded, a large one by a
     job.
     """
@@ -412,7 +412,7 @@ class Busy(exceptions.APIException):
     default_detail = "Others are taking large files just now: ask again in a minute."
 
 
-class LabelersKey(Act, OfDataset):
+class LabelersKey(ActionMixin, OfDataset):
     """The people that the numbers of its labelers stand for. The export is recorded in the audit
     log.
     """

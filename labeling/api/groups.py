@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from labeling.models import Group
 from labeling.queue import groups
 from people.access import ADMINS, Refused
-from people.api.base import Act, Answer, Editing, Endpoint, Listing
+from people.api.base import ActionMixin, Answer, Editing, Endpoint, Listing
 from people.api.filters import MOST_ID
 from people.models import Membership, Project
 
@@ -76,7 +76,7 @@ class OfGroups:
         return GroupBody(rows, many=True).data
 
 
-class Groups(OfGroups, Listing, Act, Endpoint):
+class Groups(OfGroups, Listing, ActionMixin, Endpoint):
     """The project's groups of people."""
 
     input, output, status = GroupBody, GroupBody, 201

@@ -26,7 +26,7 @@ from modelops.api.shared import filled, recipe_field, started, under_way
 from modelops.models import Job
 from people.access import ADMINS, Refused
 from people.api import problems
-from people.api.base import Act, Detail, Endpoint, Verb, once
+from people.api.base import Action, ActionMixin, Detail, Endpoint, once
 from people.models import Project
 from people.request_limits import takes_upload
 
@@ -131,7 +131,7 @@ def uploads(project: Project) -> QuerySet[Job]:
 
 
 @takes_upload
-class Imports(Act, Endpoint):
+class Imports(ActionMixin, Endpoint):
     """Upload a file, which a job checks; confirm that job to import it."""
 
     scopes, parser_classes = {"POST": "launch"}, [MultiPartParser]
@@ -169,7 +169,7 @@ class ImportView(Detail, Endpoint):
         return uploads(self.project)
 
 
-class Confirm(Verb):
+class Confirm(Action):
     """Import the file."""
 
     scopes, dry_run = {"POST": "launch"}, False
@@ -224,7 +224,7 @@ class BroughtBody(serializers.Serializer):
     )
 
 
-class Undo(Verb):
+class Undo(Action):
     """Undo an import while nobody has judged or frozen any of it: GET counts what would go, POST
     starts the job.
     """

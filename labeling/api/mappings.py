@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from labeling.imports import saved_mappings
 from labeling.models import ImportMapping
 from people.access import ADMINS
-from people.api.base import Act, Answer, Detail, Endpoint, Listing
+from people.api.base import ActionMixin, Answer, Detail, Endpoint, Listing
 
 
 class MappingInput(serializers.Serializer):
@@ -37,7 +37,7 @@ def visible(endpoint: Endpoint) -> QuerySet[ImportMapping]:
 # The endpoints
 
 
-class Mappings(Listing, Act, Endpoint):
+class Mappings(Listing, ActionMixin, Endpoint):
     """The mappings that the project keeps."""
 
     roles = {"GET": ADMINS}

@@ -16,7 +16,7 @@ from modelops.api.shared import filled
 from modelops.forms.models import RegisterForm, ServedForm
 from modelops.models import Alias, ModelVersion
 from people.access import ADMINS
-from people.api.base import Answer, DetailEndpoint, ListEndpoint, Verb
+from people.api.base import Action, Answer, DetailEndpoint, ListEndpoint
 from people.api.filters import IdFilter
 
 
@@ -152,7 +152,7 @@ class ModelView(DetailEndpoint):
         return shown(self.project)
 
 
-class Register(Verb):
+class Register(Action):
     """Register a model whose files are on the server's machine."""
 
     input, output, status = RegisterInput, ModelBody, 201
@@ -177,7 +177,7 @@ class Serve(Register):
         return self.registered(registry.register_served(self.actor, self.project, **form.values()))
 
 
-class Promote(Verb):
+class Promote(Action):
     """Make it champion: it samples the next round. Promote the previous version to undo this."""
 
     output = AliasBody

@@ -12,7 +12,7 @@ from labeling import project_settings
 from labeling.models import ProjectRules
 from labeling.project_forms import LONGEST_FLAG, MOST_FLAGS
 from people.access import Role
-from people.api.base import Act, Answer, EditEndpoint, Listing, SiteEndpoint
+from people.api.base import ActionMixin, Answer, EditEndpoint, Listing, SiteEndpoint
 from people.models import Membership, Project, known_zone
 
 RULES = "rules."
@@ -75,7 +75,7 @@ class NewProject(WithRules):
         extra_kwargs = SOURCES
 
 
-class Projects(Listing, Act, SiteEndpoint):
+class Projects(Listing, ActionMixin, SiteEndpoint):
     """The projects that you are a member of. Administrators of the site create new ones."""
 
     serializer_class = MyProject

@@ -15,7 +15,7 @@ from labeling.imports import prompt_templates
 from labeling.models import Prompt, PromptTemplate
 from people.access import ADMINS
 from people.api import strict
-from people.api.base import Act, Answer, Detail, Endpoint, Listing
+from people.api.base import ActionMixin, Answer, Detail, Endpoint, Listing
 
 
 class TemplateInput(serializers.Serializer):
@@ -67,7 +67,7 @@ def visible(endpoint: Endpoint) -> QuerySet[PromptTemplate]:
 # The endpoints
 
 
-class Templates(Listing, Act, Endpoint):
+class Templates(Listing, ActionMixin, Endpoint):
     """The project's templates. The text of a template never changes, because its prompts refer to
     it.
     """

@@ -11,7 +11,7 @@ from django.utils.functional import cached_property
 from rest_framework import serializers
 
 from labeling.api import judgments
-from labeling.api.assignments import AssignmentBody, OwnVerb, Sheet, own_or_404, sheet
+from labeling.api.assignments import AssignmentBody, OwnAction, Sheet, own_or_404, sheet
 from labeling.api.shared import ShownAnswer, Turn
 from labeling.judging import form, rankings, scores
 from labeling.judging.judgment import letter
@@ -20,7 +20,7 @@ from labeling.queue import claims, leases, seen
 from labeling.text.conversations import as_stored
 from people import pseudonyms
 from people.access import RANKERS, READERS, Role
-from people.api.base import Answer, DetailEndpoint, ListEndpoint, Verb
+from people.api.base import Action, Answer, DetailEndpoint, ListEndpoint
 from people.api.filters import MOST_ID, BooleanFilter, IdFilter
 from people.models import Membership
 
@@ -231,7 +231,7 @@ class RankingView(DetailEndpoint):
         return with_texts(ranking, self.membership)
 
 
-class Submit(OwnVerb):
+class Submit(OwnAction):
     """Record the labeler's judgment, once. If it is refused, it is saved as a draft and the error
     says why.
     """
@@ -254,7 +254,7 @@ class Submit(OwnVerb):
         return made(self.membership, done)
 
 
-class RevisionVerb(Verb):
+class RevisionAction(Action):
     """An action on one's own current ranking."""
 
     roles, scopes, input = {"POST": RANKERS}, {"POST": "label"}, judgments.JudgmentInput
@@ -270,7 +270,7 @@ class RevisionVerb(Verb):
         return own_or_404(self.membership, ranking.assignment_id)
 
 
-class RevisionDraft(RevisionVerb):
+class RevisionDraft(RevisionAction):
     """Save the draft of a revision."""
 
     output = AssignmentBody
@@ -282,7 +282,7 @@ class RevisionDraft(RevisionVerb):
         return self.own
 
 
-class Revise(RevisionVerb):
+class Revise(RevisionAction):
     """Record a revision, which counts from now. The earlier ranking is kept."""
 
     output, status = RankingBody, 201
@@ -308,7 +308,7 @@ class Undone(serializers.Serializer):
     ranking = RankingBody(allow_null=True)
 
 
-class Undo(Verb):
+class Undo(Action):
     """Undo the last submit, within ten minutes."""
 
     roles, scopes, input, output = {"POST": RANKERS}, {"POST": "label"}, UndoInput, Undone

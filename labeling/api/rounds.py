@@ -13,7 +13,7 @@ from labeling.loop import rounds
 from labeling.models import Round, RoundStep
 from modelops.models import Job
 from people.access import READERS, Refused
-from people.api.base import Act, Answer, DetailEndpoint, Endpoint, Listing, Verb
+from people.api.base import Action, ActionMixin, Answer, DetailEndpoint, Endpoint, Listing
 from people.api.filters import MOST_ID
 
 MOST_STEPS = 50
@@ -94,7 +94,7 @@ class OfRounds(Endpoint):
         return mine.select_related("started_by", "project").prefetch_related("steps__job")
 
 
-class Rounds(Listing, Act, OfRounds):
+class Rounds(Listing, ActionMixin, OfRounds):
     """The project's rounds, newest first. POST starts the next one; one may be open at a time."""
 
     input, output, status = RoundInput, RoundBody, 201
@@ -125,7 +125,7 @@ class RoundView(OfRounds, DetailEndpoint):
     serializer_class, lookup_field, lookup_url_kwarg = RoundBody, "n", "number"
 
 
-class End(Verb, OfRounds):
+class End(Action, OfRounds):
     """End the open round. Its jobs go on: cancel them by themselves."""
 
     input, output = EndInput, RoundBody

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from labeling.text.conversations import ROLES
-from people.api.base import Act, Answer, once
+from people.api.base import ActionMixin, Answer, once
 from people.api.filters import MOST_ID
 from people.api.paging import Paging
 
@@ -107,7 +107,7 @@ def with_query(request: Request, others: tuple[str, ...], **key: int | None) -> 
     return replace_query_param(address, name, value)
 
 
-class Apart(Act):
+class Apart(ActionMixin):
     """An action with transactions of its own, because it takes long or waits for others. Its answer
     is stored afterwards.
     """

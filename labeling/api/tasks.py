@@ -28,7 +28,7 @@ from labeling.models.tasks import RESERVED
 from labeling.quality import gold
 from labeling.queue import reservations, seen, set_aside
 from people.access import ADMINS, READERS, Refused
-from people.api.base import DetailEndpoint, Endpoint, ListEndpoint, Verb
+from people.api.base import Action, DetailEndpoint, Endpoint, ListEndpoint
 from people.api.filters import MOST_ID, BooleanFilter, IdFilter
 from people.models import Membership, Project
 
@@ -211,7 +211,7 @@ class TaskView(DetailEndpoint):
         return super().represent(task)
 
 
-class TaskVerb(Verb):
+class TaskAction(Action):
     """An admin's action on a task; the answer is the task afterwards."""
 
     roles, output = {"POST": ADMINS}, TaskDetail
@@ -224,7 +224,7 @@ class TaskVerb(Verb):
         return visible(self.project).get(pk=self.task.pk)
 
 
-class PutBack(TaskVerb):
+class PutBack(TaskAction):
     """Offer it again, at its old place in the order, to labelers who have not skipped it."""
 
     def act(self, data):
@@ -232,7 +232,7 @@ class PutBack(TaskVerb):
         return self.as_it_stands()
 
 
-class Retire(TaskVerb):
+class Retire(TaskAction):
     """Stop offering it; its rankings stay. Only a task that is set aside can be retired."""
 
     def act(self, data):
@@ -242,7 +242,7 @@ class Retire(TaskVerb):
         return done
 
 
-class Gold(TaskVerb):
+class Gold(TaskAction):
     """Set or change its answer key: it is a gold task from now on."""
 
     input = judgments.JudgmentInput
@@ -254,7 +254,7 @@ class Gold(TaskVerb):
         return self.as_it_stands()
 
 
-class NotGold(TaskVerb):
+class NotGold(TaskAction):
     """Make it an ordinary task again: people's rankings of it count like any others."""
 
     def act(self, data):
@@ -275,7 +275,7 @@ class ReserveInput(serializers.Serializer):
         return data
 
 
-class Reserve(TaskVerb):
+class Reserve(TaskAction):
     """Reserve it for a member or a group: nobody else is given it. Who holds a place keeps it."""
 
     input = ReserveInput

@@ -21,7 +21,7 @@ from labeling.models import Assignment, Message, Ranking, Review, Thread
 from labeling.queue import seen
 from people import pseudonyms
 from people.access import LEADS, RANKERS, Role
-from people.api.base import Answer, DetailEndpoint, ListEndpoint, Verb
+from people.api.base import Action, Answer, DetailEndpoint, ListEndpoint
 from people.api.filters import BooleanFilter
 from people.models import Membership
 
@@ -221,7 +221,7 @@ class ThreadView(DetailEndpoint):
         return in_full(thread, self.membership)
 
 
-class OpenThread(assignments.OwnVerb):
+class OpenThread(assignments.OwnAction):
     """Ask about the task at hand, or about one ranked before. A task has one thread of each
     labeler: asking again adds a message.
     """
@@ -235,7 +235,7 @@ class OpenThread(assignments.OwnVerb):
         return Answer(fresh(self.membership, thread.pk), location=address)
 
 
-class ThreadVerb(Verb):
+class ThreadAction(Action):
     """An action on a thread; the answer is the thread afterwards."""
 
     roles, scopes, output = {"POST": RANKERS}, {"POST": "label"}, ThreadDetail
@@ -245,7 +245,7 @@ class ThreadVerb(Verb):
         return get_object_or_404(visible(self.membership), pk=self.kwargs["pk"])
 
 
-class Say(ThreadVerb):
+class Say(ThreadAction):
     """Write a message. What the labeler ranks there after a lead's message is marked prompted."""
 
     input, status = MessageInput, 201
@@ -255,7 +255,7 @@ class Say(ThreadVerb):
         return fresh(self.membership, self.thread.pk)
 
 
-class Close(ThreadVerb):
+class Close(ThreadAction):
     """Close the thread: nothing is left to answer."""
 
     def act(self, data):
@@ -263,7 +263,7 @@ class Close(ThreadVerb):
         return fresh(self.membership, self.thread.pk)
 
 
-class Reviews(Verb):
+class Reviews(Action):
     """A ranking with its reviews: for its labeler, and for leads and admins, who get no place on
     its task after they have read it. POST reviews it, or replaces one's own review. What its
     labeler ranks there afterwards is marked prompted.

@@ -15,7 +15,7 @@ from labeling.api.datasets import visible as datasets_of
 from modelops import weights
 from modelops.models import LabelerWeights
 from people.access import READERS
-from people.api.base import Act, Answer, DetailEndpoint, Listing
+from people.api.base import ActionMixin, Answer, DetailEndpoint, Listing
 from people.models import Project
 
 BY_LABELER = {
@@ -73,7 +73,7 @@ def visible(project: Project) -> QuerySet[LabelerWeights]:
     return mine.select_related("dataset")
 
 
-class Weights(Listing, Act, OfDataset):
+class Weights(Listing, ActionMixin, OfDataset):
     """The labeler weights of a dataset. POST stores further ones; the same ones are stored once."""
 
     roles, scopes = {"GET": READERS, "POST": READERS}, {"POST": "launch"}

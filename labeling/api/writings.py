@@ -13,7 +13,7 @@ from labeling.models import Demonstration, Prompt, Writing
 from labeling.writing import drafts, requests, review
 from people import pseudonyms
 from people.access import ADMINS, LEADS, RANKERS, READERS, Refused
-from people.api.base import Endpoint, ListEndpoint, Verb
+from people.api.base import Action, Endpoint, ListEndpoint
 from people.api.filters import IdFilter
 
 
@@ -157,7 +157,7 @@ class DemonstrationFilter(filters.FilterSet):
 # For who asks
 
 
-class AskDemonstrations(Verb):
+class AskDemonstrations(Action):
     """Request demonstrations for prompts that have none; no prompt is requested twice."""
 
     roles, input, output, status = {"POST": ADMINS}, AskDemonstrationsInput, WishCount, 201
@@ -166,7 +166,7 @@ class AskDemonstrations(Verb):
         return {"count": requests.ask_demonstrations(self.actor, self.project, **data)}
 
 
-class AskPrompts(Verb):
+class AskPrompts(Action):
     """Request new prompts in the labelers' own words."""
 
     roles, input, output, status = {"POST": ADMINS}, AskPromptsInput, WishCount, 201
@@ -175,7 +175,7 @@ class AskPrompts(Verb):
         return {"count": requests.ask_prompts(self.actor, self.project, **data)}
 
 
-class Withdraw(Verb):
+class Withdraw(Action):
     """Withdraw every request that nobody has started; texts that are being written are kept."""
 
     roles, output = {"POST": ADMINS}, WishCount
@@ -187,7 +187,7 @@ class Withdraw(Verb):
 # For who writes
 
 
-class Take(Verb):
+class Take(Action):
     """The text at hand (a returned one comes first), or the next requested one; 204 if there is
     none.
     """
@@ -203,7 +203,7 @@ class Take(Verb):
         return drafts.next_for(self.membership)
 
 
-class OwnWriting(Verb):
+class OwnWriting(Action):
     """An action on one's own text; the answer is its state afterwards."""
 
     roles, scopes, output = {"POST": RANKERS}, {"POST": "label"}, WritingBody
@@ -300,7 +300,7 @@ class Counts(Endpoint):
         return Response(requests.counts(self.project))
 
 
-class Review(Verb):
+class Review(Action):
     """A reviewer's decision on a text. Nobody reviews their own."""
 
     roles, scopes, output = {"POST": LEADS}, {"POST": "label"}, ReviewBody

@@ -22,7 +22,7 @@ from labeling.imports.uploads import keep
 from modelops import jobs, recipes
 from modelops.forms.jobs import recipe_field
 from modelops.models import Job
-from people.forms import Keyed
+from people.forms import IdempotentForm
 from people.models import Project, User
 
 FORMATS = [
@@ -105,7 +105,7 @@ class FilesField(forms.FileField):
         return [super(FilesField, self).clean(one, initial) for one in data or [None]]
 
 
-class UploadForm(Keyed):
+class UploadForm(IdempotentForm):
     file = FilesField(
         label=gettext_lazy("File"),
         help_text=gettext_lazy("Several files of one format are taken as one."),
@@ -161,7 +161,7 @@ class UploadForm(Keyed):
         return jobs.request(actor, project, Job.Kind.IMPORT, recipe)
 
 
-class ConfirmForm(Keyed):
+class ConfirmForm(IdempotentForm):
     """How a file that was looked at is to be imported."""
 
     recipe: dict[str, Any] | None = None  # the settings that it starts from; None: of the job

@@ -9,7 +9,7 @@ from django.db.models import Avg, Count, Q, Sum
 from django.utils.timezone import localtime
 
 from labeling.models import Assignment, RankingTask
-from people.db.compiled import composed
+from people.db.compiled import compiled
 from people.models import Project, User
 
 PROGRESS_SECONDS = 15  # counting a million tasks takes a while, and nobody needs it to the second
@@ -24,7 +24,7 @@ def today(labeler: User, project: Project) -> dict[str, Any]:
     return dict(zip(("today", "pace"), done[0], strict=True))
 
 
-@composed
+@compiled
 def _submitted_since(labeler, project, at):
     own = Assignment.objects.filter(
         labeler=labeler, project=project, state=Assignment.State.SUBMITTED

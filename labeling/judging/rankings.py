@@ -26,8 +26,8 @@ from labeling.queue import claims, leases
 from labeling.queue.eligibility import NotWorking
 from people import audit
 from people.access import Refused
-from people.db.compiled import composed, insert, insert_all, update
-from people.db.transactions import within_one
+from people.db.compiled import compiled, insert, insert_all, update
+from people.db.transactions import in_transaction
 from people.models import Project, User
 
 UNDO = timedelta(minutes=10)
@@ -52,7 +52,7 @@ class TooLate(Exception):
     """It can't be undone any more; the text says why."""
 
 
-@within_one
+@in_transaction
 def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None) -> Ranking:
     """Record what the labeler decided; nothing is half written. After an undo the `draft` is shown
     again.
@@ -83,14 +83,14 @@ def _hand_in(assignment: Assignment, draft: dict | None) -> bool:
     )
 
 
-@composed
+@compiled
 def _to_submitted(assignment, at):
     return update(
         _leased(assignment), state=Assignment.State.SUBMITTED, leased_until=None, ended_at=at
     )
 
 
-@composed
+@compiled
 def _typed_to_submitted(assignment, at, draft):
     typed = {"draft": draft, "draft_at": at}
     return update(
@@ -220,7 +220,7 @@ def write(
     return ranking
 
 
-@composed
+@compiled
 def _so_far(task, judge, person):
     """The judge's last revision, if any, and whether the person has seen what others say."""
     earlier = Ranking.objects.filter(task=task, judge=judge).order_by("-revision")

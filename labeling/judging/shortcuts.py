@@ -18,37 +18,37 @@ NAMED = ("backspace", "delete", "tab")
 
 
 @dataclass(frozen=True)
-class Verb:
+class Shortcut:
     """Something a key does on the ranking page."""
 
     key: str
     says: Any
 
 
-VERBS = {
-    "tie": Verb("=", gettext_lazy("the next letter ties with the last")),
-    "back": Verb(
+SHORTCUTS = {
+    "tie": Shortcut("=", gettext_lazy("the next letter ties with the last")),
+    "back": Shortcut(
         "backspace",
         gettext_lazy("remove the last letter; on an answer just rated or moved to, its rating"),
     ),
-    "flags": Verb("x", gettext_lazy("flags of the answer")),
-    "prompt": Verb("p", gettext_lazy("about this prompt")),
-    "note": Verb("n", gettext_lazy("note")),
-    "compare": Verb("v", gettext_lazy("compare the answer with another one, side by side")),
-    "differences": Verb(
+    "flags": Shortcut("x", gettext_lazy("flags of the answer")),
+    "prompt": Shortcut("p", gettext_lazy("about this prompt")),
+    "note": Shortcut("n", gettext_lazy("note")),
+    "compare": Shortcut("v", gettext_lazy("compare the answer with another one, side by side")),
+    "differences": Shortcut(
         "m", gettext_lazy("mark what the other answers contain and this one does not")
     ),
-    "source": Verb("o", gettext_lazy("switch between source and formatted")),
-    "layout": Verb("l", gettext_lazy("columns, or one below the other")),
-    "skip": Verb("s", gettext_lazy("skip")),
-    "undo": Verb("u", gettext_lazy("undo the last submit")),
-    "guidelines": Verb("r", gettext_lazy("read the guidelines")),
+    "source": Shortcut("o", gettext_lazy("switch between source and formatted")),
+    "layout": Shortcut("l", gettext_lazy("columns, or one below the other")),
+    "skip": Shortcut("s", gettext_lazy("skip")),
+    "undo": Shortcut("u", gettext_lazy("undo the last submit")),
+    "guidelines": Shortcut("r", gettext_lazy("read the guidelines")),
 }
 
 
 def of(user: User) -> dict[str, str]:
-    """The key of each verb for this person."""
-    return {name: user.keys.get(name, verb.key) for name, verb in VERBS.items()}
+    """The key of each action for this person."""
+    return {name: user.keys.get(name, shortcut.key) for name, shortcut in SHORTCUTS.items()}
 
 
 def shown(key: str) -> str:
@@ -57,7 +57,7 @@ def shown(key: str) -> str:
 
 
 def problems(chosen: dict[str, str]) -> dict[str, str]:
-    """What is wrong with a choice of keys, by verb; empty when nothing is."""
+    """What is wrong with a choice of keys, by action; empty when nothing is."""
     messages = {}
     for name, key in chosen.items():
         if len(key) != 1 and key not in NAMED:

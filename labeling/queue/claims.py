@@ -36,7 +36,7 @@ from labeling.queue.eligibility import lock_if_working, refuse_beyond_daily_limi
 from labeling.queue.leases import expire, lease_end
 from labeling.queue.order import key, locked
 from labeling.queue.reservations import is_reserved_for_others, offered_to
-from people.db.compiled import composed, insert, update
+from people.db.compiled import compiled, insert, update
 from people.models import Membership, Project, User
 
 State, Purpose = Assignment.State, RankingTask.Purpose
@@ -84,7 +84,7 @@ def held_by(project: int, labeler: int, at: datetime) -> QuerySet[Assignment]:
     return held.order_by("ahead", F("undone_at").desc(nulls_last=True), "pk")
 
 
-@composed
+@compiled
 def _held_ids(project: int, labeler: int, at: datetime) -> QuerySet[Assignment, tuple[int]]:
     return held_by(project, labeler, at).values_list("pk")
 
@@ -156,7 +156,7 @@ def _open(assignment: Assignment) -> bool:
     return bool(_look_at(assignment.pk, assignment.labeler_id, assignment.project_id, now()))
 
 
-@composed
+@compiled
 def _look_at(assignment: int, labeler: int, project: int, at: datetime) -> Query:
     return update(held_by(project, labeler, at).order_by().filter(pk=assignment), ahead=False)
 
@@ -191,13 +191,13 @@ def _position(project: int, labeler: int) -> tuple[int, int]:
     return rows[0]
 
 
-@composed
+@compiled
 def _locked_position(project: int, labeler: int) -> QuerySet[QueuePosition, tuple[int, int]]:
     positions = QueuePosition.objects.select_for_update()
     return positions.filter(project=project, labeler=labeler).values_list("pk", "sort_key")
 
 
-@composed
+@compiled
 def _move(position: int, place: int) -> Query:
     return update(QueuePosition.objects.filter(pk=position), sort_key=place)
 
@@ -286,7 +286,7 @@ def _in_order(
     return RankingTask.objects.filter(pk__in=firsts).order_by(order)
 
 
-def _first(order: str, willing: bool) -> composed[[int, int, int], list[tuple[int, int, int]]]:
+def _first(order: str, willing: bool) -> compiled[[int, int, int], list[tuple[int, int, int]]]:
     """The query for the first of them that nobody else has locked, as (task, place in the order,
     place of the first).
     """
@@ -302,7 +302,7 @@ def _first(order: str, willing: bool) -> composed[[int, int, int], list[tuple[in
         chosen = unlocked.select_for_update(skip_locked=True)
         return chosen.values_list("pk", order, place_of_first)[:1]
 
-    return composed(first)
+    return compiled(first)
 
 
 _find = {
@@ -364,7 +364,7 @@ def _new(task: int, project: Project, labeler: User, lease: dict[str, Any]) -> A
     return assignment
 
 
-@composed
+@compiled
 def _answers(task: int) -> QuerySet[Candidate, tuple[int, str, list[dict[str, Any]]]]:
     """With the prompt beside each: it is short, and a query of its own takes longer."""
     return (
@@ -374,12 +374,12 @@ def _answers(task: int) -> QuerySet[Candidate, tuple[int, str, list[dict[str, An
     )
 
 
-@composed
+@compiled
 def _places(task: int) -> QuerySet[Assignment, tuple[int, int, str, int | None]]:
     return Assignment.objects.filter(task=task).values_list("pk", "labeler", "state", "place")
 
 
-@composed
+@compiled
 def _take_one(task: int) -> Query:
     return update(
         RankingTask.objects.filter(pk=task, free_places__gt=0), free_places=F("free_places") - 1

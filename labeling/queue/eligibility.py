@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from labeling.models import Assignment
-from people.db.compiled import composed
+from people.db.compiled import compiled
 from people.models import Membership, Project, User
 
 GONE = gettext_noop("You are not in this project any more.")
@@ -65,7 +65,7 @@ def lock_if_working(membership: Membership) -> None:
     refuse_unless_working(membership)
 
 
-@composed
+@compiled
 def _lock_member(membership: int) -> QuerySet[Membership, tuple[bool, str, str]]:
     account = User.objects.filter(pk=OuterRef("user")).values("state")
     project = Project.objects.filter(pk=OuterRef("project")).values("state")

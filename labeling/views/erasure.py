@@ -11,11 +11,11 @@ from django.utils.translation import gettext_lazy
 
 from labeling import erasure
 from people.access import ADMINS, member
-from people.forms import Keyed
+from people.forms import IdempotentForm
 from people.models import Membership
 
 
-class EraseForm(Keyed):
+class EraseForm(IdempotentForm):
     why = forms.CharField(
         label=gettext_lazy("Reason"),
         max_length=200,

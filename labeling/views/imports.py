@@ -23,7 +23,7 @@ from labeling.models import ImportMapping
 from modelops.models import Job
 from people import idempotency
 from people.access import ADMINS, Refused, member
-from people.forms import Keyed
+from people.forms import IdempotentForm
 from people.request_limits import takes_upload
 
 
@@ -165,7 +165,7 @@ def bad_rows(request: HttpRequest, pk: int) -> HttpResponse:
 def undo_import(request: HttpRequest, pk: int) -> HttpResponse:
     """Says what would go with an import, and has a job undo it once that is confirmed."""
     imported = get_object_or_404(undo.of_project(request.project), pk=pk)
-    form, why_not = Keyed(request.POST if request.method == "POST" else None), ""
+    form, why_not = IdempotentForm(request.POST if request.method == "POST" else None), ""
     try:
         if request.method == "POST" and form.is_valid():
             result, _new = idempotency.once(

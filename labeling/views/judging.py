@@ -22,7 +22,7 @@ from labeling.views.task_card import after, card, page, undoable
 from labeling.views.task_card_cache import fresh
 from people import idempotency
 from people.access import RANKERS, member
-from people.db.compiled import composed
+from people.db.compiled import compiled
 
 
 @member(*RANKERS)
@@ -164,7 +164,7 @@ def own_or_404(request: HttpRequest, assignment_id: int) -> Assignment:
     return assignment
 
 
-@composed
+@compiled
 def _own(labeler, project, pk):
     return Assignment.objects.filter(labeler=labeler, project=project, pk=pk)
 

@@ -29,22 +29,25 @@ def rank_desk(request: HttpRequest) -> HttpResponse:
 
 @member(*RANKERS, archived=True)
 def rank_keys(request: HttpRequest) -> HttpResponse:
-    """Choose the key of each verb; an empty field is the standard one."""
+    """Choose the key of each action; an empty field is the standard one."""
     chosen = shortcuts.of(request.user)
     problems = {}
     if request.method == "POST":
         chosen = {
-            name: request.POST.get(name, "").strip().lower() or verb.key
-            for name, verb in shortcuts.VERBS.items()
+            name: request.POST.get(name, "").strip().lower() or shortcut.key
+            for name, shortcut in shortcuts.SHORTCUTS.items()
         }
         problems = shortcuts.problems(chosen)
         if not problems:
-            own = {name: key for name, key in chosen.items() if key != shortcuts.VERBS[name].key}
+            own = {
+                name: key for name, key in chosen.items() if key != shortcuts.SHORTCUTS[name].key
+            }
             accounts.change(request.user, request.user, keys=own)
             messages.success(request, _("Your keys are saved."))
             return redirect("rank", request.project.slug)
     fields = [
-        (name, verb, chosen[name], problems.get(name)) for name, verb in shortcuts.VERBS.items()
+        (name, shortcut, chosen[name], problems.get(name))
+        for name, shortcut in shortcuts.SHORTCUTS.items()
     ]
     return render(
         request, "labeling/judging/keys.html", {"fields": fields}, status=422 if problems else 200

@@ -18,14 +18,14 @@ from labeling.imports.forms import LABELS
 from labeling.models import Prompt, PromptTemplate
 from people import idempotency
 from people.access import ADMINS, Refused, member
-from people.forms import Keyed
+from people.forms import IdempotentForm
 from people.request_limits import takes_upload
 
 SHOWN = 5
 SPLITS = [("", gettext_lazy("by author or conversation")), *Prompt.Split.choices]
 
 
-class TemplateForm(Keyed):
+class TemplateForm(IdempotentForm):
     name = forms.CharField(label=gettext_lazy("Name"), max_length=80)
     text = forms.CharField(
         label=gettext_lazy("Text"),

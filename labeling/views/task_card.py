@@ -201,7 +201,8 @@ def around(request: HttpRequest) -> dict[str, Any]:
         "project": request.project,
         "keys": {verb: shortcuts.shown(key) for verb, key in own.items()},
         "deeds": [
-            (shortcuts.shown(own[name]), verb.says) for name, verb in shortcuts.VERBS.items()
+            (shortcuts.shown(own[name]), shortcut.says)
+            for name, shortcut in shortcuts.SHORTCUTS.items()
         ],
         "verbs": json.dumps({key: verb for verb, key in own.items()}),
         "desk": request.user.desk,

@@ -24,12 +24,12 @@ from labeling.writing import drafts, requests
 from labeling.writing.review import accept, reject, return_
 from people import idempotency
 from people.access import ADMINS, LEADS, RANKERS, Refused, member
-from people.forms import Keyed
+from people.forms import IdempotentForm
 
 PER_PAGE = 50
 
 
-class DemonstrationsForm(Keyed):
+class DemonstrationsForm(IdempotentForm):
     """Ideal answers to prompts that have none."""
 
     split = forms.ChoiceField(
@@ -47,7 +47,7 @@ class DemonstrationsForm(Keyed):
     )
 
 
-class PromptsForm(Keyed):
+class PromptsForm(IdempotentForm):
     """Prompts in the labelers' own words."""
 
     brief = forms.CharField(

@@ -18,7 +18,15 @@ from modelops.forms.jobs import JobForm
 from modelops.kinds import KINDS, LINKS, STARTABLE
 from modelops.models import Job, LogLine, Metric
 from people.access import READERS, Role
-from people.api.base import Act, DetailEndpoint, Endpoint, ListEndpoint, Listing, SiteEndpoint, Verb
+from people.api.base import (
+    Action,
+    ActionMixin,
+    DetailEndpoint,
+    Endpoint,
+    ListEndpoint,
+    Listing,
+    SiteEndpoint,
+)
 from people.api.filters import MOST_ID, BooleanFilter, IdFilter
 from people.models import Membership
 
@@ -202,7 +210,7 @@ class Recipes(SiteEndpoint):
         )
 
 
-class Jobs(Listing, Act, Endpoint):
+class Jobs(Listing, ActionMixin, Endpoint):
     """The project's jobs. A new one waits for a worker; its Location tells how far it is."""
 
     roles, scopes = {"GET": READERS}, {"POST": "launch"}
@@ -255,7 +263,7 @@ class JobView(DetailEndpoint):
         return visible(self.membership)
 
 
-class JobVerb(Verb):
+class JobAction(Action):
     """Something done to a job; the answer says how it stands then."""
 
     scopes, output = {"POST": "launch"}, JobBody
@@ -269,7 +277,7 @@ class JobVerb(Verb):
         raise NotImplementedError
 
 
-class Cancel(JobVerb):
+class Cancel(JobAction):
     """Stop it: at once where it waits, else at its next beat. Cancelling what is over changes
     nothing.
     """
@@ -278,7 +286,7 @@ class Cancel(JobVerb):
         jobs.cancel(self.actor, job)
 
 
-class Resume(JobVerb):
+class Resume(JobAction):
     """Queue a failed or cancelled job again: it goes on from what it had finished."""
 
     def do(self, job):

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from modelops import jobs, mixtures, registry, weights
 from modelops.kinds import KINDS, LINKS, PROJECT_DEFAULTS
 from modelops.models import Dataset, Job
-from people.forms import Keyed
+from people.forms import IdempotentForm
 from people.models import Project, User
 
 Kind = Job.Kind
@@ -61,7 +61,7 @@ def recipe_field(field: dataclasses.Field) -> forms.Field:
     return forms.CharField(required=False, max_length=200, **about)
 
 
-class JobForm(Keyed):
+class JobForm(IdempotentForm):
     """What a job of this kind is told, and what it works on."""
 
     def __init__(self, project: Project, kind: str, *args, **kwargs):

@@ -7,10 +7,10 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from people.forms import Keyed
+from people.forms import IdempotentForm
 
 
-class RegisterForm(Keyed):
+class RegisterForm(IdempotentForm):
     """A model that lies on this machine already."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=100)
@@ -27,7 +27,7 @@ class RegisterForm(Keyed):
         ) % {"roots": roots}
 
 
-class ServedForm(Keyed):
+class ServedForm(IdempotentForm):
     """A model that a server answers for."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=100)

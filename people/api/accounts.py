@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from people import accounts, login_lockout, tokens
-from people.api.base import Act, Answer, Editing, Listing, SiteEndpoint, SiteVerb
+from people.api.base import ActionMixin, Answer, Editing, Listing, SiteAction, SiteEndpoint
 from people.models import Token, User, known_zone
 
 
@@ -78,7 +78,7 @@ class MadeToken(TokenBody):
         fields = [*TokenBody.Meta.fields, "token"]
 
 
-class Tokens(Listing, Act, SiteEndpoint):
+class Tokens(Listing, ActionMixin, SiteEndpoint):
     """Your valid API tokens."""
 
     serializer_class = TokenBody
@@ -143,7 +143,7 @@ class MadeAccount(AccountBody):
         fields = [*AccountBody.Meta.fields, "password"]
 
 
-class Accounts(Listing, Act, SiteEndpoint):
+class Accounts(Listing, ActionMixin, SiteEndpoint):
     """All accounts of the site."""
 
     staff = True
@@ -176,7 +176,7 @@ class OneAccount(Editing, SiteEndpoint):
         accounts.change(self.actor, user, **changes)
 
 
-class AccountAction(SiteVerb):
+class AccountAction(SiteAction):
     """An action of an administrator on an account. Returns the changed account."""
 
     staff = True
@@ -222,7 +222,7 @@ class Password(serializers.Serializer):
     password = serializers.CharField(required=False)
 
 
-class NewPassword(SiteVerb):
+class NewPassword(SiteAction):
     """Set a new random password. All sessions of the account end."""
 
     staff = True

@@ -196,7 +196,7 @@ class EditEndpoint(Editing, Endpoint):
     """An object of a project that can be changed."""
 
 
-class Act:
+class ActionMixin:
     """POST: an action. `act` runs it.
 
     `input` is the serializer of the request, `output` that of the response.
@@ -237,11 +237,11 @@ class Act:
         return self.output(body, context=self.get_serializer_context()).data
 
 
-class Verb(Act, Endpoint):
+class Action(ActionMixin, Endpoint):
     """An action in a project."""
 
 
-class SiteVerb(Act, SiteEndpoint):
+class SiteAction(ActionMixin, SiteEndpoint):
     """An action that belongs to no project."""
 
 

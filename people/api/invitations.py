@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from people import invitations, signup
 from people.access import ADMINS, Role, invitation_or_404
-from people.api.base import Act, Answer, Endpoint, Listing, SiteEndpoint, SiteVerb
+from people.api.base import ActionMixin, Answer, Endpoint, Listing, SiteAction, SiteEndpoint
 from people.models import Invitation, Project
 
 
@@ -53,7 +53,7 @@ def made(request, invitation: Invitation, token: str) -> Answer:
     )
 
 
-class Inviting(Listing, Act):
+class Inviting(Listing, ActionMixin):
     serializer_class = InvitationBody
     output, status = MadeInvitation, 201
     into: Project | None = None
@@ -103,7 +103,7 @@ class OneInvitation(SiteEndpoint):
         return Response(status=204)
 
 
-class Renew(SiteVerb):
+class Renew(SiteAction):
     """Create a new link. The old one stops working."""
 
     output = MadeInvitation

@@ -12,13 +12,13 @@ from rest_framework.response import Response
 from people import projects
 from people.access import ADMINS, ANYONE, Role
 from people.api.base import (
-    Act,
+    Action,
+    ActionMixin,
     Answer,
     Editing,
     Endpoint,
     ListEndpoint,
     Listing,
-    Verb,
 )
 from people.api.filters import IdFilter
 from people.models import AuditEvent, Membership
@@ -45,7 +45,7 @@ class NewMember(serializers.Serializer):
     role = serializers.ChoiceField(Role.choices, default=Role.LABELER)
 
 
-class Members(Listing, Act, Endpoint):
+class Members(Listing, ActionMixin, Endpoint):
     """The members of the project."""
 
     serializer_class = MemberBody
@@ -86,7 +86,7 @@ class OneMember(Editing, Endpoint):
         return Response(status=204)
 
 
-class Leave(Verb):
+class Leave(Action):
     """Leave the project."""
 
     roles = {"POST": ANYONE}

@@ -6,7 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import SAFE_METHODS
 
-from people.api.base import Act, Detail, Editing, Listing
+from people.api.base import ActionMixin, Detail, Editing, Listing
 from people.api.problems import MEDIA_TYPE, Problem
 from people.models import Membership, Project, User
 
@@ -77,7 +77,7 @@ class Schema(AutoSchema):
         return schema | {"additionalProperties": False} if direction == "request" else schema
 
     def _acts(self) -> bool:
-        return isinstance(self.view, Act) and self.method == "POST"
+        return isinstance(self.view, ActionMixin) and self.method == "POST"
 
     def _refusals(self) -> list[int]:
         statuses = set(ALWAYS)

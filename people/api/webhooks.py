@@ -11,7 +11,15 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from people.access import ADMINS
-from people.api.base import Act, Answer, EditEndpoint, Endpoint, ListEndpoint, Listing, Verb
+from people.api.base import (
+    Action,
+    ActionMixin,
+    Answer,
+    EditEndpoint,
+    Endpoint,
+    ListEndpoint,
+    Listing,
+)
 from people.models import Delivery, Webhook
 from people.webhooks import registry
 
@@ -106,7 +114,7 @@ class OfProject:
         return Webhook.objects.filter(project=self.project).select_related("project", "created_by")
 
 
-class Webhooks(OfProject, Listing, Act, Endpoint):
+class Webhooks(OfProject, Listing, ActionMixin, Endpoint):
     """The project's webhooks."""
 
     serializer_class = WebhookBody
@@ -153,7 +161,7 @@ class Secret(serializers.Serializer):
     secret = serializers.CharField(required=False)
 
 
-class RenewSecret(OfProject, Verb):
+class RenewSecret(OfProject, Action):
     """Create a new secret. For one day, events are also signed with the former one."""
 
     output = Secret
@@ -163,7 +171,7 @@ class RenewSecret(OfProject, Verb):
         return Answer({}, status=200, secret={"secret": secret})
 
 
-class Test(OfProject, Verb):
+class Test(OfProject, Action):
     """Send a test event now. Its delivery shows the result."""
 
     output, status = DeliveryBody, 202
@@ -186,7 +194,7 @@ class Deliveries(ListEndpoint):
         return Delivery.objects.filter(webhook__project=self.project, webhook=self.kwargs.get("pk"))
 
 
-class Redeliver(Verb):
+class Redeliver(Action):
     """Send a delivery again now, in whatever state it is. It keeps its event id."""
 
     output, status = DeliveryBody, 202

@@ -2,7 +2,7 @@
 takes ten times as long as a lookup by index takes the database. That is too slow where the next
 task of a labeler needs ten queries.
 
-    @composed
+    @compiled
     def held(labeler, project, until):
         held = Assignment.objects.filter(labeler=labeler, project=project)
         return held.filter(leased_until__gte=until).values_list("pk")
@@ -39,7 +39,7 @@ from django.db.models.constants import OnConflict
 from django.db.models.query import get_related_populators
 from django.db.models.sql import InsertQuery, Query, UpdateQuery
 
-P = ParamSpec("P")  # the arguments of a composed query
+P = ParamSpec("P")  # the arguments of a compiled query
 Row = TypeVar("Row")  # of its result
 Result = TypeVar("Result")
 
@@ -56,38 +56,38 @@ class Slot(Expression):
 
 
 def update(rows: QuerySet, **values: Any) -> Query:
-    """An UPDATE of these rows to these values, for a function that `composed` decorates."""
+    """An UPDATE of these rows to these values, for a function that `compiled` decorates."""
     query = rows.query.chain(UpdateQuery)
     query.add_update_values(values)
     return query
 
 
-class composed(Generic[P, Result]):
+class compiled(Generic[P, Result]):
     """Decorator for a function that returns a queryset or an `update`.
 
     The function runs once, with placeholders. Its arguments are passed by position.
     """
 
     @overload
-    def __init__(self: composed[P, list[Row]], build: Callable[P, QuerySet[Any, Row]]): ...
+    def __init__(self: compiled[P, list[Row]], build: Callable[P, QuerySet[Any, Row]]): ...
 
     @overload
-    def __init__(self: composed[P, int], build: Callable[P, Query]): ...
+    def __init__(self: compiled[P, int], build: Callable[P, Query]): ...
 
     def __init__(self, build: Callable[P, QuerySet | Query]):
         self.build, self.names = build, list(inspect.signature(build).parameters)
-        self.composed: tuple | None = None
+        self.compiled: tuple | None = None
         update_wrapper(self, build)
 
     def __call__(self, *values: P.args, **_none: P.kwargs) -> Result:
-        sql, slots, read = self.composed = self.composed or self._compose()
+        sql, slots, read = self.compiled = self.compiled or self._compile()
         arguments = {name: adapted(value) for name, value in zip(self.names, values, strict=True)}
         parameters = [arguments[slot.name] if isinstance(slot, Slot) else slot for slot in slots]
         with prepared_cursor() as cursor:
             cursor.execute(sql, parameters)
             return read(cursor)
 
-    def _compose(self) -> tuple[str, list, Callable]:
+    def _compile(self) -> tuple[str, list, Callable]:
         built = self.build(*map(Slot, self.names))
         query = built if isinstance(built, Query) else built.query
         compiler = query.get_compiler(connection=connection)

@@ -6,7 +6,7 @@ from functools import wraps
 from django.db import connection, transaction
 
 
-def within_one(action: Callable) -> Callable:
+def in_transaction(action: Callable) -> Callable:
     """Decorator: run in the caller's transaction, or in a new one where there is none.
 
     Unlike `atomic`, it sets no savepoint, which saves two round trips. So an action that refuses

@@ -17,7 +17,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from people import idempotency
 from people.access import ADMINS, Refused, member
-from people.forms import Keyed, WebhookForm
+from people.forms import IdempotentForm, WebhookForm
 from people.models import Delivery, Webhook
 from people.webhooks import registry
 
@@ -91,7 +91,7 @@ def _page(
     form = form or WebhookForm(instance=webhook)
     if request.htmx:
         return render(request, "people/webhooks/_deliveries.html", log(request, webhook))
-    context |= log(request, webhook) | {"form": form, "renew": Keyed(auto_id=False)}
+    context |= log(request, webhook) | {"form": form, "renew": IdempotentForm(auto_id=False)}
     return render(
         request, "people/webhooks/webhook.html", context, status=422 if form.errors else 200
     )
@@ -125,7 +125,7 @@ def webhook_switch(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def webhook_renew(request: HttpRequest, pk: int) -> HttpResponse:
     """Renew the secret and show the new one once. The same form sent again changes nothing."""
-    webhook, form = webhook_or_404(request, pk), Keyed(request.POST)
+    webhook, form = webhook_or_404(request, pk), IdempotentForm(request.POST)
     secret = ""  # stays empty when this form was sent before
 
     def renew() -> dict:

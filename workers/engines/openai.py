@@ -247,7 +247,7 @@ def for_now(error: BaseException) -> bool:
     if isinstance(error, httpx.HTTPStatusError):
         return (
             error.response.status_code in FOR_NOW
-            and (told_to_wait(error.response) or 0) <= LONGEST_WAIT
+            and (retry_after(error.response) or 0) <= LONGEST_WAIT
         )
     return isinstance(error, httpx.TransportError) and not isinstance(
         error, httpx.UnsupportedProtocol
@@ -257,11 +257,11 @@ def for_now(error: BaseException) -> bool:
 def as_told(state: tenacity.RetryCallState) -> float:
     """Seconds until the next attempt: what Retry-After says, or twice as many each time."""
     response = getattr(state.outcome.exception(), "response", None)
-    seconds = told_to_wait(response) if response is not None else None
+    seconds = retry_after(response) if response is not None else None
     return BACKOFF(state) if seconds is None else seconds
 
 
-def told_to_wait(response: httpx.Response) -> float | None:
+def retry_after(response: httpx.Response) -> float | None:
     """Retry-After in seconds; it may be a number or a date."""
     value = response.headers.get("Retry-After", "")
     try:

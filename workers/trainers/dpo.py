@@ -50,7 +50,7 @@ def train(run: runs.Run) -> None:
     events.log(f"Reads {sum(map(len, answers))} answers with the model it starts from.")
     reference = [
         loop.logprobs(model, part, pad, recipe.tokens_at_once)
-        for part in loop.told(answers, "Reads the prompts")
+        for part in loop.with_progress(answers, "Reads the prompts")
     ]
     pairs = [pair for group in zip(groups, answers, reference) for pair in lessons(*group)]
     events.log(f"Learns from {len(pairs)} pairs.")
@@ -130,7 +130,9 @@ def implicit_rewards(
     most = run.recipe.tokens_at_once
 
     def read(model: PreTrainedModel, doing: str) -> list[list[float]]:
-        return [loop.logprobs(model, part, pad, most) for part in loop.told(answers, doing)]
+        return [
+            loop.logprobs(model, part, pad, most) for part in loop.with_progress(answers, doing)
+        ]
 
     after = read(published, "Reads the prompts again")
     published.to("cpu")  # one at a time on the device

@@ -62,7 +62,7 @@ def train(run: runs.Run) -> None:
     at_once = several_at_once(recipe.batch, longest, recipe.tokens_at_once)
     lessons = mismatched(lessons, at_once, recipe.max_length)
     events.log(f"Reads {len(lessons)} answers with the model it starts from.")
-    for lesson in loop.told(lessons, "Reads the answers"):
+    for lesson in loop.with_progress(lessons, "Reads the answers"):
         pair = [
             (lesson["prompt_ids"], lesson[name]) for name in ("completion_ids", "KL_completion_ids")
         ]

@@ -323,7 +323,7 @@ class Learner:
             group["lr"] = peak * warmth(number, self.rounds)
         sums: Counter = Counter()
         batches = list(self.batches(len(experience.answers), number))
-        for place, rows in enumerate(loop.told(batches, "Learns from the answers, step")):
+        for place, rows in enumerate(loop.with_progress(batches, "Learns from the answers, step")):
             sums.update(self.step(experience, rows))
             sums.update(self.hold())
             if rehearsed:

@@ -191,14 +191,14 @@ def scores(
         shift = getattr(model.config, "reward_shift", 0.0)
         rewards = [
             value - shift
-            for part in loop.told(
+            for part in loop.with_progress(
                 parts([len(row) for row in rows], models.tokens_at_once), "Scores the answers, part"
             )
             for value in scoring.score(
                 model,
                 [rows[place] for place in part],
                 reader.pad_token_id,
-                partial(loop.told, doing="Scores the answers"),
+                partial(loop.with_progress, doing="Scores the answers"),
             )
         ]
     return [penalised(value, sample, recipe) for sample, value in zip(samples, rewards)]
@@ -311,7 +311,9 @@ def read(models: Models, answers: list[Answer]) -> list[torch.Tensor]:
     """
     pad, steps = models.tokenizer.pad_token_id, max(len(ids) for _, ids in answers)
     results = []
-    for part in loop.told(parts_of(answers, models.tokens_at_once), "Reads the answers, part"):
+    for part in loop.with_progress(
+        parts_of(answers, models.tokens_at_once), "Reads the answers, part"
+    ):
         some = answers[part.start : part.stop]
         logits, drawn = distributions(models.policy, some, steps, pad)
         with as_it_was(models.policy, models.reference) as model:

@@ -48,7 +48,7 @@ from workers.trainers.ranking_loss import ranking_loss
 from workers.trainers.run import events, loop, metrics
 from workers.trainers.run.events import Stop
 
-SCORING = partial(loop.told, doing="Scores the answers")
+SCORING = partial(loop.with_progress, doing="Scores the answers")
 TRAIN_PROMPTS_SCORED = (
     500  # at the end: enough for the shift, and for a figure to hold the held-out one against
 )
@@ -222,7 +222,7 @@ class RewardTrainer(Trainer):
             doing = f"Step {self.state.global_step + 1}"
             total = sum(
                 learn(model, part, self.at_once or scoring.budget(), **self.how)
-                for part in loop.told(parts, doing)
+                for part in loop.with_progress(parts, doing)
             )
         loop.average_gradients(model)
         return total

@@ -71,7 +71,7 @@ def train(run: runs.Run) -> None:
     def measure(published: PreTrainedModel) -> list[dict]:
         logprobs = [
             sum(read(published, [piece], tokenizer.pad_token_id)[0] for piece in pieces)
-            for pieces in loop.told(cut[0], "Reads the answers")
+            for pieces in loop.with_progress(cut[0], "Reads the answers")
         ]
         lengths = [sum(len(answer) for _, answer in pieces) for pieces in cut[0]]
         return [*losses(parts[0], logprobs, lengths), *lost]

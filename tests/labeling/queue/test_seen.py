@@ -190,7 +190,7 @@ def test_who_holds_a_place_keeps_it(client_for, project, lena, ranked):
 
 def test_a_claim_asks_for_it_in_no_query_of_its_own(project, bob, lena):
     tasks = [make_task(project, overlap=3) for _ in range(3)]
-    next_for(make_person(project))  # composes what is composed once
+    next_for(make_person(project))  # compiles what is compiled once
 
     def queries_of_claim(person) -> list[str]:
         with CaptureQueriesContext(

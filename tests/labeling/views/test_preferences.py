@@ -48,7 +48,10 @@ def test_an_empty_field_is_the_standard_key(page, alice):
 
 
 def test_the_standard_keys_have_no_problems():
-    assert shortcuts.problems({name: verb.key for name, verb in shortcuts.VERBS.items()}) == {}
+    assert (
+        shortcuts.problems({name: shortcut.key for name, shortcut in shortcuts.SHORTCUTS.items()})
+        == {}
+    )
 
 
 def test_a_layout_is_remembered_for_the_person(page, alice):

@@ -1,4 +1,4 @@
-"""Queries that are composed once answer as if they were composed each time."""
+"""Queries that are compiled once answer as if they were compiled each time."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -9,19 +9,19 @@ from django.db.models import F
 from django.utils.timezone import now
 
 from labeling.models import ProjectRules
-from people.db.compiled import composed, insert, insert_all, insert_once, update
+from people.db.compiled import compiled, insert, insert_all, insert_once, update
 from people.models import AuditEvent, Membership, Receipt, User
 from tests.factories import make_person, make_project
 
 pytestmark = pytest.mark.django_db
 
 
-@composed
+@compiled
 def places_of(user):
     return Membership.objects.filter(user=user).select_related("project").order_by("pk")
 
 
-@composed
+@compiled
 def names_since(at, state):
     return (
         User.objects.filter(created_at__gte=at, state=state)
@@ -30,12 +30,12 @@ def names_since(at, state):
     )
 
 
-@composed
+@compiled
 def longer_leases(project, by):
     return update(ProjectRules.objects.filter(pk=project), lease_minutes=F("lease_minutes") + by)
 
 
-@composed
+@compiled
 def receipt(key):
     return Receipt.objects.filter(key=key)
 
@@ -146,7 +146,7 @@ def test_a_constant_without_a_literal_is_refused(value):
         connection.literal(value)
 
 
-@composed
+@compiled
 def names_of(state):
     return User.objects.filter(state=state, name="100 % it's ?").values_list("name")
 
@@ -156,6 +156,6 @@ def test_a_compiled_query_has_placeholders_for_its_arguments_alone():
     User.objects.update(name="100 % it's ?")
 
     assert names_of("active") == [("100 % it's ?",)]
-    sql, slots, _read = names_of.composed
+    sql, slots, _read = names_of.compiled
     assert [slot.name for slot in slots] == ["state"]
     assert sql.count("%s") == 1

@@ -7,7 +7,7 @@ from django.db import DataError, connection
 from psycopg.types.numeric import Int2
 
 from labeling.models import ProjectRules
-from people.db.compiled import composed, insert
+from people.db.compiled import compiled, insert
 from people.models import Project, Receipt
 from tests.factories import make_person, make_project
 
@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 
-@composed
+@compiled
 def open_ones(lease):
     open_rules = ProjectRules.objects.filter(project__state=Project.State.OPEN)
     return open_rules.filter(lease_minutes=lease).values_list("project__slug")

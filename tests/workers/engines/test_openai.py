@@ -144,7 +144,7 @@ def test_the_server_says_when_to_come_back(server, ask):
 def test_retry_after_is_a_number_or_a_date(value, low, high):
     # the date is written here and not above: the names of tests must be the same in every process
     header = formatdate(time.time() + 3600, usegmt=True) if value == "an hour from now" else value
-    told = openai.told_to_wait(httpx.Response(429, headers={"Retry-After": header}))
+    told = openai.retry_after(httpx.Response(429, headers={"Retry-After": header}))
 
     assert told is None if low is None else low <= told <= high
 

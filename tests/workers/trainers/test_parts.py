@@ -266,7 +266,7 @@ def test_rows_at_once_divide_the_batch(monkeypatch):
 
 def test_long_work_is_not_silent(monkeypatch, capsys):
     monkeypatch.setattr(loop, "SILENT_SECONDS", -1)
-    assert list(loop.told(["a", "b"], "Reads")) == ["a", "b"]
+    assert list(loop.with_progress(["a", "b"], "Reads")) == ["a", "b"]
     assert [json.loads(line)["text"] for line in capsys.readouterr().out.splitlines()] == [
         "Reads: 0 of 2.",
         "Reads: 1 of 2.",

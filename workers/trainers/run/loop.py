@@ -124,7 +124,7 @@ class Silence:
             self.since = time.monotonic()
 
 
-def told(items: list, doing: str) -> Iterator:
+def with_progress(items: list, doing: str) -> Iterator:
     """The items one by one, with a line in the log now and then."""
     silence = Silence()
     for number, item in enumerate(items):
