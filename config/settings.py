@@ -4,26 +4,23 @@ describes it.
 docs/operator.md lists the same variables; a test fails when one is missing there.
 """
 
-import ipaddress
-import math
-import os
-import re
 from datetime import timedelta
 from pathlib import Path
 
-import environ
 from csp.constants import NONE, SELF
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from config import environment
+from config.environment import refuse
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+env = environment.Variables()
 
 # The data folder: database, datasets, models, uploads, logs of runs. Everything worth a backup lies
 # in it.
-VAR = Path(env.str("PODIUM_VAR", str(BASE_DIR / "var"))).resolve()
+VAR = env.path("PODIUM_VAR", BASE_DIR / "var").resolve()
 # The port that the web server listens on.
 PORT = env.int("PODIUM_PORT", 8000)
 # The address that the web server listens on; 0.0.0.0 opens it to the network.
@@ -47,9 +44,7 @@ REDIS_URL = env.str("REDIS_URL", "")
 # The model that a first run registers: `smollm2`, or a local folder below PODIUM_MODEL_ROOTS.
 MODEL = env.str("PODIUM_MODEL", "smollm2")
 # Folders below which local models may be registered, with colons between them.
-MODEL_ROOTS = [
-    Path(root).resolve() for root in env.str("PODIUM_MODEL_ROOTS", str(VAR / "models")).split(":")
-]
+MODEL_ROOTS = env.folders("PODIUM_MODEL_ROOTS", VAR / "models")
 # 0 starts without the demo project and its accounts.
 DEMO = env.bool("PODIUM_DEMO", not PRODUCTION)
 # Seconds between two heartbeats of a running job.
@@ -68,7 +63,7 @@ CHILD_SILENT_SECONDS = env.float("PODIUM_CHILD_SILENT_SECONDS", 900)
 ENGINE_HOSTS = env.list("PODIUM_ENGINE_HOSTS", default=[])
 # API keys of model servers by host (models.example=key,127.0.0.1:8001=key), with commas between
 # them.
-ENGINE_KEYS = env.dict("PODIUM_ENGINE_KEYS", default={})
+ENGINE_KEYS = env.dict("PODIUM_ENGINE_KEYS")
 # The Hugging Face Hub, or a server that speaks its protocol.
 HUB_ENDPOINT = env.str("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 # Token for private and gated repositories of the Hub, and to push; it is sent to HF_ENDPOINT alone.
@@ -86,7 +81,7 @@ DEVICES = env.str("PODIUM_DEVICES", "auto")
 WORKERS = env.str("PODIUM_WORKERS", "auto")
 # The lock file that keeps two torch processes of one device apart: of the processor; of a GPU with
 # -NAME after it.
-MACHINE_LOCK = Path(env.str("PODIUM_MACHINE_LOCK", str(VAR / "machine.lock")))
+MACHINE_LOCK = env.path("PODIUM_MACHINE_LOCK", VAR / "machine.lock")
 # Requests that one person's scripts may send to the API, as a number by second, minute, hour or
 # day.
 API_RATE = env.str("PODIUM_API_RATE", "1200/min")
@@ -109,52 +104,70 @@ LOGIN_LOCK_MINUTES = env.int("PODIUM_LOGIN_LOCK_MINUTES", 15)
 # Addresses of proxies whose X-Forwarded-For is believed, with commas between them; networks like
 # 10.0.0.0/8 too.
 TRUSTED_PROXIES = env.list("PODIUM_TRUSTED_PROXIES", default=["127.0.0.1", "::1"])
+# The file of the tests' SQLite database.
+TEST_DATABASE = env.path("PODIUM_TEST_DATABASE", VAR / "test.sqlite3")
 
-
-def refuse(name: str, wrong: bool, why: str) -> None:
-    if wrong:
-        raise ImproperlyConfigured(f"{name}: {why}")
-
-
-def is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text) if "/" in text else ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-refuse(
-    "PODIUM_DTYPE",
-    DTYPE not in ("auto", "float32", "bfloat16", "float16"),
-    "choose auto, float32, bfloat16 or float16",
+# What each of them may be. The URLs of the database and of e-mail are checked where they are read.
+environment.folder("PODIUM_VAR", VAR)
+environment.within("PODIUM_PORT", PORT, 2**16 - 1)
+environment.matching("PODIUM_HOST", [HOST], environment.LISTENING, "a host name or an address")
+environment.matching(
+    "PODIUM_ALLOWED_HOSTS",
+    ALLOWED_HOSTS,
+    environment.ALLOWED_HOST,
+    "a host name without scheme and port, like podium.example or [::1]",
 )
-for name, value in {
-    "PODIUM_BEAT_SECONDS": BEAT_SECONDS,
-    "PODIUM_SILENT_SECONDS": SILENT_SECONDS,
-    "PODIUM_SWEEP_SECONDS": SWEEP_SECONDS,
-    "PODIUM_KEEP_DAYS": KEEP_DAYS,
-    "PODIUM_CHILD_SILENT_SECONDS": CHILD_SILENT_SECONDS,
-    "PODIUM_ENGINE_REQUESTS": ENGINE_REQUESTS,
-    "PODIUM_UPLOAD_LIMIT": UPLOAD_LIMIT,
-    "PODIUM_INVITATION_DAYS": INVITATION_DAYS,
-    "PODIUM_LOGIN_FAILURES": LOGIN_FAILURES,
-    "PODIUM_LOGIN_LOCK_MINUTES": LOGIN_LOCK_MINUTES,
-}.items():
-    refuse(name, not 0 < value < math.inf, f"{value:g} is not above 0")
-refuse("PODIUM_PORT", not 0 < PORT < 2**16, f"{PORT} is not between 1 and 65535")
+environment.matching(
+    "PODIUM_TRUSTED_ORIGINS",
+    CSRF_TRUSTED_ORIGINS,
+    environment.ORIGIN,
+    "an origin like https://podium.example, which has no path",
+)
+if REDIS_URL:
+    environment.broker("REDIS_URL", REDIS_URL)
+refuse("PODIUM_MODEL", not MODEL.strip(), "is empty; leave it away for smollm2")
+for name, value, highest in [
+    ("PODIUM_BEAT_SECONDS", BEAT_SECONDS, environment.YEAR),
+    ("PODIUM_SILENT_SECONDS", SILENT_SECONDS, environment.YEAR),
+    ("PODIUM_SWEEP_SECONDS", SWEEP_SECONDS, environment.YEAR),
+    ("PODIUM_KEEP_DAYS", KEEP_DAYS, 36_500),
+    ("PODIUM_CHILD_SILENT_SECONDS", CHILD_SILENT_SECONDS, environment.YEAR),
+    ("PODIUM_ENGINE_REQUESTS", ENGINE_REQUESTS, 1000),
+    ("PODIUM_UPLOAD_LIMIT", UPLOAD_LIMIT, 2**40),
+    ("PODIUM_INVITATION_DAYS", INVITATION_DAYS, 36_500),
+    ("PODIUM_LOGIN_FAILURES", LOGIN_FAILURES, 10**6),
+    ("PODIUM_LOGIN_LOCK_MINUTES", LOGIN_LOCK_MINUTES, environment.YEAR / 60),
+]:
+    environment.within(name, value, highest)
 refuse("PODIUM_SILENT_SECONDS", SILENT_SECONDS <= BEAT_SECONDS, "must be above PODIUM_BEAT_SECONDS")
-refuse(
-    "PODIUM_API_RATE",
-    not re.fullmatch(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)", API_RATE),
-    f"{API_RATE} is not a number by second, minute, hour or day, like 1200/min",
+environment.matching(
+    "PODIUM_ENGINE_HOSTS", ENGINE_HOSTS, environment.HOST, "like models.example or 127.0.0.1:8001"
 )
-for proxy in TRUSTED_PROXIES:
-    refuse(
-        "PODIUM_TRUSTED_PROXIES",
-        not is_address(proxy),
-        f"{proxy} is neither an address nor a network",
-    )
+environment.matching(
+    "PODIUM_ENGINE_KEYS", list(ENGINE_KEYS), environment.HOST, "a host like models.example"
+)
+environment.printable("PODIUM_ENGINE_KEYS", list(ENGINE_KEYS.values()))
+environment.web_address("HF_ENDPOINT", HUB_ENDPOINT)
+environment.printable("HF_TOKEN", [HUB_TOKEN])
+environment.matching(
+    "PODIUM_DTYPE", [DTYPE], "auto|float32|bfloat16|float16", "auto, float32, bfloat16 or float16"
+)
+environment.matching(
+    "PODIUM_DEVICES", [DEVICES], environment.DEVICES, "auto, cpu, or names of GPUs like 0,1"
+)
+environment.matching(
+    "PODIUM_WORKERS", [WORKERS], r"auto|[1-9]\d{0,2}", "auto, or a number from 1 to 999"
+)
+environment.file("PODIUM_MACHINE_LOCK", MACHINE_LOCK)
+environment.matching(
+    "PODIUM_API_RATE",
+    [API_RATE],
+    environment.RATE,
+    "a number by second, minute, hour or day, like 1200/min",
+)
+environment.sender("PODIUM_EMAIL_FROM", DEFAULT_FROM_EMAIL)
+environment.networks("PODIUM_TRUSTED_PROXIES", TRUSTED_PROXIES)
+environment.file("PODIUM_TEST_DATABASE", TEST_DATABASE)
 
 if not SECRET_KEY:
     secret = VAR / "secret"
@@ -253,7 +266,7 @@ AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False  # people/admin.py registers its rows
 AXES_VERBOSE = False
 
-vars().update(env.email_url_config(EMAIL_URL))
+vars().update(environment.email("EMAIL_URL", EMAIL_URL))
 EMAIL_TIMEOUT = 10
 
 REST_FRAMEWORK = {
@@ -321,7 +334,9 @@ SQLITE_PRAGMAS = (
     "mmap_size=268435456"
 )
 if DATABASE_URL:
-    DATABASES = {"default": env.db_url("DATABASE_URL", engine="people.db.postgresql")}
+    DATABASES = {
+        "default": environment.database("DATABASE_URL", DATABASE_URL, "people.db.postgresql")
+    }
     DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
     # a statement is prepared at its third use
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("prepare_threshold", 2)
@@ -337,7 +352,7 @@ else:
                 "init_command": SQLITE_PRAGMAS,
             },
             # A file: an in-memory database has no WAL and no second connection to race against.
-            "TEST": {"NAME": os.environ.get("PODIUM_TEST_DATABASE", str(VAR / "test.sqlite3"))},
+            "TEST": {"NAME": str(TEST_DATABASE)},
         }
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -125,12 +125,8 @@ def configure(settings) -> Path:
 def computing(settings) -> list[str]:
     """The names of the sampling and training workers.
 
-    PODIUM_WORKERS sets their number for each queue; `auto` is one per device. Raises CannotStart.
+    PODIUM_WORKERS sets their number for each queue; `auto` is one per device.
     """
-    if settings.WORKERS != "auto" and not (settings.WORKERS.isdecimal() and int(settings.WORKERS)):
-        raise CannotStart(
-            f"PODIUM_WORKERS: {settings.WORKERS} is neither `auto` nor a number of at least 1."
-        )
     count = len(machine_lock.devices()) if settings.WORKERS == "auto" else int(settings.WORKERS)
     numbers = ["", *(f"-{number}" for number in range(2, count + 1))]
     return [queue + number for queue in ("sampling", "training") for number in numbers]

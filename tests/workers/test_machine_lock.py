@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from config.run import checks, up
+from config.run import up
 from modelops import jobs, recipes
 from modelops.models import Job
 from workers import machine_lock, queues, sampling_job, training_job
@@ -281,12 +281,6 @@ def test_as_many_workers_are_started_as_there_are_devices(settings, workers, nam
     settings.DEVICES, settings.WORKERS = "0,1,2", workers
     assert up.computing(settings) == names
     assert up.worker("training-2")[8:11] == ["training", "-n", "training-2@%h"]
-
-
-def test_a_wrong_number_of_workers_is_said_before_anything_starts(settings):
-    settings.WORKERS = "many"
-    with pytest.raises(checks.CannotStart, match="PODIUM_WORKERS: many is neither"):
-        up.computing(settings)
 
 
 # --- what a started process sees ------------------------------------------------------------------
