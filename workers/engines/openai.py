@@ -28,6 +28,14 @@ BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=30)
 LONGEST_WAIT = 300  # seconds: a server that says to come back tomorrow fails the job instead
 TIMEOUT = httpx.Timeout(600, connect=10)  # an answer comes whole, when its last token is drawn
 FOR_NOW = {408, 409, 425, 429, 500, 502, 503, 504}
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+SPECIAL = [  # as people/public_urls.py has them, where the reasons are
+    ipaddress.ip_network(network)
+    for network in (
+        *("192.0.0.0/24", "192.88.99.0/24", "224.0.0.0/4"),
+        *("::/3", "4000::/2", "8000::/1", "2001::/23", "2002::/16", "3fff::/20"),
+    )
+]
 NEUTRAL = {
     "top_k": 0,
     "min_p": 0.0,
@@ -212,18 +220,24 @@ class PublicOnly(httpx.HTTPTransport):
 def public_address(host: str, port: int) -> str:
     """The first address of a host. Raises UnsupportedProtocol where any of them is private."""
     try:
-        addresses = [info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise httpx.ConnectError(f"{host} is not known: {error}") from error
-    if private := [
-        address
-        for address in addresses
-        if not ipaddress.ip_address(address.split("%")[0]).is_global
-    ]:
+    addresses = [info[4][0].split("%")[0] for info in infos]
+    if private := [address for address in addresses if not is_public(address)]:
         raise httpx.UnsupportedProtocol(
             f"{host} has the private address {private[0]}, which is not allowed"
         )
     return f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
+
+
+def is_public(text: str) -> bool:
+    """Whether the IP address is global unicast; the same rule as people/public_urls.py has."""
+    address = ipaddress.ip_address(text)
+    if address in NAT64:
+        address = ipaddress.IPv4Address(int(address) % 2**32)
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_global and not any(address in network for network in SPECIAL)
 
 
 def alike(conversations: list[list[dict]]) -> list[list[int]]:
