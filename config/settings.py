@@ -444,15 +444,14 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "plain": {
+            "()": "people.logs.Formatter",
             "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
             "datefmt": "%Y-%m-%d %H:%M:%S",
         }
     },
-    "filters": {"refusals": {"()": "people.logs.WithoutTraceback"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
-        "django.request": {"filters": ["refusals"]},
         "celery.beat": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},

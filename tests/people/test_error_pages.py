@@ -1,9 +1,14 @@
 """An error says what happened and what to do, in the look of the site."""
 
-import logging
+import re
+from logging.config import DictConfigurator
 
 import pytest
+from django.conf import settings
 from django.template.loader import render_to_string
+from django.test import Client
+
+from people import tokens
 
 pytestmark = pytest.mark.django_db
 
@@ -22,24 +27,83 @@ def test_what_is_not_allowed_says_who_can_help(client_for, alice):
     assert "An admin can change your role" in text
 
 
-def test_a_refusal_leaves_one_line_in_the_log_and_no_traceback(client_for, alice, caplog):
-    client_for(alice).get("/p/demo/jobs/")
+@pytest.fixture
+def logged(caplog):
+    """The lines that the log has of requests, written as the settings say."""
+    formatter = DictConfigurator({}).configure_formatter(
+        dict(settings.LOGGING["formatters"]["plain"])
+    )
+    return lambda: [
+        formatter.format(record)
+        for record in caplog.records
+        if record.name.startswith(("django.request", "django.security"))
+    ]
 
-    [record] = [record for record in caplog.records if record.name == "django.request"]
-    text = logging.Formatter().format(record)
-    assert "Forbidden" in text
-    assert "\n" not in text
+
+DATE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d WARNING django.request: "
 
 
-def test_an_error_of_ours_keeps_its_traceback(client_for, alice, caplog, monkeypatch):
+def test_a_refusal_leaves_one_line_in_the_log_that_says_who_asked(client_for, alice, logged):
+    client_for(alice).get("/p/demo/jobs/", REMOTE_ADDR="192.0.2.7")
+
+    [line] = logged()
+    assert re.fullmatch(
+        rf"{DATE}Forbidden \(Permission denied\): /p/demo/jobs/ "
+        rf"\(GET, user {alice.pk}, from 192\.0\.2\.7\)",
+        line,
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "says"), [("/p/nowhere/", "Not Found: /p/nowhere/"), ("/api/v1/x", "Not Found")]
+)
+def test_so_does_what_is_not_there(client_for, alice, logged, path, says):
+    client_for(alice).get(path, headers={"X-Request-ID": "4f-9c"})
+
+    [line] = logged()
+    assert says in line
+    assert line.endswith(f"(GET, user {alice.pk}, from 127.0.0.1, request 4f-9c)")
+    assert "\n" not in line
+
+
+def test_so_does_a_refusal_of_the_api(alice, logged):
+    _token, token = tokens.make(alice, "script", ["read"], days=1)
+    Client().get("/api/v1/projects/demo/jobs/", headers={"Authorization": f"Bearer {token}"})
+
+    assert f"(GET, user {alice.pk}, from 127.0.0.1)" in logged()[-1]
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        ({"path": "/", "headers": {"Host": "elsewhere.example"}}, "Invalid HTTP_HOST header"),
+        (
+            {"path": "/login/", "data": {f"{n}": n for n in range(1001)}, "method": "post"},
+            "The number of GET/POST parameters exceeded",
+        ),
+        ({"path": "/%0Aa forged line", "headers": {"X-Request-ID": "no\tid"}}, "Not Found"),
+    ],
+)
+def test_so_does_a_request_that_django_does_not_take(logged, request_, says):
+    method = request_.pop("method", "get")
+    getattr(Client(), method)(**request_)
+
+    [line] = logged()
+    assert says in line
+    assert line.endswith(f"({method.upper()}, no user, from 127.0.0.1)")
+    assert "\n" not in line
+
+
+def test_an_error_of_ours_keeps_its_traceback(client_for, alice, logged, monkeypatch):
     monkeypatch.setattr("people.access._membership", lambda *_: 1 / 0)
     client = client_for(alice)
     client.raise_request_exception = False
 
     assert client.get("/p/demo/jobs/").status_code == 500
 
-    [record] = [record for record in caplog.records if record.name == "django.request"]
-    assert "ZeroDivisionError" in logging.Formatter().format(record)
+    [record] = logged()
+    assert "ZeroDivisionError" in record
+    assert f"user {alice.pk}" in record
 
 
 def test_an_archived_project_says_why_it_refuses(client_for, carol, project):
