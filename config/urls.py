@@ -8,6 +8,7 @@ from labeling.views.projects import project_new
 from labeling.views.styleguide import components
 from people.api.root import unknown
 
+handler400 = "people.error_pages.bad_request"
 urlpatterns = [
     path("healthz", healthz),
     path("back-office/", admin.site.urls),

@@ -41,6 +41,7 @@ admin.site.unregister(Project)  # registered again below, with its rules
 class RulesInline(admin.StackedInline):
     model = ProjectRules
     can_delete = False
+    formfield_overrides = Inline.formfield_overrides
 
     def has_view_permission(self, request, obj=None) -> bool:
         return request.user.is_staff

@@ -8,9 +8,11 @@ from django.contrib import admin
 from django.contrib.auth import admin as auth_admin  # noqa: F401  (registers Group, which is unregistered below)
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import Group
+from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from people import audit
+from people.forms import JSONField
 from people.models import (
     AuditEvent,
     Delivery,
@@ -32,6 +34,8 @@ admin.site.login = login_required(admin.site.login)
 
 class ViewOnlyMixin:
     """Every administrator of the site may view these rows; nobody may change them."""
+
+    formfield_overrides = {models.JSONField: {"form_class": JSONField}}
 
     def has_view_permission(self, request, obj=None) -> bool:
         return request.user.is_staff

@@ -16,10 +16,11 @@ from django.contrib.auth.forms import (
 )
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.forms.fields import InvalidJSONInput
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from people import accounts, audit, login_lockout, mail
+from people import accounts, audit, json_depth, login_lockout, mail
 from people.models import Membership, Token, User, Webhook
 
 
@@ -37,6 +38,27 @@ class IdempotentForm(forms.Form):
 
     def validate_unique(self) -> None:
         """Skipped: the action checks uniqueness, so that a repeated form finds its receipt."""
+
+
+class JSONField(forms.JSONField):
+    """A JSON text of limited depth."""
+
+    def to_python(self, value):
+        try:
+            if isinstance(value, str) and value.strip():
+                json_depth.read(value)
+        except json_depth.TooDeep:
+            raise ValidationError(_("This nests too deeply."), code="too_deep") from None
+        except ValueError:
+            pass  # Django's field says so
+        return super().to_python(value)
+
+    def bound_data(self, data, initial):
+        """What the form shows again: what nests too deeply, as the text that it is."""
+        try:
+            return super().bound_data(data, initial)
+        except RecursionError:
+            return InvalidJSONInput(data)
 
 
 class LoginForm(AuthenticationForm):

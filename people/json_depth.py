@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
 DEEPEST = 50  # levels of lists and objects; Podium's own requests need fewer than ten
+
+
+class TooDeep(ValueError):
+    """A JSON text nests deeper than DEEPEST levels."""
+
+
+def read(text: str) -> Any:
+    """The value of a JSON text. Raises ValueError, or TooDeep."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise TooDeep from None
+    if too_deep(value):
+        raise TooDeep
+    return value
 
 
 def too_deep(value: Any) -> bool:

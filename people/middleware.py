@@ -2,14 +2,13 @@
 
 import zoneinfo
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from people import request_limits
-from people.api import problems
+from people.error_pages import refuse
 
 
 class OwnSettings:
@@ -52,12 +51,3 @@ class LimitBodies:
                 _("The request is larger than %(size)s. Send it in parts.") % {"size": size},
             )
         return self.get_response(request)
-
-
-def refuse(request: HttpRequest, status: int, why: str) -> HttpResponse:
-    """An error page, or problem details for the API."""
-    if request.path_info.startswith("/api/"):
-        return JsonResponse(
-            problems.body(status, why), status=status, content_type=problems.MEDIA_TYPE
-        )
-    return render(request, "refused.html", {"why": why}, status=status)

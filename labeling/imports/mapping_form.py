@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from django import forms
+from django.core.exceptions import BadRequest, ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -23,6 +24,7 @@ from labeling.imports.roles import KEEP, LEAVE_OUT, LETTERS
 from labeling.imports.sources import MEANINGS
 from labeling.models import Judge
 from modelops.models import Job
+from people.forms import JSONField
 from people.models import Project
 
 ROLE = "role_"
@@ -95,7 +97,7 @@ class ConfirmPage(ConfirmForm):
     there, and all else that a mapping says stays.
     """
 
-    shown = forms.JSONField(widget=forms.HiddenInput, required=False)
+    shown = JSONField(widget=forms.HiddenInput, required=False)
     text = forms.CharField(
         label=gettext_lazy("The mapping as text"),
         help_text=gettext_lazy("TOML or JSON."),
@@ -115,11 +117,18 @@ class ConfirmPage(ConfirmForm):
         self.recipe = job.recipe if recipe is None else recipe
         super().__init__(job, data)
 
+    def settings_shown(self) -> dict[str, Any]:
+        """What the hidden field holds. Raises BadRequest where that can't be read."""
+        try:
+            given = self.fields["shown"].to_python(self.data.get("shown") or "{}")
+        except ValidationError:
+            raise BadRequest(_("The settings of this form can't be read.")) from None
+        return given if isinstance(given, dict) else {}
+
     def make_source_fields(self) -> None:
         shown = self.recipe
         if self.is_bound:
-            given = self.fields["shown"].to_python(self.data.get("shown") or "{}")
-            shown = given if isinstance(given, dict) else {}
+            shown = self.settings_shown()
         self.choice = Choice(shown, *imports.fields_of(self.job, shown))
         self.fields["format"].choices = format_choices(self.job.project)
         self.fields["format"].initial = self.choice.format

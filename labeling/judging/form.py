@@ -4,12 +4,12 @@ means.
 
 from __future__ import annotations
 
-import json
 import math
 import uuid
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+from django.core.exceptions import BadRequest
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
@@ -19,6 +19,7 @@ from labeling.judging.criteria import RATINGS, Asked
 from labeling.judging.judgment import LABELS, LETTERS, Judgment, Verdict
 from labeling.models import Assignment, Ranking
 from labeling.text.conversations import clean
+from people import json_depth
 
 STRENGTHS = {str(value): value for value in range(3, -4, -1)}  # 3: the first answer is much better
 LONGEST_NOTE = 10_000
@@ -85,7 +86,9 @@ def _scores(data: QueryDict, asked: Iterable[Asked], letters: str) -> Iterator[t
 def _spans(text: str, letters: str) -> list[dict[str, Any]]:
     """The form carries spans that it does not show, so that a revision keeps them."""
     try:
-        spans = json.loads(text or "[]")
+        spans = json_depth.read(text or "[]")
+    except json_depth.TooDeep:
+        raise BadRequest(_("The spans of this form nest too deeply.")) from None
     except ValueError:
         return []
     spans = spans if isinstance(spans, list) else []

@@ -6,9 +6,15 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import (
+    BadRequest,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
 from django.core.exceptions import ValidationError as Invalid
 from django.http import Http404
+from django.utils.translation import gettext as _
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -123,11 +129,27 @@ def _problem(error: Exception) -> tuple[int, str, str, list[dict]] | None:
             return 409, "refused", str(error), []
         case Http404():
             return 404, "", "This does not exist, or you have no access to it.", []
+        case RequestDataTooBig():
+            return 413, "", too_large(), []
+        case BadRequest():
+            return 400, "", str(error), []
+        case SuspiciousOperation():
+            return 400, "", unreadable(), []
         case PermissionDenied():
             return 403, "", str(error) or "Your role in this project does not allow this.", []
         case exceptions.APIException():
             return error.status_code, "", str(error.detail), []
     return None
+
+
+def too_large() -> str:
+    return _("A field of the request is larger than 4 MB. Send it in parts, or as a file.")
+
+
+def unreadable() -> str:
+    return _(
+        "The request can't be read: it has too many fields, or names or values that nothing has."
+    )
 
 
 def _invalid(errors: list[dict], status: int = 400) -> tuple[int, str, str, list[dict]]:

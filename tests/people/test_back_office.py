@@ -54,6 +54,17 @@ def test_lists_are_named_in_english(root):
     assert not re.search(r">[A-Z]\w*(ss|ys)</a>", page)
 
 
+def test_rules_that_nest_without_end_are_refused(root, project):
+    address = reverse("admin:people_project_change", args=[project.pk])
+    [rules, *_others] = root.get(address).context["inline_admin_formsets"]
+    counts = {"rules-TOTAL_FORMS": 1, "rules-INITIAL_FORMS": 1}
+    key = {"rules-0-id": rules.formset.forms[0].instance.pk, "rules-0-project": project.pk}
+    page = root.post(address, counts | key | {"rules-0-flags": "[" * 100_000})
+
+    [rules, *_others] = page.context["inline_admin_formsets"]
+    assert rules.formset.errors[0]["flags"] == ["This nests too deeply."]
+
+
 def test_a_ranking_can_be_looked_at_and_not_changed(root, project, alice):
     ranking = make_ranking(make_task(project), alice)
     address = reverse("admin:labeling_ranking_change", args=[ranking.pk])

@@ -171,7 +171,7 @@ class OpenAIEngine:
                 f"{self.url.host} answered {error.response.status_code}: "
                 f"{error_message(error.response)}"
             ) from error
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
             raise Unanswered(
                 f"{self.url.host} gave no answer: {type(error).__name__} {error}"
             ) from error
@@ -327,5 +327,5 @@ def error_message(response: httpx.Response) -> str:
         )
     try:
         return str(response.json()["error"]["message"])[:300]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return response.text[:300].strip() or response.reason_phrase

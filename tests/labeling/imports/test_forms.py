@@ -90,6 +90,16 @@ def test_what_is_confirmed_is_imported(client_for, carol):
     assert Prompt.objects.filter(published=True, job=job).count() == 2
 
 
+@pytest.mark.parametrize("shown", ["[" * 100_000, "{"], ids=["deep", "no JSON"])
+def test_settings_that_cannot_be_read_are_refused(client_for, carol, shown):
+    browser = client_for(carol)
+    address, page = looked_at(browser)
+    answer = confirm(browser, address, page, shown=shown)
+
+    assert answer.status_code == 400
+    assert "settings of this form can" in answer.content.decode()
+
+
 def test_another_format_is_checked_first(client_for, carol):
     browser = client_for(carol)
     address, page = looked_at(browser)

@@ -180,6 +180,17 @@ def test_spans_that_are_none_are_left_out(page, spans):
     assert not Ranking.objects.get().spans.exists()
 
 
+@pytest.mark.parametrize("depth", [51, 100_000])
+def test_spans_that_nest_without_end_are_refused(page, depth):
+    html_of(page)
+    deep = "[" * depth + "]" * depth
+    draft = page.post(f"{RANK}{Assignment.objects.get().pk}/draft", {"spans": deep})
+
+    assert [submit(page, spans=deep).status_code, draft.status_code] == [400, 400]
+    assert "nest too deeply" in draft.content.decode()
+    assert not Ranking.objects.exists()
+
+
 def test_a_span_outside_of_its_answer_is_refused(page):
     html_of(page)
     span = {"answer": "a", "label": "x", "start": 0, "end": 1000}

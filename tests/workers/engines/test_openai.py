@@ -160,8 +160,9 @@ def test_retry_after_is_a_number_or_a_date(value, low, high):
         ("{}", "does not speak the protocol", 1),
         ("<html>", "gave no answer", 1),
         ('{"choices": []}', "no choices", 1),
+        ("[" * 100_000, "gave no answer", 1),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
 def test_what_stays_wrong_ends_the_stream_with_a_sentence(server, ask, fault, sentence, times):
     server.faults = [fault] * 20
@@ -169,6 +170,12 @@ def test_what_stays_wrong_ends_the_stream_with_a_sentence(server, ask, fault, se
     with pytest.raises(Unanswered, match=sentence):
         ask([WHY], [5])
     assert len(server.asked) == times
+
+
+def test_an_error_that_nests_without_end_is_shown_as_text():
+    response = httpx.Response(400, text="[" * 100_000)
+
+    assert openai.error_message(response) == "[" * 300
 
 
 def test_only_so_many_requests_run_at_once():
