@@ -44,7 +44,7 @@ test: install ## run the whole suite, browser tests included where a Chromium is
 test-slow: install ## the tests that the suite leaves out: many minutes, some with the default model
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
-lint: tools ## style and format (Python, templates, CSS, JavaScript), import directions, types, deploy check, migrations
+lint: tools ## style and format (Python, templates, CSS, JavaScript), import directions, types, deploy check, migrations, advisories
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/djangofmt --check --quiet templates
@@ -54,6 +54,7 @@ lint: tools ## style and format (Python, templates, CSS, JavaScript), import dir
 	PODIUM_PRODUCTION=1 PODIUM_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(60))') \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python .ci/audit.py
 
 format: tools ## put imports, code, templates, CSS and JavaScript into the house's form
 	$(BIN)/ruff check --fix .
