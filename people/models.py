@@ -151,7 +151,7 @@ class Membership(models.Model):
 
     class Role(models.TextChoices):
         LABELER = "labeler", _("labeler: ranks")
-        LEAD = "lead", _("lead: ranks, and sees people and quality")
+        LEAD = "lead", _("lead: ranks, sees people and quality, and adjudicates")
         RESEARCHER = "researcher", _("researcher: freezes and downloads datasets")
         ADMIN = "admin", _("admin: runs the project")
 

@@ -14,6 +14,8 @@ from django.core.cache import cache
 from django.test import Client
 from hypothesis import HealthCheck, settings
 
+from labeling.judging import rankings
+from labeling.quality import adjudication
 from people import mail
 from tests.factories import make_person, make_project
 from tests.modelops.hub_server import hub  # noqa: F401
@@ -138,6 +140,14 @@ def carol(project):
 def stranger(db):
     """Has an account, and no part in the project."""
     return make_person(name="stranger")
+
+
+@pytest.fixture
+def in_slot_order(monkeypatch):
+    """Adjudication shows everybody the answers in the order of their slots: a test may name them by
+    their letters.
+    """
+    monkeypatch.setattr(adjudication, "sheet", rankings.sheet)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from labeling.api import assignments, judgments
 from labeling.api.shared import ShownAnswer, Turn, counts_by_kind
-from labeling.judging import form, rankings
+from labeling.judging import form
 from labeling.models import Assignment, Judge, RankingTask
 from labeling.quality import adjudication, recent
 from people.access import LEADS
@@ -64,7 +64,7 @@ def sheet(paper: Assignment) -> dict[str, Any]:
         "asks": assignments.asks(paper.project, len(paper.order)),
         "judged": [ranking.order for ranking in judged],
         "judge_kinds": [ranking.judge_kind for ranking in judged],
-        "settled": judgments.as_body(form.typed_of(existing)) if existing else None,
+        "settled": judgments.as_body(form.typed_of(existing, paper.order)) if existing else None,
     }
 
 
@@ -89,7 +89,7 @@ class Settling(Action):
         task: RankingTask = get_object_or_404(
             adjudication.open_to(self.project, self.actor), pk=self.kwargs["pk"]
         )
-        return rankings.sheet(task, self.actor)
+        return adjudication.sheet(task, self.actor)
 
 
 class Settle(Settling):

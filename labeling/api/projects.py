@@ -11,7 +11,7 @@ from rest_framework.utils import model_meta
 from labeling import project_settings
 from labeling.models import ProjectRules
 from labeling.project_forms import LONGEST_FLAG, MOST_FLAGS
-from people.access import Role
+from people.access import READERS, Role
 from people.api.base import ActionMixin, Answer, EditEndpoint, Listing, SiteEndpoint
 from people.models import Membership, Project, known_zone
 
@@ -37,7 +37,7 @@ class WithRules(serializers.ModelSerializer):
 
 
 class ProjectBody(WithRules):
-    """A project and its settings."""
+    """A project and its settings. `gold_share` is for who ranks nothing, or runs the project."""
 
     zone = serializers.CharField(max_length=50, validators=[known_zone], required=False)
     flags = serializers.ListField(
@@ -55,6 +55,13 @@ class ProjectBody(WithRules):
         fields = ["slug", *SETTINGS, "created_at"]
         read_only_fields = ["slug", "created_at"]
         extra_kwargs = SOURCES
+
+    def to_representation(self, project: Project) -> dict[str, Any]:
+        """Whoever asks has `project.role`. Labelers and leads must not know how much is gold."""
+        body = super().to_representation(project)
+        if project.role not in READERS:
+            del body["gold_share"]
+        return body
 
 
 class MyProject(ProjectBody):
@@ -104,6 +111,7 @@ class Projects(Listing, ActionMixin, SiteEndpoint):
 
     def act(self, data: dict[str, Any]) -> Answer:
         project = project_settings.create(self.actor, **data)
+        project.role = Role.ADMIN
         return Answer(project, location=f"/api/v1/projects/{project.slug}")
 
 
@@ -116,7 +124,9 @@ class OneProject(EditEndpoint):
     archived = True
 
     def get_object(self) -> Project:
-        return Project.objects.select_related("rules").get(pk=self.project.pk)
+        project = Project.objects.select_related("rules").get(pk=self.project.pk)
+        project.role = self.membership.role
+        return project
 
     def edit(self, project: Project, changes: dict[str, Any]) -> None:
         project_settings.change(self.actor, project, **changes)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.core.exceptions import BadRequest
@@ -118,12 +118,12 @@ def judgment(typed: dict[str, Any]) -> Judgment:
     )
 
 
-def typed_of(ranking: Ranking) -> dict[str, Any]:
-    """A stored ranking, as the form that said it."""
+def typed_of(ranking: Ranking, order: Sequence[int] = ()) -> dict[str, Any]:
+    """A stored ranking, as the form that said it, or as one with its answers in another `order`."""
     answers = {LETTERS[answer.shown]: answer for answer in ranking.ranked.order_by("shown")}
     stored = stored_scores.stored(ranking)
     letter_of = {answer.candidate_id: letter for letter, answer in answers.items()}
-    return {
+    typed = {
         "rank": sport({letter: answer.rank for letter, answer in answers.items() if answer.rank}),
         "rating": in_order(stored.ratings, letter_of),
         "flags": in_order(stored.flags, letter_of),
@@ -134,6 +134,34 @@ def typed_of(ranking: Ranking) -> dict[str, Any]:
         "strength": ranking.strength,
         "seconds": 0,
         **stored_scores.by_letter(stored, letter_of),
+    }
+    return relettered(typed, list(letter_of), order or list(letter_of))
+
+
+def relettered(
+    typed: dict[str, Any], before: Sequence[int], after: Sequence[int]
+) -> dict[str, Any]:
+    """What was typed with the answers (keys of candidates) in the order `before`, as it is typed
+    with them in the order `after`.
+    """
+    new = {LETTERS[place]: LETTERS[after.index(answer)] for place, answer in enumerate(before)}
+
+    def moved(values: dict[str, Any]) -> dict[str, Any]:
+        return {new[letter]: value for letter, value in values.items()}
+
+    strength = typed.get("strength")  # of the first of two answers over the second
+    scores = typed.get("scores", {})
+    return typed | {
+        "rank": moved(typed["rank"]),
+        "rating": moved(typed["rating"]),
+        "flags": moved(typed["flags"]),
+        "order": "".join(new[letter] for letter in typed["order"]),
+        "strength": -strength if strength and before[0] != after[0] else strength,
+        "scores": {
+            name: moved(value) if isinstance(value, dict) else value
+            for name, value in scores.items()
+        },
+        "spans": [span | {"answer": new[span["answer"]]} for span in typed.get("spans", ())],
     }
 
 

@@ -7,6 +7,7 @@ ask for it hold it.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -97,6 +98,19 @@ class Said:
     judge_kind: str
 
 
+def sheet(task: RankingTask, person: User) -> Assignment:
+    """The ranking form, its answers in an order of this person's own, the same at each look.
+
+    In the order of their slots one could tell the models of a task that compares some. Raises
+    Refused like rankings.sheet.
+    """
+    paper = rankings.sheet(task, person)
+    paper.order.sort(
+        key=lambda answer: hashlib.sha256(f"{person.uuid} {task.pk} {answer}".encode()).digest()
+    )
+    return paper
+
+
 def judged(paper: Assignment) -> list[Said]:
     """Each judge's ranking, in the letters of the form.
 
@@ -125,7 +139,7 @@ def settle(actor: User, task: RankingTask, judgment: Judgment) -> Ranking:
     """Say how the task's answers stand; once more is a revision. Raises InvalidRanking, or Refused
     where there is nothing to settle.
     """
-    paper = rankings.sheet(task, actor)
+    paper = sheet(task, actor)
     ranks = check(judgment, len(paper.order), task.project)
     task = order.locked(task.pk)
     if not open_to(task.project, actor).filter(pk=task.pk).exists():

@@ -87,7 +87,8 @@ def task_gold(request: HttpRequest, pk: int) -> HttpResponse:
 @member(*ADMINS)
 @require_POST
 def task_gold_draft(request: HttpRequest, pk: int) -> JsonResponse:
-    return _keep_draft(request, task_or_404(request, pk), Ranking.Kind.GOLD)
+    paper = rankings.sheet(task_or_404(request, pk), request.user)
+    return _keep_draft(request, paper, Ranking.Kind.GOLD)
 
 
 @member(*ADMINS)
@@ -119,7 +120,7 @@ def disputed_or_404(request: HttpRequest, pk: int) -> RankingTask:
 def task_settle(request: HttpRequest, pk: int) -> HttpResponse:
     """The ranking form, with what people said: what a lead says in it settles the task."""
     task = disputed_or_404(request, pk)
-    paper, before = rankings.sheet(task, request.user), adjudication.settled(task)
+    paper, before = adjudication.sheet(task, request.user), adjudication.settled(task)
     sheet = Sheet(
         paper,
         Ranking.Kind.ADJUDICATED,
@@ -148,7 +149,8 @@ def task_settle_draft(request: HttpRequest, pk: int) -> JsonResponse:
         task = disputed_or_404(request, pk)
     except Http404:
         return JsonResponse({"error": "not open"}, status=409)
-    return _keep_draft(request, task, Ranking.Kind.ADJUDICATED)
+    paper = adjudication.sheet(task, request.user)
+    return _keep_draft(request, paper, Ranking.Kind.ADJUDICATED)
 
 
 @member(*LEADS)
@@ -158,13 +160,11 @@ def task_unsettle(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("disputes", request.project.slug)
 
 
-def _keep_draft(request: HttpRequest, task: RankingTask, kind: str) -> JsonResponse:
+def _keep_draft(request: HttpRequest, paper: Assignment, kind: str) -> JsonResponse:
     """Keep what is typed so far. Nobody waits for the task, so there is no lease to renew."""
     if "renew" in request.POST:
         return JsonResponse({"renewed": True})
-    form_drafts.save(
-        task, request.user, kind, form.typed(request.POST, rankings.sheet(task, request.user))
-    )
+    form_drafts.save(paper, kind, form.typed(request.POST, paper))
     return JsonResponse({"saved": now().isoformat()})
 
 
@@ -175,7 +175,7 @@ def unsaved(request: HttpRequest, sheet: Sheet, verb: Callable) -> HttpResponse 
     if request.method != "POST":
         return _shown(request, sheet, _typed_before(sheet))
     typed = form.typed(request.POST, sheet.paper)
-    form_drafts.save(sheet.task, sheet.person, sheet.kind, typed)  # whatever becomes of it
+    form_drafts.save(sheet.paper, sheet.kind, typed)  # whatever becomes of it
 
     def once() -> dict:
         return {"ranking": verb(request.user, sheet.task, form.judgment(typed)).pk}
@@ -184,16 +184,16 @@ def unsaved(request: HttpRequest, sheet: Sheet, verb: Callable) -> HttpResponse 
         idempotency.once(request.user, form.key(request.POST), once)
     except judgment.InvalidRanking as wrong:
         return _shown(request, sheet, typed, wrong)
-    form_drafts.discard(sheet.task, sheet.person, sheet.kind)
+    form_drafts.discard(sheet.paper, sheet.kind)
     return None
 
 
 def _typed_before(sheet: Sheet) -> dict[str, Any]:
     """What was typed since, if anything was; else what is saved."""
-    draft = form_drafts.newer_than(sheet.before, sheet.task, sheet.person, sheet.kind)
+    draft = form_drafts.newer_than(sheet.before, sheet.paper, sheet.kind)
     if draft is not None:
         return draft
-    return form.typed_of(sheet.before) if sheet.before else {}
+    return form.typed_of(sheet.before, sheet.paper.order) if sheet.before else {}
 
 
 def _shown(request: HttpRequest, sheet: Sheet, typed: dict, wrong=None) -> HttpResponse:

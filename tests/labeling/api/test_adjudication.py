@@ -6,7 +6,7 @@ from labeling.models import Ranking, RankingTask
 from tests.factories import make_person, make_ranking, make_task
 from tests.labeling.api.hands import fields_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_slot_order")]
 
 
 @pytest.fixture

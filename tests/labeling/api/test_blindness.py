@@ -287,3 +287,15 @@ def test_prompts_that_are_not_published_are_nobody_s_to_see(admin, telltale):
     assert admin.get("candidates").json()["results"] == []
     assert admin.get("prompts/770020").status_code == 404
     assert admin.client.get(f"{AT}tasks").json()["results"] == []
+
+
+@pytest.mark.parametrize(
+    ("role", "knows"), [("labeler", False), ("lead", False), ("researcher", True), ("admin", True)]
+)
+def test_who_ranks_is_not_told_how_many_tasks_are_gold(hands_of, project, role, knows):
+    hands = hands_of(make_person(project, role))
+    every_project = hands.client.get("/api/v1/projects").json()["results"]
+
+    for shown in (every_project[0], hands.client.get("/api/v1/projects/demo").json()):
+        assert ("gold_share" in shown) == knows
+        assert shown["lease_minutes"] == 30

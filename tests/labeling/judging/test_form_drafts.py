@@ -8,11 +8,11 @@ import pytest
 from django.utils.timezone import now
 
 from labeling import erasure
-from labeling.judging import form_drafts
+from labeling.judging import form_drafts, rankings
 from labeling.models import Assignment, FormDraft, Ranking, RankingTask
 from tests.factories import make_job, make_person, make_ranking, make_task
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_slot_order")]
 
 HALF = {
     "rank-a": 1,
@@ -125,7 +125,7 @@ def test_what_cannot_be_settled_any_more_is_not_lost(client_for, carol, task):
 
 def test_an_erasure_takes_the_persons_drafts(project, carol, dave, task):
     for person in (carol, dave):
-        form_drafts.save(task, person, Ranking.Kind.GOLD, {"note": "x"})
+        form_drafts.save(rankings.sheet(task, person), Ranking.Kind.GOLD, {"note": "x"})
     erasure.erase(carol, project, dave, "asked for")
     assert FormDraft.objects.get().person == carol
     assert RankingTask.objects.filter(pk=task.pk).exists()

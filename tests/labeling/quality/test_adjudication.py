@@ -17,7 +17,7 @@ from people.access import Refused
 from people.models import AuditEvent
 from tests.factories import make_person, make_ranking, make_task
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_slot_order")]
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_people_who_agree_have_no_disagreement_with_a_model(project, judged, car
 
 
 def test_a_lead_adjudicates_what_people_said_and_sees_that_others_spoke(
-    project, judged, alice, client_for
+    project, judged, alice, client_for, in_slot_order
 ):
     lead = make_person(project, "lead", "lena")
     Ranking.objects.filter(labeler=alice).delete()
