@@ -99,6 +99,8 @@ INVITATION_DAYS = env.int("PODIUM_INVITATION_DAYS", 7)
 # Failed log-ins with one e-mail from one address, after which both together are locked out for a
 # while.
 LOGIN_FAILURES = env.int("PODIUM_LOGIN_FAILURES", 10)
+# E-mails with failed log-ins from one address, after which the address is locked out for a while.
+LOGIN_EMAILS = env.int("PODIUM_LOGIN_EMAILS", 20)
 # Minutes that such a lock lasts.
 LOGIN_LOCK_MINUTES = env.int("PODIUM_LOGIN_LOCK_MINUTES", 15)
 # Addresses of proxies whose X-Forwarded-For is believed, with commas between them; networks like
@@ -136,6 +138,7 @@ for name, value, highest in [
     ("PODIUM_UPLOAD_LIMIT", UPLOAD_LIMIT, 2**40),
     ("PODIUM_INVITATION_DAYS", INVITATION_DAYS, 36_500),
     ("PODIUM_LOGIN_FAILURES", LOGIN_FAILURES, 10**6),
+    ("PODIUM_LOGIN_EMAILS", LOGIN_EMAILS, 10**6),
     ("PODIUM_LOGIN_LOCK_MINUTES", LOGIN_LOCK_MINUTES, environment.YEAR / 60),
 ]:
     environment.within(name, value, highest)
@@ -253,6 +256,7 @@ PASSWORD_RESET_TIMEOUT = 60 * 60 * 2
 
 # django-axes counts failed log-ins; people/login_lockout.py defines the lockout.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "people.sessions.Accounts"]
+AXES_HANDLER = "people.login_lockout.Handler"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = LOGIN_FAILURES
 AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_LOCK_MINUTES)

@@ -12,7 +12,7 @@ from django.dispatch import receiver
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from people import audit
+from people import audit, tokens
 from people.access import Refused
 from people.models import AuditEvent, User
 from people.signals import paused, willing
@@ -60,11 +60,14 @@ def change(actor: User, user: User, **fields) -> None:
 
 @transaction.atomic
 def new_password(actor: User, user: User) -> str:
-    """Set a random password and return it. Sessions that used the old one end."""
+    """Set a random password and return it. Sessions that used the old one end, and tokens are
+    revoked.
+    """
     password = random_password()
     user.set_password(password)
     user.save(update_fields=["password"])
     audit.record(actor, "new password", user)
+    tokens.revoke_all(actor, user)
     return password
 
 

@@ -20,7 +20,7 @@ from django.forms.fields import InvalidJSONInput
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from people import accounts, audit, json_depth, login_lockout, mail
+from people import accounts, audit, json_depth, login_lockout, mail, tokens
 from people.models import Membership, Token, User, Webhook
 
 
@@ -83,7 +83,28 @@ class LoginForm(AuthenticationForm):
         return super().get_invalid_login_error()
 
 
-class PasswordForm(PasswordChangeForm):
+class RevokesTokens(forms.Form):
+    """Asks with a new password whether the account's API tokens end too, if it has any."""
+
+    revoke_tokens = forms.BooleanField(
+        label=_("Revoke my API tokens"),
+        required=False,
+        initial=True,
+        help_text=_("Scripts that use them stop working."),
+    )
+
+    def __init__(self, user: User, *args, **kwargs):
+        super().__init__(user, *args, **kwargs)
+        if not tokens.open_of(user).exists():
+            del self.fields["revoke_tokens"]
+
+    def save(self, commit: bool = True) -> User:
+        if self.cleaned_data.get("revoke_tokens"):
+            tokens.revoke_all(self.user, self.user)
+        return super().save(commit)
+
+
+class PasswordForm(RevokesTokens, PasswordChangeForm):
     @transaction.atomic
     def save(self, commit: bool = True) -> User:
         audit.record(self.user, "change password", self.user)
@@ -110,7 +131,7 @@ class ResetForm(PasswordResetForm):
         mail.send(to, template, context, valid_for, context["user"].language)
 
 
-class NewPasswordForm(SetPasswordForm):
+class NewPasswordForm(RevokesTokens, SetPasswordForm):
     """The form that a reset link opens. A new password also lifts a log-in lockout."""
 
     @transaction.atomic

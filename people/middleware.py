@@ -7,12 +7,14 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from people import request_limits
+from people import request_limits, sessions
 from people.error_pages import refuse
 
 
 class OwnSettings:
-    """Show times in the user's time zone and text in the user's language."""
+    """Show times in the user's time zone and text in the user's language. Note where they are
+    logged in.
+    """
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -20,6 +22,7 @@ class OwnSettings:
     def __call__(self, request):
         if not request.user.is_authenticated:
             return self.get_response(request)
+        sessions.note(request, request.user)
         # Django's LocaleMiddleware sets the language at the start of each request: no reset needed.
         translation.activate(request.user.language)
         with timezone.override(zoneinfo.ZoneInfo(request.user.zone)):

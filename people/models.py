@@ -112,6 +112,53 @@ class User(AbstractBaseUser, PermissionsMixin):
         return str(self)[:1].upper()
 
 
+# How browsers and systems call themselves: the first match counts, for many name others too.
+BROWSERS = {
+    "Edg": "Edge",
+    "OPR/": "Opera",
+    "Firefox/": "Firefox",
+    "FxiOS/": "Firefox",
+    "Chrome/": "Chrome",
+    "CriOS/": "Chrome",
+    "Safari/": "Safari",
+}
+SYSTEMS = {
+    "Android": "Android",
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Windows": "Windows",
+    "Mac OS X": "macOS",
+    "CrOS": "ChromeOS",
+    "Linux": "Linux",
+}
+
+
+class LoginSession(models.Model):
+    """A browser in which somebody is logged in. It ends with Django's session."""
+
+    LONGEST = 300  # characters of an agent that are kept
+
+    session = models.OneToOneField("sessions.Session", models.CASCADE, related_name="login")
+    user = models.ForeignKey(User, models.CASCADE, related_name="logins")
+    address = models.GenericIPAddressField(
+        null=True, help_text=_("The last one; none where the server named none.")
+    )
+    agent = models.CharField(max_length=LONGEST, blank=True, help_text=_("As it calls itself."))
+    seen_at = models.DateTimeField(help_text=_("Within ten minutes of the last request."))
+
+    def __str__(self) -> str:
+        return str(self.device)
+
+    @property
+    def device(self) -> str:
+        """The browser and its system, or the first word of an agent that is no known browser."""
+        browser = next((name for mark, name in BROWSERS.items() if mark in self.agent), "")
+        system = next((name for mark, name in SYSTEMS.items() if mark in self.agent), "")
+        if browser and system:
+            return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
+        return browser or self.agent.partition(" ")[0] or _("unknown device")
+
+
 class Project(models.Model):
     """One loop: its prompts, members and models. Everything except shared base models has one."""
 

@@ -45,6 +45,15 @@ def revoke(actor: User, token: Token) -> None:
         audit.record(actor, "revoke token", token, name=token.name)
 
 
+@transaction.atomic
+def revoke_all(actor: User | None, user: User) -> int:
+    """Make all tokens of the user invalid; returns their number."""
+    count = open_of(user).update(revoked_at=now())
+    if count:
+        audit.record(actor, "revoke all tokens", user, count=count)
+    return count
+
+
 def open_of(user: User):
     """The user's valid tokens."""
     return Token.objects.filter(user=user, revoked_at=None, expires_at__gt=now())

@@ -8,11 +8,21 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
-from people import accounts, forms, idempotency, invitations, login_lockout, mail, tokens
+from people import (
+    accounts,
+    forms,
+    idempotency,
+    invitations,
+    login_lockout,
+    mail,
+    sessions,
+    tokens,
+)
 from people.access import Refused, site_admin
 from people.models import Membership, Project, Token, User
 
@@ -56,10 +66,36 @@ def account(request: HttpRequest) -> HttpResponse:
         accounts.change(request.user, User.objects.get(pk=request.user.pk), **form.cleaned_data)
         messages.success(request, _("Your settings were saved."))
         return redirect("account")
-    context = {"form": form, "memberships": visible_memberships(request.user)}
+    context = {
+        "form": form,
+        "memberships": visible_memberships(request.user),
+        "sessions": sessions.of(request.user),
+    }
     return render(
         request, "people/accounts/account.html", context, status=422 if form.errors else 200
     )
+
+
+@login_required
+@require_POST
+def session_end(request: HttpRequest, pk: int) -> HttpResponse:
+    session = get_object_or_404(sessions.of(request.user), pk=pk)
+    sessions.end(request.user, sessions.of(request.user).filter(pk=pk))
+    messages.success(request, _("%(device)s was logged out.") % {"device": session.device})
+    return redirect("account")
+
+
+@login_required
+@require_POST
+def sessions_end_others(request: HttpRequest) -> HttpResponse:
+    """Log this user out in all browsers but this one."""
+    others = sessions.of(request.user).exclude(session=request.session.session_key)
+    count = sessions.end(request.user, others)
+    message = ngettext(
+        "%(n)s other browser was logged out.", "%(n)s other browsers were logged out.", count
+    )
+    messages.success(request, message % {"n": count})
+    return redirect("account")
 
 
 @login_required

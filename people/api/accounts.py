@@ -223,7 +223,7 @@ class Password(serializers.Serializer):
 
 
 class NewPassword(SiteAction):
-    """Set a new random password. All sessions of the account end."""
+    """Set a new random password. All sessions of the account end, and its tokens are revoked."""
 
     staff = True
     output = Password

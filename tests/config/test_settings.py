@@ -51,6 +51,7 @@ WRONG = {
     "PODIUM_EMAIL_FROM": ["", "Podium", "Podium <podium@localhost>\nBcc: all@example.org"],
     "PODIUM_INVITATION_DAYS": ["0", "week", "1000000000"],
     "PODIUM_LOGIN_FAILURES": ["0", "zzz"],
+    "PODIUM_LOGIN_EMAILS": ["0", "zzz"],
     "PODIUM_LOGIN_LOCK_MINUTES": ["0", "zzz", "inf"],
     # the last is no network: it has bits of a host
     "PODIUM_TRUSTED_PROXIES": ["foo", "127.0.0.1,10.0.0.1/8"],

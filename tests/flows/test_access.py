@@ -107,6 +107,7 @@ ELSEWHERE |= {
 WRITING = {"write-save", "write-submit", "write-back"}  # test_writing.py
 ENTRANCE = {"join", "invitation-renew", "invitation-withdraw"}  # people/test_invitations.py
 SITE = {"home", "login", "logout", "account", "password_change", "password_changed", "components"}
+SITE |= {"session-end", "sessions-end-others"}  # people/test_sessions.py
 SITE |= {"password-reset", "password-reset-sent", "password-new"}
 TOKENS = {
     "tokens",

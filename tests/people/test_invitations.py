@@ -293,6 +293,7 @@ def test_every_deed_leaves_an_event(client, project, carol, invited):
         "invite",
         "create account",
         "accept invitation",
+        "log in",
         "invite",
         "withdraw invitation",
     ]

@@ -118,8 +118,8 @@ def test_a_lock_and_its_end_are_remembered(ann):
     login_lockout.lift(root, ann)
     login_lockout.lift(root, ann)
 
-    events = AuditEvent.objects.order_by("pk").values_list("verb", "actor", "thing")
-    assert list(events) == [
+    events = AuditEvent.objects.exclude(verb="fail to log in").order_by("pk")
+    assert list(events.values_list("verb", "actor", "thing")) == [
         ("lock log-in", None, f"user {ann.pk}"),
         ("lift log-in lock", root.pk, f"user {ann.pk}"),
     ]
@@ -173,3 +173,80 @@ def test_the_state_of_a_locked_account_is_not_changed(ann):
     fail()
 
     assert User.objects.get(pk=ann.pk).state == User.State.ACTIVE
+
+
+def test_each_failure_is_an_event_until_the_lock(ann):
+    fail(LIMIT + 3, address="192.0.2.44")
+    events = AuditEvent.objects.filter(verb="fail to log in")
+
+    assert events.count() == LIMIT
+    assert set(events.values_list("actor", "thing")) == {(None, f"user {ann.pk}")}
+    assert events.first().data == {"address": "192.0.2.44"}
+
+
+def test_a_failure_without_an_account_is_no_event(db):
+    fail(1, email="secret-typed-into-the-wrong-field")
+
+    assert not AuditEvent.objects.exists()
+
+
+# One password, tried on many accounts
+
+
+def spray(count, **how):
+    for number in range(count):
+        response = try_log_in(email=f"victim{number}@example.org", **how)
+    return response
+
+
+@pytest.fixture
+def few(settings):
+    """Three e-mails are too many."""
+    settings.LOGIN_EMAILS = 3
+
+
+def test_failures_with_many_emails_lock_their_address(ann, few):
+    assert spray(3).status_code == 200
+    response = try_log_in(PASSWORD)
+
+    assert response.status_code == 429
+    assert "Try again in 15 minutes" in response.content.decode()
+    assert try_log_in(PASSWORD, address="198.51.100.7").status_code == 302
+
+
+def test_the_lock_of_an_address_is_one_event(ann, few):
+    spray(6, address="192.0.2.44")
+    event = AuditEvent.objects.get(verb="lock address")
+
+    assert (event.actor, event.data) == (None, {"address": "192.0.2.44"})
+
+
+def test_many_failures_with_few_emails_lock_no_address(ann, few):
+    for email in ("ben@example.org", "cleo@example.org"):
+        fail(LIMIT, email=email)
+
+    assert try_log_in(PASSWORD).status_code == 302
+
+
+def test_who_logs_in_after_a_failure_does_not_count(ann, few):
+    for name in ("ben", "cleo", "dora"):
+        person = make_person(name=name)
+        fail(1, email=person.email)
+        assert try_log_in(PASSWORD, email=person.email).status_code == 302
+
+    assert try_log_in(PASSWORD).status_code == 302
+
+
+def test_the_lock_of_an_address_ends_by_itself(ann, few):
+    spray(4)
+    AccessAttempt.objects.update(attempt_time=now() - timedelta(minutes=14, seconds=30))
+    assert "Try again in 1 minute," in try_log_in(PASSWORD).content.decode()
+
+    AccessAttempt.objects.update(attempt_time=now() - timedelta(minutes=16))
+    assert try_log_in(PASSWORD).status_code == 302
+
+
+def test_a_server_that_names_no_address_locks_nobody_else_out(ann, few):
+    spray(5, address="")
+
+    assert try_log_in(PASSWORD, address="").status_code == 302

@@ -6,7 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from people import accounts, tokens
-from people.models import Token
+from people.models import AuditEvent, Token
+from tests.factories import PASSWORD, make_person
 
 pytestmark = pytest.mark.django_db
 FORM = {
@@ -48,6 +49,60 @@ def test_a_revoked_token_leaves_the_list_and_lets_nobody_in(client_for, alice, b
 def test_one_too_many_is_refused_in_words(client_for, alice, monkeypatch):
     monkeypatch.setattr(tokens, "MOST", 0)
     assert "Revoke one first" in client_for(alice).post("/account/tokens/", FORM).content.decode()
+
+
+# With a new password
+
+NEW = {"new_password1": "a river in spring", "new_password2": "a river in spring"}
+CHANGE = NEW | {"old_password": PASSWORD}
+
+
+def test_a_change_of_the_password_asks_about_tokens(client_for, alice):
+    _token, text = tokens.make(alice, "notebook", ["read"], 30)
+    browser = client_for(alice)
+    page = browser.get("/account/password/")
+    assert page.context["form"]["revoke_tokens"].initial is True
+
+    browser.post("/account/password/", CHANGE | {"revoke_tokens": "on"})
+    assert tokens.find(text) is None
+    event = AuditEvent.objects.get(verb="revoke all tokens")
+    assert (event.actor, event.data) == (alice, {"count": 1})
+
+
+def test_tokens_that_one_keeps_work_on(client_for, alice, bob):
+    _token, text = tokens.make(alice, "notebook", ["read"], 30)
+    _token, of_another = tokens.make(bob, "notebook", ["read"], 30)
+    client_for(alice).post("/account/password/", CHANGE)
+    client_for(bob).post("/account/password/", CHANGE | {"revoke_tokens": "on"})
+
+    assert tokens.find(text) is not None
+    assert tokens.find(of_another) is None
+
+
+def test_who_has_no_tokens_is_not_asked(client_for, alice):
+    page = client_for(alice).get("/account/password/")
+
+    assert "revoke_tokens" not in page.context["form"].fields
+
+
+def test_a_forgotten_password_asks_too(client, alice, letters):
+    _token, text = tokens.make(alice, "notebook", ["read"], 30)
+    client.post("/password/", {"email": alice.email})
+    link = re.search(r"http://testserver(/password/\S+)", letters()[0].body)[1]
+    page = client.get(link, follow=True)
+    assert page.context["form"]["revoke_tokens"].initial is True
+
+    client.post(page.redirect_chain[-1][0], NEW | {"revoke_tokens": "on"})
+    assert tokens.find(text) is None
+
+
+def test_a_password_made_by_an_administrator_revokes_tokens(client_for, alice):
+    _token, text = tokens.make(alice, "notebook", ["read"], 30)
+    root = make_person(is_staff=True)
+    client_for(root).post(f"/accounts/{alice.pk}/password")
+
+    assert tokens.find(text) is None
+    assert AuditEvent.objects.get(verb="revoke all tokens").actor == root
 
 
 # At the command line
