@@ -8,7 +8,7 @@ from datasketch import MinHash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeling.text import similarity
+from labeling.text import similarity, similarity_index
 from labeling.text.similarity_index import SimilarityIndex
 
 FOX = "The quick brown fox jumps over the lazy dog and runs into the wood"
@@ -56,13 +56,46 @@ def test_many_sketches_at_once_are_those_of_each_text_by_itself(texts):
 BANDS = st.lists(st.integers(-3, 3), min_size=1, max_size=3)
 
 
-@pytest.mark.parametrize("waiting", [1, 3, 1000])
-@given(rows=st.lists(st.tuples(BANDS, st.integers(0, 5)), max_size=30))
-def test_the_index_gives_the_sketches_that_share_a_band_by_band_and_age(waiting, rows):
-    index, kept = SimilarityIndex(filter_bits=64, waiting=waiting), []
+SIZES = [(1, 1, 1), (3, 1, 2), (2, 9, 3), (3, 99, 2), (99, 1, 2)]
 
-    for bands, sketch in rows:
-        sharing = [old for band in sorted(set(bands)) for numbers, old in kept if band in numbers]
-        assert index.sharing(bands) == list(dict.fromkeys(sharing))[:50]
-        index.add(bands, bytes([sketch]))
-        kept.append((bands, bytes([sketch])))
+
+@pytest.mark.parametrize(("waiting", "in_arrays", "together"), SIZES)
+@given(
+    rows=st.lists(st.tuples(BANDS, st.integers(0, 5)), max_size=30),
+    most=st.integers(1, 5),
+)
+def test_the_index_gives_the_sketches_that_share_a_band_by_band_and_age(
+    waiting, in_arrays, together, rows, most
+):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(similarity_index, "TOGETHER", together)
+        alike, different = (SimilarityIndex(64, waiting, in_arrays) for _ in range(2))
+        before: list[list[int]] = []  # the bands of each row
+
+        for number, (bands, sketch) in enumerate(rows):
+            shared = (
+                earlier
+                for band in sorted(set(bands))
+                for earlier, others in enumerate(before)
+                if band in others
+            )
+            sharing = list(dict.fromkeys(shared))
+            values = dict.fromkeys(bytes([rows[earlier][1]]) for earlier in sharing)
+            assert alike.sharing(bands) == list(values)
+            assert different.sharing(bands, most) == [bytes([n]) for n in sharing[:most]]
+            alike.add(bands, bytes([sketch]))
+            different.add(bands, bytes([number]))
+            before.append(bands)
+
+
+def test_the_index_compares_with_what_it_has_written_to_files():
+    index = SimilarityIndex(waiting=8, in_arrays=16)
+    bands = [[number * 2**40, -number * 2**50, 7] for number in range(1, 100)]
+    for number, some in enumerate(bands):
+        index.add(some, bytes([number]) * 256)
+
+    assert len(index.files) > 10
+    for number, (first, second, _shared) in enumerate(bands):
+        assert index.sharing([first]) == index.sharing([second]) == [bytes([number]) * 256]
+    assert index.sharing([7], 99) == [bytes([number]) * 256 for number in range(99)]
+    assert index.sharing([5 * 2**40 + 1]) == []
