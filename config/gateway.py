@@ -136,7 +136,9 @@ class Gateway:
         A generator is sent from this thread, because it may use the thread's database connection.
         """
 
-        def start_response(status: str, headers: list[tuple[str, str]], exc_info=None) -> None:
+        def start_response(
+            status: str, headers: list[tuple[str, str]], exc_info: Any = None
+        ) -> None:
             closing = [("connection", "close")] if request_limits.REFUSED in environ else []
             sender.start(int(status[:3]), headers + closing)
 

@@ -2,7 +2,15 @@
 judge it can be said who it is.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from django.contrib import admin, messages
+from django.db import models
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import (
@@ -33,7 +41,7 @@ from labeling.queue import seen
 from people import admin as people_admin
 from people.access import Refused
 from people.admin import Inline, ReadOnly
-from people.models import Project
+from people.models import Project, User
 
 admin.site.unregister(Project)  # registered again below, with its rules
 
@@ -43,13 +51,13 @@ class RulesInline(admin.StackedInline):
     can_delete = False
     formfield_overrides = Inline.formfield_overrides
 
-    def has_view_permission(self, request, obj=None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return request.user.is_staff
 
-    def has_change_permission(self, request, obj=None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return request.user.is_staff
 
-    def has_add_permission(self, request, obj=None) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
 
 
@@ -160,13 +168,19 @@ class AssignmentAdmin(ReadOnly):
 class Telling(ReadOnly):
     """Rows that say what people decided or said: whoever looks at one has seen its task."""
 
-    def change_view(self, request, object_id, form_url="", extra_context=None):
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is not None:
             seen.note(request.user, self.tasks_of(row, request.user))
         return super().change_view(request, object_id, form_url, extra_context)
 
-    def tasks_of(self, row, person) -> list[int]:
+    def tasks_of(self, row: models.Model, person: User) -> list[int]:
         """The task that the row is about; none where the row says what the person decided."""
         raise NotImplementedError
 
@@ -180,7 +194,7 @@ class ScoreInline(Inline):
     model = Score
     fields = ["criterion", "candidate", "value"]
 
-    def get_queryset(self, request):
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
         return super().get_queryset(request).select_related("criterion")
 
 
@@ -198,7 +212,7 @@ class RankingAdmin(Telling):
     search_fields = ["=id", "=task__id", "labeler__email"]
     inlines = [RankedInline, ScoreInline, SpanInline]
 
-    def tasks_of(self, row, person):
+    def tasks_of(self, row: models.Model, person: User) -> list[int]:
         return [] if row.labeler_id == person.pk else [row.task_id]
 
 
@@ -215,7 +229,7 @@ class ThreadAdmin(Telling):
     search_fields = ["=id", "=task__id", "labeler__email", "messages__text"]
     inlines = [MessageInline]
 
-    def tasks_of(self, row, person):
+    def tasks_of(self, row: models.Model, person: User) -> list[int]:
         return [] if row.labeler_id == person.pk else [row.task_id]
 
 
@@ -226,7 +240,7 @@ class ReviewAdmin(Telling):
     list_select_related = ["ranking", "reviewer"]
     search_fields = ["=ranking__id", "=ranking__task__id", "reviewer__email", "comment"]
 
-    def tasks_of(self, row, person):
+    def tasks_of(self, row: models.Model, person: User) -> list[int]:
         return [row.ranking.task_id]
 
 
@@ -256,25 +270,25 @@ class JudgeAdmin(ReadOnly):
     readonly_fields = ["stated", "account", "model_version", "uuid"]
     actions = ["are_people", "are_models", "are_scripts"]
 
-    def has_change_permission(self, request, obj=None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return request.user.is_staff and not (obj and obj.account_id)
 
-    def save_model(self, request, obj, form, change) -> None:
+    def save_model(self, request: HttpRequest, obj: Judge, form: ModelForm, change: bool) -> None:
         judges.change(request.user, obj, name=obj.name, kind=obj.kind)
 
     @admin.action(description=_("Say that they are people"))
-    def are_people(self, request, queryset) -> None:
+    def are_people(self, request: HttpRequest, queryset: QuerySet) -> None:
         self._say(request, queryset, Judge.Kind.PERSON)
 
     @admin.action(description=_("Say that they are models"))
-    def are_models(self, request, queryset) -> None:
+    def are_models(self, request: HttpRequest, queryset: QuerySet) -> None:
         self._say(request, queryset, Judge.Kind.MODEL)
 
     @admin.action(description=_("Say that they are scripts"))
-    def are_scripts(self, request, queryset) -> None:
+    def are_scripts(self, request: HttpRequest, queryset: QuerySet) -> None:
         self._say(request, queryset, Judge.Kind.SCRIPT)
 
-    def _say(self, request, queryset, kind: str) -> None:
+    def _say(self, request: HttpRequest, queryset: QuerySet, kind: str) -> None:
         chosen = list(queryset)
         for judge in chosen:
             try:

@@ -6,7 +6,7 @@ from django.apps import AppConfig
 class LabelingConfig(AppConfig):
     name = "labeling"
 
-    def ready(self):
+    def ready(self) -> None:
         from labeling import signal_handlers  # noqa: F401  (connects them)
         from modelops.kinds import PROJECT_DEFAULTS
         from people.access import READ_WITH

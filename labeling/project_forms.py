@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
@@ -22,12 +25,12 @@ class FlagsField(forms.CharField):
 
     widget = forms.Textarea(attrs={"rows": 6})
 
-    def prepare_value(self, value):
+    def prepare_value(self, value: Any) -> Any:
         if not isinstance(value, list):
             return value
         return "\n".join(str(FLAGS.get(flag, flag)) for flag in value)
 
-    def clean(self, value) -> list[str]:
+    def clean(self, value: Any) -> list[str]:
         standard = {str(name): flag for flag, name in FLAGS.items()}
         lines = [line.strip() for line in super().clean(value).splitlines()]
         flags = [standard.get(line, line) for line in lines if line]
@@ -79,7 +82,7 @@ class WithRules(forms.ModelForm):
 
     rules_form: type[forms.ModelForm]
 
-    def __init__(self, data=None, *, instance: Project | None = None):
+    def __init__(self, data: Mapping[str, Any] | None = None, *, instance: Project | None = None):
         super().__init__(data, instance=instance)
         self.rules = self.rules_form(data, instance=instance and instance.rules)
         self.fields |= self.rules.fields

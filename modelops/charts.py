@@ -5,12 +5,14 @@ database.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+
+from modelops.models import Metric
 
 NAMES = {
     "accuracy": gettext_lazy("accuracy"),
@@ -68,7 +70,7 @@ def say(name: str, value: float) -> str:
     return number_format(int(value), force_grouping=True) if name in COUNTS else f"{value:.4g}"
 
 
-def with_interval(metric) -> str:
+def with_interval(metric: Metric) -> str:
     """68.9 % (95 % interval 66.1 to 71.4), n = 212."""
     text = say(metric.name, metric.value)
     if metric.low is not None and metric.high is not None:
@@ -81,7 +83,7 @@ def with_interval(metric) -> str:
     return text
 
 
-def plus_minus(metric) -> str:
+def plus_minus(metric: Metric) -> str:
     """68.9 ± 2.4 %: the half-width of the interval, where there is one."""
     if metric.low is None or metric.high is None:
         return say(metric.name, metric.value)
@@ -207,7 +209,7 @@ def path(points: Sequence[tuple[float, float]]) -> str:
     return "M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
-def scale(low: float, high: float, start: float, end: float):
+def scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
     """A function that maps [low, high] onto [start, end]; the middle where low and high are one."""
     span = high - low
     return lambda value: start + (end - start) * ((value - low) / span if span else 0.5)

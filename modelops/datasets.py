@@ -131,7 +131,7 @@ def counts(folder: Path) -> dict:
 
 
 def register(
-    project, kind: str, digest: str, folder: Path, counted: dict | None = None, **fields
+    project: Project, kind: str, digest: str, folder: Path, counted: dict | None = None, **fields
 ) -> tuple[Dataset, bool]:
     """The dataset of these rows in this project, and whether it is new; `counted` is what counts()
     would count of them, and more, where that was counted while they were written.

@@ -37,6 +37,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.file_download import http_get
+from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers
 
 from modelops.hashing import Watch, add_file
@@ -171,7 +172,7 @@ def look_up(type: str, repo: str, revision: str = "") -> Repository:
     )
 
 
-def _files(siblings) -> Iterator[File]:
+def _files(siblings: Iterable[RepoSibling]) -> Iterator[File]:
     for sibling in siblings:
         sha256 = sibling.lfs.sha256 if sibling.lfs else ""
         yield File(sibling.rfilename, sibling.size or 0, sha256, sibling.blob_id or "")

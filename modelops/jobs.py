@@ -11,8 +11,10 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 from celery import current_app
@@ -60,7 +62,9 @@ class Crashed(Exception):
 
 
 @transaction.atomic
-def request(actor: User | None, project, kind: str, settings_: dict | None = None, **links) -> Job:
+def request(
+    actor: User | None, project: Project | None, kind: str, settings_: dict | None = None, **links
+) -> Job:
     """Insert a job and, after commit, wake its queue. `links`: model_version, dataset,
     reward_model, rehearsal, after, priority.
 
@@ -75,7 +79,7 @@ def request(actor: User | None, project, kind: str, settings_: dict | None = Non
     return job
 
 
-def latest(kind: str, recipe, **links) -> Job | None:
+def latest(kind: str, recipe: Any, **links) -> Job | None:
     """The job of this kind, recipe and `links` that waits or runs; else the last that did."""
     defaults = vars(type(recipe)())  # an older job may lack a setting
     same = [
@@ -108,19 +112,19 @@ def _free() -> Q:
     return Q(state=State.QUEUED) | Q(state=State.RUNNING, heartbeat_at__lt=silent)
 
 
-def runnable(kinds) -> QuerySet[Job]:
+def runnable(kinds: Collection[str]) -> QuerySet[Job]:
     """Jobs that a worker may take: queued ones whose predecessor is done, and running ones gone
     silent.
     """
     return Job.objects.filter(_free(), Q(after=None) | Q(after__state=State.DONE), kind__in=kinds)
 
 
-def next_runnable(kinds) -> QuerySet[Job]:
+def next_runnable(kinds: Collection[str]) -> QuerySet[Job]:
     """The first few runnable jobs, in the order in which they are to be taken."""
     return runnable(kinds).order_by("priority", "pk")[:10]
 
 
-def claim_next(kinds, only: int | None = None, devices: str = "") -> Job | None:
+def claim_next(kinds: Collection[str], only: int | None = None, devices: str = "") -> Job | None:
     """Take the first runnable job, or `only` this one, or None. The job then computes on `devices`.
 
     At most one caller wins each; the third silent attempt fails the job.
@@ -145,7 +149,7 @@ def claim_next(kinds, only: int | None = None, devices: str = "") -> Job | None:
     return None
 
 
-def claim(pk: int, kinds, devices: str = "") -> Job | None:
+def claim(pk: int, kinds: Collection[str], devices: str = "") -> Job | None:
     """Take this job if it is runnable; None when somebody else was first."""
     token, host = uuid4(), socket.gethostname()
     # PostgreSQL rechecks only the conditions on the row itself when another claim was first, not
@@ -168,7 +172,7 @@ def claim(pk: int, kinds, devices: str = "") -> Job | None:
     )
 
 
-def owned(job: Job):
+def owned(job: Job) -> QuerySet[Job]:
     return Job.objects.filter(pk=job.pk, claim=job.claim, state=State.RUNNING)
 
 
@@ -228,7 +232,7 @@ stopping = threading.Event()  # set when this worker process is told to end
 
 
 @contextmanager
-def running(job: Job):
+def running(job: Job) -> Iterator[Job]:
     """Run the body under a heartbeat thread; the job then ends done, failed, cancelled or back in
     the queue.
     """
@@ -258,7 +262,9 @@ def running(job: Job):
 
 
 @contextmanager
-def inline(actor: User | None, project, kind: str, settings_: dict):
+def inline(
+    actor: User | None, project: Project | None, kind: str, settings_: dict
+) -> Iterator[Job]:
     """A job that this process runs itself, here and now. Raises JobFailed unless it ends done."""
     with transaction.atomic():  # no worker sees it before it is ours
         job = claim(request(actor, project, kind, settings_).pk, {kind})
@@ -374,7 +380,7 @@ def wake_waiting() -> None:
             wake(queue)
 
 
-def note_waiting(kinds) -> None:
+def note_waiting(kinds: Collection[str]) -> None:
     """Mark the jobs that wait until the torch processes of a host leave them a device."""
     Job.objects.filter(kind__in=kinds, state=State.QUEUED, note="").update(note=WAITING)
 

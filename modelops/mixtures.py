@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from modelops.models import Dataset
+from people.models import Project
 
 # Of a dataset of each kind; the first is what a mixture takes from one.
 SOURCES = {
@@ -19,7 +20,7 @@ class BadMix(ValueError):
     """A mixture names a dataset that the project does not have, or a weight that is none."""
 
 
-def read(project, text: str) -> list[tuple[Dataset, float]]:
+def read(project: Project, text: str) -> list[tuple[Dataset, float]]:
     """The datasets and weights of a mixture, "id:weight, id:weight". Raises BadMix."""
     parts = [part.strip().partition(":") for part in text.split(",") if part.strip()]
     return [
@@ -28,7 +29,7 @@ def read(project, text: str) -> list[tuple[Dataset, float]]:
     ]
 
 
-def _dataset(project, start: str) -> Dataset:
+def _dataset(project: Project, start: str) -> Dataset:
     ours = Dataset.objects.filter(project=project, kind__in=SOURCES)
     matching = list(ours.filter(digest__startswith=start)[:2]) if start else []
     if len(matching) != 1:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from modelops.hashing import Watch, add_file, unwatched
@@ -172,30 +172,30 @@ def next_name(project: Project, stem: str) -> str:
     return f"{stem} {number}"
 
 
-def visible(project: Project):
+def visible(project: Project) -> QuerySet[ModelVersion]:
     """The project's versions and the shared bases."""
     return ModelVersion.objects.filter(Q(project=project) | Q(project=None))
 
 
-def answering(project: Project):
+def answering(project: Project) -> QuerySet[ModelVersion]:
     """Versions that can write answers, here or at their servers, newest first."""
     reached = ~Q(folder="") | ~Q(address="")
     return visible(project).filter(reached, kind=ModelVersion.Kind.POLICY).order_by("-pk")
 
 
-def policies(project: Project):
+def policies(project: Project) -> QuerySet[ModelVersion]:
     """Versions that have their weights here and write answers, newest first."""
     return visible(project).filter(kind=ModelVersion.Kind.POLICY).exclude(folder="").order_by("-pk")
 
 
-def trainable(project: Project):
+def trainable(project: Project) -> QuerySet[ModelVersion]:
     """Versions that have their weights here, newest first: a reward model may go on from an earlier
     one.
     """
     return visible(project).exclude(folder="").order_by("-pk")
 
 
-def reward_models(project: Project):
+def reward_models(project: Project) -> QuerySet[ModelVersion]:
     """Versions that can score answers, newest first."""
     return visible(project).filter(kind=ModelVersion.Kind.REWARD).exclude(folder="").order_by("-pk")
 

@@ -1,10 +1,13 @@
 """Permissions: load the project and the membership, or answer 404 or 403."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
 from functools import wraps
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.utils.translation import gettext as _
 
 from people.db.compiled import compiled
@@ -19,6 +22,8 @@ LEADS = (Role.LEAD, Role.ADMIN)
 READERS = (Role.RESEARCHER, Role.ADMIN)
 ADMINS = (Role.ADMIN,)
 
+View = Callable[..., HttpResponseBase]
+
 
 class Refused(Exception):
     """The action is not possible. The text says why; `field` names the field at fault, if any."""
@@ -28,7 +33,7 @@ class Refused(Exception):
         self.field = field
 
 
-def membership_or_404(user: User, slug: str, roles=ANYONE) -> Membership:
+def membership_or_404(user: User, slug: str, roles: Collection[str] = ANYONE) -> Membership:
     """The user's membership in the project.
 
     Raises Http404 for a non-member and for a draft that the user does not administer, so that
@@ -48,18 +53,18 @@ def membership_or_404(user: User, slug: str, roles=ANYONE) -> Membership:
 
 
 @compiled
-def _membership(slug, user):
+def _membership(slug: str, user: int):
     return Membership.objects.select_related(*READ_WITH).filter(project__slug=slug, user=user)
 
 
-def member(*roles, archived: bool = False):
+def member(*roles, archived: bool = False) -> Callable[[View], View]:
     """Decorator for a view of one project, open to members with one of `roles` (default: all).
 
     It replaces the argument `slug` by `request.membership` and `request.project`. An archived
     project is read-only: it accepts a POST only in views with `archived=True`.
     """
 
-    def decorate(view):
+    def decorate(view: View) -> View:
         @login_required
         @wraps(view)
         def guarded(request: HttpRequest, slug: str, **kwargs):
@@ -102,7 +107,7 @@ def refuse_archived(project: Project) -> None:
         raise PermissionDenied(_("This project is archived and read-only."))
 
 
-def site_admin(view):
+def site_admin(view: View) -> View:
     """Decorator for a view that only administrators of the site may open."""
 
     @login_required

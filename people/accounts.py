@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
+from typing import Any
 
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.models import Session
@@ -141,7 +142,7 @@ def sessions_of(user: User) -> list[str]:
 
 
 @receiver(user_logged_in)
-def accept_invitation(sender, user: User, **_) -> None:
+def accept_invitation(sender: Any, user: User, **_) -> None:
     """An invited user becomes active at the first log-in."""
     if user.state == User.State.INVITED:
         User.objects.filter(pk=user.pk, state=User.State.INVITED).update(state=User.State.ACTIVE)

@@ -3,12 +3,16 @@
 Actions with further effects (pausing, archiving, inviting) have their own pages.
 """
 
+from __future__ import annotations
+
 from axes.models import AccessAttempt
 from django.contrib import admin
 from django.contrib.auth import admin as auth_admin  # noqa: F401  (registers Group, which is unregistered below)
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import Group
 from django.db import models
+from django.forms import ModelForm
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from people import audit
@@ -37,23 +41,23 @@ class ViewOnlyMixin:
 
     formfield_overrides = {models.JSONField: {"form_class": JSONField}}
 
-    def has_view_permission(self, request, obj=None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return request.user.is_staff
 
-    def has_add_permission(self, request, obj=None) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
 
-    def has_change_permission(self, request, obj=None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
 
-    def has_delete_permission(self, request, obj=None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
 
 
 class ReadOnly(ViewOnlyMixin, admin.ModelAdmin):
     show_full_result_count = False
 
-    def has_module_permission(self, request) -> bool:
+    def has_module_permission(self, request: HttpRequest) -> bool:
         return request.user.is_staff
 
 
@@ -64,10 +68,12 @@ class Inline(ViewOnlyMixin, admin.TabularInline):
 class Editable(ReadOnly):
     """Rows whose simple fields may be edited here. Each change writes an audit event."""
 
-    def has_change_permission(self, request, obj=None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return request.user.is_staff
 
-    def save_related(self, request, form, formsets, change) -> None:
+    def save_related(
+        self, request: HttpRequest, form: ModelForm, formsets: list, change: bool
+    ) -> None:
         super().save_related(request, form, formsets, change)
         forms = [form, *(inline for formset in formsets for inline in formset.forms)]
         changed = [

@@ -62,7 +62,7 @@ class BrokerCache(RedisCache):
 
 
 def _shared(name: str):
-    def method(self, *arguments, **named):
+    def method(self: Any, *arguments, **named):
         return self.shared(name, *arguments, **named)
 
     return method

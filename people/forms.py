@@ -1,8 +1,11 @@
 """The forms of accounts, tokens, webhooks and memberships."""
 
+from __future__ import annotations
+
 import zoneinfo
 from datetime import timedelta
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 from django import forms
 from django.conf import settings
@@ -29,7 +32,7 @@ class IdempotentForm(forms.Form):
 
     key = forms.UUIDField(widget=forms.HiddenInput, required=False, initial=uuid4)
 
-    def clean_key(self):
+    def clean_key(self) -> UUID:
         return self.cleaned_data["key"] or uuid4()
 
     def values(self) -> dict:
@@ -43,7 +46,7 @@ class IdempotentForm(forms.Form):
 class JSONField(forms.JSONField):
     """A JSON text of limited depth."""
 
-    def to_python(self, value):
+    def to_python(self, value: Any) -> Any:
         try:
             if isinstance(value, str) and value.strip():
                 json_depth.read(value)
@@ -53,7 +56,7 @@ class JSONField(forms.JSONField):
             pass  # Django's field says so
         return super().to_python(value)
 
-    def bound_data(self, data, initial):
+    def bound_data(self, data: Any, initial: Any) -> Any:
         """What the form shows again: what nests too deeply, as the text that it is."""
         try:
             return super().bound_data(data, initial)
@@ -126,7 +129,15 @@ class ResetForm(PasswordResetForm):
             transaction.on_commit(mail.wake)  # takes as long as for an existing account
         return [user] if user else []
 
-    def send_mail(self, subject_template, template, context, sender, to, **_html) -> None:
+    def send_mail(
+        self,
+        subject_template: str,
+        template: str,
+        context: dict[str, Any],
+        sender: str | None,
+        to: str,
+        **_html,
+    ) -> None:
         valid_for = timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
         mail.send(to, template, context, valid_for, context["user"].language)
 

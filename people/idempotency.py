@@ -25,5 +25,5 @@ def once(user: User, key: UUID, action: Callable[[], dict]) -> tuple[dict, bool]
 
 
 @compiled
-def _keep(user, key, result):
+def _keep(user: int, key: UUID, result: dict):
     return update(Receipt.objects.filter(user=user, key=key), result=result)

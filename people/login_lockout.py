@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import math
 from datetime import datetime
+from typing import Any
 
 from axes.handlers.database import AxesDatabaseHandler
 from axes.helpers import get_cool_off
@@ -49,7 +50,9 @@ class Handler(AxesDatabaseHandler):
         locked = address_locked_at(address(request)) is not None
         return locked or super().is_locked(request, credentials)
 
-    def user_login_failed(self, sender, credentials: dict, request=None, **kwargs) -> None:
+    def user_login_failed(
+        self, sender: Any, credentials: dict, request: HttpRequest = None, **kwargs
+    ) -> None:
         """Count the failure; record an audit event for the one that locks its address."""
         super().user_login_failed(sender, credentials, request, **kwargs)
         if request is None or _is_during_lockout(request):
@@ -95,7 +98,7 @@ def locks(email: str, **at) -> list[dict]:
     ]
 
 
-def _minutes_left(last_failure) -> int:
+def _minutes_left(last_failure: datetime) -> int:
     remaining = last_failure + get_cool_off() - now()
     return max(1, math.ceil(remaining.total_seconds() / 60))
 
@@ -137,7 +140,7 @@ def lift(actor: User | None, user: User) -> None:
 
 
 @receiver(user_locked_out)
-def remember(sender, request: HttpRequest, username: str, ip_address: str | None, **_) -> None:
+def remember(sender: Any, request: HttpRequest, username: str, ip_address: str | None, **_) -> None:
     """Record an audit event for the failure that starts a lockout.
 
     Attempts during the lockout also send this signal, but without a count; they are not recorded.
@@ -150,7 +153,7 @@ def remember(sender, request: HttpRequest, username: str, ip_address: str | None
 
 
 @receiver(user_login_failed)
-def record_failure(sender, credentials: dict, request: HttpRequest | None = None, **_) -> None:
+def record_failure(sender: Any, credentials: dict, request: HttpRequest | None = None, **_) -> None:
     """Record an audit event for a failed log-in to an account, but not for attempts during a
     lockout.
     """

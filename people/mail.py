@@ -15,6 +15,7 @@ from email.utils import parseaddr
 
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
 from django.db.models import QuerySet
 from django.template.loader import render_to_string
@@ -105,7 +106,7 @@ class TooLate(Exception):
     """The letter's link has expired."""
 
 
-def attempt(connection, letter: Letter) -> Exception | None:
+def attempt(connection: BaseEmailBackend, letter: Letter) -> Exception | None:
     """Send the letter. Returns the error, or None where it was sent."""
     if letter.useful_until <= now():
         return TooLate(_("It could not be sent before its link expired."))
@@ -120,7 +121,7 @@ def attempt(connection, letter: Letter) -> Exception | None:
     return None
 
 
-def close(connection) -> None:
+def close(connection: BaseEmailBackend) -> None:
     """Close the connection; the next letter opens it again."""
     try:
         connection.close()

@@ -1,6 +1,9 @@
 """Middleware: the user's time zone and language, and the limit on request bodies."""
 
+from __future__ import annotations
+
 import zoneinfo
+from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
@@ -16,10 +19,10 @@ class OwnSettings:
     logged in.
     """
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: HttpRequest):
         if not request.user.is_authenticated:
             return self.get_response(request)
         sessions.note(request, request.user)
@@ -32,7 +35,7 @@ class OwnSettings:
 class LimitBodies:
     """Refuse a too large body before it is read; answer for bodies that the server refused."""
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:

@@ -5,7 +5,8 @@ logged in.
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.signals import user_logged_in
@@ -40,7 +41,7 @@ class SessionStore(db.SessionStore):
 
 
 @compiled
-def _session(key, at):
+def _session(key: str, at: datetime):
     return Session.objects.select_related("login").filter(session_key=key, expire_date__gt=at)
 
 
@@ -55,7 +56,7 @@ class Accounts(ModelBackend):
 
 
 @compiled
-def _account(pk):
+def _account(pk: int):
     return User.objects.filter(pk=pk)
 
 
@@ -75,7 +76,7 @@ def note(request: HttpRequest, user: User) -> None:
 
 
 @receiver(user_logged_in)
-def logged_in(sender, request: HttpRequest, user: User, **_) -> None:
+def logged_in(sender: Any, request: HttpRequest, user: User, **_) -> None:
     note(request, user)
     audit.record(user, "log in", user, address=address(request))
 

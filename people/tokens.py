@@ -7,6 +7,7 @@ import secrets
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
@@ -54,7 +55,7 @@ def revoke_all(actor: User | None, user: User) -> int:
     return count
 
 
-def open_of(user: User):
+def open_of(user: User) -> QuerySet[Token]:
     """The user's valid tokens."""
     return Token.objects.filter(user=user, revoked_at=None, expires_at__gt=now())
 

@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import warnings
+from typing import Any
 
 import redis
 from celery import signals
@@ -49,7 +50,7 @@ def alive(client: redis.Redis) -> dict[str, int]:
 
 
 @signals.worker_ready.connect
-def _start(sender, **_):
+def _start(sender: Any, **_):
     if _threads:
         return  # only the connection to the broker came back
     queues = list(sender.app.amqp.queues.consume_from)

@@ -1,5 +1,9 @@
 """The Celery tasks: thin. Each takes at most one job; any number of calls is harmless."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 from celery import shared_task
 from celery.signals import worker_ready
 
@@ -63,7 +67,7 @@ def look_once(**_) -> None:
     jobs.wake_waiting()
 
 
-def on_devices(queue: str, body) -> None:
+def on_devices(queue: str, body: Callable) -> None:
     """Take the queue's next job once there are devices for it; then let the others have a look.
 
     `body` gets the job and the devices that are held for it.
@@ -113,6 +117,6 @@ def is_first_in_line(queue: str, job: Job) -> bool:
     return False
 
 
-def run(job: Job, body) -> None:
+def run(job: Job, body: Callable) -> None:
     with jobs.running(job):
         body(job)

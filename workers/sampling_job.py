@@ -2,6 +2,8 @@
 down as they come.
 """
 
+from __future__ import annotations
+
 import os
 import time
 from collections import Counter, defaultdict
@@ -19,7 +21,7 @@ from modelops.jobs import JobFailed
 from modelops.models import Job, ModelVersion
 from modelops.recipes import SampleRecipe
 from workers import machine_lock
-from workers.engines.answers import row_seed
+from workers.engines.answers import Engine, row_seed
 from workers.engines.openai import OpenAIEngine, Unanswered
 
 # batches of slots that an engine is handed at once: its batch runs dry only at the end of each
@@ -72,7 +74,7 @@ def answer_all(job: Job, version: ModelVersion, recipe: SampleRecipe) -> None:
             engine.close()
 
 
-def load(job: Job, version: ModelVersion):
+def load(job: Job, version: ModelVersion) -> Engine:
     """The engine that answers for this version."""
     if version is None or (version.external and not version.address):
         raise JobFailed("This model version has no weights here: choose another one.")
@@ -130,7 +132,7 @@ def refuse_unreadable(job: Job, version: ModelVersion) -> None:
     jobs.write_log(job, [f"{version.name}: {sentence}" for sentence in sentences])
 
 
-def best_of(job: Job, engine):
+def best_of(job: Job, engine: Engine) -> Engine:
     """The engine, held to the best of several answers by the job's reward model."""
     from workers.engines.best_of import BestOf, Scorer
 
@@ -144,7 +146,7 @@ def best_of(job: Job, engine):
         raise JobFailed(f"{job.reward_model.name} can't be loaded: {error}") from error
 
 
-def local(version: ModelVersion, dtype: str):
+def local(version: ModelVersion, dtype: str) -> Engine:
     from workers.engines import memory  # torch is imported when there is work for it
     from workers.engines.local import LocalEngine
     from workers.modeling.device import best_device, best_dtype
@@ -161,7 +163,7 @@ def served(version: ModelVersion) -> OpenAIEngine:
     return OpenAIEngine(version.address, version.served_as, **about)
 
 
-def fill(job: Job, engine, slots: list[Slot], recipe: SampleRecipe) -> None:
+def fill(job: Job, engine: Engine, slots: list[Slot], recipe: SampleRecipe) -> None:
     """Answer these slots. What its prompt has word for word is drawn again, and at last kept and
     marked.
     """
@@ -176,7 +178,7 @@ def fill(job: Job, engine, slots: list[Slot], recipe: SampleRecipe) -> None:
 
 
 def draw(
-    job: Job, engine, slots: list[Slot], recipe: SampleRecipe, attempt: int
+    job: Job, engine: Engine, slots: list[Slot], recipe: SampleRecipe, attempt: int
 ) -> Iterator[tuple[Slot, Answer]]:
     """Each slot's answer, as soon as it is there."""
     seeds = [row_seed(recipe.seed, slot.prompt.digest, slot.number, attempt) for slot in slots]

@@ -91,11 +91,11 @@ priority=20
 
 
 class Options(ServerOptions):
-    def get_signal(self):
+    def get_signal(self) -> int | None:
         received = super().get_signal()
         return signal.SIGTERM if received == signal.SIGHUP else received
 
-    def setpgrp(self):  # called in the child process, before exec
+    def setpgrp(self) -> None:  # called in the child process, before exec
         super().setpgrp()
         end_with_parent(self.supervisor_pid)
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -39,7 +40,7 @@ def main() -> None:
     print("Podium has stopped.", flush=True)
 
 
-def prepare(settings) -> int:
+def prepare(settings: ModuleType) -> int:
     """All steps before the first process. Returns the descriptor of the data folder's lock."""
     checks.make_folders(settings.VAR)
     lock = checks.lock(settings.VAR)
@@ -55,7 +56,7 @@ def prepare(settings) -> int:
     return lock
 
 
-def get_model(settings) -> None:
+def get_model(settings: ModuleType) -> None:
     """Download and convert the default model once, or check the folder that PODIUM_MODEL names."""
     if settings.MODEL == "smollm2":
         target = settings.VAR / "models" / DEFAULT_MODEL
@@ -81,7 +82,7 @@ def step(module: str, *arguments: str, failed: str) -> None:
         raise CannotStart(failed)
 
 
-def configure(settings) -> Path:
+def configure(settings: ModuleType) -> Path:
     """Write the configuration of supervisor. Programs get the broker's address in REDIS_URL."""
     from config.run.supervise import Program, write_configuration
 
@@ -122,7 +123,7 @@ def configure(settings) -> Path:
     return file
 
 
-def computing(settings) -> list[str]:
+def computing(settings: ModuleType) -> list[str]:
     """The names of the sampling and training workers.
 
     PODIUM_WORKERS sets their number for each queue; `auto` is one per device.
@@ -132,7 +133,7 @@ def computing(settings) -> list[str]:
     return [queue + number for queue in ("sampling", "training") for number in numbers]
 
 
-def web(settings) -> list[str]:
+def web(settings: ModuleType) -> list[str]:
     """The command line of the web server.
 
     Two processes: rendering a page takes longer than SQLite's writers wait for each other. HTTP/1

@@ -7,7 +7,9 @@ from typing import Any
 from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from labeling.api import assignments, judgments
 from labeling.api.shared import ShownAnswer, Turn, counts_by_kind
@@ -15,7 +17,7 @@ from labeling.judging import form
 from labeling.models import Assignment, Judge, RankingTask
 from labeling.quality import adjudication, recent
 from people.access import LEADS
-from people.api.base import Action, Endpoint
+from people.api.base import Action, ActionResult, Endpoint
 
 
 class DisputeBody(serializers.Serializer):
@@ -73,7 +75,7 @@ class Disputes(Endpoint):
 
     roles, serializer_class = {"GET": LEADS}, DisputesBody
 
-    def get(self, request, *args, **kwargs) -> Response:
+    def get(self, request: Request, *args, **kwargs) -> Response:
         disputes = adjudication.disputes(self.project, self.actor)
         left_out = recent.left_out(self.project)
         return Response(DisputesBody({"results": disputes, "left_out": left_out}).data)
@@ -97,13 +99,13 @@ class Settle(Settling):
 
     roles, input = {"GET": LEADS, "POST": LEADS}, judgments.JudgmentInput
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return SettlingBody
 
-    def get(self, request, *args, **kwargs) -> Response:
+    def get(self, request: Request, *args, **kwargs) -> Response:
         return Response(sheet(self.paper))
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         typed = judgments.typed(data, self.paper)
         with judgments.error_at_answer():
             adjudication.settle(self.actor, self.paper.task, form.judgment(typed))
@@ -113,6 +115,6 @@ class Settle(Settling):
 class Unsettle(Settling):
     """Undo the adjudication: only people's judgments count again."""
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         adjudication.unsettle(self.actor, self.paper.task)
         return sheet(self.paper)

@@ -5,11 +5,13 @@ which model wrote them.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.judgments import JudgmentInput, as_body, typed
@@ -19,7 +21,7 @@ from labeling.models import Assignment, Criterion, Ranking
 from labeling.models.rules import FLAGS
 from labeling.queue import claims, leases
 from people.access import RANKERS
-from people.api.base import Action, Detail, Endpoint
+from people.api.base import Action, ActionResult, Detail, Endpoint
 from people.models import Membership, Project
 
 State = Assignment.State
@@ -168,7 +170,7 @@ def _as_asked(criterion: criteria.Asked) -> dict[str, Any]:
     return {name: getattr(criterion, name) for name in names} | {"options": words(options)}
 
 
-def words(choices) -> list[dict[str, str]]:
+def words(choices: Iterable[tuple[str, Any]]) -> list[dict[str, str]]:
     return [{"name": name, "label": str(label)} for name, label in choices]
 
 
@@ -208,11 +210,11 @@ class Assignments(Apart, Endpoint):
 
     roles, scopes, output, may_be_empty = {"POST": RANKERS}, {"POST": "label"}, Sheet, ("POST",)
 
-    def post(self, request, *args, **kwargs):
+    def post(self, request: Request, *args, **kwargs) -> Response:
         response = super().post(request, *args, **kwargs)
         return response if response.data else nothing(self.membership)
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         assignment = claims.next_for(self.membership)
         return assignment and sheet(assignment)
 
@@ -222,7 +224,7 @@ class Current(Endpoint):
 
     roles, serializer_class, may_be_empty = {"GET": RANKERS}, Sheet, ("GET",)
 
-    def get(self, request, *args, **kwargs):
+    def get(self, request: Request, *args, **kwargs) -> Response:
         assignment = claims.current(self.project, self.actor)
         return Response(sheet(assignment)) if assignment else nothing(self.membership)
 
@@ -253,7 +255,7 @@ class Ahead(OwnAction):
 
     output, may_be_empty = Sheet, ("POST",)
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         assignment = claims.lease_ahead(self.membership, self.own.pk)
         return assignment and sheet(assignment)
 
@@ -263,7 +265,7 @@ class Draft(OwnAction):
 
     input = JudgmentInput
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         if not leases.save_draft(self.own, typed(data, self.own)):
             raise rankings.AlreadySubmitted
         return self.as_it_stands()
@@ -272,7 +274,7 @@ class Draft(OwnAction):
 class Heartbeat(OwnAction):
     """Renew the lease, and that of the task after this one."""
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         leases.renew(self.own)
         return self.as_it_stands(State.LEASED)
 
@@ -282,7 +284,7 @@ class Skip(OwnAction):
 
     input = SkipInput
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         leases.skip(self.own, form.skip_reason(data))
         return self.as_it_stands(State.SKIPPED)
 
@@ -292,7 +294,7 @@ class Return(OwnAction):
     again.
     """
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         leases.give_back(self.own, self.actor)
         return self.as_it_stands(State.RETURNED)
 
@@ -302,7 +304,7 @@ class PaceView(Endpoint):
 
     roles, serializer_class = {"GET": RANKERS}, Pace
 
-    def get(self, request, *args, **kwargs):
+    def get(self, request: Request, *args, **kwargs) -> Response:
         last = rankings.last_of(self.project, self.actor)
         done = progress.today(self.actor, self.project) | {
             "progress": progress.progress(self.project)
@@ -315,5 +317,5 @@ class GuidelinesView(Detail, Endpoint):
 
     roles, serializer_class = {"GET": RANKERS}, Guidelines
 
-    def get_object(self):
+    def get_object(self) -> dict[str, Any]:
         return {"version": version(self.project), "text": self.project.guidelines}

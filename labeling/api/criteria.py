@@ -8,6 +8,7 @@ import django_filters as filters
 from django.db.models import QuerySet
 from django.http import Http404
 from rest_framework import serializers
+from rest_framework.serializers import BaseSerializer
 
 from labeling.judging import criteria
 from labeling.models import Criterion
@@ -112,10 +113,10 @@ class Criteria(Listing, ActionMixin, Endpoint):
     input, output, status = NewCriterion, CriterionBody, 201
     filterset_class = CriterionFilter
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return CriterionBody
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return of_project(self.project)
 
     def act(self, data: dict[str, Any]) -> Answer:

@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.datasets import OfDataset, awaited, visible
@@ -21,7 +22,7 @@ from modelops.api.shared import under_way
 from modelops.models import Dataset
 from people.access import READERS
 from people.api import strict
-from people.api.base import ActionMixin, Answer, Listing
+from people.api.base import ActionMixin, ActionResult, Answer, Listing
 from people.api.filters import MOST_ID
 
 
@@ -81,7 +82,7 @@ class Rows(Listing, OfDataset):
         return set(RowsQuery().fields)
 
     @extend_schema(parameters=[RowsQuery])
-    def get(self, request, *args, **kwargs) -> Response:
+    def get(self, request: Request, *args, **kwargs) -> Response:
         asked = strict.read(RowsQuery(data=request.query_params.dict()))
         backward = "end" in asked
         start = asked["end"] if backward else asked.get("start", 0)
@@ -185,7 +186,7 @@ class Compare(ActionMixin, Comparing):
     input, output, status = CompareInput, ComparedBody, 200
     also, refuses = {"POST": {202: ComparedBody}}, {"POST": (410,)}
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         before = self.earlier(data["before"])
         if self.is_ready(before):
             return {"ready": True, "job": None}
@@ -209,7 +210,7 @@ class DifferenceView(Comparing):
         return set(DifferenceQuery().fields)
 
     @extend_schema(parameters=[DifferenceQuery])
-    def get(self, request, *args, **kwargs) -> Response:
+    def get(self, request: Request, *args, **kwargs) -> Response:
         asked = strict.read(DifferenceQuery(data=request.query_params.dict()))
         before = self.earlier(asked["before"])
         if not self.is_ready(before):

@@ -12,7 +12,9 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import exceptions, serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from labeling.api.shared import counts_by_kind
 from labeling.exports import dataset_card, downloads, forms, labeler_key, losses, preview, serving
@@ -24,7 +26,15 @@ from modelops.api.shared import RETRY_AFTER, filled, recipe_field, started, unde
 from modelops.models import Dataset, Job
 from people.access import ADMINS, READERS, Refused, sees_names
 from people.api import strict
-from people.api.base import Action, ActionMixin, Answer, EditEndpoint, Endpoint, Listing
+from people.api.base import (
+    Action,
+    ActionMixin,
+    ActionResult,
+    Answer,
+    EditEndpoint,
+    Endpoint,
+    Listing,
+)
 from people.models import Project
 
 
@@ -257,13 +267,13 @@ class Datasets(Listing, ActionMixin, Endpoint):
     input, output, status = FreezeInput, JobBody, 202
     filterset_fields = ["kind", "digest"]
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return DatasetBody
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self.project)
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         return started(self.actor, freeze_form_of(self, data))
 
 
@@ -273,7 +283,7 @@ class Preview(Action):
     roles, scopes = {"POST": READERS}, {"POST": "read"}
     input, output = FreezeInput, PreviewBody
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         recipe = forms.recipe_of(freeze_form_of(self, data))
         previewed = preview.preview(self.project, recipe, names=False)
         of_each = {
@@ -310,22 +320,22 @@ class DatasetView(EditEndpoint):
     serializer_class = DatasetDetail
     refuses = {"DELETE": (409,)}
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self.project)
 
-    def get_serializer(self, *args, **kwargs):
+    def get_serializer(self, *args, **kwargs) -> BaseSerializer:
         if "data" in kwargs:
             return AboutInput(*args, **kwargs)
         return super().get_serializer(*args, **kwargs)
 
     @extend_schema(request=AboutInput)
-    def patch(self, request, *args, **kwargs) -> Response:
+    def patch(self, request: Request, *args, **kwargs) -> Response:
         return super().patch(request, *args, **kwargs)
 
     def edit(self, row: Dataset, changes: dict[str, Any]) -> None:
         datasets.edit(self.actor, row, **changes)
 
-    def delete(self, request, *args, **kwargs) -> Response:
+    def delete(self, request: Request, *args, **kwargs) -> Response:
         """Remove it with its files. Refused (409) where a model learned from it, or a job reads
         it.
         """
@@ -355,7 +365,7 @@ class Render(ActionMixin, OfDataset):
     input, output, status = FileInput, RenderedBody, 200
     also, refuses = {"POST": {202: RenderedBody}}, {"POST": (410,)}
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         recipe = chosen(self.dataset, data)
         datasets.refuse_withdrawn(self.dataset)
         if downloads.is_small(self.dataset) or downloads.path(self.dataset, recipe).exists():
@@ -388,7 +398,7 @@ class Download(OfDataset):
         return set(FileInput().fields)
 
     @extend_schema(parameters=[FileInput])
-    def get(self, request, *args, **kwargs) -> HttpResponse | Response:
+    def get(self, request: Request, *args, **kwargs) -> HttpResponse | Response:
         given = strict.read(FileInput(data=request.query_params.dict()))
         recipe = chosen(self.dataset, given)
         if downloads.path(self.dataset, recipe).exists() or downloads.is_small(self.dataset):
@@ -421,7 +431,7 @@ class LabelersKey(ActionMixin, OfDataset):
     archived = True
     output = KeyBody
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         rows = labeler_key.export(self.actor, self.dataset)
         people = [{"number": number, "name": name, "email": email} for number, name, email in rows]
         return Answer({}, 200, secret={"labelers": people})

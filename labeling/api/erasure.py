@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from labeling import erasure
 from labeling.api.shared import Apart
@@ -51,7 +54,7 @@ class Erase(Apart, Endpoint):
     roles = {"GET": ADMINS, "POST": ADMINS}
     input, output = EraseInput, ErasureBody
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return ErasureBody
 
     @cached_property
@@ -60,8 +63,8 @@ class Erase(Apart, Endpoint):
             Membership.objects.select_related("user"), project=self.project, pk=self.kwargs["pk"]
         )
 
-    def get(self, request, *args, **kwargs) -> Response:
+    def get(self, request: Request, *args, **kwargs) -> Response:
         return Response(ErasureBody(erasure.foresee(self.project, self.member.user)).data)
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> erasure.Erasure:
         return erasure.erase(self.actor, self.project, self.member.user, data["why"])

@@ -9,7 +9,9 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from labeling.models import Group
 from labeling.queue import groups
@@ -81,7 +83,7 @@ class Groups(OfGroups, Listing, ActionMixin, Endpoint):
 
     input, output, status = GroupBody, GroupBody, 201
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return GroupBody
 
     def represent(self, rows: list) -> list[Any]:
@@ -109,7 +111,7 @@ class OneGroup(OfGroups, Editing, Endpoint):
         members = None if ids is None else self.memberships(ids)
         groups.change(self.actor, row, changes.get("name"), members)
 
-    def delete(self, request, *args, **kwargs) -> Response:
+    def delete(self, request: Request, *args, **kwargs) -> Response:
         """Delete the group. Refused (409) while tasks are reserved for it."""
         groups.delete(self.actor, self.get_object())
         return Response(status=204)

@@ -12,7 +12,9 @@ from django.shortcuts import get_object_or_404
 from django.utils.datastructures import MultiValueDict
 from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from labeling import imports
 from labeling.api.shared import Turn
@@ -26,7 +28,7 @@ from modelops.api.shared import filled, recipe_field, started, under_way
 from modelops.models import Job
 from people.access import ADMINS, Refused
 from people.api import problems
-from people.api.base import Action, ActionMixin, Detail, Endpoint, once
+from people.api.base import Action, ActionMixin, ActionResult, Detail, Endpoint, once
 from people.models import Project
 from people.request_limits import takes_upload
 
@@ -137,7 +139,7 @@ class Imports(ActionMixin, Endpoint):
     scopes, parser_classes = {"POST": "launch"}, [MultiPartParser]
     input, output, status = UploadInput, JobBody, 202
 
-    def post(self, request, *args, **kwargs):
+    def post(self, request: Request, *args, **kwargs) -> Response:
         form = self.given(request)
         response = once(
             request, lambda: self.answer(under_way(form.request_check(self.actor, self.project)))
@@ -146,7 +148,7 @@ class Imports(ActionMixin, Endpoint):
             discard(form.path)
         return response
 
-    def given(self, request) -> UploadForm:
+    def given(self, request: Request) -> UploadForm:
         """The page's form, which stores the file: before the transaction that requests the
         check.
         """
@@ -165,7 +167,7 @@ class ImportView(Detail, Endpoint):
 
     roles, serializer_class = {"GET": ADMINS}, ImportBody
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return uploads(self.project)
 
 
@@ -175,7 +177,7 @@ class Confirm(Action):
     scopes, dry_run = {"POST": "launch"}, False
     input, output, status = ImportSettings, JobBody, 202
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         job = get_object_or_404(uploads(self.project), pk=self.kwargs["pk"])
         form = filled(lambda given: ConfirmForm(job, given), data)
         if not self.dry_run and (unread := form.unread()):
@@ -195,7 +197,7 @@ class BadRows(Endpoint):
     roles = {"GET": ADMINS}
     serializer_class, sends = JobBody, "application/x-ndjson"
 
-    def get(self, request, *args, **kwargs) -> FileResponse:
+    def get(self, request: Request, *args, **kwargs) -> FileResponse:
         job = get_object_or_404(uploads(self.project), pk=kwargs["pk"])
         path = imports.bad_rows_of(settings.VAR / job.recipe["path"], job.pk)
         if not path.is_file():
@@ -232,13 +234,13 @@ class Undo(Action):
     roles, scopes = {"GET": ADMINS}, {"POST": "launch"}
     output, status, refuses = JobBody, 202, {"POST": (409,)}
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return BroughtBody if self.request.method == "GET" else JobBody
 
     def imported(self) -> Job:
         return get_object_or_404(undo.of_project(self.project), pk=self.kwargs["pk"])
 
-    def get(self, request, *args, **kwargs) -> Response:
+    def get(self, request: Request, *args, **kwargs) -> Response:
         imported, why_not = self.imported(), ""
         try:
             undo.refuse(imported)
@@ -247,5 +249,5 @@ class Undo(Action):
         body = vars(undo.foresee(imported)) | {"why_not": why_not}
         return Response(BroughtBody(body).data)
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         return under_way(undo.request(self.actor, self.project, self.imported()))

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.shared import KeyPaging, Turn, key_field, limit_field, with_query
-from labeling.models import Judge, Prompt, Ranking, judge_kind
+from labeling.models import Judge, Prompt, Ranking, RankingTask, judge_kind
 from labeling.quality import judged
 from labeling.queue import seen
 from people import pseudonyms
@@ -145,7 +147,7 @@ class JudgedTasks(ListEndpoint):
         return set(JudgedQuery().fields)
 
     @extend_schema(parameters=[JudgedQuery])
-    def get(self, request, *args, **kwargs) -> Response:
+    def get(self, request: Request, *args, **kwargs) -> Response:
         asked = strict.read(JudgedQuery(data=request.query_params.dict()))
         keys = {name: asked.pop(name) for name in ("before", "after") if name in asked}
         page = judged.page(self.project, self.wanted(asked), asked["limit"], **keys)
@@ -179,10 +181,10 @@ class JudgedTaskView(DetailEndpoint):
 
     roles, serializer_class = {"GET": READERS}, JudgedTaskBody
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return judged.of_project(self.project)
 
-    def represent(self, task):
+    def represent(self, task: RankingTask) -> Any:
         [read] = judged.read(self.project, [task.pk])
         seen.note_rankings(self.actor, read.rankings)
         return JudgedTaskBody(as_body(self.project, read)).data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from rest_framework import serializers
 
 from labeling.models import Judge
@@ -36,7 +37,7 @@ class JudgeBody(serializers.ModelSerializer):
 class OfProject(Endpoint):
     roles, serializer_class = {"GET": ADMINS}, JudgeBody
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return judges.imported(self.project)
 
     def counted(self, rows: list[Judge]) -> list[Judge]:

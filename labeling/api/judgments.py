@@ -33,7 +33,7 @@ EXAMPLE = {
 class ByLetter(serializers.DictField):
     """A value for each answer, by its letter."""
 
-    def to_internal_value(self, data):
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
         if isinstance(data, dict) and any(letter.upper() not in tuple(LETTERS) for letter in data):
             raise serializers.ValidationError(_("Answers are named by their letters, from A."))
         values = super().to_internal_value(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.shared import counts_by_kind
@@ -101,7 +102,7 @@ class RingView(Endpoint):
 
     roles, serializer_class = {"GET": ADMINS}, RingBody
 
-    def get(self, request, *args, **kwargs):
+    def get(self, request: Request, *args, **kwargs) -> Response:
         loop = status.of_project(self.project)
         loop.busy, loop.trained_on = sorted(loop.busy), sorted(loop.trained_on)
         return Response(RingBody(loop).data)

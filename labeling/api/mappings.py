@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import QuerySet
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from labeling.imports import saved_mappings
 from labeling.models import ImportMapping
 from people.access import ADMINS
-from people.api.base import ActionMixin, Answer, Detail, Endpoint, Listing
+from people.api.base import ActionMixin, ActionResult, Answer, Detail, Endpoint, Listing
 
 
 class MappingInput(serializers.Serializer):
@@ -44,13 +48,13 @@ class Mappings(Listing, ActionMixin, Endpoint):
     input, output, status = MappingInput, MappingBody, 201
     refuses = {"POST": (422,)}
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return MappingBody
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self)
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         saved = saved_mappings.save(self.actor, self.project, **data)
         return Answer(saved, location=f"/api/v1/projects/{self.project.slug}/mappings/{saved.pk}")
 
@@ -60,10 +64,10 @@ class MappingView(Detail, Endpoint):
 
     roles, serializer_class = {"GET": ADMINS}, MappingBody
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self)
 
-    def delete(self, request, *args, **kwargs) -> Response:
+    def delete(self, request: Request, *args, **kwargs) -> Response:
         """Remove it. Imports that were made with it keep their copies."""
         saved_mappings.delete(self.actor, self.get_object())
         return Response(status=204)

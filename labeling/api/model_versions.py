@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import django_filters as filters
+from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
 
@@ -16,7 +18,7 @@ from modelops.api.shared import filled
 from modelops.forms.models import RegisterForm, ServedForm
 from modelops.models import Alias, ModelVersion
 from people.access import ADMINS
-from people.api.base import Action, Answer, DetailEndpoint, ListEndpoint
+from people.api.base import Action, ActionResult, Answer, DetailEndpoint, ListEndpoint
 from people.api.filters import IdFilter
 
 
@@ -139,7 +141,7 @@ class Models(ListEndpoint):
     roles = {"GET": ADMINS}
     serializer_class, filterset_class = ModelBody, ModelFilter
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return shown(self.project)
 
 
@@ -148,7 +150,7 @@ class ModelView(DetailEndpoint):
 
     roles, serializer_class = {"GET": ADMINS}, ModelDetail
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return shown(self.project)
 
 
@@ -157,7 +159,7 @@ class Register(Action):
 
     input, output, status = RegisterInput, ModelBody, 201
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         form = filled(RegisterForm, data)
         name, folder = form.cleaned_data["name"], Path(form.cleaned_data["folder"])
         return self.registered(registry.register_local(self.actor, self.project, name, folder))
@@ -172,7 +174,7 @@ class Serve(Register):
 
     input = ServeInput
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         form = filled(ServedForm, data)
         return self.registered(registry.register_served(self.actor, self.project, **form.values()))
 
@@ -182,7 +184,7 @@ class Promote(Action):
 
     output = AliasBody
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         version = get_object_or_404(registry.policies(self.project), pk=self.kwargs["pk"])
         return registry.promote(self.actor, self.project, version)
 
@@ -192,5 +194,5 @@ class Aliases(ListEndpoint):
 
     roles, serializer_class = {"GET": ADMINS}, AliasBody
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return Alias.objects.filter(project=self.project)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.shared import counts_by_kind
@@ -41,7 +42,7 @@ class Peers(Endpoint):
     roles, serializer_class = {"GET": LEADS}, PeersBody
     group = "members"
 
-    def get(self, request, *args, **kwargs) -> Response:
+    def get(self, request: Request, *args, **kwargs) -> Response:
         figures = peers.figures(self.project)
         members = self.project.memberships.select_related("user").order_by("pk")
         rows = [

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import models
 from django.db.models import Q, QuerySet
 from rest_framework import serializers
+from rest_framework.fields import Field
+from rest_framework.request import Request
+from rest_framework.serializers import BaseSerializer
 from rest_framework.utils import model_meta
+from rest_framework.utils.model_meta import FieldInfo
 
 from labeling import project_settings
 from labeling.models import ProjectRules
@@ -24,13 +29,15 @@ class WithRules(serializers.ModelSerializer):
     # A project, with the fields of its rules beside its own. A docstring would be the description
     # of the serializers below in the API's schema.
 
-    def build_field(self, field_name, info, model_class, nested_depth):
+    def build_field(
+        self, field_name: str, info: FieldInfo, model_class: type[models.Model], nested_depth: int
+    ) -> tuple[type[Field], dict[str, Any]]:
         if field_name.startswith(RULES):
             model_class = ProjectRules
             info = model_meta.get_field_info(model_class)
         return super().build_field(field_name.removeprefix(RULES), info, model_class, nested_depth)
 
-    def to_internal_value(self, data) -> dict[str, Any]:
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
         values = super().to_internal_value(data)
         values |= values.pop("rules", {})
         return {name: values[name] for name in self.fields if name in values}
@@ -88,7 +95,7 @@ class Projects(Listing, ActionMixin, SiteEndpoint):
     serializer_class = MyProject
     input, output, status = NewProject, ProjectBody, 201
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return MyProject
 
     def get_queryset(self) -> QuerySet[Membership]:
@@ -105,7 +112,7 @@ class Projects(Listing, ActionMixin, SiteEndpoint):
         projects_with_role = [membership.project for membership in memberships]
         return MyProject(projects_with_role, many=True).data
 
-    def initial(self, request, *args, **kwargs) -> None:
+    def initial(self, request: Request, *args, **kwargs) -> None:
         self.staff = request.method == "POST"
         super().initial(request, *args, **kwargs)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 from django.db.models import Count, QuerySet
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from labeling.api.prompts import RefusedPrompt
 from labeling.api.shared import Apart
@@ -15,7 +18,7 @@ from labeling.imports import prompt_templates
 from labeling.models import Prompt, PromptTemplate
 from people.access import ADMINS
 from people.api import strict
-from people.api.base import ActionMixin, Answer, Detail, Endpoint, Listing
+from people.api.base import ActionMixin, ActionResult, Answer, Detail, Endpoint, Listing
 
 
 class TemplateInput(serializers.Serializer):
@@ -75,13 +78,13 @@ class Templates(Listing, ActionMixin, Endpoint):
     roles = {"GET": ADMINS}
     input, output, status = TemplateInput, TemplateBody, 201
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return TemplateBody
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self)
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         made = prompt_templates.create(self.actor, self.project, **data)
         return Answer(made, location=f"/api/v1/projects/{self.project.slug}/templates/{made.pk}")
 
@@ -92,10 +95,10 @@ class TemplateView(Detail, Endpoint):
     roles, serializer_class = {"GET": ADMINS}, TemplateBody
     refuses = {"DELETE": (409,)}
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self)
 
-    def delete(self, request, *args, **kwargs) -> Response:
+    def delete(self, request: Request, *args, **kwargs) -> Response:
         """Remove it. Refused (409) once prompts were made of it."""
         prompt_templates.delete(self.actor, self.get_object())
         return Response(status=204)
@@ -124,7 +127,7 @@ class Fill(Apart, Endpoint):
     def template(self) -> PromptTemplate:
         return get_object_or_404(visible(self), pk=self.kwargs["pk"])
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         self.refuse_unread(data["rows"])
         filled = prompt_templates.make(
             self.actor, self.template, data["rows"], data.get("split", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import django_filters as filters
 from django.conf import settings
@@ -11,6 +12,9 @@ from django.db.models.functions import Coalesce
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from labeling import imports
 from labeling.api.shared import Apart, Turn, counts_by_kind
@@ -22,7 +26,7 @@ from labeling.text.conversations import as_stored
 from modelops import recipes
 from people.access import READERS
 from people.api import strict
-from people.api.base import EditEndpoint, Endpoint, ListEndpoint, Listing
+from people.api.base import ActionResult, EditEndpoint, Endpoint, ListEndpoint, Listing
 from people.api.filters import BooleanFilter, IdFilter
 from people.models import Project
 from people.request_limits import takes_upload
@@ -228,18 +232,18 @@ class Prompts(Listing, Apart, Endpoint):
     input, output, status = PromptsInput, AddedPrompts, 201
     filterset_class = PromptFilter
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return PromptBody
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self.project)
 
-    def initial(self, request, *args, **kwargs):
+    def initial(self, request: Request, *args, **kwargs) -> None:
         super().initial(request, *args, **kwargs)
         if int(request.headers.get("Content-Length") or 0) > settings.UPLOAD_LIMIT:
             raise TooLarge
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         cleaning = data.pop("cleaning", {})
         tally, refused = imports.add(
             self.actor, self.project, data.pop("prompts"), **cleaning, **data
@@ -262,10 +266,10 @@ class PromptView(EditEndpoint):
 
     roles, serializer_class = {"GET": READERS}, PromptBody
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self.project)
 
-    def edit(self, prompt, changes):
+    def edit(self, prompt: Prompt, changes: dict[str, Any]) -> None:
         if "sensitive" in changes:
             mark_sensitive(self.actor, prompt, changes["sensitive"])
 
@@ -276,7 +280,7 @@ class Candidates(ListEndpoint):
     roles = {"GET": READERS}
     serializer_class, filterset_class = CandidateBody, CandidateFilter
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return Candidate.objects.filter(prompt__project=self.project, prompt__published=True)
 
 
@@ -285,9 +289,9 @@ class CandidatesOfPrompt(Candidates):
 
     ordering = "pk"
 
-    def get(self, request, *args, **kwargs):
+    def get(self, request: Request, *args, **kwargs) -> Response:
         get_object_or_404(visible(self.project), pk=kwargs["pk"])
         return super().get(request, *args, **kwargs)
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return super().get_queryset().filter(prompt=self.kwargs.get("pk"))

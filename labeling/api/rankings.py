@@ -9,6 +9,8 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from labeling.api import judgments
 from labeling.api.assignments import AssignmentBody, OwnAction, Sheet, own_or_404, sheet
@@ -20,7 +22,7 @@ from labeling.queue import claims, leases, seen
 from labeling.text.conversations import as_stored
 from people import pseudonyms
 from people.access import RANKERS, READERS, Role
-from people.api.base import Action, Answer, DetailEndpoint, ListEndpoint
+from people.api.base import Action, ActionResult, Answer, DetailEndpoint, ListEndpoint
 from people.api.filters import MOST_ID, BooleanFilter, IdFilter
 from people.models import Membership
 
@@ -210,10 +212,10 @@ class Rankings(ListEndpoint):
 
     serializer_class, filterset_class = RankingBody, RankingFilter
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self.membership)
 
-    def represent(self, rankings):
+    def represent(self, rankings: list[Ranking]) -> Any:
         seen.note_rankings(self.actor, rankings)
         return [as_body(ranking, self.membership) for ranking in rankings]
 
@@ -223,10 +225,10 @@ class RankingView(DetailEndpoint):
 
     serializer_class = RankingDetail
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self.membership)
 
-    def represent(self, ranking):
+    def represent(self, ranking: Ranking) -> Any:
         seen.note_rankings(self.actor, [ranking])
         return with_texts(ranking, self.membership)
 
@@ -239,7 +241,7 @@ class Submit(OwnAction):
     input, output, status = judgments.JudgmentInput, RankingBody, 201
     typed = None
 
-    def post(self, request, *args, **kwargs):
+    def post(self, request: Request, *args, **kwargs) -> Response:
         try:
             return super().post(request, *args, **kwargs)
         except (serializers.ValidationError, claims.LeaseLost):
@@ -247,7 +249,7 @@ class Submit(OwnAction):
                 leases.save_draft(self.own, self.typed)
             raise
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         self.typed = judgments.typed(data, self.own)
         with judgments.error_at_answer():
             done = rankings.submit(self.own, form.judgment(self.typed), draft=self.typed)
@@ -275,7 +277,7 @@ class RevisionDraft(RevisionAction):
 
     output = AssignmentBody
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         if not rankings.save_revision_draft(self.own, judgments.typed(data, self.own)):
             raise rankings.NothingToRevise
         self.own.refresh_from_db(fields=AssignmentBody.Meta.fields)
@@ -287,7 +289,7 @@ class Revise(RevisionAction):
 
     output, status = RankingBody, 201
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         typed = judgments.typed(data, self.own)
         rankings.save_revision_draft(self.own, typed)
         with judgments.error_at_answer():
@@ -313,7 +315,7 @@ class Undo(Action):
 
     roles, scopes, input, output = {"POST": RANKERS}, {"POST": "label"}, UndoInput, Undone
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         assignment = rankings.undo(rankings.named_last(self.project, self.actor, data["ranking"]))
         assignment.project = self.project  # read already, with its rules
         if assignment.state != Assignment.State.SUBMITTED:

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from rest_framework import serializers
+from rest_framework.serializers import BaseSerializer
 
 from labeling.loop import rounds
 from labeling.models import Round, RoundStep
@@ -100,7 +101,7 @@ class Rounds(Listing, ActionMixin, OfRounds):
     input, output, status = RoundInput, RoundBody, 201
     refuses = {"POST": (409,)}
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return RoundBody
 
     def act(self, data: dict[str, Any]) -> Answer:

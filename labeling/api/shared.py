@@ -7,6 +7,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
+from rest_framework.views import APIView
 
 from labeling.text.conversations import ROLES
 from people.api.base import ActionMixin, Answer, once
@@ -92,7 +93,7 @@ def key_field(largest: int = MOST_ID) -> serializers.IntegerField:
 class KeyPaging(Paging):
     """Pages that start at a key. The endpoint's own query says so."""
 
-    def get_schema_operation_parameters(self, view) -> list[dict]:
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict]:
         return []
 
 

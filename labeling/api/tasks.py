@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import django_filters as filters
+from django.db import models
 from django.db.models import (
     BooleanField,
     Count,
@@ -19,6 +21,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api import judgments
@@ -28,7 +31,7 @@ from labeling.models.tasks import RESERVED
 from labeling.quality import gold
 from labeling.queue import reservations, seen, set_aside
 from people.access import ADMINS, READERS, Refused
-from people.api.base import Action, DetailEndpoint, Endpoint, ListEndpoint
+from people.api.base import Action, ActionResult, DetailEndpoint, Endpoint, ListEndpoint
 from people.api.filters import MOST_ID, BooleanFilter, IdFilter
 from people.models import Membership, Project
 
@@ -193,7 +196,7 @@ class Tasks(ListEndpoint):
     roles = {"GET": READERS}
     serializer_class, filterset_class = TaskBody, TaskFilter
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self.project)
 
 
@@ -202,10 +205,10 @@ class TaskView(DetailEndpoint):
 
     roles, serializer_class = {"GET": READERS}, TaskDetail
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self.project)
 
-    def represent(self, task):
+    def represent(self, task: RankingTask) -> Any:
         if task.purpose == RankingTask.Purpose.GOLD:
             seen.note(self.actor, [task.pk])
         return super().represent(task)
@@ -227,7 +230,7 @@ class TaskAction(Action):
 class PutBack(TaskAction):
     """Offer it again, at its old place in the order, to labelers who have not skipped it."""
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         set_aside.put_back(self.actor, self.task)
         return self.as_it_stands()
 
@@ -235,7 +238,7 @@ class PutBack(TaskAction):
 class Retire(TaskAction):
     """Stop offering it; its rankings stay. Only a task that is set aside can be retired."""
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         set_aside.retire(self.actor, self.task)
         if (done := self.as_it_stands()).state != RankingTask.State.RETIRED:
             raise Refused(_("Only a task that is set aside can be retired."))
@@ -247,7 +250,7 @@ class Gold(TaskAction):
 
     input = judgments.JudgmentInput
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         typed = judgments.typed(data, rankings.sheet(self.task, self.actor))
         with judgments.error_at_answer():
             gold.make(self.actor, self.task, form.judgment(typed))
@@ -257,7 +260,7 @@ class Gold(TaskAction):
 class NotGold(TaskAction):
     """Make it an ordinary task again: people's rankings of it count like any others."""
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         gold.unmake(self.actor, self.task)
         return self.as_it_stands()
 
@@ -280,13 +283,13 @@ class Reserve(TaskAction):
 
     input = ReserveInput
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         member = self._in_project(Membership, data["member"], "member")
         group = self._in_project(Group, data["group"], "group")
         reservations.reserve(self.actor, self.task, member, group)
         return self.as_it_stands()
 
-    def _in_project(self, model, pk: int | None, field: str):
+    def _in_project(self, model: type[models.Model], pk: int | None, field: str):
         """The row, or None without a key. Raises Refused where the project has no such row."""
         if pk is None:
             return None
@@ -310,7 +313,7 @@ class Reserved(Endpoint):
 
     roles, serializer_class = {"GET": READERS}, ReservedBody
 
-    def get(self, request, *args, **kwargs) -> Response:
+    def get(self, request: Request, *args, **kwargs) -> Response:
         counts = {
             "waiting": reservations.waiting(self.project).count(),
             "stuck": reservations.stuck(self.project).count(),

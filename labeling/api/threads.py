@@ -12,7 +12,9 @@ from django.db.models import Count, Max, Q, QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from labeling.api import assignments, rankings
 from labeling.api.shared import ShownAnswer, Turn
@@ -21,7 +23,7 @@ from labeling.models import Assignment, Message, Ranking, Review, Thread
 from labeling.queue import seen
 from people import pseudonyms
 from people.access import LEADS, RANKERS, Role
-from people.api.base import Action, Answer, DetailEndpoint, ListEndpoint
+from people.api.base import Action, ActionResult, Answer, DetailEndpoint, ListEndpoint
 from people.api.filters import BooleanFilter
 from people.models import Membership
 
@@ -201,10 +203,10 @@ class Threads(ListEndpoint):
 
     roles, serializer_class, filterset_class = {"GET": RANKERS}, ThreadBody, ThreadFilter
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self.membership)
 
-    def represent(self, rows):
+    def represent(self, rows: list[Thread]) -> Any:
         places = places_of(self.membership, rows)
         return [as_body(thread, self.membership, places) for thread in rows]
 
@@ -214,10 +216,10 @@ class ThreadView(DetailEndpoint):
 
     roles, serializer_class = {"GET": RANKERS}, ThreadDetail
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self.membership)
 
-    def represent(self, thread):
+    def represent(self, thread: Thread) -> Any:
         return in_full(thread, self.membership)
 
 
@@ -229,7 +231,7 @@ class OpenThread(assignments.OwnAction):
     input, output, status = MessageInput, ThreadDetail, 201
     group = "threads"
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         thread = threads.open_on(self.own, data["text"])
         address = f"/api/v1/projects/{self.project.slug}/threads/{thread.pk}"
         return Answer(fresh(self.membership, thread.pk), location=address)
@@ -250,7 +252,7 @@ class Say(ThreadAction):
 
     input, status = MessageInput, 201
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         threads.say(self.actor, self.thread, data["text"])
         return fresh(self.membership, self.thread.pk)
 
@@ -258,7 +260,7 @@ class Say(ThreadAction):
 class Close(ThreadAction):
     """Close the thread: nothing is left to answer."""
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         threads.close(self.actor, self.thread)
         return fresh(self.membership, self.thread.pk)
 
@@ -272,14 +274,14 @@ class Reviews(Action):
     roles, scopes = {"GET": RANKERS, "POST": LEADS}, {"POST": "label"}
     input, output, status = RankingReviewInput, RankingReview, 201
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return ReviewsBody
 
     @cached_property
     def ranking(self) -> Ranking:
         return get_object_or_404(reviewable(self.membership), pk=self.kwargs["pk"])
 
-    def get(self, request, *args, **kwargs) -> Response:
+    def get(self, request: Request, *args, **kwargs) -> Response:
         seen.note_rankings(self.actor, [self.ranking])
         body = {
             "ranking": rankings.as_body(self.ranking, self.membership),
@@ -294,6 +296,6 @@ class Reviews(Action):
         }
         return Response(body)
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         review = reviews.review(self.actor, self.ranking, **data)
         return review_body(review, self.membership)

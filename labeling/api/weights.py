@@ -9,6 +9,9 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from labeling.api.datasets import OfDataset
 from labeling.api.datasets import visible as datasets_of
@@ -80,13 +83,13 @@ class Weights(Listing, ActionMixin, OfDataset):
     input, output, status = WeightsInput, WeightsBody, 201
     also, refuses = {"POST": {200: WeightsBody}}, {"POST": (410,)}
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return WeightsBody
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self.project).filter(dataset=self.kwargs.get("pk"))
 
-    def get(self, request, *args, **kwargs):
+    def get(self, request: Request, *args, **kwargs) -> Response:
         get_object_or_404(datasets_of(self.project), pk=kwargs["pk"])
         return super().get(request, *args, **kwargs)
 
@@ -108,5 +111,5 @@ class WeightsView(DetailEndpoint):
 
     roles, serializer_class = {"GET": READERS}, WeightsBody
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self.project)

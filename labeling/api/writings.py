@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import django_filters as filters
+from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.shared import Turn
@@ -13,7 +17,7 @@ from labeling.models import Demonstration, Prompt, Writing
 from labeling.writing import drafts, requests, review
 from people import pseudonyms
 from people.access import ADMINS, LEADS, RANKERS, READERS, Refused
-from people.api.base import Action, Endpoint, ListEndpoint
+from people.api.base import Action, ActionResult, Endpoint, ListEndpoint
 from people.api.filters import IdFilter
 
 
@@ -162,7 +166,7 @@ class AskDemonstrations(Action):
 
     roles, input, output, status = {"POST": ADMINS}, AskDemonstrationsInput, WishCount, 201
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         return {"count": requests.ask_demonstrations(self.actor, self.project, **data)}
 
 
@@ -171,7 +175,7 @@ class AskPrompts(Action):
 
     roles, input, output, status = {"POST": ADMINS}, AskPromptsInput, WishCount, 201
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         return {"count": requests.ask_prompts(self.actor, self.project, **data)}
 
 
@@ -180,7 +184,7 @@ class Withdraw(Action):
 
     roles, output = {"POST": ADMINS}, WishCount
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         return {"count": requests.withdraw(self.actor, self.project)}
 
 
@@ -199,7 +203,7 @@ class Take(Action):
         ("POST",),
     )
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         return drafts.next_for(self.membership)
 
 
@@ -225,7 +229,7 @@ class Save(OwnWriting):
 
     input = TextInput
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         if not drafts.save(self.own, **data):
             raise drafts.Gone
         return self.as_it_stands()
@@ -234,7 +238,7 @@ class Save(OwnWriting):
 class Heartbeat(OwnWriting):
     """Renew the reservation of the text."""
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         drafts.renew(self.own)
         return self.as_it_stands()
 
@@ -244,14 +248,14 @@ class HandIn(OwnWriting):
 
     input = TextInput
 
-    def post(self, request, *args, **kwargs):
+    def post(self, request: Request, *args, **kwargs) -> Response:
         try:
             return super().post(request, *args, **kwargs)
         except (Refused, drafts.Gone):
             drafts.save(self.own, self.said["text"], self.said["seconds"])
             raise
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         self.said = data
         handed_in = drafts.submit(self.own, **data)
         handed_in.refresh_from_db()
@@ -261,7 +265,7 @@ class HandIn(OwnWriting):
 class Back(OwnWriting):
     """Give the text back so that somebody else may write it; what is written so far is kept."""
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         drafts.give_back(self.own)
         return self.as_it_stands()
 
@@ -272,7 +276,7 @@ class Mine(ListEndpoint):
     roles, serializer_class = {"GET": RANKERS}, WritingBody
     filterset_fields = ["state", "kind"]
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         own = Writing.objects.filter(project=self.project, labeler=self.actor)
         return own.select_related("prompt")
 
@@ -286,7 +290,7 @@ class Reviews(ListEndpoint):
     roles, serializer_class = {"GET": LEADS}, ReviewBody
     filterset_fields = ["kind"]
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         handed_in = Writing.objects.filter(project=self.project, state=Writing.State.SUBMITTED)
         return handed_in.select_related("prompt", "labeler")
 
@@ -296,7 +300,7 @@ class Counts(Endpoint):
 
     roles, serializer_class = {"GET": LEADS}, WritingCounts
 
-    def get(self, request, *args, **kwargs):
+    def get(self, request: Request, *args, **kwargs) -> Response:
         return Response(requests.counts(self.project))
 
 
@@ -322,7 +326,7 @@ class Accept(Review):
 
     input = AcceptInput
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         review.accept(self.actor, self.text, data.get("text", self.text.text))
         return self.as_it_stands()
 
@@ -332,7 +336,7 @@ class Return(Review):
 
     input = ReturnInput
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         review.return_(self.actor, self.text, data["comment"])
         return self.as_it_stands()
 
@@ -342,7 +346,7 @@ class Reject(Review):
 
     input = RejectInput
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         review.reject(self.actor, self.text, data.get("comment", ""))
         return self.as_it_stands()
 
@@ -353,7 +357,7 @@ class Demonstrations(ListEndpoint):
     roles, serializer_class = {"GET": READERS}, DemonstrationBody
     filterset_class = DemonstrationFilter
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         demonstrations = Demonstration.objects.filter(
             prompt__project=self.project, prompt__published=True
         )

@@ -101,7 +101,7 @@ class FilesField(forms.FileField):
 
     widget = FilesInput
 
-    def clean(self, data, initial=None) -> list[UploadedFile]:
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
         return [super(FilesField, self).clean(one, initial) for one in data or [None]]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
@@ -113,7 +113,13 @@ class ConfirmPage(ConfirmForm):
         max_length=80,
     )
 
-    def __init__(self, job: Job, data=None, *, recipe: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        job: Job,
+        data: Mapping[str, Any] | None = None,
+        *,
+        recipe: dict[str, Any] | None = None,
+    ):
         self.recipe = job.recipe if recipe is None else recipe
         super().__init__(job, data)
 

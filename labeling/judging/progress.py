@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.core.cache import cache
@@ -25,7 +26,7 @@ def today(labeler: User, project: Project) -> dict[str, Any]:
 
 
 @compiled
-def _submitted_since(labeler, project, at):
+def _submitted_since(labeler: int, project: int, at: datetime):
     own = Assignment.objects.filter(
         labeler=labeler, project=project, state=Assignment.State.SUBMITTED
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -84,14 +84,14 @@ def _hand_in(assignment: Assignment, draft: dict | None) -> bool:
 
 
 @compiled
-def _to_submitted(assignment, at):
+def _to_submitted(assignment: int, at: datetime):
     return update(
         _leased(assignment), state=Assignment.State.SUBMITTED, leased_until=None, ended_at=at
     )
 
 
 @compiled
-def _typed_to_submitted(assignment, at, draft):
+def _typed_to_submitted(assignment: int, at: datetime, draft: dict):
     typed = {"draft": draft, "draft_at": at}
     return update(
         _leased(assignment),
@@ -102,7 +102,7 @@ def _typed_to_submitted(assignment, at, draft):
     )
 
 
-def _leased(assignment) -> QuerySet[Assignment]:
+def _leased(assignment: int) -> QuerySet[Assignment]:
     return Assignment.objects.filter(pk=assignment, state=Assignment.State.LEASED)
 
 
@@ -221,7 +221,7 @@ def write(
 
 
 @compiled
-def _so_far(task, judge, person):
+def _so_far(task: int, judge: UUID, person: int):
     """The judge's last revision, if any, and whether the person has seen what others say."""
     earlier = Ranking.objects.filter(task=task, judge=judge).order_by("-revision")
     seen = Seen.objects.filter(task=task, person=person)
@@ -234,7 +234,7 @@ def of_place(assignment: Assignment) -> int | None:
     return assignment.rankings.filter(current=True).values_list("pk", flat=True).first()
 
 
-def last_of(project, labeler: User) -> Ranking | None:
+def last_of(project: Project, labeler: User) -> Ranking | None:
     """The labeler's newest ranking here that can still be undone."""
     newest = (
         Ranking.objects.filter(labeler=labeler, task__project=project, current=True)

@@ -8,6 +8,7 @@ ask for it hold it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -81,7 +82,7 @@ def disputes(project: Project, person: User) -> list[Dispute]:
     )[:SHOWN]
 
 
-def _settlements(tasks) -> QuerySet[Ranking]:
+def _settlements(tasks: Iterable[int]) -> QuerySet[Ranking]:
     return Ranking.objects.filter(task__in=list(tasks), kind=Ranking.Kind.ADJUDICATED, current=True)
 
 

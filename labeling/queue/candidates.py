@@ -67,6 +67,9 @@ def versions(job: Job) -> list[ModelVersion]:
     """The versions that answer, the job's own first. Raises ModelVersion.DoesNotExist when one is
     gone.
     """
+    own = job.model_version
+    if own is None:
+        raise ModelVersion.DoesNotExist("The job names no model version")
     names = dict.fromkeys(job.recipe.get("others", "").splitlines())
     by_name = {
         version.name: version for version in registry.visible(job.project).filter(name__in=names)
@@ -74,8 +77,7 @@ def versions(job: Job) -> list[ModelVersion]:
     for name in names:
         if name not in by_name:
             raise ModelVersion.DoesNotExist(f"There is no model version named {name}")
-    others = [by_name[name] for name in names if by_name[name] != job.model_version]
-    return [job.model_version, *others]
+    return [own, *(by_name[name] for name in names if by_name[name] != own)]
 
 
 def missing(job: Job, size: int, version: ModelVersion | None = None) -> Iterator[list[Slot]]:

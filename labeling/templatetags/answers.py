@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 from django import template
 from django.template.loader import render_to_string
@@ -53,7 +54,7 @@ def conversation(turns: Iterable[tuple] | SafeString) -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
-def answer_card(context: template.Context, answer) -> SafeString:
+def answer_card(context: template.Context, answer: Any) -> SafeString:
     """One answer, with all that can be said of it."""
     if isinstance(answer, SafeString):
         return answer
@@ -67,7 +68,7 @@ def answer_card(context: template.Context, answer) -> SafeString:
     return mark_safe(before + _text(answer) + after)
 
 
-def _text(answer) -> SafeString:
+def _text(answer: Any) -> SafeString:
     set_ = format_html(
         TEXT, answer.letter, answer.html or format_html(EMPTY, _("This answer is empty."))
     )

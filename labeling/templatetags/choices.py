@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django import template
 from django.utils.html import format_html_join
@@ -17,7 +18,7 @@ register = template.Library()
 
 
 @register.simple_tag
-def options(values: Iterable[tuple], chosen) -> SafeString:
+def options(values: Iterable[tuple], chosen: Any) -> SafeString:
     """The options of a select for (value, name)."""
     html = '<option value="{}"{}>{}</option>'
     return format_html_join(
@@ -34,7 +35,7 @@ def chips(field: str, values: Iterable[tuple], chosen: Collection) -> SafeString
 
 
 @register.simple_tag
-def scale(field: str, values: Iterable, chosen) -> SafeString:
+def scale(field: str, values: Iterable, chosen: Any) -> SafeString:
     """A radio button for each value."""
     html = '<label><input type="radio" name="{}" value="{}"{}><span>{}</span></label>'
     return format_html_join(

@@ -10,7 +10,7 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from pygments.lexers import get_lexer_by_name
-from pygments.token import Comment, Keyword, Name, Number, String, Token
+from pygments.token import Comment, Keyword, Name, Number, String, Token, _TokenType
 
 LONGEST = 20_000  # characters that are read as Markdown; a longer text is shown as plain text
 LARGEST = 200_000  # characters of HTML: a short text can make a huge table
@@ -73,7 +73,7 @@ def highlight(code: str, language: str, _attributes: str = "") -> str:
     return "".join(_coloured(kind, text) for kind, text in lexer.get_tokens(code))
 
 
-def _coloured(token_type, text: str) -> str:
+def _coloured(token_type: _TokenType, text: str) -> str:
     while token_type not in TOKEN_CLASSES and token_type is not Token:
         token_type = token_type.parent
     if token_type not in TOKEN_CLASSES:

@@ -117,7 +117,9 @@ def mask(text: str) -> str:
         if not may_match(text):
             continue
 
-        def masked(match: re.Match, kind=kind, is_certain=is_certain) -> str:
+        def masked(
+            match: re.Match, kind: str = kind, is_certain: Callable[[str], bool] = is_certain
+        ) -> str:
             return kind if is_certain(match[0]) else match[0]
 
         text = pattern.sub(masked, text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -24,7 +24,7 @@ COMPARED_WITH = 100  # the newest datasets that its page offers to compare it wi
 MADE = Count("models_made", distinct=True) + Count("jobs_reading__model_made", distinct=True)
 
 
-def of_project(project: Project):
+def of_project(project: Project) -> QuerySet[Dataset]:
     return Dataset.objects.filter(project=project).select_related(
         "job__requested_by", "project", "successor"
     )

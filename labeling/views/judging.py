@@ -165,7 +165,7 @@ def own_or_404(request: HttpRequest, assignment_id: int) -> Assignment:
 
 
 @compiled
-def _own(labeler, project, pk):
+def _own(labeler: int, project: int, pk: int):
     return Assignment.objects.filter(labeler=labeler, project=project, pk=pk)
 
 

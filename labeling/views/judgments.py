@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -123,7 +123,7 @@ class JudgedForm(forms.Form):
             return None
         return self.judges[pseudonym].pk if pseudonym in self.judges else self.unlisted
 
-    def _start(self, day) -> datetime | None:
+    def _start(self, day: date) -> datetime | None:
         """The start of a day in the project's zone."""
         return datetime.combine(day, time.min, ZoneInfo(self.project.zone)) if day else None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Max
@@ -151,7 +153,7 @@ def leave(request: HttpRequest) -> HttpResponse:
     return redirect("account")
 
 
-def try_or_message(request: HttpRequest, verb) -> bool:
+def try_or_message(request: HttpRequest, verb: Callable[[], object]) -> bool:
     """Do it, or say why not; returns whether it is done."""
     try:
         verb()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
@@ -51,7 +52,7 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "labeling/loop/model.html", context)
 
 
-def moves(project: Project):
+def moves(project: Project) -> QuerySet[AuditEvent]:
     """The newest promotions."""
     return (
         AuditEvent.objects.filter(project=project, verb="promote")

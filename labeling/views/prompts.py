@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.core.paginator import Paginator
 from django.db.models import Count, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -66,7 +68,7 @@ def chosen(
     return prompts.order_by("pk")
 
 
-def count_answers(prompts) -> None:
+def count_answers(prompts: Iterable[Prompt]) -> None:
     """Hang the number of answers on each prompt of a page: one query."""
     counted = Candidate.objects.filter(prompt__in=[prompt.pk for prompt in prompts])
     answers = dict(
@@ -119,7 +121,7 @@ def prompt_sensitive(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("prompt", request.project.slug, pk)
 
 
-def with_ranks(task):
+def with_ranks(task: RankingTask) -> RankingTask:
     """Hang on each answer the rank that each judge gave it, in the judges' order; an answer key is
     nobody's judgment.
     """

@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling.judging import form, form_drafts, judgment, rankings
+from labeling.judging.judgment import InvalidRanking
 from labeling.models import Assignment, Ranking, RankingTask
 from labeling.quality import adjudication, gold, recent
 from labeling.queue import seen
@@ -196,7 +197,9 @@ def _typed_before(sheet: Sheet) -> dict[str, Any]:
     return form.typed_of(sheet.before, sheet.paper.order) if sheet.before else {}
 
 
-def _shown(request: HttpRequest, sheet: Sheet, typed: dict, wrong=None) -> HttpResponse:
+def _shown(
+    request: HttpRequest, sheet: Sheet, typed: dict, wrong: InvalidRanking | None = None
+) -> HttpResponse:
     context = (
         task_card.around(request)
         | task_card.form_context(request.project, sheet.paper, typed, wrong)

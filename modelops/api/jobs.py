@@ -10,7 +10,9 @@ import django_filters as filters
 from django.db.models import Q, QuerySet
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from modelops import jobs, recipes
 from modelops.api.shared import Setting, filled, started
@@ -21,6 +23,7 @@ from people.access import READERS, Role
 from people.api.base import (
     Action,
     ActionMixin,
+    ActionResult,
     DetailEndpoint,
     Endpoint,
     ListEndpoint,
@@ -198,7 +201,7 @@ class Recipes(SiteEndpoint):
 
     serializer_class = RecipesBody
 
-    def get(self, request, *args, **kwargs) -> Response:
+    def get(self, request: Request, *args, **kwargs) -> Response:
         kinds = [(Job.Kind(kind), kind) for kind in recipes.RECIPES]
         return Response(
             {
@@ -217,13 +220,13 @@ class Jobs(Listing, ActionMixin, Endpoint):
     input, output, status = JobInput, JobBody, 202
     filterset_class = JobFilter
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return JobBody
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self.membership)
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         kind, recipe = data.pop("kind"), data.pop("recipe", {})
         if kind == Job.Kind.SAMPLE and "others" in recipe:
             recipe["others"] = str(recipe["others"]).splitlines()
@@ -259,7 +262,7 @@ class JobView(DetailEndpoint):
 
     roles, serializer_class = {"GET": READERS}, JobBody
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return visible(self.membership)
 
 
@@ -268,7 +271,7 @@ class JobAction(Action):
 
     scopes, output = {"POST": "launch"}, JobBody
 
-    def act(self, data):
+    def act(self, data: dict[str, Any]) -> ActionResult:
         job = get_object_or_404(visible(self.membership), pk=self.kwargs["pk"])
         self.do(job)
         return visible(self.membership).get(pk=job.pk)
@@ -282,14 +285,14 @@ class Cancel(JobAction):
     nothing.
     """
 
-    def do(self, job):
+    def do(self, job: Job) -> None:
         jobs.cancel(self.actor, job)
 
 
 class Resume(JobAction):
     """Queue a failed or cancelled job again: it goes on from what it had finished."""
 
-    def do(self, job):
+    def do(self, job: Job) -> None:
         jobs.resume(self.actor, job)
 
 
@@ -299,11 +302,11 @@ class OfJob(ListEndpoint):
     roles, ordering = {"GET": READERS}, "pk"
     rows: Any = None
 
-    def get(self, request, *args, **kwargs):
+    def get(self, request: Request, *args, **kwargs) -> Response:
         get_object_or_404(visible(self.membership), pk=kwargs["pk"])
         return super().get(request, *args, **kwargs)
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet:
         return self.rows.filter(job=self.kwargs.get("pk"))
 
 

@@ -1,12 +1,16 @@
 """Filters that say figures: `{% load figures %}`."""
 
+from __future__ import annotations
+
 import json
+from typing import Any
 
 from django import template
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from modelops import charts
+from modelops.models import Metric
 
 register = template.Library()
 register.filter("figure", charts.with_interval)
@@ -22,7 +26,7 @@ def rate(per_second: float) -> str:
 
 
 @register.filter
-def setting(value) -> str:
+def setting(value: Any) -> str:
     """A recipe's value as a person writes it."""
     if isinstance(value, bool):
         return _("yes") if value else _("no")
@@ -46,6 +50,6 @@ def percent(share: float) -> str:
 
 
 @register.filter
-def half_width(metric) -> str:
+def half_width(metric: Metric) -> str:
     """Half of a share's interval, in percent points: 2.4."""
     return f"{50 * (metric.high - metric.low):.1f}"

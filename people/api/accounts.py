@@ -8,7 +8,9 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.timezone import now
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from people import accounts, login_lockout, tokens
 from people.api.base import ActionMixin, Answer, Editing, Listing, SiteAction, SiteEndpoint
@@ -87,7 +89,7 @@ class Tokens(Listing, ActionMixin, SiteEndpoint):
     def get_queryset(self) -> QuerySet[Token]:
         return tokens.open_of(self.request.user)
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return TokenBody
 
     def act(self, data: dict[str, Any]) -> Answer:
@@ -110,7 +112,7 @@ class OneToken(SiteEndpoint):
     def get_queryset(self) -> QuerySet[Token]:
         return Token.objects.filter(user=self.request.user, revoked_at=None, expires_at__gt=now())
 
-    def delete(self, request, *args, **kwargs) -> Response:
+    def delete(self, request: Request, *args, **kwargs) -> Response:
         """Revoke the token."""
         tokens.revoke(self.actor, self.get_object())
         return Response(status=204)
@@ -151,7 +153,7 @@ class Accounts(Listing, ActionMixin, SiteEndpoint):
     filterset_fields = ["state", "is_staff", "simulated"]
     input, output, status = NewAccount, MadeAccount, 201
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return AccountBody
 
     def get_queryset(self) -> QuerySet[User]:

@@ -1,5 +1,9 @@
 """Authentication: an API token, or the session of a browser."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import (
     BaseAuthentication,
@@ -7,14 +11,16 @@ from rest_framework.authentication import (
     get_authorization_header,
 )
 from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
 
 from people import tokens
+from people.models import Token, User
 
 
 class Bearer(BaseAuthentication):
     """API tokens, sent as `Authorization: Bearer podium_…`."""
 
-    def authenticate(self, request):
+    def authenticate(self, request: Request) -> tuple[User, Token] | None:
         kind, _space, text = get_authorization_header(request).decode("latin-1").partition(" ")
         if kind.lower() != "bearer":
             return None
@@ -25,7 +31,7 @@ class Bearer(BaseAuthentication):
             )
         return token.user, token
 
-    def authenticate_header(self, request) -> str:
+    def authenticate_header(self, request: Request) -> str:
         return "Bearer"
 
 
@@ -37,7 +43,7 @@ class BearerScheme(OpenApiAuthenticationExtension):
     target_class = Bearer
     name = "token"
 
-    def get_security_definition(self, auto_schema) -> dict:
+    def get_security_definition(self, auto_schema: Any) -> dict:
         return {
             "type": "http",
             "scheme": "bearer",
@@ -49,7 +55,7 @@ class SessionScheme(OpenApiAuthenticationExtension):
     target_class = Session
     name = "session"
 
-    def get_security_definition(self, auto_schema) -> dict:
+    def get_security_definition(self, auto_schema: Any) -> dict:
         return {
             "type": "apiKey",
             "in": "cookie",

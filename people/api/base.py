@@ -13,8 +13,8 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
-from django.http import Http404
+from django.db import models, transaction
+from django.http import Http404, HttpResponseBase
 from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import GenericAPIView
@@ -22,6 +22,7 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from people import idempotency
 from people.access import ADMINS, ANYONE, membership_or_404, refuse_archived
@@ -45,6 +46,10 @@ class Answer:
     secret: dict[str, Any] = field(default_factory=dict)
 
 
+# What an action returns: the body, or an instance that `output` serializes; None answers 204.
+ActionResult = Answer | models.Model | dict[str, Any] | list[Any] | None
+
+
 class SiteEndpoint(GenericAPIView):
     """An endpoint that belongs to no project.
 
@@ -55,7 +60,7 @@ class SiteEndpoint(GenericAPIView):
     scopes: dict[str, str] = {}
     staff = False  # True: only for administrators of the site
 
-    def dispatch(self, request, *args, **kwargs):
+    def dispatch(self, request: Request, *args, **kwargs) -> HttpResponseBase:
         with timezone.override(UTC):  # the API always uses UTC, whatever the user's zone
             return super().dispatch(request, *args, **kwargs)
 
@@ -206,11 +211,11 @@ class ActionMixin:
     output: Any = None
     status = 200
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return self.input or self.output
 
-    def act(self, data: dict[str, Any]) -> Any:
-        """Run the action. Returns an instance, a dict, an Answer, or None for 204."""
+    def act(self, data: dict[str, Any]) -> ActionResult:
+        """Run the action."""
         raise NotImplementedError
 
     def post(self, request: Request, *args, **kwargs) -> Response:

@@ -7,7 +7,9 @@ from typing import Any
 from django.db.models import QuerySet
 from django.urls import reverse
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from people import invitations, signup
 from people.access import ADMINS, Role, invitation_or_404
@@ -42,7 +44,7 @@ class ToProject(ToSite):
     role = serializers.ChoiceField(Role.choices, default=Role.LABELER)
 
 
-def made(request, invitation: Invitation, token: str) -> Answer:
+def made(request: Request, invitation: Invitation, token: str) -> Answer:
     """Mail the invitation and return it with its link."""
     link = request.build_absolute_uri(reverse("join", args=[token]))
     signup.mail_link(request, invitation, link)
@@ -58,7 +60,7 @@ class Inviting(Listing, ActionMixin):
     output, status = MadeInvitation, 201
     into: Project | None = None
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return InvitationBody
 
     def get_queryset(self) -> QuerySet[Invitation]:
@@ -97,7 +99,7 @@ class OneInvitation(SiteEndpoint):
     serializer_class = InvitationBody
     queryset = Invitation.objects.all()
 
-    def delete(self, request, *args, **kwargs) -> Response:
+    def delete(self, request: Request, *args, **kwargs) -> Response:
         """Withdraw the invitation: its link stops working."""
         invitations.withdraw(self.actor, invitation_or_404(self.actor, kwargs["pk"]))
         return Response(status=204)

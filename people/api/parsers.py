@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import IO, Any
 
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
@@ -14,7 +14,12 @@ from people.json_depth import DEEPEST, too_deep
 class Json(JSONParser):
     """JSON with limited nesting, so that no body causes a RecursionError."""
 
-    def parse(self, stream, media_type=None, parser_context=None) -> Any:
+    def parse(
+        self,
+        stream: IO,
+        media_type: str | None = None,
+        parser_context: dict[str, Any] | None = None,
+    ) -> Any:
         try:
             body = super().parse(stream, media_type, parser_context)
         except RecursionError:

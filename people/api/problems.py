@@ -91,7 +91,11 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def respond(
-    status: int, detail: str, code: str = "", errors: list[dict] | None = None, headers=None
+    status: int,
+    detail: str,
+    code: str = "",
+    errors: list[dict] | None = None,
+    headers: dict[str, str] | None = None,
 ) -> Response:
     """A response with problem details."""
     problem = body(status, detail, code)

@@ -7,7 +7,9 @@ from typing import Any
 import django_filters as filters
 from django.db.models import QuerySet
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from people import projects
 from people.access import ADMINS, ANYONE, Role
@@ -53,7 +55,7 @@ class Members(Listing, ActionMixin, Endpoint):
     roles = {"GET": ADMINS}
     input, output, status = NewMember, MemberBody, 201
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return MemberBody
 
     def get_queryset(self) -> QuerySet[Membership]:
@@ -80,7 +82,7 @@ class OneMember(Editing, Endpoint):
             action = projects.pause if changes["paused"] else projects.unpause
             action(self.actor, membership)
 
-    def delete(self, request, *args, **kwargs) -> Response:
+    def delete(self, request: Request, *args, **kwargs) -> Response:
         """Remove the member: leases are returned, and all finished work stays."""
         projects.remove_member(self.actor, self.get_object())
         return Response(status=204)

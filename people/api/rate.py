@@ -1,6 +1,14 @@
 """The rate limit of a user's requests, shared by all web processes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rest_framework.request import Request
 from rest_framework.throttling import UserRateThrottle
+
+if TYPE_CHECKING:  # REST framework reads this module while it makes its views
+    from rest_framework.views import APIView
 
 
 class Rate(UserRateThrottle):
@@ -9,7 +17,7 @@ class Rate(UserRateThrottle):
     DRF's own class stores a list of times, which concurrent processes overwrite.
     """
 
-    def allow_request(self, request, view) -> bool:
+    def allow_request(self, request: Request, view: APIView) -> bool:
         window, elapsed = divmod(self.timer(), self.duration)
         self.remaining = self.duration - elapsed
         key = f"{self.get_cache_key(request, view)}_{window:.0f}"

@@ -1,5 +1,9 @@
 """The OpenAPI schema, its documentation page, and the response to unknown paths."""
 
+from __future__ import annotations
+
+from typing import NoReturn
+
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
@@ -23,7 +27,7 @@ class Unknown(APIView):
         self.http_method_not_allowed = self.refuse
         return super().dispatch(request, *args, **kwargs)
 
-    def refuse(self, *_args, **_kwargs):
+    def refuse(self, *_args, **_kwargs) -> NoReturn:
         raise exceptions.NotFound("The API has no such path. /api/v1/docs/ lists all of them.")
 
 

@@ -1,10 +1,16 @@
 """The OpenAPI schema of endpoints: inputs and outputs of actions, and all error responses."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import build_mock_request
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from people.api.base import ActionMixin, Detail, Editing, Listing
 from people.api.problems import MEDIA_TYPE, Problem
@@ -14,7 +20,7 @@ ALWAYS = (400, 401, 403, 404, 406, 429)
 ON_INPUT = (409, 413, 415, 422)
 
 
-def mock_request(method: str, path: str, view, original):
+def mock_request(method: str, path: str, view: APIView, original: Any) -> Request:
     """A request with a user and a project, which endpoints need to describe themselves."""
     request = build_mock_request(method, path, view, original)
     request.user = User(pk=0)
@@ -43,15 +49,15 @@ class Schema(AutoSchema):
         below = [part for part in parts if part not in ("api", "v1", "projects")]
         return [(below or ["projects"])[0]]
 
-    def _is_list_view(self, serializer=None) -> bool:
+    def _is_list_view(self, serializer: Any = None) -> bool:
         return isinstance(self.view, Listing) and self.method == "GET"
 
-    def get_request_serializer(self):
+    def get_request_serializer(self) -> Any:
         if self._acts():
             return self.view.input
         return super().get_request_serializer()
 
-    def get_response_serializers(self):
+    def get_response_serializers(self) -> dict[Any, Any]:
         if self._acts():
             responses = {self.view.status if self.view.output else 204: self.view.output}
         elif self.method == "DELETE":
@@ -68,10 +74,10 @@ class Schema(AutoSchema):
         responses |= getattr(self.view, "also", {}).get(self.method, {})
         return responses | {(status, MEDIA_TYPE): Problem for status in self._refusals()}
 
-    def get_override_parameters(self):
+    def get_override_parameters(self) -> list[Any]:
         return super().get_override_parameters() + self._headers()
 
-    def _map_basic_serializer(self, serializer, direction):
+    def _map_basic_serializer(self, serializer: Any, direction: str):
         """Requests allow no additional properties: see strict.py."""
         schema = super()._map_basic_serializer(serializer, direction)
         return schema | {"additionalProperties": False} if direction == "request" else schema

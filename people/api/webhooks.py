@@ -8,7 +8,9 @@ import django_filters as filters
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from people.access import ADMINS
 from people.api.base import (
@@ -121,10 +123,10 @@ class Webhooks(OfProject, Listing, ActionMixin, Endpoint):
     filterset_fields = ["state"]
     input, output, status = NewWebhook, MadeWebhook, 201
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return WebhookBody
 
-    def given(self, request) -> dict[str, Any]:
+    def given(self, request: Request) -> dict[str, Any]:
         data = super().given(request)
         registry.look_up(data["url"])  # a DNS request: before the transaction that holds the key
         return data
@@ -149,7 +151,7 @@ class OneWebhook(OfProject, EditEndpoint):
             switch = registry.switch_on if active else registry.switch_off
             switch(self.actor, webhook)
 
-    def delete(self, request, *args, **kwargs) -> Response:
+    def delete(self, request: Request, *args, **kwargs) -> Response:
         """Remove the webhook and its deliveries."""
         registry.remove(self.actor, self.get_object())
         return Response(status=204)
@@ -186,7 +188,7 @@ class Deliveries(ListEndpoint):
     roles = {"GET": ADMINS}
     serializer_class, filterset_class = DeliveryBody, DeliveryFilter
 
-    def get(self, request, *args, **kwargs) -> Response:
+    def get(self, request: Request, *args, **kwargs) -> Response:
         get_object_or_404(Webhook, project=self.project, pk=kwargs["pk"])
         return super().get(request, *args, **kwargs)
 

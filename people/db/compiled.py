@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache, update_wrapper
 from types import SimpleNamespace
@@ -34,10 +34,13 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 from django.db import connection, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Expression, QuerySet
 from django.db.models.constants import OnConflict
 from django.db.models.query import get_related_populators
 from django.db.models.sql import InsertQuery, Query, UpdateQuery
+from django.db.models.sql.compiler import SQLCompiler
 
 P = ParamSpec("P")  # the arguments of a compiled query
 Row = TypeVar("Row")  # of its result
@@ -51,7 +54,7 @@ class Slot(Expression):
         super().__init__(output_field=models.Field())
         self.name = name
 
-    def as_sql(self, compiler, connection):
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, list]:
         return "%s", [self]
 
 
@@ -97,7 +100,7 @@ class compiled(Generic[P, Result]):
         return sql, values, reader(compiler, built)
 
 
-def prepared_cursor():
+def prepared_cursor() -> CursorWrapper:
     """A cursor that prepares statements on PostgreSQL. SQLite's driver caches them anyway."""
     return getattr(connection, "prepared_cursor", connection.cursor)()
 
@@ -127,7 +130,7 @@ def insert_once(row: models.Model) -> bool:
     return _insert([row], ignoring=True)
 
 
-def insert_all(*groups: list[models.Model]) -> None:
+def insert_all(*groups: Sequence[models.Model]) -> None:
     """Save a few new rows, one group for each model; PostgreSQL runs them as one statement. Primary
     keys are not set, and no group may refer to rows of another one.
 
@@ -164,7 +167,7 @@ def _insert(rows: list[models.Model], ignoring: bool = False) -> bool:
     return bool(keys)
 
 
-def _values(rows: list[models.Model], fields: list[models.Field]) -> list[Any]:
+def _values(rows: Sequence[models.Model], fields: list[models.Field]) -> list[Any]:
     return [
         field.get_db_prep_save(field.pre_save(row, True), connection)
         for row in rows
@@ -194,12 +197,12 @@ def _insertion(
     return sql, fields
 
 
-def reader(compiler, rows: QuerySet) -> Callable[[Any], list[Any]]:
+def reader(compiler: SQLCompiler, rows: QuerySet) -> Callable[[Any], list[Any]]:
     """A function that reads model instances or tuples from a cursor."""
     columns = [column for column, _sql, _alias in compiler.select]
     converters = compiler.get_converters(columns)
 
-    def read(cursor) -> list[Any]:
+    def read(cursor: CursorWrapper) -> list[Any]:
         records = cursor.fetchall()
         if not converters:
             return records

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from modelops.rows import CUT
 
@@ -35,6 +37,25 @@ class Sample:
     def ended(self) -> bool:
         """Whether the answer came to its own end, in place of being cut at its longest length."""
         return self.finish_reason != CUT
+
+
+class Engine(Protocol):
+    """What answers prompts."""
+
+    def stream(
+        self,
+        conversations: list[list[dict]],
+        seeds: list[int],
+        *,
+        tick: Callable[[], None] = ...,
+        **settings: Any,
+    ) -> Iterator[tuple[int, Sample]]:
+        """Each conversation's number and answer, as soon as it is there. `tick` is called now and
+        then; what it raises ends the stream. The settings are those of a sampling recipe.
+        """
+
+    def close(self) -> None:
+        """Release what it holds."""
 
 
 def row_seed(seed: int, prompt_id: str, slot: int, attempt: int = 0) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from workers.engines.answers import Sample, row_seed
+from workers.engines.answers import Engine, Sample, row_seed
 from workers.modeling import scoring, tokens, weights
 from workers.modeling.device import best_device
 
@@ -68,7 +68,7 @@ class Scorer:
 class BestOf:
     """An engine around another one, whose answers are each the best of `n`."""
 
-    def __init__(self, engine, scorer: Scorer, n: int):
+    def __init__(self, engine: Engine, scorer: Scorer, n: int):
         self.engine, self.scorer, self.n = engine, scorer, n
 
     def close(self) -> None:

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
+from transformers import DynamicCache, EncoderDecoderCache, PretrainedConfig, PreTrainedModel
 from transformers.cache_utils import CacheLayerMixin, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -116,7 +117,7 @@ class Causal:
         here = {name: self._here(value) for name, value in inputs.items()}
         return self.model(**here).logits[:, -1]
 
-    def _here(self, value):
+    def _here(self, value: Any):
         """A tensor on the model's device; a GPU fetches it by itself, and nobody waits."""
         device = self.model.device
         if not isinstance(value, torch.Tensor) or value.device == device:
@@ -198,7 +199,7 @@ def decoder_of(model: PreTrainedModel) -> type[Causal]:
     return EncoderDecoder if model.config.is_encoder_decoder else Causal
 
 
-def start_token(config) -> int:
+def start_token(config: PretrainedConfig) -> int:
     """The token from which the decoder of an encoder-decoder model starts. Raises ValueError where
     none is named.
     """

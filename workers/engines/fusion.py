@@ -224,7 +224,7 @@ def fuse_norm(module: nn.Module) -> bool:
 
 
 @torch.inference_mode()
-def same(norm: nn.Module, fused, weight: torch.Tensor) -> bool:
+def same(norm: nn.Module, fused: Callable, weight: torch.Tensor) -> bool:
     """Whether both give the same, but for rounding, of numbers that are of no special size."""
     waves = torch.arange(4 * len(weight), device=weight.device).sin().view(4, -1).to(weight.dtype)
     return torch.allclose(norm(waves), fused(waves), rtol=4 * torch.finfo(weight.dtype).eps, atol=0)

@@ -13,6 +13,8 @@ loss above.
 
 from __future__ import annotations
 
+from typing import Any
+
 from workers.trainers.run import runs
 
 if __name__ == "__main__":
@@ -151,13 +153,13 @@ class PairTrainer(DPOTrainer):
     log-probabilities.
     """
 
-    def _prepare_dataset(self, dataset, *_):
+    def _prepare_dataset(self, dataset: Any, *_):
         return dataset
 
-    def _precompute_ref_logps(self, dataset, *_):
+    def _precompute_ref_logps(self, dataset: Any, *_):
         return dataset
 
-    def create_model_card(self, *_, **__):
+    def create_model_card(self, *_, **__) -> None:
         """None: the result's own files say where it comes from."""
 
 

@@ -9,6 +9,8 @@ batch. The loss of a good answer is λ (1 − σ(r − z)), of a bad one λ (1 �
 
 from __future__ import annotations
 
+from typing import Any
+
 from workers.trainers.run import runs
 
 if __name__ == "__main__":
@@ -171,13 +173,13 @@ class VerdictTrainer(KTOTrainer):
     log-probabilities.
     """
 
-    def _prepare_dataset(self, dataset, *_):
+    def _prepare_dataset(self, dataset: Any, *_):
         return dataset
 
-    def _precompute_ref_logps(self, dataset, *_):
+    def _precompute_ref_logps(self, dataset: Any, *_):
         return dataset
 
-    def create_model_card(self, *_, **__):
+    def create_model_card(self, *_, **__) -> None:
         """None: the result's own files say where it comes from."""
 
 

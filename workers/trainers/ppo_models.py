@@ -148,7 +148,11 @@ def inner(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
 
 
 def write(
-    model, tokenizer, prompts: list[dict], seeds: list[int], recipe: PPORecipe
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[dict],
+    seeds: list[int],
+    recipe: PPORecipe,
 ) -> list[Sample]:
     """An answer to each prompt, drawn from the model's own distribution. Raises Stop where that is
     none any more.
@@ -269,7 +273,7 @@ def laid_out(
 
 
 def distributions(
-    model, answers: list[Answer], steps: int, pad: int
+    model: PreTrainedModel, answers: list[Answer], steps: int, pad: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The policy's scores (answers, steps, vocabulary) of what comes next, and the tokens (answers,
     steps) that came.
@@ -288,7 +292,7 @@ def logprobs_of(logits: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
     return logits.log_softmax(-1).gather(2, drawn[..., None])[..., 0]
 
 
-def values_of(model, answers: list[Answer], steps: int, pad: int) -> torch.Tensor:
+def values_of(model: PreTrainedModel, answers: list[Answer], steps: int, pad: int) -> torch.Tensor:
     """The reward that the value model expects (answers, steps) before each token."""
     ids, mask, columns = laid_out(answers, steps, pad)
     whole, rows = inner(model), torch.arange(len(ids), device=ids.device)[:, None]

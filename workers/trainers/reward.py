@@ -17,6 +17,11 @@ the same. It is not how unsure the model is.
 
 from __future__ import annotations
 
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
 from workers.trainers.run import runs
 
 if __name__ == "__main__":
@@ -212,7 +217,9 @@ class RewardTrainer(Trainer):
     how: dict = {}  # what ranking_loss() is told besides the pairs
     at_once = 0  # tokens whose activations are in memory at once; 0: what is usual on the device
 
-    def training_step(self, model, inputs, num_items_in_batch=None):
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> torch.Tensor:
         """Gradients of the whole step; several processes add theirs up once, at the end, however
         many passes each took.
         """
@@ -228,7 +235,9 @@ class RewardTrainer(Trainer):
         return total
 
 
-def learn(model, inputs: dict[str, torch.Tensor], budget: int, **how) -> torch.Tensor:
+def learn(
+    model: PreTrainedModel, inputs: dict[str, torch.Tensor], budget: int, **how
+) -> torch.Tensor:
     """Add the gradients of the loss of one collate() to the model's; returns the loss."""
     named = ("ids", "mask", "prompts")
     pairs = {name: value for name, value in inputs.items() if name not in named}
@@ -239,7 +248,7 @@ def learn(model, inputs: dict[str, torch.Tensor], budget: int, **how) -> torch.T
 
 
 def reading(
-    model, ids: torch.Tensor, mask: torch.Tensor, prompts: torch.Tensor
+    model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, prompts: torch.Tensor
 ) -> tuple[Callable, list[int]]:
     """What scores the rows of some buckets, and how many tokens of each row it reads."""
     lengths = mask.sum(1).tolist()
@@ -281,7 +290,7 @@ def to_score(groups: list[Group]) -> list[int]:
 
 
 def by_prompt(
-    prompts: list[list[list[int]]], model, pad: int, at_once: int = 0
+    prompts: list[list[list[int]]], model: PreTrainedModel, pad: int, at_once: int = 0
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Each prompt's answers' unshifted rewards, and how far the heads differ on them."""
     numbers = [number for number, answers in enumerate(prompts) for _ in answers]
@@ -325,7 +334,7 @@ def spread_of_heads(groups: list[Group], spreads: list[list[float]], heads: int)
     return [metrics.share("reward_std", slice, *zip(*part), unit="tasks") for slice, part in parts]
 
 
-def demonstrated_rows(run: runs.Run, tokenizer) -> list[list[int]]:
+def demonstrated_rows(run: runs.Run, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     """Token ids of the training split's demonstrations, prompts included; none where the run has
     none. Raises Stop.
     """
@@ -341,7 +350,7 @@ def demonstrated_rows(run: runs.Run, tokenizer) -> list[list[int]]:
     ]
 
 
-def demonstrated(demonstrations: list[list[int]], model, pad: int) -> float | None:
+def demonstrated(demonstrations: list[list[int]], model: PreTrainedModel, pad: int) -> float | None:
     """The unshifted reward of the mean demonstration; None without any."""
     values = scoring.score(model, demonstrations, pad, SCORING) if demonstrations else []
     return sum(values) / len(values) if values else None

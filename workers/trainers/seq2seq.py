@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import torch
 from peft import get_peft_model
-from transformers import AutoConfig, AutoModelForSeq2SeqLM, DataCollatorForSeq2Seq, Seq2SeqTrainer
+from transformers import (
+    AutoConfig,
+    AutoModelForSeq2SeqLM,
+    DataCollatorForSeq2Seq,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Seq2SeqTrainer,
+)
 from transformers import Seq2SeqTrainingArguments as Arguments
 
 from workers.modeling import tokens
@@ -42,7 +49,10 @@ def refuse(run: Run) -> None:
 
 
 def trainer(
-    run: Run, pieces: list[tuple[list[int], list[int]]], tokenizer, at_once: int
+    run: Run,
+    pieces: list[tuple[list[int], list[int]]],
+    tokenizer: PreTrainedTokenizerBase,
+    at_once: int,
 ) -> Seq2SeqTrainer:
     """A trainer of the run's model on (prompt, answer) token ids, under an adapter if the recipe
     asks for one.
@@ -60,7 +70,9 @@ def trainer(
 
 
 @torch.inference_mode()
-def logprobs(model, answers: list[tuple[list[int], list[int]]], pad: int) -> list[float]:
+def logprobs(
+    model: PreTrainedModel, answers: list[tuple[list[int], list[int]]], pad: int
+) -> list[float]:
     """The log-probability (natural, summed over tokens) of each answer after its prompt, both as
     token ids.
 

@@ -8,6 +8,8 @@ An encoder-decoder model takes the same way with transformers' own trainer.
 
 from __future__ import annotations
 
+from transformers import PreTrainedTokenizerBase
+
 from workers.trainers.run import runs
 
 if __name__ == "__main__":
@@ -104,7 +106,9 @@ def trained(examples: list[Example], cut: list[Pieces]) -> Pieces:
     ]
 
 
-def answer_trainer(run: runs.Run, to_learn: Pieces, tokenizer, at_once: int) -> SFTTrainer:
+def answer_trainer(
+    run: runs.Run, to_learn: Pieces, tokenizer: PreTrainedTokenizerBase, at_once: int
+) -> SFTTrainer:
     """TRL's trainer of the run's model on (prompt, answer) token ids, under an adapter if the
     recipe asks for one.
     """
@@ -150,7 +154,7 @@ def losses(examples: list[Example], logprobs: list[float], lengths: list[int]) -
 class AnswerTrainer(SFTTrainer):
     """TRL's trainer, without a model card for each checkpoint."""
 
-    def create_model_card(self, *_, **__):
+    def create_model_card(self, *_, **__) -> None:
         """None: the result's own files say where it comes from."""
 
 

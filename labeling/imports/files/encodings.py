@@ -6,7 +6,7 @@ import codecs
 import io
 import re
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from labeling.imports.files.row import BadRow, Changes
 
@@ -67,7 +67,7 @@ class _Converted(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         while not self.ready and not self.ended:
             data = self.stream.read(CHUNK)
             self.ended = not data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -368,7 +368,7 @@ class Reader:
             yield from joined.read(self, group)
 
 
-def safely(function, *arguments):
+def safely(function: Callable[..., Any], *arguments) -> Any:
     """The function's result; what it raises for a value that nobody thought of is a bad row."""
     try:
         return function(*arguments)

@@ -1,9 +1,11 @@
 """`manage.py export DATASET --format FORMAT --output FILE`: a file of a dataset."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from labeling.exports import downloads, formats, losses
 from labeling.management.project import project_or_error
@@ -22,7 +24,7 @@ OPTIONS = ("split", "pairs", "judged", "metadata", "weights", "bom", "formulas")
 class Command(BaseCommand):
     help = "Write a frozen dataset to a file, in one of the formats of its download page."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("dataset", help="the dataset's id, or how it begins")
         parser.add_argument("--project", default="", metavar="SLUG", help="where several hold it")
         parser.add_argument(
@@ -53,7 +55,9 @@ class Command(BaseCommand):
             ".parquet, .csv, .json, .zip. Without it, the standard output",
         )
 
-    def handle(self, *, dataset: str, project: str, format: str, output: Path | None, **options):
+    def handle(
+        self, *, dataset: str, project: str, format: str, output: Path | None, **options
+    ) -> None:
         frozen = dataset_or_error(dataset, project)
         chosen = {name: options[name] for name in OPTIONS if options.get(name)}
         try:

@@ -46,7 +46,7 @@ class Command(BaseCommand):
         "twice."
     )
 
-    def handle(self, **options):
+    def handle(self, **options) -> None:
         base = (
             ModelVersion.objects.filter(project=None, kind=ModelVersion.Kind.POLICY)
             .order_by("pk")

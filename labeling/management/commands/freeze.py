@@ -1,8 +1,10 @@
 """`manage.py freeze --project SLUG …`: a dataset of what was judged or written."""
 
+from __future__ import annotations
+
 import dataclasses
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.timezone import now
 
 from labeling.exports import freeze
@@ -17,7 +19,7 @@ SEVERAL = {"models": "NAME", "without": "E-MAIL", "judges": "KIND"}
 class Command(BaseCommand):
     help = "Freeze what has been judged or written so far as a dataset, and print its id."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--project", required=True, metavar="SLUG", help="the project's short name"
         )
@@ -25,7 +27,7 @@ class Command(BaseCommand):
             if field.name != "replaces":  # asked for by an erasure only
                 parser.add_argument(option(field), **argument(field))
 
-    def handle(self, *, project: str, **options):
+    def handle(self, *, project: str, **options) -> None:
         chosen = {
             field.name: options[field.name]
             for field in dataclasses.fields(FreezeRecipe)

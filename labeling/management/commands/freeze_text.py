@@ -1,8 +1,10 @@
 """`manage.py freeze_text FILE --project SLUG`: a dataset of plain texts."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from labeling.exports.text_splits import TextSplits
 from labeling.management.project import project_or_error
@@ -15,14 +17,14 @@ class Command(BaseCommand):
         "print its id."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
         parser.add_argument(
             "--project", required=True, metavar="SLUG", help="the project's short name"
         )
         parser.add_argument("--note", default="", help="a line to remember the dataset by")
 
-    def handle(self, *, file: Path, project: str, note: str, **_):
+    def handle(self, *, file: Path, project: str, note: str, **_) -> None:
         if not file.is_file():
             raise CommandError(f"There is no file {file}.")
         try:

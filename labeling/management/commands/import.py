@@ -1,10 +1,12 @@
 """`manage.py import FILE --project SLUG …`: prompts, answers and judgments from a file."""
 
+from __future__ import annotations
+
 import shlex
 from pathlib import Path
 
 from django.core.checks import Tags
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from labeling import imports
 from labeling.imports import mapping, sources
@@ -13,6 +15,7 @@ from labeling.models import Prompt
 from modelops import recipes
 from modelops.jobs import JobFailed
 from modelops.recipes import ImportRecipe
+from people.models import Project
 
 SWITCHES = ("repair", "controls", "spaces", "personal", "prefixes", "near", "languages")
 LIMITS = ("per_author", "fewest_tokens", "most_tokens")
@@ -27,7 +30,7 @@ class Command(BaseCommand):
     )
     last_reason = ""
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         helps = {
             name: field.metadata["help"]
             for name, field in ImportRecipe.__dataclass_fields__.items()
@@ -75,7 +78,7 @@ class Command(BaseCommand):
         for name in LIMITS:
             parser.add_argument(f"--{name.replace('_', '-')}", type=int, help=helps[name])
 
-    def handle(self, *, file: Path, project: str, **options):
+    def handle(self, *, file: Path, project: str, **options) -> None:
         if not file.exists():
             raise CommandError(f"There is no file {file}.")
         target_project = project_or_error(project)
@@ -94,7 +97,7 @@ class Command(BaseCommand):
         ) as error:
             raise CommandError(str(error)) from None
 
-    def take(self, project, file: Path, skip_bad: Path | None, settings: dict) -> None:
+    def take(self, project: Project, file: Path, skip_bad: Path | None, settings: dict) -> None:
         tally = imports.import_file(
             None, project, file, skip_bad=skip_bad, wait=self.say_once, **settings
         )
@@ -106,7 +109,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{why} …")
         self.last_reason = why
 
-    def look(self, project, file: Path, skip_bad: Path | None, settings: dict) -> None:
+    def look(self, project: Project, file: Path, skip_bad: Path | None, settings: dict) -> None:
         recipe = recipes.read("import", settings | {"filename": file.name})
         report = imports.check(project, file, recipe, bad_rows=skip_bad)
         self.write_report(report, "would be added", "skipped")

@@ -9,9 +9,13 @@ Before each request Django checks whether the connection is alive. The socket sh
 round trip, because a closing server sends data.
 """
 
+from __future__ import annotations
+
 import select
+from typing import Any
 
 from django.db.backends.postgresql import base
+from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 from psycopg.types.numeric import Int2, Int4, Int8Dumper
 
@@ -19,7 +23,7 @@ WHOLE = (int, Int2, Int4)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    def get_new_connection(self, conn_params):
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         connection = super().get_new_connection(conn_params)
         # As bigint: psycopg would otherwise choose a type by the size of the number, which makes
         # several statements of one query. The server reports a number that is too large.
@@ -27,13 +31,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             connection.adapters.register_dumper(kind, Int8Dumper)
         return connection
 
-    def prepared_cursor(self):
+    def prepared_cursor(self) -> CursorWrapper:
         """A cursor with server-side binding, which prepares repeated statements."""
         self.ensure_connection()
         with self.wrap_database_errors:
             return self._prepare_cursor(base.ServerBindingCursor(self.connection))
 
-    def literal(self, value) -> str:
+    def literal(self, value: Any) -> str:
         """A value as an SQL literal."""
         self.ensure_connection()
         return sql.Literal(value).as_string(self.connection)

@@ -13,11 +13,15 @@ The constants of compiled queries (`people/db/compiled.py`) become part of the S
 index depends on a constant that is bound as a parameter, SQLite plans the query anew at each use.
 """
 
+from __future__ import annotations
+
 import fcntl
 import math
 import os
 import threading
 import time
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
@@ -56,7 +60,7 @@ class Cursor(base.SQLiteCursorWrapper):
 
     wrapper = None
 
-    def _queued(self, run, query, params):
+    def _queued(self, run: Callable, query: str, params: Any):
         if self.connection.in_transaction or query.lstrip()[:10].upper().startswith(_READS):
             return run(query, params)
         self.wrapper.take_write_lock()
@@ -65,17 +69,17 @@ class Cursor(base.SQLiteCursorWrapper):
         finally:
             self.wrapper.give_write_lock()
 
-    def execute(self, query, params=None):
+    def execute(self, query: str, params: Any = None) -> Cursor:
         return self._queued(super().execute, query, params)
 
-    def executemany(self, query, param_list):
+    def executemany(self, query: str, param_list: Iterable) -> Cursor:
         return self._queued(super().executemany, query, param_list)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     _holds_write_lock = False
 
-    def literal(self, value) -> str:
+    def literal(self, value: Any) -> str:
         """A constant of a compiled query as an SQL literal. Raises TypeError for other types."""
         match value:
             case None:
@@ -88,7 +92,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 return "'" + value.replace("'", "''") + "'"
         raise TypeError(f"no literal for a value of the type {type(value).__name__}")
 
-    def take_write_lock(self):
+    def take_write_lock(self) -> None:
         if self._holds_write_lock:
             return
         seconds = self.settings_dict["OPTIONS"].get("timeout", 20)
@@ -104,13 +108,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             )
         self._holds_write_lock = True
 
-    def give_write_lock(self):
+    def give_write_lock(self) -> None:
         if self._holds_write_lock:
             self._holds_write_lock = False
             fcntl.flock(_lock_file(str(self.settings_dict["NAME"])), fcntl.LOCK_UN)
             _write_lock.release()
 
-    def create_cursor(self, name=None):
+    def create_cursor(self, name: str | None = None) -> Cursor:
         cursor = self.connection.cursor(factory=Cursor)
         cursor.wrapper = self
         return cursor

@@ -1,8 +1,10 @@
 """`manage.py backup`: write all data of an installation to one file."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from people import backups
 
@@ -13,7 +15,7 @@ class Command(BaseCommand):
         "key to one .tar file, by default in backups/ in the data folder. Podium may be running."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", nargs="?", type=Path, help="the .tar file to write")
         parser.add_argument(
             "--database-only",
@@ -21,7 +23,7 @@ class Command(BaseCommand):
             help="without the files; quick, for use before a migration",
         )
 
-    def handle(self, *, file, database_only, **options):
+    def handle(self, *, file: Path | None, database_only: bool, **options) -> None:
         file = file or backups.default_file("database" if database_only else "podium")
         try:
             backups.write(file, database_only)

@@ -1,8 +1,10 @@
 """`manage.py restore FILE`: restore a backup."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from people import backups
 
@@ -14,10 +16,10 @@ class Command(BaseCommand):
     )
     requires_system_checks = []
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, help="a .tar file that `manage.py backup` wrote")
 
-    def handle(self, *, file, **options):
+    def handle(self, *, file: Path, **options) -> None:
         try:
             aside = backups.restore(file)
         except backups.BackupFailed as error:

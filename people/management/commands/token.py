@@ -1,6 +1,8 @@
 """`manage.py token EMAIL`: create an API token."""
 
-from django.core.management.base import BaseCommand, CommandError
+from __future__ import annotations
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from people import tokens
 from people.models import Token, User
@@ -9,7 +11,7 @@ from people.models import Token, User
 class Command(BaseCommand):
     help = "Create an API token for a user and print it. It is not shown again."
 
-    def add_arguments(self, parser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")
         parser.add_argument("--name", default="made at the command line")
         parser.add_argument(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from workers.trainers.run.runs import flush, flush_tree
 
@@ -62,17 +62,21 @@ class SaveOnSchedule(TrainerCallback):
     def __init__(self, schedule: Schedule):
         self.schedule = schedule
 
-    def on_step_end(self, args, state, control, **_):
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_
+    ) -> None:
         control.should_save = control.should_save or self.schedule.is_due(state.global_step)
 
-    def on_save(self, *_, **__):
+    def on_save(self, *_, **__) -> None:
         self.schedule.wrote()
 
 
 class MarkComplete(TrainerCallback):
     """Writes a checkpoint's marker after transformers has written everything else of it."""
 
-    def on_save(self, args, state, control, **_):
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_
+    ) -> None:
         PartialState().wait_for_everyone()  # each process saves its own random state
         if state.is_world_process_zero:
             mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")

@@ -22,6 +22,8 @@ from transformers import (
     PrinterCallback,
     Trainer,
     TrainerCallback,
+    TrainerControl,
+    TrainerState,
     TrainingArguments,
 )
 
@@ -47,10 +49,19 @@ class Progress(TrainerCallback):
     def __init__(self):
         self.silence = Silence()
 
-    def on_train_begin(self, args, state, control, **_):
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_
+    ) -> None:
         events.emit("start", total=state.max_steps)
 
-    def on_log(self, args, state, control, logs=None, **_):
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_,
+    ) -> None:
         if logs and "loss" in logs:
             numbers = {
                 name: value for name, value in logs.items() if isinstance(value, int | float)
@@ -66,7 +77,9 @@ class Progress(TrainerCallback):
             )
             self.silence = Silence()
 
-    def on_substep_end(self, args, state, control, **_):
+    def on_substep_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_
+    ) -> None:
         self.silence.end(f"Still in step {state.global_step + 1}.")
 
 
@@ -105,7 +118,9 @@ class StopBeforeStep(TrainerCallback):
     looks.
     """
 
-    def on_train_begin(self, args, state, control, **_):
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_
+    ) -> None:
         if state.global_step >= state.max_steps:
             raise AlreadyTrained
 
@@ -346,7 +361,7 @@ def logprobs(
         return [value for part in parts for value in _logprobs(model, part, pad)]
 
 
-def _logprobs(model, answers, pad) -> list[float]:
+def _logprobs(model: PreTrainedModel, answers: list, pad: int) -> list[float]:
     ids, mask = (
         tensor.to(model.device) for tensor in tokens.padded([p + a for p, a in answers], pad)
     )
