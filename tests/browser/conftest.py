@@ -21,6 +21,9 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE = (
+    30_000  # milliseconds; no test that passes waits so long, unless its machine stands still
+)
 EXPECTED = re.compile(
     r"status of (403|409|422)|ERR_INTERNET_DISCONNECTED|htmx:(sendError|afterRequest)"
 )
@@ -37,7 +40,9 @@ def chromium():
         pytest.fail("PODIUM_REQUIRE_BROWSER is set, and there is no Chromium")
     if path is None:
         pytest.skip("no Chromium here")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE)
 
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = (
         "true"  # playwright runs a loop of its own in this thread
@@ -63,7 +68,7 @@ def window(chromium, live_server):
     def open_window(width=1440, **options):
         viewport = {"width": width, "height": 900 if width > 760 else 844}
         context = chromium.new_context(base_url=live_server.url, viewport=viewport, **options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         context.on("console", watch)
         context.on("weberror", lambda error: errors.append(str(error.error)))
         contexts.append(context)
