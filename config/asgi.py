@@ -5,16 +5,21 @@ from config.wsgi import application as wsgi  # sets up Django, which the imports
 # isort: split
 from typing import Any
 
-from django.db import close_old_connections
+from django.db import Error, close_old_connections
 
-from config.gateway import Gateway
-from people import request_limits
+from config.gateway import Gateway, Refused
+from people import faults, request_limits
 
 
 def largest(environ: dict[str, Any]) -> int:
-    """The largest body of this request, in bytes."""
-    close_old_connections()  # Django does so when a request starts, which is later
-    return request_limits.largest(environ)
+    """The largest body of this request, in bytes. Raises Refused."""
+    try:
+        close_old_connections()  # Django does so when a request starts, which is later
+        return request_limits.largest(environ)
+    except Error as error:
+        if faults.database_is_away(error):
+            raise Refused(503) from error
+        raise
 
 
 application = Gateway(wsgi, largest)

@@ -13,6 +13,7 @@ files into memory. asgiref's adapter has no limits. a2wsgi takes the thread firs
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ BODY_SECONDS = 30  # timeout for a body ...
 SLOWEST = 2**13  # ... plus one second for each this many bytes
 READER_SECONDS = 60  # timeout for a reader that takes no data
 BLOCK = 2**18  # bytes of a file per read
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 Environ = dict[str, Any]
 Receive = Callable[[], Awaitable[dict]]
@@ -38,7 +40,9 @@ class Gone(Exception):
 
 
 class Refused(Exception):
-    """The body is refused. `status`: 413 for too large, 408 for too slow."""
+    """The body is refused. `status`: 413 for too large, 408 for too slow, 503 where the database
+    that knows the sender is away, 507 where the disk is full.
+    """
 
     def __init__(self, status: int):
         self.status = status
@@ -54,7 +58,8 @@ class File:
 class Gateway:
     """The ASGI application.
 
-    `largest(environ)`: the maximum size of a body in bytes; called for large bodies only.
+    `largest(environ)`: the maximum size of a body in bytes; called for large bodies only. It may
+    raise Refused.
     """
 
     def __init__(self, wsgi: Callable, largest: Callable[[Environ], int]):
@@ -108,6 +113,10 @@ class Gateway:
                     timer.reschedule(until + size / SLOWEST)
         except TimeoutError:
             raise Refused(408) from None
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            raise Refused(507) from None
 
     async def limit(self, environ: Environ, size: int) -> int:
         """The maximum size of this body. Raises Refused where `size` exceeds it.

@@ -344,7 +344,14 @@ if DATABASE_URL:
     DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
     # a statement is prepared at its third use
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("prepare_threshold", 2)
+    # Workers and commands wait as long as it takes; pages don't.
+    PAGE_DATABASE_OPTIONS = {
+        "connect_timeout": 3,  # seconds
+        "tcp_user_timeout": 5000,  # milliseconds until sent data must have arrived
+        "statement_seconds": 20,
+    }
 else:
+    PAGE_DATABASE_OPTIONS = {}
     DATABASES = {
         "default": {
             "ENGINE": "people.db.sqlite",
@@ -439,7 +446,8 @@ if PRODUCTION:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # requested from this machine, without TLS
+    # requested from this machine, without TLS
+    SECURE_REDIRECT_EXEMPT = [r"^(healthz|livez|readyz)$"]
     SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
 

@@ -9,6 +9,7 @@ from labeling.views.styleguide import components
 from people.api.root import unknown
 
 handler400 = "people.error_pages.bad_request"
+handler500 = "people.error_pages.server_error"
 urlpatterns = [
     path("healthz", healthz),
     path("back-office/", admin.site.urls),

@@ -27,7 +27,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from modelops import recipes
 from modelops.kinds import KINDS, QUEUES
 from modelops.models import Job, LogLine, Metric
-from people import audit
+from people import audit, faults
 from people.models import Project, User, Webhook
 from people.webhooks import registry
 
@@ -254,7 +254,8 @@ def running(job: Job) -> Iterator[Job]:
         end(job, State.FAILED, error=str(error))
     except Exception as error:
         log.exception("%s failed", job)
-        end(job, State.FAILED, error=f"{type(error).__name__}: {error}")
+        text = f"{type(error).__name__}: {error}"
+        end(job, State.FAILED, error=faults.DISK_FULL if faults.disk_is_full(error) else text)
     finally:
         quiet.set()
         pulse.join()

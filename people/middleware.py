@@ -10,8 +10,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from people import request_limits, sessions
-from people.error_pages import refuse
+from people import error_pages, request_limits, sessions
 
 
 class OwnSettings:
@@ -41,17 +40,21 @@ class LimitBodies:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         status = request.META.get(request_limits.REFUSED)
         if status == 408:
-            return refuse(
+            return error_pages.refuse(
                 request,
                 408,
                 _("The request took too long to arrive. Try again, or send less at a time."),
             )
+        if status == 503:
+            return error_pages.database_away(request)
+        if status == 507:
+            return error_pages.disk_full(request)
         length = request_limits.announced(request)
         if status == 413 or (
             length > request_limits.SMALL and length > request_limits.limit(request)
         ):
             size = filesizeformat(request_limits.limit(request))
-            return refuse(
+            return error_pages.refuse(
                 request,
                 413,
                 _("The request is larger than %(size)s. Send it in parts.") % {"size": size},
