@@ -1,6 +1,16 @@
-"""/healthz: the health check for supervisors, load balancers and `make up`."""
+"""Health checks: /livez (this process answers), /readyz (what it needs answers too) and /healthz
+(the workers as well), for supervisors, load balancers and `make up`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
 
 import redis
+from django.conf import settings
 from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
@@ -9,34 +19,92 @@ from django.views.decorators.http import require_safe
 from modelops.kinds import QUEUES
 from workers import heartbeat
 
+SECONDS = 2  # for all checks of a request: they run at once
+LEAST_FREE = 100 * 10**6  # bytes in the data folder; with fewer the disk counts as full
+_pool = ThreadPoolExecutor(8, "health")
+
+
+@require_safe
+@never_cache
+def livez(request: HttpRequest) -> JsonResponse:
+    """200 while this process answers at all."""
+    return JsonResponse({"ok": True})
+
+
+@require_safe
+@never_cache
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 when database, broker and disk are ready; 503 otherwise."""
+    return _respond(_checked(database=_database, broker=_broker, disk=_disk))
+
 
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200 when the database, the broker and a worker of each queue respond; 503 otherwise."""
-    database = _database()
-    broker, workers = _broker()
-    ok = database == broker == "ok" and all(workers.values())
-    state = {"ok": ok, "database": database, "broker": broker, "workers": workers}
-    response = JsonResponse(state, status=200 if ok else 503)
+    """The same, and a worker of each queue."""
+    state = _checked(database=_database, broker=_broker, disk=_disk, workers=_workers)
+    if not isinstance(state["workers"], dict):  # the broker, which knows them, is not reached
+        state["workers"] = dict.fromkeys(QUEUES, 0)
+    return _respond(state)
+
+
+def _respond(state: dict[str, Any]) -> JsonResponse:
+    counts = state.get("workers", {})
+    ok = all(part == "ok" for part in state.values() if part is not counts)
+    ok = ok and all(counts.values())
+    response = JsonResponse({"ok": ok} | state, status=200 if ok else 503)
     # Django would log each 503 as an error: several a second while Podium starts.
     response._has_been_logged = True
     return response
 
 
+def _checked(**checks: Callable[[], Any]) -> dict[str, Any]:
+    """What each check says, or that it took too long. A check that hangs holds no request."""
+    running = {name: _pool.submit(check) for name, check in checks.items()}
+    wait(running.values(), SECONDS)
+    return {name: _result(future) for name, future in running.items()}
+
+
+def _result(future: Future) -> Any:
+    if future.done():
+        return future.result()
+    future.cancel()
+    return f"no answer within {SECONDS} seconds"
+
+
 def _database() -> str:
+    """Asked by a connection of its own, as this thread belongs to no request."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except Error as error:
         # without the full text, which may contain hosts and accounts
         return f"not reached ({type(error).__name__})"
+    finally:
+        connection.close()
     return "ok"
 
 
-def _broker() -> tuple[str, dict[str, int]]:
+def _broker() -> str:
     try:
         with heartbeat.broker() as client:
-            return "ok", heartbeat.alive(client)
+            client.ping()
     except redis.RedisError as error:
-        return f"not reached ({type(error).__name__})", dict.fromkeys(QUEUES, 0)
+        return f"not reached ({type(error).__name__})"
+    return "ok"
+
+
+def _workers() -> dict[str, int]:
+    try:
+        with heartbeat.broker() as client:
+            return heartbeat.alive(client)
+    except redis.RedisError:
+        return dict.fromkeys(QUEUES, 0)
+
+
+def _disk() -> str:
+    try:
+        free = shutil.disk_usage(settings.VAR).free
+    except OSError as error:
+        return f"not reached ({type(error).__name__})"
+    return "ok" if free >= LEAST_FREE else f"full ({free / 1e6:.0f} MB free)"

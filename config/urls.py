@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from config.health import healthz
+from config.health import healthz, livez, readyz
 from labeling.views.projects import project_new
 from labeling.views.styleguide import components
 from people.api.root import unknown
@@ -12,6 +12,8 @@ handler400 = "people.error_pages.bad_request"
 handler500 = "people.error_pages.server_error"
 urlpatterns = [
     path("healthz", healthz),
+    path("livez", livez),
+    path("readyz", readyz),
     path("back-office/", admin.site.urls),
     path("projects/new", project_new, name="projects-new"),
     path("components/", components, name="components"),

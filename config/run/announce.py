@@ -30,7 +30,7 @@ def ask(host: str, port: int, name: str) -> tuple[bool, str]:
 
 def missing(state: dict) -> list[str]:
     """What /healthz reports as missing."""
-    services = [name for name in ("database", "broker") if state.get(name) != "ok"]
+    services = [name for name in ("database", "broker", "disk") if state.get(name) != "ok"]
     workers = state.get("workers", {})
     return services + [f"worker {queue}" for queue, count in workers.items() if not count]
 
