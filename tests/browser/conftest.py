@@ -21,9 +21,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = (
-    30_000  # milliseconds; no test that passes waits so long, unless its machine stands still
-)
+# Milliseconds. No test that passes waits so long, unless its machine stands still.
+PATIENCE = 30_000
 EXPECTED = re.compile(
     r"status of (403|409|422)|ERR_INTERNET_DISCONNECTED|htmx:(sendError|afterRequest)"
 )

@@ -30,7 +30,7 @@ def prompt(page):
 
 def recorded(count):
     """Waits until the server has so many rankings."""
-    for _ in range(100):
+    for _ in range(300):
         if Ranking.objects.filter(current=True).count() == count:
             return True
         time.sleep(0.1)
