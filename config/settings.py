@@ -79,6 +79,10 @@ DEVICES = env.str("PODIUM_DEVICES", "auto")
 # Workers that sample, and workers that train, which `make up` starts: auto (one of each a device),
 # or a number.
 WORKERS = env.str("PODIUM_WORKERS", "auto")
+EVERY_ROLE = ["web", "default", "sampling", "training"]
+# What `make up` starts on this host: all of it, or some of web, default, sampling and training,
+# where several hosts share a database and a broker.
+ROLES = env.list("PODIUM_ROLES", EVERY_ROLE)
 # The lock file that keeps two torch processes of one device apart: of the processor; of a GPU with
 # -NAME after it.
 MACHINE_LOCK = env.path("PODIUM_MACHINE_LOCK", VAR / "machine.lock")
@@ -161,6 +165,10 @@ environment.matching(
 environment.matching(
     "PODIUM_WORKERS", [WORKERS], r"auto|[1-9]\d{0,2}", "auto, or a number from 1 to 999"
 )
+environment.matching(
+    "PODIUM_ROLES", ROLES, "web|default|sampling|training", "web, default, sampling or training"
+)
+refuse("PODIUM_ROLES", not ROLES, "is empty")
 environment.file("PODIUM_MACHINE_LOCK", MACHINE_LOCK)
 environment.matching(
     "PODIUM_API_RATE",

@@ -1,4 +1,4 @@
-"""Print that Podium is ready, once /healthz answers 200."""
+"""Print that Podium is ready, once /healthz answers 200: of a host with some roles, /readyz."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ REMIND_SECONDS = 30
 
 
 def ask(host: str, port: int, name: str) -> tuple[bool, str]:
-    """Whether Podium is ready and, if not, what is missing. `name`: an allowed host name."""
+    """Whether Podium is ready and, if not, what is missing. `name`: an allowed host name. A host
+    with some roles does not wait for workers of others.
+    """
+    path = "/healthz" if runs_all() else "/readyz"
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
-        connection.request("GET", "/healthz", headers={"Host": name})
+        connection.request("GET", path, headers={"Host": name})
         response = connection.getresponse()
         body = response.read()
         if response.status == 503:
@@ -26,6 +29,10 @@ def ask(host: str, port: int, name: str) -> tuple[bool, str]:
         return False, "web"
     finally:
         connection.close()
+
+
+def runs_all() -> bool:
+    return set(settings.ROLES) == set(settings.EVERY_ROLE)
 
 
 def missing(state: dict) -> list[str]:

@@ -10,6 +10,7 @@ import shutil
 import socket
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 from people.file_permissions import make_private
 
@@ -82,6 +83,21 @@ def _already_locked(var: Path, pid: str) -> str:
         f"A process of an earlier start still uses {var} (process {pid}, which has ended, started "
         "it). Wait until it ends, or stop it."
     )
+
+
+def shared(settings: ModuleType) -> None:
+    """Raises CannotStart where this host has some roles only, and what it must share with the hosts
+    that have the others is its own.
+    """
+    others = set(settings.EVERY_ROLE) - set(settings.ROLES)
+    if not others:
+        return
+    own = [name for name in ("DATABASE_URL", "REDIS_URL") if not getattr(settings, name)]
+    if own:
+        raise CannotStart(
+            f"PODIUM_ROLES leaves {', '.join(sorted(others))} to other hosts: set "
+            f"{' and '.join(own)} to what they use, too."
+        )
 
 
 def port_is_free(host: str, port: int) -> None:

@@ -54,10 +54,12 @@ def main() -> None:
         sys.exit(
             f"The database can't be used. Check DATABASE_URL: {str(error).strip().splitlines()[0]}"
         )
-    collect_static()
+    if "web" in settings.ROLES:
+        collect_static()
     # The broker isn't running yet. Workers check the table of jobs when they start.
     celery_app.conf.broker_url = "memory://localhost/"
-    call_command("first_run")
+    if {"sampling", "training"} & set(settings.ROLES):  # the default model is on such a host
+        call_command("first_run")
 
 
 if __name__ == "__main__":

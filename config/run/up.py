@@ -20,6 +20,8 @@ from workers import machine_lock
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 HEAD_SECONDS = 30  # timeout for the headers of a request
 DEFAULT_MODEL = "smollm2-135m-instruct"
+# The default worker's jobs need no device; every one of them sweeps the table of jobs.
+BESIDE_WEB = ["--pool", "threads", "-c", "2", "--beat", "--scheduler", "celery.beat:Scheduler"]
 
 
 def main() -> None:
@@ -34,7 +36,7 @@ def main() -> None:
         sys.exit(130)
     from config.run import supervise
 
-    print("Starting the web server and the workers ...", flush=True)
+    print(f"Starting {', '.join(settings.ROLES)} ...", flush=True)
     supervise.run(file, lock)
     shutil.rmtree(broker.short_folder(settings.VAR), ignore_errors=True)
     print("Podium has stopped.", flush=True)
@@ -45,10 +47,13 @@ def prepare(settings: ModuleType) -> int:
     checks.make_folders(settings.VAR)
     lock = checks.lock(settings.VAR)
     checks.close_to_others(settings.VAR)
-    checks.port_is_free(settings.HOST, settings.PORT)
+    checks.shared(settings)
+    if "web" in settings.ROLES:
+        checks.port_is_free(settings.HOST, settings.PORT)
     checks.disk_has_room(settings.VAR)
     checks.secret(settings.VAR)
-    get_model(settings)
+    if computing(settings):
+        get_model(settings)
     step(
         "config.run.prepare",
         failed="Preparing the database or the first run failed. See the messages above.",
@@ -90,28 +95,15 @@ def configure(settings: ModuleType) -> Path:
     # A killed start leaves its socket behind. We hold the lock, so that process has ended.
     (folder / "supervisor.sock").unlink(missing_ok=True)
     programs = [
-        Program("web", web(settings), 10),
-        Program(
-            "worker-default",
-            worker(
-                "default",
-                "--pool",
-                "threads",
-                "-c",
-                "2",
-                "--beat",
-                "--scheduler",
-                "celery.beat:Scheduler",
-            ),
-            20,
-            15,
-        ),
-        *(
-            Program(f"worker-{name}", worker(name, "--pool", "solo"), 20, 15)
-            for name in computing(settings)
-        ),
-        Program("announce", [sys.executable, "-m", "config.run.announce"], 30, once=True),
+        Program(f"worker-{name}", worker(name, "--pool", "solo"), 20, 15)
+        for name in computing(settings)
     ]
+    if "default" in settings.ROLES:
+        programs.append(Program("worker-default", worker("default", *BESIDE_WEB), 20, 15))
+    if "web" in settings.ROLES:
+        announce = [sys.executable, "-m", "config.run.announce"]
+        programs.append(Program("web", web(settings), 10))
+        programs.append(Program("announce", announce, 30, once=True))
     if not settings.REDIS_URL:
         programs.append(Program("broker", broker.command(folder, settings.VAR), 1))
         os.environ["REDIS_URL"] = broker.url(folder)
@@ -124,13 +116,16 @@ def configure(settings: ModuleType) -> Path:
 
 
 def computing(settings: ModuleType) -> list[str]:
-    """The names of the sampling and training workers.
+    """The names of this host's sampling and training workers.
 
     PODIUM_WORKERS sets their number for each queue; `auto` is one per device.
     """
+    queues = [queue for queue in ("sampling", "training") if queue in settings.ROLES]
+    if not queues:
+        return []
     count = len(machine_lock.devices()) if settings.WORKERS == "auto" else int(settings.WORKERS)
     numbers = ["", *(f"-{number}" for number in range(2, count + 1))]
-    return [queue + number for queue in ("sampling", "training") for number in numbers]
+    return [queue + number for queue in queues for number in numbers]
 
 
 def web(settings: ModuleType) -> list[str]:

@@ -43,6 +43,7 @@ WRONG = {
     "PODIUM_ENGINE_REQUESTS": ["0", "-8", "zzz", "100000"],
     "PODIUM_DEVICES": ["gpu", "0,", "cuda:0", "-2"],
     "PODIUM_WORKERS": ["", "0", "many", "-1", "1.5"],
+    "PODIUM_ROLES": ["", "web,trainer", "Web"],
     "PODIUM_MACHINE_LOCK": ["", str(ROOT)],
     "PODIUM_API_RATE": ["", "zzz", "fast", "0/min", "10/fortnight", "10 / min", "min"],
     "PODIUM_WEBHOOK_PRIVATE": ["perhaps"],
@@ -121,6 +122,7 @@ def test_a_refusal_shows_no_secret(monkeypatch, name, value):
         ),
         ("PODIUM_DEVICES", "0,GPU-8932f937-d72c", "DEVICES", "0,GPU-8932f937-d72c"),
         ("PODIUM_WORKERS", "2", "WORKERS", "2"),
+        ("PODIUM_ROLES", "web, default", "ROLES", ["web", "default"]),
         ("EMAIL_URL", "smtp+tls://u:p%40@mail.example:587", "EMAIL_HOST_PASSWORD", "p@"),
     ],
 )
