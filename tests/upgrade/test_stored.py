@@ -65,6 +65,33 @@ OF_PEOPLE_ONLY = {
 }
 
 
+# Who ranks must not know how many tasks are gold.
+OF_READERS_ONLY = ".gold_share is gone"
+
+
+def in_texts(answer: dict) -> dict:
+    """The form of an adjudication, with the answers' texts in place of their letters: those are
+    each person's own now.
+    """
+    texts = {one["letter"]: one["text"] for one in answer["answers"]}
+
+    def tiers(order: str) -> list[list[str]]:
+        return [
+            sorted(texts.get(x.strip(), x) for x in tier.split("=")) for tier in order.split(">")
+        ]
+
+    settled = answer["settled"] and {
+        name: {texts.get(letter, letter): said for letter, said in value.items()}
+        if isinstance(value, dict)
+        else tiers(value)
+        if name == "order"
+        else value
+        for name, value in answer["settled"].items()
+    }
+    judged = [tiers(order) for order in answer["judged"]]
+    return answer | {"answers": sorted(texts.values()), "judged": judged, "settled": settled}
+
+
 @pytest.mark.skipif(
     connection.vendor != "sqlite",
     reason="the rows came to PostgreSQL by JSON, which keeps milliseconds of a time",
@@ -73,7 +100,11 @@ def test_the_api_answers_with_all_that_it_answered(either_podium, seen, stored):
     wrong = []
     for role, address, status, before in seen["answers"]:
         now, answer = looks.answer(stored.known[f"token of {role}"], address)
+        if status == 200 and address.endswith("/settle"):
+            before, answer = in_texts(before), in_texts(answer)
         lost = looks.lost(before, answer) if status == 200 else []
+        if role in ("labeler", "lead"):
+            lost = [place for place in lost if not place.endswith(OF_READERS_ONLY)]
         lost = [place for place in lost if place not in OF_PEOPLE_ONLY.get(address, ())]
         if now != status or lost:
             wrong.append(f"{role} {address}: was {status}, is {now}; {lost[:5]}")
