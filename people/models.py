@@ -320,6 +320,22 @@ class AuditEvent(models.Model):
         return f"{self.actor or 'Podium'} {self.verb} {self.thing}"
 
 
+class Installation(models.Model):
+    """The one row about all hosts that share this database."""
+
+    ONLY = 1  # its primary key
+
+    key_fingerprint = models.CharField(max_length=64, help_text=_("Of the secret key."))
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(pk=1), name="there_is_one_installation"),
+        ]
+
+    def __str__(self) -> str:
+        return "installation"
+
+
 class Receipt(models.Model):
     """The result of a request by its idempotency key: a repeated one gets the same result."""
 

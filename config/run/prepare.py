@@ -13,8 +13,27 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 
 from config.celery import app as celery_app
+from config.run.checks import CannotStart
+
+OWN_APPS = ("people", "modelops", "labeling")
+
+
+def refuse_newer_database() -> None:
+    """Raises CannotStart where a newer version of Podium has migrated the database."""
+    loader = MigrationLoader(connection)
+    unknown = sorted(
+        f"{app}.{name}"
+        for app, name in loader.applied_migrations
+        if app in OWN_APPS and (app, name) not in loader.disk_migrations
+    )
+    if unknown:
+        raise CannotStart(
+            f"A newer version of Podium has changed this database ({', '.join(unknown)}): update "
+            "this host, or restore the backup that was made before."
+        )
 
 
 def migrate() -> None:
@@ -48,8 +67,14 @@ def collect_static() -> None:
 
 def main() -> None:
     django.setup()
+    from people import installation  # needs Django's setup
+
     try:
+        refuse_newer_database()
         migrate()
+        installation.check_key()
+    except (CannotStart, installation.OtherKey) as error:
+        sys.exit(str(error))
     except OperationalError as error:
         sys.exit(
             f"The database can't be used. Check DATABASE_URL: {str(error).strip().splitlines()[0]}"
