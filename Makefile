@@ -5,7 +5,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# A host that neither samples nor trains does without torch.
+ROLES ?= $(PODIUM_ROLES)
+COMPUTES := $(if $(ROLES),$(findstring sampling,$(ROLES))$(findstring training,$(ROLES)),all)
+REQUIREMENTS := $(if $(COMPUTES),requirements.txt,requirements-web.txt)
+STAMP := $(VENV)/.installed$(if $(COMPUTES),,-web)
 TOOLS := $(VENV)/.installed-tools
 MODEL ?= smollm2
 ROUNDS ?= 1
@@ -15,13 +19,13 @@ help: ## list these targets
 
 install: $(STAMP) ## make .venv with everything pinned in requirements.txt (quick when nothing changed)
 
-$(STAMP): requirements.txt
+$(STAMP): requirements.txt requirements-web.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "Podium needs Python 3.11 or newer: install it, or name it: make install PYTHON=python3.12" >&2; exit 1; }
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear $(VENV) >/dev/null \
 	  || { rm -rf $(VENV); echo "The virtual environment could not be made: is there disk space? On Debian: apt install python3-venv" >&2; exit 1; }
-	@echo "Installing the packages of requirements.txt (a few minutes the first time) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt \
+	@echo "Installing the packages of $(REQUIREMENTS) (a few minutes the first time) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS) \
 	  || { echo "The packages could not be installed: see above; is the network reachable, and are 4 GB of disk free?" >&2; exit 1; }
 	@touch $@
 
@@ -35,8 +39,8 @@ $(TOOLS): requirements-dev.txt $(STAMP)
 hooks: tools ## let git run the quick checks before each commit
 	@$(BIN)/pre-commit install
 
-up: install ## start everything on http://127.0.0.1:8000 (PODIUM_PORT, PODIUM_VAR); Ctrl-C ends it
-	@$(BIN)/python -m config.run.up
+up: install ## start everything on http://127.0.0.1:8000 (PODIUM_PORT, PODIUM_VAR), or ROLES=web,default; Ctrl-C ends it
+	@$(if $(ROLES),PODIUM_ROLES=$(ROLES)) $(BIN)/python -m config.run.up
 
 test: install ## run the whole suite, browser tests included where a Chromium is found
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
