@@ -32,6 +32,7 @@ LISTENING = rf"{NAME}|(?i:[0-9a-f:.]+)"
 HOST = rf"({NAME}|\[(?i:[0-9a-f:.]+)\])(:[0-9]{{1,5}})?"
 ALLOWED_HOST = rf"\*|\.?{NAME}|\[(?i:[0-9a-f:.]+)\]"
 ORIGIN = rf"https?://(\*\.)?{HOST}"
+STORE = r"s3://[\w.-]+(/[^?#]*)?|(?!\w+:/)[^\0]*"
 RATE = r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)"
 DEVICES = r"auto|cpu|-1|([0-9]+|(GPU|MIG)-[\w/-]+)(,([0-9]+|(GPU|MIG)-[\w/-]+))*|"
 

@@ -21,6 +21,11 @@ env = environment.Variables()
 # The data folder: database, datasets, models, uploads, logs of runs. Everything worth a backup lies
 # in it.
 VAR = env.path("PODIUM_VAR", BASE_DIR / "var").resolve()
+# Where files lie that every host needs: a folder that all of them see, or s3://bucket/prefix of any
+# S3-compatible server. Without one, the folder `store` in the data folder.
+STORE = env.str("PODIUM_STORE", "")
+# Bytes of the disk for what this host fetches from a bucket.
+STORE_CACHE = env.int("PODIUM_STORE_CACHE", 50 * 2**30)
 # The port that the web server listens on.
 PORT = env.int("PODIUM_PORT", 8000)
 # The address that the web server listens on; 0.0.0.0 opens it to the network.
@@ -115,6 +120,10 @@ TEST_DATABASE = env.path("PODIUM_TEST_DATABASE", VAR / "test.sqlite3")
 
 # What each of them may be. The URLs of the database and of e-mail are checked where they are read.
 environment.folder("PODIUM_VAR", VAR)
+environment.matching("PODIUM_STORE", [STORE], environment.STORE, "a folder or s3://bucket/prefix")
+if STORE and not STORE.startswith("s3://"):
+    STORE = str(Path(STORE).resolve())
+    environment.folder("PODIUM_STORE", Path(STORE))
 environment.within("PODIUM_PORT", PORT, 2**16 - 1)
 environment.matching("PODIUM_HOST", [HOST], environment.LISTENING, "a host name or an address")
 environment.matching(
@@ -139,6 +148,7 @@ for name, value, highest in [
     ("PODIUM_KEEP_DAYS", KEEP_DAYS, 36_500),
     ("PODIUM_CHILD_SILENT_SECONDS", CHILD_SILENT_SECONDS, environment.YEAR),
     ("PODIUM_ENGINE_REQUESTS", ENGINE_REQUESTS, 1000),
+    ("PODIUM_STORE_CACHE", STORE_CACHE, 2**50),
     ("PODIUM_UPLOAD_LIMIT", UPLOAD_LIMIT, 2**40),
     ("PODIUM_INVITATION_DAYS", INVITATION_DAYS, 36_500),
     ("PODIUM_LOGIN_FAILURES", LOGIN_FAILURES, 10**6),

@@ -19,6 +19,7 @@ from labeling.quality import adjudication
 from people import mail
 from tests.factories import make_person, make_project
 from tests.modelops.hub_server import hub  # noqa: F401
+from tests.modelops.s3_server import bucket, s3_server  # noqa: F401
 from tests.system.fixtures import own_podium, running_podium, tiny_model  # noqa: F401
 
 # The suite computes in float32 on every machine. What starts a whole Podium lets it choose, and
@@ -69,6 +70,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings):
 def own_folders(settings, tmp_path):
     """Files go to the test's own folder, and passwords are hashed quickly."""
     settings.VAR = tmp_path
+    settings.STORE = ""
     settings.MEDIA_ROOT = tmp_path / "uploads"
     settings.MACHINE_LOCK = tmp_path / "machine.lock"
     settings.DEVICES = "cpu"

@@ -47,6 +47,8 @@ WRONG = {
     "PODIUM_MACHINE_LOCK": ["", str(ROOT)],
     "PODIUM_API_RATE": ["", "zzz", "fast", "0/min", "10/fortnight", "10 / min", "min"],
     "PODIUM_WEBHOOK_PRIVATE": ["perhaps"],
+    "PODIUM_STORE": ["gs://bucket/podium", "s3://", "s3:///podium", str(ROOT / "manage.py")],
+    "PODIUM_STORE_CACHE": ["0", "zzz", "-1"],
     "PODIUM_UPLOAD_LIMIT": ["0", "64MB", "-1"],
     "EMAIL_URL": ["", "nonsense", "http://mail.example", "smtp://", "smtp://mail.example:zzz"],
     "PODIUM_EMAIL_FROM": ["", "Podium", "Podium <podium@localhost>\nBcc: all@example.org"],

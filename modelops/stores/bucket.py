@@ -1,0 +1,196 @@
+"""A store in a bucket of an S3-compatible server, through obstore.
+
+obstore is one wheel without dependencies; it signs, retries, and sends and reads parts in parallel
+outside of Python. Keys, region and endpoint come from the usual variables (AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL), which it reads itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import obstore
+from django.utils.translation import gettext as _
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import S3Store
+
+from modelops.hashing import Watch, add_file
+from modelops.stores import Damaged, Full, Gone, Unreachable, disk_in_words
+from modelops.stores.folder import COMPLETE, DATA
+from modelops.stores.listing import Listing, files_of
+
+PART = 16 * 2**20  # bytes of a request; S3 takes up to 10,000 of them for a file
+AT_ONCE = 4  # requests
+CONNECT, REQUEST = timedelta(seconds=3), timedelta(seconds=60)
+FULL = ("507", "InsufficientStorage", "StorageFull", "QuotaExceeded", "no space left")
+
+
+class Bucket:
+    def __init__(self, address: str):
+        bucket, _slash, prefix = address.removeprefix("s3://").partition("/")
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+        self.client = S3Store(
+            bucket,
+            prefix=prefix.strip("/") or None,
+            unsigned_payload=True,  # what arrives is hashed anyway
+            client_options={
+                "allow_http": endpoint.startswith("http://"),
+                "connect_timeout": CONNECT,
+                "timeout": REQUEST,
+            },
+            retry_config={"max_retries": 3, "retry_timeout": REQUEST},
+        )
+
+    def listing(self, digest: str) -> Listing | None:
+        """What is stored under the digest; None unless it is complete. Raises Damaged or
+        Unreachable.
+        """
+        try:
+            with _in_words():
+                content = bytes(obstore.get(self.client, f"{digest}/{COMPLETE}").bytes())
+        except FileNotFoundError:
+            return None
+        return Listing.from_json(content, digest)
+
+    def put(self, path: Path, listing: Listing, watch: Watch) -> None:
+        """Send what lies there, the list of its files last. A file that an earlier call has sent
+        whole is not sent again.
+        """
+        sent = {meta["path"]: meta["size"] for meta in self._objects(f"{listing.digest}/")}
+        for name, file in files_of(path).items():
+            key = _key(listing.digest, name)
+            if sent.get(key) != listing.files[name][0]:
+                with _in_words(), open(file, "rb") as content:
+                    obstore.put(
+                        self.client,
+                        key,
+                        _blocks(content, watch),
+                        chunk_size=PART,
+                        max_concurrency=AT_ONCE,
+                    )
+        self.renew(listing)
+
+    def renew(self, listing: Listing) -> None:
+        """Write the list of its files, which makes it complete, and new."""
+        with _in_words():
+            obstore.put(self.client, f"{listing.digest}/{COMPLETE}", listing.as_json())
+
+    def fetch(self, listing: Listing, to: Path, watch: Watch) -> None:
+        """Bring the files to `to`, each compared with its hash. A call that was cut off is gone on
+        with. Raises Gone, Damaged, Full or Unreachable.
+        """
+        for name, (size, sha256) in listing.files.items():
+            file = to / name if name else to
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._fetch_file(_key(listing.digest, name), file, size, sha256, watch)
+        if listing.is_folder:
+            to.mkdir(parents=True, exist_ok=True)
+
+    def _fetch_file(self, key: str, file: Path, size: int, sha256: str, watch: Watch) -> None:
+        here = file.stat().st_size if file.exists() else 0
+        sha = add_file(hashlib.sha256(), file, watch) if here else hashlib.sha256()
+        with disk_in_words(), open(file, "ab") as out:
+            for part in self._parts(key, here, size):
+                sha.update(part)
+                out.write(part)
+                watch(len(part))
+        if sha.hexdigest() == sha256:
+            return
+        file.unlink()
+        if here:  # what an earlier call has left was changed
+            self._fetch_file(key, file, size, sha256, watch)
+            return
+        raise Damaged(
+            _("%(file)s in the store is not what was stored: restore it from a backup.")
+            % {"file": file.name}
+        )
+
+    def _parts(self, key: str, start: int, end: int) -> Iterator[Any]:
+        """The bytes of an object from `start` to `end`, some requests ahead of who reads them."""
+
+        def part(first: int) -> Any:
+            last = min(first + PART, end)
+            with _in_words():
+                if (first, last) == (0, end):  # some servers take this for no range at all
+                    return obstore.get(self.client, key).bytes()
+                return obstore.get_range(self.client, key, start=first, end=last)
+
+        firsts = iter(range(start, end, PART))
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            ahead = deque(pool.submit(part, first) for _n, first in zip(range(AT_ONCE), firsts))
+            while ahead:
+                try:
+                    yield ahead.popleft().result()
+                except FileNotFoundError:
+                    raise Gone(
+                        _("A file is missing in the store: restore it from a backup.")
+                    ) from None
+                if (first := next(firsts, None)) is not None:
+                    ahead.append(pool.submit(part, first))
+
+    def delete(self, digest: str) -> None:
+        """The list of its files goes first: what a break leaves of it is incomplete."""
+        with _in_words():
+            paths = [meta["path"] for meta in self._objects(f"{digest}/")]
+            for path in sorted(paths, key=lambda path: not path.endswith(f"/{COMPLETE}")):
+                obstore.delete(self.client, path)
+
+    def entries(self) -> Iterator[tuple[str, float, int]]:
+        """(digest, when it was stored as a timestamp, bytes) of all that lies there, also of what
+        is incomplete.
+        """
+        stored_at: dict[str, float] = {}
+        sizes: dict[str, int] = {}
+        for meta in self._objects(""):
+            digest = meta["path"].partition("/")[0]
+            modified = meta["last_modified"].timestamp()
+            stored_at[digest] = max(modified, stored_at.get(digest, 0))
+            sizes[digest] = sizes.get(digest, 0) + meta["size"]
+        for digest in sorted(sizes):
+            yield digest, stored_at[digest], sizes[digest]
+
+    def _objects(self, prefix: str) -> Iterator[Any]:
+        with _in_words():
+            for page in obstore.list(self.client, prefix or None):
+                yield from page
+
+
+def _key(digest: str, name: str) -> str:
+    return f"{digest}/{DATA}/{name}" if name else f"{digest}/{DATA}"
+
+
+def _blocks(content: Any, watch: Watch) -> Iterator[bytes]:
+    while block := content.read(PART):
+        yield block
+        watch(0)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Raises Full or Unreachable for what the server says. Its own words may hold addresses and
+    keys: they are kept as the cause, and not shown.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        if "NoSuchBucket" not in str(error):
+            raise
+        raise Unreachable(_("The store has no such bucket: check PODIUM_STORE.")) from error
+    except (PermissionDeniedError, UnauthenticatedError) as error:
+        raise Unreachable(
+            _("The store refuses this host: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
+        ) from error
+    except BaseError as error:
+        if any(word in str(error) for word in FULL):
+            raise Full(_("The store is full: make room there, then try again.")) from error
+        raise Unreachable(
+            _("The store can't be reached: check PODIUM_STORE and AWS_ENDPOINT_URL, or try again.")
+        ) from error

@@ -1,0 +1,109 @@
+"""A store in a folder: of this host, or one that all hosts see (NFS, for example)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from modelops.hashing import BLOCK, Watch
+from modelops.stores import disk_in_words
+from modelops.stores.listing import Listing, files_of
+
+DATA, COMPLETE = "data", "complete.json"  # the second is written last
+
+
+class FolderStore:
+    def __init__(self, root: Path):
+        self.root = root
+
+    def path(self, digest: str) -> Path:
+        return self.root / digest / DATA
+
+    def listing(self, digest: str) -> Listing | None:
+        """What is stored under the digest; None unless it is complete. Raises Damaged."""
+        try:
+            with disk_in_words():
+                content = (self.root / digest / COMPLETE).read_bytes()
+        except FileNotFoundError:
+            return None
+        return Listing.from_json(content, digest)
+
+    def put(self, path: Path, listing: Listing, watch: Watch) -> None:
+        """Store what lies there: it appears whole or not at all. On one file system nothing is
+        copied: the files are linked, and are not to be written to again.
+        """
+        target = self.root / listing.digest
+        with disk_in_words(), self._scratch() as scratch:
+            if listing.is_folder:
+                (scratch / DATA).mkdir()
+            for name, file in files_of(path).items():
+                copy = scratch / DATA / name if name else scratch / DATA
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                _link_or_copy(file.resolve(), copy, watch)
+            _write(scratch / COMPLETE, listing.as_json())
+            try:
+                scratch.rename(target)
+            except OSError:
+                if self.listing(listing.digest) is not None:
+                    return  # the same was stored just now
+                self.delete(listing.digest)  # the rest of an incomplete copy
+                scratch.rename(target)
+
+    def renew(self, listing: Listing) -> None:
+        """It was just stored again: it counts as new."""
+        with disk_in_words():
+            os.utime(self.root / listing.digest / COMPLETE)
+
+    def delete(self, digest: str) -> None:
+        with disk_in_words(), self._scratch() as scratch:
+            try:
+                (self.root / digest).rename(scratch / "deleted")  # gone at once, then file by file
+            except FileNotFoundError:
+                return
+
+    def entries(self) -> Iterator[tuple[str, float, int]]:
+        """(digest, when it was stored as a timestamp, bytes) of all that lies there, also of what
+        is incomplete.
+        """
+        for folder in sorted(self.root.glob("*")):
+            mark = folder / COMPLETE
+            try:
+                stored_at = (mark if mark.exists() else folder).stat().st_mtime
+                size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+            except FileNotFoundError:
+                continue  # deleted meanwhile
+            yield folder.name, stored_at, size
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=self.root, prefix=".new-"))
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _link_or_copy(file: Path, to: Path, watch: Watch) -> None:
+    try:
+        os.link(file, to)
+        return
+    except OSError:
+        pass  # another file system, or one without links: copying says what else is wrong
+    with open(file, "rb") as source, open(to, "wb") as out:
+        while block := source.read(BLOCK):
+            out.write(block)
+            watch(0)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _write(file: Path, content: bytes) -> None:
+    with open(file, "wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
