@@ -72,8 +72,8 @@ def register(project, answered: list, comparisons: int, tasks: int):
             statistics.add(row, ["script"] * len(row["judgments"]))
             yield rows.canonical(row)
 
-    digest, folder = datasets.write(lines())
-    return datasets.register(project, "judgments", digest, folder, statistics.counts())[0]
+    digest, place = datasets.write(lines())
+    return datasets.register(project, "judgments", digest, place, statistics.counts())[0]
 
 
 def judged(answered: list, comparisons: int, tasks: int) -> Iterator[dict]:

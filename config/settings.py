@@ -238,6 +238,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "people.middleware.OwnSettings",
     "people.middleware.LimitBodies",
+    "modelops.middleware.StoreFaults",
     "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [

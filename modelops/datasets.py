@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,12 +19,14 @@ from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from modelops import jobs, parquet, rows
+from modelops import jobs, parquet, rows, store
 from modelops.hashing import Watch, add_file, unwatched
 from modelops.models import Dataset, Job, ModelVersion
 from people import audit
 from people.models import Project, User, Webhook
 from people.webhooks import registry
+
+log = logging.getLogger(__name__)
 
 
 class Withheld(Exception):
@@ -41,7 +45,15 @@ class InUse(Exception):
 
 
 def path(dataset: Dataset) -> Path:
-    return settings.VAR / dataset.folder
+    """The folder of its rows, on this host. Raises Withheld if the store has it no more, or
+    store.StoreFault if it can't be asked.
+    """
+    try:
+        return store.local(dataset.folder)
+    except store.Gone as error:
+        raise no_file(dataset) from error
+    except store.Damaged as error:
+        raise _changed(dataset) from error
 
 
 def renders(dataset: Dataset) -> Path:
@@ -70,12 +82,13 @@ def write(
     kind: str = Dataset.Kind.JUDGMENTS,
     schema: dict | None = None,
     watch: Watch = unwatched,
-) -> tuple[str, Path]:
-    """Write canonical lines below the data folder; returns their sha256 and the folder, named by
-    it. A `schema` says what the lines name; it is hashed ahead of them, as one line more. `watch`
-    is called for each line, as it is written and again as Parquet takes it.
+) -> tuple[str, str]:
+    """Write canonical lines into the store; returns their sha256 and the place in the store. A
+    `schema` says what the lines name; it is hashed ahead of them, as one line more. `watch` is
+    called for each line, as it is written and again as Parquet takes it.
 
-    The folder appears whole or not at all; writing the same rows again finds it there.
+    The place appears whole or not at all; writing the same rows again finds it there. Raises
+    store.StoreFault.
     """
     base = settings.VAR / "datasets"
     base.mkdir(parents=True, exist_ok=True)
@@ -95,7 +108,7 @@ def write(
             out.flush()
             os.fsync(out.fileno())
         parquet.by_split(_watched(rows.read(scratch), watch), kind, scratch, rare)
-        return sha.hexdigest(), _in_place(scratch, base / sha.hexdigest())
+        return sha.hexdigest(), store.place(store.put(scratch))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -104,15 +117,6 @@ def _watched(items: Iterable[dict], watch: Watch) -> Iterator[dict]:
     for item in items:
         yield item
         watch(0)
-
-
-def _in_place(scratch: Path, folder: Path) -> Path:
-    try:
-        os.rename(scratch, folder)
-    except OSError:  # the same rows were frozen before, or just now
-        if not folder.exists():
-            raise
-    return folder
 
 
 def counts(folder: Path) -> dict:
@@ -131,7 +135,7 @@ def counts(folder: Path) -> dict:
 
 
 def register(
-    project: Project, kind: str, digest: str, folder: Path, counted: dict | None = None, **fields
+    project: Project, kind: str, digest: str, place: str, counted: dict | None = None, **fields
 ) -> tuple[Dataset, bool]:
     """The dataset of these rows in this project, and whether it is new; `counted` is what counts()
     would count of them, and more, where that was counted while they were written.
@@ -139,8 +143,7 @@ def register(
     One that was withdrawn and whose very rows are frozen again, now of judgments that may be used,
     is there again.
     """
-    place = str(folder.relative_to(settings.VAR))
-    fields |= {"folder": place, "counts": counted or counts(folder), "kind": kind}
+    fields |= {"folder": place, "counts": counted or counts(store.local(place)), "kind": kind}
     with transaction.atomic():
         dataset, new = Dataset.objects.get_or_create(
             project=project, digest=digest, defaults=fields
@@ -149,7 +152,8 @@ def register(
             _emit_frozen(dataset)
     if dataset.withdrawn_at:
         dataset.withdrawn_at, dataset.withdrawn_why, dataset.successor = None, "", None
-        dataset.save(update_fields=["withdrawn_at", "withdrawn_why", "successor"])
+        dataset.folder = place  # where they were is deleted
+        dataset.save(update_fields=["withdrawn_at", "withdrawn_why", "successor", "folder"])
     return dataset, new
 
 
@@ -194,7 +198,7 @@ def criteria(dataset: Dataset) -> list[dict]:
     """The criteria that its rows hold scores by; none where they hold none, or are gone."""
     try:
         [schema] = rows.read(path(dataset), rows.SCHEMA)
-    except FileNotFoundError:
+    except (FileNotFoundError, Withheld):
         return []
     return schema["criteria"]
 
@@ -235,12 +239,29 @@ def verify(dataset: Dataset | None, watch: Watch = unwatched) -> None:
     `watch` raises.
     """
     refuse_withdrawn(dataset)
-    file, schema = path(dataset) / "rows.jsonl", path(dataset) / rows.SCHEMA
+    if _has_its_rows(dataset, watch):
+        return
+    if digest := store.digest_of(dataset.folder):
+        try:
+            store.verified(digest)  # what was changed in the cache of this host is fetched again
+        except (store.Gone, store.Damaged) as error:
+            raise _changed(dataset) from error
+        if _has_its_rows(dataset, watch):
+            return
+    raise _changed(dataset)
+
+
+def _has_its_rows(dataset: Dataset, watch: Watch) -> bool:
+    folder = path(dataset)
+    file, schema = folder / "rows.jsonl", folder / rows.SCHEMA
     if not file.exists():
         raise no_file(dataset)
     sha = hashlib.sha256(schema.read_bytes() if schema.exists() else b"")
-    if add_file(sha, file, watch).hexdigest() != dataset.digest:
-        raise Withheld(f"Dataset {dataset.short} was changed on disk: restore it from a backup.")
+    return add_file(sha, file, watch).hexdigest() == dataset.digest
+
+
+def _changed(dataset: Dataset) -> Withheld:
+    return Withheld(f"Dataset {dataset.short} was changed on disk: restore it from a backup.")
 
 
 # Taking back
@@ -311,7 +332,46 @@ def _at_work(dataset: Dataset) -> QuerySet[Job]:
 
 
 def _remove_files(dataset: Dataset) -> None:
-    """Other projects may have frozen the same rows: then only the downloads go."""
+    """Other projects may have frozen the same rows: then only the downloads go. What the store
+    can't delete now, forget_withdrawn() does.
+    """
     shutil.rmtree(renders(dataset), ignore_errors=True)
-    if not Dataset.objects.filter(digest=dataset.digest, withdrawn_at=None).exists():
-        shutil.rmtree(path(dataset), ignore_errors=True)
+    if Dataset.objects.filter(folder=dataset.folder, withdrawn_at=None).exists():
+        return
+    digest = store.digest_of(dataset.folder)
+    if digest is None:
+        shutil.rmtree(settings.VAR / dataset.folder, ignore_errors=True)
+        return
+    try:
+        store.delete(digest)
+    except store.StoreFault as error:
+        log.warning("The rows of dataset %s are not deleted yet: %s", dataset.short, error)
+
+
+def forget_withdrawn() -> None:
+    """Delete the files of withdrawn datasets that the store could not delete at once. What was
+    stored within a day may be the same rows, frozen again just now. Raises store.StoreFault.
+    """
+    yesterday = (now() - timedelta(days=1)).timestamp()
+    old = {digest for digest, stored_at, _size in store.entries() if stored_at < yesterday}
+    for dataset in Dataset.objects.exclude(withdrawn_at=None):
+        if store.digest_of(dataset.folder) in old:
+            _remove_files(dataset)
+
+
+def fill_store() -> int:
+    """Bring into the store what lies in this data folder: of versions before the store, and of a
+    time when the store was here. Returns how many datasets. On one file system nothing is copied.
+
+    Each is in the store before its files here go. Raises store.StoreFault.
+    """
+    places = Dataset.objects.filter(withdrawn_at=None).values_list("folder", flat=True)
+    moved = 0
+    for place in sorted(set(places)):
+        folder = settings.VAR / place
+        if not folder.is_dir() or store.is_at(folder):
+            continue
+        stored = store.place(store.put(folder))
+        moved += Dataset.objects.filter(folder=place).update(folder=stored)
+        shutil.rmtree(folder.parent if store.digest_of(place) else folder)
+    return moved

@@ -31,9 +31,9 @@ def freeze(
     BadTexts.
     """
     lines = [rows.canonical({"text": text, "split": split_of(text)}) for text in _texts(file)]
-    digest, folder = datasets.write(lines, Dataset.Kind.TEXT)
+    digest, place = datasets.write(lines, Dataset.Kind.TEXT)
     with transaction.atomic():
-        dataset, new = datasets.register(project, Dataset.Kind.TEXT, digest, folder, note=note)
+        dataset, new = datasets.register(project, Dataset.Kind.TEXT, digest, place, note=note)
         if new:
             audit.record(actor, "freeze text", dataset, project)
         else:
@@ -46,10 +46,12 @@ def split_otherwise(dataset: Dataset) -> tuple[Dataset | None, int]:
     texts = Dataset.objects.filter(project=dataset.project, kind=Dataset.Kind.TEXT)
     others = texts.filter(withdrawn_at=None, counts__rows=dataset.counts["rows"])
     for other in others.exclude(pk=dataset.pk).order_by("-pk"):
-        if (datasets.path(other) / "rows.jsonl").exists():
+        try:
             moved = _moved(dataset, other)
-            if moved is not None:
-                return other, moved
+        except (FileNotFoundError, datasets.Withheld):
+            continue  # its rows are gone
+        if moved is not None:
+            return other, moved
     return None, 0
 
 

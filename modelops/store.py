@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -25,6 +25,9 @@ from django.utils.translation import gettext as _
 from modelops.hashing import Watch, unwatched
 from modelops.stores import Damaged, Full, Gone, StoreFault, Unreachable, listing
 from modelops.stores.folder import FolderStore
+
+if TYPE_CHECKING:
+    from modelops.stores.bucket import Bucket
 
 __all__ = ["Damaged", "Full", "Gone", "StoreFault", "Unreachable"]
 
@@ -142,6 +145,11 @@ def local(place: str, watch: Watch = unwatched) -> Path:
     return get(digest, watch) if digest else settings.VAR / place
 
 
+def is_at(path: Path) -> bool:
+    """Whether this lies in the store itself."""
+    return not is_bucket() and path.resolve().is_relative_to(_folder().resolve())
+
+
 def is_bucket() -> bool:
     return settings.STORE.startswith("s3://")
 
@@ -153,7 +161,7 @@ def _gone(digest: str) -> Gone:
     )
 
 
-def _store():
+def _store() -> FolderStore | Bucket:
     return _of(settings.STORE) if is_bucket() else FolderStore(_folder())
 
 
@@ -162,7 +170,7 @@ def _folder() -> Path:
 
 
 @lru_cache(maxsize=4)
-def _of(address: str):
+def _of(address: str) -> Bucket:
     from modelops.stores.bucket import Bucket  # loads obstore
 
     return Bucket(address)

@@ -26,7 +26,7 @@ from django.db import connection
 
 from people.file_permissions import make_private
 
-FOLDERS = ("datasets", "models", "uploads")
+FOLDERS = ("store", "datasets", "models", "uploads")
 FILES = ("secret", "demo-accounts.txt")
 VERSION = 1
 

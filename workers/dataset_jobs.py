@@ -6,7 +6,7 @@ from labeling import imports
 from labeling.exports import difference, downloads, freeze, push
 from labeling.imports import pull as pull_data
 from labeling.imports import undo
-from modelops import datasets, jobs, recipes, registry, weights
+from modelops import datasets, jobs, recipes, registry, store, weights
 from modelops import pull as pull_model
 from modelops.models import Job
 from people.access import Refused
@@ -21,6 +21,7 @@ def run(job: Job) -> None:
         freeze.NothingToFreeze,
         difference.NotComparable,
         datasets.Withheld,
+        store.StoreFault,
         recipes.InvalidRecipe,
         weights.BadWeights,
         registry.NotRegistered,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from celery import shared_task
@@ -11,12 +12,14 @@ import labeling.retention
 import people.retention
 import workers.heartbeat  # noqa: F401  (connects its signals)
 from labeling.queue import leases
-from modelops import jobs
+from modelops import datasets, jobs, store
 from modelops.kinds import QUEUES
 from modelops.models import Job
 from people import mail
 from people.webhooks import delivery
 from workers import dataset_jobs, machine_lock, sampling_job, training_job
+
+log = logging.getLogger(__name__)
 
 
 @shared_task(name="default.work")
@@ -60,6 +63,11 @@ def tidy() -> None:
     """What would fill the disk and the tables in the course of months."""
     people.retention.forget()
     labeling.retention.forget()
+    try:
+        datasets.forget_withdrawn()
+        store.forget_gone()
+    except store.StoreFault as error:
+        log.warning("%s", error)
 
 
 @worker_ready.connect
@@ -118,5 +126,8 @@ def is_first_in_line(queue: str, job: Job) -> bool:
 
 
 def run(job: Job, body: Callable) -> None:
-    with jobs.running(job):
-        body(job)
+    try:
+        with jobs.running(job):
+            body(job)
+    finally:
+        store.release()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from modelops import datasets, jobs, mixtures, registry, weights
+from modelops import datasets, jobs, mixtures, registry, store, weights
 from modelops.jobs import Crashed, JobFailed
 from modelops.kinds import KINDS
 from modelops.models import Dataset, Job, Metric, ModelVersion
@@ -75,7 +75,7 @@ def prepare(job: Job) -> Path:
     try:
         datasets.verify(job.dataset)
         other_paths = others(job)
-    except datasets.Withheld as error:
+    except (datasets.Withheld, store.StoreFault) as error:
         raise JobFailed(str(error)) from error
     folder = run_folder(job)
     folder.mkdir(parents=True, exist_ok=True)
@@ -151,7 +151,7 @@ def demonstrations(job: Job, digest: str) -> Dataset:
         )
     try:
         datasets.verify(dataset)
-    except datasets.Withheld as error:
+    except (datasets.Withheld, store.StoreFault) as error:
         raise JobFailed(str(error)) from error
     return dataset
 
@@ -164,7 +164,7 @@ def mix(job: Job) -> list[dict]:
         mixture = mixtures.read(job.project, job.recipe["mix"])
         for dataset, _weight in mixture:
             datasets.verify(dataset)
-    except (mixtures.BadMix, datasets.Withheld) as error:
+    except (mixtures.BadMix, datasets.Withheld, store.StoreFault) as error:
         raise JobFailed(str(error)) from error
     return [
         {"dataset": str(datasets.path(dataset)), "source": source(job, dataset), "weight": weight}

@@ -79,6 +79,8 @@ def main() -> None:
         sys.exit(
             f"The database can't be used. Check DATABASE_URL: {str(error).strip().splitlines()[0]}"
         )
+    if settings.STORE:
+        call_command("fill_store")
     if "web" in settings.ROLES:
         collect_static()
     # The broker isn't running yet. Workers check the table of jobs when they start.

@@ -122,7 +122,7 @@ def _register(
     """
     statistics = RowStatistics()
     lines = _counted(frozen, statistics)
-    digest, folder = datasets.write(lines, recipe.kind, schema, _each_batch(beat))
+    digest, place = datasets.write(lines, recipe.kind, schema, _each_batch(beat))
     figures = statistics.counts()
     if near:
         figures["near_held_out"] = near
@@ -130,7 +130,7 @@ def _register(
         name: value for name, value in vars(recipe).items() if value != getattr(FreezeRecipe, name)
     }
     about = {"job": job, "note": recipe.note, "licence": recipe.licence, "query": query}
-    dataset, _new = datasets.register(job.project, recipe.kind, digest, folder, figures, **about)
+    dataset, _new = datasets.register(job.project, recipe.kind, digest, place, figures, **about)
     if dataset.job_id != job.pk:
         job.result = {"same": True, "changed": _relabel(job, recipe, dataset)}
     return dataset

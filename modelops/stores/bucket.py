@@ -30,7 +30,8 @@ from modelops.stores.listing import Listing, files_of
 PART = 16 * 2**20  # bytes of a request; S3 takes up to 10,000 of them for a file
 AT_ONCE = 4  # requests
 CONNECT, REQUEST = timedelta(seconds=3), timedelta(seconds=60)
-FULL = ("507", "InsufficientStorage", "StorageFull", "QuotaExceeded", "no space left")
+# What a server without room answers: its status, or the code in its XML.
+FULL = ("status: 507", "<Code>InsufficientStorage", "StorageFull</Code>", "<Code>QuotaExceeded")
 
 
 class Bucket:

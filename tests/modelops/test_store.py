@@ -378,7 +378,7 @@ def test_a_server_that_is_away_wrong_keys_and_no_bucket_are_said(
 
 def test_a_full_server_is_said(bucket, tmp_path, monkeypatch):
     def full(*about, **settings):
-        raise buckets.BaseError("status 507 Insufficient Storage: <secret>")
+        raise buckets.BaseError("Status { status: 507, body: <secret> }")
 
     monkeypatch.setattr(buckets.obstore, "put", full)
     with pytest.raises(store.Full, match="The store is full") as refused:

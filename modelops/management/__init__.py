@@ -1,0 +1,1 @@
+"""The commands of labeling, and what they share."""
