@@ -21,13 +21,14 @@ from celery import current_app
 from django.conf import settings
 from django.db import close_old_connections, connection, transaction
 from django.db.models import F, Q, QuerySet
-from django.utils.timezone import now
 from kombu.exceptions import OperationalError as BrokerError
 
 from modelops import recipes
 from modelops.kinds import KINDS, QUEUES
 from modelops.models import Job, LogLine, Metric
 from people import audit, faults
+from people.db import clock
+from people.db.clock import now
 from people.models import Project, User, Webhook
 from people.webhooks import registry
 
@@ -284,6 +285,7 @@ def _pulse(job: Job, quiet: threading.Event) -> None:
             ):  # the body may be deep in one long step of a model, and has seconds to live
                 give_back(job)
                 break
+            clock.read()
             owned(job).update(heartbeat_at=now())
         except Exception as error:  # a database out of reach now may be back at the next beat
             log.warning("heartbeat of %s not written: %s", job, error)

@@ -14,8 +14,9 @@ from typing import Any
 
 from celery import current_app
 from django.db.models import F, Model, Q, QuerySet
-from django.utils.timezone import now
 from kombu.exceptions import OperationalError as BrokerError
+
+from people.db.clock import now
 
 log = logging.getLogger(__name__)
 LEASE = timedelta(minutes=2)

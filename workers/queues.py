@@ -16,6 +16,7 @@ from modelops import datasets, jobs, store
 from modelops.kinds import QUEUES
 from modelops.models import Job
 from people import mail
+from people.db import clock
 from people.webhooks import delivery
 from workers import dataset_jobs, machine_lock, sampling_job, training_job
 
@@ -52,6 +53,7 @@ def deliver_mail() -> None:
 @shared_task(name="sweep")
 def sweep() -> None:
     """What makes up for lost messages, dead workers and closed laptops."""
+    clock.read()
     leases.expire()
     jobs.wake_waiting()
     delivery.wake_waiting()

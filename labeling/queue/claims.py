@@ -20,7 +20,6 @@ from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subqu
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
 from django.db.models.sql import Query
-from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from labeling.models import (
@@ -36,6 +35,7 @@ from labeling.queue.eligibility import lock_if_working, refuse_beyond_daily_limi
 from labeling.queue.leases import expire, lease_end
 from labeling.queue.order import key, locked
 from labeling.queue.reservations import is_reserved_for_others, offered_to
+from people.db.clock import now
 from people.db.compiled import compiled, insert, update
 from people.models import Membership, Project, User
 

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.utils.timezone import now
 
 from labeling.models import Assignment
 from labeling.queue import set_aside
 from labeling.queue.eligibility import locked_membership, refuse_who_is_paused
 from labeling.queue.order import locked, reopen
 from people import audit
+from people.db.clock import now
 from people.models import Project, User
 
 State = Assignment.State

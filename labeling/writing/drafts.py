@@ -11,7 +11,6 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import Avg, Q, QuerySet
-from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from labeling.models import Candidate, Prompt, Ranking, RankingTask, Writing
@@ -20,6 +19,7 @@ from labeling.text import conversations
 from labeling.text.conversations import Entry
 from people import audit
 from people.access import Refused
+from people.db.clock import now
 from people.models import Membership, Project, User
 
 Kind, State = Writing.Kind, Writing.State

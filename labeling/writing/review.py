@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from labeling.models import Demonstration, Prompt, Writing
@@ -11,6 +10,7 @@ from labeling.text import conversations
 from labeling.writing.drafts import Gone, check, entry_of
 from people import audit
 from people.access import Refused
+from people.db.clock import now
 from people.models import User
 
 Kind, State = Writing.Kind, Writing.State

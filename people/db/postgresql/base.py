@@ -23,6 +23,8 @@ from django.db.backends.utils import CursorWrapper
 from psycopg import Connection, OperationalError, errors, sql
 from psycopg.types.numeric import Int2, Int4, Int8Dumper
 
+from people.db import clock
+
 WHOLE = (int, Int2, Int4)
 CANCEL_SECONDS = 1
 
@@ -43,6 +45,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         for kind in WHOLE:
             connection.adapters.register_dumper(kind, Int8Dumper)
         return connection
+
+    def init_connection_state(self) -> None:
+        super().init_connection_state()
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT clock_timestamp()")
+            clock.set_to(cursor.fetchone()[0])
 
     def prepared_cursor(self) -> CursorWrapper:
         """A cursor with server-side binding, which prepares repeated statements."""
