@@ -4,11 +4,15 @@ It is not compressed, because weights don't compress. The database is copied bef
 that every file that it refers to is in the backup; files are never half written. Running jobs and
 their logs are left out: a resumed job starts again. Models outside the data folder are not copied;
 the database only holds their paths.
+
+The last entry, contents.json, lists each file with its size and sha256, and the rows of each table.
+A restore compares them before it replaces anything.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import io
 import json
 import os
@@ -18,21 +22,46 @@ import subprocess
 import tarfile
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 from django.conf import settings
 from django.db import connection
 
 from people.file_permissions import make_private
+from people.signals import kept_files
 
 FOLDERS = ("store", "datasets", "models", "uploads")
 FILES = ("secret", "demo-accounts.txt")
+CONTENTS = "contents.json"
 VERSION = 1
 
 
 class BackupFailed(Exception):
     """The backup was not written or not restored. The text says why and what to do."""
+
+
+@dataclass
+class Contents:
+    """What a backup holds: sizes and hashes of its files, and the number of rows of each table
+    (empty for PostgreSQL, whose dump is not opened).
+    """
+
+    files: dict[str, tuple[int, str]] = field(default_factory=dict)
+    tables: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a backup lacks of what rows refer to: what is gone from the data folder, in words, and
+    how many files are in a store outside of it.
+    """
+
+    missing: list[str]
+    elsewhere: int
 
 
 # Writing
@@ -42,10 +71,11 @@ def default_file(stem: str = "podium") -> Path:
     return settings.VAR / "backups" / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}.tar"
 
 
-def write(file: Path, database_only: bool = False) -> None:
+def write(file: Path, database_only: bool = False) -> Written:
     """Write the backup to `file`, atomically. Podium may be running. Raises BackupFailed."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(file.name + ".part")
+    part, contents = file.with_name(file.name + ".part"), Contents()
+    kept = {} if database_only else _kept()  # asked first: later ones may not be copied any more
     try:
         part.unlink(missing_ok=True)
         part.touch(mode=0o600)
@@ -55,16 +85,29 @@ def write(file: Path, database_only: bool = False) -> None:
         ):
             dump = Path(scratch) / "database"
             dump_database(dump)
-            _add_manifest(tar)
-            tar.add(dump, "database")
+            contents.tables = _open_database(dump)
+            _add_text(tar, "manifest.json", _manifest_now())
+            _add_file(tar, dump, "database", contents)
             if not database_only:
                 for name in FILES + FOLDERS:
-                    _add(tar, settings.VAR / name, name)
+                    _add(tar, settings.VAR / name, name, contents)
+            _add_text(tar, CONTENTS, vars(contents))
+            copied = set(tar.getnames())
         os.replace(part, file)
     except OSError as error:
         raise BackupFailed(f"The backup was not written: {error}") from error
     finally:
         part.unlink(missing_ok=True)
+    elsewhere = {place for place in kept if settings.STORE and place.startswith("store/")}
+    missing = [kept[place] for place in kept if place not in copied | elsewhere]
+    return Written(sorted(missing), len(elsewhere))
+
+
+def _kept() -> dict[str, str]:
+    kept: dict[str, str] = {}
+    for _receiver, places in kept_files.send(None):
+        kept |= places
+    return kept
 
 
 def dump_database(file: Path) -> None:
@@ -79,52 +122,148 @@ def dump_database(file: Path) -> None:
         _postgres("pg_dump", "--format=custom", "--no-owner", f"--file={file}")
 
 
-def _add_manifest(tar: tarfile.TarFile) -> None:
-    text = json.dumps(
-        {"podium_backup": VERSION, "database": connection.vendor, "made": time.strftime("%FT%T%z")}
-    ).encode()
-    entry = tarfile.TarInfo("manifest.json")
+def _manifest_now() -> dict[str, Any]:
+    made = time.strftime("%FT%T%z")
+    return {"podium_backup": VERSION, "database": connection.vendor, "made": made}
+
+
+def _add_text(tar: tarfile.TarFile, name: str, value: dict[str, Any]) -> None:
+    text = json.dumps(value).encode()
+    entry = tarfile.TarInfo(name)
     entry.size, entry.mtime = len(text), int(time.time())
     tar.addfile(entry, io.BytesIO(text))
 
 
-def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
+def _add(tar: tarfile.TarFile, path: Path, name: str, contents: Contents) -> None:
     """Add a file or a folder, without temporary files (their names begin with a dot)."""
     if path.name.startswith("."):
         return
     try:
+        if not path.is_dir():
+            _add_file(tar, path, name, contents)
+            return
         tar.add(path, name, recursive=False)
-        children = sorted(path.iterdir()) if path.is_dir() else []
+        children = sorted(path.iterdir())
     except FileNotFoundError:
         return  # it doesn't exist, or was just deleted
     for child in children:
-        _add(tar, child, f"{name}/{child.name}")
+        _add(tar, child, f"{name}/{child.name}", contents)
+
+
+def _add_file(tar: tarfile.TarFile, path: Path, name: str, contents: Contents) -> None:
+    with open(path, "rb") as file:
+        entry = tar.gettarinfo(arcname=name, fileobj=file)
+        entry.type, entry.linkname = tarfile.REGTYPE, ""  # also of a file with several names
+        hashed = _Hashed(file)
+        tar.addfile(entry, hashed)
+    contents.files[name] = entry.size, hashed.sha256.hexdigest()
+
+
+class _Hashed:
+    """A file that is hashed as it is read."""
+
+    def __init__(self, file: IO[bytes]):
+        self.file, self.sha256 = file, hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        data = self.file.read(size)
+        self.sha256.update(data)
+        return data
 
 
 # Restoring
 
 
 def restore(file: Path) -> Path:
-    """Restore the backup. Returns the folder to which the replaced data was moved."""
-    with _nothing_runs(), _opened(file) as tar:
-        manifest = _manifest(tar)
-        if manifest["database"] != connection.vendor:
-            raise BackupFailed(
-                f"The backup holds a {manifest['database']} database, but this installation uses "
-                f"{connection.vendor}. Set or unset DATABASE_URL."
-            )
-        scratch = Path(tempfile.mkdtemp(dir=settings.VAR, prefix=".restore-"))
-        try:
-            _extract(tar, scratch)
+    """Restore the backup. Returns the folder to which the replaced data was moved. Raises
+    BackupFailed.
+    """
+    with _nothing_runs():
+        with _extracted(file) as (scratch, _contents):
             aside = settings.VAR / "backups" / f"replaced-{time.strftime('%Y%m%d-%H%M%S')}"
             aside.mkdir(parents=True, mode=0o700)
             restore_database(scratch / "database", aside)
             for name in FILES + FOLDERS:
                 if (scratch / name).exists():
                     _replace(scratch / name, settings.VAR / name, aside)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
     return aside
+
+
+def try_out(file: Path) -> Contents:
+    """Unpack the backup beside the data, compare its files with what was written, and open its
+    database; nothing is replaced, and Podium may be running. Raises BackupFailed.
+    """
+    settings.VAR.mkdir(parents=True, exist_ok=True)
+    with _extracted(file) as (_scratch, contents):
+        return contents
+
+
+@contextmanager
+def _extracted(file: Path) -> Iterator[tuple[Path, Contents]]:
+    """The backup, unpacked and found whole."""
+    scratch = Path(tempfile.mkdtemp(dir=settings.VAR, prefix=".restore-"))
+    try:
+        with _opened(file) as tar:
+            manifest = _manifest(tar)
+            if manifest["database"] != connection.vendor:
+                raise BackupFailed(
+                    f"The backup holds a {manifest['database']} database, but this installation "
+                    f"uses {connection.vendor}. Set or unset DATABASE_URL."
+                )
+            _extract(tar, scratch)
+        yield scratch, _whole(scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _whole(folder: Path) -> Contents:
+    """What was unpacked is what was written. Raises BackupFailed. Of backups of versions before
+    contents.json only the database is looked at.
+    """
+    listed = folder / CONTENTS
+    contents = Contents(**json.loads(listed.read_text())) if listed.exists() else Contents()
+    for name, (size, sha256) in contents.files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size:
+            raise BackupFailed(f"The backup lacks {name}, or part of it. Nothing was restored.")
+        with open(path, "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise BackupFailed(f"{name} in the backup is damaged. Nothing was restored.")
+    dump = folder / "database"
+    if not dump.exists():
+        raise BackupFailed("The backup holds no database. Nothing was restored.")
+    tables = _open_database(dump)
+    if listed.exists() and tables != contents.tables:
+        raise BackupFailed("The backup's database lacks rows. Nothing was restored.")
+    return Contents(contents.files, tables)
+
+
+def _open_database(dump: Path) -> dict[str, int]:
+    """The number of rows of each table; of a PostgreSQL dump none: its list of contents is read.
+    Raises BackupFailed where it is damaged, or no database of Podium's.
+    """
+    no_database = BackupFailed("The database in the backup can't be opened: it is damaged.")
+    if connection.vendor != "sqlite":
+        _postgres_tool("pg_restore", "--list", dump)
+        return {}
+    try:
+        with closing(sqlite3.connect(f"file:{dump}?mode=ro&immutable=1", uri=True)) as database:
+            if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                raise no_database
+            tables = [
+                name
+                for (name,) in database.execute(
+                    "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+                )
+            ]
+            if "django_migrations" not in tables:
+                raise BackupFailed("The database in the backup is not one of Podium's.")
+            return {
+                name: database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]
+                for name in tables
+            }
+    except sqlite3.Error as error:
+        raise no_database from error
 
 
 @contextmanager
@@ -175,8 +314,6 @@ def _extract(tar: tarfile.TarFile, folder: Path) -> None:
 
 def restore_database(dump: Path, aside: Path) -> None:
     """Replace the database by `dump`. The replaced one is saved in `aside`. Raises BackupFailed."""
-    if not dump.exists():
-        raise BackupFailed("The backup holds no database. Nothing was restored.")
     connection.close()
     if connection.vendor == "sqlite":
         live = Path(connection.settings_dict["NAME"])
@@ -224,9 +361,14 @@ def _postgres(program: str, *options) -> None:
         for name, variable in variables.items()
         if parameters.get(name)
     }
-    command = [program, f"--dbname={parameters['dbname']}", *map(str, options)]
+    _postgres_tool(program, f"--dbname={parameters['dbname']}", *options, env=environment)
+
+
+def _postgres_tool(program: str, *options, env: dict[str, str] | None = None) -> None:
+    """Raises BackupFailed."""
+    command = [program, *map(str, options)]
     try:
-        completed = subprocess.run(command, env=environment, capture_output=True, text=True)
+        completed = subprocess.run(command, env=env, capture_output=True, text=True)
     except FileNotFoundError as error:
         raise BackupFailed(
             f"{program} is not installed. On Debian: apt install postgresql-client."

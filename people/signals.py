@@ -10,5 +10,7 @@ from django.dispatch import Signal
 paused = Signal()
 # user: opted in to sensitive content, or out of it
 willing = Signal()
+# returns what rows refer to in the data folder: {path below it: what it is, in words}
+kept_files = Signal()
 # actor, project: the project is now read-only
 archived = Signal()

@@ -26,7 +26,16 @@ class Command(BaseCommand):
     def handle(self, *, file: Path | None, database_only: bool, **options) -> None:
         file = file or backups.default_file("database" if database_only else "podium")
         try:
-            backups.write(file, database_only)
+            written = backups.write(file, database_only)
         except backups.BackupFailed as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Backed up to {file} ({file.stat().st_size / 2**20:.1f} MB).")
+        if written.elsewhere:
+            self.stdout.write(
+                "PODIUM_STORE is outside of the data folder, and not in this backup: back it up by "
+                f"its own means (datasets and models in it: {written.elsewhere})."
+            )
+        if written.missing:
+            raise CommandError(
+                f"The backup lacks what is gone from the data folder: {', '.join(written.missing)}."
+            )
