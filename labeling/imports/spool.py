@@ -7,6 +7,7 @@ from __future__ import annotations
 import pickle
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
@@ -16,47 +17,56 @@ from people.db.private import private_database
 
 REMEMBERED = 20_000  # words in memory
 ASKED = 500  # keys of one query
+FILTER = 2**25  # bits; 4 MiB
 TOGETHER = 50  # things that are pickled together
 
 
 class Scratch:
-    """Words by their kind and key, the latest of them in memory."""
+    """Words by their kind and key, the latest of them in memory.
 
-    def __init__(self):
+    A Bloom filter with one bit for each word on disk knows of nearly all others that they are not
+    there.
+    """
+
+    def __init__(self, filter_bits: int = FILTER):
         self.database = private_database()
         self.database.execute(
             "CREATE TABLE word (kind TEXT, key TEXT, value, PRIMARY KEY (kind, key)) WITHOUT ROWID"
         )
         self.database.execute("BEGIN")
-        self.latest: dict[tuple[str, str], Any] = {}
-        self.unwritten: set[tuple[str, str]] = set()
+        self.latest: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        self.unwritten: defaultdict[str, set[str]] = defaultdict(set)
+        self.filter, self.filter_bits = bytearray(filter_bits // 8), filter_bits
 
     def fetch(self, kind: str, keys: Iterable[str]) -> None:
         """Read many words at once: a get() of one of them is then no query."""
         wanted = dict.fromkeys(keys)
-        if len(self.latest) + len(wanted) > REMEMBERED:
+        if self._count_latest() + len(wanted) > REMEMBERED:
             self._forget()
-        unknown = [key for key in wanted if (kind, key) not in self.latest]
-        for start in range(0, len(unknown), ASKED):
-            asked = unknown[start : start + ASKED]
-            self.latest |= dict.fromkeys((kind, key) for key in asked)
-            stored = self.database.execute(
-                "SELECT kind, key, value FROM word "
+        latest = self.latest[kind]
+        unknown = [key for key in wanted if key not in latest]
+        latest |= dict.fromkeys(unknown)
+        on_disk = [key for key in unknown if self._may_be_on_disk(kind, key)]
+        for start in range(0, len(on_disk), ASKED):
+            asked = on_disk[start : start + ASKED]
+            latest |= self.database.execute(
+                "SELECT key, value FROM word "
                 f"WHERE kind = ? AND key IN ({','.join('?' * len(asked))})",
                 (kind, *asked),
             )
-            self.latest |= {(kind, key): value for kind, key, value in stored}
 
     def get(self, kind: str, key: str) -> Any:
-        if (kind, key) not in self.latest:
+        latest = self.latest[kind]
+        if key not in latest:
             self.fetch(kind, [key])
-        return self.latest[kind, key]
+            latest = self.latest[kind]
+        return latest[key]
 
     def put(self, kind: str, key: str, value: Any) -> None:
-        if len(self.latest) >= REMEMBERED:
+        if self._count_latest() >= REMEMBERED:
             self._forget()
-        self.latest[kind, key] = value
-        self.unwritten.add((kind, key))
+        self.latest[kind][key] = value
+        self.unwritten[kind].add(key)
 
     def count(self, kind: str, key: str) -> int:
         """How often this was counted before."""
@@ -72,10 +82,22 @@ class Scratch:
             while some := stored.fetchmany(ASKED):
                 yield some
 
+    def _count_latest(self) -> int:
+        return sum(map(len, self.latest.values()))
+
+    def _may_be_on_disk(self, kind: str, key: str) -> bool:
+        place = hash((kind, key)) % self.filter_bits
+        return bool(self.filter[place >> 3] >> (place & 7) & 1)
+
     def _forget(self) -> None:
         """Write the changed words and empty the memory."""
-        words = [(*name, self.latest[name]) for name in sorted(self.unwritten)]
-        self.database.executemany("INSERT OR REPLACE INTO word VALUES (?, ?, ?)", words)
+        for kind, keys in sorted(self.unwritten.items()):
+            latest = self.latest[kind]
+            words = [(kind, key, latest[key]) for key in sorted(keys)]
+            self.database.executemany("INSERT OR REPLACE INTO word VALUES (?, ?, ?)", words)
+            for key in keys:
+                place = hash((kind, key)) % self.filter_bits
+                self.filter[place >> 3] |= 1 << (place & 7)
         self.latest.clear()
         self.unwritten.clear()
 

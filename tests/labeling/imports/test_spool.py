@@ -14,11 +14,14 @@ STEPS = st.lists(
 
 
 @pytest.mark.parametrize("remembered", [1, 3, 1000])
+@pytest.mark.parametrize("filter_bits", [8, spool.FILTER])
 @given(steps=STEPS)
-def test_a_scratch_table_holds_what_was_put_whatever_it_keeps_in_memory(remembered, steps):
+def test_a_scratch_table_holds_what_was_put_whatever_it_keeps_in_memory(
+    remembered, filter_bits, steps
+):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spool, "REMEMBERED", remembered)
-        scratch, words = Scratch(), {}
+        scratch, words = Scratch(filter_bits), {}
         for number, (action, kind, key) in enumerate(steps):
             if action == "put":
                 scratch.put(kind, key, number)
@@ -32,6 +35,19 @@ def test_a_scratch_table_holds_what_was_put_whatever_it_keeps_in_memory(remember
 
         assert {(kind, key): scratch.get(kind, key) for kind, key in words} == words
         assert scratch.get("x", "never put") is None
+
+
+def test_a_scratch_table_asks_the_disk_only_for_words_that_may_be_there(monkeypatch):
+    monkeypatch.setattr(spool, "REMEMBERED", 10)
+    scratch, asked = Scratch(), []
+    scratch.put("x", "here", 1)
+    scratch.fetch("x", map(str, range(20)))
+    scratch.database.set_trace_callback(asked.append)
+    scratch.fetch("x", map(str, range(20, 40)))
+    assert asked == []
+
+    assert scratch.get("x", "here") == 1
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("count", [0, 1, spool.TOGETHER, spool.TOGETHER + 1, 3 * spool.TOGETHER])
