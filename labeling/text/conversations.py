@@ -41,9 +41,12 @@ class BadPrompt(ValueError):
     """This cannot be a prompt; the message says why."""
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: that takes three times as long to make
 class Entry:
-    """A prompt as a file gave it, with all that the file says about it; not yet in the database."""
+    """A prompt as a file gave it, with all that the file says about it; not yet in the database.
+
+    Entries are not changed, see but().
+    """
 
     messages: list[dict]
     author: str = ""

@@ -10,7 +10,7 @@ MOST_COLUMNS = 500
 EXAMPLES, EXAMPLE = 3, 160  # examples of each change; characters of each
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: that takes three times as long to make
 class Row:
     """One row of a file: its place, its value (as text if it cannot be parsed), the error, and the
     file's name.

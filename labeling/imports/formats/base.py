@@ -93,6 +93,8 @@ def held(value: dict, name: str, otherwise: Any = None) -> Any:
 
 def text(value: dict, name: str, longest: int = 100) -> str:
     """A short field, cleaned."""
+    if name not in value:
+        return ""
     content = held(value, name)
     if content is None:
         return ""
