@@ -150,7 +150,8 @@ class Writer:
         )
         fresh = [item for item in batch if item.row not in known]
         stored = bulk.insert(
-            ImportedRow(
+            bulk.new(
+                ImportedRow,
                 project_id=self.project.pk,
                 job_id=self.job.pk,
                 digest=item.row,
@@ -164,8 +165,11 @@ class Writer:
         self, fresh: list[tuple[Clean, ImportedRow]], prompts: dict[str, StoredPrompt]
     ) -> None:
         bulk.insert(
-            Demonstration(
-                prompt_id=prompts[item.digest].pk, text=item.entry.demonstration, job=self.job
+            bulk.new(
+                Demonstration,
+                prompt_id=prompts[item.digest].pk,
+                text=item.entry.demonstration,
+                job_id=self.job.pk,
             )
             for item, _row in fresh
             if item.entry.demonstration
@@ -238,7 +242,8 @@ class Writer:
         return list(answers)
 
     def _candidate(self, answer: dict, prompt: StoredPrompt) -> Candidate:
-        return Candidate(
+        return bulk.new(
+            Candidate,
             prompt_id=prompt.pk,
             job_id=self.job.pk,
             created_at=self.added_at,
@@ -265,7 +270,8 @@ class Writer:
             for position, (places, judgments) in enumerate(judged_together(item.entry))
         ]
         tasks = bulk.insert(
-            RankingTask(
+            bulk.new(
+                RankingTask,
                 project_id=self.project.pk,
                 prompt_id=prompt.pk,
                 job_id=self.job.pk,
@@ -293,7 +299,8 @@ class Writer:
         """A ranking. It is not current before the import is published, if its prompt is visible
         already.
         """
-        return Ranking(
+        return bulk.new(
+            Ranking,
             task_id=task.pk,
             created_at=self.added_at,
             judge=self._judge(judgment["judge"], judgment.get("judge_kind", "")),
@@ -335,7 +342,8 @@ class Writer:
         positions = self._positions({prompt for prompt, _answers in parts})
         made = [(prompt, some) for prompt, answers in parts for some in evenly(answers, MOST)]
         tasks = bulk.insert(
-            RankingTask(
+            bulk.new(
+                RankingTask,
                 project_id=self.project.pk,
                 prompt_id=prompt,
                 job_id=self.job.pk,

@@ -6,11 +6,13 @@ value, which takes far longer than the database needs to store it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
 from django.db import connection, models, transaction
+from django.db.models.base import ModelState
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -29,6 +31,36 @@ PLAIN: dict[type[models.Field], type] = {
     models.CharField: str,
     models.TextField: str,
 }
+
+
+def new(model: type[Row], **values: Any) -> Row:
+    """`model(**values)` in a fraction of its time, by the names of columns ("project_id"): no
+    signal is sent. Raises TypeError for a name that is none of them.
+    """
+    constants, calls = _defaults(model)
+    item = model.__new__(model)
+    item._state = ModelState()
+    columns = item.__dict__
+    columns |= constants
+    columns |= values
+    columns |= {name: call() for name, call in calls.items() if name not in values}
+    if len(columns) > len(constants) + len(calls) + 1:  # the state
+        raise TypeError(
+            f"{model.__name__} has no {min(values.keys() - constants.keys() - calls.keys())}"
+        )
+    return item
+
+
+@cache
+def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], dict[str, Callable]]:
+    """The defaults of a model's columns: those that are constant, and what makes the others."""
+    constants, calls = {}, {}
+    for field in _fields(model):
+        if field.has_default() and callable(field.default):
+            calls[field.attname] = field.default
+        else:
+            constants[field.attname] = field.get_default()
+    return constants, calls
 
 
 def insert(objects: Iterable[Row]) -> list[Row]:

@@ -57,6 +57,33 @@ def test_rows_are_stored_as_bulk_create_stores_them(project):
     assert not any(prompt._state.adding for prompt in inserted)
 
 
+@pytest.mark.parametrize("model", [Candidate, Prompt, RankedCandidate, Ranking, RankingTask])
+def test_a_new_object_is_what_the_model_makes(model):
+    given = {} if model is RankedCandidate else {"created_at": NOON}
+    made, usual = bulk.new(model, id=7, **given), model(id=7, **given)
+
+    def columns(item):
+        values = {n: v for n, v in vars(item).items() if n != "_state"}
+        return {n: type(v) if hasattr(v, "resolve_expression") else v for n, v in values.items()}
+
+    assert columns(made) == columns(usual)
+    assert made == usual
+    assert vars(made._state) == vars(usual._state)
+
+
+def test_defaults_that_are_made_are_made_for_each_object():
+    first, second = bulk.new(Ranking), bulk.new(Ranking)
+
+    assert first.labels == second.labels == []
+    assert first.labels is not second.labels
+    assert first.created_at.tzinfo is not None
+
+
+def test_a_new_object_takes_the_names_of_columns_only():
+    with pytest.raises(TypeError, match="Candidate has no job$"):
+        bulk.new(Candidate, prompt_id=1, job=None)
+
+
 def test_a_task_with_its_ranking_is_stored_as_bulk_create_stores_it(project):
     job, prompt = make_job(project), make_prompt(project)
     version = registry.external(project, "m")
