@@ -364,6 +364,8 @@ class Writer:
 
     def build_tasks(self, beat: Beat, done: int) -> None:
         """Build tasks of the answers that came one a row: those to a prompt come together."""
+        if not Candidate.objects.filter(job=self.job, tasks=None).exists():
+            return  # the query below looks at every prompt of the import
         in_no_task = Q(candidates__job=self.job, candidates__tasks=None)
         others = RankingTask.objects.filter(job=self.job, row=None, prompt=OuterRef("pk"))
         prompts = (

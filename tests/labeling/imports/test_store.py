@@ -4,7 +4,8 @@ import gc
 from contextlib import nullcontext
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from labeling import imports
 from labeling.exports import freeze
 from labeling.imports import store
 from labeling.imports.formats import FORMATS
-from labeling.models import Candidate, ImportedRow, Ranking, RankingTask
+from labeling.models import Candidate, ImportedRow, Prompt, Ranking, RankingTask
 from labeling.quality import adjudication
 from labeling.queue import claims
 from modelops import datasets, jobs, rows
@@ -494,3 +495,13 @@ def test_an_import_leaves_the_collector_of_cycles_as_it_was(tmp_path, project, m
 
     assert during[0] > before
     assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+
+
+@pytest.mark.django_db
+def test_no_prompt_is_looked_at_for_answers_that_are_in_tasks_already(cycle):
+    writer = store.Writer(RankingTask.objects.first().job)
+    with CaptureQueriesContext(connection) as queries:
+        writer.build_tasks(lambda done, total: None, 0)
+
+    assert len(queries) == 1
+    assert Prompt._meta.db_table not in queries[0]["sql"]
