@@ -95,7 +95,8 @@ def test_a_retired_task_is_out_for_good_until_somebody_puts_it_back(
 
     browser.post(f"/p/demo/tasks/{task.pk}/put-back")
     assert state(task) == "open"
-    assert list(AuditEvent.objects.filter(actor=carol).values_list("verb", flat=True)) == [
+    events = AuditEvent.objects.filter(actor=carol).exclude(verb="log in").order_by("pk")
+    assert list(events.values_list("verb", flat=True)) == [
         "retire",
         "put back",
     ]
