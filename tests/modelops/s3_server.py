@@ -1,94 +1,26 @@
-"""A real S3-compatible server on this machine, for the tests of the store: SeaweedFS."""
+"""A real S3-compatible server for the tests of the store."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import obstore
 import pytest
 from obstore.store import S3Store
 
-KEY, SECRET, BUCKET = "podium", "secret-of-the-tests", "tests"
-STARTS_WITHIN = 120  # seconds
-PORTS = ("master", "volume", "filer", "s3")
+from benchmarks import s3_server as servers
+from benchmarks.s3_server import free_port  # noqa: F401
 
-
-def program() -> str | None:
-    """The server of requirements-dev.txt, or of the system."""
-    beside = Path(sys.executable).with_name("weed")
-    return str(beside) if beside.exists() else shutil.which("weed")
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
-def free_pairs() -> Iterator[int]:
-    """Ports that are free, and so is each one's with 10,000 more: the server takes both."""
-    for port in range(20_000 + os.getpid() % 4_000, 30_000, 7):
-        with socket.socket() as first, socket.socket() as second:
-            try:
-                first.bind(("127.0.0.1", port))
-                second.bind(("127.0.0.1", port + 10_000))
-            except OSError:
-                continue
-        yield port
+BUCKET = "tests"
 
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory):
     """The address of the server."""
-    if (weed := program()) is None:
+    if (weed := servers.program()) is None:
         pytest.skip("there is no S3 server: pip install -r requirements-dev.txt")
-    folder, port = tmp_path_factory.mktemp("s3"), dict(zip(PORTS, free_pairs()))
-    identity = {
-        "name": "tests",
-        "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
-        "actions": ["Admin", "Read", "Write", "List"],
-    }
-    (folder / "keys.json").write_text(json.dumps({"identities": [identity]}))
-    options = {
-        "dir": folder,
-        "ip": "127.0.0.1",
-        "ip.bind": "127.0.0.1",
-        "s3.config": folder / "keys.json",
-        "s3.port.iceberg": 0,
-        "s3.port.lance": 0,
-        "volume.max": 20,
-        "master.volumeSizeLimitMB": 64,
-        **{f"{name}.port": number for name, number in port.items()},
-    }
-    command = [weed, "server", "-s3", *(f"-{name}={value}" for name, value in options.items())]
-    with open(folder / "log", "w") as log:
-        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-    try:
-        wait_for(port["s3"], server)
-        yield f"http://127.0.0.1:{port['s3']}"
-    finally:
-        server.kill()  # it keeps nothing
-        server.wait()
-
-
-def wait_for(port: int, server: subprocess.Popen) -> None:
-    for _attempt in range(STARTS_WITHIN * 10):
-        assert server.poll() is None, "the server ended"
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the server did not start")
+    with servers.serving(tmp_path_factory.mktemp("s3"), weed) as address:
+        yield address
 
 
 class Objects:
@@ -119,6 +51,5 @@ def bucket(s3_server, settings, monkeypatch):
 
 
 def use(monkeypatch, **environment: str) -> None:
-    known = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"}
-    for variable, value in (known | environment).items():
+    for variable, value in (servers.environment("") | environment).items():
         monkeypatch.setenv(variable, value)
