@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from modelops.stores.listing import Listing, files_of
 
 PART = 16 * 2**20  # bytes of a request; S3 takes up to 10,000 of them for a file
 AT_ONCE = 4  # requests
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 CONNECT, REQUEST = timedelta(seconds=3), timedelta(seconds=60)
 # What a server without room answers: its status, or the code in its XML.
 FULL = ("status: 507", "<Code>InsufficientStorage", "StorageFull</Code>", "<Code>QuotaExceeded")
@@ -37,7 +39,12 @@ FULL = ("status: 507", "<Code>InsufficientStorage", "StorageFull</Code>", "<Code
 class Bucket:
     def __init__(self, address: str):
         bucket, _slash, prefix = address.removeprefix("s3://").partition("/")
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+        named = [os.environ[name] for name in ENDPOINTS if name in os.environ]
+        endpoint = named[0] if named else "https://"
+        if not all(re.match("https?://.", address) for address in named):
+            raise Unreachable(
+                _("AWS_ENDPOINT_URL is no address like https://s3.example: correct or unset it.")
+            )
         self.client = S3Store(
             bucket,
             prefix=prefix.strip("/") or None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from uuid import uuid4
 
 import obstore
@@ -51,5 +52,6 @@ def bucket(s3_server, settings, monkeypatch):
 
 
 def use(monkeypatch, **environment: str) -> None:
-    for variable, value in (servers.environment("") | environment).items():
+    known = servers.environment(os.environ.get("AWS_ENDPOINT_URL", ""))
+    for variable, value in (known | environment).items():
         monkeypatch.setenv(variable, value)

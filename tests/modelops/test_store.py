@@ -376,6 +376,14 @@ def test_a_server_that_is_away_wrong_keys_and_no_bucket_are_said(
         store.put(made)
 
 
+@pytest.mark.parametrize("address", ["", "s3.example:9000"])
+def test_an_endpoint_that_is_no_address_is_said(settings, tmp_path, monkeypatch, address):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    settings.STORE = "s3://tests/no-address"
+    with pytest.raises(store.Unreachable, match="AWS_ENDPOINT_URL is no address"):
+        store.put(make_folder(tmp_path / "made"))
+
+
 def test_a_full_server_is_said(bucket, tmp_path, monkeypatch):
     def full(*about, **settings):
         raise buckets.BaseError("Status { status: 507, body: <secret> }")
