@@ -98,6 +98,10 @@ API_RATE = env.str("PODIUM_API_RATE", "1200/min")
 WEBHOOK_PRIVATE = env.bool("PODIUM_WEBHOOK_PRIVATE", False)
 # Largest uploaded file, in bytes.
 UPLOAD_LIMIT = env.int("PODIUM_UPLOAD_LIMIT", 64 * 2**20)
+# Memory that the reading of one file may take, in MB, in a process of its own.
+READ_MEMORY = env.int("PODIUM_READ_MEMORY", 1024)
+# Seconds of a processor that the reading of one file may take.
+READ_SECONDS = env.int("PODIUM_READ_SECONDS", 3600)
 # Where e-mail goes, as a URL (smtp+tls://user:password@host:587). Without one it is printed, not
 # sent.
 EMAIL_URL = env.str("EMAIL_URL", "consolemail://")
@@ -150,6 +154,8 @@ for name, value, highest in [
     ("PODIUM_ENGINE_REQUESTS", ENGINE_REQUESTS, 1000),
     ("PODIUM_STORE_CACHE", STORE_CACHE, 2**50),
     ("PODIUM_UPLOAD_LIMIT", UPLOAD_LIMIT, 2**40),
+    ("PODIUM_READ_MEMORY", READ_MEMORY, 2**20),
+    ("PODIUM_READ_SECONDS", READ_SECONDS, 10**6),
     ("PODIUM_INVITATION_DAYS", INVITATION_DAYS, 36_500),
     ("PODIUM_LOGIN_FAILURES", LOGIN_FAILURES, 10**6),
     ("PODIUM_LOGIN_EMAILS", LOGIN_EMAILS, 10**6),

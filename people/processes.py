@@ -34,7 +34,7 @@ def mapped(
         return
     # spawn: a fork of this process would share its connections to databases
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, _end_with_parent)
+    pool = ProcessPoolExecutor(processes, context, end_with_parent)
     waiting: deque[tuple[Batch, Future[Result] | None]] = deque()
     try:
         for batch in batches:
@@ -76,7 +76,7 @@ def _result(
     return function(batch)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process when the one that started it does, even by a kill."""
     parent = multiprocessing.parent_process()
     if parent is not None:

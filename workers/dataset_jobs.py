@@ -10,6 +10,7 @@ from modelops import datasets, jobs, recipes, registry, store, weights
 from modelops import pull as pull_model
 from modelops.models import Job
 from people.access import Refused
+from people.limited import LimitReached
 
 
 def run(job: Job) -> None:
@@ -28,6 +29,11 @@ def run(job: Job) -> None:
         Refused,
     ) as error:
         raise jobs.JobFailed(str(error)) from error
+    except LimitReached as error:
+        raise jobs.JobFailed(
+            f"The file was not read to its end: {error}. Nothing was imported. The operator sets "
+            "the limits (PODIUM_READ_MEMORY, PODIUM_READ_SECONDS)."
+        ) from error
     except FileNotFoundError as error:
         raise jobs.JobFailed(f"{error.filename} is gone: upload it again.") from error
 

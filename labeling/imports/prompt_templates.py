@@ -108,7 +108,7 @@ def table(content: bytes, changes: files.Changes) -> list[Any]:
     with tempfile.NamedTemporaryFile(dir=settings.VAR) as file:
         file.write(content)
         file.flush()
-        rows = list(islice(files.rows(Path(file.name), changes=changes), MOST + 1))
+        rows = _rows(Path(file.name), changes)
     if len(rows) > MOST:
         raise Refused(_("At most %(n)s rows at once.") % {"n": f"{MOST:,}"}, "table")
     if not rows:
@@ -118,6 +118,14 @@ def table(content: bytes, changes: files.Changes) -> list[Any]:
             _("Row %(place)s: %(why)s") % {"place": broken.place, "why": broken.error}, "table"
         )
     return [row.value for row in rows]
+
+
+def _rows(path: Path, changes: files.Changes) -> list[files.Row]:
+    """One more than there may be, at most. Raises Refused."""
+    try:
+        return list(islice(files.first_rows(path, changes=changes), MOST + 1))
+    except files.LimitReached as error:
+        raise Refused(_("It can't be read: %(why)s.") % {"why": error}, "table") from error
 
 
 def fill(template: PromptTemplate, rows: Iterable[Any]) -> Filled:

@@ -13,7 +13,7 @@ from labeling.imports.files import Row
 from labeling.imports.formats.base import MOST_ANSWERS
 from labeling.imports.found_codes import Found, FoundCodes
 from labeling.imports.mapping import Field, FieldTable
-from labeling.imports.sources import Source
+from labeling.imports.sources import Read, Source
 from labeling.imports.spool import Scratch, Spool
 from labeling.judging import criteria, scores
 from labeling.models import Prompt
@@ -24,6 +24,7 @@ from people.db.among import among
 from people.models import Project
 
 BATCH = 500
+BATCH_BYTES = 16 * 2**20
 SHOWN = 20  # bad lines named in one message
 NAMED = 1000  # bad lines kept in memory
 Beat = Callable[[int, int], None]  # called with the number of entries written, and their total
@@ -156,9 +157,7 @@ def read(
     reading, codes = Reading(), FoundCodes(source.table)
     good, bad = FieldTable(source.opened), FieldTable(source.opened)
     known = criteria.known(project) if project else {}
-    for batch in chunks(
-        source.read(noted(files.rows(path, filename, reading.changes), codes)), BATCH
-    ):
+    for batch in _batches(source.read(noted(files.rows(path, filename, reading.changes), codes))):
         parsed = [(row, *_placed(row, entries, error, split)) for row, entries, error in batch]
         all_entries = [entry for _row, entries, _error in parsed for entry in entries]
         named = {id(entry): digests(entry) for entry in all_entries if entry.split}
@@ -197,6 +196,20 @@ def chunks(items: Iterable, size: int) -> Iterator[list]:
         if len(batch) == size:
             yield batch
             batch = []
+    if batch:
+        yield batch
+
+
+def _batches(reads: Iterable[Read]) -> Iterator[list[Read]]:
+    """Yield lists of at most BATCH rows, and fewer where those are large."""
+    batch: list[Read] = []
+    size = 0
+    for read in reads:
+        batch.append(read)
+        size += read[0].size
+        if len(batch) == BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
     if batch:
         yield batch
 

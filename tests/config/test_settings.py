@@ -50,6 +50,8 @@ WRONG = {
     "PODIUM_STORE": ["gs://bucket/podium", "s3://", "s3:///podium", str(ROOT / "manage.py")],
     "PODIUM_STORE_CACHE": ["0", "zzz", "-1"],
     "PODIUM_UPLOAD_LIMIT": ["0", "64MB", "-1"],
+    "PODIUM_READ_MEMORY": ["0", "1GB"],
+    "PODIUM_READ_SECONDS": ["-1", "zzz"],
     "EMAIL_URL": ["", "nonsense", "http://mail.example", "smtp://", "smtp://mail.example:zzz"],
     "PODIUM_EMAIL_FROM": ["", "Podium", "Podium <podium@localhost>\nBcc: all@example.org"],
     "PODIUM_INVITATION_DAYS": ["0", "week", "1000000000"],

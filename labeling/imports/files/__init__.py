@@ -1,5 +1,8 @@
 """Read files row by row, whatever their kind; the whole file is never in memory.
 
+A file is read in a process of its own, which ends where it takes too much memory or time
+(people/limited.py). Of a small text, which can't take either, that is not needed.
+
 sources.py     the files of a folder or a zip    unpacking.py   gzip and zstd
 encodings.py   UTF-16 and Windows-1252           values.py      JSON values, and what is replaced
 json_lines.py, json_values.py, table.py, workbook.py, parquet.py: the rows of each kind of file
@@ -8,13 +11,17 @@ json_lines.py, json_values.py, table.py, workbook.py, parquet.py: the rows of ea
 from __future__ import annotations
 
 import json
+import pickle
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from labeling.imports.files import json_lines, json_values, parquet, table, workbook
+from django.conf import settings
+
+from labeling.imports.files import json_lines, json_values, parquet, table, unpacking, workbook
 from labeling.imports.files.encodings import LOOKED_AT, Texts, as_utf8
 from labeling.imports.files.row import (
     EXAMPLE,
@@ -27,8 +34,25 @@ from labeling.imports.files.row import (
 )
 from labeling.imports.files.sources import ZIP, Source, on_disk, sources
 from labeling.imports.files.values import Values
+from people import limited
+from people.limited import LimitReached, Limits, TooMuchSent
 
-__all__ = ["EXAMPLE", "EXAMPLES", "LONGEST_ROW", "Changes", "Row", "Unreadable", "head", "rows"]
+__all__ = [
+    "EXAMPLE",
+    "EXAMPLES",
+    "LONGEST_ROW",
+    "Changes",
+    "LimitReached",
+    "Row",
+    "Unreadable",
+    "first_rows",
+    "head",
+    "rows",
+]
+SMALL_TEXT = 2**18  # bytes of a file that is read in this process, unless it is packed
+PAGE_SECONDS = 20  # of a processor, for the rows of a page
+PAGE_MEMORY = 512  # MB
+PAGE_BYTES = 8 * 2**20  # of the rows of a page
 
 OTHER_KINDS = {  # by how a file begins
     b"\xd0\xcf\x11\xe0": "it is an old Excel workbook (.xls), or one with a password: "
@@ -60,8 +84,72 @@ def rows(path: Path, name: str = "", changes: Changes | None = None) -> Iterator
     """Yield every row of the file, or of each file of a folder or a zip in the order of their
     names. `changes` counts what reading changes and leaves out.
 
-    `name` is the file's own, where it is kept under another one.
+    `name` is the file's own, where it is kept under another one. Raises LimitReached.
     """
+    limits = Limits(settings.READ_MEMORY * 2**20, settings.READ_SECONDS)
+    return _rows(path, name, changes, limits)
+
+
+def first_rows(path: Path, name: str = "", changes: Changes | None = None) -> Iterator[Row]:
+    """The rows, with the limits of a page for which somebody waits. Raises LimitReached, and
+    TooMuchSent where there are further rows than a page may hold.
+    """
+    seconds = min(PAGE_SECONDS, settings.READ_SECONDS)
+    memory = min(PAGE_MEMORY, settings.READ_MEMORY) * 2**20
+    limits = Limits(memory, seconds, sent=PAGE_BYTES)
+    return _rows(path, name, changes, limits)
+
+
+def head(path: Path, count: int, name: str = "") -> list[Row]:
+    """The first rows; fewer where those are large. Where a limit is reached, a bad row says so."""
+    head: list[Row] = []
+    try:
+        for row in islice(first_rows(path, name), count):
+            head.append(row)
+    except TooMuchSent:
+        pass
+    except LimitReached as error:
+        head.append(Row(len(head) + 1, error=_from_here_on(error)))
+    return head
+
+
+def _rows(path: Path, name: str, changes: Changes | None, limits: Limits) -> Iterator[Row]:
+    changes = Changes() if changes is None else changes
+    if _is_small_text(path):
+        yield from rows_here(path, name, changes)
+        return
+    settings.VAR.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.VAR, prefix=".reading-") as scratch:
+        for item in limited.items(limits, _with_changes, path, name, scratch):
+            if isinstance(item, Changes):
+                vars(changes).update(vars(item))
+            else:
+                yield Row(*pickle.loads(item), size=len(item))
+
+
+def _is_small_text(path: Path) -> bool:
+    if path.is_dir():
+        return False
+    with open(path, "rb") as file:
+        begin = file.read(4)
+    grows = begin.startswith((b"PAR1", *ZIP)) or unpacking.is_packed(begin)
+    return not grows and path.stat().st_size <= SMALL_TEXT
+
+
+def _with_changes(path: Path, name: str, scratch: str) -> Iterator[bytes | Changes]:
+    """Yield the rows, pickled, and the changes so far wherever there are more of them."""
+    tempfile.tempdir = scratch  # what is left there by a process that was ended goes with it
+    changes, counts = Changes(), {}
+    for row in rows_here(path, name, changes):
+        if changes.counts != counts:
+            counts = dict(changes.counts)
+            yield changes
+        yield pickle.dumps((row.place, row.value, row.error, row.file), pickle.HIGHEST_PROTOCOL)
+    yield changes
+
+
+def rows_here(path: Path, name: str = "", changes: Changes | None = None) -> Iterator[Row]:
+    """Yield the rows, in this process."""
     changes = Changes() if changes is None else changes
     try:
         for source in sources(path, name or path.name, changes):
@@ -69,10 +157,6 @@ def rows(path: Path, name: str = "", changes: Changes | None = None) -> Iterator
             yield from _rows_of(source, changes)
     except Unreadable as error:
         yield Row(1, error=_from_here_on(error))
-
-
-def head(path: Path, count: int, name: str = "") -> list[Row]:
-    return list(islice(rows(path, name), count))
 
 
 def _rows_of(source: Source, changes: Changes) -> Iterator[Row]:
@@ -86,7 +170,7 @@ def _rows_of(source: Source, changes: Changes) -> Iterator[Row]:
         yield Row(place, error=_from_here_on(error), file=source.name)
 
 
-def _from_here_on(error: Unreadable) -> str:
+def _from_here_on(error: Exception) -> str:
     return f"can't be read from here on ({error})"
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from labeling.imports.files.encodings import UTF_8_MARK, Texts
-from labeling.imports.files.row import LONGEST_ROW, BadRow, Changes, Row
+from labeling.imports.files.row import LONGEST_ROW, TOO_LONG, BadRow, Changes, Row
 from labeling.imports.files.values import Values
 
-TOO_LONG = f"longer than {LONGEST_ROW // 2**20} MB"
 BEGINNING = 200  # bytes that are kept of a row that is too long
 
 

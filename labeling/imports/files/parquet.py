@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from labeling.imports.files import cells
-from labeling.imports.files.row import BadRow, Row, Unreadable
+from labeling.imports.files.row import LONGEST_ROW, TOO_LONG, BadRow, Row, Unreadable
+from labeling.imports.files.unpacking import PACKED, SMALL
 from labeling.imports.files.values import Values
 from modelops.parquet import opened
 
@@ -26,11 +27,18 @@ def rows(path: Path, values: Values) -> Iterator[Row]:
         # A buffer reads page by page: without it, a whole group of rows is in memory.
         with parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER) as file:
             cells.names_of(file.schema_arrow.names)
-            for batch in file.iter_batches(_rows_together(file.metadata)):
+            left = max(PACKED * path.stat().st_size, SMALL)
+            batches = file.iter_batches(_rows_together(file.metadata), use_threads=False)
+            for batch in batches:
+                left -= batch.nbytes + batch.num_rows  # also a row of nulls takes its time
+                if left < 0:
+                    raise Unreadable(f"unpacked it is more than {PACKED} times as large")
                 for value in _values(batch):
                     number += 1
                     yield _row(number, value, batch.schema, values)
-    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise (
             error if isinstance(error, Unreadable) else Unreadable(f"not Parquet: {error}")
         ) from error
@@ -44,18 +52,32 @@ def _rows_together(metadata: Any) -> int:
 
 def _values(batch: Any) -> Iterator[Any]:
     """Yield each row, or why it cannot be read as an exception."""
-    try:
-        yield from batch.to_pylist(maps_as_pydicts="strict")
-    except (ValueError, KeyError, OverflowError):
-        for place in range(batch.num_rows):
-            yield _value(batch.slice(place, 1))
+    # a dictionary holds once what many of its rows, or one row many times, may hold
+    if batch.nbytes <= LONGEST_ROW and "dictionary" not in str(batch.schema.types):
+        try:
+            yield from batch.to_pylist(maps_as_pydicts="strict")
+            return
+        except (ValueError, KeyError, OverflowError):
+            pass  # one by one
+    for place in range(batch.num_rows):
+        yield _value(batch.slice(place, 1))
 
 
 def _value(batch: Any) -> Any:
     try:
-        return batch.to_pylist(maps_as_pydicts="strict")[0]
+        value = batch.to_pylist(maps_as_pydicts="strict")[0]
     except (ValueError, KeyError, OverflowError) as error:
         return error
+    return BadRow(TOO_LONG) if _size(value) > LONGEST_ROW else value
+
+
+def _size(value: Any) -> int:
+    """Characters and bytes in a value, and one for each of its parts."""
+    if isinstance(value, dict):
+        return 1 + sum(map(_size, value)) + sum(map(_size, value.values()))
+    if isinstance(value, list | tuple):
+        return 1 + sum(map(_size, value))
+    return len(value) if isinstance(value, str | bytes) else 1
 
 
 def _row(place: int, value: Any, schema: Any, values: Values) -> Row:
@@ -80,6 +102,8 @@ def _opened(column: Any, cell: Any) -> Any:
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, BadRow):
+        return str(error)
     if isinstance(error, UnicodeDecodeError):
         return "holds a text that is not UTF-8"
     if isinstance(error, KeyError):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LONGEST_ROW = 8 * 2**20  # bytes
+TOO_LONG = f"longer than {LONGEST_ROW // 2**20} MB"
 MOST_COLUMNS = 500
 EXAMPLES, EXAMPLE = 3, 160  # examples of each change; characters of each
 
@@ -13,13 +14,14 @@ EXAMPLES, EXAMPLE = 3, 160  # examples of each change; characters of each
 @dataclass  # not frozen: that takes three times as long to make
 class Row:
     """One row of a file: its place, its value (as text if it cannot be parsed), the error, and the
-    file's name.
+    file's name. `size` is in bytes, about; 0 in a small file.
     """
 
     place: int | str
     value: Any = None
     error: str = ""
     file: str = ""
+    size: int = field(default=0, compare=False)
 
 
 class BadRow(ValueError):

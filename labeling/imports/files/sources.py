@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from django.conf import settings
-
 from labeling.imports.files import unpacking
 from labeling.imports.files.encodings import replaced
 from labeling.imports.files.row import Changes, Unreadable
@@ -101,6 +99,7 @@ def _of_zip(path: Path, name: str, within: str, changes: Changes) -> Iterator[So
         data_files = _data_files(names, changes)
         if not data_files:
             raise Unreadable("the zip holds no data file")
+        unpacking.check_growth(archive, path.stat().st_size)
         for inner in data_files:
             among = "/".join(filter(None, (within, inner if len(data_files) > 1 else "")))
             open_ = partial(unpacking.member, archive, members[inner])
@@ -147,8 +146,7 @@ def on_disk(source: Source) -> Iterator[Path]:
     if source.path:
         yield source.path
         return
-    settings.VAR.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=settings.VAR) as file:
+    with tempfile.NamedTemporaryFile() as file:
         with source.open() as packed:
             shutil.copyfileobj(packed, file, 2**20)
         file.flush()

@@ -11,7 +11,14 @@ from typing import BinaryIO
 
 from labeling.imports.files import cells, json_lines
 from labeling.imports.files.encodings import Texts
-from labeling.imports.files.row import LONGEST_ROW, BadRow, Changes, Row, Unreadable
+from labeling.imports.files.row import (
+    LONGEST_ROW,
+    TOO_LONG,
+    BadRow,
+    Changes,
+    Row,
+    Unreadable,
+)
 from labeling.imports.files.values import Values
 
 SEPARATORS = ",\t;|"
@@ -116,7 +123,7 @@ class _Lines:
         self.of_record.append(line)
         self.size += len(line.text)
         if self.size > LONGEST_ROW:
-            raise BadRow(json_lines.TOO_LONG)
+            raise BadRow(TOO_LONG)
         return line.text
 
     def begin_record(self, again: bool = False) -> None:
@@ -139,7 +146,7 @@ class _Lines:
             return None
         if json_lines.is_too_long(raw):
             json_lines.skip_line(self.stream)
-            return _Line("…\n", json_lines.TOO_LONG)
+            return _Line("…\n", TOO_LONG)
         try:
             text = self.texts.decode(raw, self.number + 1)
             return _Line(text, converted=self.texts.converted)

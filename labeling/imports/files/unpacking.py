@@ -80,14 +80,25 @@ def _zstd(file: BinaryIO) -> Any:
     return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
 
 
+def check_growth(archive: zipfile.ZipFile, packed: int) -> None:
+    """Raises Unreadable if all files of the archive together grow too much, or share bytes."""
+    files = archive.infolist()
+    if sum(file.compress_size for file in files) > packed:
+        raise Unreadable("the zip is broken: its files overlap")
+    if sum(file.file_size for file in files) > max(PACKED * packed, SMALL):
+        raise Unreadable(f"unpacked it is more than {PACKED} times as large")
+
+
 def member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> io.BufferedReader:
-    """A file in a zip, unpacked; also if gzip or zstd packed it before. Raises Unreadable."""
+    """A file in a zip, unpacked; also if gzip or zstd packed it before: it may then grow by both
+    together as much as by one. Raises Unreadable.
+    """
     try:
         stream = archive.open(info)
     except FAULTS as error:
         raise Unreadable(_why_not(error)) from error
     file = io.BufferedReader(_Unpacked(stream, info.compress_size), BUFFER)
-    return unpacked(file, info.file_size)
+    return unpacked(file, info.compress_size)
 
 
 def _why_not(error: Exception) -> str:

@@ -13,9 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from labeling.imports.files import cells
-from labeling.imports.files.row import BadRow, Changes, Row, Unreadable
+from labeling.imports.files.row import (
+    LONGEST_ROW,
+    TOO_LONG,
+    BadRow,
+    Changes,
+    Row,
+    Unreadable,
+)
 from labeling.imports.files.sources import WORKBOOK
-from labeling.imports.files.unpacking import FAULTS, PACKED, SMALL
+from labeling.imports.files.unpacking import FAULTS, check_growth
 from labeling.imports.files.values import Values
 
 TOGETHER = 200  # rows
@@ -45,6 +52,8 @@ def _rows(path: Path, sheet: Any, values: Values, changes: Changes) -> Iterator[
             raise Unreadable(f"a sheet has at most {MOST_ROWS:,} rows")
         try:
             texts = [_text(cell) for cell in row]
+            if sum(map(len, texts)) > LONGEST_ROW:
+                raise BadRow(TOO_LONG)
             _check_formulas(row, formulas)
         except BadRow as error:
             if not names:
@@ -128,6 +137,8 @@ def _quiet(read: Any) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what Excel knows and openpyxl does not
             return read()
+    except MemoryError:
+        raise
     except Exception as error:  # its parsers raise errors of every kind
         raise Unreadable(f"the workbook is broken: {error or type(error).__name__}") from error
 
@@ -148,12 +159,13 @@ def _has_formulas(sheet: Any) -> bool:
 def _check_size(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
+            check_growth(archive, path.stat().st_size)
             sizes = {info.filename: info.file_size for info in archive.infolist()}
+    except Unreadable:
+        raise
     except FAULTS as error:
         raise Unreadable(f"the zip is broken: {error}") from error
     if WORKBOOK not in sizes:
         raise Unreadable("it is a zip that is packed again: unpack it first")
-    if sum(sizes.values()) > max(PACKED * path.stat().st_size, SMALL):
-        raise Unreadable(f"unpacked it is more than {PACKED} times as large")
     if sizes.get(SHARED, 0) > MOST_TEXT:
         raise Unreadable(f"its texts take more than {MOST_TEXT // 2**20} MB: save it as CSV")

@@ -15,6 +15,7 @@ from labeling.models import Prompt
 from modelops import recipes
 from modelops.jobs import JobFailed
 from modelops.recipes import ImportRecipe
+from people.limited import LimitReached
 from people.models import Project
 
 SWITCHES = ("repair", "controls", "spaces", "personal", "prefixes", "near", "languages")
@@ -96,6 +97,11 @@ class Command(BaseCommand):
             recipes.InvalidRecipe,
         ) as error:
             raise CommandError(str(error)) from None
+        except LimitReached as error:
+            raise CommandError(
+                f"The file was not read to its end: {error}. Nothing was imported. "
+                "PODIUM_READ_MEMORY and PODIUM_READ_SECONDS are the limits."
+            ) from None
 
     def take(self, project: Project, file: Path, skip_bad: Path | None, settings: dict) -> None:
         tally = imports.import_file(
