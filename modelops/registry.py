@@ -82,8 +82,12 @@ def register_local(actor: User, project: Project, name: str, folder: Path) -> Mo
         raise NotRegistered(
             _("Models are taken from below %(roots)s only (PODIUM_MODEL_ROOTS).") % {"roots": roots}
         )
-    if not folder.is_dir():
+    if not folder.exists():
         raise NotRegistered(_("There is no folder %(folder)s.") % {"folder": folder})
+    if not folder.is_dir():
+        raise NotRegistered(
+            _("%(file)s is a file: name the folder in which it lies.") % {"file": folder}
+        )
     if _made_by_a_job(folder):
         raise NotRegistered(
             _("A job made %(folder)s: it is a version of its own project already.")

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from labeling.exports import formats, hub_vocabulary
 from labeling.exports.examples import View
+from labeling.exports.statistics import MOST
 from labeling.models import Prompt
 from modelops import charts, datasets, parquet, rows
 from modelops.hashing import Watch, unwatched
@@ -109,14 +110,25 @@ def splits(dataset: Dataset) -> list[str]:
 BARS = 8
 
 
-def plots(dataset: Dataset) -> dict[str, charts.Bars]:
-    """Bar charts of the most frequent labelers, models and languages."""
+def plots(dataset: Dataset, whole: bool = False) -> dict[str, charts.Bars]:
+    """Bar charts of the most frequent labelers, models and languages.
+
+    `whole` counts rows without a language too. Downloads stay as they are, byte for byte: theirs
+    don't.
+    """
     titles = {
         "labelers": _("judgments by labeler"),
         "models": _("answers by model"),
         "languages": _("rows by language"),
     }
-    drawn = {name: _bars(title, most_frequent(dataset, name)) for name, title in titles.items()}
+    counts = {name: most_frequent(dataset, name) for name in titles}
+    languages = counts["languages"]
+    missing = dataset.counts["rows"] - sum(count for _name, count in languages)
+    if (
+        whole and languages and missing > 0
+    ):  # further languages, where as many as are counted by name
+        languages.append((_("none") if len(languages) < MOST else _("others"), missing))
+    drawn = {name: _bars(title, counts[name]) for name, title in titles.items()}
     return {name: bars for name, bars in drawn.items() if bars}
 
 

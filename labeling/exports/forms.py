@@ -71,7 +71,7 @@ class FreezeForm(JobForm):
                     required=False, choices=[("", _("all")), *((v, v) for v in values)]
                 ),
             )
-        versions = registry.visible(project).order_by("-pk").values_list("name", flat=True)[:200]
+        versions = registry.visible(project).order_by("-pk").values_list("name", flat=True)
         self._change("models", _several((name, name) for name in versions))
         self._change("without", _several(people(project, names)))
         self._change("judges", _several(Judge.Kind.choices))

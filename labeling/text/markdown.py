@@ -5,10 +5,15 @@ The text may be hostile. None of it is lost: what cannot be rendered is shown as
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import nh3
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token as MarkupToken
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Keyword, Name, Number, String, Token, _TokenType
 
@@ -88,8 +93,24 @@ _markdown = (
         "commonmark", {"html": False, "breaks": True, "maxNesting": NESTING, "highlight": highlight}
     )
     .enable(["table", "strikethrough"])
-    .disable(["image", "reference"])
+    .disable("reference")
 )
+
+
+def _as_link(
+    _renderer: RendererHTML, tokens: Sequence[MarkupToken], index: int, *_others: Any
+) -> str:
+    """An image as a link: its description, or its address where it has none. Within a link, as
+    text.
+    """
+    image = tokens[index]
+    address = str(image.attrGet("src"))
+    if image.meta.get("within_link"):
+        return escape(f"{image.content} ({address})" if image.content else address)
+    return f'<a href="{escape(address)}">{escape(image.content or address)}</a>'
+
+
+_markdown.add_render_rule("image", _as_link)
 
 _cleaner = nh3.Cleaner(
     tags={
@@ -143,8 +164,17 @@ def render(text: str) -> SafeString:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"  # below the page's own headings
+        _mark_images_within_links(token.children or [])
     html = _markdown.renderer.render(tokens, _markdown.options, {})
     return mark_safe(_cleaner.clean(html)) if len(html) <= LARGEST else plain(text)
+
+
+def _mark_images_within_links(tokens: list[MarkupToken]) -> None:
+    depth = 0
+    for token in tokens:
+        depth += {"link_open": 1, "link_close": -1}.get(token.type, 0)
+        if token.type == "image":
+            token.meta["within_link"] = depth > 0
 
 
 def plain(text: str) -> SafeString:

@@ -66,6 +66,7 @@ def _page(
     context = {
         "dataset": frozen,
         "form": form,
+        "fine_tunes": [Job.Kind.SFT, Job.Kind.DPO, Job.Kind.KTO],
         "rankings": DatasetRanking.objects.filter(dataset=frozen).count(),
         "models": datasets.learned_from(frozen).select_related("job"),
         "formats": [
@@ -81,7 +82,7 @@ def _page(
             if name in frozen.counts
         ],
         "earlier": [] if frozen.withdrawn_at else difference.earlier(frozen)[:COMPARED_WITH],
-        "plots": dataset_card.plots(frozen).values(),
+        "plots": dataset_card.plots(frozen, whole=True).values(),
         "query": [
             (name, value) for name, value in frozen.query.items() if name not in dataset_card.HIDDEN
         ],

@@ -173,7 +173,7 @@ class OpenAIEngine:
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
             raise Unanswered(
-                f"{self.url.host} gave no answer: {type(error).__name__} {error}"
+                f"{self.url.host} gave no answer: {str(error) or type(error).__name__}"
             ) from error
 
     def _once(self, body: dict) -> list[Sample]:

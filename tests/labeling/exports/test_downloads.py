@@ -322,6 +322,18 @@ def test_the_card_begins_with_the_most_frequent_however_the_counts_are_stored(da
     assert dataset_card.most_frequent(dataset, "languages")[0] == ("j", 10)
 
 
+def test_rows_without_a_language_are_counted_in_its_bars(dataset):
+    dataset.counts |= {"languages": {"en": 38, "fr": 1}, "rows": 46}
+    bars = dataset_card.plots(dataset, whole=True)["languages"].bars
+
+    assert len(dataset_card.plots(dataset)["languages"].bars) == 2  # of downloads, as before
+    assert [(bar.label, bar.text) for bar in bars] == [
+        ("en", "38 · 83 %"),
+        ("fr", "1 · 2 %"),
+        ("none", "7 · 15 %"),
+    ]
+
+
 def test_a_large_file_is_made_by_a_job_that_is_asked_for(
     large, researcher, dataset, client_for, carol
 ):

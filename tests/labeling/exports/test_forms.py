@@ -7,12 +7,13 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from labeling.exports import downloads, freeze
+from labeling.exports.forms import FreezeForm
 from labeling.models import Demonstration, Ranking
 from modelops import datasets, rows
 from modelops.jobs import JobFailed
 from modelops.models import Dataset, Job
 from people.models import AuditEvent
-from tests.factories import make_person, make_ranking, make_task
+from tests.factories import make_model, make_person, make_ranking, make_task
 
 pytestmark = pytest.mark.django_db
 FORM = {
@@ -238,3 +239,21 @@ def test_the_command_says_that_the_rows_were_frozen_before(project, judged, caps
     call_command("freeze", "--project", "demo", "--note", "again")
 
     assert "it is the same dataset. Note: again. Licence: mit." in capsys.readouterr().err
+
+
+def test_a_dataset_offers_each_way_to_fine_tune_on_it(client_for, carol, project, judged):
+    dataset = freeze.freeze_now(carol, project)
+    page = client_for(carol).get(f"/p/demo/datasets/{dataset.pk}/").content.decode()
+
+    for kind in ("reward", "sft", "dpo", "kto"):
+        address = f"/p/demo/jobs/new/{kind}/?dataset={dataset.pk}"
+        assert f'href="{address}"' in page
+        form = client_for(carol).get(address).context["form"]
+        assert str(form["dataset"].value()) == str(dataset.pk)
+
+
+def test_all_models_can_be_chosen(project):
+    for number in range(201):
+        make_model(project, f"model-{number}")
+
+    assert len(FreezeForm(project, names=True).fields["models"].choices) == 201

@@ -1,6 +1,8 @@
 """Prompts enter by a form, or by a command; with one bad line, nothing does."""
 
+import html
 import json
+import re
 from io import StringIO
 from uuid import uuid4
 
@@ -266,3 +268,13 @@ def test_rows_with_pictures_have_a_count_of_their_own(client_for, carol, tmp_pat
     assert "2 of them hold pictures." in one_line(browser.get(response.url))
     assert "3 bad rows. 2 of them hold a picture." in said.getvalue()
     assert "line 1: holds a picture" in said.getvalue()
+
+
+def test_the_example_with_answers_and_ranks_comes_in_as_it_stands(client_for, carol, project):
+    page = client_for(carol).get("/p/demo/prompts/upload").content.decode()
+    [sample] = re.findall(r'<pre[^>]*class="sample"[^>]*>(.*?)</pre>', page, re.DOTALL)
+    rows = [json.loads(line) for line in html.unescape(sample).splitlines()]
+    tally, refused = imports.add(carol, project, rows)
+
+    assert not refused
+    assert (tally.prompts, tally.answers, tally.rankings) == (3, 2, 1)

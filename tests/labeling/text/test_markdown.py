@@ -133,8 +133,24 @@ def test_a_link_into_this_site_leads_nowhere():
     assert "href" not in markdown.render("[x](/p/demo/people/) [y](//evil.example) [z](?a=b)")
 
 
-def test_a_picture_is_a_link():
-    assert ">pixel</a>" in markdown.render("![pixel](https://example.org/p.png)")
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("![a pixel](https://example.org/p.png)", ("https://example.org/p.png", "a pixel")),
+        ("![](https://example.org/p.png)", ("https://example.org/p.png",) * 2),
+        # links don't nest: the outer one stays, and nothing is lost
+        (
+            "[![logo](https://example.org/p.png)](https://example.org/)",
+            ("https://example.org/", "logo (https://example.org/p.png)"),
+        ),
+    ],
+)
+def test_a_picture_is_a_link(text, shown):
+    html = markdown.render(text)
+    [link] = re.findall('<a href="([^"]*)"[^>]*>([^<]*)</a>', html)
+
+    assert link == shown
+    assert "!" not in html
 
 
 LIST = "\n".join("  " * n + "* x" for n in range(40)) + " end"

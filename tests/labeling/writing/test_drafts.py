@@ -280,3 +280,11 @@ def test_reviews_take_the_same_queries_for_one_and_for_many(
     )
     with django_assert_num_queries(6):
         admin.get(f"{WRITE}review/")
+
+
+def test_a_reviewer_sees_the_lines_of_a_brief(project, admin, alice):
+    written = Writing.objects.create(
+        project=project, kind="prompt", brief="One\ntwo", state="submitted", labeler=alice, text="x"
+    )
+
+    assert "One<br>two" in admin.get(f"{WRITE}review/{written.pk}/").content.decode()

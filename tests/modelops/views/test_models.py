@@ -122,3 +122,14 @@ def test_another_projects_result_can_not_be_registered(tmp_path, settings):
 
     with pytest.raises(registry.NotRegistered, match="A job made"):
         registry.register_local(None, make_project(), "mine", folder)
+
+
+def test_a_file_is_not_said_to_be_missing(browser, project, settings):
+    [root] = settings.MODEL_ROOTS
+    root.mkdir()
+    file = root / "model.safetensors"
+    file.touch()
+    form = {"name": "mine", "folder": str(file)}
+    page = browser.post("/p/demo/models/register", form).content.decode()
+
+    assert f"{file} is a file: name the folder in which it lies." in page
