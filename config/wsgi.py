@@ -12,7 +12,8 @@ from workers.parent_death import end_with_parent
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 if "SUPERVISOR_ENABLED" in os.environ:
     end_with_parent()  # granian serves from a child process, which would outlive a killed parent
-settings.DATABASES["default"]["OPTIONS"] |= settings.PAGE_DATABASE_OPTIONS
+database = settings.DATABASES["default"]
+database["OPTIONS"] = settings.PAGE_DATABASE_OPTIONS | database["OPTIONS"]  # DATABASE_URL's win
 # Behind a proxy, use the client's IP address: log-in lockouts depend on it.
 application = wrap_wsgi_with_proxy_headers(get_wsgi_application(), settings.TRUSTED_PROXIES)
 # A page creates thousands of short-lived objects: a collection for each 700 of them took 5 % of
