@@ -15,10 +15,10 @@ def main() -> int:
     try:
         done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        told, failed = report("", f"no answer in {SECONDS} seconds")
+        text, failed = report("", f"no answer in {SECONDS} seconds")
     else:
-        told, failed = report(done.stdout, done.stderr)
-    print(told)
+        text, failed = report(done.stdout, done.stderr)
+    print(text)
     return failed
 
 

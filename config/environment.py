@@ -136,8 +136,10 @@ def _is_network(text: str) -> bool:
 
 def web_address(name: str, text: str) -> None:
     url = _parsed(name, _split, text)
-    wrong = url.scheme not in ("http", "https") or not url.hostname or url.query or url.username
-    refuse(name, bool(wrong), f"{text} is not a web address like https://example.org")
+    wrong = f"{text} is not a web address like https://example.org"
+    refuse(name, url.scheme not in ("http", "https"), wrong)
+    refuse(name, not url.hostname, wrong)
+    refuse(name, bool(url.query or url.username), wrong)
 
 
 def sender(name: str, text: str) -> None:

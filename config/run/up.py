@@ -20,8 +20,8 @@ from workers import machine_lock
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 HEAD_SECONDS = 30  # timeout for the headers of a request
 DEFAULT_MODEL = "smollm2-135m-instruct"
-# The default worker's jobs need no device; every one of them sweeps the table of jobs.
-BESIDE_WEB = ["--pool", "threads", "-c", "2", "--beat", "--scheduler", "celery.beat:Scheduler"]
+# Its jobs need no device, so two run at once; it also sweeps the table of jobs (--beat).
+DEFAULT_WORKER = ["--pool", "threads", "-c", "2", "--beat", "--scheduler", "celery.beat:Scheduler"]
 
 
 def main() -> None:
@@ -99,7 +99,7 @@ def configure(settings: ModuleType) -> Path:
         for name in computing(settings)
     ]
     if "default" in settings.ROLES:
-        programs.append(Program("worker-default", worker("default", *BESIDE_WEB), 20, 15))
+        programs.append(Program("worker-default", worker("default", *DEFAULT_WORKER), 20, 15))
     if "web" in settings.ROLES:
         announce = [sys.executable, "-m", "config.run.announce"]
         programs.append(Program("web", web(settings), 10))

@@ -28,7 +28,7 @@ def test_a_unit_says_nothing_that_systemd_does_not_know(tmp_path, name):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_timer_s_time_is_one():
+def test_systemd_understands_the_time_of_the_timer():
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("no systemd here")
