@@ -3,7 +3,8 @@
 SQLite lets one connection write at a time. The others poll with growing pauses, which is unfair:
 with 32 clients some wait for seconds. Here a thread takes the lock of its process before BEGIN,
 which queues the threads, and then a lock on a file beside the database. So only one thread per
-process polls for that file, at short intervals.
+process polls for that file, at short intervals. It does so at a turnstile, which is one more file:
+whoever stands in it is next, and a busy process's own next thread has to wait behind it.
 
 Every transaction is a write transaction (`transaction_mode=IMMEDIATE`), so both locks are held from
 BEGIN to commit, rollback or close. A single write outside a transaction takes them for that
@@ -27,29 +28,44 @@ from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
 POLL_SECONDS = 0.001
+POLL_SECONDS_AS_NEXT = 0.0002
 _write_lock = threading.Lock()
-# (process id, database) -> descriptor of the lock file
+# (process id, path) -> descriptor of a lock file
 _lock_files: dict[tuple[int, str], int] = {}
 
 
-def _lock_file(database: str) -> int:
-    key = os.getpid(), database  # a forked process must not share its parent's lock
+def _writer_file(database: str) -> int:
+    return _lock_file(f"{database}-writer")
+
+
+def _lock_file(path: str) -> int:
+    key = os.getpid(), path  # a forked process must not share its parent's lock
     if key not in _lock_files:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        _lock_files[key] = os.open(f"{database}-writer", flags, 0o600)
+        _lock_files[key] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     return _lock_files[key]
 
 
 def _lock_between_processes(database: str, until: float) -> bool:
     """Take the file lock. False where that took too long. The caller holds `_write_lock`."""
+    turnstile = _lock_file(f"{database}-next")
+    if not _polled(turnstile, POLL_SECONDS, until):
+        return False
+    try:
+        return _polled(_writer_file(database), POLL_SECONDS_AS_NEXT, until)
+    finally:
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
+
+
+def _polled(file: int, pause: float, until: float) -> bool:
+    """Lock the file, at the latest at `until`. Returns whether it could be locked."""
     while True:
         try:
-            fcntl.flock(_lock_file(database), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
             if time.monotonic() > until:
                 return False
-            time.sleep(POLL_SECONDS)
+            time.sleep(pause)
 
 
 _READS = ("SELECT", "PRAGMA", "EXPLAIN", "WITH", "BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")
@@ -111,7 +127,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def give_write_lock(self) -> None:
         if self._holds_write_lock:
             self._holds_write_lock = False
-            fcntl.flock(_lock_file(str(self.settings_dict["NAME"])), fcntl.LOCK_UN)
+            fcntl.flock(_writer_file(str(self.settings_dict["NAME"])), fcntl.LOCK_UN)
             _write_lock.release()
 
     def create_cursor(self, name: str | None = None) -> Cursor:

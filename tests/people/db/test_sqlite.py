@@ -100,3 +100,17 @@ def test_a_process_that_writes_for_too_long_is_named(another_process, monkeypatc
     fcntl.flock(another_process, fcntl.LOCK_UN)
     Project.objects.create(slug="after", name="After")
     assert not base._write_lock.locked()
+
+
+def test_a_process_that_waits_is_next_however_many_threads_another_has(monkeypatch):
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.05)
+    turnstile = os.open(f"{connection.settings_dict['NAME']}-next", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(turnstile, fcntl.LOCK_EX)  # as another process does that waits for its turn
+    with pytest.raises(OperationalError, match="another process"), transaction.atomic():
+        pass
+    os.close(turnstile)
+    with transaction.atomic():
+        waiting = os.open(f"{connection.settings_dict['NAME']}-next", os.O_RDWR | os.O_CREAT)
+        fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a writer does not stand in it
+        os.close(waiting)
+    assert not base._write_lock.locked()
