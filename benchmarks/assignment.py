@@ -123,7 +123,7 @@ def podium(size: int, url: str, seconds: float, reserved: bool = False) -> dict[
     var = CACHE / ("postgresql" if url else str(size))
     var.mkdir(parents=True, exist_ok=True)
     environment |= {"PODIUM_VAR": str(var), "DATABASE_URL": url}
-    fixture("fill", str(size), environment=environment)
+    fixture("fill", str(size), str(PEOPLE), environment=environment)
     if reserved:
         fixture("reserve", environment=environment)
     with server(environment) as base:

@@ -1,7 +1,7 @@
-"""A project with many open tasks and 32 labelers, in the database that the settings name; run in a
-process of its own.
+"""A project with many open tasks and some labelers, in the database that the settings name; run in
+a process of its own.
 
-python -m benchmarks.queue_fixture fill 100000
+python -m benchmarks.queue_fixture fill 100000 32
 python -m benchmarks.queue_fixture reserve
 python -m benchmarks.queue_fixture violations
 """
@@ -17,7 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SLUG, PASSWORD = "bench", "only-for-the-benchmark"
-K, OVERLAP, PEOPLE = 4, 3, 32
+K, OVERLAP = 4, 3
+PEOPLE = 32  # unless another number is asked for
 PARAGRAPHS = 97  # different ones; prime, so that the answers of a task differ
 WORDS = [
     "answer",
@@ -44,9 +45,9 @@ def paragraph(number: int, words: int = 120) -> str:
     return " ".join(random.Random(number).choices(WORDS, k=words))
 
 
-def fill(size: int) -> None:
-    """A database of `size` open tasks: on SQLite made once and then copied, on PostgreSQL made
-    anew.
+def fill(size: int, labelers: int) -> None:
+    """A database of `size` open tasks and so many labelers: on SQLite made once and then copied, on
+    PostgreSQL made anew.
     """
     from django.conf import settings
     from django.core.management import call_command
@@ -56,16 +57,16 @@ def fill(size: int) -> None:
     if connection.vendor == "postgresql":
         call_command("migrate", verbosity=0)
         call_command("flush", interactive=False, verbosity=0)
-        return make(size)
+        return make(size, labelers)
     name = Path(settings.DATABASES["default"]["NAME"])
-    cached = name.with_name(f"fixture-{schema()}.sqlite3")
+    cached = name.with_name(f"fixture-{labelers}-{schema()}.sqlite3")
     for stale in (name, *name.parent.glob(f"{name.name}-*")):
         stale.unlink(missing_ok=True)
     if not cached.exists():
         for older in name.parent.glob("fixture-*"):
             older.unlink()
         call_command("migrate", verbosity=0)
-        make(size)
+        make(size, labelers)
         connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
         name.rename(cached)
@@ -84,7 +85,7 @@ def schema() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
 
-def make(size: int) -> None:
+def make(size: int, labelers: int = PEOPLE) -> None:
     """Prompts, answers and tasks by INSERT … SELECT: a million in some minutes."""
     from django.db import connection, transaction
 
@@ -92,7 +93,7 @@ def make(size: int) -> None:
     from labeling.queue.order import publish
     from modelops.models import Job, ModelVersion
 
-    project = people()
+    project = people(labelers)
     version = ModelVersion.objects.create(project=project, kind="policy", name="writer")
     job = Job.objects.create(project=project, kind="sample", state="done", model_version=version)
     with transaction.atomic(), connection.cursor() as cursor:
@@ -102,7 +103,7 @@ def make(size: int) -> None:
     connection.cursor().execute("ANALYZE")
 
 
-def people():
+def people(count: int):
     """The project and its labelers, who all have one password: hashing it takes longest."""
     from django.contrib.auth.hashers import make_password
 
@@ -112,7 +113,7 @@ def people():
     project = project_settings.make(slug=SLUG, name="Bench", k=K, overlap=OVERLAP)
     hashed = make_password(PASSWORD)
     users = User.objects.bulk_create(
-        User(email=email(person), password=hashed) for person in range(PEOPLE)
+        User(email=email(person), password=hashed) for person in range(count)
     )
     Membership.objects.bulk_create(Membership(project=project, user=user) for user in users)
     return project
@@ -201,7 +202,7 @@ if __name__ == "__main__":
 
     django.setup()
     if sys.argv[1] == "fill":
-        fill(int(sys.argv[2]))
+        fill(int(sys.argv[2]), int(sys.argv[3]))
     elif sys.argv[1] == "reserve":
         reserve_half()
     else:
