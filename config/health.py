@@ -16,7 +16,9 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from modelops import store
 from modelops.kinds import QUEUES
+from modelops.stores import StoreFault
 from workers import heartbeat
 
 SECONDS = 2  # for all checks of a request: they run at once
@@ -34,18 +36,22 @@ def livez(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when database, broker and disk are ready; 503 otherwise."""
-    return _respond(_checked(database=_database, broker=_broker, disk=_disk))
+    """200 when database, broker, store and disk are ready; 503 otherwise."""
+    return _respond(_checked(**_parts()))
 
 
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> JsonResponse:
     """The same, and a worker of each queue."""
-    state = _checked(database=_database, broker=_broker, disk=_disk, workers=_workers)
+    state = _checked(**_parts(), workers=_workers)
     if not isinstance(state["workers"], dict):  # the broker, which knows them, is not reached
         state["workers"] = dict.fromkeys(QUEUES, 0)
     return _respond(state)
+
+
+def _parts() -> dict[str, Callable[[], str]]:
+    return {"database": _database, "broker": _broker, "store": _store, "disk": _disk}
 
 
 def _respond(state: dict[str, Any]) -> JsonResponse:
@@ -90,6 +96,14 @@ def _broker() -> str:
         with heartbeat.broker() as client:
             client.ping()
     except redis.RedisError as error:
+        return f"not reached ({type(error).__name__})"
+    return "ok"
+
+
+def _store() -> str:
+    try:
+        store.check()
+    except StoreFault as error:
         return f"not reached ({type(error).__name__})"
     return "ok"
 

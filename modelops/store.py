@@ -113,6 +113,11 @@ def entries() -> Iterator[tuple[str, float, int]]:
     return (entry for entry in _store().entries() if OURS.fullmatch(entry[0]))
 
 
+def check() -> None:
+    """Ask for something that is not there. Raises Unreachable where the store does not answer."""
+    _store().listing("0" * 64)
+
+
 def forget_gone() -> None:
     """Remove from the cache of this host what the store has no more: it may be somebody's data."""
     if not is_bucket():

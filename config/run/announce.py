@@ -37,7 +37,7 @@ def runs_all() -> bool:
 
 def missing(state: dict) -> list[str]:
     """What /healthz reports as missing."""
-    services = [name for name in ("database", "broker", "disk") if state.get(name) != "ok"]
+    services = [name for name in ("database", "broker", "store", "disk") if state.get(name) != "ok"]
     workers = state.get("workers", {})
     return services + [f"worker {queue}" for queue, count in workers.items() if not count]
 

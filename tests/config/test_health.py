@@ -10,6 +10,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from config import health
+from modelops import store
 from workers import heartbeat
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,7 +49,7 @@ def get(path):
 
 
 def test_all_is_there():
-    ready = {"ok": True, "database": "ok", "broker": "ok", "disk": "ok"}
+    ready = {"ok": True, "database": "ok", "broker": "ok", "store": "ok", "disk": "ok"}
 
     assert get("/livez") == (200, {"ok": True})
     assert get("/readyz") == (200, ready)
@@ -56,7 +57,7 @@ def test_all_is_there():
 
 
 def test_a_process_lives_whatever_is_missing(monkeypatch):
-    for name in ("_database", "_broker", "_disk", "_workers"):
+    for name in ("_database", "_broker", "_store", "_disk", "_workers"):
         monkeypatch.setattr(health, name, raising(AssertionError))
 
     assert get("/livez") == (200, {"ok": True})
@@ -68,6 +69,7 @@ def test_a_process_lives_whatever_is_missing(monkeypatch):
     [
         ((connection.__class__, "cursor"), OperationalError("x"), "database", "OperationalError"),
         ((heartbeat, "broker"), redis.ConnectionError("x"), "broker", "ConnectionError"),
+        ((store, "check"), store.Unreachable("x"), "store", "Unreachable"),
         ((shutil, "disk_usage"), OSError("x"), "disk", "OSError"),
     ],
 )
@@ -120,6 +122,7 @@ def test_a_missing_worker_is_no_fault_of_the_web_process(monkeypatch):
             "ok": False,
             "database": "ok",
             "broker": "ok",
+            "store": "ok",
             "disk": "ok",
             "workers": ALL | {"training": 0},
         },

@@ -365,15 +365,21 @@ def test_a_server_that_is_away_wrong_keys_and_no_bucket_are_said(
         settings.STORE += "/wrong-keys"  # a client is made once for each address
         with pytest.raises(store.Unreachable, match="refuses this host: check AWS_ACCESS_KEY_ID"):
             store.put(made)
+        with pytest.raises(store.Unreachable):
+            store.check()
     with monkeypatch.context() as patch:
         s3_server.use(patch, AWS_ENDPOINT_URL=f"http://127.0.0.1:{s3_server.free_port()}")
         settings.STORE += "/away"
         with pytest.raises(store.Unreachable, match="can't be reached") as refused:
             store.put(made)
         assert "127.0.0.1" not in str(refused.value)
+        with pytest.raises(store.Unreachable):
+            store.check()
     settings.STORE = "s3://no-such-bucket/podium"
     with pytest.raises(store.Unreachable, match="no such bucket"):
         store.put(made)
+    with pytest.raises(store.Unreachable, match="no such bucket"):
+        store.check()
 
 
 @pytest.mark.parametrize("address", ["", "s3.example:9000"])
