@@ -126,7 +126,7 @@ def podium(size: int, url: str, seconds: float, reserved: bool = False) -> dict[
     fixture("fill", str(size), str(PEOPLE), environment=environment)
     if reserved:
         fixture("reserve", environment=environment)
-    with server(environment) as base:
+    with server(environment) as (base, _pid):
         labelers = [Labeler(base, person) for person in range(PEOPLE)]
         most = MOST_RESERVED if reserved else MOST
         measured = crowds(labelers, seconds, most) | against_bare(labelers[0])
@@ -142,12 +142,12 @@ def fixture(*arguments: str, environment: dict) -> str:
 
 @contextmanager
 def server(environment: dict):
-    """The web server alone, on a free port; its address."""
+    """The web server alone, on a free port: (its address, its process id)."""
     port = free_port()
     command = web(SimpleNamespace(HOST="127.0.0.1", PORT=port))
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
-        yield answering(f"http://127.0.0.1:{port}")
+        yield answering(f"http://127.0.0.1:{port}"), process.pid
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)

@@ -124,7 +124,7 @@ def downloaded(environment: dict) -> dict[str, float]:
     """The web server's memory while the largest file is read from it, above that after a small one;
     bytes a second.
     """
-    with server(environment) as base:
+    with server(environment) as (base, _pid):
         browser = Site(base, export_fixture.EMAIL, export_fixture.PASSWORD).http
         page = f"/p/{export_fixture.SLUG}/datasets/"
         small, large = (

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.annotators import Wire  # noqa: E402
-from benchmarks.podium import OURS  # noqa: E402
+from benchmarks.podium import OURS, children  # noqa: E402
 
 SIZE, SMALL = 100_000, 10_000
 K = 4  # answers of a ranked prompt
@@ -173,14 +173,6 @@ def manage(environment: dict, *arguments: str) -> tuple[str, float, float]:
     if process.returncode:
         raise SystemExit(f"manage.py {arguments[0]} failed: {said}")
     return said.strip(), peak, own
-
-
-def children(pid: int) -> list[int]:
-    try:
-        tasks = [task.read_text().split() for task in Path(f"/proc/{pid}/task").glob("*/children")]
-    except OSError:  # a thread has ended meanwhile
-        return []
-    return [int(child) for listed in tasks for child in listed]
 
 
 def memory(pid: int, name: str) -> float:

@@ -39,10 +39,36 @@ def wait_for(condition, seconds: float = 60, what: str = ""):
     raise AssertionError(f"not within {seconds} s: {what or condition}")
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process and of all its descendants that live."""
+    user, system = map(int, _stat(pid)[11:13])
+    return (user + system) / os.sysconf("SC_CLK_TCK") + sum(map(cpu_seconds, children(pid)))
+
+
+def parent(pid: int) -> int:
+    return int(_stat(pid)[1])
+
+
+def _stat(pid: int) -> list[str]:
+    """What /proc says of a process, from its state on (proc(5))."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def children(pid: int) -> list[int]:
+    try:
+        tasks = [task.read_text().split() for task in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:  # a thread has ended meanwhile
+        return []
+    return [int(child) for listed in tasks for child in listed]
+
+
 class Podium:
     """`start()` it, use it, `stop()` it. The environment reaches every process; `model` is a
     folder, or "smollm2".
     """
+
+    address = "127.0.0.1"
+    prefix: tuple[str, ...] = ()  # of its command: what moves it to a host of its own
 
     def __init__(self, var: Path, model: Path | str, **environment: str):
         self.var, self.port = var, free_port()
@@ -62,7 +88,7 @@ class Podium:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     @property
     def ready_line(self) -> str:
@@ -70,14 +96,18 @@ class Podium:
 
     # Start and end
 
-    def start(self, seconds: float = 180) -> Podium:
+    def launch(self) -> None:
+        """Start it, and do not wait for it."""
         self.lines = []
-        command = [sys.executable, "-m", "config.run.up"]
+        command = [*self.prefix, sys.executable, "-m", "config.run.up"]
         pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=self.environment, start_new_session=True, **pipe
         )
         threading.Thread(target=self._listen, args=(self.process.stdout,), daemon=True).start()
+
+    def start(self, seconds: float = 180) -> Podium:
+        self.launch()
         try:
             wait_for(
                 lambda: self.ready_line in self.lines or self._ended(), seconds, "the ready line"
@@ -177,7 +207,7 @@ class Podium:
 
     def health(self) -> tuple[int, dict]:
         """Status and body of /healthz; (0, {}) while the web server is away."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection(self.address, self.port, timeout=10)
         try:
             connection.request("GET", "/healthz")
             response = connection.getresponse()
