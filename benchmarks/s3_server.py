@@ -43,7 +43,7 @@ def free_pairs() -> Iterator[int]:
 
 
 @contextmanager
-def serving(folder: Path, weed: str, volume_mb: int = 64) -> Iterator[str]:
+def serving(folder: Path, weed: str, volume_mb: int = 64, ip: str = "127.0.0.1") -> Iterator[str]:
     """The address of a server that keeps its files in the folder until the body ends."""
     port = dict(zip(PORTS, free_pairs()))
     identity = {
@@ -54,8 +54,8 @@ def serving(folder: Path, weed: str, volume_mb: int = 64) -> Iterator[str]:
     (folder / "keys.json").write_text(json.dumps({"identities": [identity]}))
     options = {
         "dir": folder,
-        "ip": "127.0.0.1",
-        "ip.bind": "127.0.0.1",
+        "ip": ip,
+        "ip.bind": ip,
         "s3.config": folder / "keys.json",
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
@@ -67,18 +67,18 @@ def serving(folder: Path, weed: str, volume_mb: int = 64) -> Iterator[str]:
     with open(folder / "log", "w") as log:
         server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     try:
-        wait_for(port["s3"], server)
-        yield f"http://127.0.0.1:{port['s3']}"
+        wait_for(ip, port["s3"], server)
+        yield f"http://{ip}:{port['s3']}"
     finally:
         server.kill()  # it keeps nothing
         server.wait()
 
 
-def wait_for(port: int, server: subprocess.Popen) -> None:
+def wait_for(ip: str, port: int, server: subprocess.Popen) -> None:
     for _attempt in range(STARTS_WITHIN * 10):
         assert server.poll() is None, "the server ended"
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection((ip, port), timeout=1).close()
             return
         except OSError:
             time.sleep(0.1)
