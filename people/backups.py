@@ -2,11 +2,12 @@
 
 It is not compressed, because weights don't compress. The database is copied before the files, so
 that every file that it refers to is in the backup; files are never half written. Running jobs and
-their logs are left out: a resumed job starts again. Models outside the data folder are not copied;
-the database only holds their paths.
+their logs are left out: a resumed job starts again. Models outside of the store and the data folder
+are not copied; the database only holds their paths.
 
 The last entry, contents.json, lists each file with its size and sha256, and the rows of each table.
-A restore compares them before it replaces anything.
+A restore compares them before it replaces anything. A file with several names is copied once; the
+list has the others.
 """
 
 from __future__ import annotations
@@ -46,12 +47,13 @@ class BackupFailed(Exception):
 
 @dataclass
 class Contents:
-    """What a backup holds: sizes and hashes of its files, and the number of rows of each table
-    (empty for PostgreSQL, whose dump is not opened).
+    """What a backup holds: sizes and hashes of its files, the number of rows of each table (empty
+    for PostgreSQL, whose dump is not opened), and further names of files, each with the first one.
     """
 
     files: dict[str, tuple[int, str]] = field(default_factory=dict)
     tables: dict[str, int] = field(default_factory=dict)
+    same: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def default_file(stem: str = "podium") -> Path:
 def write(file: Path, database_only: bool = False) -> Written:
     """Write the backup to `file`, atomically. Podium may be running. Raises BackupFailed."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    part, contents = file.with_name(file.name + ".part"), Contents()
+    part = file.with_name(file.name + ".part")
     kept = {} if database_only else _kept()  # asked first: later ones may not be copied any more
     try:
         part.unlink(missing_ok=True)
@@ -85,13 +87,13 @@ def write(file: Path, database_only: bool = False) -> Written:
         ):
             dump = Path(scratch) / "database"
             dump_database(dump)
-            contents.tables = _open_database(dump)
-            _add_text(tar, "manifest.json", _manifest_now())
-            _add_file(tar, dump, "database", contents)
+            archive = _Archive(tar, Contents(tables=_open_database(dump)))
+            archive.add_text("manifest.json", _manifest_now())
+            archive.add_file(dump, "database")
             if not database_only:
                 for name in FILES + FOLDERS:
-                    _add(tar, settings.VAR / name, name, contents)
-            _add_text(tar, CONTENTS, vars(contents))
+                    archive.add(settings.VAR / name, name)
+            archive.add_text(CONTENTS, vars(archive.contents))
             copied = set(tar.getnames())
         os.replace(part, file)
     except OSError as error:
@@ -127,36 +129,48 @@ def _manifest_now() -> dict[str, Any]:
     return {"podium_backup": VERSION, "database": connection.vendor, "made": made}
 
 
-def _add_text(tar: tarfile.TarFile, name: str, value: dict[str, Any]) -> None:
-    text = json.dumps(value).encode()
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mtime = len(text), int(time.time())
-    tar.addfile(entry, io.BytesIO(text))
+class _Archive:
+    """A .tar that is written, and the list of what it holds."""
 
+    def __init__(self, tar: tarfile.TarFile, contents: Contents):
+        self.tar, self.contents = tar, contents
+        # by device, inode, and what tells the file from a later one that was given its inode
+        self.names: dict[tuple[int, ...], str] = {}
 
-def _add(tar: tarfile.TarFile, path: Path, name: str, contents: Contents) -> None:
-    """Add a file or a folder, without temporary files (their names begin with a dot)."""
-    if path.name.startswith("."):
-        return
-    try:
-        if not path.is_dir():
-            _add_file(tar, path, name, contents)
+    def add_text(self, name: str, value: dict[str, Any]) -> None:
+        text = json.dumps(value).encode()
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mtime = len(text), int(time.time())
+        self.tar.addfile(entry, io.BytesIO(text))
+
+    def add(self, path: Path, name: str) -> None:
+        """Add a file or a folder, without temporary files (their names begin with a dot)."""
+        if path.name.startswith("."):
             return
-        tar.add(path, name, recursive=False)
-        children = sorted(path.iterdir())
-    except FileNotFoundError:
-        return  # it doesn't exist, or was just deleted
-    for child in children:
-        _add(tar, child, f"{name}/{child.name}", contents)
+        try:
+            if not path.is_dir():
+                self.add_file(path, name)
+                return
+            self.tar.add(path, name, recursive=False)
+            children = sorted(path.iterdir())
+        except FileNotFoundError:
+            return  # it doesn't exist, or was just deleted
+        for child in children:
+            self.add(child, f"{name}/{child.name}")
 
-
-def _add_file(tar: tarfile.TarFile, path: Path, name: str, contents: Contents) -> None:
-    with open(path, "rb") as file:
-        entry = tar.gettarinfo(arcname=name, fileobj=file)
-        entry.type, entry.linkname = tarfile.REGTYPE, ""  # also of a file with several names
-        hashed = _Hashed(file)
-        tar.addfile(entry, hashed)
-    contents.files[name] = entry.size, hashed.sha256.hexdigest()
+    def add_file(self, path: Path, name: str) -> None:
+        with open(path, "rb") as file:
+            state = os.fstat(file.fileno())
+            file_id = (state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
+            first = self.names.setdefault(file_id, name)
+            if first != name:
+                self.contents.same[name] = first
+                return
+            entry = self.tar.gettarinfo(arcname=name, fileobj=file)
+            entry.type, entry.linkname = tarfile.REGTYPE, ""  # also of a file with several names
+            hashed = _Hashed(file)
+            self.tar.addfile(entry, hashed)
+        self.contents.files[name] = entry.size, hashed.sha256.hexdigest()
 
 
 class _Hashed:
@@ -229,13 +243,23 @@ def _whole(folder: Path) -> Contents:
         with open(path, "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 raise BackupFailed(f"{name} in the backup is damaged. Nothing was restored.")
+    for name, first in contents.same.items():
+        os.link(_inside(folder, first), _inside(folder, name))
     dump = folder / "database"
     if not dump.exists():
         raise BackupFailed("The backup holds no database. Nothing was restored.")
     tables = _open_database(dump)
     if listed.exists() and tables != contents.tables:
         raise BackupFailed("The backup's database lacks rows. Nothing was restored.")
-    return Contents(contents.files, tables)
+    return Contents(contents.files, tables, contents.same)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A file of the backup by its name. Raises BackupFailed where that leads out of the folder."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise BackupFailed(f"The backup names {name}, which Podium never does.")
+    return folder / path
 
 
 def _open_database(dump: Path) -> dict[str, int]:
