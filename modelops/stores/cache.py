@@ -69,7 +69,7 @@ def verified(bucket: Bucket, digest: str, watch: Watch) -> Path:
         )
         return path
     except Damaged as error:
-        release()
+        _release(digest)
         if not drop(digest):
             raise
         log.warning("%s It was only this host's copy, and is fetched again.", error)
@@ -78,8 +78,14 @@ def verified(bucket: Bucket, digest: str, watch: Watch) -> Path:
 
 def release() -> None:
     """What this thread has got is not in use any more."""
-    while holds := _holds():
-        holds.pop().close()
+    for digest in {Path(lock.name).stem for lock in _holds()}:
+        _release(digest)
+
+
+def _release(digest: str) -> None:
+    for lock in [lock for lock in _holds() if Path(lock.name).stem == digest]:
+        _holds().remove(lock)
+        lock.close()
 
 
 def drop(digest: str) -> bool:
