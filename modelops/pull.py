@@ -21,16 +21,18 @@ def run(job: Job) -> None:
     """Run a job that pulls a model. Raises JobFailed, registry.NotRegistered, and what a beat
     raises. Done again, it goes on with the files that are here.
     """
+    folder = settings.VAR / "models" / f"job-{job.pk}"
     if hasattr(job, "model_made"):
+        shutil.rmtree(folder, ignore_errors=True)
         return
     recipe = recipes.read(job.kind, job.recipe)
     name = recipe.name or recipe.repo
-    folder = settings.VAR / "models" / f"job-{job.pk}"
     try:
         _refuse_taken(job, name)  # before gigabytes arrive
         if not folder.exists():
             _download(job, recipe, folder)
         made = _register(job, name, folder)
+        shutil.rmtree(folder)  # its files are in the store
     except registry.NotRegistered:  # nor would it be after a resume
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
+from modelops import store
 from modelops.hashing import Watch, add_file, unwatched
 from modelops.models import Alias, Job, Metric, ModelVersion
 from people import audit
@@ -30,15 +33,40 @@ def artifact_digest(folder: Path, watch: Watch = unwatched) -> str:
     """sha256 over the names and the sha256 of every file that makes the model: weights,
     configuration, tokenizer. Raises what `watch` raises.
     """
+    return _digest_of(
+        {
+            file.name: add_file(hashlib.sha256(), file, watch).hexdigest()
+            for file in folder.iterdir()
+            if file.is_file()
+        }
+    )
+
+
+def _digest_of(files: Mapping[str, str]) -> str:
     whole = hashlib.sha256()
-    for file in sorted(path for path in folder.iterdir() if path.is_file()):
-        part = add_file(hashlib.sha256(), file, watch).hexdigest()
-        whole.update(f"{file.name}\0{part}\n".encode())
+    for name in sorted(files):
+        whole.update(f"{name}\0{files[name]}\n".encode())
     return whole.hexdigest()
 
 
 def path(version: ModelVersion) -> Path:
-    return settings.VAR / version.folder  # an absolute folder stays as it is
+    """Its folder on this host. Raises store.StoreFault."""
+    return store.local(version.folder)
+
+
+def verified(version: ModelVersion, watch: Watch = unwatched) -> Path:
+    """Its folder on this host, after all of its files were compared with what was registered.
+
+    Raises store.StoreFault, also where a file was changed, OSError, and what `watch` raises.
+    """
+    if digest := store.digest_of(version.folder):
+        return store.verified(digest, watch)
+    folder = path(version)  # of a version before the store had models
+    if artifact_digest(folder, watch) != version.sha256:
+        raise store.Damaged(
+            _("its files are not those that were registered: bring them back, or register it anew.")
+        )
+    return folder
 
 
 def register(
@@ -51,17 +79,15 @@ def register(
     watch: Watch = unwatched,
     **links,
 ) -> ModelVersion:
-    """A new version from a folder of safetensors. Raises NotRegistered for a folder without weights
-    or a taken name, and what `watch` raises while the files are hashed.
+    """A new version from a folder of safetensors, whose files are put into the store.
+
+    Raises NotRegistered for a folder without weights or a taken name, store.StoreFault, and what
+    `watch` raises while the files are read.
     """
     if not any(folder.glob("*.safetensors")):
         raise NotRegistered(_("%(folder)s holds no .safetensors file.") % {"folder": folder})
-    inside = folder.is_relative_to(settings.VAR)
-    place = str(folder.relative_to(settings.VAR) if inside else folder)
-    fields = {
-        "folder": place,
-        "sha256": artifact_digest(folder, watch),
-    }  # gigabytes are read: before the transaction
+    refuse_taken(project, name)
+    fields = _stored(folder, watch)  # gigabytes are read: before the transaction
     try:
         with transaction.atomic():
             refuse_taken(project, name)
@@ -72,6 +98,32 @@ def register(
     except IntegrityError as error:
         raise NameTaken(_("There is a version named %(name)s already.") % {"name": name}) from error
     return version
+
+
+def _stored(folder: Path, watch: Watch) -> dict[str, str]:
+    """Put the files into the store; the fields of a version that has them."""
+    digest = store.put(folder, watch)
+    files = store.listing(digest).files
+    of_model = {name: sha256 for name, (_size, sha256) in files.items() if "/" not in name}
+    return {"folder": store.place(digest), "sha256": _digest_of(of_model)}
+
+
+def fill_store() -> int:
+    """Bring the models of versions before the store had them into it, as far as they lie on this
+    host unchanged. Returns how many. On one file system nothing is copied.
+
+    Raises store.StoreFault.
+    """
+    moved = 0
+    for version in ModelVersion.objects.exclude(folder="").exclude(folder__startswith="store/"):
+        folder = settings.VAR / version.folder
+        if not folder.is_dir() or artifact_digest(folder) != version.sha256:
+            continue
+        place = _stored(folder, unwatched)["folder"]
+        moved += ModelVersion.objects.filter(pk=version.pk).update(folder=place)
+        if _made_by_a_job(folder.resolve()):
+            shutil.rmtree(folder)
+    return moved
 
 
 def register_local(actor: User, project: Project, name: str, folder: Path) -> ModelVersion:
@@ -132,7 +184,11 @@ def register_served(
 
 
 def _made_by_a_job(folder: Path) -> bool:
-    """Results of training lie among the models too; each belongs to its own project alone."""
+    """Results of training lie in the store, or wait for it among the models; each belongs to its
+    own project alone.
+    """
+    if store.is_at(folder):
+        return True
     models = (settings.VAR / "models").resolve()
     return any(
         path.parent == models and path.name.startswith("job-") for path in (folder, *folder.parents)

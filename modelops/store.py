@@ -1,4 +1,4 @@
-"""One store for the files that any host may need: datasets, model versions, uploads.
+"""One store for the files that any host may need: datasets and model versions.
 
 PODIUM_STORE is a folder, or s3://bucket/prefix. A file or a folder is written once, under its
 sha256:
@@ -23,8 +23,10 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from modelops.hashing import Watch, unwatched
-from modelops.stores import Damaged, Full, Gone, StoreFault, Unreachable, listing
+from modelops.stores import Damaged, Full, Gone, StoreFault, Unreachable
+from modelops.stores import listing as listings
 from modelops.stores.folder import FolderStore
+from modelops.stores.listing import Listing
 
 if TYPE_CHECKING:
     from modelops.stores.bucket import Bucket
@@ -42,7 +44,7 @@ def put(path: Path, watch: Watch = unwatched) -> str:
     What is there already is not stored twice. Raises Full, Unreachable or Damaged, OSError where
     `path` can't be read, and what `watch` raises.
     """
-    content = listing.of(path, watch)
+    content = listings.of(path, watch)
     known = _store().listing(content.digest)
     if known is None:
         _store().put(path, content, watch)
@@ -51,6 +53,14 @@ def put(path: Path, watch: Watch = unwatched) -> str:
     else:
         _store().renew(content)
     return content.digest
+
+
+def listing(digest: str) -> Listing:
+    """The names, sizes and hashes of what is stored. Raises Gone, Damaged or Unreachable."""
+    known = _store().listing(digest)
+    if known is None:
+        raise _gone(digest)
+    return known
 
 
 def get(digest: str, watch: Watch = unwatched) -> Path:
@@ -62,8 +72,7 @@ def get(digest: str, watch: Watch = unwatched) -> Path:
         from modelops.stores import cache
 
         return cache.get(store, digest, watch)
-    if store.listing(digest) is None:
-        raise _gone(digest)
+    listing(digest)
     return store.path(digest)
 
 
@@ -76,10 +85,8 @@ def verified(digest: str, watch: Watch = unwatched) -> Path:
         from modelops.stores import cache
 
         return cache.verified(store, digest, watch)
-    known, path = store.listing(digest), store.path(digest)
-    if known is None:
-        raise _gone(digest)
-    known.refuse_other(listing.of(path, watch))
+    path = store.path(digest)
+    listing(digest).refuse_other(listings.of(path, watch))
     return path
 
 

@@ -1,6 +1,7 @@
 """Small worlds for tests: a project, its people, and tasks to rank."""
 
 from itertools import count
+from pathlib import Path
 from uuid import uuid4
 
 from labeling import project_settings
@@ -17,7 +18,7 @@ from labeling.models import (
     imported_judge,
 )
 from labeling.queue import order
-from modelops import rows
+from modelops import registry, rows
 from modelops.models import Job, ModelVersion
 from people.models import Membership, Project, User
 
@@ -79,6 +80,16 @@ def make_prompt(project: Project, text: str = "", messages: list | None = None, 
 def make_model(project: Project | None = None, name: str = "", **fields) -> ModelVersion:
     name = name or f"model-{uuid4().hex[:8]}"
     return ModelVersion.objects.create(project=project, kind="policy", name=name, **fields)
+
+
+def register_model(
+    project: Project | None, folder: Path, name: str = "", kind: str = "policy"
+) -> ModelVersion:
+    """A version of the files of a folder; of one with empty weights where there is none."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").touch()
+    return registry.register(project, kind, name or f"model-{uuid4().hex[:8]}", folder)
 
 
 def make_job(project: Project, kind: str = "sample", **fields) -> Job:

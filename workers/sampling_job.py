@@ -16,11 +16,11 @@ from django.db.models import F
 
 from labeling.queue import candidates
 from labeling.queue.candidates import Answer, Slot
-from modelops import jobs, registry
+from modelops import jobs, registry, store
 from modelops.jobs import JobFailed
 from modelops.models import Job, ModelVersion
 from modelops.recipes import SampleRecipe
-from workers import machine_lock
+from workers import machine_lock, model_files
 from workers.engines.answers import Engine, row_seed
 from workers.engines.openai import OpenAIEngine, Unanswered
 
@@ -84,7 +84,7 @@ def load(job: Job, version: ModelVersion) -> Engine:
         engine = (
             served(version) if version.address else local(version, job.recipe.get("dtype", "auto"))
         )
-    except (OSError, ValueError) as error:
+    except (store.StoreFault, OSError, ValueError) as error:
         raise JobFailed(f"{version.name} can't be loaded: {error}") from error
     if job.recipe.get("best_of", 1) > 1:
         engine = best_of(job, engine)
@@ -114,6 +114,7 @@ def refuse_unreadable(job: Job, version: ModelVersion) -> None:
     """
     if version is None or version.external:
         return
+    folder = model_files.verified(job, version)
     choose_device(job)  # before torch is imported
     from workers.engines.local import examine
 
@@ -122,9 +123,7 @@ def refuse_unreadable(job: Job, version: ModelVersion) -> None:
         candidates.prompts_of(job).values_list("messages", flat=True).iterator(chunk_size=500)
     )
     try:
-        sentences = examine(
-            registry.path(version), conversations, recipe.max_tokens, recipe.least_prompt
-        )
+        sentences = examine(folder, conversations, recipe.max_tokens, recipe.least_prompt)
     except OSError as error:
         raise JobFailed(f"{version.name} can't be loaded: {error}") from error
     except ValueError as error:
@@ -142,7 +141,7 @@ def best_of(job: Job, engine: Engine) -> Engine:
         )
     try:
         return BestOf(engine, Scorer(registry.path(job.reward_model)), job.recipe["best_of"])
-    except (OSError, ValueError) as error:
+    except (store.StoreFault, OSError, ValueError) as error:
         raise JobFailed(f"{job.reward_model.name} can't be loaded: {error}") from error
 
 

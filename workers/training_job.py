@@ -20,7 +20,7 @@ from modelops import datasets, jobs, mixtures, registry, store, weights
 from modelops.jobs import Crashed, JobFailed
 from modelops.kinds import KINDS
 from modelops.models import Dataset, Job, Metric, ModelVersion
-from workers import machine_lock
+from workers import machine_lock, model_files
 from workers.machine_lock import Held
 
 FLUSH_SECONDS = 1.0
@@ -36,6 +36,7 @@ def run(job: Job, held: Held) -> None:
         version = make(job, held)
     job.result = {"model": version.pk, "name": version.name}
     shutil.rmtree(run_folder(job), ignore_errors=True)  # the recipe lies beside the result
+    shutil.rmtree(home(job), ignore_errors=True)  # its files are in the store
 
 
 def make(job: Job, held: Held) -> ModelVersion:
@@ -84,7 +85,7 @@ def prepare(job: Job) -> Path:
     recipe = {
         "kind": job.kind,
         "settings": job.recipe,
-        "model": str(registry.path(job.model_version)),
+        "model": str(model_files.verified(job, job.model_version)),
         "dataset": str(datasets.path(job.dataset)),
         "out": str(folder / "out"),
         "others": other_paths,
@@ -105,7 +106,7 @@ def others(job: Job) -> dict[str, str]:
     if needs_scores and (job.reward_model is None or job.reward_model.external):
         raise JobFailed("This kind of job needs a reward model: train one, then start a new job.")
     if job.reward_model:
-        folders["reward_model"] = str(registry.path(job.reward_model))
+        folders["reward_model"] = str(model_files.verified(job, job.reward_model))
     if job.rehearsal:
         datasets.verify(job.rehearsal)
         folders["rehearsal"] = str(datasets.path(job.rehearsal))
@@ -335,10 +336,15 @@ class Report:
 def register(job: Job) -> ModelVersion:
     """The result becomes a version with its parent, dataset and job."""
     description = KINDS[job.kind]
+    watch = model_files.watch(job)
     links = {"parent": job.model_version, "dataset": job.dataset, "job": job}
     while True:
         name = registry.next_name(job.project, description.stem)
         try:
-            return registry.register(job.project, description.makes, name, home(job), **links)
+            return registry.register(
+                job.project, description.makes, name, home(job), watch=watch, **links
+            )
         except registry.NameTaken:
             continue  # another host finished at the same moment
+        except store.StoreFault as error:
+            raise JobFailed(str(error)) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelops import hashing, jobs, progress, pull, registry
+from modelops import hashing, jobs, progress, pull, registry, store
 from modelops import hub as hub_client
 from modelops.models import Job, LogLine, ModelVersion
 from people.models import AuditEvent
@@ -281,7 +281,7 @@ def test_nor_do_those_of_a_worker_that_died_before(project, qwen, settings, monk
     assert list((settings.VAR / "models").iterdir()) == []
 
 
-HASHED = {"what arrived": (hub_client, "_is_whole"), "the model": (registry, "artifact_digest")}
+HASHED = {"what arrived": (hub_client, "_is_whole"), "the model": (store, "put")}
 
 
 @pytest.mark.parametrize("name", HASHED)

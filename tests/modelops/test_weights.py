@@ -12,7 +12,7 @@ from modelops.forms.jobs import JobForm
 from modelops.jobs import JobFailed
 from modelops.models import Dataset, LabelerWeights
 from people.models import AuditEvent
-from tests.factories import make_job, make_model, make_person, make_ranking, make_task
+from tests.factories import make_job, make_person, make_ranking, make_task, register_model
 from workers import training_job
 
 pytestmark = pytest.mark.django_db
@@ -31,8 +31,8 @@ def dataset(project, alice, bob) -> Dataset:
 
 
 @pytest.fixture
-def job(project, dataset):
-    base = make_model(project, folder="models/base", sha256="0" * 64)
+def job(project, dataset, tmp_path):
+    base = register_model(project, tmp_path / "base")
     return make_job(project, "reward", model_version=base, dataset=dataset, recipe={})
 
 

@@ -11,7 +11,7 @@ from labeling.models import Candidate, RankingTask
 from labeling.queue import candidates
 from modelops import jobs, registry
 from modelops.models import Job
-from tests.factories import TOOL_TURNS, make_model, make_prompt
+from tests.factories import TOOL_TURNS, make_model, make_prompt, register_model
 from workers import sampling_job
 from workers.engines.answers import Sample, row_seed
 
@@ -331,7 +331,7 @@ def tiny_job(project, tmp_path):
     """
     from tests.workers import tiny
 
-    version = make_model(project, folder=str(tiny.save(tmp_path / "tiny")), sha256="0" * 64)
+    version = register_model(project, tiny.save(tmp_path / "tiny"))
     make_prompt(project, "Why?")
     make_prompt(project, "sea " * 600 + "Why?")
 
@@ -402,7 +402,7 @@ def test_a_conversation_that_the_template_does_not_take_is_refused_before_the_mo
         project,
         messages=[{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Why?"}],
     )
-    version = make_model(project, folder=str(folder), sha256="0" * 64)
+    version = register_model(project, folder)
     monkeypatch.setattr(
         sampling_job, "load", lambda job, version: pytest.fail("the model is loaded")
     )
@@ -420,7 +420,7 @@ def test_a_template_that_leaves_tool_calls_out_is_told_before_the_model_is_loade
     from tests.workers import tiny
 
     make_prompt(project, messages=TOOL_TURNS)
-    version = make_model(project, folder=str(tiny.save(tmp_path / "tiny")), sha256="0" * 64)
+    version = register_model(project, tiny.save(tmp_path / "tiny"))
     monkeypatch.setattr(
         sampling_job, "load", lambda job, version: pytest.fail("the model is loaded")
     )

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from labeling import imports, project_settings
-from modelops import jobs, recipes, registry
+from modelops import jobs, recipes, registry, store
 from modelops.models import Job, ModelVersion
 from people import audit
 from people.models import Membership, Project, User
@@ -69,7 +69,7 @@ class Command(BaseCommand):
             name = folder.name
         try:
             return registry.register(None, ModelVersion.Kind.POLICY, name, folder)
-        except (registry.NotRegistered, FileNotFoundError) as error:
+        except (registry.NotRegistered, store.StoreFault, FileNotFoundError) as error:
             raise CommandError(f"The default model can't be registered: {error}") from error
 
     @transaction.atomic

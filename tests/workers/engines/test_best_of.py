@@ -10,7 +10,7 @@ from labeling.exports import freeze
 from labeling.models import Candidate, RankingTask
 from modelops import datasets, jobs, registry, rows
 from modelops.models import ModelVersion
-from tests.factories import make_model, make_prompt
+from tests.factories import make_prompt, register_model
 from tests.workers import tiny
 from workers import sampling_job
 from workers.engines.answers import Sample
@@ -148,10 +148,8 @@ def test_a_policy_scores_nothing(policy):
 @pytest.fixture
 def ask(project, policy, judge, settings):
     """Asks for answers by the tiny model, the best of several by the tiny judge."""
-    version = make_model(project, "tiny", folder=str(policy), sha256="0" * 64)
-    scored_by = ModelVersion.objects.create(
-        project=project, kind="reward", name="reward 1", folder=str(judge), sha256="0" * 64
-    )
+    version = register_model(project, policy, "tiny")
+    scored_by = register_model(project, judge, "reward 1", kind="reward")
 
     def ask(best_of, **more):
         told = {"k": 2, "max_tokens": 8, "batch": 8, "temperature": 1.5, "best_of": best_of}

@@ -21,7 +21,7 @@ def job(settings, tmp_path):
     return factories.make_job(
         project,
         "reward",
-        model_version=factories.make_model(project, folder="models/base", sha256="0" * 64),
+        model_version=factories.register_model(project, tmp_path / "base"),
         dataset=frozen(project, "judgments", {"answers": [], "split": "train"}),
         recipe={},
     )

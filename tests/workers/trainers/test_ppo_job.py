@@ -15,7 +15,7 @@ from modelops import datasets, jobs, rows
 from modelops.jobs import JobFailed
 from modelops.kinds import QUEUES
 from modelops.models import ModelVersion
-from tests.factories import make_job
+from tests.factories import make_job, register_model
 from tests.workers import tiny
 from tests.workers.trainers.test_child_process import Child, figures
 from tests.workers.trainers.test_ppo import QUICK, make_run, prompt, write_rows
@@ -28,9 +28,7 @@ pytestmark = pytest.mark.torch
 def version(project, settings, kind, name) -> ModelVersion:
     folder = settings.VAR / "models" / name
     (tiny.save if kind == "policy" else tiny.save_reward)(folder)
-    return ModelVersion.objects.create(
-        project=project, kind=kind, name=name, folder=f"models/{name}", sha256=kind.ljust(64, "0")
-    )
+    return register_model(project, folder, name, kind)
 
 
 @pytest.mark.django_db
