@@ -171,6 +171,7 @@ FORMATS_OUT = (
 @dataclasses.dataclass(frozen=True)
 class ImportRecipe:
     path: str = setting("", "The uploaded file, below the data folder.")
+    stored: str = setting("", "The sha256 of what was uploaded, in the store.")
     format: str = setting(
         "prompts",
         "What a line of the file holds.",

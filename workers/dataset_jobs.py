@@ -1,11 +1,9 @@
 """Jobs of the default queue: imports, datasets, downloads, and what moves from and to the Hub."""
 
-from django.conf import settings
-
 from labeling import imports
 from labeling.exports import difference, downloads, freeze, push
 from labeling.imports import pull as pull_data
-from labeling.imports import undo
+from labeling.imports import undo, uploads
 from modelops import datasets, jobs, recipes, registry, store, weights
 from modelops import pull as pull_model
 from modelops.models import Job
@@ -39,7 +37,7 @@ def run(job: Job) -> None:
 
 
 def run_import(job: Job) -> None:
-    path = settings.VAR / job.recipe["path"]
+    path = uploads.find(job.recipe)
 
     def beat(done: int, total: int) -> None:
         jobs.beat(job, done=done, total=total)
@@ -53,6 +51,9 @@ def run_import(job: Job) -> None:
         }
     else:
         job.result = vars(imports.run(job, path, beat))
+    left_out = imports.bad_rows_of(path, job.pk)
+    if left_out.exists() and left_out.stat().st_size:
+        job.result[imports.BAD_ROWS] = store.put(left_out)
 
 
 def run_undo(job: Job) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from django.conf import settings
 from django.db.models import QuerySet
 from django.http import FileResponse, Http404, QueryDict
 from django.shortcuts import get_object_or_404
@@ -21,7 +20,7 @@ from labeling.api.shared import Turn
 from labeling.imports import undo
 from labeling.imports.forms import ASKED, CLEANING, SOURCE, ConfirmForm, UploadForm
 from labeling.imports.sources import Source, source_of, verdicts
-from labeling.imports.uploads import discard
+from labeling.imports.uploads import discard, find
 from modelops import recipes
 from modelops.api.jobs import JobBody
 from modelops.api.shared import filled, recipe_field, started, under_way
@@ -101,7 +100,7 @@ class ImportBody(JobBody):
         read_only_fields = fields
 
     def to_representation(self, job: Job) -> dict[str, Any]:
-        path = settings.VAR / job.recipe["path"]
+        path = find(job.recipe)
         name = job.recipe.get("filename", "")
         source = source_or_none(job)
         rows = imports.preview(path, source, name) if source and path.exists() else []
@@ -199,8 +198,8 @@ class BadRows(Endpoint):
 
     def get(self, request: Request, *args, **kwargs) -> FileResponse:
         job = get_object_or_404(uploads(self.project), pk=kwargs["pk"])
-        path = imports.bad_rows_of(settings.VAR / job.recipe["path"], job.pk)
-        if not path.is_file():
+        path = imports.bad_rows(job)
+        if path is None:
             raise Http404
         return FileResponse(
             open(path, "rb"),

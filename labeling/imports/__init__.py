@@ -25,7 +25,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from labeling.imports import files, kept, reading, store, turns
+from labeling.imports import files, kept, reading, store, turns, uploads
 from labeling.imports.choice import Choice, of_table
 from labeling.imports.cleaning import Cleaner, Tally, prompt_digests
 from labeling.imports.formats import FORMATS, recognise
@@ -51,6 +51,7 @@ __all__ = [
     "recognise",
     "run",
 ]
+BAD_ROWS = "bad_rows_stored"  # in a job's result: the sha256 of the file of its bad rows
 SHOWN = 200  # bad lines that a check lists
 LOOKED_AT = 200  # rows whose fields are shown before a check has read all of them
 
@@ -137,6 +138,16 @@ def _only_fields(path: Path, recipe: recipes.ImportRecipe, fault: str) -> dict:
 def bad_rows_of(path: Path, job: int) -> Path:
     """The file of the rows that an import leaves out."""
     return path.with_name(f"{path.name}.{job}.bad.jsonl")
+
+
+def bad_rows(job: Job) -> Path | None:
+    """The file of the rows that a job has left out, on this host; None where there is none. Raises
+    modelops.store.StoreFault.
+    """
+    path = bad_rows_of(settings.VAR / job.recipe["path"], job.pk)
+    if job.result.get(BAD_ROWS) and not path.exists():
+        uploads.bring(job.result[BAD_ROWS], path)
+    return path if path.is_file() else None
 
 
 def _all_read(
@@ -241,7 +252,7 @@ def fields_of(job: Job, recipe: dict) -> tuple[list[Field], Found]:
     table = preset.as_dict() if preset else recipe.get("mapping") or {}
     if "fields" in check and set(code_paths(table)) <= check["codes"].keys():
         return [_field(one) for one in check["fields"]], check["codes"]
-    path = settings.VAR / job.recipe["path"]
+    path = uploads.find(job.recipe)
     if not path.exists():
         return [], {}
     first, codes = first_fields(path, table, job.recipe.get("filename", ""))

@@ -19,7 +19,7 @@ from labeling.imports import saved_mappings
 from labeling.imports.mapping import Field
 from labeling.imports.sources import source_of
 from labeling.imports.uploads import keep
-from modelops import jobs, recipes
+from modelops import jobs, recipes, store
 from modelops.forms.jobs import recipe_field
 from modelops.models import Job
 from people.forms import IdempotentForm
@@ -139,6 +139,7 @@ class UploadForm(IdempotentForm):
         cleaned = super().clean()
         if not self.errors:
             self.path = keep(cleaned["file"])
+            self.stored = store.put(self.path)
             self.reading = self._reading(cleaned["format"])
         return cleaned
 
@@ -154,6 +155,7 @@ class UploadForm(IdempotentForm):
         place = str(self.path.relative_to(settings.VAR))
         recipe = {
             "path": place,
+            "stored": self.stored,
             "filename": name,
             "dry_run": True,
             **self.reading,
@@ -220,7 +222,8 @@ class ConfirmForm(IdempotentForm):
         return [self[name] for name in CLEANING]
 
     def request(self, actor: User, dry_run: bool) -> Job:
-        kept = {name: self.job.recipe[name] for name in ("path", "filename")}
+        of_file = ("path", "stored", "filename")
+        kept = {name: self.job.recipe[name] for name in of_file if name in self.job.recipe}
         recipe = (
             kept
             | {name: self.cleaned_data[name] for name in (*ASKED, *CLEANING)}

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from labeling import imports
 from labeling.imports import uploads
-from modelops import hub, jobs, recipes
+from modelops import hub, jobs, recipes, store
 from modelops.jobs import JobFailed
 from modelops.models import Job
 from modelops.progress import Transfer
@@ -48,6 +48,7 @@ def run(job: Job) -> None:
     transfer.finish()
     check = {
         "path": str(path.relative_to(settings.VAR)),
+        "stored": store.put(path, transfer.alive),
         **imports.proposed(path),
         "filename": file.name,
         "dry_run": True,

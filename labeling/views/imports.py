@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -13,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling import imports
-from labeling.imports import saved_mappings, undo
+from labeling.imports import saved_mappings, undo, uploads
 from labeling.imports.forms import LABELS, UploadForm
 from labeling.imports.mapping import paths
 from labeling.imports.mapping_form import ConfirmPage
@@ -95,7 +94,7 @@ def mapping_delete(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def check_context(job: Job, source: Source | None) -> dict:
-    path, name = settings.VAR / job.recipe["path"], job.recipe.get("filename", "")
+    path, name = uploads.find(job.recipe), job.recipe.get("filename", "")
     check = job.result.get("check")
     return {
         "job": job,
@@ -152,8 +151,8 @@ def steps(check: dict) -> list[dict]:
 def bad_rows(request: HttpRequest, pk: int) -> HttpResponse:
     """The rows that an import left out, each with the reason."""
     job = import_or_404(request, pk)
-    path = imports.bad_rows_of(settings.VAR / job.recipe["path"], job.pk)
-    if not path.is_file():
+    path = imports.bad_rows(job)
+    if path is None:
         raise Http404
     name = f"{request.project.slug}-job-{job.pk}-bad-rows.jsonl"
     return FileResponse(

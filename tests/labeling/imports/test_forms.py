@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from benchmarks.person import read_page
 from labeling import imports
 from labeling.models import Candidate, Prompt, RankingTask
-from modelops import jobs
+from modelops import jobs, store
 from modelops.models import Job
 from tests.pages import one_line
 from workers import dataset_jobs
@@ -186,6 +186,7 @@ def test_an_upload_that_is_gone_says_so(client_for, carol, settings):
     browser = client_for(carol)
     address = upload(browser).url
     uploads(settings)[0].unlink()
+    store.delete(Job.objects.get().recipe["stored"])
 
     assert "upload it again" in browser.get(address).content.decode()
 
