@@ -1,13 +1,27 @@
-"""Files that have done their work are deleted: uploads, and what was made for downloads."""
+"""Files that have done their work are deleted: uploads, what was made for downloads, what killed
+processes have left, and what is in the store and no row refers to.
+"""
 
 import shutil
+from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from django.conf import settings
+from django.db.models import Q
+from django.utils.timezone import now
 
+from labeling import imports
 from labeling.imports import kept, uploads
-from modelops.models import Job
+from modelops import store
+from modelops.models import Dataset, Job, ModelVersion
 from people.retention import long_ago
+
+# What processes name their scratch folders: theirs end with them, those of killed ones stay
+SCRATCH = (".rows-*", ".reading-*", ".restore-*", "datasets/.sort-*", "datasets/.new-*")
+LIVE = (Job.State.QUEUED, Job.State.RUNNING)
+A_DAY = timedelta(days=1)
 
 
 def forget() -> None:
@@ -27,11 +41,84 @@ def forget() -> None:
         shutil.rmtree(unfinished)
     for made in _old(settings.VAR / "renders", "*/*"):
         uploads.discard(made)  # a folder is what a killed comparison has left
+    yesterday = (now() - A_DAY).timestamp()
+    for pattern in SCRATCH:
+        for left in _older(settings.VAR, pattern, yesterday):
+            uploads.discard(left)
+    _forget_runs()
+
+
+def _forget_runs() -> None:
+    """Delete the checkpoints of trainings that have failed or were cancelled long ago: a resumed
+    one would begin anew.
+    """
+    for run in _old(settings.VAR / "runs", "*"):
+        number = run.name.partition("-")[0]
+        if number.isdecimal() and not _may_go_on(int(number)):
+            uploads.discard(run)
+
+
+def _may_go_on(job: int) -> bool:
+    recent = Q(state__in=LIVE) | Q(finished_at__gt=long_ago())
+    return Job.objects.filter(recent, pk=job).exists()
+
+
+# The store
+
+
+class Stored(NamedTuple):
+    """Something in the store, and how many bytes it takes there."""
+
+    digest: str
+    size: int
+
+
+def uncollected() -> list[Stored]:
+    """What the store holds and no row refers to, stored more than a day ago: a job that is at work
+    may be about to refer to what is newer. Raises store.StoreFault.
+    """
+    yesterday = (now() - A_DAY).timestamp()
+    old = [
+        Stored(digest, size) for digest, stored_at, size in store.entries() if stored_at < yesterday
+    ]
+    used = referred() if old else set()  # asked last: a row may be new
+    return [stored for stored in old if stored.digest not in used]
+
+
+def collect(found: Iterable[Stored]) -> None:
+    """Delete this from the store, but what was stored again meanwhile. Raises store.StoreFault."""
+    yesterday = (now() - A_DAY).timestamp()
+    wanted = {stored.digest for stored in found}
+    still_old = [
+        digest
+        for digest, stored_at, _size in (store.entries() if wanted else ())
+        if digest in wanted and stored_at < yesterday
+    ]
+    for digest in still_old:
+        store.delete(digest)
+
+
+def referred() -> set[str]:
+    """The digests that rows refer to: of datasets, model versions, and the uploads and bad rows of
+    imports that are at work, or were within the time for which uploads are kept.
+    """
+    places = [
+        *Dataset.objects.filter(withdrawn_at=None).values_list("folder", flat=True),
+        *ModelVersion.objects.values_list("folder", flat=True),
+    ]
+    recent = Q(state__in=LIVE) | Q(created_at__gt=long_ago()) | Q(finished_at__gt=long_ago())
+    of_imports = Job.objects.filter(recent, kind=Job.Kind.IMPORT)
+    stored = of_imports.values_list("recipe__stored", f"result__{imports.BAD_ROWS}")
+    digests = {digest for both in stored for digest in both if digest}
+    return digests | {digest for place in places if (digest := store.digest_of(place))}
+
+
+# Ages
 
 
 def _awaited() -> tuple[str, ...]:
     """The names of the uploads that jobs wait for."""
-    live = Job.objects.filter(kind=Job.Kind.IMPORT, state__in=[Job.State.QUEUED, Job.State.RUNNING])
+    live = Job.objects.filter(kind=Job.Kind.IMPORT, state__in=LIVE)
     return tuple(
         Path(recipe["path"]).name
         for recipe in live.values_list("recipe", flat=True)
@@ -40,5 +127,8 @@ def _awaited() -> tuple[str, ...]:
 
 
 def _old(folder: Path, pattern: str) -> list[Path]:
-    limit = long_ago().timestamp()
+    return _older(folder, pattern, long_ago().timestamp())
+
+
+def _older(folder: Path, pattern: str, limit: float) -> list[Path]:
     return [path for path in folder.glob(pattern) if path.stat().st_mtime < limit]

@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -333,7 +332,7 @@ def _at_work(dataset: Dataset) -> QuerySet[Job]:
 
 def _remove_files(dataset: Dataset) -> None:
     """Other projects may have frozen the same rows: then only the downloads go. What the store
-    can't delete now, forget_withdrawn() does.
+    can't delete now, the clean-up does.
     """
     shutil.rmtree(renders(dataset), ignore_errors=True)
     if Dataset.objects.filter(folder=dataset.folder, withdrawn_at=None).exists():
@@ -346,17 +345,6 @@ def _remove_files(dataset: Dataset) -> None:
         store.delete(digest)
     except store.StoreFault as error:
         log.warning("The rows of dataset %s are not deleted yet: %s", dataset.short, error)
-
-
-def forget_withdrawn() -> None:
-    """Delete the files of withdrawn datasets that the store could not delete at once. What was
-    stored within a day may be the same rows, frozen again just now. Raises store.StoreFault.
-    """
-    yesterday = (now() - timedelta(days=1)).timestamp()
-    old = {digest for digest, stored_at, _size in store.entries() if stored_at < yesterday}
-    for dataset in Dataset.objects.exclude(withdrawn_at=None):
-        if store.digest_of(dataset.folder) in old:
-            _remove_files(dataset)
 
 
 def fill_store() -> int:

@@ -12,7 +12,7 @@ import labeling.retention
 import people.retention
 import workers.heartbeat  # noqa: F401  (connects its signals)
 from labeling.queue import leases
-from modelops import datasets, jobs, store
+from modelops import jobs, store
 from modelops.kinds import QUEUES
 from modelops.models import Job
 from people import mail
@@ -66,7 +66,7 @@ def tidy() -> None:
     people.retention.forget()
     labeling.retention.forget()
     try:
-        datasets.forget_withdrawn()
+        labeling.retention.collect(labeling.retention.uncollected())
         store.forget_gone()
     except store.StoreFault as error:
         log.warning("%s", error)

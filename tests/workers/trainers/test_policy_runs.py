@@ -9,7 +9,7 @@ import pytest
 from labeling.models import Candidate
 from modelops import datasets, jobs, rows
 from modelops.models import Job, ModelVersion
-from tests.factories import make_model, make_prompt
+from tests.factories import make_prompt, register_model
 from tests.workers import tiny
 from tests.workers.trainers.test_child_process import (
     Child,
@@ -162,9 +162,7 @@ def test_an_encoder_decoder_is_tuned_registered_and_sampled_from_like_any_model(
     from workers import sampling_job, training_job
     from workers.machine_lock import Held
 
-    base = make_model(
-        project, folder=str(tiny.save_other(tmp_path / "base", kind)), sha256="0" * 64
-    )
+    base = register_model(project, tiny.save_other(tmp_path / "base", kind))
     lines = [demonstration("Because they are happy!")] * 8 + [
         demonstration("It is music.", "test")
     ] * 2

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from modelops import jobs, recipes
 from modelops.jobs import JobFailed
 from modelops.models import Job
-from tests.factories import make_model, make_prompt
+from tests.factories import make_prompt, register_model
 from tests.workers import tiny
 from tests.workers.trainers.test_child_process import losses, make_run, write_dataset
 from workers import sampling_job
@@ -151,7 +151,7 @@ def test_no_trainer_loads_what_can_t_fit(place, monkeypatch, kind):
 
 @pytest.mark.django_db
 def test_a_sampling_job_is_refused_before_its_model_is_loaded(project, place, monkeypatch):
-    version = make_model(project, name="large", folder=str(place / "model"), sha256="0" * 64)
+    version = register_model(project, place / "model", "large")
     make_prompt(project)
     jobs.request(None, project, Job.Kind.SAMPLE, {"dtype": "float32"}, model_version=version)
     job = jobs.claim_next({Job.Kind.SAMPLE})
