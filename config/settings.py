@@ -119,6 +119,8 @@ LOGIN_LOCK_MINUTES = env.int("PODIUM_LOGIN_LOCK_MINUTES", 15)
 # Addresses of proxies whose X-Forwarded-For is believed, with commas between them; networks like
 # 10.0.0.0/8 too.
 TRUSTED_PROXIES = env.list("PODIUM_TRUSTED_PROXIES", default=["127.0.0.1", "::1"])
+# Token with which Prometheus reads /metrics; without one, /metrics is 404 for everybody.
+METRICS_TOKEN = env.str("PODIUM_METRICS_TOKEN", "")
 # The file of the tests' SQLite database.
 TEST_DATABASE = env.path("PODIUM_TEST_DATABASE", VAR / "test.sqlite3")
 
@@ -192,6 +194,8 @@ environment.matching(
     environment.RATE,
     "a number by second, minute, hour or day, like 1200/min",
 )
+environment.printable("PODIUM_METRICS_TOKEN", [METRICS_TOKEN])
+refuse("PODIUM_METRICS_TOKEN", 0 < len(METRICS_TOKEN) < 16, "has fewer than 16 characters")
 environment.sender("PODIUM_EMAIL_FROM", DEFAULT_FROM_EMAIL)
 environment.networks("PODIUM_TRUSTED_PROXIES", TRUSTED_PROXIES)
 environment.file("PODIUM_TEST_DATABASE", TEST_DATABASE)
@@ -229,6 +233,7 @@ INSTALLED_APPS = [
     "axes",
 ]
 MIDDLEWARE = [
+    "people.metrics.CountRequests",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # adds random padding, so that response sizes don't reveal tokens (BREACH)
@@ -472,7 +477,7 @@ if PRODUCTION:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
     # requested from this machine, without TLS
-    SECURE_REDIRECT_EXEMPT = [r"^(healthz|livez|readyz)$"]
+    SECURE_REDIRECT_EXEMPT = [r"^(healthz|livez|readyz|metrics)$"]
     SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
 

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from config.health import healthz, livez, readyz
+from config.metrics import metrics
 from labeling.views.projects import project_new
 from labeling.views.styleguide import components
 from people.api.root import unknown
@@ -14,6 +15,7 @@ urlpatterns = [
     path("healthz", healthz),
     path("livez", livez),
     path("readyz", readyz),
+    path("metrics", metrics),
     path("back-office/", admin.site.urls),
     path("projects/new", project_new, name="projects-new"),
     path("components/", components, name="components"),

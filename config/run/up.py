@@ -109,10 +109,22 @@ def configure(settings: ModuleType) -> Path:
         os.environ["REDIS_URL"] = broker.url(folder)
         # for management commands that run at the same time
         (settings.VAR / "run" / "broker.url").write_text(broker.url(folder))
+    if settings.METRICS_TOKEN:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(empty_counts(settings.VAR))
     os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars would spoil the log
     file = settings.VAR / "run" / "supervisord.conf"
     write_configuration(file, folder, programs)
     return file
+
+
+def empty_counts(var: Path) -> Path:
+    """The folder in which each process keeps its counts for /metrics, without those of an earlier
+    start.
+    """
+    folder = var / "run" / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
 
 
 def computing(settings: ModuleType) -> list[str]:

@@ -24,7 +24,7 @@ from labeling.models import (
 )
 from labeling.queue import claims, leases
 from labeling.queue.eligibility import NotWorking
-from people import audit
+from people import audit, metrics
 from people.access import Refused
 from people.db.compiled import compiled, insert, insert_all, update
 from people.db.transactions import in_transaction
@@ -71,6 +71,7 @@ def submit(assignment: Assignment, judgment: Judgment, draft: dict | None = None
     ranking = _write("rank", assignment, judgment, ranks)
     events.submitted(assignment.project, ranking)
     events.if_complete(assignment)
+    transaction.on_commit(metrics.rankings_submitted.inc)
     return ranking
 
 

@@ -26,7 +26,7 @@ def host(tmp_path, monkeypatch):
             "PORT": 8000,
             "WORKERS": "2",
         }
-        return SimpleNamespace(**fields | shared | own)
+        return SimpleNamespace(METRICS_TOKEN="", **fields | shared | own)
 
     return with_roles
 
