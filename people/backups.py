@@ -192,7 +192,7 @@ def restore(file: Path) -> Path:
     """Restore the backup. Returns the folder to which the replaced data was moved. Raises
     BackupFailed.
     """
-    with _nothing_runs():
+    with nothing_runs("you restore a backup"):
         with _extracted(file) as (scratch, _contents):
             aside = settings.VAR / "backups" / f"replaced-{time.strftime('%Y%m%d-%H%M%S')}"
             aside.mkdir(parents=True, mode=0o700)
@@ -291,15 +291,17 @@ def _open_database(dump: Path) -> dict[str, int]:
 
 
 @contextmanager
-def _nothing_runs():
-    """Lock the data folder, as `make up` does. Raises BackupFailed while Podium is running."""
+def nothing_runs(before: str) -> Iterator[None]:
+    """Lock the data folder, as `make up` does. Raises BackupFailed while Podium is running: it has
+    to stop before what the words say.
+    """
     settings.VAR.mkdir(parents=True, exist_ok=True)
     with open(settings.VAR / "up.lock", "a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BackupFailed(
-                "Podium is using this data folder. Stop it before you restore a backup."
+                f"Podium is using this data folder. Stop it before {before}."
             ) from None
         yield
 

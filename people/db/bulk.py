@@ -11,7 +11,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
 
-from django.db import connection, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.base import ModelState
 
 Row = TypeVar("Row", bound=models.Model)
@@ -55,7 +56,7 @@ def new(model: type[Row], **values: Any) -> Row:
 def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], dict[str, Callable]]:
     """The defaults of a model's columns: those that are constant, and what makes the others."""
     constants, calls = {}, {}
-    for field in _fields(model):
+    for field in stored_fields(model):
         if field.has_default() and callable(field.default):
             calls[field.attname] = field.default
         else:
@@ -71,7 +72,7 @@ def insert(objects: Iterable[Row]) -> list[Row]:
     """
     objects = list(objects)
     if objects:
-        fields = [field for field in _fields(type(objects[0])) if not field.primary_key]
+        fields = [field for field in stored_fields(type(objects[0])) if not field.primary_key]
         columns = {
             field.attname: [item.__dict__[field.attname] for item in objects] for field in fields
         }
@@ -89,27 +90,34 @@ def insert_columns(model: type[models.Model], columns: Mapping[str, Sequence]) -
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("rows in bulk need a transaction")
-    meta, fields = model._meta, {field.attname: field for field in _fields(model)}
+    meta, fields = model._meta, {field.attname: field for field in stored_fields(model)}
     keys = _new_keys(meta, len(next(iter(columns.values()))))
-    prepared = [keys, *(_column(fields[name], values) for name, values in columns.items())]
+    prepared = [keys, *(column(fields[name], values) for name, values in columns.items())]
     names = [meta.pk.column, *(fields[name].column for name in columns)]
     copy(meta.db_table, names, zip(*prepared, strict=True))
     return keys
 
 
-def _fields(model: type[models.Model]) -> list[Any]:
+def stored_fields(model: type[models.Model]) -> list[Any]:
+    """The fields that the database does not compute."""
     return [field for field in model._meta.concrete_fields if not field.generated]
 
 
-def copy(table: str, columns: Sequence[str], rows: Iterable[tuple]) -> None:
+def copy(
+    table: str,
+    columns: Sequence[str],
+    rows: Iterable[tuple],
+    to: BaseDatabaseWrapper | None = None,
+) -> None:
     """Insert rows of values as the database takes them; columns left out get their defaults."""
-    quote = connection.ops.quote_name
+    database = to or connections[DEFAULT_DB_ALIAS]
+    quote = database.ops.quote_name
     into = f"{quote(table)} ({', '.join(map(quote, columns))})"
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
+    with database.cursor() as cursor:
+        if database.vendor == "postgresql":
             # Django wraps the errors of execute(), but not those of copy()
             statement = f"COPY {into} FROM STDIN"
-            with connection.wrap_database_errors, cursor.copy(statement) as stream:
+            with database.wrap_database_errors, cursor.copy(statement) as stream:
                 for row in rows:
                     stream.write_row(row)
         else:
@@ -135,12 +143,15 @@ def _new_keys(meta: Any, count: int) -> Sequence[int]:
         return range(first, first + count)
 
 
-def _column(field: models.Field, values: Sequence) -> Sequence:
+def column(
+    field: models.Field, values: Sequence, to: BaseDatabaseWrapper | None = None
+) -> Sequence:
     """The values of a field as the database takes them."""
+    database = to or connections[DEFAULT_DB_ALIAS]
     plain = PLAIN.get(type(field))
     if all(value is None or type(value) is plain for value in values):
         return values
     if isinstance(values[0], datetime):
-        prepared = {value: field.get_db_prep_save(value, connection) for value in set(values)}
+        prepared = {value: field.get_db_prep_save(value, database) for value in set(values)}
         return [prepared[value] for value in values]
-    return [field.get_db_prep_save(value, connection) for value in values]
+    return [field.get_db_prep_save(value, database) for value in values]
