@@ -119,6 +119,8 @@ LOGIN_LOCK_MINUTES = env.int("PODIUM_LOGIN_LOCK_MINUTES", 15)
 # Addresses of proxies whose X-Forwarded-For is believed, with commas between them; networks like
 # 10.0.0.0/8 too.
 TRUSTED_PROXIES = env.list("PODIUM_TRUSTED_PROXIES", default=["127.0.0.1", "::1"])
+# Lines of the log: text, or json with a line for each request, too.
+LOGS = env.str("PODIUM_LOGS", "text")
 # Token with which Prometheus reads /metrics; without one, /metrics is 404 for everybody.
 METRICS_TOKEN = env.str("PODIUM_METRICS_TOKEN", "")
 # The file of the tests' SQLite database.
@@ -194,6 +196,7 @@ environment.matching(
     environment.RATE,
     "a number by second, minute, hour or day, like 1200/min",
 )
+environment.matching("PODIUM_LOGS", [LOGS], "text|json", "text or json")
 environment.printable("PODIUM_METRICS_TOKEN", [METRICS_TOKEN])
 refuse("PODIUM_METRICS_TOKEN", 0 < len(METRICS_TOKEN) < 16, "has fewer than 16 characters")
 environment.sender("PODIUM_EMAIL_FROM", DEFAULT_FROM_EMAIL)
@@ -233,6 +236,7 @@ INSTALLED_APPS = [
     "axes",
 ]
 MIDDLEWARE = [
+    "people.logs.LogRequests",
     "people.metrics.CountRequests",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -489,11 +493,23 @@ LOGGING = {
             "()": "people.logs.Formatter",
             "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
             "datefmt": "%Y-%m-%d %H:%M:%S",
+        },
+        "json": {
+            "()": "people.logs.Json",
+            "fmt": ["levelname", "name", "message"],
+            "timestamp": "time",
+            "rename_fields": {"levelname": "level", "name": "logger", "exc_info": "traceback"},
+        },
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if LOGS == "json" else "plain",
         }
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
+        "podium.access": {"level": "INFO" if LOGS == "json" else "WARNING"},
         "celery.beat": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},

@@ -29,7 +29,7 @@ KEPT_FROM = 64
 class Program:
     """A supervised program. A lower `priority` starts earlier and stops later.
 
-    `once`: it runs to its end and is not restarted.
+    `once`: it runs to its end and is not restarted. `plain`: no name before its lines.
     """
 
     name: str
@@ -37,11 +37,13 @@ class Program:
     priority: int
     stop_seconds: int = 10
     once: bool = False
+    plain: bool = False
 
     def section(self) -> str:
         """The program's section of supervisord.conf."""
         # a program that runs once prints messages of Podium itself, so without a prefix
-        wrapper = [sys.executable, "-I", "-S", prefix.__file__, "" if self.once else self.name]
+        name = "" if self.once or self.plain else self.name
+        wrapper = [sys.executable, "-I", "-S", prefix.__file__, name]
         command = shlex.join([*wrapper, *self.command]).replace("%", "%%")
         restart = "autorestart=false\nstartsecs=0" if self.once else "autorestart=true\nstartsecs=2"
         return f"""

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -111,6 +112,8 @@ def configure(settings: ModuleType) -> Path:
         (settings.VAR / "run" / "broker.url").write_text(broker.url(folder))
     if settings.METRICS_TOKEN:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(empty_counts(settings.VAR))
+    if settings.LOGS == "json":
+        programs = [replace(program, plain=True) for program in programs]
     os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars would spoil the log
     file = settings.VAR / "run" / "supervisord.conf"
     write_configuration(file, folder, programs)

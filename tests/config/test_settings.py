@@ -47,6 +47,7 @@ WRONG = {
     "PODIUM_MACHINE_LOCK": ["", str(ROOT)],
     "PODIUM_API_RATE": ["", "zzz", "fast", "0/min", "10/fortnight", "10 / min", "min"],
     "PODIUM_WEBHOOK_PRIVATE": ["perhaps"],
+    "PODIUM_LOGS": ["", "JSON", "xml"],
     "PODIUM_METRICS_TOKEN": ["short", "two words, and quite long", "a-token-of-some-l\u00e9ngth"],
     "PODIUM_STORE": ["gs://bucket/podium", "s3://", "s3:///podium", str(ROOT / "manage.py")],
     "PODIUM_STORE_CACHE": ["0", "zzz", "-1"],

@@ -1,5 +1,6 @@
 """A host runs the parts that PODIUM_ROLES names, and no others."""
 
+import re
 from configparser import RawConfigParser
 from types import SimpleNamespace
 
@@ -25,8 +26,10 @@ def host(tmp_path, monkeypatch):
             "HOST": "127.0.0.1",
             "PORT": 8000,
             "WORKERS": "2",
+            "METRICS_TOKEN": "",
+            "LOGS": "text",
         }
-        return SimpleNamespace(METRICS_TOKEN="", **fields | shared | own)
+        return SimpleNamespace(**fields | shared | own)
 
     return with_roles
 
@@ -77,3 +80,11 @@ def test_a_host_waits_for_no_worker_of_another(settings):
     assert not announce.runs_all()
     settings.ROLES = ALL
     assert announce.runs_all()
+
+
+@pytest.mark.parametrize(("logs", "prefixed"), [("text", True), ("json", False)])
+def test_lines_of_json_have_no_name_before_them(host, logs, prefixed):
+    file = up.configure(host("default", LOGS=logs))
+    wrapper = r"^command=.*prefix\.py worker-default "
+
+    assert bool(re.search(wrapper, file.read_text(), re.M)) is prefixed
