@@ -238,6 +238,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "people.logs.LogRequests",
     "people.metrics.CountRequests",
+    "people.middleware.SchemeSaid",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # adds random padding, so that response sizes don't reveal tokens (BREACH)
@@ -473,6 +474,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "people.error_pages.csrf_failure"
 SESSION_ENGINE = "people.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 14
@@ -507,6 +509,7 @@ LOGGING = {
             "formatter": "json" if LOGS == "json" else "plain",
         }
     },
+    "filters": {"once_a_minute": {"()": "people.proxy_faults.OnceAMinute"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "podium.access": {"level": "INFO" if LOGS == "json" else "WARNING"},
@@ -517,6 +520,9 @@ LOGGING = {
         # they log each URL, and some hold a secret
         "httpx": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
+        "django.security.DisallowedHost": {"filters": ["once_a_minute"]},
+        "django.security.csrf": {"filters": ["once_a_minute"]},
+        "people.proxy_faults": {"filters": ["once_a_minute"]},
         # it logs failures without the account; the audit log names it
         "axes": {"level": "ERROR"},
     },

@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.exceptions import BadRequest, RequestDataTooBig
+from django.core.exceptions import BadRequest, DisallowedHost, RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
-from people import faults
+from people import faults, proxy_faults
 from people.api import problems
 from people.logs import loaded_user
 
@@ -29,9 +29,20 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler of status 400: a body or a head that it does not read."""
     if isinstance(exception, RequestDataTooBig):
         return refuse(request, 413, problems.too_large())
+    if isinstance(exception, DisallowedHost):
+        return refuse(request, 400, proxy_faults.unknown_host(request))
     if isinstance(exception, BadRequest):
         return refuse(request, 400, str(exception))
     return refuse(request, 400, problems.unreadable())
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's view of a form whose origin or token is wrong."""
+    why = proxy_faults.untrusted_origin(reason) or _(
+        "The form's token is missing or out of date, or the browser sends no cookies. Load the "
+        "page again, and send the form again."
+    )
+    return refuse(request, 403, why)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -1,16 +1,19 @@
-"""Middleware: the user's time zone and language, and the limit on request bodies."""
+"""Middleware: the user's time zone and language, a proxy's scheme, and the limit on bodies."""
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone, translation
+from django.utils.log import log_response
 from django.utils.translation import gettext as _
 
-from people import error_pages, request_limits, sessions
+from people import error_pages, proxy_faults, request_limits, sessions
 
 
 class OwnSettings:
@@ -29,6 +32,27 @@ class OwnSettings:
         translation.activate(request.user.language)
         with timezone.override(zoneinfo.ZoneInfo(request.user.zone)):
             return self.get_response(request)
+
+
+class SchemeSaid:
+    """Where plain requests are redirected to https: refuse what a proxy passed on without its
+    scheme, in words, instead of redirecting it for ever.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not settings.SECURE_SSL_REDIRECT or request.is_secure():
+            return self.get_response(request)
+        path = request.path.lstrip("/")
+        exempt = any(re.search(pattern, path) for pattern in settings.SECURE_REDIRECT_EXEMPT)
+        if exempt or not proxy_faults.came_by_tls_unsaid(request):
+            return self.get_response(request)
+        why = proxy_faults.scheme_unsaid(request)
+        response = error_pages.refuse(request, 400, why)
+        log_response("%s", why, response=response, request=request, logger=proxy_faults.log)
+        return response
 
 
 class LimitBodies:

@@ -10,10 +10,10 @@ from rest_framework.authentication import (
     SessionAuthentication,
     get_authorization_header,
 )
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
-from people import tokens
+from people import proxy_faults, tokens
 from people.models import Token, User
 
 
@@ -37,6 +37,14 @@ class Bearer(BaseAuthentication):
 
 class Session(SessionAuthentication):
     """The session of the pages, with a CSRF token."""
+
+    def enforce_csrf(self, request: Request) -> None:
+        try:
+            super().enforce_csrf(request)
+        except PermissionDenied as error:
+            reason = str(error.detail).removeprefix("CSRF Failed: ")
+            why = proxy_faults.untrusted_origin(reason)
+            raise PermissionDenied(why) if why else error from None
 
 
 class BearerScheme(OpenApiAuthenticationExtension):
