@@ -1,7 +1,9 @@
 """A model into the store and out of it, beside a plain copy of it and its sha256.
 
 The store is a bucket of a real server on this machine, which shares its processors and its disk,
-and then a folder. Every figure is the median of several turns, which alternate.
+and then a folder. `bare` is the large file to and from that server through obstore alone, without
+Podium, hashes or a file written: what is above it is Podium's. Every figure is the median of
+several turns, which alternate.
 
     python benchmarks/store.py --quick --json figures.json
 """
@@ -18,8 +20,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import obstore
+from obstore.store import S3Store
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -29,6 +38,8 @@ from benchmarks import s3_server  # noqa: E402
 MB = 10**6
 SIZE = 500 * MB
 BLOCK = 4 * 2**20
+PART, AT_ONCE = 16 * 2**20, 4  # bytes of a request, requests: as in modelops/stores/bucket.py
+WEIGHTS = "model.safetensors"
 
 
 def main() -> None:
@@ -68,6 +79,8 @@ def measure(folder: Path, turns: int) -> dict[str, float]:
         timed(seconds, "get_bucket", store.get, digest)
         store.release()
         store.delete(digest)
+        timed(seconds, "bare_put", bare_put, model / WEIGHTS)
+        timed(seconds, "bare_get", bare_get, (model / WEIGHTS).stat().st_size)
         bucket, settings.STORE = settings.STORE, str(folder / "store")
         timed(seconds, "put_folder", store.put, model)
         timed(seconds, "verify_folder", store.verified, digest)
@@ -82,16 +95,33 @@ def measure(folder: Path, turns: int) -> dict[str, float]:
 
 
 def make_bucket() -> None:
-    import obstore
-    from obstore.store import S3Store
+    obstore.put(client(), "made", b"")
 
-    obstore.put(S3Store("benchmark", client_options={"allow_http": True}), "made", b"")
+
+def client() -> S3Store:
+    """A client of the server that knows nothing of Podium."""
+    options: ClientConfig = {"allow_http": True, "timeout": "600s"}
+    return S3Store("benchmark", unsigned_payload=True, client_options=options)
+
+
+def bare_put(file: Path) -> None:
+    obstore.put(client(), "bare", file, chunk_size=PART, max_concurrency=AT_ONCE)
+
+
+def bare_get(size: int) -> None:
+    server = client()
+
+    def part(start: int) -> int:
+        return len(obstore.get_range(server, "bare", start=start, end=min(start + PART, size)))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        assert sum(pool.map(part, range(0, size, PART))) == size
 
 
 def make_model(folder: Path, turn: int) -> Path:
     """A folder with a file of random bytes and a small one."""
     folder.mkdir(exist_ok=True)
-    with open(folder / "model.safetensors", "wb") as out:
+    with open(folder / WEIGHTS, "wb") as out:
         for _block in range(SIZE // BLOCK + 1):
             out.write(os.urandom(BLOCK))
         os.fsync(out.fileno())
