@@ -20,7 +20,9 @@ from people.retention import long_ago
 
 # What processes name their scratch folders: theirs end with them, those of killed ones stay
 SCRATCH = (".rows-*", ".reading-*", ".restore-*", "datasets/.sort-*", "datasets/.new-*")
+KEPT_CHECKPOINT = "checkpoint"  # in a training's result: its step, and its sha256 in the store
 LIVE = (Job.State.QUEUED, Job.State.RUNNING)
+CHECKPOINT_STORED = f"result__{KEPT_CHECKPOINT}__stored"
 A_DAY = timedelta(days=1)
 
 
@@ -44,7 +46,8 @@ def forget() -> None:
     yesterday = (now() - A_DAY).timestamp()
     for pattern in SCRATCH:
         for left in _older(settings.VAR, pattern, yesterday):
-            uploads.discard(left)
+            if not any(file.stat().st_mtime > yesterday for file in left.rglob("*")):
+                uploads.discard(left)
     _forget_runs()
 
 
@@ -67,10 +70,22 @@ def _may_go_on(job: int) -> bool:
 
 
 class Stored(NamedTuple):
-    """Something in the store, and how many bytes it takes there."""
+    """Something in the store, when it was stored as a timestamp, and how many bytes it takes."""
 
     digest: str
+    stored_at: float
     size: int
+
+
+def overdue() -> list[Stored]:
+    """What the clean-up deletes: what withdrawn datasets held after a day, and other things that no
+    row refers to after KEEP_DAYS, for a database may be restored that refers to them. Raises
+    store.StoreFault.
+    """
+    withdrawn = Dataset.objects.exclude(withdrawn_at=None).values_list("folder", flat=True)
+    digests = {store.digest_of(place) for place in withdrawn}
+    limit = long_ago().timestamp()
+    return [one for one in uncollected() if one.digest in digests or one.stored_at < limit]
 
 
 def uncollected() -> list[Stored]:
@@ -78,39 +93,49 @@ def uncollected() -> list[Stored]:
     may be about to refer to what is newer. Raises store.StoreFault.
     """
     yesterday = (now() - A_DAY).timestamp()
-    old = [
-        Stored(digest, size) for digest, stored_at, size in store.entries() if stored_at < yesterday
-    ]
+    old = [stored for entry in store.entries() if (stored := Stored(*entry)).stored_at < yesterday]
     used = referred() if old else set()  # asked last: a row may be new
     return [stored for stored in old if stored.digest not in used]
 
 
-def collect(found: Iterable[Stored]) -> None:
-    """Delete this from the store, but what was stored again meanwhile. Raises store.StoreFault."""
-    yesterday = (now() - A_DAY).timestamp()
-    wanted = {stored.digest for stored in found}
-    still_old = [
-        digest
-        for digest, stored_at, _size in (store.entries() if wanted else ())
-        if digest in wanted and stored_at < yesterday
+def collect(found: Iterable[Stored]) -> list[Stored]:
+    """Delete this from the store, but what was stored again meanwhile; returns what was deleted.
+    Raises store.StoreFault.
+    """
+    wanted = set(found)
+    unchanged = [
+        stored
+        for entry in (store.entries() if wanted else ())
+        if (stored := Stored(*entry)) in wanted
     ]
-    for digest in still_old:
-        store.delete(digest)
+    for stored in unchanged:
+        store.delete(stored.digest)
+    return unchanged
 
 
 def referred() -> set[str]:
-    """The digests that rows refer to: of datasets, model versions, and the uploads and bad rows of
-    imports that are at work, or were within the time for which uploads are kept.
+    """The digests that rows refer to: of datasets, model versions, checkpoints of trainings, and
+    the uploads and bad rows of imports; of jobs that are at work, or were within the time for which
+    uploads are kept.
     """
     places = [
         *Dataset.objects.filter(withdrawn_at=None).values_list("folder", flat=True),
         *ModelVersion.objects.values_list("folder", flat=True),
     ]
     recent = Q(state__in=LIVE) | Q(created_at__gt=long_ago()) | Q(finished_at__gt=long_ago())
-    of_imports = Job.objects.filter(recent, kind=Job.Kind.IMPORT)
-    stored = of_imports.values_list("recipe__stored", f"result__{imports.BAD_ROWS}")
-    digests = {digest for both in stored for digest in both if digest}
+    stored = Job.objects.filter(recent).values_list(
+        "recipe__stored", f"result__{imports.BAD_ROWS}", CHECKPOINT_STORED
+    )
+    digests = {digest for of_job in stored for digest in of_job if digest}
     return digests | {digest for place in places if (digest := store.digest_of(place))}
+
+
+def still_refer(checkpoint: str) -> bool:
+    """Does a training that may go on refer to this checkpoint? Two of the same recipe make the
+    same.
+    """
+    may_go_on = Job.objects.exclude(state=Job.State.DONE)
+    return may_go_on.filter(**{CHECKPOINT_STORED: checkpoint}).exists()
 
 
 # Ages

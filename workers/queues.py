@@ -66,7 +66,7 @@ def tidy() -> None:
     people.retention.forget()
     labeling.retention.forget()
     try:
-        labeling.retention.collect(labeling.retention.uncollected())
+        labeling.retention.collect(labeling.retention.overdue())
         store.forget_gone()
     except store.StoreFault as error:
         log.warning("%s", error)

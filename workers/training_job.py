@@ -16,12 +16,14 @@ from pathlib import Path
 
 from django.conf import settings
 
+from labeling.retention import KEPT_CHECKPOINT
 from modelops import datasets, jobs, mixtures, registry, store, weights
 from modelops.jobs import Crashed, JobFailed
 from modelops.kinds import KINDS
 from modelops.models import Dataset, Job, Metric, ModelVersion
-from workers import machine_lock, model_files
+from workers import machine_lock, mirror, model_files
 from workers.machine_lock import Held
+from workers.trainers.run import runs
 
 FLUSH_SECONDS = 1.0
 LAUNCH = Path(__file__).parent / "trainers" / "run" / "launch"
@@ -34,7 +36,10 @@ def run(job: Job, held: Held) -> None:
     version = ModelVersion.objects.filter(job=job).first()
     if version is None:
         version = make(job, held)
+    checkpoint = job.result.pop(KEPT_CHECKPOINT, None)
     job.result = {"model": version.pk, "name": version.name}
+    if jobs.owned(job).update(result=job.result):
+        mirror.forget(checkpoint)
     shutil.rmtree(run_folder(job), ignore_errors=True)  # the recipe lies beside the result
     shutil.rmtree(home(job), ignore_errors=True)  # its files are in the store
 
@@ -93,7 +98,10 @@ def prepare(job: Job) -> Path:
     if job.recipe.get("mix"):
         recipe["mix"] = mix(job)
     job.further.set(further(job))
+    (folder / runs.CLAIM).write_text(str(job.claim))  # a trainer of an earlier claim ends
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=1))
+    if line := mirror.bring(job, folder):
+        jobs.write_log(job, [line])
     return folder
 
 
@@ -191,6 +199,7 @@ def start(job: Job, folder: Path, held: Held) -> subprocess.Popen:
         f"workers.trainers.{job.kind}",
         recipe,
         "--watch-stdin",
+        *("--claim", str(job.claim)),
     ]
     pipe = subprocess.PIPE
     return subprocess.Popen(
@@ -238,6 +247,7 @@ class Report:
 
     def __init__(self, job: Job, child: subprocess.Popen):
         self.job, self.child = job, child
+        self.mirror = mirror.Mirror(job, run_folder(job))
         self.lines: queue.Queue = queue.Queue()
         self.log: list[str] = []
         self.metrics: list[Metric] = []
@@ -315,6 +325,7 @@ class Report:
     def flush(self) -> None:
         """Write what has gathered, if the job is still ours."""
         jobs.beat(self.job, **self.progress)
+        self.log += self.mirror.look()
         if self.log:
             jobs.write_log(self.job, self.log)
         if self.metrics:

@@ -57,13 +57,15 @@ def test_what_rows_refer_to_stays_and_the_rest_goes(tmp_path, settings):
     )
     version = register_model(project, tmp_path / "model")
     used = [older(store.digest_of(place)) for place in (dataset.folder, version.folder)]
-    recent, waiting, old, left_out, nobody = (put(tmp_path, name) for name in "abcde")
+    recent, waiting, old, left_out, nobody = (put(tmp_path, name, 40) for name in "abcde")
     make_import(recent, days=3, left_out=left_out)
     make_import(waiting, days=40, state="queued")
     make_import(old, days=40)
-    new = put(tmp_path, "new", days=0.9)
+    new, newer = (put(tmp_path, f"{days}", days) for days in (0.9, 20))
     tidy()
+    assert held() == {*used, recent, waiting, left_out, new, newer}
 
+    retention.collect(retention.uncollected())
     assert held() == {*used, recent, waiting, left_out, new}
     assert registry.verified(version).is_dir()
 
@@ -86,7 +88,7 @@ def test_what_is_stored_again_meanwhile_stays(tmp_path):
     digest = put(tmp_path, "a")
     found = retention.uncollected()
     assert store.put(tmp_path / "a") == digest
-    retention.collect(found)
+    assert retention.collect(found) == []
 
     assert held() == {digest}
 
@@ -109,7 +111,7 @@ def test_what_an_unfinished_put_has_left_goes(settings):
     left.mkdir(parents=True)
     at = (now() - timedelta(days=2)).timestamp()
     os.utime(left.parent, (at, at))
-    tidy()
+    call_command("collect")
 
     assert not left.parent.exists()
 
@@ -136,6 +138,17 @@ def test_scratch_of_killed_processes_goes_after_a_day(settings):
     tidy()
 
     assert [folder.exists() for folder in old + new] == [False] * 4 + [True] * 4
+
+
+def test_scratch_that_is_written_to_stays(settings):
+    folder = settings.VAR / "datasets" / ".sort-a"
+    folder.mkdir(parents=True)
+    (folder / "items").write_text("now")
+    at = (now() - timedelta(days=2)).timestamp()
+    os.utime(folder, (at, at))
+    tidy()
+
+    assert folder.exists()
 
 
 def test_checkpoints_of_trainings_that_ended_long_ago_go(settings):

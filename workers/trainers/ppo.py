@@ -59,7 +59,7 @@ from workers.trainers.ppo_models import (
     values_of,
     write,
 )
-from workers.trainers.run import checkpoints, events, loop, metrics
+from workers.trainers.run import checkpoints, events, loop, marks, metrics
 from workers.trainers.run.events import Stop
 
 # Where one of these is no number, the weights are lost.
@@ -518,13 +518,13 @@ def warmth(number: int, rounds: int) -> float:
 
 def save(run: runs.Run, number: int, learner: Learner, choice: Choice, watch: Watch) -> None:
     """A checkpoint of this round; of those before, only the newest stays."""
-    before = checkpoints.newest(run.checkpoints)
+    before = marks.newest(run.checkpoints)
     folder = run.checkpoints / f"checkpoint-{number}"
     folder.mkdir(parents=True)
     torch.save(
         learner.state() | {"choice": choice.state(), "watch": watch.state()}, folder / "state.pt"
     )
-    checkpoints.mark(folder)
+    marks.mark(folder)
     for old in set(run.checkpoints.glob("checkpoint-*")) - {folder, before}:
         shutil.rmtree(old)
 
@@ -534,7 +534,7 @@ def resume(run: runs.Run, learner: Learner, choice: Choice, watch: Watch) -> int
 
     One of an earlier Podium has no evaluations: those of the rounds to come decide then.
     """
-    folder = checkpoints.newest(run.checkpoints)
+    folder = marks.newest(run.checkpoints)
     if folder is None:
         return 0
     state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)

@@ -12,7 +12,7 @@ from modelops import store
 class Command(BaseCommand):
     help = (
         "Delete from the store what no dataset, model version or recent import refers to and was "
-        "stored more than a day ago. The hourly clean-up does so, too."
+        "stored more than a day ago. The hourly clean-up waits for PODIUM_KEEP_DAYS."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         try:
             found = retention.uncollected()
             if not options["dry_run"]:
-                retention.collect(found)
+                found = retention.collect(found)
         except store.StoreFault as error:
             raise CommandError(str(error)) from error
         for stored in found:

@@ -11,7 +11,7 @@ from tests.workers import tiny
 from workers.modeling import scoring, tokens
 from workers.trainers import reward
 from workers.trainers.data import comparisons
-from workers.trainers.run import checkpoints, events, loop, metrics, runs
+from workers.trainers.run import events, loop, marks, metrics, runs
 from workers.trainers.run.events import Stop
 
 pytestmark = pytest.mark.torch
@@ -281,7 +281,7 @@ def make_checkpoint(folder, step, marked=True):
     path.mkdir(parents=True)
     (path / "weights.bin").write_bytes(b"1234")
     if marked:
-        checkpoints.mark(path)
+        marks.mark(path)
     return path
 
 
@@ -290,7 +290,7 @@ def test_the_newest_complete_checkpoint_counts(tmp_path):
     ten = make_checkpoint(tmp_path, 10)
     fifteen = make_checkpoint(tmp_path, 15, marked=False)
 
-    assert checkpoints.newest(tmp_path) == ten
+    assert marks.newest(tmp_path) == ten
     assert not fifteen.exists()
 
 
@@ -298,12 +298,12 @@ def test_a_truncated_checkpoint_is_passed_over(tmp_path):
     five, ten = make_checkpoint(tmp_path, 5), make_checkpoint(tmp_path, 10)
     (ten / "weights.bin").write_bytes(b"12")
 
-    assert checkpoints.newest(tmp_path) == five
+    assert marks.newest(tmp_path) == five
     assert not ten.exists()
 
 
 def test_without_a_checkpoint_there_is_none(tmp_path):
-    assert checkpoints.newest(tmp_path / "nothing") is None
+    assert marks.newest(tmp_path / "nothing") is None
 
 
 # --- events, locks, recipes -----------------------------------------------------------------------

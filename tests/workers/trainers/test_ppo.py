@@ -17,7 +17,7 @@ from workers.engines.answers import Sample
 from workers.engines.local import LocalEngine
 from workers.modeling import scoring, tokens
 from workers.trainers import ppo, ppo_models
-from workers.trainers.run import checkpoints, runs
+from workers.trainers.run import marks, runs
 from workers.trainers.run.events import Stop
 
 pytestmark = pytest.mark.torch
@@ -258,8 +258,8 @@ def test_a_run_that_dies_while_it_writes_a_checkpoint_ends_as_if_nothing_had_hap
             raise KeyboardInterrupt
         mark(folder)
 
-    mark = checkpoints.mark
-    monkeypatch.setattr(checkpoints, "mark", dies)
+    mark = marks.mark
+    monkeypatch.setattr(marks, "mark", dies)
     with pytest.raises(KeyboardInterrupt):
         play(run)
     monkeypatch.undo()

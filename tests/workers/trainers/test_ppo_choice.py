@@ -23,7 +23,7 @@ from tests.workers.trainers.test_ppo import (
 )
 from workers.engines.answers import Sample
 from workers.trainers import ppo, ppo_choice, ppo_collapse, ppo_models
-from workers.trainers.run import checkpoints, loop
+from workers.trainers.run import loop, marks
 from workers.trainers.run.events import Stop
 
 pytestmark = pytest.mark.torch
@@ -134,11 +134,11 @@ def test_a_resumed_run_publishes_a_round_that_was_evaluated_before_it_died(
             raise KeyboardInterrupt
         mark(folder)
 
-    mark = checkpoints.mark
-    monkeypatch.setattr(checkpoints, "mark", dies)
+    mark = marks.mark
+    monkeypatch.setattr(marks, "mark", dies)
     with pytest.raises(KeyboardInterrupt):
         play(run)
-    monkeypatch.setattr(checkpoints, "mark", mark)
+    monkeypatch.setattr(marks, "mark", mark)
     before = dict(seen)
     seen.clear()
     events = play(run)
@@ -160,7 +160,7 @@ def test_a_checkpoint_of_an_earlier_version_is_gone_on_from(place, tmp_path, mon
         {name: state[name] for name in ("policy", "value", "optimizer", "beta", "average")}, file
     )
     (file.parent / "complete.json").unlink()
-    checkpoints.mark(file.parent)
+    marks.mark(file.parent)
     events = play(run)
     assert "Goes on from round 3." in log(events)
     assert "Publishes round 4" in log(events)
@@ -249,7 +249,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint_before_i
         match="The value loss of step 3 is not a finite number: .* checkpoint of step 2 is kept",
     ):
         play(run)
-    assert checkpoints.newest(run.checkpoints).name == "checkpoint-2"
+    assert marks.newest(run.checkpoints).name == "checkpoint-2"
 
 
 # --- The stop -------------------------------------------------------------------------------------

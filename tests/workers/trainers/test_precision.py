@@ -15,7 +15,7 @@ from tests.workers import tiny
 from tests.workers.trainers import test_child_process
 from workers.modeling import prefix_packing, tokens, weights
 from workers.trainers import reward, sft
-from workers.trainers.run import checkpoints, loop, metrics, runs
+from workers.trainers.run import checkpoints, loop, marks, metrics, runs
 from workers.trainers.run.events import Stop
 
 pytestmark = [pytest.mark.torch, pytest.mark.bf16]
@@ -365,7 +365,7 @@ def test_a_loss_that_is_no_number_stops_a_job_and_the_last_good_checkpoint_stays
         "as the number "
         "format, and start a new job; the checkpoint of step 2 is kept."
     )
-    last = checkpoints.newest(run.checkpoints)
+    last = marks.newest(run.checkpoints)
     assert last.name == "checkpoint-2"
     assert all(
         weight.isfinite().all() for weight in load_file(last / "adapter_model.safetensors").values()
@@ -391,7 +391,7 @@ def test_ppo_stops_too_and_keeps_the_round_before(place, monkeypatch):
     with pytest.raises(Stop, match="gradient norm of step 2 .* the checkpoint of step 1 is kept"):
         ppo.train(run)
 
-    state = torch.load(checkpoints.newest(run.checkpoints) / "state.pt", weights_only=True)
+    state = torch.load(marks.newest(run.checkpoints) / "state.pt", weights_only=True)
     assert all(weight.isfinite().all() for weight in state["policy"].values())
     assert not run.out.exists()
 
@@ -463,7 +463,7 @@ def test_a_checkpoint_under_an_adapter_holds_the_adapter_and_its_optimiser_alone
     run = make_run(place, "small", "sft", max_steps=1, lora_rank=1)
     sft.train(Kept(**vars(run)))
 
-    last = checkpoints.newest(run.checkpoints)
+    last = marks.newest(run.checkpoints)
     adapter = (last / "adapter_model.safetensors").stat().st_size
     assert not list(last.glob("model*.safetensors"))
     assert (last / "optimizer.pt").stat().st_size < 2 * adapter + 20_000  # names and settings

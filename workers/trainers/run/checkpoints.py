@@ -1,10 +1,7 @@
-"""Checkpoints that count only when they are complete."""
+"""When checkpoints are written; each gets its marker once it is complete."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import time
 from pathlib import Path
 
@@ -12,9 +9,8 @@ import torch
 from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from workers.trainers.run.runs import flush, flush_tree
+from workers.trainers.run import marks
 
-MARKER = "complete.json"
 WRITING = 0.1  # of the time at most, where checkpoints are written by the time
 
 
@@ -79,40 +75,4 @@ class MarkComplete(TrainerCallback):
     ) -> None:
         PartialState().wait_for_everyone()  # each process saves its own random state
         if state.is_world_process_zero:
-            mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
-
-
-def mark(checkpoint: Path) -> None:
-    """Flush a checkpoint to the disk, then say in its marker which files it has and how long they
-    are.
-    """
-    flush_tree(checkpoint)
-    sizes = {
-        str(path.relative_to(checkpoint)): path.stat().st_size
-        for path in checkpoint.rglob("*")
-        if path.is_file()
-    }
-    part = checkpoint / (MARKER + ".part")
-    part.write_text(json.dumps(sizes))
-    flush(part)
-    os.replace(part, checkpoint / MARKER)
-    flush(checkpoint)
-
-
-def is_complete(checkpoint: Path) -> bool:
-    """Does it have its marker, and every file the marker names at the length it names?"""
-    try:
-        sizes = json.loads((checkpoint / MARKER).read_text())
-        return all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError):
-        return False
-
-
-def newest(folder: Path) -> Path | None:
-    """The complete checkpoint with the most steps; the incomplete ones are deleted."""
-    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    for checkpoint in checkpoints:
-        if not is_complete(checkpoint):
-            shutil.rmtree(checkpoint)
-    complete = [checkpoint for checkpoint in checkpoints if checkpoint.exists()]
-    return complete[-1] if complete else None
+            marks.mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")

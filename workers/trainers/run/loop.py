@@ -32,7 +32,7 @@ from workers.engines.local import auto_class
 from workers.modeling import tokens, weights
 from workers.modeling.device import autocast, best_device, best_dtype, computing_in
 from workers.modeling.processes import is_first, processes
-from workers.trainers.run import checkpoints, events, memory_check, metrics
+from workers.trainers.run import checkpoints, events, marks, memory_check, metrics
 from workers.trainers.run.events import Stop
 from workers.trainers.run.runs import Run
 
@@ -96,7 +96,7 @@ def refuse_nan(step: int, values: dict[str, float], folder: Path) -> None:
     ]
     if not bad:
         return
-    last = checkpoints.newest(folder)
+    last = marks.newest(folder)
     kept = (
         f"the checkpoint of step {last.name.split('-')[1]} is kept"
         if last
@@ -316,7 +316,7 @@ def train(trainer: Trainer, run: Run) -> None:
     trainer.add_callback(checkpoints.SaveOnSchedule(schedule))
     trainer.add_callback(StopBeforeStep)
     with trainer.args.main_process_first(local=False):  # it deletes the incomplete ones
-        last = checkpoints.newest(run.checkpoints)
+        last = marks.newest(run.checkpoints)
     if last:
         events.log(f"Goes on from step {last.name.split('-')[1]}.")
     with contextlib.suppress(AlreadyTrained):  # by then the checkpoint's weights are loaded

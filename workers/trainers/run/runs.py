@@ -38,6 +38,8 @@ ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 LOCK_PATIENCE = 20.0  # seconds: a trainer that lost its parent is gone after at most ten
+CLAIM = "claim"  # the file that says whose the run is
+CLAIM_SECONDS = 1.0  # between two looks at whether the job was given to another worker
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,6 +189,7 @@ def begin(kind: str) -> Run:
     parser.add_argument(
         "--watch-stdin", action="store_true", help="end when stdin does, as a child of a worker"
     )
+    parser.add_argument("--claim", help="end when the file `claim` beside the recipe says another")
     options = parser.parse_args()
     if options.watch_stdin:
         threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -194,6 +197,9 @@ def begin(kind: str) -> Run:
         end_with_parent(os.getppid())  # a launcher that is killed takes its processes with it
     else:
         see_one_device()
+    if options.claim:
+        told = (options.recipe.with_name(CLAIM), options.claim)
+        threading.Thread(target=_end_with_claim, args=told, daemon=True).start()
     if is_first():
         lock(options.recipe.parent)
     else:
@@ -263,6 +269,13 @@ def _end_with_parent() -> None:
     while os.read(0, 4096):
         pass
     os._exit(3)  # no clean-up: a checkpoint without its marker is passed over by the next attempt
+
+
+def _end_with_claim(file: Path, ours: str) -> None:
+    """End once another worker has the job: the own one may be frozen, and can't say so."""
+    while file.read_text() == ours:
+        time.sleep(CLAIM_SECONDS)
+    os._exit(3)
 
 
 def flush(path: Path) -> None:

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from tests.workers import tiny
 from tests.workers.trainers.test_child_process import make_run, write_dataset
 from workers.trainers import dpo, kto, ppo, reward, sft
-from workers.trainers.run import checkpoints, events, loop, model_card, runs
+from workers.trainers.run import events, loop, marks, model_card, runs
 
 pytestmark = pytest.mark.torch
 
@@ -79,13 +79,13 @@ def in_the_first_step(patch, run):
     def mark(folder):
         raise Killed
 
-    patch.setattr(checkpoints, "mark", mark)
+    patch.setattr(marks, "mark", mark)
 
 
 def before_the_last_checkpoint_is_whole(patch, run):
-    mark = checkpoints.mark
+    mark = marks.mark
     patch.setattr(
-        checkpoints,
+        marks,
         "mark",
         lambda folder: killed() if folder.name.endswith(f"-{STEPS}") else mark(folder),
     )
