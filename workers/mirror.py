@@ -81,7 +81,8 @@ def bring(job: Job, folder: Path) -> str:
     shutil.rmtree(arriving, ignore_errors=True)
     try:
         shutil.copytree(store.verified(kept["stored"]), arriving)
-    except store.StoreFault as error:
+    except (store.StoreFault, OSError, shutil.Error) as error:
+        shutil.rmtree(arriving, ignore_errors=True)
         return f"The checkpoint of step {kept['step']} can't be fetched: {error}"
     shutil.rmtree(checkpoint, ignore_errors=True)
     checkpoint.parent.mkdir(parents=True, exist_ok=True)

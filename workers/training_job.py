@@ -98,6 +98,7 @@ def prepare(job: Job) -> Path:
     if job.recipe.get("mix"):
         recipe["mix"] = mix(job)
     job.further.set(further(job))
+    jobs.beat(job)  # a worker that was frozen until now ends here
     (folder / runs.CLAIM).write_text(str(job.claim))  # a trainer of an earlier claim ends
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=1))
     if line := mirror.bring(job, folder):

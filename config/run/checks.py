@@ -92,7 +92,12 @@ def shared(settings: ModuleType) -> None:
     others = set(settings.EVERY_ROLE) - set(settings.ROLES)
     if not others:
         return
-    own = [name for name in ("DATABASE_URL", "REDIS_URL") if not getattr(settings, name)]
+    shared_by_all = {
+        "DATABASE_URL": settings.DATABASE_URL,
+        "REDIS_URL": settings.REDIS_URL,
+        "PODIUM_STORE": settings.STORE,
+    }
+    own = [name for name, value in shared_by_all.items() if not value]
     if own:
         raise CannotStart(
             f"PODIUM_ROLES leaves {', '.join(sorted(others))} to other hosts: set "

@@ -1,5 +1,6 @@
 """A training's newest checkpoint is in the store, and another host goes on from it."""
 
+import errno
 import shutil
 import threading
 from uuid import uuid4
@@ -137,6 +138,30 @@ def test_a_checkpoint_that_is_gone_is_said_and_the_training_begins_anew(job, set
     assert marks.newest(folder / "checkpoints") is None
     [line] = LogLine.objects.filter(job=job).values_list("text", flat=True)
     assert line.startswith("The checkpoint of step 10 can't be fetched: The store has no complete")
+
+
+def test_a_full_disk_while_it_is_fetched_is_said(job, settings, tmp_path, monkeypatch):
+    checkpoint(job, 10)
+    mirrored(job)
+    settings.VAR = tmp_path / "b"
+
+    def full(*about, **settings_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(mirror.shutil, "copytree", full)
+    line = mirror.bring(job, training_job.run_folder(job))
+    assert line.startswith("The checkpoint of step 10 can't be fetched: [Errno 28] No space left")
+
+
+def test_a_worker_that_was_frozen_and_lost_its_job_takes_no_claim(job):
+    training_job.prepare(job)
+    Job.objects.filter(pk=job.pk).update(claim=uuid4())
+    late = training_job.run_folder(job) / runs.CLAIM
+    late.write_text("of another worker")
+    with pytest.raises(jobs.LostClaim):
+        training_job.prepare(job)
+
+    assert late.read_text() == "of another worker"
 
 
 # Who writes

@@ -28,6 +28,7 @@ def host(tmp_path, monkeypatch):
             "WORKERS": "2",
             "METRICS_TOKEN": "",
             "LOGS": "text",
+            "STORE": "/shared",
         }
         return SimpleNamespace(**fields | shared | own)
 
@@ -53,14 +54,14 @@ def test_a_host_starts_what_its_roles_name(host, roles, programs):
 
 
 def test_a_host_with_all_roles_needs_nothing_of_others(host):
-    checks.shared(host(*ALL, DATABASE_URL="", REDIS_URL=""))
+    checks.shared(host(*ALL, DATABASE_URL="", REDIS_URL="", STORE=""))
 
 
-@pytest.mark.parametrize("own", ["DATABASE_URL", "REDIS_URL"])
+@pytest.mark.parametrize("own", ["DATABASE_URL", "REDIS_URL", "PODIUM_STORE"])
 def test_what_hosts_must_share_is_named(host, own):
     checks.shared(host("web"))
     with pytest.raises(checks.CannotStart, match=f"default, sampling, training .* set {own} to"):
-        checks.shared(host("web", **{own: ""}))
+        checks.shared(host("web", **{own.removeprefix("PODIUM_"): ""}))
 
 
 def test_only_a_host_that_computes_gets_the_default_model(host, monkeypatch):

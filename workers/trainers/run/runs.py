@@ -16,6 +16,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -272,9 +273,12 @@ def _end_with_parent() -> None:
 
 
 def _end_with_claim(file: Path, ours: str) -> None:
-    """End once another worker has the job: the own one may be frozen, and can't say so."""
-    while file.read_text() == ours:
-        time.sleep(CLAIM_SECONDS)
+    """End once another worker has the job, or the run's folder is gone: the own worker may be
+    frozen, and can't say so.
+    """
+    with suppress(OSError):
+        while file.read_text() == ours:
+            time.sleep(CLAIM_SECONDS)
     os._exit(3)
 
 
