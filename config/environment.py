@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import environ
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from redis.connection import parse_url
 
@@ -111,6 +112,14 @@ def printable(name: str, secrets: list[str]) -> None:
     """Refuse what an HTTP header can't hold, without showing it."""
     wrong = any(not secret.isascii() or re.search(r"[^!-~]", secret) for secret in secrets)
     refuse(name, wrong, "has a space, a line break or a letter outside of ASCII")
+
+
+def cron(name: str, text: str) -> None:
+    """Refuse what Celery does not read as the five fields of a line of cron."""
+    try:
+        crontab.from_string(text)
+    except ValueError:
+        refuse(name, True, f"{text!r} is not five fields like 0 3 * * *")
 
 
 def folder(name: str, path: Path) -> None:

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_safe
 from modelops import store
 from modelops.kinds import QUEUES
 from modelops.stores import StoreFault
+from people import scheduled_backups
 from workers import heartbeat
 
 SECONDS = 2  # for all checks of a request: they run at once
@@ -43,8 +44,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> JsonResponse:
-    """The same, and a worker of each queue."""
-    state = _checked(**_parts(), workers=_workers)
+    """The same, a worker of each queue, and the last scheduled backup."""
+    backup = {"backup": _backup} if settings.BACKUP_CRON else {}
+    state = _checked(**_parts(), **backup, workers=_workers)
     if not isinstance(state["workers"], dict):  # the broker, which knows them, is not reached
         state["workers"] = dict.fromkeys(QUEUES, 0)
     return _respond(state)
@@ -106,6 +108,15 @@ def _store() -> str:
     except StoreFault as error:
         return f"not reached ({type(error).__name__})"
     return "ok"
+
+
+def _backup() -> str:
+    try:
+        return scheduled_backups.state()
+    except Error:
+        return "unknown: the database is not reached"
+    finally:
+        connection.close()
 
 
 def _workers() -> dict[str, int]:

@@ -7,6 +7,7 @@ docs/operator.md lists the same variables; a test fails when one is missing ther
 from datetime import timedelta
 from pathlib import Path
 
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 from redis.backoff import NoBackoff
@@ -123,6 +124,12 @@ TRUSTED_PROXIES = env.list("PODIUM_TRUSTED_PROXIES", default=["127.0.0.1", "::1"
 LOGS = env.str("PODIUM_LOGS", "text")
 # Token with which Prometheus reads /metrics; without one, /metrics is 404 for everybody.
 METRICS_TOKEN = env.str("PODIUM_METRICS_TOKEN", "")
+# When backups are made, in UTC and as cron writes it (0 3 * * *); without it, none by themselves.
+BACKUP_CRON = env.str("PODIUM_BACKUP_CRON", "")
+# Where these backups lie: better on another disk. Without one, `backups` in the data folder.
+BACKUP_FOLDER = env.path("PODIUM_BACKUP_FOLDER", VAR / "backups")
+# Of these backups, how many are kept.
+BACKUPS_KEPT = env.int("PODIUM_BACKUPS_KEPT", 7)
 # The file of the tests' SQLite database.
 TEST_DATABASE = env.path("PODIUM_TEST_DATABASE", VAR / "test.sqlite3")
 
@@ -154,6 +161,7 @@ for name, value, highest in [
     ("PODIUM_SILENT_SECONDS", SILENT_SECONDS, environment.YEAR),
     ("PODIUM_SWEEP_SECONDS", SWEEP_SECONDS, environment.YEAR),
     ("PODIUM_KEEP_DAYS", KEEP_DAYS, 36_500),
+    ("PODIUM_BACKUPS_KEPT", BACKUPS_KEPT, 36_500),
     ("PODIUM_CHILD_SILENT_SECONDS", CHILD_SILENT_SECONDS, environment.YEAR),
     ("PODIUM_ENGINE_REQUESTS", ENGINE_REQUESTS, 1000),
     ("PODIUM_STORE_CACHE", STORE_CACHE, 2**50),
@@ -196,6 +204,9 @@ environment.matching(
     environment.RATE,
     "a number by second, minute, hour or day, like 1200/min",
 )
+if BACKUP_CRON:
+    environment.cron("PODIUM_BACKUP_CRON", BACKUP_CRON)
+environment.folder("PODIUM_BACKUP_FOLDER", BACKUP_FOLDER)
 environment.matching("PODIUM_LOGS", [LOGS], "text|json", "text or json")
 environment.printable("PODIUM_METRICS_TOKEN", [METRICS_TOKEN])
 refuse("PODIUM_METRICS_TOKEN", 0 < len(METRICS_TOKEN) < 16, "has fewer than 16 characters")
@@ -439,6 +450,12 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "sweep", "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}},
     "tidy": {"task": "tidy", "schedule": 3600, "options": {"expires": 3600}},
 }
+if BACKUP_CRON:
+    CELERY_BEAT_SCHEDULE["backup"] = {
+        "task": "backup",
+        "schedule": crontab.from_string(BACKUP_CRON),
+        "options": {"expires": 3600},
+    }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "run" / "beat")
 
 LANGUAGE_CODE = "en"

@@ -15,7 +15,7 @@ from labeling.queue import leases
 from modelops import jobs, store
 from modelops.kinds import QUEUES
 from modelops.models import Job
-from people import mail
+from people import mail, scheduled_backups
 from people.db import clock
 from people.webhooks import delivery
 from workers import dataset_jobs, machine_lock, sampling_job, training_job
@@ -58,6 +58,11 @@ def sweep() -> None:
     jobs.wake_waiting()
     delivery.wake_waiting()
     mail.wake_waiting()
+
+
+@shared_task(name="backup")
+def back_up() -> None:
+    scheduled_backups.run()
 
 
 @shared_task(name="tidy")
