@@ -70,6 +70,7 @@ def test_a_list_is_read_with_keys_alone(window, log_in, researcher, judged):
     expect(nine).to_contain_text("You answer in plain language.")
     expect(nine.locator("strong")).not_to_have_count(0)
     assert focused(page) == 2
+    expect(page.locator(".htmx-added")).to_have_count(0)  # its button does nothing before
     page.keyboard.press("o")
     expect(nine).not_to_contain_text("You answer in plain language.")
     page.keyboard.press("/")
