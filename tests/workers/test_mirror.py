@@ -176,6 +176,7 @@ def test_a_trainer_ends_once_another_worker_has_the_job(job, monkeypatch):
     assert not ended.is_set()
 
     job.claim = uuid4()
+    Job.objects.filter(pk=job.pk).update(claim=job.claim)
     training_job.prepare(job)
     trainer.join()
     assert ended.is_set()
