@@ -69,6 +69,12 @@ class OnceAMinute(logging.Filter):
     """Of each kind of these faults one line a minute: every request of everybody has it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Logging that was configured twice has this filter twice."""
+        if not hasattr(record, "_is_the_one"):
+            record._is_the_one = self._is_the_one(record)
+        return record._is_the_one
+
+    def _is_the_one(self, record: logging.LogRecord) -> bool:
         if record.name == "django.security.csrf" and not UNTRUSTED.search(record.getMessage()):
             return True
         return bool(cache.add(f"logged-{record.name}", True, LOGGED_SECONDS))

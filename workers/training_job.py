@@ -47,10 +47,19 @@ def run(job: Job, held: Held) -> None:
 def make(job: Job, held: Held) -> ModelVersion:
     if not home(job).exists():
         folder = prepare(job)
+        take(job, folder)
         train(job, folder, held)
         home(job).parent.mkdir(parents=True, exist_ok=True)
         (folder / "out").rename(home(job))
     return register(job)
+
+
+def take(job: Job, folder: Path) -> None:
+    """The run is this claim's: a trainer of an earlier one ends. Raises what a beat raises, so that
+    a worker that was frozen until now takes nothing.
+    """
+    jobs.beat(job)
+    (folder / runs.CLAIM).write_text(str(job.claim))
 
 
 def train(job: Job, folder: Path, held: Held) -> None:
@@ -98,8 +107,6 @@ def prepare(job: Job) -> Path:
     if job.recipe.get("mix"):
         recipe["mix"] = mix(job)
     job.further.set(further(job))
-    jobs.beat(job)  # a worker that was frozen until now ends here
-    (folder / runs.CLAIM).write_text(str(job.claim))  # a trainer of an earlier claim ends
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=1))
     if line := mirror.bring(job, folder):
         jobs.write_log(job, [line])

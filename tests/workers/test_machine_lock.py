@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from uuid import uuid4
 
 import pytest
 
@@ -296,7 +297,7 @@ def test_a_trainer_sees_exactly_its_devices(monkeypatch, tmp_path, devices, seen
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4,5")
     monkeypatch.setattr(training_job, "launcher", lambda held, recipe: ["-c", SEEN])
 
-    child = training_job.start(Job(kind="sft"), tmp_path, Held(devices, ()))
+    child = training_job.start(Job(kind="sft", claim=uuid4()), tmp_path, Held(devices, ()))
     line = child.stdout.readline().strip()
     training_job.stop(child)
 
@@ -424,7 +425,9 @@ def test_a_job_of_several_processes_ends_whole(tmp_path, monkeypatch, end):
     with open(tmp_path / "lock", "a") as lock:
         held = Held(("0", "1"), (lock.fileno(),))
         assert machine_lock.lock(lock.fileno())
-        child = training_job.start(Job(kind="sft"), run, held)
+        job = Job(kind="sft", claim=uuid4())
+        (run / "claim").write_text(str(job.claim))
+        child = training_job.start(job, run, held)
     lines = iter(child.stdout.readline, "")
     assert any(json.loads(line)["event"] == "step" for line in lines)
     processes = group_of(child)

@@ -154,29 +154,30 @@ def test_a_full_disk_while_it_is_fetched_is_said(job, settings, tmp_path, monkey
 
 
 def test_a_worker_that_was_frozen_and_lost_its_job_takes_no_claim(job):
-    training_job.prepare(job)
+    folder = training_job.prepare(job)
     Job.objects.filter(pk=job.pk).update(claim=uuid4())
-    late = training_job.run_folder(job) / runs.CLAIM
-    late.write_text("of another worker")
+    (folder / runs.CLAIM).write_text("of another worker")
     with pytest.raises(jobs.LostClaim):
-        training_job.prepare(job)
+        training_job.take(job, folder)
 
-    assert late.read_text() == "of another worker"
+    assert (folder / runs.CLAIM).read_text() == "of another worker"
 
 
 # Who writes
 
 
 def test_a_trainer_ends_once_another_worker_has_the_job(job, monkeypatch):
-    file, ended = training_job.prepare(job) / runs.CLAIM, threading.Event()
+    folder, ended = training_job.prepare(job), threading.Event()
+    training_job.take(job, folder)
     monkeypatch.setattr(runs, "CLAIM_SECONDS", 0.01)
     monkeypatch.setattr(runs.os, "_exit", lambda code: ended.set())
-    trainer = threading.Thread(target=runs._end_with_claim, args=[file, str(job.claim)])
+    told = (folder / runs.CLAIM, str(job.claim))
+    trainer = threading.Thread(target=runs._end_with_claim, args=told)
     trainer.start()
     assert not ended.is_set()
 
     job.claim = uuid4()
     Job.objects.filter(pk=job.pk).update(claim=job.claim)
-    training_job.prepare(job)
+    training_job.take(job, folder)
     trainer.join()
     assert ended.is_set()
