@@ -60,6 +60,7 @@ class Outcome:
     host: str
     seconds: float
     ended_on: str
+    went_on: str  # the last word of its log on where it went on
     resumed: str  # the error that ended it, if one did
     lost: int
     doubled: int
@@ -200,10 +201,20 @@ class Trial:
             host.name,
             seconds,
             self.job(number)[3],
+            self._went_on(number),
             error,
             (expected - made).total(),
             (made - expected).total(),
         )
+
+    def _went_on(self, number: int) -> str:
+        lines = self.hosts.sql(
+            "select text from modelops_logline where job_id = %s "
+            "and (text like 'Fetched the checkpoint%%' or text like 'Goes on from%%') "
+            "order by id desc limit 2",
+            number,
+        )
+        return " ".join(text for (text,) in reversed(lines))
 
     def _is_in_middle(self, number: int, share: float) -> bool:
         state, done, total, *_rest = self.job(number)
@@ -358,13 +369,13 @@ def say(text: str) -> None:
 
 def table(outcomes: list[Outcome]) -> str:
     lines = [
-        "| job | its host | was | s | ended on | lost | doubled | ended by |",
-        "|---" * 8 + "|",
+        "| job | its host | was | s | ended on | lost | doubled | its log | ended by |",
+        "|---" * 9 + "|",
     ]
     for o in outcomes:
         lines.append(
             f"| {o.kind} | {o.host} | {o.fault} | {o.seconds:.0f} | {o.ended_on} | {o.lost} "
-            f"| {o.doubled} | {o.resumed[:80]} |"
+            f"| {o.doubled} | {o.went_on} | {o.resumed[:80]} |"
         )
     return "\n".join(lines)
 
