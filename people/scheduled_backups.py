@@ -39,7 +39,11 @@ def _write() -> Path:
     """A new backup, compared with what was written. Raises BackupFailed and OSError."""
     file = settings.BACKUP_FOLDER / backups.default_file("scheduled").name
     written = backups.write(file)
-    backups.try_out(file)
+    try:
+        backups.try_out(file)
+    except backups.BackupFailed:  # not among those that are kept, or it would push out a good one
+        file.rename(file.with_name(f"damaged-{file.name}"))
+        raise
     if written.missing:
         raise backups.BackupFailed(
             f"{file.name} lacks what is gone from the data folder: {', '.join(written.missing)}."

@@ -88,6 +88,8 @@ def test_a_failed_one_is_seen_until_one_succeeds(folder, monkeypatch):
         back_up()
     status, backup = healthz()
     assert (status, backup[:9]) == (503, "failed at")
+    [file] = folder.iterdir()
+    assert file.name.startswith("damaged-scheduled-")
     back_up()
     assert healthz() == (200, "ok")
     assert events() == ["fail to back up", "back up"]
