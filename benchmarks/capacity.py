@@ -68,11 +68,11 @@ def checked(load: dict) -> list[tuple[str, float, float]]:
     """(figure, simulated, measured) of the load test itself, whose people share the machine."""
     parts = ("people_cpu_ms", "web_cpu_ms", "database_cpu_ms")
     service = sum(load[f"{part}_a_ranking_{BASE}"] for part in parts) / 1000 / REQUESTS
-    found = simulated(int(load["labelers"]), load["think_seconds"], service, os.cpu_count() or 1)
+    waits = simulated(int(load["labelers"]), load["think_seconds"], service, os.cpu_count() or 1)
     measured = [load[f"submit_{name}_ms_{BASE}"] for name in ("p50", "p95", "p99")]
     measured.append(load[f"submits_per_second_{BASE}"])
     names = ("p50, ms", "p95, ms", "p99, ms", "rankings a second")
-    return list(zip(names, found, measured, strict=True))
+    return list(zip(names, waits, measured, strict=True))
 
 
 def plan(load: dict, people: int, options: argparse.Namespace) -> dict[str, float]:

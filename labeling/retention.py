@@ -98,11 +98,11 @@ def uncollected() -> list[Stored]:
     return [stored for stored in old if stored.digest not in used]
 
 
-def collect(found: Iterable[Stored]) -> list[Stored]:
+def collect(unreferred: Iterable[Stored]) -> list[Stored]:
     """Delete this from the store, but what was stored again meanwhile; returns what was deleted.
     Raises store.StoreFault.
     """
-    wanted = set(found)
+    wanted = set(unreferred)
     unchanged = [
         stored
         for entry in (store.entries() if wanted else ())

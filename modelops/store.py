@@ -1,4 +1,5 @@
-"""One store for the files that any host may need: datasets and model versions.
+"""One store for the files that any host may need: datasets, model versions, uploads, the rows that
+imports left out, and checkpoints.
 
 PODIUM_STORE is a folder, or s3://bucket/prefix. A file or a folder is written once, under its
 sha256:

@@ -20,13 +20,13 @@ class Command(BaseCommand):
 
     def handle(self, **options) -> None:
         try:
-            found = retention.uncollected()
+            listed = retention.uncollected()
             if not options["dry_run"]:
-                found = retention.collect(found)
+                listed = retention.collect(listed)
         except store.StoreFault as error:
             raise CommandError(str(error)) from error
-        for stored in found:
+        for stored in listed:
             self.stdout.write(f"{stored.digest}  {filesizeformat(stored.size)}")
-        total = filesizeformat(sum(stored.size for stored in found))
+        total = filesizeformat(sum(stored.size for stored in listed))
         done = "would be deleted" if options["dry_run"] else "deleted"
-        self.stdout.write(f"{len(found)} entries, {total}, {done}.")
+        self.stdout.write(f"{len(listed)} entries, {total}, {done}.")
