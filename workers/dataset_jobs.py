@@ -44,16 +44,13 @@ def run_import(job: Job) -> None:
 
     recipe = recipes.read(Job.Kind.IMPORT, job.recipe)
     if recipe.dry_run:
-        job.result = {
-            "check": imports.check(
-                job.project, path, recipe, beat, imports.bad_rows_of(path, job.pk)
-            )
-        }
+        left_out = imports.bad_rows_of(path, job.pk)
+        found = imports.check(job.project, path, recipe, beat, left_out)
+        job.result = {"check": found}
+        imports.store_bad_rows(job, left_out)
     else:
-        job.result = vars(imports.run(job, path, beat))
-    left_out = imports.bad_rows_of(path, job.pk)
-    if left_out.exists() and left_out.stat().st_size:
-        job.result[imports.BAD_ROWS] = store.put(left_out)
+        tally = imports.run(job, path, beat)
+        job.result |= vars(tally)
 
 
 def run_undo(job: Job) -> None:

@@ -35,6 +35,7 @@ from labeling.imports.reading import BadFile, Beat, UnreadFields, has_fields
 from labeling.imports.sources import Read, Source, source_of
 from labeling.text.conversations import storable
 from modelops import jobs, recipes
+from modelops import store as file_store
 from modelops.models import Job
 from people.models import Project, User
 
@@ -50,6 +51,7 @@ __all__ = [
     "preview",
     "recognise",
     "run",
+    "store_bad_rows",
 ]
 BAD_ROWS = "bad_rows_stored"  # in a job's result: the sha256 of the file of its bad rows
 SHOWN = 200  # bad lines that a check lists
@@ -81,12 +83,15 @@ def run(job: Job, path: Path, beat: Beat = lambda done, total: None) -> Tally:
     """Run an import job: read, check and write its file.
 
     Raises BadFile with nothing imported, also UnreadFields; InvalidRecipe for a mapping that is
-    none. While it waits for another import into the project, the job says so.
+    none; StoreFault where its bad rows can't be stored, with nothing imported. While it waits for
+    another import into the project, the job says so.
     """
     recipe = recipes.read(Job.Kind.IMPORT, job.recipe)
     skip = bad_rows_of(path, job.pk) if recipe.skip_bad else None
     with turns.turn(job.project, turns.of_job(job), job):
         cleaner = _all_read(job.project, path, recipe, beat, skip)
+        if skip:
+            store_bad_rows(job, skip)  # before a row is written: it may fail
         cleaner.job = job
         tally = store.write(job, cleaner, beat)
     kept.discard(kept.place(path))
@@ -138,6 +143,15 @@ def _only_fields(path: Path, recipe: recipes.ImportRecipe, fault: str) -> dict:
 def bad_rows_of(path: Path, job: int) -> Path:
     """The file of the rows that an import leaves out."""
     return path.with_name(f"{path.name}.{job}.bad.jsonl")
+
+
+def store_bad_rows(job: Job, left_out: Path) -> None:
+    """Bring the file of its bad rows into the store, and note that in the job's result. Raises
+    modelops.store.StoreFault.
+    """
+    job.result.pop(BAD_ROWS, None)  # of an earlier attempt
+    if left_out.exists() and left_out.stat().st_size:
+        job.result[BAD_ROWS] = file_store.put(left_out)
 
 
 def bad_rows(job: Job) -> Path | None:
