@@ -19,7 +19,7 @@ from labeling.quality import adjudication
 from people import mail
 from tests.factories import make_person, make_project
 from tests.modelops.hub_server import hub  # noqa: F401
-from tests.modelops.s3_server import bucket, s3_server  # noqa: F401
+from tests.modelops.s3_server import bucket, hosts, s3_server  # noqa: F401
 from tests.system.fixtures import own_podium, running_podium, tiny_model  # noqa: F401
 
 # The suite computes in float32 on every machine. What starts a whole Podium lets it choose, and

@@ -51,6 +51,16 @@ def bucket(s3_server, settings, monkeypatch):
     return objects
 
 
+@pytest.fixture(params=["a shared folder", "a bucket"])
+def hosts(request, settings, tmp_path):
+    """Two data folders and one store."""
+    if request.param == "a bucket":
+        request.getfixturevalue("bucket")
+    else:
+        settings.STORE = str(tmp_path / "shared")
+    return [tmp_path / "a", tmp_path / "b"]
+
+
 def use(monkeypatch, **environment: str) -> None:
     known = servers.environment(os.environ.get("AWS_ENDPOINT_URL", ""))
     for variable, value in (known | environment).items():

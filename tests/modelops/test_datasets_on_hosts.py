@@ -25,16 +25,6 @@ LINES = [
 ]
 
 
-@pytest.fixture(params=["a shared folder", "a bucket"])
-def hosts(request, settings, tmp_path):
-    """Two data folders and one store."""
-    if request.param == "a bucket":
-        request.getfixturevalue("bucket")
-    else:
-        settings.STORE = str(tmp_path / "shared")
-    return [tmp_path / "a", tmp_path / "b"]
-
-
 def freeze(project, lines=LINES):
     digest, place = datasets.write(lines, Dataset.Kind.TEXT)
     return datasets.register(project, Dataset.Kind.TEXT, digest, place)[0]

@@ -25,19 +25,15 @@ FILES = {
 }
 
 
-@pytest.fixture(params=["a shared folder", "a bucket"])
-def version(request, settings, tmp_path):
+@pytest.fixture
+def version(hosts, settings):
     """Registered on one host; the test is on another one."""
-    if request.param == "a bucket":
-        request.getfixturevalue("bucket")
-    else:
-        settings.STORE = str(tmp_path / "shared")
-    settings.VAR = tmp_path / "one"
-    folder = make_folder(tmp_path / "one" / "made", FILES)
+    settings.VAR = hosts[0]
+    folder = make_folder(hosts[0] / "made", FILES)
     version = registry.register(make_project(), "policy", "assistant 1", folder)
     shutil.rmtree(folder)
     store.release()
-    settings.VAR = tmp_path / "two"
+    settings.VAR = hosts[1]
     return version
 
 

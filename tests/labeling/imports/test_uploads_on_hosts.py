@@ -3,6 +3,7 @@ rows that an import of it left out.
 """
 
 import json
+from pathlib import Path
 
 import pytest
 from django.conf import settings as live_settings
@@ -16,16 +17,6 @@ from tests.worker import work
 
 pytestmark = pytest.mark.django_db
 ROWS = ['{"prompt": "Why is the sea salty?"}', '{"prompt": 7}']
-
-
-@pytest.fixture(params=["a shared folder", "a bucket"])
-def hosts(request, settings, tmp_path):
-    """Two data folders and one store."""
-    if request.param == "a bucket":
-        request.getfixturevalue("bucket")
-    else:
-        settings.STORE = str(tmp_path / "shared")
-    return [tmp_path / "a", tmp_path / "b"]
 
 
 @pytest.fixture
@@ -91,6 +82,39 @@ def test_a_folder_that_two_processes_bring_at_once_is_there_once(settings, tmp_p
 
     assert [path.name for path in target.parent.iterdir()] == ["x"]
     assert [path.name for path in target.iterdir()] == ["a.jsonl"]
+
+
+def test_an_import_whose_bad_rows_cannot_be_stored_imports_nothing(browser, carol, monkeypatch):
+    check = upload(browser, "\n".join(ROWS))
+    work(check)
+
+    def full(*about):
+        raise store.Full("The store is full: make room there, then try again.")
+
+    recipe = check.recipe | {"dry_run": False, "skip_bad": True}
+    asked = jobs.request(None, check.project, "import", recipe)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "put", full)
+        failed = work(asked)
+    assert (failed.state, Prompt.objects.count()) == ("failed", 0)
+    assert failed.error.startswith("The store is full")
+
+    jobs.resume(carol, failed)
+    done = work(failed)
+    assert (done.state, Prompt.objects.count()) == ("done", 1)
+    assert done.result["bad_rows_stored"]
+
+
+def test_only_the_page_of_one_import_fetches_its_file(hosts, settings, browser):
+    settings.VAR = hosts[0]
+    check = upload(browser, ROWS[0])
+    settings.VAR = hosts[1]
+    for page in ("/p/demo/jobs/", "/p/demo/prompts/upload", "/api/v1/projects/demo/jobs"):
+        assert browser.get(page).status_code == 200
+    assert not (settings.VAR / "uploads" / Path(check.recipe["path"]).name).exists()
+
+    shown = browser.get(f"/api/v1/projects/demo/imports/{check.pk}").json()
+    assert shown["rows"][0]["entries"][0]["messages"][0]["content"] == "Why is the sea salty?"
 
 
 def test_an_upload_from_before_the_store_is_read_where_it_is(settings):
