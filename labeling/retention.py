@@ -13,14 +13,22 @@ from django.db.models import Q
 from django.utils.timezone import now
 
 from labeling import imports
-from labeling.imports import kept, uploads
+from labeling.imports import kept
 from modelops import store
+from modelops.kinds import KEPT_CHECKPOINT
 from modelops.models import Dataset, Job, ModelVersion
+from modelops.stores import trees
 from people.retention import long_ago
 
 # What processes name their scratch folders: theirs end with them, those of killed ones stay
-SCRATCH = (".rows-*", ".reading-*", ".restore-*", "datasets/.sort-*", "datasets/.new-*")
-KEPT_CHECKPOINT = "checkpoint"  # in a training's result: its step, and its sha256 in the store
+SCRATCH = (
+    ".rows-*",
+    ".reading-*",
+    ".restore-*",
+    "datasets/.sort-*",
+    "datasets/.new-*",
+    f"uploads/{trees.ARRIVING}*",
+)
 LIVE = (Job.State.QUEUED, Job.State.RUNNING)
 CHECKPOINT_STORED = f"result__{KEPT_CHECKPOINT}__stored"
 A_DAY = timedelta(days=1)
@@ -36,18 +44,18 @@ def forget() -> None:
     for upload in _old(settings.VAR / "uploads", "*"):
         # what an import left out lies beside it, under a longer name
         if not upload.name.startswith(awaited):
-            uploads.discard(upload)
+            trees.remove(upload)
     for checked in _old(settings.VAR / kept.FOLDER, "*"):
         checked.unlink()
     for unfinished in _old(settings.VAR / "models", ".pull-*"):
         shutil.rmtree(unfinished)
     for made in _old(settings.VAR / "renders", "*/*"):
-        uploads.discard(made)  # a folder is what a killed comparison has left
+        trees.remove(made)  # a folder is what a killed comparison has left
     yesterday = (now() - A_DAY).timestamp()
     for pattern in SCRATCH:
         for left in _older(settings.VAR, pattern, yesterday):
             if not any(file.stat().st_mtime > yesterday for file in left.rglob("*")):
-                uploads.discard(left)
+                trees.remove(left)
     _forget_runs()
 
 
@@ -58,7 +66,7 @@ def _forget_runs() -> None:
     for run in _old(settings.VAR / "runs", "*"):
         number = run.name.partition("-")[0]
         if number.isdecimal() and not _may_go_on(int(number)):
-            uploads.discard(run)
+            trees.remove(run)
 
 
 def _may_go_on(job: int) -> bool:

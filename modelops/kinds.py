@@ -17,6 +17,7 @@ from modelops import recipes, registry
 from modelops.models import Dataset, Job, ModelVersion
 from people.models import Project
 
+KEPT_CHECKPOINT = "checkpoint"  # in a training's result: its step, and its sha256 in the store
 LINKS = ("model_version", "dataset", "reward_model", "rehearsal")  # the fields of Job that link
 
 

@@ -24,7 +24,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from modelops.hashing import Watch, unwatched
-from modelops.stores import Damaged, Full, Gone, StoreFault, Unreachable
+from modelops.stores import Damaged, Full, Gone, StoreFault, Unreachable, disk_in_words, trees
 from modelops.stores import listing as listings
 from modelops.stores.folder import FolderStore
 from modelops.stores.listing import Listing
@@ -89,6 +89,15 @@ def verified(digest: str, watch: Watch = unwatched) -> Path:
     path = store.path(digest)
     listing(digest).refuse_other(listings.of(path, watch))
     return path
+
+
+def copy_to(digest: str, path: Path, watch: Watch = unwatched) -> None:
+    """Copy the file or folder to `path`, where it may be written to. It appears there whole or not
+    at all. Raises what verified() raises.
+    """
+    source = verified(digest, watch)
+    with disk_in_words():
+        trees.copy_whole(source, path, watch)
 
 
 def open(digest: str, name: str = "") -> BinaryIO:

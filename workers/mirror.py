@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from pathlib import Path
@@ -10,9 +9,11 @@ from typing import Any
 
 from django.conf import settings
 
-from labeling.retention import KEPT_CHECKPOINT, still_refer
+from labeling.retention import still_refer
 from modelops import jobs, store
+from modelops.kinds import KEPT_CHECKPOINT
 from modelops.models import Job
+from modelops.stores import trees
 from workers.trainers.run import marks
 
 
@@ -60,9 +61,9 @@ class Mirror:
         step = marks.step_of(checkpoint)
         linked = self.folder / f"mirrored-{step}"
         try:
-            shutil.copytree(checkpoint, linked, copy_function=_link)
+            trees.copy(checkpoint, linked, links=True)
             self.stored = {"step": step, "stored": store.put(linked)}
-        except (OSError, shutil.Error, store.StoreFault) as error:
+        except (OSError, store.StoreFault) as error:
             self.stored = {"step": step, "error": str(error)}
         finally:
             shutil.rmtree(linked, ignore_errors=True)
@@ -77,16 +78,11 @@ def bring(job: Job, folder: Path) -> str:
     if kept is None or (here is not None and marks.step_of(here) >= kept["step"]):
         return ""
     checkpoint = folder / "checkpoints" / f"checkpoint-{kept['step']}"
-    arriving = folder / f"arriving-{kept['step']}"
-    shutil.rmtree(arriving, ignore_errors=True)
+    shutil.rmtree(checkpoint, ignore_errors=True)  # what is not whole
     try:
-        shutil.copytree(store.verified(kept["stored"]), arriving)
-    except (store.StoreFault, OSError, shutil.Error) as error:
-        shutil.rmtree(arriving, ignore_errors=True)
+        store.copy_to(kept["stored"], checkpoint)
+    except (store.StoreFault, OSError) as error:
         return f"The checkpoint of step {kept['step']} can't be fetched: {error}"
-    shutil.rmtree(checkpoint, ignore_errors=True)
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    arriving.rename(checkpoint)
     return f"Fetched the checkpoint of step {kept['step']} from the store."
 
 
@@ -97,10 +93,3 @@ def forget(kept: dict[str, Any] | None) -> None:
             store.delete(kept["stored"])
         except store.StoreFault:
             pass
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

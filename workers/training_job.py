@@ -16,10 +16,9 @@ from pathlib import Path
 
 from django.conf import settings
 
-from labeling.retention import KEPT_CHECKPOINT
 from modelops import datasets, jobs, mixtures, registry, store, weights
 from modelops.jobs import Crashed, JobFailed
-from modelops.kinds import KINDS
+from modelops.kinds import KEPT_CHECKPOINT, KINDS
 from modelops.models import Dataset, Job, Metric, ModelVersion
 from workers import machine_lock, mirror, model_files
 from workers.machine_lock import Held

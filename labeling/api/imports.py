@@ -20,11 +20,12 @@ from labeling.api.shared import Turn
 from labeling.imports import undo
 from labeling.imports.forms import ASKED, CLEANING, SOURCE, ConfirmForm, UploadForm
 from labeling.imports.sources import Source, source_of, verdicts
-from labeling.imports.uploads import discard, find
+from labeling.imports.uploads import find
 from modelops import recipes
 from modelops.api.jobs import JobBody
 from modelops.api.shared import filled, recipe_field, started, under_way
 from modelops.models import Job
+from modelops.stores import trees
 from people.access import ADMINS, Refused
 from people.api import problems
 from people.api.base import Action, ActionMixin, ActionResult, Detail, Endpoint, once
@@ -99,19 +100,21 @@ class ImportBody(JobBody):
         fields = [*JobBody.Meta.fields, "rows", "codes"]
         read_only_fields = fields
 
-    def to_representation(self, job: Job) -> dict[str, Any]:
-        path = find(job.recipe)
-        name = job.recipe.get("filename", "")
-        source = source_or_none(job)
-        rows = imports.preview(path, source, name) if source and path.exists() else []
-        job.verdicts = [
-            {"path": verdict.path, "meanings": dict(verdict.meanings)}
-            for verdict in (verdicts(source.mapping) if source else [])
-        ]
-        job.shown = [
-            {"place": row.place, "entries": entries, "error": error} for row, entries, error in rows
-        ]
-        return super().to_representation(job)
+
+def with_rows(job: Job) -> Job:
+    """The job with what ImportBody shows of its file, which is fetched unless this host has it."""
+    path = find(job.recipe)
+    name = job.recipe.get("filename", "")
+    source = source_or_none(job)
+    rows = imports.preview(path, source, name) if source and path.exists() else []
+    job.verdicts = [
+        {"path": verdict.path, "meanings": dict(verdict.meanings)}
+        for verdict in (verdicts(source.mapping) if source else [])
+    ]
+    job.shown = [
+        {"place": row.place, "entries": entries, "error": error} for row, entries, error in rows
+    ]
+    return job
 
 
 def source_or_none(job: Job) -> Source | None:
@@ -144,7 +147,7 @@ class Imports(ActionMixin, Endpoint):
             request, lambda: self.answer(under_way(form.request_check(self.actor, self.project)))
         )
         if "Idempotent-Replayed" in response.headers:
-            discard(form.path)
+            trees.remove(form.path)
         return response
 
     def given(self, request: Request) -> UploadForm:
@@ -168,6 +171,9 @@ class ImportView(Detail, Endpoint):
 
     def get_queryset(self) -> QuerySet:
         return uploads(self.project)
+
+    def represent(self, job: Job) -> Any:
+        return super().represent(with_rows(job))
 
 
 class Confirm(Action):

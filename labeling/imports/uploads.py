@@ -4,9 +4,7 @@ where any other host brings them into its own.
 
 from __future__ import annotations
 
-import os
 import secrets
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils.text import get_valid_filename
 
 from modelops import store
+from modelops.stores import trees
 
 
 def keep(files: list[UploadedFile]) -> Path:
@@ -22,15 +21,15 @@ def keep(files: list[UploadedFile]) -> Path:
     their names matter.
     """
     path = place(secrets.token_hex(16))
-    if len(files) == 1:
-        _write(files[0], path)
-        return path
-    path.mkdir()
     try:
-        for number, file in enumerate(files):
-            _write(file, path / _own_name(path, number, file.name))
+        if len(files) == 1:
+            _write(files[0], path)
+        else:
+            path.mkdir()
+            for number, file in enumerate(files):
+                _write(file, path / _own_name(path, number, file.name))
     except OSError:
-        shutil.rmtree(path)
+        trees.remove(path)
         raise
     return path
 
@@ -53,28 +52,13 @@ def find(recipe: dict[str, Any]) -> Path:
 
 
 def bring(digest: str, path: Path) -> None:
-    """Bring a file or folder of the store to `path`; nothing if the store has it no more."""
+    """Bring a file or folder of the store to `path`; nothing if the store has it no more. Raises
+    store.StoreFault.
+    """
     try:
-        source = store.get(digest)
+        store.copy_to(digest, path)
     except store.Gone:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    arriving = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    if source.is_dir():
-        shutil.copytree(source, arriving)
-    else:
-        shutil.copyfile(source, arriving)
-    try:
-        os.rename(arriving, path)
-    except OSError:  # another process has brought the same folder
-        discard(arriving)
-
-
-def discard(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _own_name(folder: Path, number: int, name: str) -> str:

@@ -17,9 +17,9 @@ from labeling.imports.forms import LABELS, UploadForm
 from labeling.imports.mapping import paths
 from labeling.imports.mapping_form import ConfirmPage
 from labeling.imports.sources import MEANINGS, Source, verdicts
-from labeling.imports.uploads import discard
 from labeling.models import ImportMapping
 from modelops.models import Job
+from modelops.stores import trees
 from people import idempotency
 from people.access import ADMINS, Refused, member
 from people.forms import IdempotentForm
@@ -37,7 +37,7 @@ def upload(request: HttpRequest) -> HttpResponse:
             request.user, key, lambda: {"job": form.request_check(request.user, request.project).pk}
         )
         if not new:
-            discard(form.path)
+            trees.remove(form.path)
         return redirect("prompts-confirm", request.project.slug, result["job"])
     context = {"form": form, "mappings": ImportMapping.objects.filter(project=request.project)}
     return render(

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from modelops.hashing import BLOCK, Watch
-from modelops.stores import disk_in_words
-from modelops.stores.listing import Listing, files_of
+from modelops.hashing import Watch
+from modelops.stores import disk_in_words, trees
+from modelops.stores.listing import Listing
 
 DATA, COMPLETE = "data", "complete.json"  # the second is written last
 
@@ -38,12 +38,7 @@ class FolderStore:
         """
         target = self.root / listing.digest
         with disk_in_words(), self._scratch() as scratch:
-            if listing.is_folder:
-                (scratch / DATA).mkdir()
-            for name, file in files_of(path).items():
-                copy = scratch / DATA / name if name else scratch / DATA
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                _link_or_copy(file.resolve(), copy, watch)
+            trees.copy(path, scratch / DATA, watch, links=True)
             _write(scratch / COMPLETE, listing.as_json())
             try:
                 scratch.rename(target)
@@ -86,20 +81,6 @@ class FolderStore:
             yield scratch
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _link_or_copy(file: Path, to: Path, watch: Watch) -> None:
-    try:
-        os.link(file, to)
-        return
-    except OSError:
-        pass  # another file system, or one without links: copying says what else is wrong
-    with open(file, "rb") as source, open(to, "wb") as out:
-        while block := source.read(BLOCK):
-            out.write(block)
-            watch(0)
-        out.flush()
-        os.fsync(out.fileno())
 
 
 def _write(file: Path, content: bytes) -> None:

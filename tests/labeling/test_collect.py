@@ -128,7 +128,8 @@ def test_every_field_that_holds_a_place_is_asked():
 
 def test_scratch_of_killed_processes_goes_after_a_day(settings):
     old, new = [], []
-    for name in (".rows-a", ".reading-a", ".restore-a", "datasets/.sort-a"):
+    scratch = (".rows-a", ".reading-a", ".restore-a", "datasets/.sort-a", "uploads/.arriving-a")
+    for name in scratch:
         for group, days in ((old, 2), (new, 0.5)):
             folder = settings.VAR / f"{name}{days}"
             folder.mkdir(parents=True)
@@ -137,7 +138,7 @@ def test_scratch_of_killed_processes_goes_after_a_day(settings):
             group.append(folder)
     tidy()
 
-    assert [folder.exists() for folder in old + new] == [False] * 4 + [True] * 4
+    assert [folder.exists() for folder in old + new] == [False] * 5 + [True] * 5
 
 
 def test_scratch_that_is_written_to_stays(settings):

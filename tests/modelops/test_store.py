@@ -11,7 +11,7 @@ import pytest
 
 from modelops import store
 from modelops.stores import bucket as buckets
-from modelops.stores import cache, folder
+from modelops.stores import cache, trees
 from modelops.stores.listing import Listing
 from tests.modelops import s3_server
 
@@ -66,7 +66,7 @@ def place(request, settings, tmp_path, monkeypatch):
         def refuse(*names):
             raise OSError(errno.EXDEV, "Invalid cross-device link")
 
-        monkeypatch.setattr(folder.os, "link", refuse)
+        monkeypatch.setattr(trees.os, "link", refuse)
         settings.STORE = str(tmp_path / "podium")
         return Files(tmp_path)
     settings.STORE = str(tmp_path / "podium")
@@ -207,7 +207,7 @@ def test_a_full_disk_is_said_without_a_path(tmp_path, monkeypatch):
     def full(*names):
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
 
-    monkeypatch.setattr(folder, "_link_or_copy", full)
+    monkeypatch.setattr(trees, "_link", full)
     with pytest.raises(store.Full, match="The disk is full") as refused:
         store.put(make_folder(tmp_path / "made"))
     assert str(tmp_path) not in str(refused.value)
@@ -404,3 +404,41 @@ def test_collecting_sees_nothing_else_in_the_bucket(bucket, tmp_path):
     digest = store.put(make_folder(tmp_path / "made"))
     bucket.write("podium/notes/of-somebody", b"x")
     assert [entry[0] for entry in store.entries()] == [digest]
+
+
+# A copy elsewhere
+
+
+@pytest.mark.parametrize("what", ["a folder", "a file"])
+def test_a_copy_may_be_written_to_and_what_is_stored_stays(place, tmp_path, what):
+    made = make_folder(tmp_path / "made")
+    digest = store.put(made if what == "a folder" else made / "config.json")
+    copy = tmp_path / "new" / "copy"
+    store.copy_to(digest, copy)
+
+    file = copy / "config.json" if what == "a folder" else copy
+    file.write_bytes(b"[]")
+    assert store.verified(digest).is_dir() == (what == "a folder")
+    assert [path.name for path in copy.parent.iterdir()] == ["copy"]
+
+
+def test_a_copy_that_the_disk_has_no_room_for_leaves_nothing(place, tmp_path, monkeypatch):
+    digest, written = store.put(make_folder(tmp_path / "made")), []
+
+    def full(file, to, watch):
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device", str(to))
+        written.append(to.write_bytes(b"half"))
+
+    monkeypatch.setattr(trees, "_copy_file", full)
+    with pytest.raises(store.Full, match="The disk is full"):
+        store.copy_to(digest, tmp_path / "new" / "copy")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_what_was_changed_in_the_store_is_not_copied(place, tmp_path):
+    digest = store.put(make_folder(tmp_path / "made"))
+    place.write(f"podium/{digest}/data/config.json", b"[]")
+    with pytest.raises(store.Damaged):
+        store.copy_to(digest, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()

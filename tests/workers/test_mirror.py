@@ -10,6 +10,7 @@ import pytest
 from labeling import retention
 from modelops import datasets, jobs, registry, rows, store
 from modelops.models import Dataset, Job, LogLine
+from modelops.stores import trees
 from tests.factories import make_job, make_project, register_model
 from tests.modelops.test_store import make_folder, read
 from workers import mirror, training_job
@@ -145,12 +146,15 @@ def test_a_full_disk_while_it_is_fetched_is_said(job, settings, tmp_path, monkey
     mirrored(job)
     settings.VAR = tmp_path / "b"
 
-    def full(*about, **settings_):
+    def full(*about):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(mirror.shutil, "copytree", full)
-    line = mirror.bring(job, training_job.run_folder(job))
-    assert line.startswith("The checkpoint of step 10 can't be fetched: [Errno 28] No space left")
+    monkeypatch.setattr(trees, "_copy_file", full)
+    folder = training_job.run_folder(job)
+    assert mirror.bring(job, folder) == (
+        "The checkpoint of step 10 can't be fetched: The disk is full: make room, then try again."
+    )
+    assert list((folder / "checkpoints").iterdir()) == []
 
 
 def test_a_worker_that_was_frozen_and_lost_its_job_takes_no_claim(job):
