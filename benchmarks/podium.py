@@ -92,7 +92,7 @@ class Podium:
 
     @property
     def ready_line(self) -> str:
-        return f"Podium is ready at {self.url}"
+        return f"Podium is ready at {self.url}{self.environment.get('PODIUM_PATH', '')}"
 
     # Start and end
 

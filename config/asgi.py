@@ -5,6 +5,7 @@ from config.wsgi import application as wsgi  # sets up Django, which the imports
 # isort: split
 from typing import Any
 
+from django.conf import settings
 from django.db import Error, close_old_connections
 
 from config.gateway import Gateway, Refused
@@ -22,4 +23,4 @@ def largest(environ: dict[str, Any]) -> int:
         raise
 
 
-application = Gateway(wsgi, largest)
+application = Gateway(wsgi, largest, settings.PATH)

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
-from people import request_limits
+from people import proxy_faults, request_limits
 
 THREADS = 8
 IN_MEMORY = 2**18  # bytes; a longer body goes to a temporary file
@@ -59,15 +59,15 @@ class Gateway:
     """The ASGI application.
 
     `largest(environ)`: the maximum size of a body in bytes; called for large bodies only. It may
-    raise Refused.
+    raise Refused. `path`: the path of the site, PODIUM_PATH.
     """
 
-    def __init__(self, wsgi: Callable, largest: Callable[[Environ], int]):
-        self.wsgi, self.largest = wsgi, largest
+    def __init__(self, wsgi: Callable, largest: Callable[[Environ], int], path: str = ""):
+        self.wsgi, self.largest, self.path = wsgi, largest, path
         self.threads = ThreadPoolExecutor(THREADS, "request")
 
     async def __call__(self, scope: dict, receive: Receive, send: Send) -> None:
-        environ = as_environ(scope)
+        environ = below(self.path, as_environ(scope))
         with SpooledTemporaryFile(IN_MEMORY) as body:
             environ["wsgi.input"] = body
             try:
@@ -248,6 +248,21 @@ def as_environ(scope: dict) -> Environ:
         "wsgi.file_wrapper": File,
     }
     return environ | as_variables(scope["headers"])
+
+
+def below(path: str, environ: Environ) -> Environ:
+    """The environment of a request whose path begins with that of the site, which the application
+    does not see. Of another request it says so (people/middleware.py refuses it).
+    """
+    if not path:
+        return environ
+    requested = environ["PATH_INFO"]
+    environ["SCRIPT_NAME"] = path
+    if requested == path or requested.startswith(f"{path}/"):
+        environ["PATH_INFO"] = requested.removeprefix(path) or "/"
+    else:
+        environ[proxy_faults.OUTSIDE] = True
+    return environ
 
 
 def as_variables(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

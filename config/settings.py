@@ -4,6 +4,7 @@ describes it.
 docs/operator.md lists the same variables; a test fails when one is missing there.
 """
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,6 +32,9 @@ STORE_CACHE = env.int("PODIUM_STORE_CACHE", 50 * 2**30)
 PORT = env.int("PODIUM_PORT", 8000)
 # The address that the web server listens on; 0.0.0.0 opens it to the network.
 HOST = env.str("PODIUM_HOST", "127.0.0.1")
+# The path of the site, where a proxy serves other sites beside it: /podium for
+# https://example.org/podium/.
+PATH = env.str("PODIUM_PATH", "").rstrip("/")
 # 1 switches the production profile: no demo accounts, secure cookies, and a refusal to start with
 # unsafe settings.
 PRODUCTION = env.bool("PODIUM_PRODUCTION", False)
@@ -141,6 +145,7 @@ if STORE and not STORE.startswith("s3://"):
     environment.folder("PODIUM_STORE", Path(STORE))
 environment.within("PODIUM_PORT", PORT, 2**16 - 1)
 environment.matching("PODIUM_HOST", [HOST], environment.LISTENING, "a host name or an address")
+environment.matching("PODIUM_PATH", [PATH], environment.PATH, "a path like /podium")
 environment.matching(
     "PODIUM_ALLOWED_HOSTS",
     ALLOWED_HOSTS,
@@ -249,6 +254,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "people.logs.LogRequests",
     "people.metrics.CountRequests",
+    "people.middleware.BelowPath",
     "people.middleware.SchemeSaid",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -287,6 +293,8 @@ TEMPLATES = [
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 AUTH_USER_MODEL = "people.User"
+# Addresses that programs on this machine ask for: without TLS, and below PODIUM_PATH or not.
+ASKED_FROM_HERE = "healthz|livez|readyz|metrics"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
@@ -344,6 +352,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
+    "SERVERS": [{"url": PATH}] if PATH else [],
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "AccountState": "people.models.User.State",
@@ -464,7 +473,7 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-STATIC_URL = "/static/"
+STATIC_URL = f"{PATH}/static/"
 STATIC_ROOT = VAR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
@@ -495,12 +504,16 @@ CSRF_FAILURE_VIEW = "people.error_pages.csrf_failure"
 SESSION_ENGINE = "people.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 14
+if PATH:
+    FORCE_SCRIPT_NAME = PATH  # in workers and commands too; config/gateway.py takes it off a path
+    SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PATH
+    # The browser also sends the cookies of another Django at /, and the last of a name is read.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "podium_sessionid", "podium_csrftoken"
 if PRODUCTION:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    # requested from this machine, without TLS
-    SECURE_REDIRECT_EXEMPT = [r"^(healthz|livez|readyz|metrics)$"]
+    SECURE_REDIRECT_EXEMPT = [rf"^({re.escape(PATH.lstrip('/'))}/)?({ASKED_FROM_HERE})$"]
     SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
 

@@ -34,6 +34,19 @@ class OwnSettings:
             return self.get_response(request)
 
 
+class BelowPath:
+    """Refuse what is not below PODIUM_PATH, except what programs on this machine ask for."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        outside = proxy_faults.OUTSIDE in request.META
+        if outside and not re.fullmatch(f"/({settings.ASKED_FROM_HERE})", request.path_info):
+            return error_pages.refuse(request, 404, proxy_faults.outside(request))
+        return self.get_response(request)
+
+
 class SchemeSaid:
     """Where plain requests are redirected to https: refuse what a proxy passed on without its
     scheme, in words, instead of redirecting it for ever.

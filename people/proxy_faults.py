@@ -8,12 +8,15 @@ import logging
 import re
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
 log = logging.getLogger(__name__)
+# Key in the WSGI environment of a request whose path is not below PODIUM_PATH.
+OUTSIDE = "podium.outside"
 UNTRUSTED = re.compile(r"(?:Origin|Referer) checking failed - (.*) does not match any trusted .*")
 LOGGED_SECONDS = 60
 LONGEST = 200  # characters of what a client sent, in a page
@@ -59,6 +62,13 @@ def scheme_unsaid(request: HttpRequest) -> str:
         "The proxy in front of Podium does not say whether the request to “%(seen)s” came by TLS: "
         "let it set the header X-Forwarded-Proto, which PODIUM_PRODUCTION needs."
     ) % {"seen": _shown(seen)}
+
+
+def outside(request: HttpRequest) -> str:
+    return _(
+        "This site is at “%(path)s”, and the request was for “%(seen)s”. If the address in your "
+        "browser begins with %(path)s, let the proxy pass the path as it is."
+    ) % {"path": f"{settings.PATH}/", "seen": _shown(request.path_info)}
 
 
 def _shown(text: str) -> str:

@@ -60,7 +60,8 @@ def main() -> None:
             reminded = time.monotonic()
             print(f"Still waiting for: {lacks or 'web'}", flush=True)
         time.sleep(0.25)
-    print(f"Podium is ready at http://{host}:{settings.PORT}{accounts()}", flush=True)
+    address = f"http://{host}:{settings.PORT}{settings.PATH}"
+    print(f"Podium is ready at {address}{accounts()}", flush=True)
 
 
 if __name__ == "__main__":

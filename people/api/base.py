@@ -12,6 +12,7 @@ from datetime import UTC
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 from django.http import Http404, HttpResponseBase
@@ -279,7 +280,7 @@ def once(request: Request, action: Callable[[], Answer]) -> Response:
         raise problems.Unprocessable({"Idempotency-Key": [reused]})
     headers = {}
     if receipt["location"]:
-        headers["Location"] = receipt["location"]
+        headers["Location"] = settings.PATH + receipt["location"]
     if not is_new:
         headers["Idempotent-Replayed"] = "true"
     body = {**receipt["body"], **secret} if secret else receipt["body"]

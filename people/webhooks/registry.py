@@ -53,7 +53,8 @@ def emit(project: Project, event: str, at: str, **about: Any) -> None:
 
 
 def _payload(project: Project, event: str, at: str, about: dict[str, Any]) -> dict[str, Any]:
-    location = {"project": project.slug, "address": f"/api/v1/projects/{project.slug}/{at}"}
+    address = f"{settings.PATH}/api/v1/projects/{project.slug}/{at}"
+    location = {"project": project.slug, "address": address}
     return {"type": event, "timestamp": now().isoformat(), "data": about | location}
 
 

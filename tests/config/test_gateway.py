@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from config import gateway
-from people import request_limits
+from people import proxy_faults, request_limits
 
 LARGE = 2 * request_limits.SMALL
 SCOPE = {
@@ -19,6 +19,8 @@ SCOPE = {
     "server": ("127.0.0.1", 8000),
     "client": ("192.0.2.7", 4711),
 }
+
+NO_HEADERS = {"headers": []}
 
 
 class Whole(list):
@@ -289,3 +291,28 @@ def test_the_head_of_a_request_is_as_wsgi_wants_it():
         "yes",
         "t",
     )
+
+
+@pytest.mark.parametrize(
+    ("requested", "seen"),
+    [
+        ("/podium", "/"),
+        ("/podium/", "/"),
+        ("/podium/p/demo/", "/p/demo/"),
+        ("/podium/podium/", "/podium/"),
+        ("/podium/caf\u00e9", "/caf\u00c3\u00a9"),
+    ],
+)
+def test_the_path_of_the_site_is_taken_off_once(requested, seen):
+    environ = gateway.below("/podium", gateway.as_environ(SCOPE | {"path": requested} | NO_HEADERS))
+
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/podium", seen)
+    assert proxy_faults.OUTSIDE not in environ
+
+
+@pytest.mark.parametrize("requested", ["/", "/login/", "/podiumx/", "/Podium/"])
+def test_what_is_beside_the_path_of_the_site_is_said_to_be(requested):
+    environ = gateway.below("/podium", gateway.as_environ(SCOPE | {"path": requested} | NO_HEADERS))
+
+    assert environ["PATH_INFO"] == requested
+    assert environ[proxy_faults.OUTSIDE]

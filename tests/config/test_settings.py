@@ -19,6 +19,7 @@ WRONG = {
     "PODIUM_VAR": ["", str(ROOT / "manage.py")],
     "PODIUM_PORT": ["", "zzz", "0", "-1", "70000", "8000.5"],
     "PODIUM_HOST": ["", "http://podium.example", "two hosts"],
+    "PODIUM_PATH": ["podium", "/pod ium", "//podium", "/a//b", "/a/..", "https://a.example/podium"],
     "PODIUM_PRODUCTION": ["yess", "2", "production"],
     "PODIUM_DEBUG": ["maybe"],
     "PODIUM_SECRET_KEY": ["", "short"],
@@ -123,6 +124,9 @@ def test_a_refusal_shows_no_secret(monkeypatch, name, value):
             ["https://*.a.example:8443"],
         ),
         ("PODIUM_HOST", "::", "HOST", "::"),
+        ("PODIUM_PATH", "/labels/podium/", "FORCE_SCRIPT_NAME", "/labels/podium"),
+        ("PODIUM_PATH", "/podium", "STATIC_URL", "/podium/static/"),
+        ("PODIUM_PATH", "/", "STATIC_URL", "/static/"),
         (
             "PODIUM_ENGINE_KEYS",
             "models.example=a=b,127.0.0.1:8001=c",

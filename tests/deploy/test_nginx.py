@@ -1,90 +1,24 @@
 """The site of deploy/nginx in a real nginx, in front of the pages."""
 
-import shutil
-import socket
-import ssl
-import subprocess
-import time
 from http.client import HTTPSConnection
-from pathlib import Path
 
 import httpx
 import pytest
 
 from people.models import AuditEvent
+from tests.deploy.nginx import FOLDER, UNVERIFIED, serving, site_before
 from tests.factories import PASSWORD, make_person, make_project
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-SITE = Path(__file__).resolve().parents[2] / "deploy/nginx/podium.conf"
-UNVERIFIED = ssl.create_default_context()
-UNVERIFIED.check_hostname, UNVERIFIED.verify_mode = False, ssl.CERT_NONE
-MAIN = """
-daemon off;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/podium.conf;
-}}
-"""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture
 def site(tmp_path, live_server, settings):
     """The address of the site, behind nginx with a certificate of its own."""
-    nginx, openssl = shutil.which("nginx", path="/usr/sbin:/usr/bin"), shutil.which("openssl")
-    if not nginx or not openssl:
-        pytest.skip("no nginx here")
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     settings.ALLOWED_HOSTS = ["127.0.0.1"]
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=podium.example"]
-        + ["-keyout", tmp_path / "privkey.pem", "-out", tmp_path / "fullchain.pem"],
-        check=True,
-        capture_output=True,
-    )
-    port, plain = free_port(), free_port()
-    text = SITE.read_text(encoding="utf-8")
-    for here, there in [
-        ("127.0.0.1:8000", live_server.url.removeprefix("http://")),
-        ("listen 443", f"listen 127.0.0.1:{port}"),
-        ("listen 80", f"listen 127.0.0.1:{plain}"),
-        ("/etc/letsencrypt/live/podium.example", str(tmp_path)),
-    ]:
-        assert here in text
-        text = text.replace(here, there)
-    text = "".join(line for line in text.splitlines(True) if "listen [::]" not in line)
-    (tmp_path / "podium.conf").write_text(text)
-    (tmp_path / "nginx.conf").write_text(MAIN.format(folder=tmp_path))
-    process = subprocess.Popen([nginx, "-c", tmp_path / "nginx.conf", "-e", tmp_path / "error.log"])
-    try:
-        wait_for(port, process)
-        yield f"https://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-def wait_for(port, process):
-    while process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError("nginx did not start")
+    with serving(tmp_path, site_before(live_server.url.removeprefix("http://"))) as address:
+        yield address
 
 
 @pytest.fixture
@@ -120,3 +54,14 @@ def test_a_body_over_the_limit_is_refused_unread(site):
     connection.endheaders()
     assert connection.getresponse().status == 413
     connection.close()
+
+
+def test_a_site_below_a_path_has_the_lines_of_a_whole_one():
+    whole, below = (
+        (FOLDER / name).read_text(encoding="utf-8") for name in ("podium.conf", "podium-path.conf")
+    )
+
+    directives = {line.strip() for line in below.splitlines() if line.strip().startswith("proxy_")}
+    assert directives == {
+        line.strip() for line in whole.splitlines() if line.strip().startswith("proxy_")
+    }

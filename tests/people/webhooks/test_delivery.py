@@ -288,6 +288,16 @@ def test_what_waits_for_a_webhook_that_is_off_is_given_up_but_a_ping_arrives(
         registry.redeliver(carol, hook.deliveries.get(event=FROZEN))
 
 
+def test_the_address_of_an_event_has_the_path_of_the_site(hook, carol, receiver, settings):
+    settings.PATH = "/podium"
+    registry.ping(carol, hook)
+    delivery.deliver()
+
+    [event] = receiver.events(hook.secret)
+    address = f"/podium/api/v1/projects/{hook.project.slug}/webhooks/{hook.pk}"
+    assert event["data"]["address"] == address
+
+
 def test_a_ping_is_tried_once(hook, carol, receiver):
     receiver.plan = [says(500)]
     registry.ping(carol, hook)
