@@ -36,6 +36,7 @@ MOST_STEPS = 101  # of a scale, or texts of a choice: 0 to 100
 LARGEST = 10_000  # and smallest, with a minus, of a step's value
 LATE = timedelta(days=1)  # for so long what is retired may still be answered
 MOST_CRITERIA = 50  # that one project asks at a time
+MOST_BUTTONS = 11  # 0 to 10; a longer scale or choice is a list
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,33 @@ class Asked:
             (str(value), f"{value}: {label}" if self.kind == Kind.SCALE and label else str(value))
             for value, label in self.labels
         ]
+
+    @property
+    def buttons(self) -> list[tuple[str, str, str, str]]:
+        """(text that the form sends, digit that chooses it or none, what stands on the button,
+        its label) of each step or choice; none where a list or a text field asks.
+        """
+        if self.kind == Kind.YES_NO:
+            return [("true", "1", _("Yes"), ""), ("false", "0", _("No"), "")]
+        if self.kind == Kind.TEXT or len(self.labels) > MOST_BUTTONS:
+            return []
+        if self.kind == Kind.CHOICE:
+            return [
+                (text, digit, text, "") for digit, (text, _same) in zip(self._digits(), self.labels)
+            ]
+        return [
+            (str(value), digit, str(value), label)
+            for digit, (value, label) in zip(self._digits(), self.labels)
+        ]
+
+    def _digits(self) -> list[str]:
+        """The digit of each label: a step's value, or the place of a choice or of a step below
+        zero; those from ten on have none.
+        """
+        values = [value for value, _label in self.labels]
+        if self.kind == Kind.CHOICE or values[0] < 0:
+            values = list(range(1, len(values) + 1))
+        return [str(value) if value < 10 else "" for value in values]
 
     def written(self, value: Any) -> str:
         """A value as the form holds it; empty for none."""

@@ -42,6 +42,11 @@ class InvalidRanking(ValueError):
         super().__init__(message)
         self.letter, self.field = letter, field
 
+    @property
+    def criterion(self) -> str:
+        """The name of the criterion that it concerns, if one."""
+        return self.field[1] if self.field[0] == "scores" else ""
+
 
 def letter(position: int) -> str:
     """The letter of an answer: a, b, …, z, aa, ab, …; people rank only those before MOST."""

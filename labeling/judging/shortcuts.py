@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy
 from people.models import User
 
 SHOWN = {"backspace": "⌫", " ": "␣"}
-TAKEN = set("abcdefghi1234567?")  # answers, ratings, and the help that tells all others
+TAKEN = set("abcdefghi0123456789?")  # answers, their questions, and the help that tells all others
+FREE = set("jklmnopqrstuvwxyz,.;/")
 NAMED = ("backspace", "delete", "tab")
 
 
@@ -31,6 +32,9 @@ SHORTCUTS = {
         "backspace",
         gettext_lazy("remove the last letter; on an answer just rated or moved to, its rating"),
     ),
+    "questions": Shortcut(
+        "q", gettext_lazy("questions about the answer; again: those about all of them")
+    ),
     "flags": Shortcut("x", gettext_lazy("flags of the answer")),
     "prompt": Shortcut("p", gettext_lazy("about this prompt")),
     "note": Shortcut("n", gettext_lazy("note")),
@@ -47,8 +51,16 @@ SHORTCUTS = {
 
 
 def of(user: User) -> dict[str, str]:
-    """The key of each action for this person."""
-    return {name: user.keys.get(name, shortcut.key) for name, shortcut in SHORTCUTS.items()}
+    """The key of each action for this person.
+
+    A standard key that the person chose for another action goes to that one; its own action, which
+    may have come with an update, gets a letter that is free.
+    """
+    own = {name: key for name, key in user.keys.items() if name in SHORTCUTS}
+    keys = {name: shortcut.key for name, shortcut in SHORTCUTS.items()} | own
+    twice = [name for name in keys if name not in own and keys[name] in own.values()]
+    free = sorted(FREE - set(keys.values()))
+    return keys | dict(zip(twice, free, strict=False))
 
 
 def shown(key: str) -> str:
@@ -63,7 +75,7 @@ def problems(chosen: dict[str, str]) -> dict[str, str]:
         if len(key) != 1 and key not in NAMED:
             messages[name] = _("One character, or one of: %(names)s.") % {"names": ", ".join(NAMED)}
         elif key in TAKEN:
-            messages[name] = _("Letters a to i, digits 1 to 7 and ? are already in use.")
+            messages[name] = _("Letters a to i, digits and ? are already in use.")
         elif list(chosen.values()).count(key) > 1:
             messages[name] = _("Two actions can't share a shortcut.")
     return messages

@@ -59,7 +59,7 @@ def answer_card(context: template.Context, answer: Any) -> SafeString:
     if isinstance(answer, SafeString):
         return answer
     shown = answer.letter, answer.rank, answer.rating, tuple(answer.flags), answer.error
-    shown += (answer.scores,)
+    shown += (answer.scores, answer.error_at)
     asked = None if context["strengths"] else tuple(context["ordinals"])
     ratings = context["project"].rules.rating and tuple(context["ratings"])
     rules = asked, ratings, tuple(context["flags"]), context["criteria"]
@@ -84,7 +84,7 @@ def _around(shown: tuple, rules: tuple, k: int, caps: tuple, _language: str) -> 
     """The HTML before the text and after it. What the template reads is an argument, or it would be
     kept for others.
     """
-    names = ("letter", "rank", "rating", "flags", "error", "scores")
+    names = ("letter", "rank", "rating", "flags", "error", "scores", "error_at")
     context = dict(zip(names, shown, strict=True))
     context |= dict(zip(("ordinals", "ratings", "vocabulary", "criteria"), rules, strict=True))
     values = dict(context["scores"])
@@ -93,6 +93,7 @@ def _around(shown: tuple, rules: tuple, k: int, caps: tuple, _language: str) -> 
             form.field_of(criterion, context["letter"]),
             criterion,
             criterion.written(values.get(criterion.name)),
+            context["error"] if criterion.name == context["error_at"] else "",
         )
         for criterion in context["criteria"]
     ]

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timeuntil
 from django.utils.timezone import now
@@ -36,10 +36,35 @@ def chips(field: str, values: Iterable[tuple], chosen: Collection) -> SafeString
 
 @register.simple_tag
 def scale(field: str, values: Iterable, chosen: Any) -> SafeString:
-    """A radio button for each value."""
+    """A radio button for each value, which its digit chooses."""
     html = '<label><input type="radio" name="{}" value="{}"{}><span>{}</span></label>'
     return format_html_join(
         "", html, ((field, value, " checked" * (value == chosen), value) for value in values)
+    )
+
+
+@register.simple_tag
+def steps(field: str, buttons: Iterable[tuple[str, str, str, str]], chosen: str) -> SafeString:
+    """A radio button for each of `buttons` (value, digit, what stands on it, its label)."""
+    html = (
+        '<label><input type="radio" name="{}" value="{}" data-key="{}"{}>'
+        '<span dir="auto">{}</span>{}{}</label>'
+    )
+    return format_html_join(
+        "",
+        html,
+        (
+            (
+                field,
+                value,
+                digit,
+                " checked" * (value == chosen),
+                text,
+                format_html(' <small dir="auto">{}</small>', label) if label else "",
+                format_html(" <kbd>{}</kbd>", digit) if digit and digit != text else "",
+            )
+            for value, digit, text, label in buttons
+        ),
     )
 
 

@@ -49,6 +49,7 @@ class Shown:
     flags: list[str]
     error: str = ""
     scores: tuple[tuple[str, Any], ...] = ()  # (name of the criterion, value)
+    error_at: str = ""  # the criterion that the error concerns, if one
 
 
 def card(
@@ -96,9 +97,9 @@ def form_context(
         "turns": turns(sheet),
         "answers": answers(sheet, typed, wrong),
         "typed": typed,
-        "of_ranking": _of_ranking(asked, typed),
+        "of_ranking": _of_ranking(asked, typed, wrong),
         "spans": json.dumps(typed["spans"]) if typed.get("spans") else "",
-        "error": "" if wrong is None or wrong.letter else str(wrong),
+        "error": "" if wrong is None or wrong.letter or wrong.criterion else str(wrong),
     }
     return vocabulary(project, len(sheet.order), asked) | context
 
@@ -120,12 +121,22 @@ def vocabulary(project: Project, k: int, asked: tuple[criteria.Asked, ...]) -> d
 
 
 def _of_ranking(
-    asked: tuple[criteria.Asked, ...], typed: dict[str, Any]
-) -> list[tuple[str, criteria.Asked, str]]:
-    """(field of the form, criterion, what it holds) of what is asked of the ranking as a whole."""
+    asked: tuple[criteria.Asked, ...],
+    typed: dict[str, Any],
+    wrong: judgment.InvalidRanking | None = None,
+) -> list[tuple[str, criteria.Asked, str, str]]:
+    """(field of the form, criterion, what it holds, what is wrong with it) of what is asked of the
+    ranking as a whole.
+    """
     scores = typed.get("scores", {})
+    at = wrong.criterion if wrong is not None else ""
     return [
-        (form.field_of(criterion), criterion, criterion.written(scores.get(criterion.name)))
+        (
+            form.field_of(criterion),
+            criterion,
+            criterion.written(scores.get(criterion.name)),
+            str(wrong) if criterion.name == at else "",
+        )
         for criterion in asked
         if not criterion.of_answers
     ]
@@ -157,6 +168,7 @@ def shown(letter: str, text: str, typed: dict, wrong: judgment.InvalidRanking | 
             for name, values in typed.get("scores", {}).items()
             if isinstance(values, dict) and letter in values
         ),
+        wrong.criterion if wrong is not None and wrong.letter == letter else "",
     )
 
 

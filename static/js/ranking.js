@@ -20,6 +20,7 @@ let tieNext = false;
 let answer = null; // the one that has the focus
 // Whether a letter was ranked since the focus came there: Backspace takes it back.
 let rankedLast = false;
+let turn = null; // the question of the answer at hand that the next digit answers
 
 // ---- The ranking: read from the fields, written back to them ----
 
@@ -100,11 +101,10 @@ function unplace(letter) {
   );
 }
 
-// The last letter; on an answer that was moved to or rated since, its rating.
+// The last letter; on an answer that was moved to or rated since, its last rating.
 function takeBack() {
-  const card = cards()[focused()],
-    onScale = document.activeElement.matches(".scale input");
-  if (card && rating(card) && (onScale || !rankedLast)) unrate(card);
+  const question = lastAnswered();
+  if (question && (document.activeElement.closest(".scale") || !rankedLast)) clear(question);
   else if (byStrength()) choose(null);
   else if (tieNext) (tieNext = false), draw();
   else if (placed().length) unplace(placed().at(-1));
@@ -122,7 +122,8 @@ function tieWithLast() {
 function draw() {
   if (byStrength()) drawStrength();
   else drawTiers();
-  for (const card of cards()) card.dataset.rating = rating(card)?.value ?? "";
+  for (const question of questions(task())) question.dataset.given = given(question)?.value ?? "";
+  pointOut();
   for (const card of cards().filter((one) => $(".flags", one))) {
     const flags = $$(".flags :checked", card).length,
       count = $(".flags b", card);
@@ -202,33 +203,146 @@ function scrollOrMove(step) {
   else moveFocus(step);
 }
 
-const rating = (card) => $(".scale :checked", card);
+// ---- Questions: the rating, and what the project asks besides; digits answer them in turn ----
 
-// The same digit again clears the rating, and the focus stays to see it.
-function rate(value) {
-  const all = cards(),
-    unrated = all.findIndex((card) => !rating(card));
-  const at = focused() >= 0 ? focused() : Math.max(unrated, 0);
-  const input = $(`.scale [value="${value}"]`, all[at]);
-  if (!input) return; // this project asks for no rating
-  if (input.checked) return unrate(all[at]);
+const questions = (place) => $$(".scale", place);
+const given = (question) => $(":checked", question);
+const isOpen = (question) => !given(question);
+const ofAll = () => $(".of-all");
+
+// Where digits go: the questions about all answers if the focus is there, else those of an answer.
+function asking() {
+  if (document.activeElement.closest(".of-all")) return ofAll();
+  return cards()[focused()] ?? cards().find((card) => questions(card).some(isOpen)) ?? cards()[0];
+}
+
+// Where the focus is, or where the last digit led; else the first that is open.
+function current(place) {
+  const all = questions(place),
+    here = [document.activeElement.closest(".scale"), turn].find((one) => all.includes(one));
+  return here ?? all.find(isOpen) ?? all[0];
+}
+
+// The same digit again clears the answer, and the focus stays to see it.
+function rate(digit) {
+  const place = asking(),
+    question = current(place),
+    input = question && $(`[data-key="${digit}"], :not([data-key])[value="${digit}"]`, question);
+  if (!input) return; // not a step of what is asked here
+  if (input.checked) return clear(question);
+  const again = given(question) !== null,
+    all = questions(place);
   input.checked = true;
   tell(input);
   rankedLast = false;
-  focus(all[Math.min(at + 1, all.length - 1)]);
+  const behind = all.slice(all.indexOf(question) + 1);
+  const stays = goOn(place, behind.find((other) => again || isOpen(other)) ?? all.find(isOpen));
+  // The focus did not move to tell it.
+  if (stays) $(".status").textContent = `${wordsOf(question)}: ${input.parentElement.innerText}`;
+}
+
+const wordsOf = (question) => $("legend, label", question).firstChild.textContent.trim();
+
+// Whether the focus stayed where it was.
+function goOn(place, next) {
+  const onStep = document.activeElement.closest(".scale");
+  if (next && onStep) $("input", next).focus();
+  else if (next && focused() < 0) focus(place);
+  else if (!next && place !== ofAll()) {
+    const all = cards();
+    focus(all[Math.min(all.indexOf(place) + 1, all.length - 1)]);
+  }
+  turn = next ?? null;
+  pointOut();
+  return Boolean(next && !onStep);
+}
+
+// Of several questions, the one that the next digit answers is marked.
+function pointOut() {
+  const place = focused() >= 0 || document.activeElement.closest(".of-all") ? asking() : null,
+    all = place ? questions(place) : [];
+  const marked = all.length > 1 ? current(place) : null;
+  for (const question of questions(task()))
+    question.classList.toggle("asked-now", question === marked);
+}
+
+function lastAnswered() {
+  const place = document.activeElement.closest(".answer, .of-all");
+  if (!place) return null;
+  const all = questions(place),
+    here = document.activeElement.closest(".scale");
+  if (here) return isOpen(here) ? null : here;
+  const before = all.includes(turn) ? all.slice(0, all.indexOf(turn)) : [];
+  return [...before].reverse().find(given) ?? [...all].reverse().find(given) ?? null;
 }
 
 // A radio button that was checked before it was clicked: as it was when the card was drawn last.
 function secondClick(input) {
-  const card = input.closest(".answer");
-  if (card.dataset.rating === input.value) unrate(card);
+  const question = input.closest(".scale");
+  if (question.dataset.given === input.value) clear(question);
 }
 
-function unrate(card) {
-  const given = rating(card);
-  given.checked = false;
-  tell(given);
-  if (focused() !== cards().indexOf(card)) focus(card);
+function clear(question) {
+  const input = given(question),
+    card = question.closest(".answer");
+  input.checked = false;
+  tell(input);
+  if (card && focused() !== cards().indexOf(card)) focus(card);
+  turn = question;
+  pointOut();
+}
+
+// Those of the answer at hand; from there, or where it has none, those about all answers.
+function toQuestions() {
+  const card = cards()[focused()],
+    inThem = document.activeElement.closest(".scale, .question");
+  const own = $$(".answer .scale, .answer .question").filter(
+    (one) => one.closest(".answer") === card,
+  );
+  const here = own.length && !inThem ? own : ofAll() ? $$(".question", ofAll()) : own;
+  enterQuestion(here.find(isUnanswered) ?? here[0]);
+}
+
+const controls = (question) => $$("input, select, textarea", question);
+const isUnanswered = (question) =>
+  !given(question) && !controls(question).some((one) => one.type !== "radio" && one.value.trim());
+
+function enterQuestion(question) {
+  if (question) (given(question) ?? controls(question)[0]).focus();
+}
+
+// What is required and has no answer is said at its place before anything is sent.
+function missing() {
+  if (task().elements.outcome?.value === "cannot_judge") return null;
+  return $$("[data-required]", task()).find(isUnanswered) ?? null;
+}
+
+document.addEventListener(
+  "submit",
+  (event) => {
+    const question = event.target === task() && missing();
+    if (!question) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    complain(question);
+  },
+  true,
+);
+
+function complain(question) {
+  const error = $(".error", question) ?? document.createElement("p");
+  error.className = "error";
+  error.role = "alert";
+  error.textContent = words().missing.replace("{question}", wordsOf(question));
+  question.append(error);
+  question.classList.add("wrong");
+  enterQuestion(question);
+}
+
+function forgive(question) {
+  if (!question || isUnanswered(question)) return;
+  question.classList.remove("wrong");
+  $(".error", question)?.remove();
 }
 
 let entered = null; // what a key opened, and gave the focus
@@ -245,6 +359,7 @@ const at = () => cards()[Math.max(focused(), 0)];
 const verbs = {
   tie: tieWithLast,
   back: takeBack,
+  questions: toQuestions,
   flags: () => open($(".flags", at())),
   prompt: () => open($("#labels")),
   note: () => open($("#note")),
@@ -294,7 +409,7 @@ function verbOf(key, target) {
   if (key in moves) return target.type === "radio" ? null : moves[key];
   if (shortcuts !== "on") return null;
   if (letters().includes(key)) return () => place(key, null, tieNext);
-  if (/^[1-7]$/.test(key)) return () => rate(key);
+  if (/^[0-9]$/.test(key)) return () => rate(key);
   if (key === "?") return () => $("#shortcuts").showModal();
   return verbs[verb];
 }
@@ -393,9 +508,11 @@ document.addEventListener(
 
 document.addEventListener("focusin", ({ target }) => {
   if (!target.closest("#skip")) $("#skip")?.removeAttribute("open");
-  if (target.closest(".answer") === answer) return;
+  const moved = target.closest(".answer") !== answer;
   answer = target.closest(".answer");
-  rankedLast = false;
+  if (moved) rankedLast = false;
+  if (moved || target.closest(".scale") !== turn) turn = null;
+  if (task()) pointOut();
 });
 
 // ---- Pointer: drag a letter into a tier, between two, or off the board; a click ranks it next ----
@@ -482,7 +599,9 @@ document.addEventListener("click", (event) => {
 // ---- The form, the page and htmx ----
 
 document.addEventListener("change", (event) => {
-  if (task() && event.target.form === task()) draw();
+  if (!task() || event.target.form !== task()) return;
+  forgive(event.target.closest(".question"));
+  draw();
 });
 document.addEventListener("podium:draw", () => {
   if (task()) draw();
@@ -494,9 +613,11 @@ document.addEventListener("htmx:afterSwap", (event) => {
 
 function start() {
   tieNext = rankedLast = false;
+  turn = null;
   if (!task()) return;
   $("#last-letter").textContent = letters().at(-1);
   draw();
+  enterQuestion($(".question.wrong")); // the server refused it
 }
 
 document.documentElement.classList.add("js");

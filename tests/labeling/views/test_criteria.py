@@ -60,11 +60,37 @@ def test_each_kind_has_a_field_of_its_own(page, ask):
     true, why = ask("true", **TRUE), ask("why", **WHY)
     html = html_of(page)
 
-    for field in (helpful, tone, true):
-        assert [f'<select name="{field(letter)}">' in html for letter in "abcd"] == [True] * 4
-    assert html.count(f'<textarea name="{why()}"') == 1
+    for field, steps in ((helpful, 2), (tone, 2), (true, 2)):
+        radios = [html.count(f'<input type="radio" name="{field(letter)}"') for letter in "abcd"]
+        assert radios == [steps] * 4
+    assert len(re.findall(f'<textarea[^>]*name="{why()}"', html)) == 1
     assert html.count("Is it &lt;helpful&gt;?") == 4
-    assert '<option value="1">1: poor</option><option value="2">2</option>' in html
+    assert '<span dir="auto">1</span> <small dir="auto">poor</small></label>' in html
+
+
+@pytest.mark.parametrize(
+    ("labels", "digits"),
+    [
+        pytest.param([0, 1, 2, 3, 4], "0 1 2 3 4", id="by value"),
+        pytest.param([-2, -1, 0, 1, 2], "1 2 3 4 5", id="by place"),
+        pytest.param(list(range(11)), "0 1 2 3 4 5 6 7 8 9 -", id="ten has none"),
+        pytest.param([10, 20], "- -", id="no digit"),
+    ],
+)
+def test_a_digit_chooses_a_step(page, ask, labels, digits):
+    field = ask("scale", kind="scale", question="?", labels=[{"value": one} for one in labels])
+    found = re.findall(rf'name="{field("b")}" value="[^"]+" data-key="(\d?)"', html_of(page))
+
+    assert [digit or "-" for digit in found] == digits.split()
+
+
+def test_a_long_scale_is_a_list(page, ask):
+    labels = [{"value": one, "label": "all" if one == 100 else ""} for one in range(101)]
+    field = ask("share", kind="scale", question="How much of it?", labels=labels)
+    html = html_of(page)
+
+    assert len(re.findall(f'<select[^>]*name="{field("a")}"', html)) == 1
+    assert '<option value="100">100: all</option>' in html
 
 
 def test_a_project_without_criteria_asks_nothing_more(page):
@@ -96,9 +122,11 @@ def test_a_required_criterion_is_asked_for_at_its_answer(page, ask):
     html = refused.content.decode()
 
     assert refused.status_code == 422
-    error = 'id="error-c" role="alert">Answer C: “Is it &lt;helpful&gt;?” has no answer yet.</p>'
-    assert error in html
-    assert html.count('<option value="1" selected>1: poor</option>') == 3
+    message = "Answer C: “Is it &lt;helpful&gt;?” has no answer yet.</p>"
+    assert f'id="error-{helpful("c")}" role="alert">{message}' in html
+    assert html.count("has no answer yet.</p>") == 1
+    assert f'aria-describedby="error-{helpful("c")}"' in html
+    assert len(re.findall('name="score-[^"]*" value="1" data-key="1" checked', html)) == 3
     assert "Because.</textarea>" in html
     assert submit(page, **{helpful(letter): "1" for letter in "abcd"}).status_code == 302
 
@@ -107,7 +135,8 @@ def test_a_required_criterion_of_the_ranking_is_asked_for(page, ask):
     why = ask("why", **WHY, required=True)
     html_of(page)
 
-    assert "“Why?” has no answer yet." in submit(page).content.decode()
+    error = f'id="error-{why()}" role="alert">“Why?” has no answer yet.</p>'
+    assert error in submit(page).content.decode()
     assert submit(page, **{why(): "So."}).status_code == 302
 
 
@@ -117,7 +146,7 @@ def test_a_draft_shows_again_what_was_filled_in(page, ask):
     page.post(f"{RANK}{Assignment.objects.get().pk}/draft", {helpful("b"): "2", why(): "Half"})
     html = html_of(page)
 
-    assert re.findall(r'value="(\d)" selected', html) == ["2"]
+    assert re.findall(r'name="score-[^"]*" value="(\d)" data-key="2" checked', html) == ["2"]
     assert "Half</textarea>" in html
 
 
@@ -128,7 +157,7 @@ def test_a_card_that_is_fetched_ahead_asks_the_same(page, ask, project):
     make_task(project)
     ahead = page.get(f"{RANK}{first.pk}/ahead", headers={"HX-Request": "true"})
 
-    assert f'<select name="{helpful("d")}">' in ahead.content.decode()
+    assert f'<input type="radio" name="{helpful("d")}"' in ahead.content.decode()
 
 
 def test_a_revision_on_the_page_keeps_scores_and_spans(page, ask, alice):
@@ -150,15 +179,10 @@ def test_a_revision_on_the_page_keeps_scores_and_spans(page, ask, alice):
 
 def fields_of(html):
     """Scores and spans as the form holds them."""
-    selects = re.findall(r'<select name="(score-[\d\w-]+)">(.*?)</select>', html, re.S)
-    chosen = {name: re.findall(r'value="([^"]+)" selected', inner) for name, inner in selects}
-    texts = re.findall(r'<textarea name="(score-\d+)"[^>]*>([^<]*)</textarea>', html)
+    chosen = re.findall(r'name="(score-[\w-]+)" value="([^"]+)" data-key="\d?" checked', html)
+    texts = re.findall(r'<textarea[^>]*name="(score-\d+)"[^>]*>([^<]*)</textarea>', html)
     [spans] = re.findall(r'name="spans" value="([^"]*)"', html)
-    return (
-        {name: values[0] for name, values in chosen.items() if values}
-        | dict(texts)
-        | {"spans": spans.replace("&quot;", '"')}
-    )
+    return dict(chosen) | dict(texts) | {"spans": spans.replace("&quot;", '"')}
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_a_key_is_chosen_and_shown_everywhere(page, alice):
     assert "&quot;k&quot;: &quot;skip&quot;" in html
 
 
-@pytest.mark.parametrize("key", ["a", "7", "?", "uu", "p"])
+@pytest.mark.parametrize("key", ["a", "7", "0", "?", "uu", "p"])
 def test_a_key_that_has_a_meaning_is_refused_at_its_field(page, alice, key):
     response = page.post(KEYS, {"skip": key})
     alice.refresh_from_db()
@@ -45,6 +45,16 @@ def test_an_empty_field_is_the_standard_key(page, alice):
     page.post(KEYS, {"skip": ""})
     alice.refresh_from_db()
     assert shortcuts.of(alice)["skip"] == "s"
+
+
+def test_a_key_of_ones_own_stays_when_an_update_brings_an_action_with_the_same_one(alice):
+    alice.keys = {"skip": "q", "note": "s"}
+    keys = shortcuts.of(alice)
+
+    assert (keys["skip"], keys["note"]) == ("q", "s")
+    assert keys["questions"] not in ("q", "")
+    assert len(set(keys.values())) == len(keys)
+    assert shortcuts.problems(keys) == {}
 
 
 def test_the_standard_keys_have_no_problems():

@@ -17,6 +17,7 @@ WAYS = {
     "rating": (None, 5),
     "flags": ([], ["harmful"]),
     "error": ("", "Answer A has no rank yet."),
+    "error_at": ("", "helpfulness"),
     "html": (mark_safe("<p>good</p>"), ""),
     "source": ("", "*good*"),
     "scores": ((), (("helpfulness", 2),)),
@@ -71,7 +72,8 @@ def test_a_kept_card_is_the_card_made_anew():
         ({"flags": ["harmful"]}, 'value="harmful" checked'),
         ({"error": "No rank yet."}, "No rank yet."),
         ({"source": "*good*"}, '<pre class="text written"'),
-        ({"scores": (("helpfulness", 2),)}, '<option value="2" selected>2: good</option>'),
+        ({"scores": (("helpfulness", 2),)}, 'value="2" data-key="2" checked'),
+        ({"error": "No.", "error_at": "helpfulness"}, 'id="error-score-7-a" role="alert">No.'),
     ],
 )
 def test_what_was_said_of_an_answer_is_on_its_card_alone(said, expected):
