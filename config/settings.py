@@ -28,6 +28,9 @@ VAR = env.path("PODIUM_VAR", BASE_DIR / "var").resolve()
 STORE = env.str("PODIUM_STORE", "")
 # Bytes of the disk for what this host fetches from a bucket.
 STORE_CACHE = env.int("PODIUM_STORE_CACHE", 50 * 2**30)
+# Where browsers reach the bucket's server (https://s3.example): datasets are then downloaded from
+# there, at addresses signed for five minutes. Without it they go through the web server.
+SIGNED_DOWNLOADS = env.str("PODIUM_SIGNED_DOWNLOADS", "").rstrip("/")
 # The port that the web server listens on.
 PORT = env.int("PODIUM_PORT", 8000)
 # The address that the web server listens on; 0.0.0.0 opens it to the network.
@@ -143,6 +146,17 @@ environment.matching("PODIUM_STORE", [STORE], environment.STORE, "a folder or s3
 if STORE and not STORE.startswith("s3://"):
     STORE = str(Path(STORE).resolve())
     environment.folder("PODIUM_STORE", Path(STORE))
+environment.matching(
+    "PODIUM_SIGNED_DOWNLOADS",
+    [SIGNED_DOWNLOADS],
+    rf"(https?://{environment.HOST})?",
+    "an origin like https://s3.example, which has no path",
+)
+refuse(
+    "PODIUM_SIGNED_DOWNLOADS",
+    bool(SIGNED_DOWNLOADS) and not STORE.startswith("s3://"),
+    "only a bucket has signed addresses: set PODIUM_STORE to one, or unset this",
+)
 environment.within("PODIUM_PORT", PORT, 2**16 - 1)
 environment.matching("PODIUM_HOST", [HOST], environment.LISTENING, "a host name or an address")
 environment.matching("PODIUM_PATH", [PATH], environment.PATH, "a path like /podium")
@@ -494,7 +508,8 @@ CONTENT_SECURITY_POLICY = {
         "style-src": [SELF],
         "img-src": [SELF, "data:"],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        # the forms of downloads are redirected to the bucket
+        "form-action": [SELF, *([SIGNED_DOWNLOADS] if SIGNED_DOWNLOADS else [])],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
     }

@@ -14,11 +14,11 @@ from django.utils.timezone import now
 
 from labeling import imports
 from labeling.imports import kept
-from modelops import store
+from modelops import rendered, store
 from modelops.kinds import KEPT_CHECKPOINT
-from modelops.models import Dataset, Job, ModelVersion
+from modelops.models import Dataset, Job, ModelVersion, RenderedFile
 from modelops.stores import trees
-from people.retention import long_ago
+from people.retention import delete, long_ago
 
 # What processes name their scratch folders: theirs end with them, those of killed ones stay
 SCRATCH = (
@@ -49,6 +49,7 @@ def forget() -> None:
         checked.unlink()
     for unfinished in _old(settings.VAR / "models", ".pull-*"):
         shutil.rmtree(unfinished)
+    delete(rendered.outdated())
     for made in _old(settings.VAR / "renders", "*/*"):
         trees.remove(made)  # a folder is what a killed comparison has left
     yesterday = (now() - A_DAY).timestamp()
@@ -122,9 +123,9 @@ def collect(unreferred: Iterable[Stored]) -> list[Stored]:
 
 
 def referred() -> set[str]:
-    """The digests that rows refer to: of datasets, model versions, checkpoints of trainings, and
-    the uploads and bad rows of imports; of jobs that are at work, or were within the time for which
-    uploads are kept.
+    """The digests that rows refer to: of datasets and what was made of them, model versions,
+    checkpoints of trainings, and the uploads and bad rows of imports; of jobs that are at work, or
+    were within the time for which uploads are kept.
     """
     places = [
         *Dataset.objects.filter(withdrawn_at=None).values_list("folder", flat=True),
@@ -135,6 +136,7 @@ def referred() -> set[str]:
         "recipe__stored", f"result__{imports.BAD_ROWS}", CHECKPOINT_STORED
     )
     digests = {digest for of_job in stored for digest in of_job if digest}
+    digests |= set(RenderedFile.objects.values_list("stored", flat=True))
     return digests | {digest for place in places if (digest := store.digest_of(place))}
 
 

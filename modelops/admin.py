@@ -12,6 +12,7 @@ from modelops.models import (
     LogLine,
     Metric,
     ModelVersion,
+    RenderedFile,
 )
 from people.admin import ReadOnly
 
@@ -45,6 +46,13 @@ class DatasetAdmin(ReadOnly):
     list_filter = ["kind", "project"]
     list_select_related = ["project"]
     search_fields = ["digest", "note"]
+
+
+@admin.register(RenderedFile)
+class RenderedFileAdmin(ReadOnly):
+    list_display = ["name", "dataset", "stored", "made_at"]
+    list_select_related = ["dataset"]
+    search_fields = ["dataset__digest", "stored"]
 
 
 @admin.register(LabelerWeights)

@@ -18,7 +18,7 @@ from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from modelops import jobs, parquet, rows, store
+from modelops import jobs, parquet, rendered, rows, store
 from modelops.hashing import Watch, add_file, unwatched
 from modelops.models import Dataset, Job, ModelVersion
 from people import audit
@@ -288,7 +288,8 @@ def withdraw(actor: User | None, dataset: Dataset, why: str) -> list[ModelVersio
         for job in _at_work(dataset):
             jobs.cancel(actor, job)
         dataset.weights.all().delete()  # of numbers that stand for people whose rows are gone
-        transaction.on_commit(lambda: _remove_files(dataset))
+        made = rendered.forget(dataset)
+        transaction.on_commit(lambda: _remove_files(dataset, made))
     return trained
 
 
@@ -310,8 +311,9 @@ def delete(actor: User, dataset: Dataset) -> None:
     dataset.jobs_rehearsing.update(rehearsal=None)
     audit.record(actor, "delete dataset", dataset, dataset.project, digest=dataset.digest)
     gone = Dataset(pk=dataset.pk, digest=dataset.digest, folder=dataset.folder)
+    made = rendered.forget(dataset)
     dataset.delete()
-    transaction.on_commit(lambda: _remove_files(gone))
+    transaction.on_commit(lambda: _remove_files(gone, made))
 
 
 def learned_from(dataset: Dataset) -> QuerySet[ModelVersion]:
@@ -330,21 +332,25 @@ def _at_work(dataset: Dataset) -> QuerySet[Job]:
     return Job.objects.filter(reading, state__in=[Job.State.QUEUED, Job.State.RUNNING]).distinct()
 
 
-def _remove_files(dataset: Dataset) -> None:
-    """Other projects may have frozen the same rows: then only the downloads go. What the store
-    can't delete now, the clean-up does.
+def _remove_files(dataset: Dataset, made: list[str]) -> None:
+    """Other projects may have frozen the same rows: then only the downloads go, of which the store
+    holds what was `made`. What the store can't delete now, the clean-up does.
     """
     shutil.rmtree(renders(dataset), ignore_errors=True)
-    if Dataset.objects.filter(folder=dataset.folder, withdrawn_at=None).exists():
-        return
+    try:
+        rendered.remove(made)
+        if not Dataset.objects.filter(folder=dataset.folder, withdrawn_at=None).exists():
+            _remove_rows(dataset)
+    except store.StoreFault as error:
+        log.warning("The files of dataset %s are not deleted yet: %s", dataset.short, error)
+
+
+def _remove_rows(dataset: Dataset) -> None:
     digest = store.digest_of(dataset.folder)
     if digest is None:
         shutil.rmtree(settings.VAR / dataset.folder, ignore_errors=True)
-        return
-    try:
+    else:
         store.delete(digest)
-    except store.StoreFault as error:
-        log.warning("The rows of dataset %s are not deleted yet: %s", dataset.short, error)
 
 
 def fill_store() -> int:

@@ -235,6 +235,27 @@ class Dataset(models.Model):
         return self.digest[:12]
 
 
+class RenderedFile(models.Model):
+    """A file made of a dataset, in the store: a download, or how it differs from another one. It is
+    made again when somebody asks for it after it was cleaned up.
+    """
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="rendered")
+    name = models.CharField(max_length=100, help_text=_("Of the file on the host that made it."))
+    stored = models.CharField(max_length=64, help_text=_("Its sha256 in the store."))
+    made_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "name"], name="a_file_of_a_dataset_is_stored_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class LabelerWeights(models.Model):
     """How much the judgments of each labeler of a dataset count. They never change; `digest` is
     made from the dataset's id and the weights alone.

@@ -38,9 +38,10 @@ OURS = re.compile(r"[0-9a-f]{64}|\.new-.*")
 PLACE = re.compile(r"store/([0-9a-f]{64})/data")
 
 
-def put(path: Path, watch: Watch = unwatched) -> str:
+def put(path: Path, watch: Watch = unwatched, content_type: str = "") -> str:
     """Store a file or a folder; returns its sha256. It is not written to again: where the store is
-    a folder of the same file system, the files are linked there and not copied.
+    a folder of the same file system, the files are linked there and not copied. With a
+    `content_type` a bucket sends its files as downloads of this type.
 
     What is there already is not stored twice. Raises Full, Unreachable or Damaged, OSError where
     `path` can't be read, and what `watch` raises.
@@ -48,7 +49,7 @@ def put(path: Path, watch: Watch = unwatched) -> str:
     content = listings.of(path, watch)
     known = _store().listing(content.digest)
     if known is None:
-        _store().put(path, content, watch)
+        _store().put(path, content, watch, content_type)
     elif known != content:  # a file made to look like the list of a folder
         raise Damaged(_("The store holds something else under this digest."))
     else:
@@ -104,6 +105,20 @@ def open(digest: str, name: str = "") -> BinaryIO:
     """A file of a folder, or the file itself. Raises what get() raises, and FileNotFoundError."""
     path = get(digest)
     return (path / name if name else path).open("rb")
+
+
+def signed(digest: str, name: str, method: str) -> str:
+    """An address at which a browser gets a file of a folder from the bucket, for some minutes and
+    with this method alone. Raises Unreachable.
+    """
+    return _of(settings.STORE, settings.SIGNED_DOWNLOADS).signed(digest, name, method)
+
+
+def etag(digest: str, name: str) -> str:
+    """The ETag that the bucket sends with a file of a folder. Raises Gone or Unreachable."""
+    bucket = _store()
+    assert not isinstance(bucket, FolderStore)
+    return bucket.etag(digest, name)
 
 
 def release() -> None:
@@ -192,7 +207,7 @@ def _folder() -> Path:
 
 
 @lru_cache(maxsize=4)
-def _of(address: str) -> Bucket:
+def _of(address: str, endpoint: str = "") -> Bucket:
     from modelops.stores.bucket import Bucket  # loads obstore
 
-    return Bucket(address)
+    return Bucket(address, endpoint)

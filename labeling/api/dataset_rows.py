@@ -172,11 +172,6 @@ class Comparing(OfDataset):
             raise serializers.ValidationError({"before": [str(error)]}) from error
         return before
 
-    def is_ready(self, before: Dataset) -> bool:
-        """Whether the difference is known, or small enough to be found at once."""
-        small = difference.is_small(before, self.dataset)
-        return small or difference.path(before, self.dataset).exists()
-
 
 class Compare(ActionMixin, Comparing):
     """Find what differs from an earlier dataset, unless it is known: large ones by a job."""
@@ -188,7 +183,7 @@ class Compare(ActionMixin, Comparing):
 
     def act(self, data: dict[str, Any]) -> ActionResult:
         before = self.earlier(data["before"])
-        if self.is_ready(before):
+        if difference.is_ready(before, self.dataset):
             return {"ready": True, "job": None}
         answer = under_way(difference.request(self.actor, before, self.dataset))
         body = {"ready": False, "job": JobBody(answer.body).data}
@@ -213,7 +208,7 @@ class DifferenceView(Comparing):
     def get(self, request: Request, *args, **kwargs) -> Response:
         asked = strict.read(DifferenceQuery(data=request.query_params.dict()))
         before = self.earlier(asked["before"])
-        if not self.is_ready(before):
+        if not difference.is_ready(before, self.dataset):
             return awaited(
                 difference.latest_job(before, self.dataset),
                 _("These datasets are large: have them compared first, by a POST to compare."),

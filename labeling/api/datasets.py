@@ -18,7 +18,7 @@ from rest_framework.serializers import BaseSerializer
 
 from labeling.api.shared import counts_by_kind
 from labeling.exports import dataset_card, downloads, forms, labeler_key, losses, preview, serving
-from labeling.exports.formats import CONTENT_TYPES, Format
+from labeling.exports.formats import Format
 from labeling.models import Judge
 from modelops import datasets, recipes
 from modelops.api.jobs import JobBody
@@ -368,7 +368,7 @@ class Render(ActionMixin, OfDataset):
     def act(self, data: dict[str, Any]) -> ActionResult:
         recipe = chosen(self.dataset, data)
         datasets.refuse_withdrawn(self.dataset)
-        if downloads.is_small(self.dataset) or downloads.path(self.dataset, recipe).exists():
+        if downloads.is_ready(self.dataset, recipe):
             return {"ready": True, "job": None}
         answer = under_way(downloads.request(self.actor, self.dataset, recipe))
         return dataclasses.replace(answer, body={"ready": False, "job": JobBody(answer.body).data})
@@ -384,7 +384,8 @@ def chosen(dataset: Dataset, data: dict[str, Any]) -> recipes.RenderRecipe:
 
 
 class Download(OfDataset):
-    """A file of it, or a range of the file.
+    """A file of it, or a range of the file; or the address of it in the store, to which a host may
+    redirect.
 
     A large file is made by a job that `render` starts: 202 while the job runs, 409 before it was
     requested.
@@ -392,7 +393,7 @@ class Download(OfDataset):
 
     roles = {"GET": READERS}
     serializer_class, sends = FileInput, "*/*"
-    also, refuses = {"GET": {202: JobBody}}, {"GET": (409, 410, 416, 503)}
+    also, refuses = {"GET": {202: JobBody, 302: None}}, {"GET": (409, 410, 416, 503)}
 
     def parameters(self) -> set[str]:
         return set(FileInput().fields)
@@ -401,7 +402,7 @@ class Download(OfDataset):
     def get(self, request: Request, *args, **kwargs) -> HttpResponse | Response:
         given = strict.read(FileInput(data=request.query_params.dict()))
         recipe = chosen(self.dataset, given)
-        if downloads.path(self.dataset, recipe).exists() or downloads.is_small(self.dataset):
+        if downloads.is_ready(self.dataset, recipe):
             return self.file(recipe)
         datasets.refuse_withdrawn(self.dataset)
         return awaited(
@@ -410,11 +411,10 @@ class Download(OfDataset):
         )
 
     def file(self, recipe: recipes.RenderRecipe) -> HttpResponse:
-        file, slot = downloads.make(self.dataset, recipe), None
-        if serving.is_large(file) and (slot := serving.slot()) is None:
-            raise Busy
-        name = downloads.name_of(self.dataset, recipe)
-        return serving.served(self.request._request, file, name, CONTENT_TYPES[recipe.file], slot)
+        try:
+            return serving.answer(self.request._request, self.dataset, recipe)
+        except serving.Busy as error:
+            raise Busy from error
 
 
 class Busy(exceptions.APIException):

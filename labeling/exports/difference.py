@@ -29,7 +29,7 @@ from django.utils.translation import gettext as _
 
 from labeling.exports import row_pages
 from labeling.models import DatasetLabeler
-from modelops import datasets, jobs, recipes
+from modelops import datasets, jobs, recipes, rendered
 from modelops.hashing import Watch, unwatched
 from modelops.models import Dataset, Job
 from modelops.progress import Transfer
@@ -123,6 +123,11 @@ def path(before: Dataset, after: Dataset) -> Path:
     return datasets.renders(after) / f"difference-{EDITION}-{before.digest[:32]}.bin"
 
 
+def is_ready(before: Dataset, after: Dataset) -> bool:
+    """Whether a request may have the difference at once. Raises store.StoreFault."""
+    return is_small(before, after) or rendered.is_made(after, path(before, after))
+
+
 def request(actor: User, before: Dataset, after: Dataset) -> Job:
     """The job that compares them: the one that is waiting or running, or a new one."""
     latest = latest_job(before, after)
@@ -150,6 +155,9 @@ def run(job: Job) -> None:
     transfer = Transfer(job, 2 * (datasets.size(before) + datasets.size(after)))
     transfer.begin(_("reading"))
     difference = make(before, after, transfer.watch)
+    file = path(before, after)
+    if file.exists():
+        rendered.keep(after, file, file.name)  # for the other hosts
     transfer.finish()
     job.result = {
         "before": before.pk,
@@ -167,10 +175,11 @@ def make(before: Dataset, after: Dataset, watch: Watch = unwatched) -> Differenc
     """
     refuse(before, after)
     file = path(before, after)
-    if not file.exists():
-        for dataset in (before, after):
-            datasets.verify(dataset, watch)
-        datasets.render(file, lambda out: _write(before, after, out, watch))
+    if made := rendered.find(after, file):
+        return read(made)
+    for dataset in (before, after):
+        datasets.verify(dataset, watch)
+    datasets.render(file, lambda out: _write(before, after, out, watch))
     return read(file)
 
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from labeling.exports import dataset_card, formats, prompt_metadata
 from labeling.exports.examples import View
 from labeling.exports.type_inference import types_first
-from modelops import datasets, jobs, recipes, rows, weights
+from modelops import datasets, jobs, recipes, rendered, rows, weights
 from modelops.hashing import Watch, unwatched
 from modelops.models import Dataset, Job
 from modelops.progress import Transfer
@@ -99,19 +99,35 @@ def is_small(dataset: Dataset) -> bool:
     return size <= SMALL
 
 
-def make(dataset: Dataset, recipe: RenderRecipe, watch: Watch = unwatched) -> Path:
-    """The path of the file, which is made now unless it exists. A file is never seen half written.
+def is_ready(dataset: Dataset, recipe: RenderRecipe) -> bool:
+    """Whether a request may have the file at once. Raises store.StoreFault."""
+    return is_small(dataset) or rendered.is_made(dataset, path(dataset, recipe))
 
-    `watch` is told of bytes_read(). Raises what it raises, datasets.Withheld, or weights.BadWeights
-    where they are gone.
+
+def make(dataset: Dataset, recipe: RenderRecipe, watch: Watch = unwatched) -> Path:
+    """The path of the file, which is made now unless it exists here or in the store. A file is
+    never seen half written.
+
+    `watch` is told of bytes_read(). Raises what it raises, datasets.Withheld, store.StoreFault, or
+    weights.BadWeights where they are gone.
     """
     datasets.refuse_withdrawn(dataset)
     file = path(dataset, recipe)
-    if file.exists():
-        return file
+    if made := rendered.find(dataset, file):
+        return made
     datasets.verify(dataset, watch)
     datasets.render(file, lambda out: write(dataset, recipe, out, watch))
     return file
+
+
+def keep(dataset: Dataset, recipe: RenderRecipe) -> None:
+    """Bring a file that was made here into the store, for the other hosts. Raises
+    store.StoreFault.
+    """
+    file = path(dataset, recipe)
+    if file.exists():
+        name, content_type = name_of(dataset, recipe), formats.CONTENT_TYPES[recipe.file]
+        rendered.keep(dataset, file, name, content_type)
 
 
 def bytes_read(dataset: Dataset, recipe: RenderRecipe) -> int:
@@ -190,6 +206,7 @@ def run(job: Job) -> None:
     recipe = recipes.read(job.kind, job.recipe)
     transfer = progress_of(job, job.dataset, recipe)
     file = make(job.dataset, recipe, transfer.watch)
+    keep(job.dataset, recipe)
     transfer.finish()
     job.result = {
         "download": job.dataset.pk,

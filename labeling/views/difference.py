@@ -38,7 +38,7 @@ def dataset_difference(request: HttpRequest, pk: int) -> HttpResponse:
     before = get_object_or_404(of_project(request.project), pk=key_in(request, "before"))
     try:
         difference.refuse(before, after)
-        if difference.path(before, after).exists() or difference.is_small(before, after):
+        if difference.is_ready(before, after):
             return _shown(request, before, after, difference.make(before, after))
     except difference.NotComparable as error:
         raise Http404(str(error)) from error

@@ -11,10 +11,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from labeling.exports import downloads, labeler_key
+from labeling.exports import downloads, labeler_key, serving
 from labeling.exports.downloads import NotOffered
-from labeling.exports.formats import CONTENT_TYPES, cell, json_lines
-from labeling.exports.serving import is_large, served, slot
+from labeling.exports.formats import cell, json_lines
 from labeling.models import Candidate
 from labeling.views.dataset_rows import withheld
 from labeling.views.datasets import back_to, of_project
@@ -33,7 +32,7 @@ def dataset_download(request: HttpRequest, pk: int) -> HttpResponse:
     dataset = get_object_or_404(of_project(request.project), pk=pk)
     recipe = recipe_or_404(dataset, request)
     try:
-        if downloads.path(dataset, recipe).exists() or downloads.is_small(dataset):
+        if downloads.is_ready(dataset, recipe):
             return send_file(request, dataset, recipe)
         datasets.refuse_withdrawn(dataset)
     except datasets.Withheld as error:
@@ -75,7 +74,7 @@ def recipe_or_404(dataset: Dataset, request: HttpRequest) -> RenderRecipe:
 
 def send_file(request: HttpRequest, dataset: Dataset, recipe: RenderRecipe) -> HttpResponse:
     """The file itself, or to htmx, which waited for it, a link to it. Raises datasets.Withheld."""
-    file = downloads.make(dataset, recipe)
+    datasets.refuse_withdrawn(dataset)
     if request.method == "POST":
         return redirect(request.get_full_path())
     if request.htmx:
@@ -85,18 +84,14 @@ def send_file(request: HttpRequest, dataset: Dataset, recipe: RenderRecipe) -> H
             {"name": downloads.name_of(dataset, recipe)},
             status=STOP_POLLING,
         )
-    if not is_large(file) or request.method == "HEAD":
-        return served(request, file, downloads.name_of(dataset, recipe), CONTENT_TYPES[recipe.file])
-    place = slot()
-    if place is None:
+    try:
+        return serving.answer(request, dataset, recipe)
+    except serving.Busy:
         busy = render(
             request, "labeling/exports/download_busy.html", {"dataset": dataset}, status=503
         )
         busy["Retry-After"] = "60"
         return busy
-    return served(
-        request, file, downloads.name_of(dataset, recipe), CONTENT_TYPES[recipe.file], place
-    )
 
 
 @member(*ADMINS, archived=True)

@@ -32,15 +32,18 @@ PART = 16 * 2**20  # bytes of a request; S3 takes up to 10,000 of them for a fil
 AT_ONCE = 4  # requests
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 CONNECT, REQUEST = timedelta(seconds=3), timedelta(seconds=60)
+LIFETIME = timedelta(minutes=5)  # of a signed address: a download has to begin by then
 # What a server without room answers: its status, or the code in its XML.
 FULL = ("status: 507", "<Code>InsufficientStorage", "StorageFull</Code>", "<Code>QuotaExceeded")
 
 
 class Bucket:
-    def __init__(self, address: str):
+    """`endpoint`: the address of the server, where it is not that of the usual variables."""
+
+    def __init__(self, address: str, endpoint: str = ""):
         bucket, _slash, prefix = address.removeprefix("s3://").partition("/")
         named = [os.environ[name] for name in ENDPOINTS if name in os.environ]
-        endpoint = named[0] if named else "https://"
+        endpoint = endpoint or (named[0] if named else "https://")
         if not all(re.match("https?://.", address) for address in named):
             raise Unreachable(
                 _("AWS_ENDPOINT_URL is no address like https://s3.example: correct or unset it.")
@@ -48,6 +51,7 @@ class Bucket:
         self.client = S3Store(
             bucket,
             prefix=prefix.strip("/") or None,
+            endpoint=endpoint if endpoint != "https://" else None,
             unsigned_payload=True,  # what arrives is hashed anyway
             client_options={
                 "allow_http": endpoint.startswith("http://"),
@@ -68,9 +72,9 @@ class Bucket:
             return None
         return Listing.from_json(content, digest)
 
-    def put(self, path: Path, listing: Listing, watch: Watch) -> None:
+    def put(self, path: Path, listing: Listing, watch: Watch, content_type: str = "") -> None:
         """Send what lies there, the list of its files last. A file that an earlier call has sent
-        whole is not sent again.
+        whole is not sent again. `content_type`: what its files are sent as from a signed address.
         """
         sent = {meta["path"]: meta["size"] for meta in self._objects(f"{listing.digest}/")}
         for name, file in files_of(path).items():
@@ -81,6 +85,7 @@ class Bucket:
                         self.client,
                         key,
                         _blocks(content, watch),
+                        attributes=_sent_as(name, content_type),
                         chunk_size=PART,
                         max_concurrency=AT_ONCE,
                     )
@@ -138,11 +143,22 @@ class Bucket:
                 try:
                     yield ahead.popleft().result()
                 except FileNotFoundError:
-                    raise Gone(
-                        _("A file is missing in the store: restore it from a backup.")
-                    ) from None
+                    raise _gone() from None
                 if (first := next(firsts, None)) is not None:
                     ahead.append(pool.submit(part, first))
+
+    def signed(self, digest: str, name: str, method: str) -> str:
+        """An address of the file that is good for LIFETIME, for requests with this method."""
+        with _in_words():
+            return obstore.sign(self.client, method, _key(digest, name), LIFETIME)
+
+    def etag(self, digest: str, name: str) -> str:
+        """Raises Gone or Unreachable."""
+        try:
+            with _in_words():
+                return obstore.head(self.client, _key(digest, name))["e_tag"] or ""
+        except FileNotFoundError:
+            raise _gone() from None
 
     def delete(self, digest: str) -> None:
         """The list of its files goes first: what a break leaves of it is incomplete."""
@@ -173,6 +189,21 @@ class Bucket:
 
 def _key(digest: str, name: str) -> str:
     return f"{digest}/{DATA}/{name}" if name else f"{digest}/{DATA}"
+
+
+def _sent_as(name: str, content_type: str) -> dict[str, str]:
+    """The headers of a download: obstore signs no address that names them."""
+    if not content_type:
+        return {}
+    shown_as = name.rpartition("/")[2]
+    return {
+        "Content-Type": content_type,
+        "Content-Disposition": f'attachment; filename="{shown_as}"',
+    }
+
+
+def _gone() -> Gone:
+    return Gone(_("A file is missing in the store: restore it from a backup."))
 
 
 def _blocks(content: Any, watch: Watch) -> Iterator[bytes]:

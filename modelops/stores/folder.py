@@ -32,7 +32,7 @@ class FolderStore:
             return None
         return Listing.from_json(content, digest)
 
-    def put(self, path: Path, listing: Listing, watch: Watch) -> None:
+    def put(self, path: Path, listing: Listing, watch: Watch, content_type: str = "") -> None:
         """Store what lies there: it appears whole or not at all. On one file system nothing is
         copied: the files are linked, and are not to be written to again.
         """

@@ -1,6 +1,7 @@
 """The client's requests against a real HTTP server that fails in the ways servers do."""
 
 import json
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -75,14 +76,27 @@ def sends_file(until=None):
     return send
 
 
-@pytest.fixture
-def server():
+@contextmanager
+def serving():
     server = Server()
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def server():
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def store():
+    """Another server, to which downloads are redirected."""
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture
@@ -169,6 +183,18 @@ def test_a_download_goes_on_where_the_connection_broke(server, podium, tmp_path)
     assert 0 < begun <= 300_000
     assert server.asked[2][2]["If-Range"] == '"v1"'
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_download_goes_on_in_the_store_and_the_token_stays_here(server, store, podium, tmp_path):
+    server.plan = [says(302, Location=store.address + "/podium/rows.jsonl?signature=1")]
+    store.plan = [sends_file(until=300_000), sends_file()]
+    file = podium.project("demo").datasets.download(1, "rows", tmp_path / "rows.jsonl")
+
+    assert file.read_bytes() == FILE
+    assert [path for _method, path, *_ in store.asked] == ["/podium/rows.jsonl?signature=1"] * 2
+    assert store.asked[1][2]["Range"].startswith("bytes=")
+    assert server.asked[1][2]["If-Range"] == '"v1"', "a new address is asked for"
+    assert not any("Authorization" in headers for *_, headers, _body in store.asked)
 
 
 def test_what_never_gets_ready_is_given_up(server, podium, tmp_path):

@@ -55,6 +55,7 @@ WRONG = {
     "PODIUM_BACKUPS_KEPT": ["0", "all"],
     "PODIUM_STORE": ["gs://bucket/podium", "s3://", "s3:///podium", str(ROOT / "manage.py")],
     "PODIUM_STORE_CACHE": ["0", "zzz", "-1"],
+    "PODIUM_SIGNED_DOWNLOADS": ["s3.example", "https://s3.example/podium", "https://s3.example"],
     "PODIUM_UPLOAD_LIMIT": ["0", "64MB", "-1"],
     "PODIUM_READ_MEMORY": ["0", "1GB"],
     "PODIUM_READ_SECONDS": ["-1", "zzz"],
@@ -102,6 +103,20 @@ def test_a_refusal_shows_no_secret(monkeypatch, name, value):
         read(monkeypatch, **{name: value})
 
     assert "s3cret" not in str(caught.value)
+
+
+def test_only_with_a_bucket_downloads_have_signed_addresses_which_forms_may_lead_to(monkeypatch):
+    known = read(
+        monkeypatch,
+        PODIUM_STORE="s3://podium/prod",
+        PODIUM_SIGNED_DOWNLOADS="https://s3.example:9000/",
+    )
+    allowed = known["CONTENT_SECURITY_POLICY"]["DIRECTIVES"]["form-action"]
+
+    assert known["SIGNED_DOWNLOADS"] == "https://s3.example:9000"
+    assert allowed == ["'self'", "https://s3.example:9000"]
+    plain = read(monkeypatch, PODIUM_SIGNED_DOWNLOADS="")["CONTENT_SECURITY_POLICY"]
+    assert plain["DIRECTIVES"]["form-action"] == ["'self'"]
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_a_withdrawn_dataset_leaves_the_store_and_the_hosts(hosts, settings, rea
 
 def run_on_commit(dataset):
     """Tests end in no commit."""
-    datasets._remove_files(dataset)
+    datasets._remove_files(dataset, [])
 
 
 def test_other_projects_keep_the_rows_until_they_are_withdrawn_too(hosts, settings):

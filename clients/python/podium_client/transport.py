@@ -129,7 +129,11 @@ class Transport:
         again.
         """
         with self.http.stream(
-            "GET", path.lstrip("/"), params=query, headers=arriving.wanted()
+            "GET",
+            path.lstrip("/"),
+            params=query,
+            headers=arriving.wanted(),
+            follow_redirects=True,  # to the store; the token does not go there
         ) as response:
             if response.status_code == 202 or response.status_code in errors.AGAIN:
                 wait = Again(response).wait
