@@ -186,14 +186,17 @@ def test_a_download_goes_on_where_the_connection_broke(server, podium, tmp_path)
 
 
 def test_a_download_goes_on_in_the_store_and_the_token_stays_here(server, store, podium, tmp_path):
-    server.plan = [says(302, Location=store.address + "/podium/rows.jsonl?signature=1")]
+    server.plan = [
+        says(200, {"ready": True}),
+        says(302, Location=store.address + "/podium/rows.jsonl?signature=1"),
+    ]
     store.plan = [sends_file(until=300_000), sends_file()]
     file = podium.project("demo").datasets.download(1, "rows", tmp_path / "rows.jsonl")
 
     assert file.read_bytes() == FILE
     assert [path for _method, path, *_ in store.asked] == ["/podium/rows.jsonl?signature=1"] * 2
     assert store.asked[1][2]["Range"].startswith("bytes=")
-    assert server.asked[1][2]["If-Range"] == '"v1"', "a new address is asked for"
+    assert server.asked[-1][2]["If-Range"] == '"v1"', "a new address is asked for"
     assert not any("Authorization" in headers for *_, headers, _body in store.asked)
 
 
