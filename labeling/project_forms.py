@@ -9,12 +9,15 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from labeling.models.criteria import LONGEST_SPAN_LABEL
 from labeling.models.rules import FLAGS, ProjectRules
+from labeling.text.conversations import clean
 from people.forms import IdempotentForm, zone_field
 from people.models import Project
 
 MOST_FLAGS, LONGEST_FLAG = 30, 100
 LIMITS = {"n": MOST_FLAGS, "length": LONGEST_FLAG}
+MOST_SPAN_LABELS = 9  # each has a digit
 
 
 class FlagsField(forms.CharField):
@@ -42,6 +45,27 @@ class FlagsField(forms.CharField):
         return flags
 
 
+class SpanLabelsField(forms.CharField):
+    """Labels of passages, one per line."""
+
+    widget = forms.Textarea(attrs={"rows": 4})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> list[str]:
+        lines = [clean(line) for line in super().clean(value).splitlines()]
+        labels = list(dict.fromkeys(line for line in lines if line))  # without duplicates
+        if len(labels) > MOST_SPAN_LABELS or any(
+            len(label) > LONGEST_SPAN_LABEL for label in labels
+        ):
+            raise ValidationError(
+                _("Use at most %(n)s labels of at most %(length)s characters.")
+                % {"n": MOST_SPAN_LABELS, "length": LONGEST_SPAN_LABEL}
+            )
+        return labels
+
+
 class NewRulesForm(forms.ModelForm):
     class Meta:
         model = ProjectRules
@@ -55,6 +79,15 @@ class RulesForm(forms.ModelForm):
         help_text=_("Flags that labelers can set on an answer, one per line."),
     )
 
+    span_labels = SpanLabelsField(
+        label=_("Labels of passages"),
+        required=False,
+        help_text=_(
+            "What labelers can mark in the text of an answer, one per line: hallucinated, wrong, "
+            "unsafe. None: no passages are marked."
+        ),
+    )
+
     class Meta:
         model = ProjectRules
         fields = [
@@ -65,6 +98,7 @@ class RulesForm(forms.ModelForm):
             "ties",
             "rating",
             "flags",
+            "span_labels",
             "notes",
             "strength",
             "lease_minutes",

@@ -59,6 +59,10 @@ class Asks(serializers.Serializer):
     notes = serializers.BooleanField(help_text="Whether a note may be written.")
     flags = AskedWord(many=True, help_text="What may be said of an answer.")
     criteria = AskedCriterion(many=True, help_text="What else is asked; see `scores`.")
+    span_labels = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="What a marked passage of an answer may be; see `spans`. None: none is asked.",
+    )
     labels = AskedWord(many=True, help_text="What may be said of the prompt.")
     verdicts = AskedWord(many=True)
     skip_reasons = AskedWord(many=True)
@@ -158,6 +162,7 @@ def asks(project: Project, k: int) -> dict[str, Any]:
         "notes": rules.notes,
         "flags": words((flag, FLAGS.get(flag, flag)) for flag in rules.flags),
         "criteria": [_as_asked(criterion) for criterion in criteria.asked(project)],
+        "span_labels": rules.span_labels,
         "labels": words(judgment.LABELS.items()),
         "verdicts": words(Ranking.Outcome.choices),
         "skip_reasons": words(form.SKIP_REASONS.items()),

@@ -15,7 +15,9 @@ from rest_framework.utils.model_meta import FieldInfo
 
 from labeling import project_settings
 from labeling.models import ProjectRules
-from labeling.project_forms import LONGEST_FLAG, MOST_FLAGS
+from labeling.models.criteria import LONGEST_SPAN_LABEL
+from labeling.project_forms import LONGEST_FLAG, MOST_FLAGS, MOST_SPAN_LABELS
+from labeling.text.conversations import clean
 from people.access import READERS, Role
 from people.api.base import ActionMixin, Answer, EditEndpoint, Listing, SiteEndpoint
 from people.models import Membership, Project, known_zone
@@ -57,11 +59,22 @@ class ProjectBody(WithRules):
         ),
     )
 
+    span_labels = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_SPAN_LABEL),
+        max_length=MOST_SPAN_LABELS,
+        required=False,
+        source="rules.span_labels",
+        help_text="Labels that labelers can give to a passage of an answer; none: none is marked.",
+    )
+
     class Meta:
         model = Project
         fields = ["slug", *SETTINGS, "created_at"]
         read_only_fields = ["slug", "created_at"]
         extra_kwargs = SOURCES
+
+    def validate_span_labels(self, labels: list[str]) -> list[str]:
+        return list(dict.fromkeys(label for given in labels if (label := clean(given))))
 
     def to_representation(self, project: Project) -> dict[str, Any]:
         """Whoever asks has `project.role`. Labelers and leads must not know how much is gold."""

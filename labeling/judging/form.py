@@ -84,7 +84,7 @@ def _scores(data: QueryDict, asked: Iterable[Asked], letters: str) -> Iterator[t
 
 
 def _spans(text: str, letters: str) -> list[dict[str, Any]]:
-    """The form carries spans that it does not show, so that a revision keeps them."""
+    """The marked passages, as static/js/spans.js writes them. Without it a revision keeps them."""
     try:
         spans = json_depth.read(text or "[]")
     except json_depth.TooDeep:
@@ -92,6 +92,8 @@ def _spans(text: str, letters: str) -> list[dict[str, Any]]:
     except ValueError:
         return []
     spans = spans if isinstance(spans, list) else []
+    if len(spans) > stored_scores.MOST_SPANS:  # the page lets nobody mark so many
+        raise BadRequest(stored_scores.too_many(len(spans)))
     return [
         span
         for span in spans

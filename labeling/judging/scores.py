@@ -73,6 +73,8 @@ def spans_of(ranking: Ranking, judgment: Judgment, sheet: Assignment) -> list[Sp
     """The rows of a judgment's spans. Raises InvalidRanking where an answer has no such part."""
     if not judgment.spans:
         return []
+    if len(judgment.spans) > MOST_SPANS:
+        raise InvalidRanking(too_many(len(judgment.spans)), field=("spans",))
     candidates = dict(zip(LETTERS, sheet.order))
     if wrong := next(span_faults(judgment.spans, sheet), None):
         _number, _name, message = wrong
@@ -95,10 +97,17 @@ def span_faults(
         letter: len(sheet.texts[candidate]) for letter, candidate in zip(LETTERS, sheet.order)
     }
     seen = set()
+    unknown = _unknown_labels({span["label"] for span in spans}, sheet.project)
     for number, span in enumerate(spans):
         length = lengths.get(span["answer"])
         if length is None:
             yield number, "answer", _("There is no such answer.")
+        elif span["label"] in unknown:
+            yield (
+                number,
+                "label",
+                _("This project has no such label: %(label)s.") % {"label": span["label"]},
+            )
         elif not 0 <= span["start"] < span["end"] <= length:
             yield (
                 number,
@@ -113,6 +122,24 @@ def span_faults(
             yield number, "start", _("This span is there twice.")
         else:
             seen.add(key)
+
+
+def _unknown_labels(labels: set[str], project: Project) -> set[str]:
+    """Those that the project neither has nor had: a mark of a label that was removed stays right.
+    A project without labels takes any from scripts.
+    """
+    known = set(project.rules.span_labels)
+    if not known or labels <= known:
+        return set()
+    used = Span.objects.filter(ranking__task__project=project, label__in=labels - known)
+    return labels - known - set(used.values_list("label", flat=True).distinct())
+
+
+def too_many(count: int) -> str:
+    return _("One judgment marks at most %(most)s passages; these are %(count)s.") % {
+        "most": MOST_SPANS,
+        "count": count,
+    }
 
 
 # Imported: frozen rows name answers by position, and criteria by name

@@ -76,6 +76,12 @@ class ProjectRules(models.Model):
         blank=True,
         help_text=_("What may be said of an answer; none: no flags."),
     )
+    span_labels = models.JSONField(
+        _("labels of passages"),
+        default=list,
+        blank=True,
+        help_text=_("What a marked passage of an answer may be; none: no passages are marked."),
+    )
     notes = models.BooleanField(
         _("notes"), default=True, help_text=_("A note in the labeler's words.")
     )

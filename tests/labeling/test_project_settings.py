@@ -25,6 +25,7 @@ DEFAULTS = {
     "ties": True,
     "rating": True,
     "flags": list(FLAGS),
+    "span_labels": [],
     "notes": True,
     "strength": False,
     "lease_minutes": 30,
@@ -132,6 +133,39 @@ def test_a_wrong_rule_is_refused_at_its_field(client_for, project, carol):
     assert page.status_code == 422
     assert list(page.context["form"].errors) == ["flags", "k", "gold_share"]
     assert rules_of("demo") == DEFAULTS
+
+
+def test_labels_of_passages_are_set_by_page_and_api(client_for, project, carol):
+    browser = client_for(carol)
+    form = {"name": "Demo", "zone": "UTC", "state": "open", **DEFAULTS, "daily_limit": ""}
+    page = browser.post(
+        "/p/demo/settings/", form | {"span_labels": " hallucinated\r\n\r\nfalsch 💥\nhallucinated"}
+    )
+    assert page.status_code == 302
+    assert rules_of("demo")["span_labels"] == ["hallucinated", "falsch 💥"]
+
+    def patch(labels: list):
+        body = json.dumps({"span_labels": labels})
+        kind = "application/json"
+        return browser.patch(
+            "/api/v1/projects/demo", body, content_type=kind, headers={"If-Match": "*"}
+        )
+
+    assert patch([" unsafe ", "unsafe"]).json()["span_labels"] == ["unsafe"]
+    assert patch(["x" * 41]).status_code == patch(list("abcdefghij")).status_code == 400
+    assert rules_of("demo")["span_labels"] == ["unsafe"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [pytest.param("x" * 41, id="too long"), pytest.param("\n".join("abcdefghij"), id="too many")],
+)
+def test_too_much_of_labels_is_refused_at_their_field(client_for, project, carol, text):
+    form = {"name": "Demo", "zone": "UTC", "state": "open", **DEFAULTS, "daily_limit": ""}
+    page = client_for(carol).post("/p/demo/settings/", form | {"span_labels": text})
+
+    assert page.status_code == 422
+    assert list(page.context["form"].errors) == ["span_labels"]
 
 
 def test_a_membership_is_read_with_the_rules_in_one_query(

@@ -11,6 +11,7 @@ from labeling.judging import criteria, scores
 from labeling.models import Assignment, Ranking, Score
 from tests.factories import make_task
 from tests.labeling.api.hands import Hands
+from tests.labeling.api.hands import fields_of as wrong_fields
 
 pytestmark = pytest.mark.django_db
 
@@ -237,3 +238,41 @@ def test_ratings_and_flags_take_one_statement_and_nothing_takes_none(page, proje
     assert Score.objects.count() == 4
     # PostgreSQL inserts them in one statement with the ranks
     assert counted[1] - counted[0] == (0 if connection.vendor == "postgresql" else 1)
+
+
+SPAN = {"answer": "a", "label": "wrong", "start": 0, "end": 1}
+
+
+def test_ten_thousand_spans_are_refused_with_a_sentence(page):
+    html_of(page)
+    spans = json.dumps([SPAN | {"label": f"w{number}"} for number in range(10_000)])
+    refused = submit(page, spans=spans)
+
+    assert refused.status_code == 400
+    sentence = "One judgment marks at most 500 passages; these are 10000."
+    assert sentence in refused.content.decode()
+    assert not Ranking.objects.exists()
+    answer = Hands(page).post(
+        f"assignments/{Assignment.objects.get().pk}/submit",
+        {"order": "A>B>C>D", "spans": json.loads(spans)},
+    )
+    assert (answer.status_code, wrong_fields(answer)) == (400, {"spans"})
+    assert not Ranking.objects.exists()
+
+
+def test_a_label_that_the_project_lacks_is_refused_and_one_that_it_had_is_not(page, project):
+    project.rules.span_labels = ["unsafe"]
+    project.rules.save()
+    html_of(page)
+    refused = submit(page, spans=json.dumps([SPAN]))
+    assert refused.status_code == 422
+    assert "This project has no such label: wrong." in refused.content.decode()
+
+    project.rules.span_labels = ["wrong"]
+    project.rules.save()
+    assert submit(page, spans=json.dumps([SPAN])).status_code == 302
+    project.rules.span_labels = ["unsafe"]
+    project.rules.save()
+    address = f"{RANK}{Assignment.objects.get().pk}/revise"
+    assert page.post(address, ORDER | {"spans": json.dumps([SPAN])}).status_code == 302
+    assert Ranking.objects.get(current=True).spans.get().label == "wrong"
