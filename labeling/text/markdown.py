@@ -17,6 +17,8 @@ from markdown_it.token import Token as MarkupToken
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Keyword, Name, Number, String, Token, _TokenType
 
+from labeling.text import mathematics
+
 LONGEST = 20_000  # characters that are read as Markdown; a longer text is shown as plain text
 LARGEST = 200_000  # characters of HTML: a short text can make a huge table
 NESTING = 20
@@ -86,15 +88,14 @@ def _coloured(token_type: _TokenType, text: str) -> str:
     return f'<span class="{TOKEN_CLASSES[token_type]}">{escape(text)}</span>'
 
 
-# Raw HTML is escaped, an image becomes a link, and link definitions are off (each use would repeat
-# their address).
-_markdown = (
-    MarkdownIt(
-        "commonmark", {"html": False, "breaks": True, "maxNesting": NESTING, "highlight": highlight}
-    )
-    .enable(["table", "strikethrough"])
-    .disable("reference")
-)
+def _parser() -> MarkdownIt:
+    """Raw HTML is escaped, an image becomes a link, and link definitions are off (each use would
+    repeat their address).
+    """
+    options = {"html": False, "breaks": True, "maxNesting": NESTING, "highlight": highlight}
+    parser = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
+    parser.disable("reference").add_render_rule("image", _as_link)
+    return parser
 
 
 def _as_link(
@@ -110,7 +111,8 @@ def _as_link(
     return f'<a href="{escape(address)}">{escape(image.content or address)}</a>'
 
 
-_markdown.add_render_rule("image", _as_link)
+_plain_parser = _parser()  # most texts have no formula: its rules would cost them a tenth
+_parser_of_formulas = _parser().use(mathematics.plugin)
 
 _cleaner = nh3.Cleaner(
     tags={
@@ -138,14 +140,16 @@ _cleaner = nh3.Cleaner(
         "th",
         "td",
         "span",
-    },
-    attributes={"a": {"href", "title"}, "ol": {"start"}},
-    tag_attribute_values={"span": {"class": set(TOKEN_CLASSES.values())}},
+    }
+    | mathematics.TAGS,
+    attributes={"a": {"href", "title"}, "ol": {"start"}} | mathematics.ATTRIBUTES,
+    tag_attribute_values={"span": {"class": set(TOKEN_CLASSES.values())}} | mathematics.VALUES,
     # what may scroll sideways can be focused by keyboard
     set_tag_attribute_values={
         "a": {"target": "_blank"},
         "pre": {"tabindex": "0"},
         "table": {"tabindex": "0"},
+        "figure": {"tabindex": "0"},  # a formula on a line of its own
     },
     url_schemes={"http", "https", "mailto"},
     url_relative="deny",
@@ -158,14 +162,15 @@ def render(text: str) -> SafeString:
     text = text.encode(errors="replace").decode()  # a lone surrogate can't be parsed or sent
     if len(text) > LONGEST:
         return plain(text)
-    tokens = _markdown.parse(text)
+    parser = _parser_of_formulas if mathematics.may_hold_formulas(text) else _plain_parser
+    tokens = parser.parse(text)
     if any(token.level >= NESTING - 1 for token in tokens):  # the parser drops what is deeper
         return plain(text)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"  # below the page's own headings
         _mark_images_within_links(token.children or [])
-    html = _markdown.renderer.render(tokens, _markdown.options, {})
+    html = parser.renderer.render(tokens, parser.options, {})
     return mark_safe(_cleaner.clean(html)) if len(html) <= LARGEST else plain(text)
 
 

@@ -2,11 +2,11 @@
 
 import random
 import re
-import sys
 
 import pytest
 
 from labeling.text import markdown
+from tests.labeling.text.work import lines_run
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -194,30 +194,11 @@ def test_a_text_that_would_grow_too_large_is_shown_as_it_is():
     ],
 )
 def test_a_bomb_of_twice_the_length_takes_twice_the_work(piece):
-    """Counted in lines of Python run: a clock would also measure what else the machine does."""
     once, twice = (
-        _lines_run(lambda text=piece * count: markdown.render(text)) for count in (500, 1000)
+        lines_run(lambda text=piece * count: markdown.render(text)) for count in (500, 1000)
     )
     assert twice < 2.2 * once
     markdown.render(piece * (markdown.LONGEST // len(piece)))
-
-
-def _lines_run(work) -> int:
-    """How many lines and calls of Python `work` runs."""
-    run = 0
-
-    def count(_frame, _event, _argument):
-        nonlocal run
-        run += 1
-        return count
-
-    before = sys.gettrace()
-    sys.settrace(count)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return run
 
 
 def test_any_text_gives_html():
