@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from labeling.api.judgments import JudgmentInput, as_body, typed
 from labeling.api.shared import Apart, ShownAnswer, Turn
-from labeling.judging import criteria, form, judgment, progress, rankings
+from labeling.judging import criteria, form, judgment, progress, rankings, skips
 from labeling.models import Assignment, Criterion, Ranking
 from labeling.models.rules import FLAGS
 from labeling.queue import claims, leases
@@ -292,6 +292,14 @@ class Skip(OwnAction):
     def act(self, data: dict[str, Any]) -> ActionResult:
         leases.skip(self.own, form.skip_reason(data))
         return self.as_it_stands(State.SKIPPED)
+
+
+class UndoSkip(OwnAction):
+    """Take a skip back within ten minutes, unless somebody else has the task by then."""
+
+    def act(self, data: dict[str, Any]) -> ActionResult:
+        skips.undo(self.own)
+        return self.as_it_stands(State.LEASED)
 
 
 class Return(OwnAction):

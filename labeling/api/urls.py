@@ -68,6 +68,7 @@ WORK = [
     path("assignments/<int:pk>/heartbeat", assignments.Heartbeat.as_view()),
     path("assignments/<int:pk>/submit", rankings.Submit.as_view()),
     path("assignments/<int:pk>/skip", assignments.Skip.as_view()),
+    path("assignments/<int:pk>/undo-skip", assignments.UndoSkip.as_view()),
     path("assignments/<int:pk>/return", assignments.Return.as_view()),
     path("assignments/<int:pk>/thread", threads.OpenThread.as_view()),
     path("threads", threads.Threads.as_view()),

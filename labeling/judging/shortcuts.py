@@ -44,8 +44,12 @@ SHORTCUTS = {
     ),
     "source": Shortcut("o", gettext_lazy("switch between source and formatted")),
     "layout": Shortcut("l", gettext_lazy("columns, or one below the other")),
+    "all_bad": Shortcut("w", gettext_lazy("all answers are bad; again: back to the ranking")),
+    "cannot_judge": Shortcut(
+        "j", gettext_lazy("you cannot judge this task; again: back to the ranking")
+    ),
     "skip": Shortcut("s", gettext_lazy("skip")),
-    "undo": Shortcut("u", gettext_lazy("undo the last submit")),
+    "undo": Shortcut("u", gettext_lazy("undo the last submit or skip")),
     "guidelines": Shortcut("r", gettext_lazy("read the guidelines")),
 }
 

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from labeling.judging import form, judgment, rankings
+from labeling.judging import form, judgment, rankings, skips
 from labeling.models import Assignment
 from labeling.queue import claims, leases
 from labeling.queue.eligibility import NotWorking
@@ -120,12 +120,11 @@ def rank_skip(request: HttpRequest, assignment_id: int) -> HttpResponse:
 @member(*RANKERS)
 @require_POST
 def rank_undo(request: HttpRequest) -> HttpResponse:
-    """Take the last submit back. The form names its ranking, so that a second press doesn't undo
+    """Take the last submit or skip back. The form names it, so that a second press doesn't undo
     the one before.
     """
     try:
-        last = rankings.named_last(request.project, request.user, request.POST.get("ranking"))
-        assignment = rankings.undo(last)
+        assignment = _undone(request)
     except rankings.TooLate as why:
         messages.warning(request, str(why))
         return go_on(request)
@@ -135,6 +134,16 @@ def rank_undo(request: HttpRequest) -> HttpResponse:
     if not request.htmx:
         return redirect("rank", request.project.slug)
     return card(request, assignment, assignment.draft)
+
+
+def _undone(request: HttpRequest) -> Assignment:
+    skipped = request.POST.get("skip")
+    if skipped is None:
+        last = rankings.named_last(request.project, request.user, request.POST.get("ranking"))
+        return rankings.undo(last)
+    if not skipped.isdecimal():
+        raise Http404
+    return skips.undo(own_or_404(request, int(skipped)))
 
 
 @member(*RANKERS)

@@ -25,7 +25,7 @@ from labeling.judging.criteria import Asked
 from labeling.loop import stations
 from labeling.models import ProjectRules
 from labeling.text import conversations
-from labeling.views.task_card import around, shown, vocabulary
+from labeling.views.task_card import Undoable, around, shown, vocabulary
 from modelops import charts
 from modelops.job_report import recipe_rows
 from modelops.models import Dataset, Job, Metric, ModelVersion
@@ -215,7 +215,7 @@ def ranking_page(chosen: str | None, of: Project) -> dict:
             shown(letter, text, TYPED, wrong) for letter, text in zip(judgment.LETTERS, answers)
         ],
         "typed": TYPED,
-        "undo": int(empty),
+        "undo": Undoable("ranking", 1) if empty else None,
     }
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from labeling.judging import criteria, form, judgment, progress, rankings, shortcuts
+from labeling.judging import criteria, form, judgment, progress, rankings, shortcuts, skips
 from labeling.models import Assignment, Ranking
 from labeling.models.rules import FLAGS
 from labeling.text import conversations, markdown
@@ -32,6 +32,12 @@ STRENGTHS = {
     -1: gettext_lazy("B is slightly better"),
     -2: gettext_lazy("B is better"),
     -3: gettext_lazy("B is much better"),
+}
+STEPS = {  # the same beside the letters A and B, where there is room for one word
+    3: gettext_lazy("much"),
+    2: gettext_lazy("better"),
+    1: gettext_lazy("slightly"),
+    0: gettext_lazy("equal"),
 }
 
 
@@ -77,11 +83,22 @@ def card(
     return page(request, "labeling/judging/_task.html", context | extra, status)
 
 
-def undoable(request: HttpRequest) -> int | None:
-    """The key of this person's last ranking, while they can undo it."""
+class Undoable(NamedTuple):
+    """The person's last action here that can be undone: a `ranking` or a `skip`, by its key."""
+
+    kind: str
+    pk: int
+
+
+def undoable(request: HttpRequest) -> Undoable | None:
+    """What this person did last, while they can undo it."""
     if request.membership.paused or request.project.state == Project.State.ARCHIVED:
         return None
-    return getattr(rankings.last_of(request.project, request.user), "pk", None)
+    ranking = rankings.last_of(request.project, request.user)
+    skip = skips.last_of(request.project, request.user)
+    if skip and (ranking is None or ranking.created_at < skip[1]):
+        return Undoable("skip", skip[0])
+    return Undoable("ranking", ranking.pk) if ranking else None
 
 
 def form_context(
@@ -106,7 +123,11 @@ def form_context(
 
 def vocabulary(project: Project, k: int, asked: tuple[criteria.Asked, ...]) -> dict[str, Any]:
     """What can be said of this task, by the project's rules and criteria."""
-    strengths = [(value, name) for value, name in STRENGTHS.items() if value or project.rules.ties]
+    strengths = [
+        (value, name, STEPS[abs(value)])
+        for value, name in STRENGTHS.items()
+        if value or project.rules.ties
+    ]
     return {
         "ordinals": list(enumerate(map(str, ORDINALS[:k]), 1)),
         "strengths": strengths if judgment.by_strength(project, k) else None,
@@ -186,15 +207,15 @@ def page(
     )
 
 
-def after(request: HttpRequest, undo: int | None) -> HttpResponse:
-    """What a submit changes around the card that the browser has already; `undo` is the ranking
-    that can be undone.
+def after(request: HttpRequest, ranking: int | None) -> HttpResponse:
+    """What a submit changes around the card that the browser has already; `ranking` can be
+    undone.
     """
     caps = {"undo": shortcuts.shown(shortcuts.of(request.user)["undo"])}
     context = {
         "project": request.project,
         "keys": caps,
-        "undo": undo,
+        "undo": Undoable("ranking", ranking) if ranking else None,
         "progress": progress.progress(request.project),
     }
     return render(
@@ -215,7 +236,8 @@ def around(request: HttpRequest) -> dict[str, Any]:
         "deeds": [
             (shortcuts.shown(own[name]), shortcut.says)
             for name, shortcut in shortcuts.SHORTCUTS.items()
+            if own[name]
         ],
-        "verbs": json.dumps({key: verb for verb, key in own.items()}),
+        "verbs": json.dumps({key: verb for verb, key in own.items() if key}),
         "desk": request.user.desk,
     }

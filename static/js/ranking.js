@@ -54,16 +54,21 @@ function write(tiers, order) {
 // Draws, and saves the draft.
 const tell = (input) => input.dispatchEvent(new Event("change", { bubbles: true }));
 
-// ---- Of two answers: each press of a letter moves one step towards it ----
+// ---- Of two answers: a press of a letter prefers it slightly, each further press more ----
+
+const MOST = 3; // the strength of "much better"
 
 function lean(letter) {
-  const steps = $$(".strength input"),
-    at = steps.indexOf(strength()),
-    towards = letter === "a" ? -1 : 1;
-  const start = steps.findIndex((input) => +input.value === 0),
-    middle = start < 0 ? steps.length / 2 - 0.5 : start;
-  const next = at < 0 ? Math.round(middle + towards * (start < 0 ? 0.5 : 1)) : at + towards;
-  choose(steps[Math.max(0, Math.min(next, steps.length - 1))]);
+  const side = letter === "a" ? 1 : -1, // the sign of strengths that prefer this answer
+    strengthNow = side * (strength()?.value ?? 0);
+  const more = strengthNow > 0 ? Math.min(strengthNow + 1, MOST) : 1;
+  choose($(`.strength [value="${side * more}"]`));
+}
+
+// The step at this place from the left, counted from 1.
+function step(number) {
+  const input = $$(".strength input")[number - 1];
+  if (input) choose(input);
 }
 
 function choose(input) {
@@ -134,9 +139,9 @@ function draw() {
 
 function drawStrength() {
   const ranked = task().elements.outcome.value === "ranked",
-    step = strength();
-  $("#submit").disabled = ranked && !step;
-  $(".status").textContent = !ranked ? words().unranked : step ? step.parentElement.title : "";
+    chosen = strength();
+  $("#submit").disabled = ranked && !chosen;
+  $(".status").textContent = !ranked ? words().unranked : chosen ? chosen.parentElement.title : "";
 }
 
 function drawTiers() {
@@ -347,11 +352,26 @@ function forgive(question) {
 
 let entered = null; // what a key opened, and gave the focus
 
-function open(details) {
+// The same key again closes it.
+function toggle(details) {
   if (!details) return; // this project asks for none
+  if (!details.open || !details.contains(document.activeElement)) return open(details);
+  details.open = false;
+  goHome(details);
+}
+
+function open(details) {
   entered = details;
   details.open = true;
   $("textarea, input:not([type=hidden])", details).focus();
+}
+
+// The verdict that was chosen already is taken back: the answers are ranked after all.
+function decide(outcome) {
+  const verdict = task().elements.outcome;
+  if (verdict.type === "hidden") return; // an answer key has to rank
+  verdict.value = verdict.value === outcome ? "ranked" : outcome;
+  tell(verdict);
 }
 
 const at = () => cards()[Math.max(focused(), 0)];
@@ -360,14 +380,16 @@ const verbs = {
   tie: tieWithLast,
   back: takeBack,
   questions: toQuestions,
-  flags: () => open($(".flags", at())),
-  prompt: () => open($("#labels")),
-  note: () => open($("#note")),
+  flags: () => toggle($(".flags", at())),
+  prompt: () => toggle($("#labels")),
+  note: () => toggle($("#note")),
   compare: () => $("[data-verb=compare]", at())?.click(),
   differences: () => $("[data-verb=differences]").click(),
   source: () => $("[data-verb=source]").click(),
   layout: () => $("[data-verb=layout]").click(),
-  skip: () => open($("#skip")),
+  all_bad: () => decide("all_bad"),
+  cannot_judge: () => decide("cannot_judge"),
+  skip: () => toggle($("#skip")),
   undo: () => $("#undo")?.requestSubmit(), // its button may not know yet of what was just sent
   guidelines: () => $("#read").click(),
 };
@@ -383,6 +405,15 @@ const isEnter = (key) => key === "enter",
 const MODIFIERS = ["Shift", "Control", "Alt", "AltGraph", "Meta", "CapsLock"];
 const FIELDS = "textarea, select, input:not([type=checkbox], [type=radio])";
 
+// A list that is open takes Enter for its choice. What a browser without :open can't tell is closed.
+const VERDICT = CSS.supports("selector(:open)") ? ".outcome select:not(:open)" : ".outcome select";
+const doing = (key) => (owner().shortcuts === "on" ? JSON.parse(owner().keys)[key] : null);
+const OPENED_BY = {
+  shortcuts: (key) => key === "?",
+  guidelines: (key) => doing(key) === "guidelines",
+  skip: (key) => doing(key) === "skip",
+};
+
 const ready = () => task() && !task().inert; // inert: submitted, the server has not answered yet
 const owner = () => (task() ?? $("#undo[data-keys]"))?.dataset; // says which keys this person has
 const sheet = () => $("dialog[open], #skip[open], :popover-open");
@@ -395,21 +426,34 @@ document.addEventListener("keydown", (event) => {
   if (names.some(isEnter) && (event.ctrlKey || event.metaKey)) return enter(event);
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (names.some(isEscape) && !$("dialog[open]")) return shut(target);
-  if (sheet() || target.matches(FIELDS)) return; // what is open over the page owns the keyboard
+  if (sheet()) return closesWithItsKey(event, names);
+  if (names.some(isEnter) && target.matches(VERDICT)) return enter(event);
+  if (target.matches(FIELDS)) return;
   if (names.some(isEnter) && !target.closest(PRESSED)) return enter(event);
   const verb = names.map((key) => verbOf(key, target)).find(Boolean);
   if (verb || (left && event.key === " ")) event.preventDefault();
   if (verb && (!event.repeat || names.some((key) => key in moves))) verb();
 });
 
+// What is open over the page owns the keyboard, but for the key that opened it.
+function closesWithItsKey(event, names) {
+  const over = sheet();
+  if (document.activeElement.matches(FIELDS) || event.repeat) return;
+  if (!names.some((key) => OPENED_BY[over.id]?.(key))) return;
+  event.preventDefault();
+  if (over.close) over.close();
+  else toggle(over);
+}
+
 function verbOf(key, target) {
-  const { keys, shortcuts } = owner(),
-    verb = shortcuts === "on" ? JSON.parse(keys)[key] : null;
+  const { shortcuts } = owner(),
+    verb = doing(key);
   if (!ready()) return verb === "undo" ? verbs.undo : null;
   if (key in moves) return target.type === "radio" ? null : moves[key];
   if (shortcuts !== "on") return null;
   if (letters().includes(key)) return () => place(key, null, tieNext);
-  if (/^[0-9]$/.test(key)) return () => rate(key);
+  if (key.startsWith("step")) return byStrength() ? () => step(+key.at(-1)) : null;
+  if (/^[0-9]$/.test(key)) return () => (byStrength() && !$(".scale") ? step(+key) : rate(key));
   if (key === "?") return () => $("#shortcuts").showModal();
   return verbs[verb];
 }
@@ -428,7 +472,13 @@ function namesOf(event) {
   const written = event.key.replace(/^[！-～]$/, (wide) =>
     String.fromCharCode(wide.charCodeAt() - 0xfee0),
   );
-  return [written.toLowerCase(), placeOf(event)].filter(Boolean);
+  return [stepOf(event), written.toLowerCase(), placeOf(event)].filter(Boolean);
+}
+
+// Shift and a digit's place, whatever the layout writes there: a step between two answers.
+function stepOf({ code, shiftKey }) {
+  const [, digit] = /^(?:Digit|Numpad)([1-7])$/.exec(code) ?? [];
+  return shiftKey && digit ? `step${digit}` : null;
 }
 
 // The name on a US keyboard of the key at this place. It counts where a layout writes neither a

@@ -453,3 +453,116 @@ def test_another_digit_and_another_click_change_a_rating(desk):
     expect(page.locator("#answer-a .scale :checked")).to_have_value("6")
     page.keyboard.type("2")
     expect(page.locator("#answer-a .scale :checked")).to_have_value("2")
+
+
+# Verdicts, and what a key closes again
+
+
+@pytest.mark.parametrize(("key", "outcome"), [("w", "all_bad"), ("j", "cannot_judge")])
+def test_a_key_gives_a_verdict_and_takes_it_back(desk, key, outcome):
+    page = desk(count=2)
+    page.keyboard.type("abc")
+    page.keyboard.press(key)
+    expect(page.locator("[name=outcome]")).to_have_value(outcome)
+    expect(status(page)).to_have_text("Will be submitted without a ranking.")
+    page.keyboard.press(key)
+    expect(status(page)).to_have_text("A > B > C > D")
+    page.keyboard.press(key)
+    submit(page, "Enter")
+    assert Ranking.objects.get().outcome == outcome
+
+
+def test_enter_submits_from_the_list_of_verdicts(desk):
+    page = desk(count=2)
+    page.focus("[name=outcome]")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("[name=outcome]")).to_have_value("all_bad")
+    submit(page, "Enter")
+    assert Ranking.objects.get().outcome == "all_bad"
+
+
+@pytest.mark.parametrize(
+    ("key", "over"),
+    [("x", "#answer-a .flags"), ("p", "#labels"), ("s", "#skip"), ("r", "#guidelines")],
+)
+def test_the_key_that_opened_something_closes_it(desk, key, over):
+    page = desk()
+    page.keyboard.press(key)
+    expect(page.locator(f"{over}[open]")).to_have_count(1)
+    page.keyboard.press(key)
+    expect(page.locator(f"{over}[open]")).to_have_count(0)
+    page.keyboard.type("ab")
+    expect(status(page)).to_have_text("A > B. 2 to go.")
+
+
+def test_the_help_closes_with_its_key(desk):
+    page = desk()
+    page.keyboard.press("?")
+    expect(page.locator("#shortcuts")).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.locator("#shortcuts")).to_be_hidden()
+
+
+def test_a_letter_typed_as_the_reason_of_a_skip_does_not_close_it(desk):
+    page = desk()
+    page.keyboard.press("s")
+    page.focus("#skip [name=detail]")
+    page.keyboard.type("answers miss it")
+    expect(page.locator("#skip [name=detail]")).to_have_value("answers miss it")
+
+
+# Of two answers
+
+
+@pytest.fixture
+def pair(desk):
+    """Opens a task of two answers, in a project that asks how much better one is."""
+
+    def open_pair(**options):
+        ProjectRules.objects.update(**{"strength": True} | options)
+        return desk(count=2, texts=["This one.", "Or that one."])
+
+    return open_pair
+
+
+def test_three_presses_lead_from_one_side_to_the_far_end_of_the_other(pair):
+    page = pair()
+    says = []
+    for name in "aaabbbb":
+        page.keyboard.press(name)
+        says.append(status(page).inner_text())
+    assert says == [
+        "A is slightly better",
+        "A is better",
+        "A is much better",
+        "B is slightly better",
+        "B is better",
+        "B is much better",
+        "B is much better",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("digit", "strength"), [(1, 3), (2, 2), (3, 1), (4, 0), (5, -1), (6, -2), (7, -3)]
+)
+def test_shift_and_a_digit_choose_a_step(pair, digit, strength):
+    page = pair()
+    page.keyboard.press(f"Shift+Digit{digit}")
+    submit(page, "Enter")
+    assert Ranking.objects.get().strength == strength
+    assert ratings() == {}
+
+
+def test_digits_choose_steps_where_answers_are_not_rated(pair):
+    page = pair(rating=False, ties=False)  # six steps: no tie
+    page.keyboard.press("4")
+    expect(status(page)).to_have_text("B is slightly better")
+    page.keyboard.press("7")  # there is none
+    expect(status(page)).to_have_text("B is slightly better")
+
+
+def test_steps_have_words_before_one_is_chosen(pair, picture):
+    page = pair()
+    words = page.locator(".strength label").all_inner_texts()
+    assert words == ["much", "better", "slightly", "equal", "slightly", "better", "much"]
+    picture(page, "strength-1440-light-fresh")

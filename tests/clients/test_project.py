@@ -105,6 +105,7 @@ PROJECT = [
     lambda demo, to: demo.work.heartbeat(1),
     lambda demo, to: demo.work.submit(1, "A>B"),
     lambda demo, to: demo.work.skip(1, "other"),
+    lambda demo, to: demo.work.undo_skip(1),
     lambda demo, to: demo.work.give_back(1),
     lambda demo, to: demo.work.undo(1),
     lambda demo, to: demo.work.revise(1, "A>B"),

@@ -371,6 +371,10 @@ class Work(Part):
     def skip(self, assignment: int, reason: str, detail: str = "") -> Body:
         return self.post(f"assignments/{assignment}/skip", {"reason": reason, "detail": detail})
 
+    def undo_skip(self, assignment: int) -> Body:
+        """The task is yours again, unless somebody else has it by now, or ten minutes went by."""
+        return self.post(f"assignments/{assignment}/undo-skip")
+
     def give_back(self, assignment: int) -> Body:
         return self.post(f"assignments/{assignment}/return")
 

@@ -238,6 +238,17 @@ def test_a_skipped_task_goes_to_somebody_else(labeler, hands_of, bob, sheet):
     assert Assignment.objects.get(state="skipped").skip_reason == "language: Finnish"
 
 
+def test_a_skip_is_taken_back_once(labeler, sheet):
+    labeler.post(f"assignments/{sheet['id']}/draft", {"note": "half a thought"})
+    labeler.post(f"assignments/{sheet['id']}/skip", {"reason": "other"})
+    back = labeler.post(f"assignments/{sheet['id']}/undo-skip")
+    again = labeler.post(f"assignments/{sheet['id']}/undo-skip")
+
+    assert (back.status_code, back.json()["state"]) == (200, "leased")
+    assert (again.status_code, code_of(again)) == (409, "too-late")
+    assert labeler.claim()["draft"]["note"] == "half a thought"
+
+
 def test_a_skip_needs_a_reason(labeler, sheet):
     assert fields_of(labeler.post(f"assignments/{sheet['id']}/skip")) == {"reason"}
 

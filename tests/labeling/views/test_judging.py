@@ -224,6 +224,67 @@ def test_a_skip_without_a_reason_asks_for_one(page, alice):
     assert held(alice)
 
 
+def undo_skip(page, assignment):
+    return page.post(f"{RANK}undo", {"skip": assignment.pk}, headers=HTMX)
+
+
+def test_a_skip_is_undone_with_what_was_typed(page, alice, task):
+    post(page, "draft", {"note": "half a thought"})
+    card = post(page, "skip", {"reason": "other"}, headers=HTMX)
+    skipped = Assignment.objects.get(labeler=alice)
+    assert f'name="skip" value="{skipped.pk}"' in one_line(card)
+
+    again = undo_skip(page, skipped)
+    assert "half a thought" in again.content.decode()
+    task.refresh_from_db()
+    assert (held(alice).skip_reason, task.free_places) == ("", task.overlap - 1)
+    assert AuditEvent.objects.filter(verb="undo skip").count() == 1
+
+    undo_skip(page, skipped)  # twice is harmless
+    assert held(alice).pk == skipped.pk
+    assert AuditEvent.objects.filter(verb="undo skip").count() == 1
+
+
+def test_the_newer_of_a_ranking_and_a_skip_is_undone_first(page, project):
+    make_task(project, prompt=make_prompt(project, "And then?"))
+    make_task(project, prompt=make_prompt(project, "And then again?"))
+    post(page, "skip", {"reason": "other"}, headers=HTMX)
+    post(page, "submit", ORDER)
+    assert f'name="ranking" value="{Ranking.objects.get().pk}"' in one_line(page.get(RANK))
+    page.post(f"{RANK}undo", {"ranking": Ranking.objects.get().pk})
+    assert 'name="skip"' in one_line(page.get(RANK))
+
+
+def test_a_skipped_task_that_someone_else_took_is_theirs(page, alice, bob, client_for, task):
+    RankingTask.objects.update(overlap=1, free_places=0)
+    post(page, "skip", {"reason": "other"})
+    client_for(bob).get(RANK)
+    response = undo_skip(page, Assignment.objects.get(labeler=alice))
+
+    assert "Someone else has taken this task" in response.content.decode()
+    assert Assignment.objects.get(labeler=alice).state == "skipped"
+
+
+def test_a_skip_is_undone_for_ten_minutes(page, alice):
+    post(page, "skip", {"reason": "other"})
+    Assignment.objects.update(ended_at=now() - timedelta(minutes=11))
+    assert 'name="skip"' not in one_line(page.get(RANK))
+    assert "too old" in undo_skip(page, Assignment.objects.get(labeler=alice)).content.decode()
+
+
+def test_a_task_that_was_set_aside_stays_there(page, alice, task):
+    post(page, "skip", {"reason": "other"})
+    RankingTask.objects.update(state="set_aside", sort_key=None)
+    assert "set aside" in undo_skip(page, Assignment.objects.get(labeler=alice)).content.decode()
+    assert Assignment.objects.get(labeler=alice).state == "skipped"
+
+
+def test_nobody_undoes_the_skip_of_another(page, bob, client_for, alice):
+    post(page, "skip", {"reason": "other"})
+    skipped = Assignment.objects.get(labeler=alice)
+    assert undo_skip(client_for(bob), skipped).status_code == 404
+
+
 def test_undo_shows_the_form_as_it_was_submitted(page, alice):
     post(page, "submit", ORDER | {"note": "hasty"})
     card = page.post(f"{RANK}undo", {"ranking": Ranking.objects.get().pk}, headers=HTMX)
@@ -319,5 +380,5 @@ def test_the_queries_do_not_grow_with_the_answers(
     make_task(project, texts=[f"text {n}" for n in range(k)])
     client = client_for(alice)
     client.get(RANK)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         client.get(RANK)
