@@ -149,8 +149,8 @@ function drawTiers() {
     board = $(".tiers"),
     held = document.activeElement.closest(".tiers .letter")?.dataset.letter;
   const ranked = task().elements.outcome.value === "ranked";
-  const left = letters().length - tiers.flat().length; // each may become a step of its own
-  board.replaceChildren(...tiers.map(slot), ...Array.from({ length: left }, () => slot()));
+  const unranked = letters().filter((letter) => !field(letter).value);
+  board.replaceChildren(...tiers.map(slot), ...unranked.map(waiting));
   board.classList.toggle("off", !ranked);
   for (const card of cards()) {
     const letter = card.dataset.letter,
@@ -159,21 +159,33 @@ function drawTiers() {
     out.textContent = out.hidden ? "" : name(tiers.find((tier) => tier.includes(letter)));
     card.dataset.place = field(letter).value;
   }
-  $("#submit").disabled = ranked && left > 0;
+  $("#submit").disabled = ranked && unranked.length > 0;
   $(".status").textContent = ranked ? say(tiers) : words().unranked;
-  if (held) $(`.tiers [data-letter=${held}], #answer-${held} .letter`)?.focus();
+  $(".tie")?.setAttribute("aria-pressed", tieNext);
+  if (held) $(`.tiers [data-letter=${held}]`)?.focus();
 }
 
 function slot(tier) {
   const item = document.createElement("li");
-  item.className = tier ? "tier full" : "tier";
-  if (tier) item.dataset.rank = name(tier);
-  for (const letter of tier ?? []) {
-    const token = $(`#answer-${letter} .letter`).cloneNode(true);
-    token.ariaLabel = words().off.replace("{letter}", letter.toUpperCase());
-    item.append(token);
-  }
+  item.className = "tier full";
+  item.dataset.rank = name(tier);
+  item.append(...tier.map((letter) => token(letter, words().off)));
   return item;
+}
+
+// A letter without a rank, at hand to be tapped however far its answer is; there are as many as
+// ranks are left.
+function waiting(letter) {
+  const item = document.createElement("li");
+  item.className = "tier";
+  item.append(token(letter, words().next));
+  return item;
+}
+
+function token(letter, label) {
+  const copy = $(`#answer-${letter} .letter`).cloneNode(true);
+  copy.ariaLabel = label.replace("{letter}", letter.toUpperCase());
+  return copy;
 }
 
 function name(tier) {
@@ -640,9 +652,10 @@ document.addEventListener("click", (event) => {
     opens = event.target.closest("[data-opens]");
   if (opens) $(`#${opens.dataset.opens}`).showModal();
   if (event.target.matches(".scale input")) secondClick(event.target);
+  if (event.target.closest(".tie")) tieNext ? takeBack() : tieWithLast();
   // A click that ends a drag; a key on a letter has no detail.
   if (!letter || (dragged && event.detail)) return;
-  if (letter.closest(".tiers")) unplace(letter.dataset.letter);
+  if (letter.closest(".tier.full")) unplace(letter.dataset.letter);
   else place(letter.dataset.letter, null, tieNext);
 });
 
