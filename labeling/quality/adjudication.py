@@ -82,6 +82,12 @@ def disputes(project: Project, person: User) -> list[Dispute]:
     )[:SHOWN]
 
 
+def next_open(project: Project, person: User) -> RankingTask | None:
+    """The disagreement to adjudicate next; None when none is left."""
+    first = next(iter(disputes(project, person)), None)
+    return first.task if first and not first.settled else None
+
+
 def _settlements(tasks: Iterable[int]) -> QuerySet[Ranking]:
     return Ranking.objects.filter(task__in=list(tasks), kind=Ranking.Kind.ADJUDICATED, current=True)
 

@@ -119,7 +119,10 @@ def disputed_or_404(request: HttpRequest, pk: int) -> RankingTask:
 @member(*LEADS)
 @never_cache
 def task_settle(request: HttpRequest, pk: int) -> HttpResponse:
-    """The ranking form, with what people said: what a lead says in it settles the task."""
+    """The ranking form, with what people said: what a lead says in it settles the task.
+
+    The next disagreement follows, unless the task was adjudicated before.
+    """
     task = disputed_or_404(request, pk)
     paper, before = adjudication.sheet(task, request.user), adjudication.settled(task)
     sheet = Sheet(
@@ -137,7 +140,10 @@ def task_settle(request: HttpRequest, pk: int) -> HttpResponse:
         messages.success(request, _("The task is adjudicated."))
     except Refused as why:
         messages.error(request, str(why))
-    return redirect("disputes", request.project.slug)
+    following = None if before else adjudication.next_open(request.project, request.user)
+    if following is None:
+        return redirect("disputes", request.project.slug)
+    return redirect("task-settle", request.project.slug, following.pk)
 
 
 @member(*LEADS)

@@ -157,6 +157,18 @@ def test_a_lead_settles_in_the_ranking_form(client_for, project, lead, ranked):
     assert 'name="order" value="bacd"' in browser.get(address).content.decode()
 
 
+def test_the_next_disagreement_opens(client_for, lead, ranked):
+    some, none = ranked(second=(2, 1, 3, 4)), ranked(second=(4, 3, 2, 1))
+    browser = client_for(lead)
+
+    def settle(task):
+        return browser.post(f"/p/demo/tasks/{task.pk}/settle", {"outcome": "all_bad"}).url
+
+    assert settle(none) == f"/p/demo/tasks/{some.pk}/settle"
+    assert "The task is adjudicated." in browser.get(settle(some)).content.decode()
+    assert settle(none) == "/p/demo/settle/"  # nothing is left
+
+
 def test_both_bad_settles_too_and_a_half_done_form_does_not(client_for, lead, ranked):
     task = ranked(second=(4, 3, 2, 1))
     browser, address = client_for(lead), f"/p/demo/tasks/{task.pk}/settle"
