@@ -16,11 +16,10 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from modelops import store
+from modelops import liveness, store
 from modelops.kinds import QUEUES
 from modelops.stores import StoreFault
 from people import scheduled_backups
-from workers import heartbeat
 
 SECONDS = 2  # for all checks of a request: they run at once
 LEAST_FREE = 100 * 10**6  # bytes in the data folder; with fewer the disk counts as full
@@ -95,7 +94,7 @@ def _database() -> str:
 
 def _broker() -> str:
     try:
-        with heartbeat.broker() as client:
+        with liveness.broker() as client:
             client.ping()
     except redis.RedisError as error:
         return f"not reached ({type(error).__name__})"
@@ -121,8 +120,8 @@ def _backup() -> str:
 
 def _workers() -> dict[str, int]:
     try:
-        with heartbeat.broker() as client:
-            return heartbeat.alive(client)
+        with liveness.broker() as client:
+            return liveness.alive(client)
     except redis.RedisError:
         return dict.fromkeys(QUEUES, 0)
 

@@ -26,12 +26,12 @@ from prometheus_client.registry import Collector
 
 from labeling.models import Assignment, Candidate, RankingTask
 from labeling.models.tasks import FOR_A_GROUP, FOR_A_PERSON, FOR_ANYBODY
+from modelops import liveness
 from modelops.kinds import QUEUES
 from modelops.models import Job
 from people.db.clock import now
 from people.metrics import counted
 from people.models import Project
-from workers import heartbeat
 
 SECONDS = 15
 PROJECTS = 50  # with a label of their own; the others are one
@@ -150,8 +150,8 @@ def _tokens_per_second(job: Job) -> float:
 
 def _broker() -> dict[str, Rows] | None:
     try:
-        with heartbeat.broker() as client:
-            workers = [list(row) for row in heartbeat.alive(client).items()]
+        with liveness.broker() as client:
+            workers = [list(row) for row in liveness.alive(client).items()]
             messages = [[queue, client.llen(queue)] for queue in QUEUES]
     except redis.RedisError:
         return None

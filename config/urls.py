@@ -7,6 +7,7 @@ from config.health import healthz, livez, readyz
 from config.metrics import metrics
 from labeling.views.projects import project_new
 from labeling.views.styleguide import components
+from modelops.views.hosts import host_list
 from people.api.root import unknown
 
 handler400 = "people.error_pages.bad_request"
@@ -24,6 +25,7 @@ urlpatterns = [
     path("api/v1/", include("labeling.api.urls")),
     re_path("^api/", unknown),
     path("", include("people.urls")),
+    path("hosts/", host_list, name="hosts"),
     path("p/<slug:slug>/", include("modelops.urls")),
     path("p/<slug:slug>/", include("labeling.urls")),
 ]

@@ -14,7 +14,7 @@ from django.utils.timezone import now
 
 from labeling import imports
 from labeling.imports import kept
-from modelops import rendered, store
+from modelops import hosts, rendered, store
 from modelops.kinds import KEPT_CHECKPOINT
 from modelops.models import Dataset, Job, ModelVersion, RenderedFile
 from modelops.stores import trees
@@ -36,7 +36,8 @@ A_DAY = timedelta(days=1)
 
 def forget() -> None:
     """Delete uploads that no waiting or running job reads, what checks have kept of them, rendered
-    files, and models that were never pulled whole, once they are old enough.
+    files, models that were never pulled whole, and rows of workers that are gone, once they are
+    old enough.
 
     A rendered file is made again, byte for byte, when somebody asks for it.
     """
@@ -50,6 +51,7 @@ def forget() -> None:
     for unfinished in _old(settings.VAR / "models", ".pull-*"):
         shutil.rmtree(unfinished)
     delete(rendered.outdated())
+    delete(hosts.outdated())
     for made in _old(settings.VAR / "renders", "*/*"):
         trees.remove(made)  # a folder is what a killed comparison has left
     yesterday = (now() - A_DAY).timestamp()

@@ -13,6 +13,7 @@ from modelops.models import (
     Metric,
     ModelVersion,
     RenderedFile,
+    Worker,
 )
 from people.admin import ReadOnly
 
@@ -53,6 +54,14 @@ class RenderedFileAdmin(ReadOnly):
     list_display = ["name", "dataset", "stored", "made_at"]
     list_select_related = ["dataset"]
     search_fields = ["dataset__digest", "stored"]
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnly):
+    list_display = ["name", "host", "pid", "queues", "devices", "code", "torch", "started_at"]
+    list_display += ["changed_at", "seen_at"]
+    list_filter = ["host"]
+    search_fields = ["name", "host"]
 
 
 @admin.register(LabelerWeights)

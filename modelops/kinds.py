@@ -229,6 +229,7 @@ KINDS: dict[str, JobKind] = {
 }
 STARTABLE = [kind for kind, description in KINDS.items() if description.startable]
 TRAINED = [kind for kind, description in KINDS.items() if description.queue == "training"]
+COMPUTING = ("sampling", "training")  # the queues whose jobs compute on devices
 QUEUES: dict[str, set[str]] = {
     queue: {kind for kind, description in KINDS.items() if description.queue == queue}
     for queue in ("sampling", "training", "default")

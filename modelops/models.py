@@ -355,3 +355,32 @@ class Alias(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Worker(models.Model):
+    """A worker process, as it was when it started or when something about it last changed. Whether
+    it lives, its key in the broker says.
+    """
+
+    lives: bool | None = None  # not stored: set by whoever asks the broker
+
+    name = models.CharField(
+        max_length=200, unique=True, help_text=_("Among all workers, like training-2@host.")
+    )
+    host = models.CharField(max_length=100)
+    pid = models.PositiveIntegerField()
+    queues = models.JSONField(default=list)
+    devices = models.JSONField(
+        default=list, help_text=_("Of the host, on which its jobs may compute; none: they don't.")
+    )
+    code = models.CharField(max_length=12, help_text=_("A hash of the code that it runs."))
+    torch = models.CharField(max_length=40, blank=True, help_text=_("The version of torch."))
+    started_at = models.DateTimeField()
+    changed_at = models.DateTimeField(help_text=_("When this was last written."))
+    seen_at = models.DateTimeField(help_text=_("When a sweep last found it alive."))
+
+    class Meta:
+        indexes = [models.Index(fields=["host", "name"], name="workers_of_a_host")]
+
+    def __str__(self) -> str:
+        return self.name

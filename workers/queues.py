@@ -12,7 +12,7 @@ import labeling.retention
 import people.retention
 import workers.heartbeat  # noqa: F401  (connects its signals)
 from labeling.queue import leases
-from modelops import jobs, store
+from modelops import hosts, jobs, store
 from modelops.kinds import QUEUES
 from modelops.models import Job
 from people import mail, scheduled_backups
@@ -58,6 +58,7 @@ def sweep() -> None:
     jobs.wake_waiting()
     delivery.wake_waiting()
     mail.wake_waiting()
+    hosts.note_seen()
 
 
 @shared_task(name="backup")

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from modelops.api import jobs
+from modelops.api import jobs, workers
 
 JOBS = [
     path("jobs", jobs.Jobs.as_view()),
@@ -13,6 +13,7 @@ JOBS = [
     path("jobs/<int:pk>/metrics", jobs.Metrics.as_view()),
 ]
 urlpatterns = [
+    path("workers", workers.Workers.as_view()),
     path("recipes", jobs.Recipes.as_view()),
     path("projects/<slug:slug>/", include(JOBS)),
 ]

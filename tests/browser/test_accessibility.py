@@ -14,7 +14,7 @@ from labeling.imports import prompt_templates
 from labeling.models import Prompt, PromptTemplate, RankingTask
 from labeling.views.styleguide import CARDS
 from modelops import recipes
-from modelops.models import Dataset, Job, ModelVersion
+from modelops.models import Dataset, Job, ModelVersion, Worker
 from people.models import Delivery, Letter, Membership, User, Webhook
 from people.webhooks import registry
 from tests.browser.hands import bare_numbers, make_tasks, wrong_plurals
@@ -58,6 +58,7 @@ OF_THE_SITE = [
     "tokens",
     "accounts",
     "account-new",
+    "hosts",
     "projects-new",
     "components",
 ]
@@ -78,6 +79,18 @@ def admin(project):
     make_webhook(project, person)
     Letter.objects.create(
         to="bob@example.org", subject="Hello", useful_until=now(), state="failed", attempts=2
+    )
+    Worker.objects.create(
+        name="training@box-1",
+        host="box-1",
+        pid=7,
+        queues=["training"],
+        devices=["0", "1"],
+        code="of-yesterday",
+        torch="2.9.0",
+        started_at=now(),
+        changed_at=now(),
+        seen_at=now(),
     )
     return person
 

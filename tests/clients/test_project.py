@@ -21,6 +21,7 @@ SITE = [
     lambda podium, to: list(podium.projects()),
     lambda podium, to: podium.create_project("new", "New"),
     lambda podium, to: list(podium.accounts()),
+    lambda podium, to: list(podium.workers()),
     lambda podium, to: podium.create_account("ann@example.org"),
     lambda podium, to: podium.account(1),
     lambda podium, to: podium.change_account(1, name="Ann"),

@@ -10,8 +10,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from config import health
-from modelops import store
-from workers import heartbeat
+from modelops import liveness, store
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Usage = namedtuple("Usage", "total used free")
@@ -32,8 +31,8 @@ class Broker:
 @pytest.fixture(autouse=True)
 def parts(monkeypatch):
     """All is there."""
-    monkeypatch.setattr(heartbeat, "broker", Broker)
-    monkeypatch.setattr(heartbeat, "alive", lambda client: ALL)
+    monkeypatch.setattr(liveness, "broker", Broker)
+    monkeypatch.setattr(liveness, "alive", lambda client: ALL)
 
 
 def raising(error):
@@ -68,7 +67,7 @@ def test_a_process_lives_whatever_is_missing(monkeypatch):
     ("place", "error", "part", "says"),
     [
         ((connection.__class__, "cursor"), OperationalError("x"), "database", "OperationalError"),
-        ((heartbeat, "broker"), redis.ConnectionError("x"), "broker", "ConnectionError"),
+        ((liveness, "broker"), redis.ConnectionError("x"), "broker", "ConnectionError"),
         ((store, "check"), store.Unreachable("x"), "store", "Unreachable"),
         ((shutil, "disk_usage"), OSError("x"), "disk", "OSError"),
     ],
@@ -113,7 +112,7 @@ def test_what_hangs_is_left_after_a_while(monkeypatch, part):
 
 
 def test_a_missing_worker_is_no_fault_of_the_web_process(monkeypatch):
-    monkeypatch.setattr(heartbeat, "alive", lambda client: ALL | {"training": 0})
+    monkeypatch.setattr(liveness, "alive", lambda client: ALL | {"training": 0})
 
     assert get("/readyz")[0] == 200
     assert get("/healthz") == (

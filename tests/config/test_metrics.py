@@ -21,9 +21,9 @@ from labeling.judging import rankings
 from labeling.judging.judgment import Judgment, Verdict
 from labeling.models import Assignment
 from labeling.queue import claims
+from modelops import liveness
 from people.db.clock import now
 from tests.factories import make_job, make_model, make_person, make_project, make_prompt, make_task
-from workers import heartbeat
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,8 +46,8 @@ class Broker:
 def site(settings, monkeypatch):
     settings.METRICS_TOKEN = TOKEN
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    monkeypatch.setattr(heartbeat, "broker", Broker)
-    monkeypatch.setattr(heartbeat, "alive", lambda client: {"default": 1, "training": 2})
+    monkeypatch.setattr(liveness, "broker", Broker)
+    monkeypatch.setattr(liveness, "alive", lambda client: {"default": 1, "training": 2})
     cache.clear()
     yield
     cache.clear()

@@ -12,11 +12,11 @@ from django.db import connection
 from django.test import Client
 
 from config import environment, health
+from modelops import liveness
 from people import backups, scheduled_backups
 from people.db import clock
 from people.models import AuditEvent
 from tests.config.test_health import ALL, Broker
-from workers import heartbeat
 from workers.queues import back_up
 
 pytestmark = [
@@ -76,8 +76,8 @@ def test_the_newest_stay_and_what_somebody_wrote_by_hand(folder, settings):
 
 
 def test_a_failed_one_is_seen_until_one_succeeds(folder, monkeypatch):
-    monkeypatch.setattr(heartbeat, "broker", Broker)
-    monkeypatch.setattr(heartbeat, "alive", lambda client: ALL)
+    monkeypatch.setattr(liveness, "broker", Broker)
+    monkeypatch.setattr(liveness, "alive", lambda client: ALL)
 
     def damaged(file):
         raise backups.BackupFailed("rows.jsonl in the backup is damaged.")

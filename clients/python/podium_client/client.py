@@ -47,6 +47,10 @@ class Podium:
     def accounts(self, **filters: Any) -> Iterator[Body]:
         return self.transport.pages("accounts", **filters)
 
+    def workers(self, **filters: Any) -> Iterator[Body]:
+        """The workers of all hosts; `host`: those of this one. Administrators of the site only."""
+        return self.transport.pages("workers", **filters)
+
     def create_account(self, email: str, **fields: Any) -> Body:
         """The account, with its first password."""
         return self.transport.post("accounts", {"email": email, **fields})
