@@ -35,6 +35,9 @@ SHORTCUTS = {
     "questions": Shortcut(
         "q", gettext_lazy("questions about the answer; again: those about all of them")
     ),
+    "spans": Shortcut(
+        "t", gettext_lazy("mark passages of the answer, where the project asks for it")
+    ),
     "flags": Shortcut("x", gettext_lazy("flags of the answer")),
     "prompt": Shortcut("p", gettext_lazy("about this prompt")),
     "note": Shortcut("n", gettext_lazy("note")),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from labeling.judging import rankings
 from labeling.judging.judgment import LETTERS, MOST, Judgment, check
-from labeling.models import SETTLEMENT, Assignment, Judge, Ranking, RankingTask, judge_kind
+from labeling.models import SETTLEMENT, Assignment, Judge, Ranking, RankingTask, Span, judge_kind
 from labeling.quality.recent import ranks_by_task
 from labeling.queue import order, seen
 from labeling.stats import agreement
@@ -103,6 +103,10 @@ class Said:
 
     order: str
     judge_kind: str
+    marks: list[tuple[str, str, str]] = field(default_factory=list)  # (answer, label, passage)
+
+
+LONGEST_PASSAGE = 100  # characters of a marked one that are shown
 
 
 def sheet(task: RankingTask, person: User) -> Assignment:
@@ -128,7 +132,7 @@ def judged(paper: Assignment) -> list[Said]:
         paper.task.rankings.of_judges()
         .filter(current=True)
         .order_by("pk")
-        .prefetch_related("ranked")
+        .prefetch_related("ranked", "spans")
     )
     seen.note_rankings(paper.labeler, current_rankings)
     judges = Judge.objects.in_bulk([ranking.judge for ranking in current_rankings])
@@ -136,9 +140,20 @@ def judged(paper: Assignment) -> list[Said]:
         Said(
             rankings.in_letters(ranking, lambda answer: letters[answer.candidate_id]),
             judge_kind(ranking.kind, judges.get(ranking.judge)),
+            [
+                (letters[span.candidate_id].upper(), span.label, _passage(paper, span))
+                for span in sorted(
+                    ranking.spans.all(), key=lambda span: (letters[span.candidate_id], span.start)
+                )
+            ],
         )
         for ranking in current_rankings
     ]
+
+
+def _passage(paper: Assignment, span: Span) -> str:
+    text = paper.texts[span.candidate_id][span.start : span.end]
+    return text if len(text) <= LONGEST_PASSAGE else text[:LONGEST_PASSAGE] + "…"
 
 
 @transaction.atomic

@@ -14,7 +14,7 @@ from typing import Any
 
 from django import template
 from django.template.loader import render_to_string
-from django.utils.html import format_html, format_html_join
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -30,6 +30,8 @@ WRITTEN = (
     '<pre class="text written" dir="auto" tabindex="0" role="group" '
     'aria-labelledby="title-{}">{}{}</pre>'
 )
+RULES = ("ordinals", "ratings", "vocabulary", "criteria", "marks")
+CAPS = ("compare", "flags", "spans")
 EMPTY = '<p class="hint">{}</p>'
 
 
@@ -63,7 +65,8 @@ def answer_card(context: template.Context, answer: Any) -> SafeString:
     asked = None if context["strengths"] else tuple(context["ordinals"])
     ratings = context["project"].rules.rating and tuple(context["ratings"])
     rules = asked, ratings, tuple(context["flags"]), context["criteria"]
-    caps = context["keys"]["compare"], context["keys"]["flags"]
+    rules += (bool(context["span_labels"]),)
+    caps = tuple(context["keys"][name] for name in CAPS)
     before, after = _around(shown, rules, len(context["answers"]), caps, get_language())
     return mark_safe(before + _text(answer) + after)
 
@@ -75,8 +78,15 @@ def _text(answer: Any) -> SafeString:
     if not answer.source:
         return set_
     return set_ + format_html(
-        WRITTEN, answer.letter, markdown.leading_break(answer.source), answer.source
+        WRITTEN, answer.letter, markdown.leading_break(answer.source), _exactly(answer.source)
     )
+
+
+def _exactly(text: str) -> SafeString:
+    """Its code points as browsers read them: a bare carriage return would become a line feed, and
+    the places of marked passages would be wrong.
+    """
+    return mark_safe(escape(text).replace("\r", "&#13;"))
 
 
 @lru_cache(maxsize=2000)
@@ -86,7 +96,7 @@ def _around(shown: tuple, rules: tuple, k: int, caps: tuple, _language: str) -> 
     """
     names = ("letter", "rank", "rating", "flags", "error", "scores", "error_at")
     context = dict(zip(names, shown, strict=True))
-    context |= dict(zip(("ordinals", "ratings", "vocabulary", "criteria"), rules, strict=True))
+    context |= dict(zip(RULES, rules, strict=True))
     values = dict(context["scores"])
     context["asked"] = [
         (
@@ -97,7 +107,7 @@ def _around(shown: tuple, rules: tuple, k: int, caps: tuple, _language: str) -> 
         )
         for criterion in context["criteria"]
     ]
-    context |= dict(zip(("compare_key", "flags_key"), caps, strict=True)) | {
+    context |= dict(zip((f"{name}_key" for name in CAPS), caps, strict=True)) | {
         "k": k,
         "text": mark_safe(HERE),
     }

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
-from django.utils.safestring import SafeString
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from labeling.judging.form import sport
@@ -36,6 +38,8 @@ class ShownAnswer:
     html: SafeString
     remarks: list[str]
     ranks: list[int | None]
+    marked: SafeString = SafeString("")  # its source, with what judges marked in it
+    marks: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ def shown(
     by = by or [by_number(judgment) for judgment in judgments]
     turns = conversations.shown(row.get("messages", []))
     text = row.get("text", "")
+    spans = [span for judgment in judgments for span in judgment.get("spans", ())]
     return ShownRow(
         row=row,
         whole=whole,
@@ -118,7 +123,14 @@ def shown(
         about=[row[name] for name in ("use_case", "language", "split") if row.get(name)],
         text=markdown.render(text) if whole and text else cut(text, PROMPT_BEGINNING),
         answers=[
-            _answer(position, answer, [of_all.get(position) for of_all in ranks], whole)
+            _answer(
+                position,
+                answer,
+                [of_all.get(position) for of_all in ranks],
+                whole,
+                [span for span in spans if span["answer"] == position],
+                sorted({span["label"] for span in spans}),
+            )
             for position, answer in enumerate(row.get("answers", []))
         ],
         judgments=[
@@ -140,7 +152,12 @@ def _beginning_of(turn: tuple[str, str, str]) -> tuple[str, str, str]:
 
 
 def _answer(
-    position: int, answer: dict[str, Any], ranks: list[int | None], whole: bool
+    position: int,
+    answer: dict[str, Any],
+    ranks: list[int | None],
+    whole: bool,
+    spans: list[dict[str, Any]],
+    labels: list[str],
 ) -> ShownAnswer:
     remarks = []
     if not rows.has_ended(answer):
@@ -154,7 +171,31 @@ def _answer(
         html=markdown.render(answer["text"]) if whole else SafeString(""),
         remarks=remarks,
         ranks=ranks,
+        marked=marked(answer["text"], spans, labels) if whole and spans else SafeString(""),
+        marks=len(spans),
     )
+
+
+MARK = '<mark class="mark-{}" title="{}">{}</mark>'
+COLOURS = 9  # of labels, in podium.css
+
+
+def marked(text: str, spans: Sequence[dict[str, Any]], labels: Sequence[str]) -> SafeString:
+    """The text with a <mark> around each part that spans cover; where several do, it is the first
+    one's colour, and its title names all labels. `labels` are those of the row.
+    """
+    edges = sorted({0, len(text), *(span[name] for span in spans for name in ("start", "end"))})
+    parts = []
+    for start, end in pairwise(edges):
+        covering = [span for span in spans if span["start"] <= start and end <= span["end"]]
+        names = list(dict.fromkeys(span["label"] for span in covering))
+        part = text[start:end]
+        if names:
+            colour = labels.index(names[0]) % COLOURS + 1
+            parts.append(format_html(MARK, colour, ", ".join(names), part))
+        else:
+            parts.append(format_html("{}", part))
+    return mark_safe(markdown.leading_break(text) + "".join(parts))
 
 
 def order(judgment: dict[str, Any]) -> str:

@@ -15,7 +15,16 @@ from django.shortcuts import render
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from labeling.judging import criteria, form, judgment, progress, rankings, shortcuts, skips
+from labeling.judging import (
+    criteria,
+    form,
+    judgment,
+    progress,
+    rankings,
+    scores,
+    shortcuts,
+    skips,
+)
 from labeling.models import Assignment, Ranking
 from labeling.models.rules import FLAGS
 from labeling.text import conversations, markdown
@@ -112,7 +121,7 @@ def form_context(
     context = {
         "key": uuid.uuid4(),
         "turns": turns(sheet),
-        "answers": answers(sheet, typed, wrong),
+        "answers": answers(sheet, typed, wrong, marks=bool(project.rules.span_labels)),
         "typed": typed,
         "of_ranking": _of_ranking(asked, typed, wrong),
         "spans": json.dumps(typed["spans"]) if typed.get("spans") else "",
@@ -132,6 +141,8 @@ def vocabulary(project: Project, k: int, asked: tuple[criteria.Asked, ...]) -> d
         "ordinals": list(enumerate(map(str, ORDINALS[:k]), 1)),
         "strengths": strengths if judgment.by_strength(project, k) else None,
         "labels": judgment.LABELS.items(),
+        "span_labels": project.rules.span_labels,
+        "most_spans": scores.MOST_SPANS,
         "flags": [(flag, str(FLAGS.get(flag, flag))) for flag in project.rules.flags],
         "ratings": form.RATINGS,
         "criteria": tuple(criterion for criterion in asked if criterion.of_answers),
@@ -149,13 +160,13 @@ def _of_ranking(
     """(field of the form, criterion, what it holds, what is wrong with it) of what is asked of the
     ranking as a whole.
     """
-    scores = typed.get("scores", {})
+    given = typed.get("scores", {})
     at = wrong.criterion if wrong is not None else ""
     return [
         (
             form.field_of(criterion),
             criterion,
-            criterion.written(scores.get(criterion.name)),
+            criterion.written(given.get(criterion.name)),
             str(wrong) if criterion.name == at else "",
         )
         for criterion in asked
@@ -168,18 +179,30 @@ def turns(assignment: Assignment) -> list[tuple[str, str, str]]:
 
 
 def answers(
-    assignment: Assignment, typed: dict, wrong: judgment.InvalidRanking | None = None
+    assignment: Assignment,
+    typed: dict,
+    wrong: judgment.InvalidRanking | None = None,
+    marks: bool = False,
 ) -> list[Shown]:
     texts = [assignment.texts[candidate] for candidate in assignment.order]
-    return [shown(letter, text, typed, wrong) for letter, text in zip(judgment.LETTERS, texts)]
+    return [
+        shown(letter, text, typed, wrong, marks) for letter, text in zip(judgment.LETTERS, texts)
+    ]
 
 
-def shown(letter: str, text: str, typed: dict, wrong: judgment.InvalidRanking | None) -> Shown:
+def shown(
+    letter: str,
+    text: str,
+    typed: dict,
+    wrong: judgment.InvalidRanking | None,
+    marks: bool = False,
+) -> Shown:
+    """With `marks` always as written too: passages are marked there."""
     html = markdown.render(text)
     return Shown(
         letter,
         html,
-        "" if html == markdown.plain(text) else text,
+        "" if html == markdown.plain(text) and not marks else text,
         typed.get("rank", {}).get(letter),
         typed.get("rating", {}).get(letter),
         typed.get("flags", {}).get(letter, []),

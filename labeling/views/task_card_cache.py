@@ -37,6 +37,7 @@ class Rules(NamedTuple):
     notes: bool
     strength: bool
     flags: tuple[str, ...]
+    span_labels: tuple[str, ...]
     asked: tuple[criteria.Asked, ...]
 
 
@@ -57,7 +58,8 @@ def fresh(request: HttpRequest, assignment: Assignment) -> HttpResponse:
         bool(request.htmx),
         get_language(),
     )
-    answers = (answer_card(context, answer) for answer in task_card.answers(assignment, typed={}))
+    shown = task_card.answers(assignment, typed={}, marks=bool(request.project.rules.span_labels))
+    answers = (answer_card(context, answer) for answer in shown)
     own = {PLACE: str(assignment.pk), KEY: str(uuid.uuid4()), TOKEN: get_token(request)}
     own[TURNS] = conversation(task_card.turns(assignment))
     return HttpResponse(
@@ -68,6 +70,7 @@ def fresh(request: HttpRequest, assignment: Assignment) -> HttpResponse:
 def _facts(request: HttpRequest) -> tuple[Rules, Person]:
     rules, user = request.project.rules, request.user
     kept = {"flags": tuple(rules.flags), "asked": criteria.asked(request.project)}
+    kept["span_labels"] = tuple(rules.span_labels)
     same = {name: getattr(rules, name) for name in Rules._fields if name not in kept}
     own = (tuple(sorted(pairs.items())) for pairs in (user.keys, user.desk))
     return Rules(**same, **kept), Person(user.shortcuts, *own)

@@ -392,6 +392,7 @@ const verbs = {
   tie: tieWithLast,
   back: takeBack,
   questions: toQuestions,
+  spans: () => $("[data-mark]", at())?.click(),
   flags: () => toggle($(".flags", at())),
   prompt: () => toggle($("#labels")),
   note: () => toggle($("#note")),

@@ -36,9 +36,13 @@ RULES = {
     "strengths": (None, [(1, "A is better")]),
     "flags": ([], [("harmful", "Gives harmful advice")]),
     "project": tuple(SimpleNamespace(rules=SimpleNamespace(rating=on)) for on in (True, False)),
-    "keys": ({"compare": "v", "flags": "x"}, {"compare": "w", "flags": "y"}),
+    "keys": (
+        {"compare": "v", "flags": "x", "spans": "t"},
+        {"compare": "w", "flags": "y", "spans": "z"},
+    ),
     "answers": (range(2), range(4)),
     "criteria": ((), (HELPFULNESS,)),
+    "span_labels": ([], ["wrong"]),
 }
 
 

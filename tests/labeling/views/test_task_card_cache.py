@@ -22,6 +22,7 @@ RULES = {
     "notes": False,
     "strength": True,
     "flags": ["harmful_advice", "own <words>"],
+    "span_labels": ["wrong", "un<safe>"],
     "asked": {
         "criteria": [
             {
