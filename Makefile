@@ -1,6 +1,6 @@
 # Podium. `make up` starts it, `make test` tests it; both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help install tools hooks up test test-slow lint format loop bench backup restore
+.PHONY: help install tools hooks up reload test test-slow lint format loop bench backup restore
 
 PYTHON ?= python3
 VENV := .venv
@@ -41,6 +41,11 @@ hooks: tools ## let git run the quick checks before each commit
 
 up: install ## start everything on http://127.0.0.1:8000 (PODIUM_PORT, PODIUM_VAR), or ROLES=web,default; Ctrl-C ends it
 	@$(if $(ROLES),PODIUM_ROLES=$(ROLES)) $(BIN)/python -m config.run.up
+
+reload: ## let a running Podium go on with new code, without a failed request (after git pull)
+	@$(MAKE) --no-print-directory -q $(STAMP) 2>/dev/null \
+	  || { echo "Not reloaded. $(REQUIREMENTS) has changed: stop Podium, then make up." >&2; exit 1; }
+	@$(BIN)/python -m config.run.reload
 
 test: install ## run the whole suite, browser tests included where a Chromium is found
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)

@@ -68,6 +68,7 @@ class Podium:
     """
 
     address = "127.0.0.1"
+    root = ROOT  # of the code that it runs
     prefix: tuple[str, ...] = ()  # of its command: what moves it to a host of its own
 
     def __init__(self, var: Path, model: Path | str, **environment: str):
@@ -102,7 +103,7 @@ class Podium:
         command = [*self.prefix, sys.executable, "-m", "config.run.up"]
         pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=self.environment, start_new_session=True, **pipe
+            command, cwd=self.root, env=self.environment, start_new_session=True, **pipe
         )
         threading.Thread(target=self._listen, args=(self.process.stdout,), daemon=True).start()
 
@@ -237,7 +238,7 @@ class Podium:
         """Run a management command beside it; its output."""
         command = [sys.executable, "manage.py", *arguments]
         return subprocess.run(
-            command, cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True
+            command, cwd=self.root, env=self.environment, check=True, capture_output=True, text=True
         ).stdout
 
 

@@ -3,6 +3,7 @@
 from config.wsgi import application as wsgi  # sets up Django, which the imports below need
 
 # isort: split
+import signal
 from typing import Any
 
 from django.conf import settings
@@ -24,3 +25,13 @@ def largest(environ: dict[str, Any]) -> int:
 
 
 application = Gateway(wsgi, largest, settings.PATH)
+
+
+def leave(*_: Any) -> None:
+    """Keep no connection open: config/run/web.py ends this process in a moment, and a request that
+    was sent on an open connection at that time would be lost.
+    """
+    application.leaves = True
+
+
+signal.signal(signal.SIGUSR1, leave)

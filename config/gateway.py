@@ -65,6 +65,7 @@ class Gateway:
     def __init__(self, wsgi: Callable, largest: Callable[[Environ], int], path: str = ""):
         self.wsgi, self.largest, self.path = wsgi, largest, path
         self.threads = ThreadPoolExecutor(THREADS, "request")
+        self.leaves = False  # another process replaces this one: each response ends its connection
 
     async def __call__(self, scope: dict, receive: Receive, send: Send) -> None:
         environ = below(self.path, as_environ(scope))
@@ -148,8 +149,8 @@ class Gateway:
         def start_response(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None
         ) -> None:
-            closing = [("connection", "close")] if request_limits.REFUSED in environ else []
-            sender.start(int(status[:3]), headers + closing)
+            closes = self.leaves or request_limits.REFUSED in environ
+            sender.start(int(status[:3]), headers + [("connection", "close")] * closes)
 
         response = self.wsgi(environ, start_response)
         if isinstance(response, File):

@@ -271,7 +271,7 @@ MIDDLEWARE = [
     "people.middleware.BelowPath",
     "people.middleware.SchemeSaid",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.static_files.StaticFiles",
     # adds random padding, so that response sizes don't reveal tokens (BREACH)
     "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",

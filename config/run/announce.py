@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import time
 
@@ -48,19 +49,30 @@ def accounts() -> str:
     return "\nDemo accounts:\n" + file.read_text() if settings.DEMO and file.exists() else ""
 
 
-def main() -> None:
-    host = "127.0.0.1" if settings.HOST in ("0.0.0.0", "::", "127.0.0.1") else settings.HOST
-    name = settings.ALLOWED_HOSTS[0].lstrip(".") if settings.ALLOWED_HOSTS else host
-    reminded = time.monotonic()
+def wait_until_ready(seconds: float = math.inf) -> str:
+    """What is still missing after so long; nothing once Podium is ready."""
+    name = settings.ALLOWED_HOSTS[0].lstrip(".") if settings.ALLOWED_HOSTS else host()
+    begun = reminded = time.monotonic()
     while True:
-        ready, lacks = ask(host, settings.PORT, name)
+        ready, lacks = ask(host(), settings.PORT, name)
         if ready:
-            break
+            return ""
+        if time.monotonic() - begun > seconds:
+            return lacks or "web"
         if time.monotonic() - reminded > REMIND_SECONDS:
             reminded = time.monotonic()
             print(f"Still waiting for: {lacks or 'web'}", flush=True)
         time.sleep(0.25)
-    address = f"http://{host}:{settings.PORT}{settings.PATH}"
+
+
+def host() -> str:
+    """The address at which this machine asks."""
+    return "127.0.0.1" if settings.HOST in ("0.0.0.0", "::", "127.0.0.1") else settings.HOST
+
+
+def main() -> None:
+    wait_until_ready()
+    address = f"http://{host()}:{settings.PORT}{settings.PATH}"
     print(f"Podium is ready at {address}{accounts()}", flush=True)
 
 

@@ -11,12 +11,16 @@ import secrets
 import shlex
 import signal
 import sys
+from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from xmlrpc.client import ServerProxy
 
 from supervisor.medusa import asyncore_25 as asyncore
 from supervisor.options import ServerOptions
 from supervisor.supervisord import Supervisor
+from supervisor.xmlrpc import SupervisorTransport
 
 from config.run import prefix
 from workers.parent_death import end_with_parent
@@ -87,9 +91,22 @@ password={password}
 [group:workers]
 programs={",".join(workers)}
 priority=20
-""" + "".join(program.section() for program in programs)
+""" + sections(programs)
     file.touch(mode=0o600)
     file.write_text(text)
+
+
+def sections(programs: list[Program]) -> str:
+    return "".join(program.section() for program in programs)
+
+
+def connect(file: Path) -> Any:
+    """What the supervisor with this configuration does when it is asked: its XML-RPC interface."""
+    configuration = ConfigParser(interpolation=None)
+    configuration.read(file)
+    ours = configuration["supervisorctl"]
+    transport = SupervisorTransport(ours["username"], ours["password"], ours["serverurl"])
+    return ServerProxy("http://127.0.0.1", transport).supervisor
 
 
 class Options(ServerOptions):

@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -18,8 +19,10 @@ from config.run import broker, checks
 from config.run.checks import CannotStart
 from workers import machine_lock
 
+if TYPE_CHECKING:
+    from config.run.supervise import Program
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-HEAD_SECONDS = 30  # timeout for the headers of a request
 DEFAULT_MODEL = "smollm2-135m-instruct"
 # Its jobs need no device, so two run at once; it also sweeps the table of jobs (--beat).
 DEFAULT_WORKER = ["--pool", "threads", "-c", "2", "--beat", "--scheduler", "celery.beat:Scheduler"]
@@ -90,34 +93,47 @@ def step(module: str, *arguments: str, failed: str) -> None:
 
 def configure(settings: ModuleType) -> Path:
     """Write the configuration of supervisor. Programs get the broker's address in REDIS_URL."""
-    from config.run.supervise import Program, write_configuration
+    from config.run.supervise import write_configuration
 
     folder = broker.short_folder(settings.VAR)
     # A killed start leaves its socket behind. We hold the lock, so that process has ended.
     (folder / "supervisor.sock").unlink(missing_ok=True)
-    programs = [
-        Program(f"worker-{name}", worker(name, "--pool", "solo"), 20, 15)
-        for name in computing(settings)
-    ]
-    if "default" in settings.ROLES:
-        programs.append(Program("worker-default", worker("default", *DEFAULT_WORKER), 20, 15))
-    if "web" in settings.ROLES:
-        announce = [sys.executable, "-m", "config.run.announce"]
-        programs.append(Program("web", web(settings), 10))
-        programs.append(Program("announce", announce, 30, once=True))
     if not settings.REDIS_URL:
-        programs.append(Program("broker", broker.command(folder, settings.VAR), 1))
         os.environ["REDIS_URL"] = broker.url(folder)
         # for management commands that run at the same time
         (settings.VAR / "run" / "broker.url").write_text(broker.url(folder))
     if settings.METRICS_TOKEN:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(empty_counts(settings.VAR))
-    if settings.LOGS == "json":
-        programs = [replace(program, plain=True) for program in programs]
     os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars would spoil the log
-    file = settings.VAR / "run" / "supervisord.conf"
-    write_configuration(file, folder, programs)
+    file = configuration_file(settings)
+    write_configuration(file, folder, programs(settings))
     return file
+
+
+def configuration_file(settings: ModuleType) -> Path:
+    return settings.VAR / "run" / "supervisord.conf"
+
+
+def programs(settings: ModuleType) -> list[Program]:
+    """What supervisor starts on this host."""
+    from config.run.supervise import Program
+
+    found = [
+        Program(f"worker-{name}", worker(name, "--pool", "solo"), 20, 15)
+        for name in computing(settings)
+    ]
+    if "default" in settings.ROLES:
+        found.append(Program("worker-default", worker("default", *DEFAULT_WORKER), 20, 15))
+    if "web" in settings.ROLES:
+        announce = [sys.executable, "-m", "config.run.announce"]
+        found.append(Program("web", web(settings), 10))
+        found.append(Program("announce", announce, 30, once=True))
+    if not settings.REDIS_URL:
+        folder = broker.short_folder(settings.VAR)
+        found.append(Program("broker", broker.command(folder, settings.VAR), 1))
+    if settings.LOGS == "json":
+        found = [replace(program, plain=True) for program in found]
+    return found
 
 
 def empty_counts(var: Path) -> Path:
@@ -144,33 +160,9 @@ def computing(settings: ModuleType) -> list[str]:
 
 
 def web(settings: ModuleType) -> list[str]:
-    """The command line of the web server.
-
-    Two processes: rendering a page takes longer than SQLite's writers wait for each other. HTTP/1
-    only: it has a timeout for the headers. A connection that could become HTTP/2 has none.
-    """
-    return [
-        sys.executable,
-        "-m",
-        "granian",
-        "--interface",
-        "asginl",
-        "--http",
-        "1",
-        "--no-ws",
-        "--log-level",
-        "error",
-        "--host",
-        settings.HOST,
-        "--port",
-        str(settings.PORT),
-        "--workers",
-        "2",
-        "--respawn-failed-workers",
-        "--http1-header-read-timeout",
-        str(HEAD_SECONDS * 1000),
-        "config.asgi:application",
-    ]
+    """The command line of the web server."""
+    file = Path(__file__).with_name("web.py")
+    return [sys.executable, str(file), settings.HOST, str(settings.PORT)]
 
 
 def worker(name: str, *options: str) -> list[str]:

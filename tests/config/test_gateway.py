@@ -293,6 +293,19 @@ def test_the_head_of_a_request_is_as_wsgi_wants_it():
     )
 
 
+def test_a_process_that_is_replaced_keeps_no_connection_open():
+    async def once(served):
+        return (await Client().ask(served)).sent[0]["headers"]
+
+    served = gateway.Gateway(Echo(), lambda environ: LARGE)
+    before = asyncio.run(once(served))
+    served.leaves = True
+    after = asyncio.run(once(served))
+
+    assert (b"connection", b"close") not in before
+    assert (b"connection", b"close") in after
+
+
 @pytest.mark.parametrize(
     ("requested", "seen"),
     [
