@@ -118,6 +118,11 @@ def _drop_id(**_: Any) -> None:
     _request_id.set("")
 
 
+def current_id() -> str:
+    """The id of the request that is being answered; none outside of one."""
+    return _request_id.get()
+
+
 def sent_id(request: HttpRequest) -> str:
     """The id that a proxy gave the request, if one did and it can't forge a line."""
     request_id = request.META.get("HTTP_X_REQUEST_ID", "")

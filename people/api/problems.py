@@ -19,6 +19,7 @@ from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from people import logs
 from people.access import Refused
 
 MEDIA_TYPE = "application/problem+json"
@@ -42,6 +43,9 @@ class Problem(serializers.Serializer):
     status = serializers.IntegerField()
     detail = serializers.CharField()
     errors = FieldProblem(many=True, required=False)
+    request_id = serializers.CharField(
+        required=False, help_text="The id of the request in Podium's log, as in `X-Request-ID`."
+    )
     successor = serializers.IntegerField(
         required=False,
         help_text="Of a dataset that was withdrawn (410): the id of the one that replaces it.",
@@ -106,12 +110,14 @@ def respond(
 
 def body(status: int, detail: str, code: str = "") -> dict[str, Any]:
     """Problem details without field errors."""
-    return {
+    problem = {
         "type": f"urn:podium:{code}" if code else "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
     }
+    request_id = logs.current_id()
+    return problem | {"request_id": request_id} if request_id else problem
 
 
 def _problem(error: Exception) -> tuple[int, str, str, list[dict]] | None:

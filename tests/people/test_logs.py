@@ -153,3 +153,21 @@ def test_the_id_goes_with_a_message_into_the_logs_of_a_worker(lines, monkeypatch
     written = [line for line in lines() if line["logger"] == "work"]
 
     assert [line.get("request_id") for line in written] == [ID, None]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/api/v1/projects/none", 404), ("/api/v1/nothing", 404), ("/api/v1/projects?limit=0", 400)],
+)
+def test_a_problem_of_the_api_says_the_id_of_its_request(client_for, alice, path, status):
+    answer = client_for(alice).get(path, headers={"X-Request-ID": ID})
+
+    assert answer.status_code == status
+    assert answer.json()["request_id"] == answer["X-Request-ID"] == ID
+
+
+def test_a_problem_before_any_view_says_it_too(settings):
+    settings.ALLOWED_HOSTS = ["podium.example"]
+    answer = Client().get("/api/v1/me", headers={"X-Request-ID": ID, "Host": "elsewhere.example"})
+
+    assert (answer.status_code, answer.json()["request_id"]) == (400, ID)
