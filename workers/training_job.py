@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import Max
 
 from modelops import datasets, jobs, mixtures, registry, store, weights
 from modelops.jobs import Crashed, JobFailed
@@ -304,10 +305,20 @@ class Report:
 
     def on_step(self, event: dict) -> None:
         self.progress = {"done": event["step"], "total": event["total"]}
-        figures = event["metrics"].items()
+        self._add_step(event)
+
+    def on_past(self, event: dict) -> None:
+        """Steps of an earlier attempt: what that one has not written is written now."""
+        of_steps = Metric.objects.filter(job=self.job).exclude(step=None)
+        written = of_steps.aggregate(last=Max("step"))["last"] or 0
+        for step in event["steps"]:
+            if step["step"] > written:
+                self._add_step(step)
+
+    def _add_step(self, step: dict) -> None:
         self.metrics += [
-            Metric(job=self.job, name=name, step=event["step"], value=value)
-            for name, value in figures
+            Metric(job=self.job, name=name, step=step["step"], value=value)
+            for name, value in step["metrics"].items()
             if value is not None
         ]
 

@@ -26,3 +26,28 @@ def test_a_figure_is_stored_with_its_interval_and_how_that_was_computed():
 
     stored = Metric.objects.values("name", "slice", "step", "value", "low", "high", "n", "method")
     assert list(stored) == [figure | {"step": None}]
+
+
+def test_what_a_killed_worker_has_not_written_of_a_run_is_written_when_it_goes_on():
+    jobs.request(None, make_project(), Job.Kind.REWARD)
+    job = jobs.claim_next({Job.Kind.REWARD})
+    for step in (1, 2):
+        Metric.objects.create(job=job, name="loss", step=step, value=step / 10)
+    past = [{"step": step, "metrics": {"loss": 5.0, "lr": None}} for step in (1, 2, 3, 4)]
+    told = [
+        {"event": "past", "steps": past},
+        {"event": "step", "step": 5, "total": 9, "metrics": {"loss": 0.5}},
+    ]
+    trainer = SimpleNamespace(stdout=iter(map(json.dumps, told)), stderr=iter([]), wait=lambda: 0)
+
+    training_job.Report(job, trainer).follow()
+
+    stored = Metric.objects.order_by("step").values_list("name", "step", "value")
+    assert list(stored) == [
+        ("loss", 1, 0.1),
+        ("loss", 2, 0.2),
+        ("loss", 3, 5.0),
+        ("loss", 4, 5.0),
+        ("loss", 5, 0.5),
+    ]
+    assert Job.objects.get(pk=job.pk).done == 5

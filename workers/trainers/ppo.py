@@ -90,8 +90,9 @@ def train(run: runs.Run) -> None:
         Choice(models, prompts, recipe),
         Watch(),
     )
+    past: events.Past = []
     choice.announce()
-    done = last = resume(run, learner, choice, watch)
+    done = last = resume(run, learner, choice, watch, past)
     events.emit("start", total=total)
     schedule = checkpoints.Schedule(recipe.save_steps, recipe.save_minutes)
     if done == 0 and choice.prompts:
@@ -121,8 +122,9 @@ def train(run: runs.Run) -> None:
             with learner.as_published():
                 figures |= choice.evaluate(number)
         events.emit("step", step=number, total=total, metrics=figures)
+        past.append((number, {name: float(value) for name, value in figures.items()}))
         if schedule.is_due(number) or number == total:
-            save(run, number, learner, choice, watch)
+            save(run, number, learner, choice, watch, past)
             schedule.wrote()
 
     # 4. The best policy, its figures, and the result.
@@ -516,21 +518,23 @@ def warmth(number: int, rounds: int) -> float:
 # --- Checkpoints ----------------------------------------------------------------------------------
 
 
-def save(run: runs.Run, number: int, learner: Learner, choice: Choice, watch: Watch) -> None:
+def save(
+    run: runs.Run, number: int, learner: Learner, choice: Choice, watch: Watch, past: events.Past
+) -> None:
     """A checkpoint of this round; of those before, only the newest stays."""
     before = marks.newest(run.checkpoints)
     folder = run.checkpoints / f"checkpoint-{number}"
     folder.mkdir(parents=True)
-    torch.save(
-        learner.state() | {"choice": choice.state(), "watch": watch.state()}, folder / "state.pt"
-    )
+    others = {"choice": choice.state(), "watch": watch.state(), "past": past}
+    torch.save(learner.state() | others, folder / "state.pt")
     marks.mark(folder)
     for old in set(run.checkpoints.glob("checkpoint-*")) - {folder, before}:
         shutil.rmtree(old)
 
 
-def resume(run: runs.Run, learner: Learner, choice: Choice, watch: Watch) -> int:
+def resume(run: runs.Run, learner: Learner, choice: Choice, watch: Watch, past: events.Past) -> int:
     """Go back to the newest complete checkpoint; the rounds that it has behind it, 0 without one.
+    Their figures are told again.
 
     One of an earlier Podium has no evaluations: those of the rounds to come decide then.
     """
@@ -542,6 +546,8 @@ def resume(run: runs.Run, learner: Learner, choice: Choice, watch: Watch) -> int
     for part, name in ((choice, "choice"), (watch, "watch")):
         if name in state:
             part.restore(state[name])
+    past += state.get("past", [])
+    events.tell_past(past)
     number = int(folder.name.split("-")[1])
     events.log(f"Goes on from round {number}.")
     return number

@@ -81,6 +81,12 @@ def figures(events) -> dict:
     return {(e["name"], e["slice"]): e["value"] for e in events if e["event"] == "metric"}
 
 
+def past(events: list[dict]) -> dict[int, float]:
+    """The losses of the steps before those of this process."""
+    [told] = [event["steps"] for event in events if event["event"] == "past"]
+    return {step["step"]: step["metrics"]["loss"] for step in told}
+
+
 def losses(events) -> dict:
     return {e["step"]: e["metrics"]["loss"] for e in events if e["event"] == "step"}
 
@@ -184,6 +190,7 @@ def test_a_killed_reward_run_ends_as_if_nothing_had_happened(place, undisturbed)
     assert min(losses(second.events)) > 1
     assert min(resumed) > 1
     assert resumed == {step: loss for step, loss in whole.items() if step in resumed}
+    assert past(last) | resumed == whole, "what the killed ones may not have passed on is told"
     assert not newest.exists()
 
 

@@ -115,3 +115,6 @@ def test_a_run_killed_at_three_moments_ends_with_the_same_figures(place):
     resumed = {e["step"]: json.dumps(e["metrics"]) for e in last if e["event"] == "step"}
     assert 2 < min(resumed) <= max(resumed) == 12
     assert resumed == {step: steps[step] for step in resumed}
+    [past] = [e["steps"] for e in last if e["event"] == "past"]
+    assert [told["step"] for told in past] == list(range(1, min(resumed)))
+    assert all(told["metrics"] == json.loads(steps[told["step"]]) for told in past)

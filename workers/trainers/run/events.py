@@ -12,6 +12,7 @@ import sys
 import traceback
 from typing import Any, TextIO
 
+Past = list[tuple[int, dict[str, float]]]  # steps with their figures
 _out: TextIO | None = None  # until own_stdout() is called, events go to whatever sys.stdout is
 _errors_only = False
 
@@ -46,6 +47,15 @@ def emit(event: str, **fields: Any) -> None:
         print(line, file=_out or sys.stdout, flush=True)
     except BrokenPipeError:
         os._exit(3)  # nobody listens any more
+
+
+def tell_past(steps: Past) -> None:
+    """Tell the figures of the steps that a checkpoint has behind it again: a worker that was killed
+    may not have written the last of them.
+    """
+    if steps:
+        told = [{"step": step, "metrics": _finite(metrics)} for step, metrics in steps]
+        emit("past", steps=told)
 
 
 def log(text: str) -> None:

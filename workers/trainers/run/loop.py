@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate.utils import DistributedType
@@ -53,6 +54,8 @@ class Progress(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_
     ) -> None:
         events.emit("start", total=state.max_steps)
+        logged = [entry for entry in state.log_history if "loss" in entry]
+        events.tell_past([(int(entry["step"]), numbers_of(entry)) for entry in logged])
 
     def on_log(
         self,
@@ -63,9 +66,7 @@ class Progress(TrainerCallback):
         **_,
     ) -> None:
         if logs and "loss" in logs:
-            numbers = {
-                name: value for name, value in logs.items() if isinstance(value, int | float)
-            }
+            numbers = numbers_of(logs)
             events.emit("step", step=state.global_step, total=state.max_steps, metrics=numbers)
             # With float16 a step of infinite gradients is left out and the scale of the loss
             # halved: no fault.
@@ -81,6 +82,15 @@ class Progress(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_
     ) -> None:
         self.silence.end(f"Still in step {state.global_step + 1}.")
+
+
+def numbers_of(logs: dict[str, Any]) -> dict[str, float]:
+    """The figures of a step, without its number, which transformers keeps beside them."""
+    return {
+        name: value
+        for name, value in logs.items()
+        if name != "step" and isinstance(value, int | float)
+    }
 
 
 def refuse_nan(step: int, values: dict[str, float], folder: Path) -> None:
