@@ -5,6 +5,8 @@ an S3-compatible server. Each job runs once undisturbed, then once with each fau
 
 - killed: all processes of its host end at once; the host starts again after five seconds
 - cut off: its network cable is pulled for 43 seconds
+- gone: the same, and it stays off for so long that another host takes the job (trainings alone: the
+  other kinds of job have workers on one host)
 - full: not a byte of its disk is free until the job has ended, or for 30 seconds
 
 A job that a fault has ended is resumed once, as an admin would. What it gives must equal what the
@@ -36,10 +38,11 @@ from benchmarks.person import Site  # noqa: E402
 from benchmarks.podium import wait_for  # noqa: E402
 
 CUT, FULL, DARK = 43, 30, 5  # seconds
+SILENT = 60  # after which another worker takes a job, unless --silent says something else
 LONGEST = 400  # seconds that a disturbed job may take
 ENDED = ("done", "failed", "cancelled")
-FAULTS = ("killed", "cut off", "full")
-TRAINING = {"epochs": 10, "batch": 2, "max_length": 64, "save_steps": 10}
+FAULTS = ("killed", "cut off", "full", "gone")
+TRAINING = {"epochs": 40, "batch": 2, "max_length": 64, "save_steps": 10}
 Rows = Counter[Hashable]  # of what a job has made
 
 
@@ -51,6 +54,7 @@ class Kind:
     start: Callable[[str], int]  # for a fault; returns the job's number
     middle: float  # the share of it that is done
     made: Callable[[int], Rows]
+    hosts: int = 1  # that have workers for it
 
 
 @dataclass
@@ -65,16 +69,23 @@ class Outcome:
     lost: int
     doubled: int
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Did another host go on from the checkpoint in the store?"""
+        return self.ended_on != self.host and "Fetched the checkpoint" in self.went_on
+
 
 class Trial:
     """The projects and jobs of a run."""
 
-    def __init__(self, hosts: Cluster, prompts: int, answered: int):
-        self.hosts, self.prompts = hosts, prompts
+    def __init__(self, hosts: Cluster, silent: float, prompts: int, answered: int):
+        self.hosts, self.silent, self.prompts = hosts, silent, prompts
         address = f"http://{hosts.web.address}:{hosts.web.port}"
         accounts = next(h for h in hosts.hosts.values() if "sampling" in h.roles).accounts()
         self.site = Site(address, "admin@podium.local", accounts["admin@podium.local"])
         self._wait_until_quiet()
+        for worker in hosts.sql("select name, devices, torch from modelops_worker order by name"):
+            say(f"{worker[0]}: devices {worker[1]}, torch {worker[2] or 'not needed'}")
         self.model = self._prepare("answers", bare(answered))
         self._prepare("training", [ranked(number) for number in range(40)])
         self.frozen = self.finished("training", self.site.start("training", "freeze"))
@@ -84,8 +95,8 @@ class Trial:
             Kind("import", self._start_import, 0.2, self._imported),
             Kind("freeze", self._start_freeze, 0, self._datasets),
             Kind("sample", self._start_sample, 0.2, self._answers),
-            Kind("reward", lambda fault: self._start_training("reward"), 0.2, self._learned),
-            Kind("dpo", lambda fault: self._start_training("dpo"), 0.2, self._learned),
+            Kind("reward", lambda fault: self._start_training("reward"), 0.2, self._learned, 2),
+            Kind("dpo", lambda fault: self._start_training("dpo"), 0.2, self._learned, 2),
         ]
 
     # Starting
@@ -185,9 +196,9 @@ class Trial:
     def disturbed(self, kind: Kind, fault: str, expected: Rows) -> Outcome:
         """A job of the kind, with the fault in its middle."""
         number = kind.start(fault)
-        wait_for(lambda: self._is_in_middle(number, kind.middle), LONGEST, f"middle of {kind.name}")
+        wait_for(lambda: self._may_strike(number, kind, fault), LONGEST, f"middle of {kind.name}")
         began, host = time.monotonic(), self.hosts.hosts[self.job(number)[3]]
-        APPLY[fault](host, lambda: self.job(number)[0] in ENDED)
+        self._apply(fault, host, lambda: self.job(number)[0] in ENDED)
         wait_for(lambda: self.job(number)[0] in ENDED, LONGEST, f"{kind.name}, {fault}")
         error = self.job(number)[4] if self.job(number)[0] != "done" else ""
         if error:
@@ -207,6 +218,17 @@ class Trial:
             (made - expected).total(),
         )
 
+    def _apply(self, fault: str, host: Host, ended: Callable[[], bool]) -> None:
+        match fault:
+            case "killed":
+                kill(host, DARK)
+            case "gone":  # until a sweep has found the job silent, and some seconds more
+                kill(host, 1.5 * self.silent + 10)
+            case "cut off":
+                cut_off(host)
+            case "full":
+                fill(host, ended)
+
     def _went_on(self, number: int) -> str:
         lines = self.hosts.sql(
             "select text from modelops_logline where job_id = %s "
@@ -216,10 +238,19 @@ class Trial:
         )
         return " ".join(text for (text,) in reversed(lines))
 
-    def _is_in_middle(self, number: int, share: float) -> bool:
+    def _may_strike(self, number: int, kind: Kind, fault: str) -> bool:
+        """Is the job in its middle and, where its host is to stay away, a checkpoint stored?"""
         state, done, total, *_rest = self.job(number)
-        known = total > 0 or share == 0  # what there is to do
-        return state in ENDED or (state == "running" and known and done >= share * total)
+        if state in ENDED:
+            return True
+        known = total > 0 or kind.middle == 0  # what there is to do
+        is_in_middle = state == "running" and known and done >= kind.middle * total
+        return is_in_middle and (fault != "gone" or self._is_mirrored(number))
+
+    def _is_mirrored(self, number: int) -> bool:
+        query = "select result->'checkpoint' is not null from modelops_job where id = %s"
+        [(is_mirrored,)] = self.hosts.sql(query, number)
+        return is_mirrored
 
     def _resume(self, number: int) -> None:
         slug = self.hosts.sql(
@@ -235,13 +266,13 @@ class Trial:
 # Faults
 
 
-def kill(host: Host, ended: Callable[[], bool]) -> None:
+def kill(host: Host, dark: float) -> None:
     host.power_off()
-    time.sleep(DARK)
+    time.sleep(dark)
     host.launch()
 
 
-def cut_off(host: Host, ended: Callable[[], bool]) -> None:
+def cut_off(host: Host) -> None:
     host.unplug()
     time.sleep(CUT)
     host.plug_in()
@@ -253,9 +284,6 @@ def fill(host: Host, ended: Callable[[], bool]) -> None:
     while time.monotonic() < until and not ended():
         time.sleep(0.2)
     host.empty()
-
-
-APPLY = dict(zip(FAULTS, (kill, cut_off, fill), strict=True))
 
 
 # Rows
@@ -290,7 +318,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="smaller jobs")
     parser.add_argument("--only", help="one kind of job: import, freeze, sample, reward or dpo")
-    parser.add_argument("--fault", choices=FAULTS, help="this one alone")
+    parser.add_argument("--fault", choices=FAULTS, action="append", help="this one alone, or these")
     parser.add_argument(
         "--silent", type=float, metavar="SECONDS", help="after which another worker takes a job"
     )
@@ -310,6 +338,7 @@ def main() -> None:
             not any(o.lost or o.doubled for o in outcomes if o.kind == "freeze")
         ),
         "resumed": sum(bool(outcome.resumed) for outcome in outcomes),
+        "elsewhere": sum(outcome.is_elsewhere for outcome in outcomes),
         "slowest_seconds": max(outcome.seconds for outcome in outcomes),
     }
     if options.json:
@@ -327,9 +356,9 @@ def run(folder: Path, options: argparse.Namespace) -> list[Outcome]:
         hosts = Cluster(folder, model, environment)
         try:
             hosts.start()
-            trial = Trial(hosts, *((8_000, 200) if options.quick else (40_000, 600)))
-            faults = [options.fault] if options.fault else FAULTS
-            return list(outcomes_of(trial, options.only, faults))
+            sizes = (8_000, 200) if options.quick else (40_000, 600)
+            trial = Trial(hosts, options.silent or SILENT, *sizes)
+            return list(outcomes_of(trial, options.only, options.fault or FAULTS))
         except BaseException:
             for host in hosts.hosts.values():
                 print(f"--- {host.name}\n" + "\n".join(host.lines[-60:]), file=sys.stderr)
@@ -358,6 +387,8 @@ def outcomes_of(trial: Trial, only: str | None, faults: Iterable[str]) -> Iterat
         if only not in (None, kind.name):
             continue
         for fault in faults:
+            if fault == "gone" and kind.hosts == 1:
+                continue
             outcome = trial.disturbed(kind, fault, expected)
             say(str(outcome))
             yield outcome
