@@ -139,7 +139,7 @@ class Keyboard:
         self.keys.type(order)
 
     def take_all_back(self):
-        for _letter in self.page.locator(".tiers .letter").all():
+        for _letter in self.page.locator(".tier.full .letter").all():
             self.keys.press("Backspace")
 
     def note(self, text):
@@ -176,8 +176,8 @@ class Mouse:
             drag(self.page, letter(name), slot(tier))
 
     def take_all_back(self):
-        while self.page.locator(".tiers .letter").count():
-            self.press(".tiers .letter >> nth=-1")
+        while self.page.locator(".tier.full .letter").count():
+            self.press(".tier.full .letter >> nth=-1")
 
     def note(self, text):
         self.press("#note summary")
