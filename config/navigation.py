@@ -66,7 +66,12 @@ GROUPS: list[tuple[str | Promise, list[Entry]]] = [
         "",
         [
             entry(_("People"), "members", LEADS, "member-erase"),
-            entry(_("Settings"), "settings", ADMINS, "webhooks webhook webhook-renew"),
+            entry(
+                _("Settings"),
+                "settings",
+                ADMINS,
+                "webhooks webhook webhook-renew criteria criterion",
+            ),
         ],
     ),
 ]

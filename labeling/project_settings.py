@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import transaction
 
+from labeling.judging import criteria
+from labeling.judging.presets import REASON, Preset
 from labeling.models import ProjectRules, QueuePosition
 from people import projects
 from people.models import Project, User
@@ -36,6 +38,23 @@ def change(actor: User, project: Project, **fields) -> None:
     changed = projects.change(actor, project, settings=project.rules, **fields)
     if "completion" in changed:  # how far somebody has looked means nothing in another order
         QueuePosition.objects.filter(project=project).update(sort_key=QueuePosition.FRONT)
+
+
+@transaction.atomic
+def ask(actor: User, project: Project, preset: Preset) -> None:
+    """Ask exactly what a preset says beside ranks: what it does not ask is retired, and no score is
+    lost. The question why stays. Raises Refused where a flag of the project has a key of it.
+    """
+    change(actor, project, rating=preset.rating, flags=list(preset.flags))
+    asked = project.criteria.filter(preset="", retired_at=None)
+    for criterion in asked.exclude(key__in=[*preset.criteria, REASON]):
+        criteria.retire(actor, criterion)
+    for key, fields in preset.criteria.items():
+        criterion = asked.filter(key=key).first()
+        if criterion is None:
+            criteria.create(actor, project, key=key, **fields)
+        else:
+            criteria.change(actor, criterion, **fields)
 
 
 def _apart(fields: dict) -> tuple[dict, dict]:

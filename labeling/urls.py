@@ -3,6 +3,7 @@
 from django.urls import path
 
 from labeling.views import (
+    criteria,
     dataset_rows,
     datasets,
     difference,
@@ -64,6 +65,11 @@ urlpatterns = [
     path("people/<int:pk>/erase", erasure.erase, name="member-erase"),
     path("leave", members.leave, name="leave"),
     path("settings/", projects.settings, name="settings"),
+    path("settings/criteria/", criteria.criterion_list, name="criteria"),
+    path("settings/criteria/preset", criteria.preset, name="criteria-preset"),
+    path("settings/criteria/reason", criteria.reason, name="criteria-reason"),
+    path("settings/criteria/<int:pk>/", criteria.criterion, name="criterion"),
+    path("settings/criteria/<int:pk>/retire", criteria.criterion_retire, name="criterion-retire"),
     path("webhooks/", views.webhook_list, name="webhooks"),
     path("webhooks/<int:pk>/", views.webhook, name="webhook"),
     path("webhooks/<int:pk>/switch", views.webhook_switch, name="webhook-switch"),

@@ -10,7 +10,8 @@ from django.http import Http404
 from rest_framework import serializers
 from rest_framework.serializers import BaseSerializer
 
-from labeling.judging import criteria
+from labeling import project_settings
+from labeling.judging import criteria, presets
 from labeling.models import Criterion
 from labeling.models.criteria import LONGEST_KEY
 from labeling.models.rules import FLAGS
@@ -143,6 +144,38 @@ class CriterionView(OfKey, EditEndpoint):
 
     def edit(self, row: Criterion, changes: dict[str, Any]) -> None:
         criteria.change(self.actor, row, **changes)
+
+
+class PresetBody(serializers.Serializer):
+    """A preset."""
+
+    preset = serializers.ChoiceField(
+        ["ranking", "instruct-gpt", "helpsteer", "helpful-harmless"],
+        help_text="What the project asks beside ranks from now on.",
+    )
+
+
+class Asking(serializers.Serializer):
+    """What the project asks beside ranks."""
+
+    rating = serializers.BooleanField()
+    flags = serializers.ListField(child=serializers.CharField())
+    criteria = CriterionBody(many=True)
+
+
+class AskPreset(Action):
+    """Ask exactly what a preset says: the rating, the flags and the criteria. Other criteria are
+    retired, but for `reason`; what was said stays.
+    """
+
+    input, output = PresetBody, Asking
+
+    def act(self, data: dict[str, Any]) -> Any:
+        project_settings.ask(self.actor, self.project, presets.presets()[data["preset"]])
+        rules = self.project.rules
+        asked = of_project(self.project).filter(preset="", retired_at=None).order_by("key")
+        shown = CriterionBody(asked, many=True).data
+        return {"rating": rules.rating, "flags": rules.flags, "criteria": shown}
 
 
 class Retire(OfKey, Action):

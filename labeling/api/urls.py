@@ -36,6 +36,7 @@ WORK = [
     path("agreement", peers.Peers.as_view()),
     path("judges", judges.Judges.as_view()),
     path("judges/<uuid:pk>", judges.JudgeView.as_view()),
+    path("criteria-preset", criteria.AskPreset.as_view()),
     path("criteria", criteria.Criteria.as_view()),
     path("criteria/<slug:key>", criteria.CriterionView.as_view()),
     path("criteria/<slug:key>/retire", criteria.Retire.as_view()),

@@ -6,6 +6,7 @@ answer it for a day, the longest lease: it counts for the question that they rea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -16,6 +17,7 @@ from django.db.models import Q
 from django.utils.text import slugify
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from labeling.models import Criterion
 from labeling.models.criteria import (
@@ -263,6 +265,34 @@ def _steps(labels: Any) -> list[dict[str, Any]]:
         {"value": step["value"], "label": _label(step.get("label", ""), empty=True)}
         for step in steps
     ]
+
+
+NO_STEP = gettext_lazy("A step begins with a whole number: %(line)s")
+STEP = re.compile(r"([+-]?\d{1,6})(?:\s*[:=]\s*|\s+|$)(.*)")
+
+
+def labels_of(kind: str, text: str) -> list:
+    """Labels as a form holds them, one a line: `1: poor` of a scale, a text of a choice. Raises
+    Refused.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if kind != Kind.SCALE:
+        return lines
+    steps = []
+    for line in lines:
+        found = STEP.fullmatch(line)
+        if found is None:
+            raise Refused(NO_STEP % {"line": line}, "labels")
+        steps.append({"value": int(found[1]), "label": found[2]})
+    return steps
+
+
+def labels_text(labels: list) -> str:
+    """The same the other way round."""
+    return "\n".join(
+        f"{label['value']}: {label['label']}".rstrip(": ") if isinstance(label, dict) else label
+        for label in labels
+    )
 
 
 def _choices(labels: Any) -> list[str]:

@@ -5,6 +5,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from labeling import imports, project_settings
+from labeling.judging import criteria
 from labeling.models import ImportMapping, PromptTemplate, Writing
 from modelops.models import Dataset, Job
 from people.webhooks import registry
@@ -20,6 +21,8 @@ GET = {
     "loop": ADMIN,
     "members": (200, 403, 200, 403, 404),
     "settings": ADMIN,
+    "criteria": ADMIN,
+    "criterion": ADMIN,
     "prompts": READER,
     "prompts-upload": ADMIN,
     "prompts-confirm": ADMIN,
@@ -69,6 +72,9 @@ GET = {
 }
 POST_ADMIN = (302, 403, 403, 403, 404)
 POST = {
+    "criteria-preset": POST_ADMIN,
+    "criteria-reason": POST_ADMIN,
+    "criterion-retire": POST_ADMIN,
     "job-cancel": POST_ADMIN,
     "job-resume": POST_ADMIN,
     "model-promote": POST_ADMIN,
@@ -202,6 +208,8 @@ def arguments(project, people, settings):
         ["webhook", "webhook-switch", "webhook-ping", "webhook-remove", "webhook-renew"], hook.pk
     )
     about |= {"delivery-again": registry.ping(people["admin"], hook).pk}
+    asked = criteria.create(people["admin"], project, key="k", kind="yes-no", question="?")
+    about |= dict.fromkeys(["criterion", "criterion-retire"], asked.pk)
     member = people["labeler"].memberships.get().pk
     about |= dict.fromkeys(
         ["member-role", "member-pause", "member-unpause", "member-remove", "member-erase"], member
