@@ -49,6 +49,7 @@ OF_A_PROJECT = [
     "reviews",
     "ask-prompts",
     "ask-demonstrations",
+    "criteria",
     "webhooks",
 ]
 OF_THE_SITE = [

@@ -212,3 +212,28 @@ def test_the_list_of_keys_names_those_of_questions(desk, three):
     page.keyboard.press("?")
     expect(page.locator("#shortcuts")).to_contain_text(re.compile(r"answer its other questions"))
     expect(page.locator("#shortcuts dt:has-text('q') + dd")).to_contain_text("questions about")
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        pytest.param(1440, "light", id="wide"),
+        pytest.param(390, "dark", id="phone"),
+    ],
+)
+def test_an_admin_asks_questions_on_a_page(window, log_in, project, carol, picture, width, scheme):
+    page = window(width=width, color_scheme=scheme)
+    log_in(page, carol)
+    page.goto("/p/demo/settings/")
+    page.click("main a:has-text('Questions')")
+    page.check("[value=helpsteer]")
+    page.click("button:has-text('Ask these')")
+    expect(page.locator("main td code")).to_have_count(5)
+    page.fill("[name=question]", "Is it safe?")
+    page.select_option("[name=kind]", "yes-no")
+    page.click("button:has-text('Add the question')")
+    expect(page.locator("main td code")).to_have_count(6)
+    picture(page, f"criteria-{width}-{scheme}", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    page.click("[aria-label='Retire “Is it safe?”']")
+    expect(page.locator("main td code")).to_have_count(5)
