@@ -161,6 +161,8 @@ FORMATS_OUT = (
     "hh-rlhf",
     "listwise",
     "label-studio",
+    "helpsteer",
+    "fine-grained",
     "csv",
     "metadata",
     "rows",

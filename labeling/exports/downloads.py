@@ -179,7 +179,7 @@ def _has_types_first(dataset: Dataset, recipe: RenderRecipe) -> bool:
     """
     if recipe.format == "rows" or recipe.file not in formats.LINES:
         return False
-    varied = recipe.metadata or recipe.format in ("listwise", "metadata")
+    varied = recipe.metadata or recipe.format in ("listwise", "helpsteer", "metadata")
     return varied or formats.structured(dataset.counts)
 
 

@@ -58,6 +58,37 @@ def consensus(row: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def any_given(values: list[Any]) -> bool:
+    return any(value is not None for value in values)
+
+
+def mean_score(row: dict[str, Any], key: str, position: int) -> float | None:
+    """The mean of what judges said of an answer by a scale, each by the weight of the judgment; of
+    the criterion's last revision that the row has.
+    """
+    names = {
+        name
+        for judgment in row["judgments"]
+        for name, given in judgment.get("scores", {}).items()
+        if name.partition("@")[0] == key and isinstance(given, list) and any_given(given)
+    }
+    if not names:
+        return None
+    name = max(names, key=lambda name: int(name.partition("@")[2] or 1))
+    said = [
+        (judgment["scores"][name][position], judgment["weight"])
+        for judgment in row["judgments"]
+        if name in judgment.get("scores", {})
+    ]
+    numbers = [
+        (value, weight)
+        for value, weight in said
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    total = sum(weight for _value, weight in numbers)
+    return sum(value * weight for value, weight in numbers) / total if total else None
+
+
 def pairs(row: dict[str, Any], view: View) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Yield (winner, loser, judgment) for each pair; a tie makes none."""
     for judgment in judgments(row, view):

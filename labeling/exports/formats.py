@@ -8,7 +8,7 @@ import gzip
 import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, combinations
 from pathlib import Path
 from typing import IO, Any
 
@@ -223,6 +223,61 @@ def _ranker(judgment: dict[str, Any]) -> dict[str, Any]:
     return {"result": [result], "lead_time": judgment["seconds"]}
 
 
+HELPSTEER = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
+
+
+def helpsteer(row: dict[str, Any], view: View, dataset: str) -> Examples:
+    """An answer with HelpSteer2's five attributes, each the mean of what people said; answers of
+    one prompt stand in succession. Without any of the five an answer is left out.
+    """
+    for position, answer in enumerate(row["answers"]):
+        means = {name: examples.mean_score(row, name, position) for name in HELPSTEER}
+        if any(mean is not None for mean in means.values()):
+            yield {"prompt": plain(row["messages"]), "response": answer["text"]} | means
+
+
+def fine_grained(row: dict[str, Any], view: View, dataset: str) -> Examples:
+    """A ranking as six comparisons of four predictions, or those of K, with what was marked in the
+    first prediction as its errors. The errors of the others stand in `feedback 2`, …, which that
+    set does not have.
+    """
+    for judgment in examples.judgments(row, view):
+        ranks = judgment["ranks"]
+        if not ranks:
+            continue
+        example: dict[str, Any] = {
+            "question": turn_text(row["messages"][-1]),
+            "passages": [],
+            "text": plain(row["messages"]),
+        }
+        for number, answer in enumerate(row["answers"], 1):
+            example[f"prediction {number}"] = answer["text"]
+        for number in range(1, len(ranks) + 1):
+            errors = _errors(judgment, number - 1)
+            if number == 1 or errors:
+                name = "feedback" if number == 1 else f"feedback {number}"
+                example[name] = {"errors": errors, "missing-info": [], "corrected-prediction": ""}
+        example["preference"] = [
+            0 if first == second else 1 if first < second else 2
+            for first, second in combinations(ranks, 2)
+        ]
+        yield example
+
+
+def _errors(judgment: dict[str, Any], position: int) -> list[dict[str, Any]]:
+    """What a judgment marks in one answer, in code points of its text."""
+    return [
+        {
+            "error type": span["label"],
+            "explanation": "",
+            "start": span["start"],
+            "end": span["end"],
+        }
+        for span in judgment.get("spans", ())
+        if span["answer"] == position
+    ]
+
+
 def flat(row: dict[str, Any], view: View, dataset: str) -> Examples:
     """An example that fits a table: a pair, or a prompt and the text that answers it."""
     if "answers" in row:
@@ -329,7 +384,7 @@ def _typed(kind: Any, name: str) -> Any:
         return kind
     if name.endswith("flags"):
         return pa.string()
-    return pa.float64() if name == "agreement" else pa.int64()
+    return pa.float64() if name in ("agreement", *HELPSTEER) else pa.int64()
 
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -432,6 +487,13 @@ FORMATS = {
         files=("json",),
         ties=True,
         options=("judged", "metadata"),
+    ),
+    "helpsteer": Format(_("answers with HelpSteer2's five attributes"), helpsteer),
+    "fine-grained": Format(
+        _("comparisons and marked passages: FineGrainedRLHF"),
+        fine_grained,
+        files=("json",),
+        ties=True,
     ),
     "csv": Format(_("a table for spreadsheets"), flat, EVERYTHING, ("csv",), options=TABLE),
     # labeling/exports/prompt_metadata.py reads it from the prompts.

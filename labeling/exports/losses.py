@@ -83,6 +83,13 @@ TABLE = {
         + ("criteria", "prompted", "sampling", "answer_turns", "all_bad", "cannot_judge"),
         BARE_PROMPTS,
     ),
+    "helpsteer": Losses(
+        (*OF_PAIRS, *PLAIN, *BARE_PAIRS, "turns", "orders"),
+    ),
+    "fine-grained": Losses(
+        (*NEVER_HELD, *PLAIN, *BARE_PAIRS, "turns", "unpaired", "rankings", "all_bad")
+        + ("cannot_judge",),
+    ),
     "metadata": Losses(("prompts",)),
     "rows": Losses(("source",)),
     "folder": Losses(("source",)),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import combinations
+from typing import Any
 
 
 def pair_agreement(first: Sequence[int], second: Sequence[int]) -> tuple[int, int]:
@@ -58,6 +59,40 @@ def by_judge(
             counted[first].append(both)
             counted[second].append(both)
     return {judge: by_prompt(counts) for judge, counts in counted.items()}
+
+
+def value_agreement(values: Sequence[Hashable]) -> tuple[int, int]:
+    """(agreed, compared) over the pairs of judges who gave one thing a value each."""
+    counts = Counter(values)
+    return sum(math.comb(n, 2) for n in counts.values()), math.comb(len(values), 2)
+
+
+def alpha(units: Iterable[Sequence[Any]], numbers: bool) -> float | None:
+    """Krippendorff's alpha of the values that judges gave to each unit: 1 is full agreement, 0 what
+    chance would give. Of `numbers` the squared difference counts, else whether two are the same.
+
+    Krippendorff 2011, Computing Krippendorff's Alpha-Reliability. None where nobody can be compared
+    or all values are one.
+    """
+    pairable = [Counter(values) for values in units if len(values) > 1]
+    everything: Counter[Any] = Counter()
+    for counts in pairable:
+        everything.update(counts)
+    total = everything.total()
+    expected = _disagreement(everything, numbers) / (total - 1) if total else 0
+    if not expected:
+        return None
+    observed = sum(_disagreement(counts, numbers) / (counts.total() - 1) for counts in pairable)
+    return 1 - observed / expected
+
+
+def _disagreement(counts: Counter[Any], numbers: bool) -> float:
+    """The differences of all ordered pairs of these values, summed."""
+    if not numbers:
+        return counts.total() ** 2 - sum(n * n for n in counts.values())
+    square = sum(n * value * value for value, n in counts.items())
+    plain = sum(n * value for value, n in counts.items())
+    return float(2 * (counts.total() * square - plain * plain))
 
 
 def share_of_ties(ranked: Iterable[Sequence[int]]) -> float | None:

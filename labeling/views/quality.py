@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 from labeling.judging import form, form_drafts, judgment, rankings
 from labeling.judging.judgment import InvalidRanking
 from labeling.models import Assignment, Ranking, RankingTask
-from labeling.quality import adjudication, gold, recent
+from labeling.quality import adjudication, by_criterion, gold, recent
 from labeling.queue import seen
 from labeling.views import task_card
 from people import idempotency
@@ -108,6 +108,7 @@ def disputes(request: HttpRequest) -> HttpResponse:
     context = {
         "disputes": adjudication.disputes(request.project, request.user),
         "left_out": recent.left_out(request.project),
+        "criteria": by_criterion.figures(request.project),
     }
     return render(request, "labeling/quality/disagreements.html", context)
 

@@ -97,6 +97,8 @@ PROJECT = [
     lambda demo, to: demo.criteria.read("why"),
     lambda demo, to: demo.criteria.change("why", question="Why so?"),
     lambda demo, to: demo.criteria.retire("why"),
+    lambda demo, to: demo.criteria.ask_preset("helpsteer"),
+    lambda demo, to: demo.criteria.agreement(),
     # a labeler's work
     lambda demo, to: demo.work.next(),
     lambda demo, to: demo.work.current(),

@@ -121,7 +121,7 @@ TOKENS = {
     "api-openapi",
     "api-docs",
 }  # people/test_tokens_page.py, people/test_api.py
-STAFF = {"projects-new", "accounts", "account-new", "account-edit", "account-invite"}
+STAFF = {"hosts", "projects-new", "accounts", "account-new", "account-edit", "account-invite"}
 STAFF_POST = {"account-pause", "account-activate", "account-password", "account-unlock"}
 
 

@@ -250,6 +250,14 @@ class Criteria(Part):
     def retire(self, key: str) -> Body:
         return self.post(f"criteria/{key}/retire")
 
+    def ask_preset(self, preset: str) -> Body:
+        """Ask exactly what it says: ranking, instruct-gpt, helpsteer or helpful-harmless."""
+        return self.post("criteria-preset", {"preset": preset})
+
+    def agreement(self) -> list[Body]:
+        """How far people agree on each question."""
+        return self.get("criteria-agreement")["results"]
+
 
 class Groups(Part):
     """Groups of members, for whom tasks can be reserved."""

@@ -347,11 +347,12 @@ def come_back(project: Project, folder: Path, kind: str, format: str, file: str,
 # What a judgments dataset comes back as, where not as judgments; and what is refused then.
 BECOMES = {"prompt-completion": "demonstrations", "prompt-only": "prompts"}
 ONLY_TEXT = "a demonstration is a text: this completion has tool calls, parts or several turns"
+LAYOUTS = ("helpsteer", "fine-grained")  # of other sets; see below
 CASES = [
     (kind, format, file, metadata)
     for format, offered in formats.FORMATS.items()
     for kind in offered.kinds
-    if kind in OF_KIND and format != "metadata"
+    if kind in OF_KIND and format not in ("metadata", *LAYOUTS)
     for file in offered.files
     for metadata in (False, True)
     if not metadata or ("metadata" in offered.options and file == offered.files[0])
@@ -413,6 +414,96 @@ def test_an_empty_answer_is_lost_in_a_table_alone(project, tmp_path, format):
     assert is_lost == (format == "csv")
     assert len(back.refused) == is_lost
     assert pairs(back.rows) == pairs([given[0], given[2]] if is_lost else given)
+
+
+SCALES = {
+    name: TONE | {"key": name, "labels": [{"value": value, "label": ""} for value in range(5)]}
+    for name in formats.HELPSTEER
+}
+FOUR = task(
+    prompt(user("Which is best?")),
+    ["One 💥.", "Two.", "Three.", "Four."],
+    by(
+        0,
+        [1, 2, 2, 3],
+        scores={"helpfulness": [4, 3, 0, None], "verbosity": [1, 2, 3, None]},
+        spans=[
+            {"answer": 0, "label": "wrong", "start": 4, "end": 5},
+            {"answer": 2, "label": "unsafe", "start": 0, "end": 5},
+        ],
+    ),
+    by(1, [2, 1, 3, 4], scores={"helpfulness": [4, 4, 1, None], "helpfulness@2": [None] * 4}),
+)
+LATER = task(
+    prompt(user("And revised?")),
+    ["A.", "B."],
+    by(0, [2, 1], scores={"helpfulness": [0, 0], "helpfulness@2": [2, 3]}),
+)
+UNRANKED = task(prompt(user("None?")), ["A.", "B.", "C.", "D."], by(0, [], outcome="all_bad"))
+
+
+def written(project: Project, folder: Path, format: str, file: str, *given: dict) -> Path:
+    """The download of these rows."""
+    dataset = frozen(project, "judgments", list(given))
+    recipe = downloads.choose(dataset, format, file)
+    download = folder / downloads.name_of(dataset, recipe)
+    with open(download, "wb") as out:
+        downloads.write(dataset, recipe, out)
+    return download
+
+
+@pytest.mark.parametrize("file", ["jsonl", "jsonl.gz", "jsonl.zst", "parquet"])
+def test_attributes_go_round_in_the_layout_of_helpsteer2(project, tmp_path, file):
+    download = written(project, tmp_path, "helpsteer", file, UNRANKED, FOUR, LATER)
+    held = [row.value for row in files.rows(download)]
+    columns = ("prompt", "response", *formats.HELPSTEER)
+    assert all([name for name in columns if name in one] == list(one) for one in held)
+    assert {
+        one["response"]: (one["helpfulness"], one.get("verbosity"), one.get("coherence"))
+        for one in held
+    } == {
+        "One 💥.": (4.0, 1.0, None),
+        "Two.": (3.5, 2.0, None),
+        "Three.": (0.5, 3.0, None),
+        "A.": (2.0, None, None),
+        "B.": (3.0, None, None),
+    }
+
+    back = taken_in(download, "judgments", "helpsteer2")
+
+    assert back.refused == []
+    best, revised = asked(FOUR), asked(LATER)
+    assert pairs(back.rows) == {
+        (best, "One 💥.", "Two."),
+        (best, "One 💥.", "Three."),
+        (best, "Two.", "Three."),
+        (revised, "B.", "A."),
+    }
+
+
+def test_marks_and_comparisons_go_round_in_the_layout_of_fine_grained_rlhf(project, tmp_path):
+    download = written(project, tmp_path, "fine-grained", "json", FOUR, UNRANKED)
+    first, second = [row.value for row in files.rows(download)]
+    assert first["preference"] == [1, 1, 1, 0, 1, 1]
+    assert second["preference"] == [2, 1, 1, 1, 1, 1]
+    [error] = first["feedback"]["errors"]
+    passage = first["prediction 1"][error["start"] : error["end"]]
+    assert (error["error type"], passage) == ("wrong", "💥")
+    assert first["feedback 3"]["errors"][0]["error type"] == "unsafe"
+    assert second["feedback"]["errors"] == []
+    assert first["text"] == first["question"] == "Which is best?"
+
+    back = taken_in(download, "judgments", "fine-grained-rlhf")
+
+    assert back.refused == []
+    assert pairs(back.rows) == pairs([FOUR])
+    assert ties(back.rows) == ties([FOUR])
+
+
+@pytest.mark.parametrize("format", LAYOUTS)
+def test_rows_of_other_kinds_and_without_scores_make_no_example(project, tmp_path, format):
+    file = formats.FORMATS[format].files[0]
+    assert list(files.rows(written(project, tmp_path, format, file, UNRANKED))) == []
 
 
 def test_sources_and_licences_are_in_no_row():
