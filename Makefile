@@ -1,6 +1,6 @@
 # Podium. `make up` starts it, `make test` tests it; both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help install tools hooks up reload test test-slow lint format loop bench backup restore
+.PHONY: help install tools hooks up reload test test-slow lint lock format loop bench backup restore
 
 PYTHON ?= python3
 VENV := .venv
@@ -19,7 +19,7 @@ help: ## list these targets
 
 install: $(STAMP) ## make .venv with everything pinned in requirements.txt (quick when nothing changed)
 
-$(STAMP): requirements.txt requirements-web.txt
+$(STAMP): requirements.txt requirements-worker.txt requirements-web.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "Podium needs Python 3.11 or newer: install it, or name it: make install PYTHON=python3.12" >&2; exit 1; }
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear $(VENV) >/dev/null \
@@ -58,12 +58,17 @@ lint: tools ## style and format (Python, templates, CSS, JavaScript), import dir
 	$(BIN)/ruff format --check .
 	$(BIN)/djangofmt --check --quiet templates
 	$(BIN)/biome format static
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	PODIUM_PRODUCTION=1 PODIUM_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(60))') \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python .ci/audit.py
+
+lock: tools ## write the lock files of deploy/ anew, after a change of requirements
+	@$(BIN)/python .ci/lock.py
 
 format: tools ## put imports, code, templates, CSS and JavaScript into the house's form
 	$(BIN)/ruff check --fix .

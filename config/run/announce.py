@@ -6,6 +6,7 @@ import http.client
 import json
 import math
 import os
+import sys
 import time
 
 from django.conf import settings
@@ -51,10 +52,9 @@ def accounts() -> str:
 
 def wait_until_ready(seconds: float = math.inf) -> str:
     """What is still missing after so long; nothing once Podium is ready."""
-    name = settings.ALLOWED_HOSTS[0].lstrip(".") if settings.ALLOWED_HOSTS else host()
     begun = reminded = time.monotonic()
     while True:
-        ready, lacks = ask(host(), settings.PORT, name)
+        ready, lacks = here()
         if ready:
             return ""
         if time.monotonic() - begun > seconds:
@@ -65,9 +65,21 @@ def wait_until_ready(seconds: float = math.inf) -> str:
         time.sleep(0.25)
 
 
+def here() -> tuple[bool, str]:
+    """Whether the Podium of this host is ready and, if not, what is missing."""
+    name = settings.ALLOWED_HOSTS[0].lstrip(".") if settings.ALLOWED_HOSTS else host()
+    return ask(host(), settings.PORT, name)
+
+
 def host() -> str:
     """The address at which this machine asks."""
     return "127.0.0.1" if settings.HOST in ("0.0.0.0", "::", "127.0.0.1") else settings.HOST
+
+
+def check_once() -> None:
+    """For the health check of a container."""
+    ready, lacks = here()
+    sys.exit(0 if ready else f"Not ready: {lacks or 'web'}")
 
 
 def main() -> None:
@@ -78,4 +90,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    main()
+    check_once() if sys.argv[1:] == ["--once"] else main()
