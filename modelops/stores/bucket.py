@@ -11,9 +11,9 @@ import hashlib
 import os
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -108,13 +108,25 @@ class Bucket:
             to.mkdir(parents=True, exist_ok=True)
 
     def _fetch_file(self, key: str, file: Path, size: int, sha256: str, watch: Watch) -> None:
-        here = file.stat().st_size if file.exists() else 0
-        sha = add_file(hashlib.sha256(), file, watch) if here else hashlib.sha256()
-        with disk_in_words(), open(file, "ab") as out:
-            for part in self._parts(key, here, size):
-                sha.update(part)
-                out.write(part)
-                watch(len(part))
+        """While it is fetched the file has its whole length, and holes; what a break leaves ends
+        before the first hole.
+        """
+        sha = hashlib.sha256()
+        file.touch()
+        with disk_in_words(), open(file, "r+b") as out:
+            out.truncate(_before_holes(out.fileno(), size))
+            here = done = out.seek(0, os.SEEK_END)
+            add_file(sha, file, watch)
+            out.truncate(size)
+            try:
+                with closing(self._parts(key, here, size, out.fileno())) as parts:
+                    for part in parts:
+                        sha.update(part)
+                        done += len(part)
+                        watch(len(part))
+            except BaseException:
+                out.truncate(done)
+                raise
         if sha.hexdigest() == sha256:
             return
         file.unlink()
@@ -126,15 +138,20 @@ class Bucket:
             % {"file": file.name}
         )
 
-    def _parts(self, key: str, start: int, end: int) -> Iterator[Any]:
-        """The bytes of an object from `start` to `end`, some requests ahead of who reads them."""
+    def _parts(self, key: str, start: int, end: int, descriptor: int) -> Generator[Any]:
+        """The bytes of an object from `start` to `end`, some requests ahead of who reads them. Each
+        is written to its place in the file as it arrives: this takes as long as hashing them.
+        """
 
         def part(first: int) -> Any:
             last = min(first + PART, end)
             with _in_words():
                 if (first, last) == (0, end):  # some servers take this for no range at all
-                    return obstore.get(self.client, key).bytes()
-                return obstore.get_range(self.client, key, start=first, end=last)
+                    content: Any = obstore.get(self.client, key).bytes()
+                else:
+                    content = obstore.get_range(self.client, key, start=first, end=last)
+            _write_at(descriptor, content, first)
+            return content
 
         firsts = iter(range(start, end, PART))
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -189,6 +206,24 @@ class Bucket:
 
 def _key(digest: str, name: str) -> str:
     return f"{digest}/{DATA}/{name}" if name else f"{digest}/{DATA}"
+
+
+def _write_at(descriptor: int, content: Any, place: int) -> None:
+    rest = memoryview(content)
+    while rest:
+        written = os.pwrite(descriptor, rest, place)
+        rest, place = rest[written:], place + written
+
+
+def _before_holes(descriptor: int, size: int) -> int:
+    """How much of a file was fetched in one piece. One that has its whole length may have holes:
+    its process was killed, perhaps in the middle of a write.
+    """
+    length = os.fstat(descriptor).st_size
+    if length < size:
+        return length
+    hole = os.lseek(descriptor, 0, os.SEEK_HOLE) if size else 0
+    return size if hole >= size else max(0, hole - PART)
 
 
 def _sent_as(name: str, content_type: str) -> dict[str, str]:

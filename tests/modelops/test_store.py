@@ -288,6 +288,87 @@ def test_what_came_before_a_break_is_not_fetched_again(bucket, tmp_path, monkeyp
     assert asked == [(40_000, 80_000), (80_000, len(WEIGHTS))]
 
 
+@pytest.mark.parametrize("killed_at", ["a hole", "its end", "its end, and changed"])
+def test_what_a_killed_process_has_fetched_is_gone_on_from_its_first_hole(
+    bucket, tmp_path, monkeypatch, killed_at
+):
+    make_folder(tmp_path, {"rows": WEIGHTS})
+    digest, asked, get = store.put(tmp_path / "rows"), [], buckets.obstore.get_range
+    monkeypatch.setattr(buckets, "PART", 40_000)
+    file = cache.root() / digest / "data"
+    file.parent.mkdir(parents=True)
+    with open(file, "wb") as arriving:
+        arriving.truncate(len(WEIGHTS))
+        arriving.write(WEIGHTS[:80_000])
+        if killed_at == "a hole":  # the second and a piece of the third part, not the rest
+            os.pwrite(arriving.fileno(), b"x", len(WEIGHTS) - 1)
+        else:
+            arriving.write(WEIGHTS[80_000:])
+        if killed_at == "its end, and changed":
+            os.pwrite(arriving.fileno(), b"x", 500)
+
+    def count(client, key, start, end):
+        asked.append(start)
+        return get(client, key, start=start, end=end)
+
+    monkeypatch.setattr(buckets.obstore, "get_range", count)
+    assert store.get(digest).read_bytes() == WEIGHTS
+    if killed_at == "its end, and changed":
+        assert sorted(asked) == [0, 40_000, 80_000]
+    elif killed_at == "its end":
+        assert asked == []
+    else:
+        assert 0 < min(asked) < 80_000, "pages of the file system have no part's size"
+
+
+def test_a_break_in_the_middle_leaves_what_is_in_one_piece(bucket, tmp_path, monkeypatch):
+    make_folder(tmp_path, {"rows": WEIGHTS})
+    digest, get = store.put(tmp_path / "rows"), buckets.obstore.get_range
+    monkeypatch.setattr(buckets, "PART", 20_000)
+
+    def break_off(client, key, start, end):
+        if start == 40_000:
+            raise buckets.BaseError("connection reset by peer")
+        return get(client, key, start=start, end=end)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(buckets.obstore, "get_range", break_off)
+        with pytest.raises(store.Unreachable):
+            store.get(digest)
+    assert (cache.root() / digest / "data").read_bytes() == WEIGHTS[:40_000]
+    assert store.get(digest).read_bytes() == WEIGHTS
+
+
+def test_who_stops_waiting_leaves_what_is_in_one_piece(bucket, tmp_path, monkeypatch):
+    make_folder(tmp_path, {"rows": WEIGHTS})
+    digest = store.put(tmp_path / "rows")
+    monkeypatch.setattr(buckets, "PART", 20_000)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(count):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        store.get(digest, stop)
+    assert (cache.root() / digest / "data").read_bytes() == WEIGHTS[:20_000]
+    assert store.get(digest).read_bytes() == WEIGHTS
+
+
+def test_a_full_disk_while_it_is_fetched_is_said(bucket, tmp_path, monkeypatch):
+    digest = store.put(make_folder(tmp_path / "made"))
+
+    def full(*about):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(buckets.os, "pwrite", full)
+        with pytest.raises(store.Full, match="The disk is full"):
+            store.get(digest)
+    assert read(store.get(digest)) == FILES
+
+
 def test_a_copy_that_was_changed_in_the_cache_is_fetched_again(bucket, tmp_path, caplog):
     digest = store.put(make_folder(tmp_path / "made"))
     (store.get(digest) / "config.json").write_bytes(b"[]")
