@@ -3,10 +3,13 @@
 import json
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from labeling.judging import criteria
 from labeling.models import Ranking
 from tests.browser.hands import PHONE, submit
+from tests.browser.test_accessibility import RULES
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -278,3 +281,21 @@ def test_a_lead_sees_what_was_marked(marks, project, window, log_in, carol, pict
     )
     assert seen == [["hallucinated", "One "], ["hallucinated, wrong", "💥"], ["wrong", " two"]]
     picture(lead, "spans-1440-light-review")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_axe_finds_nothing_in_marks_and_questions(marks, project, carol, width, scheme):
+    fields = {"kind": "yes-no", "question": "Is it true?", "scope": "answer", "required": True}
+    criteria.create(carol, project, key="true", **fields)
+    page = marks(color_scheme=scheme, **(PHONE if width == 390 else {}))
+    page.click("[data-verb=source]")
+    select(page, "One")
+    page.keyboard.press("1")
+    page.keyboard.type("ab")
+    page.keyboard.press("Enter")  # an answer is missing
+    expect(page.locator(".question.wrong")).to_have_count(1)
+    select(page, "two")
+    expect(page.locator("#palette")).to_be_visible()
+    found = Axe().run(page, options=RULES).response["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
