@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,28 @@ def test_a_lock_file_has_what_is_required(name):
     assert {package: locked(lock).get(package) for package in required} == required
     assert len(locked(lock)) == read(lock).count("==")
     assert "torch" not in locked(lock)
+
+
+def name_of(text):
+    return canonicalize_name(Requirement(text).name)
+
+
+def is_needed(requirement):
+    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+
+
+@pytest.mark.parametrize("name", ["web", "worker"])
+def test_a_lock_file_is_closed(name):
+    """pip installs it without looking for what its packages need besides (--no-deps)."""
+    packages = locked(f"deploy/requirements-{name}.lock")
+    missing = {
+        f"{package} needs {text}"
+        for package in packages
+        for text in metadata.requires(package) or []
+        if is_needed(Requirement(text)) and name_of(text) not in {*packages, "torch"}
+    }
+
+    assert missing == set()
 
 
 def test_no_image_has_what_only_tests_need():
