@@ -172,7 +172,9 @@ def test_a_labeler_ranks_below_the_path(podium, site, chromium):
     for name, value in credentials(podium, "labeler").items():
         page.fill(f"[name={name}]", value)
     page.keyboard.press("Enter")
-    page.wait_for_url(f"**{PATH}/p/demo/rank/")
+    page.wait_for_url(lambda url: "/login/" not in url)  # with the page in its query before
+    assert page.url == f"{site}{PATH}/p/demo/rank/"
+    page.wait_for_load_state()
 
     first = page.locator("#task").get_attribute("action")
     with page.expect_response("**/draft"):
