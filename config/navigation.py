@@ -30,8 +30,11 @@ GROUPS: list[tuple[str | Promise, list[Entry]]] = [
     (
         _("Label"),
         [
-            entry(_("Rank"), "rank", RANKERS, "history rank-revise rank-keys guidelines"),
+            entry(
+                _("Rank"), "rank", RANKERS, "history rank-revise rank-keys rank-thread guidelines"
+            ),
             entry(_("Write"), "write", RANKERS),
+            entry(_("Questions"), "threads", RANKERS, "thread"),
             entry(_("Review"), "reviews", LEADS, "review ask-prompts ask-demonstrations"),
             entry(_("Disagreements"), "disputes", LEADS, "task-settle"),
         ],

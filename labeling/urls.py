@@ -22,6 +22,7 @@ from labeling.views import (
     prompts,
     quality,
     set_aside,
+    threads,
     writing,
 )
 from people.webhooks import views
@@ -37,6 +38,10 @@ urlpatterns = [
     path("rank/<int:assignment_id>/draft", judging.rank_draft, name="rank-draft"),
     path("rank/<int:assignment_id>/skip", judging.rank_skip, name="rank-skip"),
     path("rank/<int:assignment_id>/revise", history.revise, name="rank-revise"),
+    path("rank/<int:assignment_id>/thread", threads.rank_thread, name="rank-thread"),
+    path("questions/", threads.thread_list, name="threads"),
+    path("questions/<int:pk>/", threads.thread_page, name="thread"),
+    path("questions/<int:pk>/close", threads.thread_close, name="thread-close"),
     path("rank/history/", history.history, name="history"),
     path("rank/desk", preferences.rank_desk, name="rank-desk"),
     path("rank/keys/", preferences.rank_keys, name="rank-keys"),

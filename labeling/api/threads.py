@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters as filters
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from rest_framework import serializers
@@ -112,18 +112,6 @@ def is_own(thread: Thread, membership: Membership) -> bool:
     return thread.labeler_id == membership.user_id
 
 
-def visible(membership: Membership) -> QuerySet[Thread]:
-    """Labelers see their own threads; leads all, sensitive ones only if they are willing."""
-    own = Q(labeler=membership.user)
-    of_project = Thread.objects.filter(task__project=membership.project)
-    if membership.role == Role.LABELER:
-        of_project = of_project.filter(own)
-    elif not membership.user.sensitive:
-        of_project = of_project.filter(own | Q(task__prompt__sensitive=False))
-    counted = of_project.annotate(count=Count("messages"), last_at=Max("messages__at"))
-    return counted.select_related("labeler")
-
-
 def as_body(thread: Thread, membership: Membership, places: dict[int, int]) -> dict[str, Any]:
     """The thread as this member may see it; `places` are their assignments by task."""
     body = {
@@ -168,7 +156,7 @@ def in_full(thread: Thread, membership: Membership) -> dict[str, Any]:
 
 
 def fresh(membership: Membership, pk: int) -> dict[str, Any]:
-    return in_full(visible(membership).get(pk=pk), membership)
+    return in_full(threads.visible(membership).get(pk=pk), membership)
 
 
 def reviewable(membership: Membership) -> QuerySet[Ranking]:
@@ -204,7 +192,7 @@ class Threads(ListEndpoint):
     roles, serializer_class, filterset_class = {"GET": RANKERS}, ThreadBody, ThreadFilter
 
     def get_queryset(self) -> QuerySet:
-        return visible(self.membership)
+        return threads.visible(self.membership)
 
     def represent(self, rows: list[Thread]) -> Any:
         places = places_of(self.membership, rows)
@@ -217,7 +205,7 @@ class ThreadView(DetailEndpoint):
     roles, serializer_class = {"GET": RANKERS}, ThreadDetail
 
     def get_queryset(self) -> QuerySet:
-        return visible(self.membership)
+        return threads.visible(self.membership)
 
     def represent(self, thread: Thread) -> Any:
         return in_full(thread, self.membership)
@@ -244,7 +232,7 @@ class ThreadAction(Action):
 
     @cached_property
     def thread(self) -> Thread:
-        return get_object_or_404(visible(self.membership), pk=self.kwargs["pk"])
+        return get_object_or_404(threads.visible(self.membership), pk=self.kwargs["pk"])
 
 
 class Say(ThreadAction):

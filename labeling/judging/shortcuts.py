@@ -51,6 +51,7 @@ SHORTCUTS = {
     "cannot_judge": Shortcut(
         "j", gettext_lazy("you cannot judge this task; again: back to the ranking")
     ),
+    "ask": Shortcut("y", gettext_lazy("ask a lead about this task, or report a problem")),
     "skip": Shortcut("s", gettext_lazy("skip")),
     "undo": Shortcut("u", gettext_lazy("undo the last submit or skip")),
     "guidelines": Shortcut("r", gettext_lazy("read the guidelines")),

@@ -17,6 +17,7 @@ class Thread(models.Model):
     labeler = models.ForeignKey(User, models.PROTECT, related_name="+")
     opened_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True, help_text=_("A further message opens it again."))
+    read_at = models.DateTimeField(null=True, help_text=_("When its labeler read it last."))
 
     class Meta:
         constraints = [

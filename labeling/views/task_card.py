@@ -24,6 +24,7 @@ from labeling.judging import (
     scores,
     shortcuts,
     skips,
+    threads,
 )
 from labeling.models import Assignment, Ranking
 from labeling.models.rules import FLAGS
@@ -220,11 +221,7 @@ def page(
     request: HttpRequest, fragment: str, context: dict[str, Any], status: int = 200
 ) -> HttpResponse:
     """The fragment alone when htmx asks, else the whole page around it."""
-    context |= around(request) | {
-        "fragment": fragment,
-        "progress": progress.progress(request.project),
-    }
-    context |= progress.today(request.user, request.project)
+    context |= around(request) | meters(request) | {"fragment": fragment}
     return render(
         request, fragment if request.htmx else "labeling/judging/rank.html", context, status=status
     )
@@ -239,13 +236,16 @@ def after(request: HttpRequest, ranking: int | None) -> HttpResponse:
         "project": request.project,
         "keys": caps,
         "undo": Undoable("ranking", ranking) if ranking else None,
-        "progress": progress.progress(request.project),
     }
-    return render(
-        request,
-        "labeling/judging/_after.html",
-        context | progress.today(request.user, request.project),
-    )
+    return render(request, "labeling/judging/_after.html", context | meters(request))
+
+
+def meters(request: HttpRequest) -> dict[str, Any]:
+    """How much was ranked, and how many questions wait for this person."""
+    return progress.today(request.user, request.project) | {
+        "progress": progress.progress(request.project),
+        "to_read": threads.to_read_lately(request.membership),
+    }
 
 
 def around(request: HttpRequest) -> dict[str, Any]:

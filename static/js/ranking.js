@@ -402,6 +402,7 @@ const verbs = {
   layout: () => $("[data-verb=layout]").click(),
   all_bad: () => decide("all_bad"),
   cannot_judge: () => decide("cannot_judge"),
+  ask: () => $("#ask")?.click(),
   skip: () => toggle($("#skip")),
   undo: () => $("#undo")?.requestSubmit(), // its button may not know yet of what was just sent
   guidelines: () => $("#read").click(),
@@ -424,6 +425,7 @@ const doing = (key) => (owner().shortcuts === "on" ? JSON.parse(owner().keys)[ke
 const OPENED_BY = {
   shortcuts: (key) => key === "?",
   guidelines: (key) => doing(key) === "guidelines",
+  "ask-about": (key) => doing(key) === "ask",
   skip: (key) => doing(key) === "skip",
 };
 
@@ -671,7 +673,7 @@ document.addEventListener("podium:draw", () => {
   if (task()) draw();
 });
 document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.target.matches("dialog")) event.target.showModal();
+  if (event.target.matches("dialog:not([open])")) event.target.showModal();
   if (event.target.id === "card") start();
 });
 
