@@ -10,10 +10,10 @@ from tests.factories import make_person
 from tests.pages import one_line
 
 pytestmark = pytest.mark.django_db
-LABELER = {"Label": ["Rank", "Write"]}
-LEAD = {"Label": ["Rank", "Write", "Review", "Disagreements"], "": ["People"]}
+LABELER = {"Label": ["Rank", "Write", "Questions"]}
+LEAD = {"Label": ["Rank", "Write", "Questions", "Review", "Disagreements"], "": ["People"]}
 ADMIN = {
-    "Label": ["Rank", "Write", "Review", "Disagreements"],
+    "Label": ["Rank", "Write", "Questions", "Review", "Disagreements"],
     "Data": ["Prompts", "Judgments", "Datasets"],
     "Models": ["Loop", "Jobs", "Versions"],
     "": ["People", "Settings"],
