@@ -58,6 +58,7 @@ GET = {
     "rank": RANKER,
     "guidelines": RANKER,
     "history": RANKER,
+    "threads": RANKER,
     "rank-keys": RANKER,
     "webhooks": ADMIN,
     "webhook": ADMIN,
@@ -110,6 +111,7 @@ ELSEWHERE |= {
     "rank-revise",
     "rank-desk",
 }
+ELSEWHERE |= {"rank-thread", "thread", "thread-close"}  # labeling/views/test_threads.py
 WRITING = {"write-save", "write-submit", "write-back"}  # test_writing.py
 ENTRANCE = {"join", "invitation-renew", "invitation-withdraw"}  # people/test_invitations.py
 SITE = {"home", "login", "logout", "account", "password_change", "password_changed", "components"}

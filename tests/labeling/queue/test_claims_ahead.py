@@ -7,6 +7,7 @@ import pytest
 from labeling.models import Assignment, Ranking
 from people.models import Membership, Project
 from tests.factories import make_task
+from tests.pages import one_line
 
 pytestmark = pytest.mark.django_db
 
@@ -87,7 +88,7 @@ def test_a_place_given_back_and_leased_ahead_does_not_come_first(page, tasks):
 def test_a_submit_answers_with_what_changed_around_the_next_card(page, tasks):
     fetch(page)
     following = ahead()
-    html = submit(page, following.pk).content.decode()
+    html = one_line(submit(page, following.pk))
     assert at_hand() == following
     assert "answer-a" not in html
     assert "<b>1</b> today" in html
@@ -104,7 +105,7 @@ def test_a_submit_that_arrives_twice_is_answered_the_same(page, tasks):
         for _ in "12"
     )
     assert Ranking.objects.count() == 1
-    for html in (one.content.decode(), again.content.decode()):
+    for html in (one_line(one), one_line(again)):
         assert "answer-a" not in html
         assert f'name="ranking" value="{Ranking.objects.get().pk}"' in html
 
