@@ -24,7 +24,11 @@ from labeling.text import conversations, markdown
 
 register = template.Library()
 HERE = "<!-- the text -->"
-TURN = '<div class="turn {}"><h2>{}</h2><p dir="auto">{}</p></div>'
+TURN = '<div class="turn {}"><h2>{}</h2>{}</div>'
+BEGINNING = '<p dir="auto">{}</p>'
+CONTENT = '<div class="text" dir="auto">{}</div>'
+CALL = '<div class="call"><h3>{}</h3><pre tabindex="0">{}</pre></div>'
+SOURCE = '<pre class="source" dir="auto">{}{}</pre>'
 TEXT = '<div class="text" dir="auto" tabindex="0" role="group" aria-labelledby="title-{}">{}</div>'
 WRITTEN = (
     '<pre class="text written" dir="auto" tabindex="0" role="group" '
@@ -33,12 +37,13 @@ WRITTEN = (
 RULES = ("ordinals", "ratings", "vocabulary", "criteria", "marks")
 CAPS = ("compare", "flags", "spans")
 EMPTY = '<p class="hint">{}</p>'
+UNFORMATTED = '<p class="hint unformatted">{}</p>'
 
 
 @register.filter
 def turns(messages: Iterable[dict]) -> list[tuple[str, str, str]]:
     """(role, its name, text) of each turn of a prompt."""
-    return conversations.shown(messages)
+    return [(turn.role, turn.name, turn.text) for turn in conversations.shown(messages)]
 
 
 @register.filter
@@ -50,9 +55,30 @@ def rank_of(judgment: dict, position: int) -> int | None:
 
 
 @register.simple_tag
-def conversation(turns: Iterable[tuple] | SafeString) -> SafeString:
-    """The turns of a prompt, each (role, its name, text)."""
-    return turns if isinstance(turns, SafeString) else format_html_join("", TURN, turns)
+def conversation(
+    turns: Iterable[conversations.Turn] | SafeString, whole: bool = True
+) -> SafeString:
+    """The turns of a prompt, formatted like answers; or, of a list, as they are written."""
+    if isinstance(turns, SafeString):
+        return turns
+    content = _whole if whole else _beginning
+    return format_html_join("", TURN, ((turn.role, turn.name, content(turn)) for turn in turns))
+
+
+def _beginning(turn: conversations.Turn) -> SafeString:
+    return format_html(BEGINNING, turn.text)
+
+
+def _whole(turn: conversations.Turn) -> SafeString:
+    """What a turn says and calls, and its source where that is something else."""
+    as_written = markdown.plain(turn.content)
+    html = as_written if turn.role == "tool" else markdown.render(turn.content)
+    calls = ((_("Calls %(name)s") % {"name": call.name}, call.arguments) for call in turn.calls)
+    shown = format_html(CONTENT, html) if turn.content else SafeString("")
+    shown += format_html_join("", CALL, calls)
+    if html == as_written and not turn.calls:
+        return shown
+    return shown + format_html(SOURCE, markdown.leading_break(turn.text), turn.text)
 
 
 @register.simple_tag(takes_context=True)
@@ -75,6 +101,8 @@ def _text(answer: Any) -> SafeString:
     set_ = format_html(
         TEXT, answer.letter, answer.html or format_html(EMPTY, _("This answer is empty."))
     )
+    if answer.unformatted:
+        set_ = format_html(UNFORMATTED, unformatted()) + set_
     if not answer.source:
         return set_
     return set_ + format_html(
@@ -87,6 +115,15 @@ def _exactly(text: str) -> SafeString:
     the places of marked passages would be wrong.
     """
     return mark_safe(escape(text).replace("\r", "&#13;"))
+
+
+@register.simple_tag
+def unformatted() -> str:
+    """Why the answers of a task are shown as they are written."""
+    return _(
+        "Shown without formatting, like every answer of this task: one of them is too long or too "
+        "deeply nested to be formatted."
+    )
 
 
 @lru_cache(maxsize=2000)

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.conf import settings
@@ -303,9 +303,43 @@ def _mapped(
 # The texts of a conversation
 
 
-def shown(messages: Iterable[dict]) -> list[tuple[str, str, str]]:
-    """(role, its name, text) of each turn, as pages show it."""
-    return [(turn["role"], _title(turn), rows.turn_text(turn)) for turn in messages]
+class Call(NamedTuple):
+    """A tool call as pages show it: the name of the function, and its arguments as JSON."""
+
+    name: str
+    arguments: str
+
+
+class Turn(NamedTuple):
+    """A turn as pages show it: its role, the role's name, all that it says as text, and apart what
+    it says in words and what it calls.
+    """
+
+    role: str
+    name: str
+    text: str
+    content: str
+    calls: tuple[Call, ...]
+
+
+def shown(messages: Iterable[dict]) -> list[Turn]:
+    return [_shown(turn) for turn in messages]
+
+
+def _shown(turn: dict) -> Turn:
+    functions = [call["function"] for call in turn.get("tool_calls") or []]
+    calls = tuple(
+        Call(function["name"], _indented(function["arguments"])) for function in functions
+    )
+    return Turn(turn["role"], _title(turn), rows.turn_text(turn), rows.content_text(turn), calls)
+
+
+def _indented(arguments: str) -> str:
+    """The arguments of a call, a name a line; as they are if they are no JSON."""
+    try:
+        return json.dumps(json.loads(arguments), ensure_ascii=False, indent=2)
+    except ValueError:
+        return arguments
 
 
 def _title(turn: dict) -> str:

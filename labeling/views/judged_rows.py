@@ -80,12 +80,13 @@ class ShownRow:
 
     row: dict[str, Any]
     whole: bool
-    turns: list[tuple[str, str, str]]
+    turns: list[conversations.Turn]
     earlier: int  # turns that are not shown
     about: list[str]
     text: SafeString | str
     answers: list[ShownAnswer]
     judgments: list[ShownJudgment]
+    unformatted: bool = False  # the answers, because one of them can't be formatted
     place: Place | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -115,6 +116,8 @@ def shown(
     turns = conversations.shown(row.get("messages", []))
     text = row.get("text", "")
     spans = [span for judgment in judgments for span in judgment.get("spans", ())]
+    answers = row.get("answers", [])
+    htmls, formatted = _htmls(answers, whole)
     return ShownRow(
         row=row,
         whole=whole,
@@ -126,34 +129,43 @@ def shown(
             _answer(
                 position,
                 answer,
+                html,
                 [of_all.get(position) for of_all in ranks],
                 whole,
                 [span for span in spans if span["answer"] == position],
                 sorted({span["label"] for span in spans}),
             )
-            for position, answer in enumerate(row.get("answers", []))
+            for position, (answer, html) in enumerate(zip(answers, htmls))
         ],
         judgments=[
             _judgment(judgment, who, row["answers"], whole)
             for judgment, who in zip(judgments, by, strict=True)
         ],
+        unformatted=not formatted,
         place=place,
         extra=extra,
     )
+
+
+def _htmls(answers: list[dict[str, Any]], whole: bool) -> tuple[list[SafeString], bool]:
+    """Each answer as HTML if all of it is shown, and whether they are formatted."""
+    if not whole:
+        return [SafeString("")] * len(answers), True
+    return markdown.render_alike([answer["text"] for answer in answers])
 
 
 def cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[:longest].rstrip() + "…"
 
 
-def _beginning_of(turn: tuple[str, str, str]) -> tuple[str, str, str]:
-    role, name, text = turn
-    return role, name, cut(text, PROMPT_BEGINNING)
+def _beginning_of(turn: conversations.Turn) -> conversations.Turn:
+    return turn._replace(text=cut(turn.text, PROMPT_BEGINNING))
 
 
 def _answer(
     position: int,
     answer: dict[str, Any],
+    html: SafeString,
     ranks: list[int | None],
     whole: bool,
     spans: list[dict[str, Any]],
@@ -168,7 +180,7 @@ def _answer(
         letter=letter(position).upper(),
         model=answer["model"],
         beginning=cut(answer["text"], ANSWER_BEGINNING),
-        html=markdown.render(answer["text"]) if whole else SafeString(""),
+        html=html,
         remarks=remarks,
         ranks=ranks,
         marked=marked(answer["text"], spans, labels) if whole and spans else SafeString(""),

@@ -50,10 +50,19 @@ It is **wonderful** that she wants to move more. She could ask:
 | warfarin | INR | steady vitamin K |
 | apixaban | rarely | as usual |
 
-A [link](https://example.org), `a little code`, and ~~what no longer holds~~."""
+A [link](https://example.org), `a little code`, and ~~what no longer holds~~. With $n$ tablets of
+\\(m\\) mg a week, at $5 or $7 each:
+
+\\[
+\\bar d = \\frac{1}{7} \\sum_{i=1}^{n} m_i
+= \\begin{cases} 0 & \\text{if } n = 0 \\\\ \\frac{nm}{7} & \\text{otherwise} \\end{cases}
+\\]
+
+![how the dose changes](https://example.org/dose.png)"""
 CODE = (
+    "<think>\nShe wants a *plan*.\n\nA function, then.\n</think>\n\n"
     "```python\ndef plan(days):  # gently\n    return [day for day in days if day != "
-    '"Sunday"][:5]\n```'
+    '"Sunday"][:5]\n```\n\n```diff\n@@ -1,2 +1,2 @@\n walk\n-run\n+swim\n```'
 )
 ARABIC = (
     "قبل أن تبدأ، يمكنها أن تسأل الطبيب: هل جرعتي **مستقرة**؟\n\n- أي الأنشطة يجب تجنبها؟\n- متى "
@@ -211,9 +220,7 @@ def ranking_page(chosen: str | None, of: Project) -> dict:
         "free_at": now() + timedelta(minutes=8, seconds=30),
         "assignment_id": 0,
         "turns": conversations.shown(TURNS),
-        "answers": [
-            shown(letter, text, TYPED, wrong) for letter, text in zip(judgment.LETTERS, answers)
-        ],
+        "answers": shown(answers, TYPED, wrong),
         "typed": TYPED,
         "undo": Undoable("ranking", 1) if empty else None,
     }

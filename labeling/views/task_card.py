@@ -66,6 +66,7 @@ class Shown:
     error: str = ""
     scores: tuple[tuple[str, Any], ...] = ()  # (name of the criterion, value)
     error_at: str = ""  # the criterion that the error concerns, if one
+    unformatted: bool = False  # because an answer of the task can't be formatted
 
 
 def card(
@@ -175,7 +176,7 @@ def _of_ranking(
     ]
 
 
-def turns(assignment: Assignment) -> list[tuple[str, str, str]]:
+def turns(assignment: Assignment) -> list[conversations.Turn]:
     return conversations.shown(assignment.messages)
 
 
@@ -186,20 +187,34 @@ def answers(
     marks: bool = False,
 ) -> list[Shown]:
     texts = [assignment.texts[candidate] for candidate in assignment.order]
-    return [
-        shown(letter, text, typed, wrong, marks) for letter, text in zip(judgment.LETTERS, texts)
-    ]
+    return shown(texts, typed, wrong, marks)
 
 
 def shown(
-    letter: str,
-    text: str,
+    texts: list[str],
     typed: dict,
     wrong: judgment.InvalidRanking | None,
     marks: bool = False,
+) -> list[Shown]:
+    """The answers in the order of their letters; formatted, if all of them can be. With `marks`
+    always as written too: passages are marked there.
+    """
+    htmls, are_formatted = markdown.render_alike(texts)
+    return [
+        _shown(letter, text, html, not are_formatted, typed, wrong, marks)
+        for letter, text, html in zip(judgment.LETTERS, texts, htmls)
+    ]
+
+
+def _shown(
+    letter: str,
+    text: str,
+    html: SafeString,
+    unformatted: bool,
+    typed: dict,
+    wrong: judgment.InvalidRanking | None,
+    marks: bool,
 ) -> Shown:
-    """With `marks` always as written too: passages are marked there."""
-    html = markdown.render(text)
     return Shown(
         letter,
         html,
@@ -214,6 +229,7 @@ def shown(
             if isinstance(values, dict) and letter in values
         ),
         wrong.criterion if wrong is not None and wrong.letter == letter else "",
+        unformatted,
     )
 
 

@@ -69,7 +69,7 @@ function words(root) {
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const node = walker.currentNode;
-    if (node.parentElement.matches(".hint")) continue; // ours, not the answer's
+    if (node.parentElement.matches(".hint, summary")) continue; // ours, not the answer's
     for (const { segment, index, isWordLike } of cutter.segment(node.data)) {
       if (isWordLike)
         found.push({ node, index, end: index + segment.length, word: segment.toLowerCase() });

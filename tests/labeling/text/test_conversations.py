@@ -167,13 +167,15 @@ def test_cleaning_reaches_contents_parts_and_the_values_of_arguments():
 
 
 def test_a_page_shows_each_turn_as_text_and_names_the_tool():
-    assert [(role, name) for role, name, _text in conversations.shown(STORED)] == [
+    assert [(turn.role, turn.name) for turn in conversations.shown(STORED)] == [
         ("developer", "Developer"),
         ("user", "User"),
         ("assistant", "Assistant"),
         ("tool", "Tool: weather"),
     ]
-    assert [text for *_, text in conversations.shown(STORED)] == list(map(rows.turn_text, STORED))
+    shown = conversations.shown(STORED)
+    assert [turn.text for turn in shown] == list(map(rows.turn_text, STORED))
+    assert [call.name for turn in shown for call in turn.calls] == ["weather"]
 
 
 def test_what_the_user_asked_last_is_the_users_turn():

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from labeling.text import markdown
+from labeling.text import conversations, markdown
 from tests.labeling.text.work import lines_run
 
 HOSTILE = [
@@ -133,24 +133,76 @@ def test_a_link_into_this_site_leads_nowhere():
     assert "href" not in markdown.render("[x](/p/demo/people/) [y](//evil.example) [z](?a=b)")
 
 
+PIXEL = "https://example.org/p.png"
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("![a pixel](https://example.org/p.png)", ("https://example.org/p.png", "a pixel")),
-        ("![](https://example.org/p.png)", ("https://example.org/p.png",) * 2),
+        (f"![a pixel]({PIXEL})", (PIXEL, "[image: a pixel]")),
+        (f"![]({PIXEL})", (PIXEL, "[image]")),
         # links don't nest: the outer one stays, and nothing is lost
         (
-            "[![logo](https://example.org/p.png)](https://example.org/)",
-            ("https://example.org/", "logo (https://example.org/p.png)"),
+            f"[![logo]({PIXEL})](https://example.org/)",
+            ("https://example.org/", f"[image: logo] ({PIXEL})"),
         ),
     ],
 )
-def test_a_picture_is_a_link(text, shown):
+def test_a_picture_is_its_description_and_a_link(text, shown):
     html = markdown.render(text)
     [link] = re.findall('<a href="([^"]*)"[^>]*>([^<]*)</a>', html)
 
     assert link == shown
     assert "!" not in html
+
+
+def test_a_picture_without_an_address_is_its_description():
+    assert "[image: a cat]" in markdown.render("![a cat](cat.png)")
+
+
+def test_what_a_change_adds_and_removes_is_coloured():
+    html = markdown.render("```diff\n@@ -1 +1 @@\n-run\n+swim\n```")
+
+    assert '<span class="code-deleted">-run' in html
+    assert '<span class="code-inserted">+swim' in html
+    assert '<span class="code-keyword">@@' in html
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>\nA *plan*.\n</think>\n\nThe **answer**.",
+        "<thinking>A *plan*.</thinking>The **answer**.",
+        "A *plan*.\n</think>\n\nThe **answer**.",
+    ],
+)
+def test_what_a_model_thought_is_folded(text):
+    html = markdown.render(text)
+
+    assert html.startswith(
+        '<details class="thought"><summary>Reasoning</summary><p>A <em>plan</em>'
+    )
+    assert html.endswith("</details>\n<p>The <strong>answer</strong>.</p>\n")
+
+
+def test_a_thought_that_has_no_end_is_open():
+    html = markdown.render("<think>Let me <script>see</script>")
+
+    assert html.startswith('<details class="thought" open>')
+    assert "&lt;script&gt;" in html
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write `<think>` first.",
+        "```\n<think>\nplan\n</think>\n```",
+        "a </think> b",
+        "<think></think>x",
+    ],
+)
+def test_what_is_no_thought_is_not_folded(text):
+    assert "<details" not in markdown.render(text)
 
 
 LIST = "\n".join("  " * n + "* x" for n in range(40)) + " end"
@@ -165,12 +217,29 @@ def test_what_is_nested_too_deeply_is_shown_as_it_is(deep):
     assert "end" in html
 
 
+def test_any_text_that_can_be_stored_is_formatted():
+    text = "Some *words*.\n\n" * 10_000
+
+    assert markdown.render(text[: markdown.LONGEST]).count("<em>words</em>") == 6666
+    assert markdown.LONGEST == conversations.LONGEST
+
+
 def test_what_is_too_long_is_shown_as_it_is():
     assert markdown.render("<b>" * markdown.LONGEST).startswith("<pre>&lt;b&gt;")
 
 
+def test_all_answers_of_a_task_are_formatted_or_none():
+    texts = ["*a*", "", "> " * 40 + "deep"]
+
+    assert markdown.render_alike(texts[:2]) == (["<p><em>a</em></p>\n", ""], True)
+    assert markdown.render_alike(texts) == (
+        [markdown.plain("*a*"), "", markdown.plain(texts[2])],
+        False,
+    )
+
+
 def test_a_text_that_would_grow_too_large_is_shown_as_it_is():
-    table = "|a" * 1000 + "|\n" + "|-" * 1000 + "|\n" + "|b\n" * 5000
+    table = "|a" * 1000 + "|\n" + "|-" * 1000 + "|\n" + "|b&amp;\n" * 12_000
     assert markdown.render(table).startswith("<pre>|a|a")
 
 

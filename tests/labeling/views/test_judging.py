@@ -57,17 +57,64 @@ def test_a_visit_leases_the_next_task(page, alice, task):
     assert Assignment.objects.count() == 1
 
 
-def test_turns_of_tools_and_parts_are_shown_as_text(client_for, alice, project):
-    make_task(project, prompt=make_prompt(project, messages=TOOL_TURNS))
+def conversation_of(client_for, alice, project, messages):
+    make_task(project, prompt=make_prompt(project, messages=messages))
     page = client_for(alice).get(RANK).content.decode()
-    shown = re.findall(r'<div class="turn (\w+)"><h2>(.*?)</h2><p dir="auto">(.*?)</p>', page, re.S)
+    turns = re.findall(
+        r'<div class="turn (\w+)"><h2>(.*?)</h2>(.*?)</div>'
+        r'(?=<div class="turn|\s*</div>\s*<details)',
+        page,
+        re.S,
+    )
+    assert len(turns) == len(messages)
+    return turns
 
-    assert [(role, name, unescape(text)) for role, name, text in shown] == [
-        ("developer", "Developer", "Use the tools."),
-        ("user", "User", "How warm is\nRome?"),
-        ("assistant", "Assistant", 'weather({"city": "Roma", "at": ["now"]})'),
-        ("tool", "Tool: weather", '{"celsius": 31}'),
+
+def test_turns_of_tools_and_parts_are_shown_as_such(client_for, alice, project):
+    shown = conversation_of(client_for, alice, project, TOOL_TURNS)
+
+    assert [(role, name, unescape(html)) for role, name, html in shown] == [
+        ("developer", "Developer", written("<p>Use the tools.</p>\n", "Use the tools.")),
+        ("user", "User", written("<p>How warm is<br>\nRome?</p>\n", "How warm is\nRome?")),
+        (
+            "assistant",
+            "Assistant",
+            '<div class="call"><h3>Calls weather</h3><pre tabindex="0">{\n  "city": "Roma",\n'
+            '  "at": [\n    "now"\n  ]\n}</pre></div><pre class="source" dir="auto">'
+            'weather({"city": "Roma", "at": ["now"]})</pre>',
+        ),
+        (
+            "tool",
+            "Tool: weather",
+            '<div class="text" dir="auto"><pre>{"celsius": 31}</pre></div>',
+        ),
     ]
+
+
+def written(html, text):
+    return f'<div class="text" dir="auto">{html}</div><pre class="source" dir="auto">{text}</pre>'
+
+
+def test_a_prompt_is_formatted_like_an_answer(client_for, alice, project):
+    asked = "Solve *this*:\n\n\\[x^2 = 4\\]\n\n<script>"
+    [(_role, _name, html)] = conversation_of(
+        client_for, alice, project, [{"role": "user", "content": asked}]
+    )
+
+    assert "<p>Solve <em>this</em>:</p>" in html
+    assert "<msup><mi>x</mi><mn>2</mn></msup>" in html
+    assert "<script>" not in html
+    assert unescape(html).endswith(f'<pre class="source" dir="auto">{asked}</pre>')
+
+
+def test_answers_are_formatted_alike_with_a_sentence(client_for, alice, project):
+    make_task(project, texts=["so *kind*", "> " * 40 + "deep", "short", "**bold**"])
+    page = client_for(alice).get(RANK).content.decode()
+
+    assert "<em>" not in page
+    assert "<strong>" not in page
+    assert page.count("Shown without formatting, like every answer of this task") == 4
+    assert "<pre>so *kind*</pre>" in page
 
 
 def test_a_page_or_its_card(page):
