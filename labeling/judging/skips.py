@@ -10,9 +10,10 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from labeling.judging.rankings import UNDO, TooLate
-from labeling.models import Assignment, RankingTask
+from labeling.models import Assignment, RankingTask, Seen
 from labeling.queue import claims, leases
-from labeling.queue.eligibility import NotWorking
+from labeling.queue.eligibility import NotWorking, locked_membership
+from labeling.queue.order import locked
 from people import audit
 from people.db.compiled import compiled
 from people.models import Project, User
@@ -39,15 +40,12 @@ def undo(assignment: Assignment) -> Assignment:
     """The skipped task is the labeler's again, with its draft.
 
     Raises TooLate after ten minutes, once somebody else has the place, once the task is set aside
-    or was taken back already, or while the labeler is paused.
+    or the skip was taken back already, once the labeler has seen what others say of the task, or
+    while they are paused.
     """
-    task = RankingTask.objects.select_for_update().get(pk=assignment.task_id)
-    assignment.refresh_from_db(fields=["state", "ended_at", "place"])
-    if assignment.state != State.SKIPPED or now() - assignment.ended_at > UNDO:
-        raise TooLate(_("There is no skip to undo: it was undone already, or is too old."))
-    if task.state != RankingTask.State.OPEN:
-        raise TooLate(_("The task was set aside, because several people skipped it."))
     try:
+        locked_membership(assignment)  # before the task, as a claim does
+        _refuse_if_too_late(assignment)
         claims.reclaim(assignment)
         leases.take_back(assignment)
     except claims.LeaseLost:
@@ -57,3 +55,14 @@ def undo(assignment: Assignment) -> Assignment:
     Assignment.objects.filter(pk=assignment.pk).update(skip_reason="")
     audit.record(assignment.labeler, "undo skip", assignment, assignment.project)
     return assignment
+
+
+def _refuse_if_too_late(assignment: Assignment) -> None:
+    task = locked(assignment.task_id)
+    assignment.refresh_from_db(fields=["state", "ended_at", "place"])
+    if assignment.state != State.SKIPPED or now() - assignment.ended_at > UNDO:
+        raise TooLate(_("There is no skip to undo: it was undone already, or is too old."))
+    if task.state != RankingTask.State.OPEN:
+        raise TooLate(_("The task was set aside, because several people skipped it."))
+    if Seen.objects.filter(task=task, person=assignment.labeler_id).exists():
+        raise TooLate(_("You have seen what others say of this task since you skipped it."))

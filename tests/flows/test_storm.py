@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 from labeling import erasure, project_settings
 from labeling.exports import freeze
 from labeling.imports import undo
-from labeling.judging import judgment, rankings, threads
+from labeling.judging import judgment, rankings, skips, threads
 from labeling.models import Assignment, DatasetRanking, Ranking, RankingTask, Seen, Thread
 from labeling.quality import gold
 from labeling.queue import candidates, claims, groups, leases, reservations, seen, set_aside
@@ -402,6 +402,29 @@ class Storm(RuleBasedStateMachine):
             assert Assignment.objects.get(pk=one.pk).state == (
                 "submitted" if one.state == "submitted" else "skipped"
             )
+
+    @precondition(is_writable)
+    @rule(number=any_number)
+    def undo_skip(self, number):
+        one = self.assignment(number)
+        if one is None:
+            return
+        before = Assignment.objects.get(pk=one.pk)
+        has_seen = one.task_id in recount.Rows(self.project).seen(one.labeler)
+        try:
+            skips.undo(one)
+        except rankings.TooLate:
+            assert Assignment.objects.get(pk=one.pk).state == before.state
+            return
+        assert before.state == "skipped"
+        assert not has_seen
+        assert Assignment.objects.get(pk=one.pk).state == "leased"
+        [member] = [
+            self.membership(person)
+            for person in range(PEOPLE)
+            if self.people[person].pk == one.labeler_id
+        ]
+        assert claims.next_for(member) == one, "what was undone is shown at once"
 
     @precondition(is_writable)
     @rule(number=any_number)

@@ -7,7 +7,9 @@ from html import unescape
 import pytest
 from django.utils.timezone import now
 
+from labeling.judging import skips
 from labeling.models import Assignment, RankedCandidate, Ranking, RankingTask
+from labeling.queue import seen
 from people.models import AuditEvent, Membership
 from tests.factories import (
     TOOL_TURNS,
@@ -324,6 +326,29 @@ def test_a_task_that_was_set_aside_stays_there(page, alice, task):
     RankingTask.objects.update(state="set_aside", sort_key=None)
     assert "set aside" in undo_skip(page, Assignment.objects.get(labeler=alice)).content.decode()
     assert Assignment.objects.get(labeler=alice).state == "skipped"
+
+
+def test_who_has_seen_what_others_say_does_not_get_a_skipped_task_back(page, alice, task):
+    post(page, "skip", {"reason": "other"})
+    seen.note(alice, [task.pk])
+    response = undo_skip(page, Assignment.objects.get(labeler=alice))
+
+    assert "You have seen what others say" in response.content.decode()
+    assert Assignment.objects.get(labeler=alice).state == "skipped"
+
+
+def test_a_skip_is_undone_in_the_order_of_locks_of_a_claim(page, alice, monkeypatch):
+    """Or two requests at once could wait for each other for ever."""
+    post(page, "skip", {"reason": "other"})
+    locks = []
+    for name in ("locked_membership", "locked"):
+        lock = getattr(skips, name)
+        noted = lambda row, name=name, lock=lock: locks.append(name) or lock(row)  # noqa: E731
+        monkeypatch.setattr(skips, name, noted)
+    undo_skip(page, Assignment.objects.get(labeler=alice))
+
+    assert held(alice)
+    assert locks == ["locked_membership", "locked"]
 
 
 def test_nobody_undoes_the_skip_of_another(page, bob, client_for, alice):
