@@ -6,6 +6,8 @@ has seen the task, and gets no place on it any more.
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -18,12 +20,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from labeling.judging import threads
+from labeling.judging import form, threads
 from labeling.models import Assignment, Message, Thread
 from labeling.queue import seen
 from labeling.views import task_card
 from labeling.views.judging import own_or_404
-from people import pseudonyms
+from people import idempotency, pseudonyms
 from people.access import RANKERS, Refused, member
 
 PER_PAGE = 30
@@ -82,8 +84,9 @@ def thread_page(request: HttpRequest, pk: int) -> HttpResponse:
     )
     wrong = ""
     if request.method == "POST":
-        wrong = _say(request, thread)
+        wrong = _send(request, lambda text: threads.say(request.user, thread, text))
         if not wrong:
+            messages.success(request, _("Your message is sent."))
             return redirect("thread", request.project.slug, pk)
     if thread.labeler_id != request.user.pk:
         seen.note(request.user, [thread.task_id])
@@ -100,13 +103,19 @@ def thread_page(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "labeling/judging/thread.html", context, status=422 if wrong else 200)
 
 
-def _say(request: HttpRequest, thread: Thread) -> str:
-    """Add the message that was sent; what is wrong with it, if anything is."""
+def _send(request: HttpRequest, action: Callable[[str], Any]) -> str:
+    """Do with the text what `action` does, once however often the form arrives; what is wrong with
+    it, if anything is.
+    """
+
+    def send() -> dict[str, Any]:
+        action(request.POST.get("text", ""))
+        return {}
+
     try:
-        threads.say(request.user, thread, request.POST.get("text", ""))
+        idempotency.once(request.user, form.key(request.POST), send)
     except Refused as why:
         return str(why)
-    messages.success(request, _("Your message is sent."))
     return ""
 
 
@@ -121,6 +130,7 @@ def _said(request: HttpRequest, thread: Thread | None, wrong: str) -> dict[str, 
             who = _("Labeler") if message.author_id == thread.labeler_id else _("Lead")
         said.append((who, message.at, message.text))
     return {
+        "key": uuid.uuid4(),
         "thread": thread,
         "said": said,
         "wrong": wrong,
@@ -148,10 +158,7 @@ def rank_thread(request: HttpRequest, assignment_id: int) -> HttpResponse:
     assignment = own_or_404(request, assignment_id)
     wrong = ""
     if request.method == "POST":
-        try:
-            threads.open_on(assignment, request.POST.get("text", ""))
-        except Refused as why:
-            wrong = str(why)
+        wrong = _send(request, lambda text: threads.open_on(assignment, text))
     thread = Thread.objects.filter(task=assignment.task_id, labeler=request.user).first()
     if thread:
         threads.mark_read(request.membership, thread)

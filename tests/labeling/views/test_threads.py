@@ -1,5 +1,7 @@
 """Questions about tasks: asked over the ranking page, answered by a lead, closed; blind."""
 
+import re
+
 import pytest
 
 from labeling.judging import threads
@@ -56,6 +58,22 @@ def test_a_question_is_asked_over_the_task_and_keeps_it(page, alice):
     assert "Is B cut off?" in sent
     assert Assignment.objects.get().state == "leased"
     assert Message.objects.get().text == "Is B cut off?"
+
+
+def test_a_form_that_arrives_twice_says_it_once(page, lead):
+    place = Assignment.objects.get()
+    asked = one_line(page.get(f"{RANK}{place.pk}/thread", headers=HTMX))
+    key = re.search(r'name="key" value="([^"]+)"', asked)[1]
+    for _ in "12":
+        response = page.post(f"{RANK}{place.pk}/thread", {"text": "Is B cut off?", "key": key})
+        assert response.status_code == 200
+    assert Message.objects.count() == 1
+
+    address = f"{QUESTIONS}{Thread.objects.get().pk}/"
+    key = re.search(r'name="key" value="([^"]+)"', one_line(lead.get(address)))[1]
+    for _ in "12":
+        assert lead.post(address, {"text": "Yes.", "key": key}).status_code == 302
+    assert Message.objects.count() == 2
 
 
 def test_a_lead_answers_and_the_labeler_is_told_until_they_read(page, lead, alice, lena):
