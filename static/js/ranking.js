@@ -122,6 +122,13 @@ function tieWithLast() {
   if (task().dataset.ties !== "yes") $(".status").textContent = words().noTies;
 }
 
+// Pressed again, the button takes back what it said; Backspace may mean a rating.
+function toggleTie() {
+  if (!tieNext) return tieWithLast();
+  tieNext = false;
+  draw();
+}
+
 // ---- What it looks like ----
 
 function draw() {
@@ -655,7 +662,7 @@ document.addEventListener("click", (event) => {
     opens = event.target.closest("[data-opens]");
   if (opens) $(`#${opens.dataset.opens}`).showModal();
   if (event.target.matches(".scale input")) secondClick(event.target);
-  if (event.target.closest(".tie")) tieNext ? takeBack() : tieWithLast();
+  if (event.target.closest(".tie")) toggleTie();
   // A click that ends a drag; a key on a letter has no detail.
   if (!letter || (dragged && event.detail)) return;
   if (letter.closest(".tier.full")) unplace(letter.dataset.letter);

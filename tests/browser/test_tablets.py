@@ -69,6 +69,17 @@ def test_a_letter_of_the_palette_is_taken_back_and_a_tie_unsaid(desk):
     expect(page.locator(".tier")).to_have_count(4)
 
 
+def test_a_tie_is_unsaid_and_a_rating_stays(desk):
+    page = desk(**PHONE)
+    page.tap(".tiers [data-letter=d]")
+    page.tap("#answer-a .scale label:has([value='6'])")
+    page.tap(".tie")
+    page.focus("#answer-a .text")
+    page.evaluate("document.querySelector('.tie').click()")  # the focus stays on the answer
+    expect(page.locator(".tie")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#answer-a .scale :checked")).to_have_value("6")
+
+
 @pytest.mark.parametrize("width", [390, 768, 1024])
 def test_long_words_about_a_lost_connection_move_nothing(desk, picture, width):
     page = desk(width=width, **TABLET)
