@@ -275,8 +275,7 @@ def around(request: HttpRequest) -> dict[str, Any]:
         "deeds": [
             (shortcuts.shown(own[name]), shortcut.says)
             for name, shortcut in shortcuts.SHORTCUTS.items()
-            if own[name]
         ],
-        "verbs": json.dumps({key: verb for verb, key in own.items() if key}),
+        "verbs": json.dumps({key: verb for verb, key in own.items()}),
         "desk": request.user.desk,
     }
