@@ -6,6 +6,7 @@ are written, or, in whole, through Podium's own Markdown.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -193,18 +194,25 @@ COLOURS = 9  # of labels, in podium.css
 
 
 def marked(text: str, spans: Sequence[dict[str, Any]], labels: Sequence[str]) -> SafeString:
-    """The text with a <mark> around each part that spans cover; where several do, it is the first
-    one's colour, and its title names all labels. `labels` are those of the row.
+    """The text with a <mark> around each part that spans cover; where several do, it has the colour
+    of the one that begins first, and its title names all labels. `labels` are those of the row.
     """
-    edges = sorted({0, len(text), *(span[name] for span in spans for name in ("start", "end"))})
+    begins, ends = defaultdict(list), defaultdict(list)
+    for span in spans:
+        begins[span["start"]].append(span["label"])
+        ends[span["end"]].append(span["label"])
+    covering: dict[str, int] = {}  # how many spans of each label, in the order of their beginnings
     parts = []
-    for start, end in pairwise(edges):
-        covering = [span for span in spans if span["start"] <= start and end <= span["end"]]
-        names = list(dict.fromkeys(span["label"] for span in covering))
+    for start, end in pairwise(sorted({0, len(text), *begins, *ends})):
+        for label in ends[start]:
+            covering[label] -= 1
+        for label in begins[start]:
+            covering[label] = covering.get(label, 0) + 1
+        covering = {label: count for label, count in covering.items() if count}
         part = text[start:end]
-        if names:
-            colour = labels.index(names[0]) % COLOURS + 1
-            parts.append(format_html(MARK, colour, ", ".join(names), part))
+        if covering:
+            colour = labels.index(next(iter(covering))) % COLOURS + 1
+            parts.append(format_html(MARK, colour, ", ".join(covering), part))
         else:
             parts.append(format_html("{}", part))
     return mark_safe(markdown.leading_break(text) + "".join(parts))
