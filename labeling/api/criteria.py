@@ -150,7 +150,7 @@ class PresetBody(serializers.Serializer):
     """A preset."""
 
     preset = serializers.ChoiceField(
-        ["ranking", "instruct-gpt", "helpsteer", "helpful-harmless"],
+        list(presets.presets()),
         help_text="What the project asks beside ranks from now on.",
     )
 
